@@ -1,0 +1,314 @@
+//! An in-process GitHub: commit statuses, README and image proxy over REST, and the history of a branch over
+//! GraphQL. It answers what is asked, out of what was put in, and remembers every request.
+
+mod data;
+mod graph;
+mod graphql;
+mod rest;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::{Value, json};
+
+pub use data::{Fault, Recorded, Status};
+
+use self::data::{Repository, State};
+use super::http::{Body, Dropped, Serving, full, headers_of};
+
+/// The stub; its server stops when it is dropped.
+#[derive(Debug)]
+pub struct Github {
+    state: Arc<Mutex<State>>,
+    serving: Serving,
+}
+
+impl Github {
+    pub fn start() -> Github {
+        let state = Arc::new(Mutex::new(State::default()));
+        let base = Arc::new(OnceLock::new());
+        let (shared, own) = (Arc::clone(&state), Arc::clone(&base));
+        let serving =
+            Serving::start(move |request| handle(Arc::clone(&shared), Arc::clone(&own), request));
+        base.get_or_init(|| serving.url());
+        Github { state, serving }
+    }
+
+    /// For `GITHUB_API_URL` and `GITHUB_SERVER_URL`; with `/api/v3` behind it, it is an Enterprise server.
+    pub fn url(&self) -> String {
+        self.serving.url()
+    }
+
+    pub fn add_repository(&self, full_name: &str, default_branch: &str) {
+        self.state().add(Repository::new(full_name, default_branch));
+    }
+
+    /// Puts a commit on a branch, as its newest.
+    pub fn push(&self, full_name: &str, branch: &str, sha: &str) {
+        self.change(full_name, |repository| repository.push(branch, sha));
+    }
+
+    pub fn set_status(&self, full_name: &str, sha: &str, status: Status) {
+        self.change(full_name, |repository| repository.set_status(sha, status));
+    }
+
+    /// All statuses of a commit, oldest first.
+    pub fn statuses(&self, full_name: &str, sha: &str) -> Vec<Status> {
+        let state = self.state();
+        let repository = state.repository(full_name);
+        repository.map_or_else(Vec::new, |found| found.statuses_of(sha).to_vec())
+    }
+
+    /// The images that the README shows, by the addresses that its author wrote.
+    pub fn set_readme(&self, full_name: &str, markdown_image_urls: &[&str]) {
+        let images = markdown_image_urls.iter().map(ToString::to_string);
+        let images = Some(images.collect());
+        self.change(full_name, |repository| repository.readme_images = images);
+    }
+
+    /// The author's addresses of the images that were purged, in order.
+    pub fn purged(&self) -> Vec<String> {
+        self.state().purged.clone()
+    }
+
+    /// For all following requests, until the next call.
+    pub fn set_fault(&self, fault: Fault) {
+        self.state().fault = fault;
+    }
+
+    /// Every request so far, in order, those that met a fault too.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.state().requests.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn change(&self, full_name: &str, change: impl FnOnce(&mut Repository)) {
+        match self.state().repository_mut(full_name) {
+            Some(repository) => change(repository),
+            None => panic!("the stub has no repository {full_name}: call add_repository first"),
+        }
+    }
+}
+
+async fn handle(
+    state: Arc<Mutex<State>>,
+    base: Arc<OnceLock<String>>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Recorded {
+        method: parts.method.to_string(),
+        path: path.to_owned(),
+        headers: headers_of(&parts.headers),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let fault = {
+        let mut state = state.lock().unwrap();
+        state.requests.push(request.clone());
+        state.fault.clone()
+    };
+    match fault {
+        Fault::None => {}
+        Fault::Stall(time) => tokio::time::sleep(time).await,
+        Fault::Drop => return Err(Dropped),
+        Fault::Status {
+            code,
+            headers,
+            body,
+        } => {
+            let mut response = answer(code, "application/json; charset=utf-8", body);
+            for (name, value) in headers {
+                let name = hyper::header::HeaderName::try_from(name).unwrap();
+                response.headers_mut().insert(name, value.parse().unwrap());
+            }
+            return Ok(response);
+        }
+        Fault::RateLimited => return Ok(rate_limited(is_graphql(&request))),
+        Fault::Garbage => return Ok(answer(200, "text/html", "<html>Unicorn!".to_owned())),
+    }
+    let mut state = state.lock().unwrap();
+    if is_graphql(&request) {
+        return Ok(graphql_answer(&state, &request));
+    }
+    let base = base.get().cloned().unwrap_or_default();
+    Ok(rest::route(&mut state, &base, &request))
+}
+
+fn is_graphql(request: &Recorded) -> bool {
+    // An Enterprise server's REST API is below /api/v3, its GraphQL is beside it.
+    matches!(request.path.as_str(), "/graphql" | "/api/graphql")
+}
+
+fn graphql_answer(state: &State, request: &Recorded) -> Response<Body> {
+    if request.method != "POST" {
+        return rest::refusal(404, "Not Found");
+    }
+    if request.header("authorization").is_none() {
+        return rest::refusal(401, "This endpoint requires you to be authenticated.");
+    }
+    match serde_json::from_str::<Value>(&request.body) {
+        Ok(asked) => json_answer(200, &graphql::answer(&graph::Node::Query(state), &asked)),
+        Err(_) => rest::refusal(400, "Problems parsing JSON"),
+    }
+}
+
+fn rate_limited(graphql: bool) -> Response<Body> {
+    let message = "API rate limit exceeded for user ID 1.";
+    let mut response = if graphql {
+        let errors = json!({"errors": [{"type": "RATE_LIMITED", "message": message}]});
+        json_answer(200, &errors)
+    } else {
+        rest::refusal(403, message)
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-limit", 5000.into());
+    headers.insert("x-ratelimit-remaining", 0.into());
+    // Far ahead: whoever waits for it hangs, and the test sees it.
+    headers.insert("x-ratelimit-reset", 4_102_444_800_u64.into());
+    response
+}
+
+fn json_answer(code: u16, body: &Value) -> Response<Body> {
+    answer(code, "application/json; charset=utf-8", body.to_string())
+}
+
+fn answer(code: u16, content_type: &str, body: String) -> Response<Body> {
+    Response::builder()
+        .status(code)
+        .header("content-type", content_type)
+        .header("x-github-request-id", "C0DE:1")
+        .body(full(body))
+        .unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::http::request;
+
+    const QUERY: &str = "query($owner: String!, $name: String!, $branch: String!, $context: String!) {
+        repository(owner: $owner, name: $name) { branch: ref(qualifiedName: $branch) { target { ... on Commit {
+            history(first: 2) { nodes { oid status {
+                ours: context(name: $context) { state description targetUrl }
+                original: context(name: \"coverage\") { state }
+        } } } } } } } }";
+
+    fn ask(github: &Github, query: &str, name: &str) -> Value {
+        let variables = json!({"owner": "octo", "name": name, "branch": "refs/heads/main", "context": "covered"});
+        let body = json!({"query": query, "variables": variables}).to_string();
+        let headers = [("authorization", "Bearer t")];
+        let url = format!("{}/graphql", github.url());
+        let reply = request("POST", &url, &headers, body).unwrap();
+        assert_eq!(reply.status, 200);
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    fn stub() -> Github {
+        let github = Github::start();
+        github.add_repository("octo/App", "main");
+        for sha in ["old", "middle", "new"] {
+            github.push("octo/app", "main", sha);
+        }
+        github
+    }
+
+    #[test]
+    fn graphql_answers_what_is_asked_newest_first() {
+        let github = stub();
+        let status = Status {
+            context: "covered".into(),
+            state: "success".into(),
+            description: "87%".into(),
+            ..Status::default()
+        };
+        github.set_status("octo/app", "middle", status);
+        let nodes = json!([
+            {"oid": "new", "status": null},
+            {"oid": "middle", "status": {
+                "ours": {"state": "SUCCESS", "description": "87%", "targetUrl": null}, "original": null}},
+        ]);
+        let answer = ask(&github, QUERY, "app");
+        let branch = json!({"target": {"history": {"nodes": nodes}}});
+        assert_eq!(answer, json!({"data": {"repository": {"branch": branch}}}));
+    }
+
+    #[test]
+    fn graphql_names_what_it_does_not_have() {
+        let github = stub();
+        let answer = ask(&github, QUERY, "none");
+        assert_eq!(answer["errors"][0]["type"], "NOT_FOUND");
+        assert_eq!(answer["data"]["repository"], Value::Null);
+        let answer = ask(&github, &QUERY.replace("oid", "sha"), "app");
+        assert_eq!(
+            answer["errors"][0]["message"],
+            "Field 'sha' doesn't exist on type 'Commit'"
+        );
+    }
+
+    #[test]
+    fn a_status_is_checked_as_github_checks_it() {
+        let github = stub();
+        let post = |sha: &str, state: &str, description: &str| {
+            let url = format!("{}/api/v3/repos/Octo/app/statuses/{sha}", github.url());
+            let body = json!({"state": state, "description": description}).to_string();
+            request("POST", &url, &[("authorization", "token t")], body).unwrap()
+        };
+        assert_eq!(post("new", "success", "87%").status, 201);
+        assert_eq!(post("new", "green", "87%").status, 422);
+        assert_eq!(post("new", "success", &"é".repeat(141)).status, 422);
+        assert!(
+            post("gone", "success", "")
+                .text()
+                .contains("No commit found for SHA: gone")
+        );
+        assert_eq!(github.statuses("octo/app", "new").len(), 1);
+    }
+
+    #[test]
+    fn a_readme_image_is_purged_by_its_proxied_address() {
+        let github = stub();
+        github.set_readme("octo/app", &["http://127.0.0.1/badge/octo/app.svg?a=1&b=2"]);
+        let accept = [("accept", "application/vnd.github.html+json")];
+        let url = format!("{}/repos/octo/app/readme", github.url());
+        let html = request("GET", &url, &accept, "").unwrap().text();
+        assert!(
+            html.contains("data-canonical-src=\"http://127.0.0.1/badge/octo/app.svg?a=1&amp;b=2\"")
+        );
+        let camo = html
+            .split("src=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
+        assert_eq!(request("PURGE", camo, &[], "").unwrap().status, 200);
+        assert_eq!(
+            github.purged(),
+            ["http://127.0.0.1/badge/octo/app.svg?a=1&b=2"]
+        );
+    }
+
+    #[test]
+    fn faults_last_until_they_are_taken_back() {
+        let github = stub();
+        let url = format!("{}/repos/octo/app/readme", github.url());
+        github.set_fault(Fault::Drop);
+        assert!(request("GET", &url, &[], "").is_err());
+        github.set_fault(Fault::RateLimited);
+        let reply = request("GET", &url, &[], "").unwrap();
+        assert_eq!(
+            (reply.status, reply.header("x-ratelimit-remaining")),
+            (403, Some("0"))
+        );
+        github.set_fault(Fault::None);
+        assert_eq!(request("GET", &url, &[], "").unwrap().status, 404);
+        assert_eq!(github.requests().len(), 3);
+    }
+}

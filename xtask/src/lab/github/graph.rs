@@ -1,0 +1,191 @@
+//! The stub's data as GitHub's GraphQL types, as far as a badge can ask.
+
+use serde_json::{Value, json};
+
+use super::data::{Repository, State, Status};
+use super::graphql::{Arguments, Found, Object};
+
+/// A time for everything: the stub's answers are the same in every run.
+pub const THEN: &str = "2026-01-02T03:04:05Z";
+
+pub enum Node<'a> {
+    Query(&'a State),
+    Repository(&'a Repository),
+    Ref(&'a Repository, &'a str),
+    /// What a ref points to, before a fragment says that it is a commit.
+    GitObject(&'a Repository, &'a str),
+    Commit(&'a Repository, &'a str),
+    History(&'a Repository, Vec<&'a str>),
+    Rollup(&'a Repository, &'a str),
+    Context(&'a Status),
+}
+
+impl<'a> Object for Node<'a> {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Node::Query(_) => "Query",
+            Node::Repository(_) => "Repository",
+            Node::Ref(..) => "Ref",
+            Node::GitObject(..) => "GitObject",
+            Node::Commit(..) => "Commit",
+            Node::History(..) => "CommitHistoryConnection",
+            Node::Rollup(..) => "Status",
+            Node::Context(_) => "StatusContext",
+        }
+    }
+
+    fn as_type(&self, name: &str) -> Option<Node<'a>> {
+        match self {
+            Node::GitObject(repository, sha) if name == "Commit" => {
+                Some(Node::Commit(repository, sha))
+            }
+            _ => None,
+        }
+    }
+
+    fn field(&self, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+        match self {
+            Node::Query(state) => query(state, name, arguments),
+            Node::Repository(repository) => repository_field(repository, name, arguments),
+            Node::Ref(repository, branch) => match name {
+                "name" => Some(leaf(*branch)),
+                "prefix" => Some(leaf("refs/heads/")),
+                "target" => {
+                    let newest = repository.history(branch).first()?;
+                    Some(Found::One(Node::GitObject(repository, newest)))
+                }
+                _ => None,
+            },
+            Node::GitObject(_, sha) => (name == "oid").then(|| leaf(*sha)),
+            Node::Commit(repository, sha) => commit(repository, sha, name, arguments),
+            Node::History(repository, shas) => match name {
+                "totalCount" => Some(leaf(shas.len())),
+                "nodes" => {
+                    let commits = shas.iter().map(|sha| Node::Commit(repository, sha));
+                    Some(Found::Many(commits.collect()))
+                }
+                _ => None,
+            },
+            Node::Rollup(repository, sha) => rollup(repository.statuses_of(sha), name, arguments),
+            Node::Context(status) => context(status, name),
+        }
+    }
+}
+
+fn leaf<'a>(value: impl Into<Value>) -> Found<Node<'a>> {
+    Found::Leaf(value.into())
+}
+
+fn one_or_null(node: Option<Node<'_>>) -> Found<Node<'_>> {
+    node.map_or(Found::Leaf(Value::Null), Found::One)
+}
+
+fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+    if name != "repository" {
+        return None;
+    }
+    let part = |key: &str| {
+        arguments
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let full_name = format!("{}/{}", part("owner"), part("name"));
+    Some(match state.repository(&full_name) {
+        Some(repository) => Found::One(Node::Repository(repository)),
+        None => Found::Missing {
+            kind: "NOT_FOUND",
+            message: format!("Could not resolve to a Repository with the name '{full_name}'."),
+        },
+    })
+}
+
+fn repository_field<'a>(
+    repository: &'a Repository,
+    name: &str,
+    arguments: &Arguments,
+) -> Option<Found<Node<'a>>> {
+    let branch = |wanted: &str| {
+        let found = repository.branches.get_key_value(wanted);
+        one_or_null(found.map(|(branch, _)| Node::Ref(repository, branch)))
+    };
+    match name {
+        "nameWithOwner" => Some(leaf(repository.full_name.as_str())),
+        "isPrivate" => Some(leaf(false)),
+        // An empty repository has no default branch yet, whatever its name will be.
+        "defaultBranchRef" => Some(branch(&repository.default_branch)),
+        "ref" => {
+            let wanted = arguments.get("qualifiedName")?.as_str()?;
+            Some(branch(wanted.strip_prefix("refs/heads/").unwrap_or(wanted)))
+        }
+        _ => None,
+    }
+}
+
+fn commit<'a>(
+    repository: &'a Repository,
+    sha: &'a str,
+    name: &str,
+    arguments: &Arguments,
+) -> Option<Found<Node<'a>>> {
+    match name {
+        "oid" => Some(leaf(sha)),
+        "committedDate" => Some(leaf(THEN)),
+        "messageHeadline" => Some(leaf("Change something")),
+        "history" => {
+            let Some(first) = arguments.get("first").and_then(Value::as_u64) else {
+                return Some(Found::Missing {
+                    kind: "MISSING_PAGINATION_BOUNDARIES",
+                    message: "You must provide a `first` or `last` value to properly paginate \
+                              the `history` connection."
+                        .into(),
+                });
+            };
+            let history = repository.since(sha);
+            let count = usize::try_from(first).unwrap_or(usize::MAX);
+            let shas = history.iter().take(count).map(String::as_str);
+            Some(Found::One(Node::History(repository, shas.collect())))
+        }
+        "status" => {
+            let any = !repository.statuses_of(sha).is_empty();
+            Some(one_or_null(any.then_some(Node::Rollup(repository, sha))))
+        }
+        _ => None,
+    }
+}
+
+fn rollup<'a>(
+    statuses: &'a [Status],
+    name: &str,
+    arguments: &Arguments,
+) -> Option<Found<Node<'a>>> {
+    match name {
+        "context" => {
+            let wanted = arguments.get("name")?.as_str()?;
+            let mut newest_first = statuses.iter().rev();
+            let found = newest_first.find(|status| status.context.eq_ignore_ascii_case(wanted));
+            Some(one_or_null(found.map(Node::Context)))
+        }
+        "contexts" => Some(Found::Many(statuses.iter().map(Node::Context).collect())),
+        _ => None,
+    }
+}
+
+fn context<'a>(status: &Status, name: &str) -> Option<Found<Node<'a>>> {
+    let text = |text: &str| {
+        if text.is_empty() {
+            json!(null)
+        } else {
+            json!(text)
+        }
+    };
+    let value = match name {
+        "context" => json!(status.context),
+        "state" => json!(status.state.to_uppercase()),
+        "description" => text(&status.description),
+        "targetUrl" => text(&status.target_url),
+        "createdAt" => json!(THEN),
+        _ => return None,
+    };
+    Some(Found::Leaf(value))
+}

@@ -1,0 +1,159 @@
+//! GitHub's REST routes that Covered calls, and the image proxy in front of a README.
+
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::data::{Recorded, Repository, State, Status};
+use super::graph::THEN;
+use super::{answer, json_answer};
+use crate::lab::http::Body;
+
+const DOCUMENTATION: &str = "https://docs.github.com/rest";
+
+/// Answers everything but GraphQL. `base` is the stub's own address.
+pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body> {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("/api/v3").unwrap_or(path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match (request.method.as_str(), segments.as_slice()) {
+        ("PURGE", ["camo", digest, hex]) => purge(state, digest, hex),
+        ("POST", ["repos", owner, name, "statuses", sha]) => {
+            post_status(state, base, request, &format!("{owner}/{name}"), sha)
+        }
+        ("GET", ["repos", owner, name, "readme"]) => {
+            let repository = state.repository(&format!("{owner}/{name}"));
+            readme(repository, base, request)
+        }
+        _ => refusal(404, "Not Found"),
+    }
+}
+
+pub fn refusal(code: u16, message: &str) -> Response<Body> {
+    let body = json!({
+        "message": message,
+        "documentation_url": DOCUMENTATION,
+        "status": code.to_string(),
+    });
+    json_answer(code, &body)
+}
+
+fn invalid(field: &str, message: &str) -> Response<Body> {
+    let error = json!({"resource": "Status", "code": "custom", "field": field, "message": message});
+    let body = json!({
+        "message": "Validation Failed",
+        "errors": [error],
+        "documentation_url": DOCUMENTATION,
+        "status": "422",
+    });
+    json_answer(422, &body)
+}
+
+fn post_status(
+    state: &mut State,
+    base: &str,
+    request: &Recorded,
+    full_name: &str,
+    sha: &str,
+) -> Response<Body> {
+    if request.header("authorization").is_none() {
+        return refusal(401, "Requires authentication");
+    }
+    let Some(repository) = state.repository_mut(full_name) else {
+        return refusal(404, "Not Found");
+    };
+    if !repository.knows(sha) {
+        return refusal(422, &format!("No commit found for SHA: {sha}"));
+    }
+    let Ok(body) = serde_json::from_str::<Value>(&request.body) else {
+        return refusal(400, "Problems parsing JSON");
+    };
+    let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+    let status = Status {
+        context: body["context"].as_str().unwrap_or("default").to_owned(),
+        state: text("state"),
+        description: text("description"),
+        target_url: text("target_url"),
+    };
+    if !["error", "failure", "pending", "success"].contains(&status.state.as_str()) {
+        return invalid("state", "state is not included in the list");
+    }
+    if status.description.chars().count() > 140 {
+        return invalid(
+            "description",
+            "description is too long (maximum is 140 characters)",
+        );
+    }
+    if !status.target_url.is_empty() && !status.target_url.starts_with("http") {
+        return invalid("target_url", "target_url must use http(s) scheme");
+    }
+    let id = repository.statuses_of(sha).len() + 1;
+    let url = format!("{base}/repos/{full_name}/statuses/{sha}");
+    let answer = json!({
+        "url": url,
+        "avatar_url": null,
+        "id": id,
+        "node_id": format!("SC_{id}"),
+        "state": status.state,
+        "description": body["description"],
+        "target_url": body["target_url"],
+        "context": status.context,
+        "created_at": THEN,
+        "updated_at": THEN,
+        "creator": null,
+    });
+    repository.set_status(sha, status);
+    json_answer(201, &answer)
+}
+
+fn readme(repository: Option<&Repository>, base: &str, request: &Recorded) -> Response<Body> {
+    let Some(images) = repository.and_then(|repository| repository.readme_images.as_ref()) else {
+        return refusal(404, "Not Found");
+    };
+    let accept = request.header("accept").unwrap_or_default();
+    if !accept.contains("html") {
+        let hint = "the stub renders only: ask with accept: application/vnd.github.html+json";
+        return refusal(415, hint);
+    }
+    let images: String = images.iter().map(|image| proxied(base, image)).collect();
+    let html = format!(
+        "<div id=\"readme\" class=\"md\" data-path=\"README.md\">\
+         <article class=\"markdown-body entry-content container-lg\" itemprop=\"text\">\
+         <h1 tabindex=\"-1\" dir=\"auto\">A project</h1>\n{images}</article></div>"
+    );
+    answer(200, "application/vnd.github.html; charset=utf-8", html)
+}
+
+/// An image as GitHub renders it: behind Camo, with the address that the author wrote beside it.
+fn proxied(base: &str, image: &str) -> String {
+    let hex: String = image.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let (camo, digest) = (format!("{base}/camo"), digest(image));
+    let canonical = image.replace('&', "&amp;").replace('"', "&quot;");
+    format!(
+        "<p dir=\"auto\"><a href=\"{canonical}\" rel=\"nofollow\"><img src=\"{camo}/{digest}/{hex}\" \
+         alt=\"Coverage\" data-canonical-src=\"{canonical}\" style=\"max-width: 100%;\"></a></p>\n"
+    )
+}
+
+/// Camo's is keyed and needs a secret; this one has its length and form (FNV-1a, four times over).
+fn digest(image: &str) -> String {
+    let fold = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = image.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    format!("{hash:016x}").repeat(4)
+}
+
+fn purge(state: &mut State, wanted: &str, hex: &str) -> Response<Body> {
+    let bytes: Option<Vec<u8>> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect();
+    match bytes.map(String::from_utf8) {
+        Some(Ok(image)) if digest(&image) == wanted => {
+            state.purged.push(image);
+            json_answer(
+                StatusCode::OK.as_u16(),
+                &json!({"status": "ok", "id": "1-1"}),
+            )
+        }
+        _ => answer(404, "text/plain", "checksum mismatch".to_owned()),
+    }
+}

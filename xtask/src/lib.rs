@@ -1,0 +1,3 @@
+//! What the project's commands and tests share: the lab.
+
+pub mod lab;
