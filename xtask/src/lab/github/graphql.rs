@@ -108,7 +108,7 @@ impl Run<'_> {
         };
         let inner = &field.selections;
         match found {
-            Found::Leaf(_) if !inner.is_empty() => Err(format!(
+            Found::Leaf(ref value) if !value.is_null() && !inner.is_empty() => Err(format!(
                 "Selections can't be made on scalars (field '{name}')"
             )),
             Found::One(_) | Found::Many(_) if inner.is_empty() => {
