@@ -1,1 +1,42 @@
-fn main() {}
+//! The binary: configuration → app → listen → serve; an error becomes an exit code.
+
+use std::process::ExitCode;
+
+use covered_server::config::{self, Command};
+
+fn main() -> ExitCode {
+    // reqwest and rustls are built without a provider of their own: this is the only one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments = std::env::args_os().skip(1);
+    match config::command(arguments, |name| std::env::var_os(name)) {
+        Ok(Command::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Serve(config)) => run(*config),
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("covered-server: {problem}");
+            }
+            eprintln!("covered-server: nothing was started; see covered-server --help");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(config: config::Config) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("covered-server: no threads could be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(covered_server::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("covered-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

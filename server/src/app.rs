@@ -1,0 +1,51 @@
+//! What is built once and shared by all requests.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::auth::ApiKeys;
+use crate::config::{ApiKeySource, Config};
+use crate::github::GitHub;
+use crate::site::Sites;
+use crate::storage::Storage;
+use crate::value::Values;
+
+/// The server's parts.
+pub struct App {
+    /// The address that readers use, without a slash at its end.
+    pub public_url: String,
+    /// The path of that address, for links within it: empty, or `/covered`.
+    pub base_path: String,
+    pub api_keys: ApiKeys,
+    pub storage: Arc<Storage>,
+    pub sites: Sites,
+    pub values: Values,
+    /// Bytes of one report's zip.
+    pub max_report_bytes: u64,
+}
+
+impl App {
+    /// `address`: what is listened on, for links where no public URL is configured. Needs the runtime.
+    pub fn new(config: Config, address: std::net::SocketAddr) -> anyhow::Result<Self> {
+        let storage = Arc::new(Storage::new(&config.storage)?);
+        let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string);
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let base_path = config.public_url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        let api_keys = match config.api_keys {
+            ApiKeySource::Given(keys) => keys,
+            ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
+        };
+        let github = config.github.as_ref().map(GitHub::new).transpose()?;
+        let reports_url = format!("{public_url}/coverage/");
+        Ok(Self {
+            sites: Sites::new(storage.clone(), config.cache_bytes),
+            values: Values::new(storage.clone(), github, config.allowed_repositories, reports_url),
+            public_url,
+            base_path,
+            api_keys,
+            storage,
+            max_report_bytes: config.max_report_bytes,
+        })
+    }
+}

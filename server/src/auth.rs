@@ -1,0 +1,191 @@
+//! Who may upload: API keys, and the signed address of one upload.
+
+use std::fmt;
+use std::path::Path;
+
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+use ring::hmac;
+use subtle::ConstantTimeEq;
+
+use crate::error::Error;
+use crate::key::SiteId;
+
+/// A text that no log, error or debug output shows.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// The keys that uploaders may send: the first signs, all are accepted, so that one can be rotated out.
+#[derive(Debug)]
+pub struct ApiKeys(Vec<Secret>);
+
+/// Bytes of randomness in a key that the server makes.
+const KEY_BYTES: usize = 24;
+
+impl ApiKeys {
+    /// Keys separated by commas.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let keys: Vec<&str> = text.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+        if keys.is_empty() {
+            return Err("holds no key".to_owned());
+        }
+        if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
+        }
+        Ok(Self(keys.into_iter().map(|key| Secret::new(key.to_owned())).collect()))
+    }
+
+    /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(text.trim()).map_err(|why| {
+                anyhow::anyhow!("the API key file {} {why}: delete it to have a new one made", path.display())
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = hex(&random::<KEY_BYTES>()?);
+                write_private(path, &format!("{key}\n"))
+                    .with_context(|| format!("the API key file {} could not be made", path.display()))?;
+                Ok(Self(vec![Secret::new(key)]))
+            }
+            Err(error) => Err(error).with_context(|| format!("the API key file {} could not be read", path.display())),
+        }
+    }
+
+    /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
+        let sent = headers.get("token").or_else(|| headers.get(AUTHORIZATION));
+        let sent = sent.map(|value| value.as_bytes().strip_prefix(b"Bearer ").unwrap_or(value.as_bytes()));
+        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
+            return Err(Error::unauthorized(
+                "no API key was sent: put it into the header token, or Authorization: Bearer",
+            ));
+        };
+        // Each key is compared in constant time, and all of them are.
+        let known = self.0.iter().fold(0, |known, key| known | key.0.as_bytes().ct_eq(sent).unwrap_u8());
+        if known == 1 { Ok(()) } else { Err(Error::forbidden("the API key is not one of this server's")) }
+    }
+
+    /// Signs the right to upload the zip of `site` until `expires` (Unix time, seconds).
+    pub fn sign_upload(&self, site: &SiteId, expires: i64) -> String {
+        self.0
+            .first()
+            .map(|key| hex(hmac::sign(&upload_key(key), upload_text(site, expires).as_bytes()).as_ref()))
+            .unwrap_or_default()
+    }
+
+    /// Whether one of the keys signed this right.
+    pub fn verify_upload(&self, site: &SiteId, expires: i64, signature: &str) -> bool {
+        let Some(signature) = unhex(signature) else {
+            return false;
+        };
+        let text = upload_text(site, expires);
+        self.0.iter().any(|key| hmac::verify(&upload_key(key), text.as_bytes(), &signature).is_ok())
+    }
+}
+
+fn upload_key(key: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, key.0.as_bytes())
+}
+
+fn upload_text(site: &SiteId, expires: i64) -> String {
+    format!("covered upload\n{site}\n{expires}")
+}
+
+/// `N` bytes from the system's random source.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system's random source does not answer"))?;
+    Ok(bytes)
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(hyper::header::HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn any_of_the_keys_is_taken_from_either_header() {
+        let keys = ApiKeys::parse("old, new").unwrap();
+        assert!(keys.check(&headers("token", "old")).is_ok());
+        assert!(keys.check(&headers("authorization", "Bearer new")).is_ok());
+        assert_eq!(keys.check(&headers("token", "olds")).unwrap_err().status.as_u16(), 403);
+        assert_eq!(keys.check(&headers("token", "")).unwrap_err().status.as_u16(), 401);
+        assert_eq!(keys.check(&HeaderMap::new()).unwrap_err().status.as_u16(), 401);
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_site_and_time_alone_and_survives_rotation() {
+        let (site, other) = (SiteId::random().unwrap(), SiteId::random().unwrap());
+        let signature = ApiKeys::parse("old").unwrap().sign_upload(&site, 100);
+        let keys = ApiKeys::parse("new,old").unwrap();
+        assert!(keys.verify_upload(&site, 100, &signature));
+        assert!(!keys.verify_upload(&other, 100, &signature));
+        assert!(!keys.verify_upload(&site, 101, &signature));
+        assert!(!keys.verify_upload(&site, 100, "zz"));
+        assert!(!keys.verify_upload(&site, 100, "é0"));
+        assert!(!ApiKeys::parse("new").unwrap().verify_upload(&site, 100, &signature));
+    }
+
+    #[test]
+    fn debug_output_shows_no_key() {
+        let shown = format!("{:?}", ApiKeys::parse("hunter2").unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("api-key");
+        ApiKeys::from_file(&path).unwrap();
+        let made = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(made.trim().len(), 2 * KEY_BYTES);
+        let again = ApiKeys::from_file(&path).unwrap();
+        assert!(again.check(&headers("token", made.trim())).is_ok());
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,143 @@
+//! A value → an SVG badge or a shields.io endpoint. Pure.
+
+use badge_maker_rs::{BadgeOptions, Color, Style, make_badge};
+use serde::Serialize;
+
+use crate::value::{State, Value};
+
+/// Characters of a label, at most.
+const MAX_LABEL: usize = 64;
+
+/// The colours of the Python original's badges.
+const GREEN: &str = "#34D058";
+const RED: &str = "#CB2431";
+const GREY: &str = "#9F9F9F";
+
+/// How a badge is to look.
+pub struct Look {
+    label: String,
+    style: Style,
+}
+
+impl Look {
+    /// From the query's `label` and `style`; a style that is not known is the flat one.
+    pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
+        let label: String = label.unwrap_or("coverage").chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect();
+        let style = match style {
+            Some("flat-square") => Style::FlatSquare,
+            Some("plastic") => Style::Plastic,
+            Some("for-the-badge") => Style::ForTheBadge,
+            Some("social") => Style::Social,
+            _ => Style::Flat,
+        };
+        Self { label, style }
+    }
+}
+
+/// Control characters and what no XML document may hold are left out.
+fn is_xml(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// The badge's text: never rounded up, `100%` for exactly 100 and `0%` for exactly 0 alone.
+pub fn message(value: Option<&Value>) -> String {
+    match value.and_then(|value| value.percent) {
+        None => "??".to_owned(),
+        Some(percent) if percent > 0.0 && percent < 1.0 => "<1%".to_owned(),
+        Some(percent) => format!("{}%", percent.floor()),
+    }
+}
+
+fn color(value: Option<&Value>) -> &'static str {
+    match value {
+        Some(Value { percent: Some(_), state: State::Success, .. }) => GREEN,
+        Some(Value { percent: Some(_), state: State::Failure, .. }) => RED,
+        _ => GREY,
+    }
+}
+
+/// The badge as an SVG image, with a title such as `coverage: 87%`.
+pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
+    let options = BadgeOptions::new(message(value))
+        .label(look.label.as_str())
+        .style(look.style)
+        .color(Color::literal(color(value)))
+        .build();
+    make_badge(&options)
+}
+
+/// What shields.io's endpoint badge reads: <https://shields.io/badges/endpoint-badge>.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint<'a> {
+    schema_version: u8,
+    label: &'a str,
+    message: String,
+    color: &'static str,
+    /// Beyond shields.io's fields: the exact number, for programs.
+    percent: Option<f64>,
+}
+
+/// The value as a shields.io endpoint.
+pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
+    Endpoint {
+        schema_version: 1,
+        label: &look.label,
+        message: message(value),
+        color: color(value),
+        percent: value.and_then(|value| value.percent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(percent: Option<f64>, state: State) -> Value {
+        Value {
+            percent,
+            state,
+            site_id: None,
+            commit_sha: String::new(),
+            seen_at: jiff::Timestamp::UNIX_EPOCH,
+            run_id: None,
+        }
+    }
+
+    #[test]
+    fn numbers_are_never_rounded_up() {
+        for (percent, text) in
+            [(100.0, "100%"), (99.996, "99%"), (87.42, "87%"), (0.4, "<1%"), (1.0, "1%"), (0.0, "0%")]
+        {
+            assert_eq!(message(Some(&value(Some(percent), State::Success))), text);
+        }
+        assert_eq!(message(Some(&value(None, State::Success))), "??");
+        assert_eq!(message(None), "??");
+    }
+
+    #[test]
+    fn colours_follow_the_state_and_grey_is_unknown() {
+        let svg = |value: Option<&Value>| svg(value, &Look::new(None, None)).unwrap().to_lowercase();
+        assert!(svg(Some(&value(Some(87.0), State::Success))).contains("#34d058"));
+        assert!(svg(Some(&value(Some(87.0), State::Failure))).contains("#cb2431"));
+        assert!(svg(Some(&value(None, State::Success))).contains("#9f9f9f"));
+        assert!(svg(None).contains("#9f9f9f"));
+    }
+
+    #[test]
+    fn the_title_says_what_the_badge_shows() {
+        let svg = svg(Some(&value(Some(87.42), State::Success)), &Look::new(None, None)).unwrap();
+        assert!(svg.contains("<title>coverage: 87%</title>") && svg.contains("aria-label=\"coverage: 87%\""), "{svg}");
+    }
+
+    #[test]
+    fn labels_are_escaped_and_bounded_in_every_style() {
+        let hostile = "\"/><script>alert(1)</script>&\u{1}\u{fffe}".to_owned() + &"x".repeat(500);
+        for style in ["flat", "flat-square", "plastic", "for-the-badge", "social", "none such"] {
+            let svg = svg(None, &Look::new(Some(&hostile), Some(style))).unwrap();
+            assert!(!svg.to_lowercase().contains("<script") && svg.len() < 8000, "{svg}");
+            assert!(!svg.contains(['\u{1}', '\u{fffe}']), "{svg}");
+        }
+        assert!(svg(None, &Look::new(Some(""), None)).is_ok());
+    }
+}

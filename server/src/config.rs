@@ -1,0 +1,325 @@
+//! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
+
+mod settings;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::auth::{ApiKeys, Secret};
+use crate::key::RepositoryRule;
+use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
+
+/// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
+pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
+/// Memory for report indexes and hot files where `CACHE_BYTES` is not set: 64 MiB.
+pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// Where reports go when nothing is configured.
+pub const DEFAULT_FOLDER: &str = "covered-data";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
+
+/// What the command line asks for.
+pub enum Command {
+    Serve(Box<Config>),
+    /// Text for the terminal: the help or the version.
+    Print(String),
+}
+
+/// Everything the server needs to know, checked.
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Without a trailing slash; `None`: the address that is listened on.
+    pub public_url: Option<Url>,
+    pub storage: StorageConfig,
+    pub api_keys: ApiKeySource,
+    pub github: Option<GitHubConfig>,
+    /// Repositories that GitHub is asked about; empty: all.
+    pub allowed_repositories: Vec<RepositoryRule>,
+    /// Bytes of one report's zip.
+    pub max_report_bytes: u64,
+    /// Bytes of memory for report indexes and hot files.
+    pub cache_bytes: u64,
+    pub log: LogConfig,
+    /// Settings that are known but without effect here, worth a line in the log.
+    pub notes: Vec<String>,
+}
+
+/// Where the API keys come from.
+pub enum ApiKeySource {
+    Given(ApiKeys),
+    /// A file in the reports' folder, made on first start.
+    File(PathBuf),
+}
+
+/// Where reports are kept.
+pub enum StorageConfig {
+    Files(PathBuf),
+    Memory,
+    /// S3, GCS or Azure: the URL, and the vendor's own variables by their lower-case names.
+    Bucket {
+        url: Url,
+        options: HashMap<String, String>,
+    },
+}
+
+/// Access to GitHub's API.
+pub struct GitHubConfig {
+    /// The base of GraphQL requests: `{base}/graphql`.
+    pub graphql_base: Url,
+    pub token: Secret,
+}
+
+/// How the log is written.
+pub struct LogConfig {
+    pub json: bool,
+    pub level: tracing::Level,
+}
+
+/// The command line and the environment → what to do, or everything that is wrong with them.
+pub fn command(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<Command, Vec<String>> {
+    let mut flags = HashMap::new();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let one = |error: lexopt::Error| vec![error.to_string()];
+    while let Some(argument) = parser.next().map_err(one)? {
+        let setting = match &argument {
+            lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
+                return Ok(Command::Print(help()));
+            }
+            lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => {
+                return Ok(Command::Print(format!("covered-server {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            lexopt::Arg::Long(name) => SETTINGS.iter().find(|setting| flag_of(setting.name) == *name),
+            _ => None,
+        };
+        let Some(setting) = setting else {
+            return Err(one(argument.unexpected()));
+        };
+        flags.insert(setting.name, parser.value().map_err(one)?);
+    }
+    let mut raw = Raw { flags, environment, problems: Vec::new() };
+    let config = raw.resolve();
+    match config {
+        Some(config) if raw.problems.is_empty() => Ok(Command::Serve(Box::new(config))),
+        _ => Err(raw.problems),
+    }
+}
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    fn resolve(&mut self) -> Option<Config> {
+        let listen: SocketAddr = DEFAULT_LISTEN.parse().ok()?;
+        let listen = self.parse("LISTEN", listen, |text| {
+            text.parse().map_err(|_| format!("{text:?} is no address and port, such as 0.0.0.0:8000 or [::]:8000"))
+        });
+        let public_url = self.public_url(listen);
+        let storage = self.storage()?;
+        let api_keys = self.api_keys(&storage)?;
+        let github = self.github();
+        let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
+            text.split(',').map(|rule| rule.trim().parse()).collect()
+        });
+        let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
+        let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
+        let log = self.log();
+        let notes = self.notes();
+        Some(Config {
+            listen,
+            public_url,
+            storage,
+            api_keys,
+            github,
+            allowed_repositories,
+            max_report_bytes,
+            cache_bytes,
+            log,
+            notes,
+        })
+    }
+
+    fn public_url(&mut self, listen: SocketAddr) -> Option<Url> {
+        let Some(text) = self.get("PUBLIC_URL") else {
+            if !listen.ip().is_loopback() {
+                self.problem(
+                    "PUBLIC_URL",
+                    format!(
+                        "is not set, but LISTEN={listen} can be reached from outside: links in statuses and badges \
+                         need the address that readers use, such as PUBLIC_URL=https://covered.example.com"
+                    ),
+                );
+            }
+            return None;
+        };
+        match http_url(&text) {
+            Ok(url) => Some(url),
+            Err(why) => {
+                self.problem("PUBLIC_URL", why);
+                None
+            }
+        }
+    }
+
+    fn storage(&mut self) -> Option<StorageConfig> {
+        let bucket = self.get("AWS_BUCKET");
+        let url = match (self.get("STORAGE_URL"), bucket) {
+            (Some(url), Some(bucket))
+                if url != format!("s3://{bucket}") && !url.starts_with(&format!("s3://{bucket}/")) =>
+            {
+                self.problem("STORAGE_URL", format!("is {url}, but AWS_BUCKET is {bucket}: set one of them"));
+                return None;
+            }
+            (Some(url), _) => url,
+            (None, Some(bucket)) => format!("s3://{bucket}"),
+            (None, None) => return Some(StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER))),
+        };
+        let parsed = match Url::parse(&url) {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                self.problem(
+                    "STORAGE_URL",
+                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket or memory://"),
+                );
+                return None;
+            }
+        };
+        match parsed.scheme() {
+            "memory" => Some(StorageConfig::Memory),
+            "file" => match parsed.to_file_path() {
+                Ok(path) => Some(StorageConfig::Files(path)),
+                Err(()) => {
+                    self.problem(
+                        "STORAGE_URL",
+                        format!("{url} names no folder: write file:///absolute/path, with three slashes"),
+                    );
+                    None
+                }
+            },
+            scheme @ ("s3" | "gs" | "az") => self.bucket(scheme.to_owned(), parsed),
+            scheme => {
+                self.problem("STORAGE_URL", format!("{scheme}:// is not known: use file, s3, gs, az or memory"));
+                None
+            }
+        }
+    }
+
+    fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {
+        if url.host_str().is_none_or(str::is_empty) {
+            self.problem("STORAGE_URL", format!("{url} names no bucket"));
+            return None;
+        }
+        let names: &[&str] = match scheme.as_str() {
+            "s3" => AWS_NAMES,
+            "gs" => GOOGLE_NAMES,
+            _ => AZURE_NAMES,
+        };
+        let mut options = HashMap::new();
+        for name in names {
+            if let Some(value) = self.get(name) {
+                options.insert(name.to_ascii_lowercase(), value);
+            }
+        }
+        for (this, other) in
+            [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
+        {
+            let set = |name: &str| options.contains_key(&name.to_ascii_lowercase());
+            if set(this) && !set(other) {
+                self.problem(this, format!("is set, but {other} is not: they go together"));
+            }
+        }
+        if let Some(endpoint) = options.get("aws_endpoint_url")
+            && let Err(why) = http_url(endpoint)
+        {
+            self.problem("AWS_ENDPOINT_URL", why);
+        }
+        Some(StorageConfig::Bucket { url, options })
+    }
+
+    fn api_keys(&mut self, storage: &StorageConfig) -> Option<ApiKeySource> {
+        match (self.get("API_KEY"), storage) {
+            (Some(text), _) => match ApiKeys::parse(&text) {
+                Ok(keys) => Some(ApiKeySource::Given(keys)),
+                Err(why) => {
+                    self.problem("API_KEY", why);
+                    None
+                }
+            },
+            (None, StorageConfig::Files(folder)) => Some(ApiKeySource::File(folder.join("api-key"))),
+            (None, _) => {
+                self.problem(
+                    "API_KEY",
+                    "is not set: choose a long random value, and give it to your workflows as a secret",
+                );
+                None
+            }
+        }
+    }
+
+    fn github(&mut self) -> Option<GitHubConfig> {
+        let text = self.get("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_GITHUB_API_URL.to_owned());
+        let base = match http_url(&text) {
+            Ok(url) => url,
+            Err(why) => {
+                self.problem("GITHUB_API_URL", why);
+                return None;
+            }
+        };
+        // Enterprise Server: REST at /api/v3, GraphQL at /api/graphql.
+        let base = base.as_str().trim_end_matches('/');
+        let graphql = if base.ends_with("/api/v3") { base.trim_end_matches("/v3") } else { base };
+        let token = self.get("GITHUB_TOKEN")?;
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.problem("GITHUB_TOKEN", "holds characters that no GitHub token has: was something else pasted?");
+            return None;
+        }
+        Some(GitHubConfig { graphql_base: Url::parse(graphql).ok()?, token: Secret::new(token) })
+    }
+
+    fn log(&mut self) -> LogConfig {
+        let json = self.parse("LOG_FORMAT", false, |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err(format!("{text:?} is neither text nor json")),
+        });
+        let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
+            text.parse().map_err(|_| format!("{text:?} is none of error, warn, info, debug"))
+        });
+        LogConfig { json, level }
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.get("REDIS_URL").is_some() {
+            notes.push(
+                "REDIS_URL is set, but this version keeps badge values in the process: it is not used".to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no number of bytes above zero")),
+        Ok(bytes) => Ok(bytes),
+    }
+}
+
+/// An http or https URL without query, fragment or credentials; its path has no trailing slash.
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim_end_matches('/')).map_err(|why| format!("{text:?} is no URL: {why}"))?;
+    match url.scheme() {
+        "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
+            Err(format!("{text:?} must end with its path: no query, no fragment"))
+        }
+        "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+            Err("must not hold a user name or a password".to_owned())
+        }
+        "http" | "https" => Ok(url),
+        _ => Err(format!("{text:?} must begin with https:// or http://")),
+    }
+}

@@ -1,0 +1,153 @@
+//! Every setting's name and help; what was typed for it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+pub struct Setting {
+    pub name: &'static str,
+    pub value: &'static str,
+    pub help: &'static str,
+}
+
+/// Every setting: the name in the environment; the flag is that name in kebab case.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "LISTEN",
+        value: "ADDRESS:PORT",
+        help: "where to listen [127.0.0.1:8000]; port 0 picks a free one",
+    },
+    Setting {
+        name: "PUBLIC_URL",
+        value: "URL",
+        help: "the address that readers use [http://LISTEN, on loopback only]",
+    },
+    Setting {
+        name: "API_KEY",
+        value: "KEY[,KEY...]",
+        help: "what uploaders must send [with files: made on first start, kept in the folder]",
+    },
+    Setting {
+        name: "STORAGE_URL",
+        value: "URL",
+        help: "file:///path, s3://bucket/prefix, gs://bucket, az://container or memory:// [s3://AWS_BUCKET if that is set, else the folder covered-data]",
+    },
+    Setting {
+        name: "GITHUB_TOKEN",
+        value: "TOKEN",
+        help: "reads commit statuses for badges [none: badges show what the uploads said]",
+    },
+    Setting {
+        name: "GITHUB_API_URL",
+        value: "URL",
+        help: "GitHub's API; on Enterprise Server https://HOST/api/v3 [https://api.github.com]",
+    },
+    Setting {
+        name: "ALLOWED_REPOSITORIES",
+        value: "LIST",
+        help: "whom to ask GitHub about, such as \"octo/*, acme/app\" [all]",
+    },
+    Setting { name: "MAX_REPORT_BYTES", value: "BYTES", help: "largest report, zipped [536870912]" },
+    Setting { name: "CACHE_BYTES", value: "BYTES", help: "memory for report indexes and hot files [67108864]" },
+    Setting { name: "LOG_FORMAT", value: "text|json", help: "one line per request, as text or as JSON [text]" },
+    Setting { name: "LOG_LEVEL", value: "LEVEL", help: "error, warn, info or debug [info]" },
+    Setting { name: "AWS_BUCKET", value: "BUCKET", help: "the S3 bucket, where STORAGE_URL is not set" },
+    Setting { name: "AWS_REGION", value: "REGION", help: "the bucket's region" },
+    Setting { name: "AWS_ACCESS_KEY_ID", value: "ID", help: "S3 credentials [web identity, container or instance]" },
+    Setting { name: "AWS_SECRET_ACCESS_KEY", value: "KEY", help: "goes with AWS_ACCESS_KEY_ID" },
+    Setting { name: "AWS_ENDPOINT_URL", value: "URL", help: "another S3 service, such as http://127.0.0.1:9000" },
+];
+
+/// Names whose values must not stand on a command line, where every user of the machine can read them.
+pub const SECRETS: &[&str] = &["API_KEY", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY"];
+
+/// The variables of the cloud vendors that are passed on; AWS's cover static keys, web identity,
+/// container and instance credentials.
+pub const AWS_NAMES: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+pub const GOOGLE_NAMES: &[&str] =
+    &["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"];
+pub const AZURE_NAMES: &[&str] = &[
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+
+pub fn flag_of(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+pub fn help() -> String {
+    let mut text = format!(
+        "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
+         usage: covered-server [--SETTING VALUE ...]\n\n\
+         Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
+         it is not set. Prefer the environment for secrets: other users can read a command line.\n\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for setting in SETTINGS {
+        let secret = if SECRETS.contains(&setting.name) { " (secret)" } else { "" };
+        text += &format!(
+            "  --{} {}\n      {}{secret}: {}\n",
+            flag_of(setting.name),
+            setting.value,
+            setting.name,
+            setting.help
+        );
+    }
+    text += "\n  --help, --version\n\nexit codes: 0 stopped on request, 1 could not run, 2 wrong settings\n";
+    text
+}
+
+pub struct Raw<E> {
+    pub flags: HashMap<&'static str, OsString>,
+    pub environment: E,
+    pub problems: Vec<String>,
+}
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    /// A setting's value: flag over environment; empty counts as not set.
+    pub fn get(&mut self, name: &str) -> Option<String> {
+        let value = self.flags.get(name).cloned().or_else(|| (self.environment)(name))?;
+        match value.into_string() {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(_) => {
+                self.problem(name, "is not UTF-8");
+                None
+            }
+        }
+    }
+
+    pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
+        self.problems.push(format!("{name} {what}"));
+    }
+
+    /// A setting's value as `T`; one that cannot be read is a problem, and then the default stands in.
+    pub fn parse<T>(&mut self, name: &str, default: T, read: impl Fn(&str) -> Result<T, String>) -> T {
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        read(&text).unwrap_or_else(|why| {
+            self.problem(name, why);
+            default
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! Everything octocrab: the newest commit status of a branch, by one GraphQL request.
+
+use std::time::Duration;
+
+use octocrab::Octocrab;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::config::GitHubConfig;
+use crate::key::Repository;
+
+/// Time to connect to GitHub.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+/// The context that the Python original posts.
+const ORIGINAL_CONTEXT: &str = "coverage";
+
+/// A client for GitHub's GraphQL API.
+pub struct GitHub {
+    client: Octocrab,
+}
+
+/// One commit's status.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CommitStatus {
+    pub commit_sha: String,
+    /// `SUCCESS`, `FAILURE`, `ERROR`, `PENDING` or `EXPECTED`.
+    pub state: String,
+    pub description: String,
+    pub target_url: String,
+}
+
+macro_rules! query {
+    ($arguments:literal, $branch:literal) => {
+        concat!(
+            "query($owner: String!, $name: String!, $context: String!, $original: String!",
+            $arguments,
+            ") { ",
+            "repository(owner: $owner, name: $name) { branch: ",
+            $branch,
+            " { target { ... on Commit { ",
+            "history(first: 20) { nodes { oid status { ",
+            "ours: context(name: $context) { state description targetUrl } ",
+            "original: context(name: $original) { state description targetUrl } } } } } } } } }"
+        )
+    };
+}
+
+/// The last commits of the default branch, with their statuses.
+const DEFAULT_BRANCH: &str = query!("", "defaultBranchRef");
+/// The same of a named branch.
+const NAMED_BRANCH: &str = query!(", $branch: String!", "ref(qualifiedName: $branch)");
+
+#[derive(Deserialize)]
+struct Reply {
+    data: Option<Data>,
+    #[serde(default)]
+    errors: Vec<ReplyError>,
+}
+
+#[derive(Deserialize)]
+struct ReplyError {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    repository: Option<RepositoryData>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryData {
+    branch: Option<Branch>,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    history: Option<History>,
+}
+
+#[derive(Deserialize)]
+struct History {
+    nodes: Vec<Option<Commit>>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    oid: String,
+    status: Option<Contexts>,
+}
+
+#[derive(Deserialize)]
+struct Contexts {
+    ours: Option<Context>,
+    original: Option<Context>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    state: String,
+    description: Option<String>,
+    target_url: Option<String>,
+}
+
+impl GitHub {
+    /// Must be called inside of the runtime that the client will work on.
+    pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIME).build()?;
+        let client = Octocrab::builder()
+            .base_uri(config.graphql_base.as_str().trim_end_matches('/'))?
+            .personal_token(config.token.expose().to_owned())
+            .build_with_reqwest(http)?;
+        Ok(Self { client })
+    }
+
+    /// The statuses with this context on the last 20 commits of a branch (`None`: the default branch), the newest first.
+    /// The original's context counts too, for a report without a name.
+    pub async fn statuses(
+        &self,
+        repository: &Repository,
+        branch: Option<&str>,
+        name: Option<&str>,
+    ) -> anyhow::Result<Vec<CommitStatus>> {
+        let context = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
+        let original = if name.is_none() { ORIGINAL_CONTEXT } else { &context };
+        let mut variables =
+            json!({"owner": repository.owner, "name": repository.name, "context": context, "original": original});
+        let query = match branch {
+            None => DEFAULT_BRANCH,
+            Some(branch) => {
+                variables["branch"] = format!("refs/heads/{branch}").into();
+                NAMED_BRANCH
+            }
+        };
+        let reply: Reply = self.client.post("/graphql", Some(&json!({"query": query, "variables": variables}))).await?;
+        // GitHub says with status 200 that the quota is spent.
+        if let Some(error) = reply.errors.iter().find(|error| error.kind.as_deref() != Some("NOT_FOUND")) {
+            anyhow::bail!("GitHub answered: {}", error.message);
+        }
+        Ok(statuses(reply.data))
+    }
+}
+
+fn statuses(data: Option<Data>) -> Vec<CommitStatus> {
+    let history = data.and_then(|data| data.repository?.branch?.target?.history);
+    let commits = history.into_iter().flat_map(|history| history.nodes).flatten();
+    commits
+        .filter_map(|commit| {
+            let contexts = commit.status?;
+            let context = contexts.ours.or(contexts.original)?;
+            Some(CommitStatus {
+                commit_sha: commit.oid,
+                state: context.state,
+                description: context.description.unwrap_or_default(),
+                target_url: context.target_url.unwrap_or_default(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,271 @@
+//! Names and where they lead: sites, repositories, paths → object keys, content types, cache policies.
+
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use crate::auth::{hex, random};
+
+/// A site's id: 32 lower-case hex characters, or the 12 of the Python original. Whoever knows it can read the report.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SiteId(Box<str>);
+
+impl SiteId {
+    /// 128 random bits: the link is the key to a report, so it cannot be guessed.
+    pub fn random() -> anyhow::Result<Self> {
+        Ok(Self(hex(&random::<16>()?).into()))
+    }
+
+    /// The first characters: enough to find a site in the store, too few to read it.
+    pub fn short(text: &str) -> &str {
+        text.get(..8).unwrap_or_default()
+    }
+
+    /// `sites/{id}.json`: who made the site, when, and for which commit.
+    pub fn record_key(&self) -> String {
+        format!("sites/{self}.json")
+    }
+
+    /// `sites/{id}.zip`: the report.
+    pub fn zip_key(&self) -> String {
+        format!("sites/{self}.zip")
+    }
+
+    /// Where an upload through the server waits until it is known to be a whole zip.
+    pub fn staging_key(&self, attempt: &str) -> String {
+        format!("{STAGING}/{self}-{attempt}.zip")
+    }
+}
+
+/// The folder of uploads that have not ended yet.
+pub const STAGING: &str = "uploads";
+
+impl FromStr for SiteId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if hex && matches!(text.len(), 12 | 32) { Ok(Self(text.into())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `owner/name` on GitHub, in lower case: GitHub does not tell case apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Repository {
+    pub owner: Box<str>,
+    pub name: Box<str>,
+}
+
+impl Repository {
+    /// An owner and a repository as GitHub allows them, or what is wrong.
+    pub fn new(owner: &str, name: &str) -> Result<Self, String> {
+        let letters = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+        if owner.is_empty() || owner.len() > 39 || !letters(owner, "-_") {
+            return Err(format!("{owner:?} is no owner's name on GitHub"));
+        }
+        if name.is_empty() || name.len() > 100 || matches!(name, "." | "..") || !letters(name, "-_.") {
+            return Err(format!("{name:?} is no repository's name on GitHub"));
+        }
+        Ok(Self { owner: owner.to_ascii_lowercase().into(), name: name.to_ascii_lowercase().into() })
+    }
+}
+
+impl FromStr for Repository {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (owner, name) =
+            text.split_once('/').ok_or_else(|| format!("{text:?} is no repository: write owner/name"))?;
+        Self::new(owner, name)
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
+
+/// One entry of `ALLOWED_REPOSITORIES`: `owner/*` or `owner/name`.
+#[derive(Debug)]
+pub struct RepositoryRule {
+    owner: Box<str>,
+    name: Option<Box<str>>,
+}
+
+impl RepositoryRule {
+    pub fn allows(&self, repository: &Repository) -> bool {
+        self.owner == repository.owner && self.name.as_ref().is_none_or(|name| *name == repository.name)
+    }
+}
+
+impl FromStr for RepositoryRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix("/*") {
+            Some(owner) => Repository::new(owner, "any").map(|rule| Self { owner: rule.owner, name: None }),
+            None => text.parse().map(|rule: Repository| Self { owner: rule.owner, name: Some(rule.name) }),
+        }
+        .map_err(|why: String| format!("{why}; write owner/* or owner/name, separated by commas"))
+    }
+}
+
+/// The name that tells several reports of one repository apart, in lower case as status contexts do not tell case apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReportName(Box<str>);
+
+impl FromStr for ReportName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if fits && text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            Ok(Self(text.to_ascii_lowercase().into()))
+        } else {
+            Err(format!(
+                "{text:?} is no report name: use up to 64 letters, digits, dots, dashes and underscores, a letter or a digit first"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for ReportName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `values/{owner}/{repo}/{name}.json`: the last value seen; `_` stands for the report without a name, which no name can be.
+pub fn value_key(repository: &Repository, name: Option<&ReportName>) -> String {
+    match name {
+        Some(name) => format!("values/{repository}/{name}.json"),
+        None => format!("values/{repository}/_.json"),
+    }
+}
+
+/// A path inside a report, decoded: no empty, `.` or `..` part, no backslash, no control character.
+/// `""` and paths that end with a slash are folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportPath(String);
+
+impl ReportPath {
+    /// The path as it stands in a request's URL.
+    pub fn from_url(encoded: &str) -> Option<Self> {
+        let decoded = percent_decode_str(encoded).decode_utf8().ok()?;
+        let folder = decoded.strip_suffix('/').unwrap_or(&decoded);
+        (decoded.is_empty() || is_file_path(folder)).then(|| Self(decoded.into_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_folder(&self) -> bool {
+        self.0.is_empty() || self.0.ends_with('/')
+    }
+}
+
+/// Whether a text is the path of a file inside a report, as a zip may name it.
+pub fn is_file_path(text: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
+    text.len() <= 4096 && text.split('/').all(part) && !text.contains(|c: char| c == '\\' || c.is_control())
+}
+
+/// A zip site never changes: kept for a year.
+pub const FOREVER: &str = "public, max-age=31536000, immutable";
+/// What must be asked for again each time.
+pub const NEVER: &str = "no-store";
+
+/// The content type by a file name's extension; what is not known is offered as a download.
+pub fn content_type(path: &str) -> &'static str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+    match extension.as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "json" | "map" => "application/json; charset=utf-8",
+        "xml" | "xsl" => "text/xml; charset=utf-8",
+        "txt" | "md" | "log" | "info" | "out" | "lcov" | "gitignore" => "text/plain; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "svg" => "image/svg+xml; charset=utf-8",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "ttf" => "font/ttf",
+        "otf" => "font/otf",
+        "eot" => "application/vnd.ms-fontobject",
+        "wasm" => "application/wasm",
+        "pdf" => "application/pdf",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_id_is_32_or_12_lower_case_hex_characters() {
+        assert!("0123456789abcdef0123456789abcdef".parse::<SiteId>().is_ok());
+        assert!("0123456789ab".parse::<SiteId>().is_ok());
+        for wrong in
+            ["", "0123456789abcdef", "0123456789AB", "0123456789ag", "../../../../", "0123456789abcdef0123456789abcde "]
+        {
+            assert!(wrong.parse::<SiteId>().is_err(), "{wrong:?}");
+        }
+        assert_ne!(SiteId::random().unwrap(), SiteId::random().unwrap());
+        assert!(SiteId::random().unwrap().to_string().parse::<SiteId>().is_ok());
+    }
+
+    #[test]
+    fn repositories_are_case_insensitive_and_checked() {
+        assert_eq!("Octo/App.rs".parse::<Repository>().unwrap().to_string(), "octo/app.rs");
+        for wrong in ["octo", "octo/", "/app", "octo/..", "octo/a/b", "oc to/app", "octo/a?b", "octo/ä"] {
+            assert!(wrong.parse::<Repository>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn rules_allow_an_owner_or_one_repository() {
+        let app: Repository = "octo/app".parse().unwrap();
+        for (rule, allowed) in [("octo/*", true), ("Octo/App", true), ("octo/other", false), ("acme/*", false)] {
+            assert_eq!(rule.parse::<RepositoryRule>().unwrap().allows(&app), allowed, "{rule}");
+        }
+        assert!("*".parse::<RepositoryRule>().unwrap_err().contains("write owner/* or owner/name"));
+    }
+
+    #[test]
+    fn report_paths_stay_inside_the_report() {
+        for (encoded, decoded) in
+            [("", ""), ("a/", "a/"), ("a%20b/%C3%A4%3F.html", "a b/ä?.html"), (".gitignore", ".gitignore")]
+        {
+            assert_eq!(ReportPath::from_url(encoded).unwrap().as_str(), decoded);
+        }
+        for wrong in ["..", "a/../b", "%2e%2e/a", "a//b", "/a", "//", "/", "a%00b", "%ff", "a%5cb", "a/%2e"] {
+            assert!(ReportPath::from_url(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_nameless_report_shares_no_key_with_a_named_one() {
+        let app: Repository = "octo/app".parse().unwrap();
+        assert_eq!(value_key(&app, None), "values/octo/app/_.json");
+        assert_eq!(value_key(&app, Some(&"Back".parse().unwrap())), "values/octo/app/back.json");
+        for wrong in ["_", "", "a/b", ".hidden", "-x", "a b"] {
+            assert!(wrong.parse::<ReportName>().is_err(), "{wrong:?}");
+        }
+    }
+}

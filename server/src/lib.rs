@@ -1,0 +1,91 @@
+//! Covered's server: hands out short-lived upload rights, stores reports, serves them, draws badges.
+//!
+//! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
+//! (`value` → `github`, `storage`) → `response`.
+
+pub mod app;
+pub mod archive;
+pub mod auth;
+pub mod badge;
+pub mod config;
+pub mod error;
+pub mod github;
+pub mod key;
+pub mod pages;
+pub mod response;
+pub mod router;
+pub mod routes;
+pub mod serve;
+pub mod site;
+pub mod storage;
+pub mod value;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::level_filters::LevelFilter;
+
+use app::App;
+use config::{ApiKeySource, Config, LogConfig};
+
+/// Listens and serves until a signal asks it to stop.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    start_log(&config.log);
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    let json = config.log.json;
+    let key_file = match &config.api_keys {
+        ApiKeySource::File(path) => Some(path.clone()),
+        ApiKeySource::Given(_) => None,
+    };
+    let without_github = config.github.is_none();
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("LISTEN={listen} cannot be listened on; another address can be given by LISTEN or --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let app = Arc::new(App::new(config, address)?);
+    if json {
+        tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
+    } else {
+        println!("{}", welcome(&app, address, key_file.as_deref(), without_github));
+    }
+    serve::serve(listener, app, serve::signal()).await;
+    Ok(())
+}
+
+/// What an operator reads first.
+fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_github: bool) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut lines = vec![format!("covered-server {version} listens on http://{address}")];
+    if app.public_url != format!("http://{address}") {
+        lines.push(format!("readers reach it at {}", app.public_url));
+    }
+    lines.push(format!("reports are kept in {}", app.storage.shown()));
+    if without_github {
+        lines.push("GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked".to_owned());
+    }
+    if let Some(path) = key_file {
+        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+        lines.push(format!("the API key for uploads is in {}", path.display()));
+        lines.push(String::new());
+        lines.push("Upload a first report, from the folder of a repository whose tests wrote htmlcov/:".to_owned());
+        lines.push(format!(
+            "  COVERED_API_KEY=$(cat '{}') covered htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --purge-cache",
+            path.display(),
+            app.public_url
+        ));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn start_log(config: &LogConfig) {
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::from_level(config.level)).with_target(false);
+    // A second start in one process keeps the first log: only tests do that.
+    let _ = if config.json { log.json().flatten_event(true).try_init() } else { log.with_ansi(false).try_init() };
+}

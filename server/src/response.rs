@@ -1,0 +1,142 @@
+//! Answers: the body that every route shares, and how an error looks to a program and to a person.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::Stream;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::{key, pages};
+
+/// Bytes as they come from the store or from the inflater.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// A response's body: whole, or as a stream of known length.
+pub enum Body {
+    Full(Bytes),
+    /// An item that is an error ends the connection, so that a cut body never looks complete.
+    Stream {
+        bytes: ByteStream,
+        remaining: u64,
+    },
+}
+
+impl Body {
+    pub fn empty() -> Self {
+        Self::Full(Bytes::new())
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream { bytes, remaining } => {
+                let next = std::task::ready!(bytes.as_mut().poll_next(context));
+                Poll::Ready(next.map(|item| {
+                    item.map(|bytes| {
+                        *remaining = remaining.saturating_sub(bytes.len() as u64);
+                        Frame::data(bytes)
+                    })
+                }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Stream { remaining, .. } => *remaining,
+        })
+    }
+}
+
+/// What a route answers.
+pub type Answer = Result<Response<Body>, Error>;
+
+/// 200 with a body that is at hand.
+pub fn ok(content_type: &'static str, cache_control: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Full(body.into()));
+    set(&mut response, CONTENT_TYPE, content_type);
+    set(&mut response, CACHE_CONTROL, cache_control);
+    response
+}
+
+/// 200 with JSON that no cache keeps.
+pub fn json(value: &impl Serialize) -> Response<Body> {
+    ok("application/json", key::NEVER, serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
+pub fn page(html: String) -> Response<Body> {
+    let mut response = ok("text/html; charset=utf-8", key::NEVER, html);
+    set(
+        &mut response,
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    set(&mut response, "referrer-policy", "no-referrer");
+    response
+}
+
+/// 307 to another address of this server.
+pub fn redirect(location: &str) -> Answer {
+    let location = HeaderValue::from_str(location).map_err(Error::internal)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    set(&mut response, CACHE_CONTROL, key::NEVER);
+    Ok(response)
+}
+
+/// Sets a header to a fixed value.
+pub fn set(response: &mut Response<Body>, name: impl hyper::header::IntoHeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// An error as JSON, or as a page where a reader's browser asked.
+pub fn error(error: &Error, page_wanted: bool) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: &'a str,
+    }
+    let mut response = if page_wanted {
+        page(pages::error(error.status, &error.detail))
+    } else {
+        json(&Detail { detail: &error.detail })
+    };
+    *response.status_mut() = error.status;
+    if let Some(methods) = error.allow {
+        set(&mut response, ALLOW, methods);
+    }
+    response
+}
+
+/// Whether a GET's error should be a page: unless JSON is what is asked for.
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    !accept.contains("json") || accept.contains("text/html")
+}
+
+/// The same head with the length of the body, but no body: what HEAD is answered with.
+pub fn head_only(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let (Some(length), false) = (body.size_hint().exact(), parts.status == StatusCode::NOT_MODIFIED) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}

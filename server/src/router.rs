@@ -1,0 +1,196 @@
+//! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::{Method, Request, Response};
+
+use crate::app::App;
+use crate::error::Error;
+use crate::key::SiteId;
+use crate::response::{self, Answer, Body};
+use crate::routes::badge::Form;
+use crate::routes::{badge, ops, purge, report, upload};
+
+/// Answers one request.
+pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logged> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let reads = matches!(method, Method::GET | Method::HEAD);
+    let page_wanted = reads && response::wants_page(request.headers());
+    let mut answer = route(&app, &path, request).await.unwrap_or_else(|error| {
+        if let Some(cause) = &error.cause {
+            tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{}: {cause:#}", error.detail);
+        }
+        response::error(&error, page_wanted)
+    });
+    response::set(&mut answer, "x-content-type-options", "nosniff");
+    if method == Method::HEAD {
+        answer = response::head_only(answer);
+    }
+    let line = Line { method, path, status: answer.status().as_u16(), bytes: 0, started };
+    answer.map(|body| Logged { body, line })
+}
+
+/// The addresses that this server knows.
+enum Route<'a> {
+    Home,
+    Healthz,
+    Readyz,
+    Robots,
+    CreateSite,
+    Invalidate { owner: &'a str, name: &'a str },
+    Upload { site: &'a str },
+    Site { site: &'a str },
+    File { site: &'a str, path: &'a str },
+    Badge { owner: &'a str, name: &'a str, form: Form },
+    Redirect { owner: &'a str, name: &'a str },
+}
+
+const READS: &str = "GET, HEAD";
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        Some(match *segments.as_slice() {
+            [""] => Self::Home,
+            ["healthz"] => Self::Healthz,
+            ["readyz"] => Self::Readyz,
+            ["robots.txt"] => Self::Robots,
+            ["coverage", "create-site"] | ["coverage", "create-site", ""] => Self::CreateSite,
+            ["coverage", "invalidate-cache", owner, name] | ["coverage", "invalidate-cache", owner, name, ""] => {
+                Self::Invalidate { owner, name }
+            }
+            ["coverage", zip] if zip.ends_with(".zip") => Self::Upload { site: zip.trim_end_matches(".zip") },
+            ["coverage", site] => Self::Site { site },
+            // The rest as it stands: decoding comes after splitting.
+            ["coverage", site, ..] => Self::File { site, path: path.get("/coverage/".len() + site.len() + 1..)? },
+            ["badge", "redirect", owner, name] | ["badge", "redirect", owner, name, ""] => {
+                Self::Redirect { owner, name }
+            }
+            ["badge", owner, file] => match file.rsplit_once('.')? {
+                (name, "svg") => Self::Badge { owner, name, form: Form::Svg },
+                (name, "json") => Self::Badge { owner, name, form: Form::Json },
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// The methods that it takes.
+    fn allow(&self) -> &'static str {
+        match self {
+            Self::CreateSite | Self::Invalidate { .. } => "POST",
+            Self::Upload { .. } => "PUT",
+            _ => READS,
+        }
+    }
+}
+
+async fn route(app: &Arc<App>, path: &str, request: Request<Incoming>) -> Answer {
+    let route = Route::of(path).ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
+    let allow = route.allow();
+    if !allow.split(", ").any(|method| method == request.method().as_str()) {
+        return Err(Error::method_not_allowed(allow));
+    }
+    let uri = request.uri().clone();
+    let query = uri.query();
+    match route {
+        Route::Home => ops::home(app),
+        Route::Healthz => ops::healthz(),
+        Route::Readyz => ops::readyz(app).await,
+        Route::Robots => ops::robots(),
+        Route::CreateSite => upload::create(app, request).await,
+        Route::Invalidate { owner, name } => purge::invalidate(app, owner, name, request).await,
+        Route::Upload { site } => upload::put(app, site, query, request).await,
+        Route::Site { site } => report::without_slash(app, site),
+        Route::File { site, path } => {
+            report::show(app, site, path, request.method() == Method::HEAD, request.headers()).await
+        }
+        Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, request.headers()).await,
+        Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
+    }
+}
+
+/// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
+fn shown(path: &str) -> String {
+    let Some(rest) = path.strip_prefix("/coverage/") else {
+        return path.to_owned();
+    };
+    let (site, file) = rest.split_at(rest.find(['/', '.']).unwrap_or(rest.len()));
+    match site.parse::<SiteId>() {
+        Ok(_) => format!("/coverage/{}…{file}", SiteId::short(site)),
+        Err(()) => path.to_owned(),
+    }
+}
+
+struct Line {
+    method: Method,
+    path: String,
+    status: u16,
+    bytes: u64,
+    started: Instant,
+}
+
+/// A body that writes the request's log line when it was sent, or dropped on the way.
+pub struct Logged {
+    body: Body,
+    line: Line,
+}
+
+impl HttpBody for Logged {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
+            Some(Err(error)) => {
+                tracing::error!(
+                    path = shown(&self.line.path),
+                    "the connection was ended in the middle of the body: {error}"
+                );
+            }
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let Line { method, path, status, bytes, started } = &self.line;
+        let milliseconds = started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(%method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_line_holds_a_whole_site_id() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(shown(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
+        assert_eq!(shown(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
+        assert_eq!(shown(&format!("/coverage/{id}")), "/coverage/01234567…");
+        assert_eq!(shown("/coverage/create-site/"), "/coverage/create-site/");
+        assert_eq!(shown("/badge/o/r.svg"), "/badge/o/r.svg");
+    }
+}

@@ -1,0 +1,89 @@
+//! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
+
+use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Response, header};
+
+use crate::app::App;
+use crate::badge::{self, Look};
+use crate::error::Error;
+use crate::key::{NEVER, ReportName, Repository};
+use crate::response::{self, Answer, Body};
+use crate::value::{Value, ValueKey};
+use std::sync::Arc;
+
+/// How long browsers and proxies keep a badge, in seconds.
+const BADGE_CACHE: &str = "public, max-age=10";
+
+/// The form a badge is asked for in.
+#[derive(Clone, Copy)]
+pub enum Form {
+    Svg,
+    Json,
+}
+
+pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<&str>, headers: &HeaderMap) -> Answer {
+    let parameter = |name: &str| parameter(query, name);
+    let value = value(app, owner, name, query).await;
+    let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
+    let mut response = match form {
+        Form::Svg => {
+            let svg = badge::svg(value.as_deref(), &look).map_err(Error::internal)?;
+            response::ok("image/svg+xml; charset=utf-8", BADGE_CACHE, svg)
+        }
+        Form::Json => response::json(&badge::endpoint(value.as_deref(), &look)),
+    };
+    set_cache(&mut response, headers);
+    // An SVG that is opened as a page of its own runs nothing.
+    response::set(
+        &mut response,
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    );
+    response::set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    Ok(response)
+}
+
+/// 307 to the report behind the badge: one of this server's, never elsewhere.
+pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
+    let site = value(app, owner, name, query).await.and_then(|value| value.site_id.clone());
+    match site {
+        Some(site) => response::redirect(&format!("{}/coverage/{site}/", app.base_path)),
+        None => Err(Error::not_found(format!(
+            "no report of {owner}/{name} is known here: it is there after the first upload from the default branch"
+        ))),
+    }
+}
+
+/// A repository, a name or a branch that cannot exist has no value; its badge is grey, never a broken image.
+async fn value(app: &App, owner: &str, name: &str, query: Option<&str>) -> Option<Arc<Value>> {
+    let repository = Repository::new(owner, name).ok()?;
+    let name = match parameter(query, "name").filter(|name| !name.is_empty()) {
+        Some(name) => Some(name.parse::<ReportName>().ok()?),
+        None => None,
+    };
+    let branch = match parameter(query, "branch").filter(|branch| !branch.is_empty()) {
+        Some(branch) if is_branch(&branch) => Some(branch),
+        Some(_) => return None,
+        None => None,
+    };
+    app.values.get(&ValueKey { repository, name, branch }).await
+}
+
+fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(query?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// What git allows in a branch's name, as far as it matters here.
+fn is_branch(text: &str) -> bool {
+    text.len() <= 250 && !text.contains("..") && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
+}
+
+/// GitHub's image proxy would keep a badge for long unless told not to.
+fn set_cache(response: &mut Response<Body>, headers: &HeaderMap) {
+    let camo = headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo"));
+    let policy = if camo { "private, no-store" } else { BADGE_CACHE };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(policy));
+    if camo {
+        response::set(response, "cdn-cache-control", NEVER);
+    }
+}

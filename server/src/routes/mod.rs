@@ -1,0 +1,46 @@
+//! One file per noun; each route is a function from a request to an [`crate::response::Answer`].
+
+pub mod badge;
+pub mod ops;
+pub mod purge;
+pub mod report;
+pub mod upload;
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body as HttpBody;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// Bytes of a JSON body, at most.
+const MAX_JSON: usize = 64 << 10;
+/// Time for a JSON body to come in.
+const JSON_TIME: Duration = Duration::from_secs(10);
+
+/// A JSON body, or `None` where the request has none.
+async fn json_body<T, B>(body: B) -> Result<Option<T>, Error>
+where
+    T: DeserializeOwned,
+    B: HttpBody,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let collected = tokio::time::timeout(JSON_TIME, Limited::new(body, MAX_JSON).collect());
+    let bytes = match collected.await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Error::too_large(format!("the body is larger than {MAX_JSON} bytes")));
+        }
+        Ok(Err(_)) => return Err(Error::bad_request("the body broke off")),
+        Err(_) => {
+            return Err(Error::timeout(format!("the body took more than {} s", JSON_TIME.as_secs())));
+        }
+    };
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| Error::bad_request(format!("the body is not the JSON that is expected here: {error}")))
+}

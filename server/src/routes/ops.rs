@@ -1,0 +1,42 @@
+//! `GET /`, `/healthz`, `/readyz`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::response::{self, Answer};
+use crate::{key, pages};
+
+/// Time for the store to show that it answers.
+const READY_TIME: Duration = Duration::from_secs(5);
+
+/// What this server is, for a person.
+pub fn home(app: &App) -> Answer {
+    Ok(response::page(pages::home(&app.public_url)))
+}
+
+/// Nothing here is for search engines: a link is the key to a report.
+pub fn robots() -> Answer {
+    Ok(response::ok("text/plain; charset=utf-8", "public, max-age=86400", "User-agent: *\nDisallow: /\n"))
+}
+
+/// The process lives.
+pub fn healthz() -> Answer {
+    Ok(response::json(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})))
+}
+
+/// The store answers.
+pub async fn readyz(app: &App) -> Answer {
+    match tokio::time::timeout(READY_TIME, app.storage.check()).await {
+        Ok(Ok(())) => Ok(response::ok("application/json", key::NEVER, r#"{"status":"ready","storage":"ok"}"#)),
+        Ok(Err(error)) => {
+            Err(Error::unavailable("the storage does not answer as it should: the cause is in the server's log", error))
+        }
+        Err(_) => Err(Error::unavailable(
+            "the storage does not answer in time",
+            anyhow::anyhow!("no answer from {} within {READY_TIME:?}", app.storage.shown()),
+        )),
+    }
+}

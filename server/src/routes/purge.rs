@@ -1,0 +1,63 @@
+//! `POST /coverage/invalidate-cache/{owner}/{repo}/`: forget the value, or take the new one.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::key::{ReportName, Repository, SiteId};
+use crate::response::{self, Answer};
+use crate::routes::json_body;
+use crate::value::{State, Value};
+
+#[derive(Deserialize)]
+struct NewValue {
+    site_id: String,
+    percent: Option<f64>,
+    state: State,
+    commit_sha: String,
+    name: Option<String>,
+    run_id: Option<u64>,
+}
+
+pub async fn invalidate(app: &App, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
+    app.api_keys.check(request.headers())?;
+    let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
+    match json_body::<NewValue, _>(request.into_body()).await? {
+        None => {
+            app.values.forget(&repository).await;
+        }
+        Some(new) => {
+            let (name, value) = new.check()?;
+            app.values.set(repository, name, value).await.map_err(Error::storage)?;
+        }
+    }
+    Ok(response::json(&json!({"status": "success"})))
+}
+
+impl NewValue {
+    fn check(self) -> Result<(Option<ReportName>, Value), Error> {
+        let site: SiteId =
+            self.site_id.parse().map_err(|()| Error::bad_request("site_id is not one of this server's"))?;
+        let name = self
+            .name
+            .filter(|name| !name.is_empty())
+            .map(|name| name.parse().map_err(Error::bad_request))
+            .transpose()?;
+        if self.percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            return Err(Error::bad_request("percent is not between 0 and 100"));
+        }
+        let value = Value {
+            percent: self.percent,
+            state: self.state,
+            site_id: Some(site.to_string()),
+            commit_sha: super::upload::commit_sha(&self.commit_sha)?.to_owned(),
+            seen_at: Timestamp::now(),
+            run_id: self.run_id,
+        };
+        Ok((name, value))
+    }
+}

@@ -1,0 +1,287 @@
+//! `POST /coverage/create-site/` and, where the store cannot sign addresses, `PUT /coverage/{site_id}.zip`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::body::{Body as HttpBody, Incoming as RequestBody};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::auth::{hex, random};
+use crate::error::Error;
+use crate::key::{ReportName, Repository, SiteId};
+use crate::response::{self, Answer, Body};
+use crate::routes::json_body;
+use crate::site::{IndexError, read_index};
+use crate::storage::{StorageError, UPLOAD_TIME, UploadTarget};
+
+/// Ids that are drawn before a store that has them all is given up on.
+const DRAWS: usize = 5;
+/// Bytes that are handed to the store at once.
+const PART: usize = 1 << 20;
+/// Time without a byte after which an upload is given up.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+struct NewSite {
+    repository: String,
+    commit_sha: String,
+    name: Option<String>,
+    /// Bytes of the zip that is to come.
+    size: Option<u64>,
+}
+
+/// `sites/{site_id}.json`.
+#[derive(Serialize)]
+struct Record<'a> {
+    repository: String,
+    commit_sha: &'a str,
+    name: Option<String>,
+    size: Option<u64>,
+    created_at: Timestamp,
+    /// What the uploader showed for its right to upload.
+    created_by: &'static str,
+}
+
+#[derive(Serialize)]
+struct Session {
+    site_id: String,
+    url: String,
+    upload: Upload,
+}
+
+#[derive(Serialize)]
+struct Upload {
+    method: &'static str,
+    url: String,
+    headers: serde_json::Map<String, serde_json::Value>,
+    expires_at: Timestamp,
+    max_bytes: u64,
+}
+
+/// Makes a site, and says where its report is to be put.
+pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
+    app.api_keys.check(request.headers())?;
+    let Some(new) = json_body::<NewSite, _>(request.into_body()).await? else {
+        return Err(Error::not_implemented(
+            "without a JSON body, temporary S3 credentials are asked for, and this server hands out none: \
+             upload with the covered action or binary, version 1 or later",
+        ));
+    };
+    let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
+    let name: Option<ReportName> = match new.name.as_deref() {
+        None | Some("") => None,
+        Some(name) => Some(name.parse().map_err(Error::bad_request)?),
+    };
+    if let Some(size) = new.size.filter(|size| *size > app.max_report_bytes) {
+        return Err(too_large(Some(size), app.max_report_bytes));
+    }
+    let now = Timestamp::now();
+    let record = Record {
+        repository: repository.to_string(),
+        commit_sha: commit_sha(&new.commit_sha)?,
+        name: name.map(|name| name.to_string()),
+        size: new.size,
+        created_at: now,
+        created_by: "api-key",
+    };
+    let site = reserve(app, &serde_json::to_vec(&record).map_err(Error::internal)?).await?;
+    tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "site created");
+    session(app, &site, now).await
+}
+
+/// A commit's id: 40 hex characters, or 64 where the repository uses SHA-256.
+pub fn commit_sha(text: &str) -> Result<&str, Error> {
+    let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if hex && matches!(text.len(), 40 | 64) {
+        Ok(text)
+    } else {
+        Err(Error::bad_request("commit_sha is no full commit id of 40 hex characters"))
+    }
+}
+
+/// Writes the record of a site under an id that nobody has.
+async fn reserve(app: &App, record: &[u8]) -> Result<SiteId, Error> {
+    for _ in 0..DRAWS {
+        let site = SiteId::random().map_err(Error::internal)?;
+        match app.storage.create(&site.record_key(), record.to_vec()).await {
+            Ok(()) => return Ok(site),
+            Err(StorageError::Exists) => {}
+            Err(error) => return Err(Error::storage(error)),
+        }
+    }
+    Err(Error::storage(anyhow::anyhow!(
+        "{DRAWS} random site ids were all taken: does the store refuse what it should create?"
+    )))
+}
+
+async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
+    let expires_at = now + SignedDuration::try_from(UPLOAD_TIME).map_err(Error::internal)?;
+    let (url, headers) = match app.storage.upload_target(site).await.map_err(Error::storage)? {
+        UploadTarget::Presigned { url, headers } => (url.to_string(), headers),
+        UploadTarget::Server => {
+            let expires = expires_at.as_second();
+            let signature = app.api_keys.sign_upload(site, expires);
+            let url = format!("{}/coverage/{site}.zip?expires={expires}&signature={signature}", app.public_url);
+            (url, vec![("content-type", "application/zip")])
+        }
+    };
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let upload =
+        Upload { method: "PUT", url, headers, expires_at: round_down(expires_at), max_bytes: app.max_report_bytes };
+    Ok(response::json(&Session {
+        site_id: site.to_string(),
+        url: format!("{}/coverage/{site}/", app.public_url),
+        upload,
+    }))
+}
+
+fn round_down(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn too_large(size: Option<u64>, limit: u64) -> Error {
+    let size = size.map(|size| format!(" of {size} bytes")).unwrap_or_default();
+    Error::too_large(format!(
+        "the report{size} is larger than the {limit} bytes that this server takes: its operator can raise MAX_REPORT_BYTES"
+    ))
+}
+
+/// Takes the zip of a site. The store gets it as it comes; it counts as the report once it is known to be a whole zip.
+pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Request<RequestBody>) -> Answer {
+    let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
+    check_signature(app, &site, query.unwrap_or_default())?;
+    let app = app.clone();
+    // A task of its own: where the client goes away, it still cleans up.
+    let task = tokio::spawn(async move {
+        let mut body = request.into_body();
+        let received = receive(&app, &site, &mut body).await;
+        if received.is_err() {
+            drain(&mut body, app.max_report_bytes).await;
+        }
+        received
+    });
+    task.await.map_err(Error::internal)??;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
+    let parameter = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let expires = parameter("expires").and_then(|text| text.parse::<i64>().ok());
+    let (Some(expires), Some(signature)) = (expires, parameter("signature")) else {
+        return Err(Error::unauthorized(
+            "this upload address is not complete: use the one that create-site answered, unchanged",
+        ));
+    };
+    if !app.api_keys.verify_upload(site, expires, &signature) {
+        return Err(Error::forbidden(
+            "this upload address was not made by this server for this site: use the one that create-site answered, unchanged",
+        ));
+    }
+    if expires < Timestamp::now().as_second() {
+        return Err(Error::forbidden(format!(
+            "this upload address held for {} minutes and has expired: ask create-site for a new one",
+            UPLOAD_TIME.as_secs() / 60
+        )));
+    }
+    Ok(())
+}
+
+async fn receive(app: &App, site: &SiteId, body: &mut RequestBody) -> Result<(), Error> {
+    let limit = app.max_report_bytes;
+    if let Some(size) = body.size_hint().exact().filter(|size| *size > limit) {
+        return Err(too_large(Some(size), limit));
+    }
+    let taken =
+        || Error::conflict("this site has its report already: each report gets a site of its own from create-site");
+    if app.storage.exists(&site.zip_key()).await.map_err(Error::storage)? {
+        return Err(taken());
+    }
+    let staging = site.staging_key(&hex(&random::<8>().map_err(Error::internal)?));
+    stage(app, &staging, body, limit).await?;
+    let published = match read_index(&app.storage, &staging).await {
+        Ok(_) => app.storage.publish(&staging, &site.zip_key()).await.map_err(|error| match error {
+            StorageError::Exists => taken(),
+            other => Error::storage(other),
+        }),
+        Err(IndexError::Archive(why)) => Err(Error::bad_request(format!("the report cannot be used: {why}"))),
+        Err(IndexError::Storage(error)) => Err(Error::storage(error)),
+    };
+    if published.is_err()
+        && let Err(error) = app.storage.delete(&staging).await
+    {
+        tracing::warn!(%staging, "an upload that was refused could not be removed: {:#}", anyhow::Error::from(error));
+    }
+    published
+}
+
+/// Writes the body into the store; where that fails, nothing is kept.
+async fn stage(app: &App, staging: &str, body: &mut RequestBody, limit: u64) -> Result<(), Error> {
+    let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
+    let copied = async {
+        let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);
+        while let Some(bytes) = next_bytes(body).await? {
+            size += bytes.len() as u64;
+            if size > limit {
+                return Err(too_large(None, limit));
+            }
+            part.extend_from_slice(&bytes);
+            if part.len() >= PART {
+                incoming.write(part.split().freeze()).await.map_err(Error::storage)?;
+            }
+        }
+        if !part.is_empty() {
+            incoming.write(part.freeze()).await.map_err(Error::storage)?;
+        }
+        Ok(())
+    };
+    match copied.await {
+        Ok(()) => incoming.finish().await.map_err(Error::storage),
+        Err(error) => {
+            if let Err(error) = incoming.abort().await {
+                tracing::warn!(%staging, "an upload that broke off could not be removed: {:#}", anyhow::Error::from(error));
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn next_bytes(body: &mut RequestBody) -> Result<Option<Bytes>, Error> {
+    loop {
+        match tokio::time::timeout(IDLE_TIME, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+            Ok(Some(Err(_))) => {
+                return Err(Error::bad_request("the upload broke off: nothing was kept"));
+            }
+            Err(_) => {
+                return Err(Error::timeout(format!("no byte came for {} s: nothing was kept", IDLE_TIME.as_secs())));
+            }
+        }
+    }
+}
+
+/// Reads what is still to come, so that a client that sends first and reads later gets the refusal, and not a broken pipe.
+async fn drain(body: &mut RequestBody, limit: u64) {
+    let mut size = 0;
+    while let Ok(Some(bytes)) = next_bytes(body).await {
+        size += bytes.len() as u64;
+        if size > limit {
+            return;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use moka::future::Cache;
+
+use crate::archive::{ArchiveError, Entry, Index, Opened, Tail};
+use crate::error::Error;
+use crate::key::SiteId;
+use crate::response::ByteStream;
+use crate::storage::{Storage, StorageError};
+
+/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
+const TAIL_BYTES: u64 = 512 << 10;
+/// The part of the memory for indexes: 1 / this.
+const INDEX_SHARE: u64 = 4;
+/// A file larger than the memory for files / this is not kept.
+const LARGEST_SHARE: u64 = 16;
+/// No file larger than this is held in memory whole, however large the cache is.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// The reports in the store, with what is remembered of them.
+pub struct Sites {
+    storage: Arc<Storage>,
+    indexes: Cache<SiteId, Arc<Index>>,
+    files: Cache<(SiteId, u32), Bytes>,
+    largest_file: u64,
+}
+
+/// A file's bytes on their way out.
+pub enum Content {
+    /// As they are kept: see [`Entry::pack`].
+    Packed(Bytes),
+    /// The data, as it comes from the store.
+    Data(ByteStream),
+}
+
+impl Sites {
+    /// `cache_bytes`: memory for indexes and files together.
+    pub fn new(storage: Arc<Storage>, cache_bytes: u64) -> Self {
+        let for_indexes = cache_bytes / INDEX_SHARE;
+        let for_files = cache_bytes - for_indexes;
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            storage,
+            indexes: Cache::builder()
+                .max_capacity(for_indexes)
+                .weigher(move |_, index: &Arc<Index>| weight(index.weight()))
+                .build(),
+            files: Cache::builder()
+                .max_capacity(for_files)
+                .weigher(move |_, bytes: &Bytes| weight(bytes.len() + 128))
+                .build(),
+            largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
+        }
+    }
+
+    /// The index of a site, or `None` while there is no such report: that is not remembered.
+    pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
+        let read = self
+            .indexes
+            .try_get_with_by_ref(site, async { read_index(&self.storage, &site.zip_key()).await.map(Arc::new) });
+        match read.await {
+            Ok(index) => Ok(Some(index)),
+            Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
+            Err(error) => Err(error.public(site)),
+        }
+    }
+
+    /// The content of a file: from memory, or by one read from the store.
+    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<Content, Error> {
+        let zip = site.zip_key();
+        if entry.packed_len() > self.largest_file {
+            return Ok(Content::Data(self.stream(&zip, entry).await?));
+        }
+        let read = async {
+            let local = self.storage.read(&zip, entry.range()).await?;
+            let start = entry.data_start(&local)?;
+            Ok::<_, IndexError>(entry.pack(&local[start..start + entry.compressed as usize]))
+        };
+        let packed = self.files.try_get_with((site.clone(), number), read).await;
+        packed.map(Content::Packed).map_err(|error| error.public(site))
+    }
+
+    /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
+    async fn stream(&self, zip: &str, entry: &Entry) -> Result<ByteStream, Error> {
+        let mut bytes = self.storage.stream(zip, entry.range()).await.map_err(Error::storage)?;
+        let mut head = Vec::new();
+        let start = loop {
+            match entry.data_start(&head) {
+                Ok(start) if start <= head.len() => break start,
+                Err(error) if head.len() >= LOCAL_HEADER_ENOUGH => {
+                    return Err(Error::damaged(error));
+                }
+                _ => match bytes.next().await {
+                    Some(more) => head.extend_from_slice(&more.map_err(Error::storage)?),
+                    None => {
+                        return Err(Error::storage(anyhow::anyhow!("the store sent too few bytes of {}", entry.path)));
+                    }
+                },
+            }
+        };
+        let first = Bytes::from(head).slice(start..);
+        let data = stream::once(std::future::ready(Ok(first))).chain(bytes);
+        Ok(exactly(data, entry.compressed).boxed())
+    }
+}
+
+/// Bytes after which a local header must be readable.
+const LOCAL_HEADER_ENOUGH: usize = 30;
+
+/// The first `length` bytes of a stream; one that ends before is an error, so that nothing cut looks whole.
+fn exactly(
+    bytes: impl stream::Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    length: u64,
+) -> impl stream::Stream<Item = std::io::Result<Bytes>> + Send {
+    stream::try_unfold((bytes, length), |(mut bytes, remaining)| async move {
+        if remaining == 0 {
+            return Ok(None);
+        }
+        let mut next = bytes.next().await.transpose()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        next.truncate(usize::try_from(remaining).unwrap_or(usize::MAX));
+        let left = remaining - next.len() as u64;
+        Ok(Some((next, (bytes, left))))
+    })
+}
+
+/// Why a zip's index could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl IndexError {
+    /// Several requests may share one failure: each gets the texts of its causes.
+    fn public(&self, site: &SiteId) -> Error {
+        let site = SiteId::short(&site.to_string()).to_owned();
+        match self {
+            Self::Archive(error) => Error::damaged(anyhow::anyhow!("site {site}…: {error}")),
+            Self::Storage(StorageError::Failed(cause)) => Error::storage(anyhow::anyhow!("site {site}…: {cause:#}")),
+            Self::Storage(other) => Error::storage(anyhow::anyhow!("site {site}…: {other}")),
+        }
+    }
+}
+
+/// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+pub async fn read_index(storage: &Storage, key: &str) -> Result<Index, IndexError> {
+    let tail = storage.tail(key, TAIL_BYTES).await?;
+    let start = match Index::open(&tail)? {
+        Opened::Index(index) => return Ok(index),
+        Opened::Before(start) => start,
+    };
+    let mut bytes = storage.read(key, start..tail.offset).await?.to_vec();
+    bytes.extend_from_slice(&tail.bytes);
+    match Index::open(&Tail { offset: start, bytes: bytes.into() })? {
+        Opened::Index(index) => Ok(index),
+        Opened::Before(_) => Err(ArchiveError::DirectoryTooLarge.into()),
+    }
+}

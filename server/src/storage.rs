@@ -1,0 +1,344 @@
+//! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
+use object_store::{
+    BackoffConfig, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
+    RetryConfig, UpdateVersion,
+};
+use url::Url;
+
+use crate::archive::Tail;
+use crate::config::StorageConfig;
+use crate::key::{STAGING, SiteId};
+
+/// Time to connect to the store.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Time without a byte from the store after which a read is given up.
+const READ_TIME: Duration = Duration::from_secs(10);
+/// The time in which a failed request to the store is tried again, [`RETRIES`] times.
+const RETRY_TIME: Duration = Duration::from_secs(5);
+const RETRIES: usize = 2;
+/// How long an upload address holds.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+/// Unfinished uploads in a folder that are older than this are left over from a crash.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why the store gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("there is no such object")]
+    NotFound,
+    #[error("the object is there already, or was changed meanwhile")]
+    Exists,
+    #[error("the store failed")]
+    Failed(#[source] anyhow::Error),
+}
+
+impl From<object_store::Error> for StorageError {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { .. } => Self::NotFound,
+            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => Self::Exists,
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, StorageError>;
+
+/// Where the zip of a new site goes.
+pub enum UploadTarget {
+    /// To the store itself: a URL that holds for [`UPLOAD_TIME`], and the headers that were signed with it.
+    Presigned { url: Url, headers: Vec<(&'static str, &'static str)> },
+    /// To this server: the store cannot sign addresses.
+    Server,
+}
+
+/// A store of objects.
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    presigner: Option<Presigner>,
+    shown: String,
+}
+
+struct Presigner {
+    signer: Arc<dyn Signer>,
+    prefix: Path,
+    /// Headers that are part of the signature.
+    signed: Vec<(&'static str, &'static str)>,
+    /// Headers that the vendor needs beside.
+    plain: Vec<(&'static str, &'static str)>,
+}
+
+/// An object's bytes, and what a conditional write needs to know about it.
+pub struct Stored {
+    pub bytes: Bytes,
+    pub version: Version,
+}
+
+/// Which state of an object was read.
+pub struct Version(UpdateVersion);
+
+impl Storage {
+    pub fn new(config: &StorageConfig) -> anyhow::Result<Self> {
+        match config {
+            StorageConfig::Memory => Ok(Self {
+                store: Arc::new(InMemory::new()),
+                presigner: None,
+                shown: "memory (gone when the server stops)".to_owned(),
+            }),
+            StorageConfig::Files(folder) => Self::files(folder),
+            StorageConfig::Bucket { url, options } => {
+                Self::bucket(url, options).with_context(|| format!("STORAGE_URL {url} cannot be used"))
+            }
+        }
+    }
+
+    fn files(folder: &FilePath) -> anyhow::Result<Self> {
+        let unusable = || format!("the reports' folder {} cannot be used", folder.display());
+        std::fs::create_dir_all(folder).with_context(unusable)?;
+        sweep(&folder.join(STAGING));
+        let store = LocalFileSystem::new_with_prefix(folder).with_context(unusable)?.with_fsync(true);
+        Ok(Self { store: Arc::new(store), presigner: None, shown: folder.display().to_string() })
+    }
+
+    fn bucket(url: &Url, options: &HashMap<String, String>) -> anyhow::Result<Self> {
+        let bucket = url.host_str().unwrap_or_default();
+        let prefix = Path::from_url_path(url.path())?;
+        let (signed, plain): (&[_], &[_]) = match url.scheme() {
+            "s3" => (&[("content-type", "application/zip"), ("if-none-match", "*")], &[]),
+            "gs" => (&[("content-type", "application/zip"), ("x-goog-if-generation-match", "0")], &[]),
+            // Azure's shared access signatures cover no headers.
+            _ => (&[], &[("content-type", "application/zip"), ("x-ms-blob-type", "BlockBlob"), ("if-none-match", "*")]),
+        };
+        let (store, signer): (Arc<dyn ObjectStore>, Arc<dyn Signer>) = match url.scheme() {
+            "s3" => both(s3(bucket, options)?),
+            "gs" => both(gcs(bucket, options)?),
+            _ => both(azure(bucket, options)?),
+        };
+        Ok(Self {
+            store: Arc::new(PrefixStore::new(store, prefix.clone())),
+            presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
+            shown: url.to_string(),
+        })
+    }
+
+    /// What the operator is told about where reports are.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether the store answers, and lets this server in.
+    pub async fn check(&self) -> Result<()> {
+        match self.store.head(&path("sites/readyz")?).await.map_err(StorageError::from) {
+            Ok(_) | Err(StorageError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a new object; one that is there is not touched.
+    pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        self.store.put_opts(&path(key)?, bytes.into(), PutMode::Create.into()).await?;
+        Ok(())
+    }
+
+    /// A small object, whole.
+    pub async fn get(&self, key: &str) -> Result<Stored> {
+        let result = self.store.get(&path(key)?).await?;
+        let version = Version(UpdateVersion { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() });
+        Ok(Stored { bytes: result.bytes().await?, version })
+    }
+
+    /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
+    pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
+        let path = path(key)?;
+        match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
+            Err(object_store::Error::NotImplemented { .. }) => self.store.put(&path, bytes.into()).await,
+            other => other,
+        }?;
+        Ok(())
+    }
+
+    /// The last `length` bytes of an object, or all of it if it is shorter.
+    pub async fn tail(&self, key: &str, length: u64) -> Result<Tail> {
+        let path = path(key)?;
+        let options = GetOptions { range: Some(GetRange::Suffix(length)), ..GetOptions::default() };
+        let result = match self.store.get_opts(&path, options).await {
+            // Azure knows no suffix ranges: ask for the size first.
+            Err(object_store::Error::NotSupported { .. }) => {
+                let size = self.store.head(&path).await?.size;
+                let range = GetRange::Bounded(size.saturating_sub(length)..size);
+                self.store.get_opts(&path, GetOptions { range: Some(range), ..GetOptions::default() }).await
+            }
+            other => other,
+        }?;
+        let range = result.range.clone();
+        let bytes = result.bytes().await?;
+        whole(&range, bytes.len())?;
+        Ok(Tail { offset: range.start, bytes })
+    }
+
+    /// A part of an object.
+    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        let bytes = self.store.get_range(&path(key)?, range.clone()).await?;
+        whole(&range, bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// A part of an object, as it comes.
+    pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let result = self.store.get_opts(&path(key)?, options).await?;
+        Ok(result.into_stream().map(|item| item.map_err(std::io::Error::other)).boxed())
+    }
+
+    /// Whether an object is there.
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        match self.store.head(&path(key)?).await.map_err(StorageError::from) {
+            Ok(_) => Ok(true),
+            Err(StorageError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the zip of `site` is to be put.
+    pub async fn upload_target(&self, site: &SiteId) -> Result<UploadTarget> {
+        let Some(Presigner { signer, prefix, signed, plain }) = &self.presigner else {
+            return Ok(UploadTarget::Server);
+        };
+        let object = Path::from_iter(prefix.parts().chain(path(&site.zip_key())?.parts()));
+        let mut options = SignedUrlOptions::new();
+        options.signed_headers = HeaderMap::from_iter(
+            signed.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+        );
+        let url = signer.signed_url_opts(Method::PUT, &object, UPLOAD_TIME, &options).await?;
+        Ok(UploadTarget::Presigned { url, headers: signed.iter().chain(plain).copied().collect() })
+    }
+
+    /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
+    pub async fn begin(&self, key: &str) -> Result<Incoming> {
+        Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
+    }
+
+    /// Gives an object its final name, unless that is taken.
+    pub async fn publish(&self, from: &str, to: &str) -> Result<()> {
+        Ok(self.store.rename_if_not_exists(&path(from)?, &path(to)?).await?)
+    }
+
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        Ok(self.store.delete(&path(key)?).await?)
+    }
+}
+
+/// An object on its way into the store.
+pub struct Incoming {
+    upload: Box<dyn MultipartUpload>,
+}
+
+impl Incoming {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        Ok(self.upload.put_part(bytes.into()).await?)
+    }
+
+    pub async fn finish(mut self) -> Result<()> {
+        self.upload.complete().await?;
+        Ok(())
+    }
+
+    /// Nothing is kept.
+    pub async fn abort(mut self) -> Result<()> {
+        Ok(self.upload.abort().await?)
+    }
+}
+
+/// `Path::from` would percent-encode: the keys would differ from what an uploader writes.
+fn path(key: &str) -> Result<Path> {
+    Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
+}
+
+/// A store that sends less than it was asked for must not look as if it had sent all.
+fn whole(range: &Range<u64>, length: usize) -> Result<()> {
+    if range.end - range.start == length as u64 {
+        return Ok(());
+    }
+    Err(StorageError::Failed(anyhow::anyhow!("the store sent {length} bytes for the range {range:?}")))
+}
+
+fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
+    let store = Arc::new(store);
+    (store.clone(), store)
+}
+
+fn client(endpoint: Option<&String>) -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(CONNECT_TIME)
+        .with_read_timeout(READ_TIME)
+        // A large file to a slow reader takes as long as it takes; the time between two reads is what is bounded.
+        .with_timeout_disabled()
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
+}
+
+fn retry() -> RetryConfig {
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(50),
+        max_backoff: Duration::from_secs(1),
+        ..BackoffConfig::default()
+    };
+    RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_TIME }
+}
+
+fn s3(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::aws::AmazonS3> {
+    let endpoint = options.get("aws_endpoint_url_s3").or(options.get("aws_endpoint_url"));
+    let mut builder = AmazonS3Builder::new().with_client_options(client(endpoint)).with_retry(retry());
+    for (name, value) in options {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    Ok(builder.with_bucket_name(bucket).build()?)
+}
+
+fn gcs(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::gcp::GoogleCloudStorage> {
+    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client(None)).with_retry(retry());
+    for (name, value) in options {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    Ok(builder.with_bucket_name(bucket).build()?)
+}
+
+fn azure(container: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::azure::MicrosoftAzure> {
+    let endpoint = options.get("azure_storage_endpoint");
+    let mut builder = MicrosoftAzureBuilder::new().with_client_options(client(endpoint)).with_retry(retry());
+    for (name, value) in options {
+        builder = builder.with_config(name.parse()?, value);
+    }
+    Ok(builder.with_container_name(container).build()?)
+}
+
+/// Removes what a crash left of uploads; another server on the same folder may be receiving the younger ones.
+fn sweep(staging: &FilePath) {
+    let Ok(files) = std::fs::read_dir(staging) else {
+        return;
+    };
+    for file in files.flatten() {
+        let age = file.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > LEFT_OVER) {
+            let removed = std::fs::remove_file(file.path());
+            tracing::info!(file = %file.path().display(), removed = removed.is_ok(), "left over from an upload that did not end");
+        }
+    }
+}
