@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+
+mod cargo;
+mod demo;
+mod setup;
+mod test;
+mod tidy;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [--once] [--listen ADDRESS:PORT]
+         builds both programs, starts a server, uploads a report, and stays up to be looked at;
+         --once checks badge, redirect and report, and ends; --no-build takes the programs as they are
+  test [ARGUMENTS]
+         installs what the end-to-end tests run against, and runs all tests;
+         the arguments go to cargo test
+  setup  installs what the tests and the linters need below target/lab
+  tidy   checks the project's conventions
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let mut parser = lexopt::Parser::from_env();
+    let command = match parser.next()? {
+        Some(Value(command)) => command.string()?,
+        None | Some(Long("help") | Short('h')) => {
+            print!("{HELP}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let rest: Vec<OsString> = parser.raw_args()?.collect();
+    match command.as_str() {
+        "demo" => demo::run(rest),
+        "test" => test::run(&rest),
+        "setup" => setup::run(),
+        "tidy" => tidy::run(),
+        _ => anyhow::bail!("there is no command {command}: see cargo xtask --help"),
+    }
+}

@@ -30,8 +30,7 @@ impl Github {
         let state = Arc::new(Mutex::new(State::default()));
         let base = Arc::new(OnceLock::new());
         let (shared, own) = (Arc::clone(&state), Arc::clone(&base));
-        let serving =
-            Serving::start(move |request| handle(Arc::clone(&shared), Arc::clone(&own), request));
+        let serving = Serving::start(move |request| handle(Arc::clone(&shared), Arc::clone(&own), request));
         base.get_or_init(|| serving.url());
         Github { state, serving }
     }
@@ -118,11 +117,7 @@ async fn handle(
         Fault::None => {}
         Fault::Stall(time) => tokio::time::sleep(time).await,
         Fault::Drop => return Err(Dropped),
-        Fault::Status {
-            code,
-            headers,
-            body,
-        } => {
+        Fault::Status { code, headers, body } => {
             let mut response = answer(code, "application/json; charset=utf-8", body);
             for (name, value) in headers {
                 let name = hyper::header::HeaderName::try_from(name).unwrap();
@@ -246,10 +241,7 @@ mod tests {
         assert_eq!(answer["errors"][0]["type"], "NOT_FOUND");
         assert_eq!(answer["data"]["repository"], Value::Null);
         let answer = ask(&github, &QUERY.replace("oid", "sha"), "app");
-        assert_eq!(
-            answer["errors"][0]["message"],
-            "Field 'sha' doesn't exist on type 'Commit'"
-        );
+        assert_eq!(answer["errors"][0]["message"], "Field 'sha' doesn't exist on type 'Commit'");
     }
 
     #[test]
@@ -263,11 +255,7 @@ mod tests {
         assert_eq!(post("new", "success", "87%").status, 201);
         assert_eq!(post("new", "green", "87%").status, 422);
         assert_eq!(post("new", "success", &"é".repeat(141)).status, 422);
-        assert!(
-            post("gone", "success", "")
-                .text()
-                .contains("No commit found for SHA: gone")
-        );
+        assert!(post("gone", "success", "").text().contains("No commit found for SHA: gone"));
         assert_eq!(github.statuses("octo/app", "new").len(), 1);
     }
 
@@ -278,21 +266,10 @@ mod tests {
         let accept = [("accept", "application/vnd.github.html+json")];
         let url = format!("{}/repos/octo/app/readme", github.url());
         let html = request("GET", &url, &accept, "").unwrap().text();
-        assert!(
-            html.contains("data-canonical-src=\"http://127.0.0.1/badge/octo/app.svg?a=1&amp;b=2\"")
-        );
-        let camo = html
-            .split("src=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap();
+        assert!(html.contains("data-canonical-src=\"http://127.0.0.1/badge/octo/app.svg?a=1&amp;b=2\""));
+        let camo = html.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(request("PURGE", camo, &[], "").unwrap().status, 200);
-        assert_eq!(
-            github.purged(),
-            ["http://127.0.0.1/badge/octo/app.svg?a=1&b=2"]
-        );
+        assert_eq!(github.purged(), ["http://127.0.0.1/badge/octo/app.svg?a=1&b=2"]);
     }
 
     #[test]
@@ -303,10 +280,7 @@ mod tests {
         assert!(request("GET", &url, &[], "").is_err());
         github.set_fault(Fault::RateLimited);
         let reply = request("GET", &url, &[], "").unwrap();
-        assert_eq!(
-            (reply.status, reply.header("x-ratelimit-remaining")),
-            (403, Some("0"))
-        );
+        assert_eq!((reply.status, reply.header("x-ratelimit-remaining")), (403, Some("0")));
         github.set_fault(Fault::None);
         assert_eq!(request("GET", &url, &[], "").unwrap().status, 404);
         assert_eq!(github.requests().len(), 3);

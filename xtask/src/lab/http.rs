@@ -34,9 +34,7 @@ impl std::fmt::Display for Dropped {
 impl std::error::Error for Dropped {}
 
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
 /// A server on `127.0.0.1`, on a free port, until it is dropped.
@@ -66,11 +64,7 @@ impl Serving {
                 }
             });
         });
-        Serving {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Serving { address, stop: Some(stop), thread: Some(thread) }
     }
 
     /// `http://127.0.0.1:PORT`
@@ -138,12 +132,7 @@ pub fn get(url: &str) -> anyhow::Result<Reply> {
 }
 
 /// Any request, on a connection of its own; redirects are not followed.
-pub fn request(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: impl Into<Bytes>,
-) -> anyhow::Result<Reply> {
+pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> anyhow::Result<Reply> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -154,11 +143,7 @@ pub fn request(
             let response = forward(request).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes().to_vec();
-            anyhow::Ok(Reply {
-                status: parts.status.as_u16(),
-                headers: headers_of(&parts.headers),
-                body,
-            })
+            anyhow::Ok(Reply { status: parts.status.as_u16(), headers: headers_of(&parts.headers), body })
         };
         tokio::time::timeout(REQUEST_LIMIT, answer).await?
     })
@@ -180,9 +165,7 @@ pub async fn forward(request: Request<Body>) -> anyhow::Result<Response<Incoming
     parts.uri = path.parse()?;
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    Ok(sender
-        .send_request(Request::from_parts(parts, body))
-        .await?)
+    Ok(sender.send_request(Request::from_parts(parts, body)).await?)
 }
 
 pub fn headers_of(headers: &hyper::HeaderMap) -> Vec<(String, String)> {

@@ -1,11 +1,15 @@
 //! The lab: the real parts and the stubs that Covered is tested against.
 //!
 //! Everything listens on loopback, on a port that the system picks, and is gone when its value is dropped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "support for tests: what fails here must stop the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "support for tests: what fails here must stop the test")]
 
+pub mod covered;
 pub mod github;
 pub mod http;
+pub mod node;
+pub mod parts;
+pub mod paths;
+pub mod process;
+pub mod proxy;
+pub mod report;
+pub mod s3;

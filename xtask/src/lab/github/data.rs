@@ -103,10 +103,7 @@ impl Repository {
     }
 
     pub fn set_status(&mut self, sha: &str, status: Status) {
-        self.statuses
-            .entry(sha.to_owned())
-            .or_default()
-            .push(status);
+        self.statuses.entry(sha.to_owned()).or_default().push(status);
     }
 
     pub fn statuses_of(&self, sha: &str) -> &[Status] {

@@ -36,9 +36,7 @@ impl<'a> Object for Node<'a> {
 
     fn as_type(&self, name: &str) -> Option<Node<'a>> {
         match self {
-            Node::GitObject(repository, sha) if name == "Commit" => {
-                Some(Node::Commit(repository, sha))
-            }
+            Node::GitObject(repository, sha) if name == "Commit" => Some(Node::Commit(repository, sha)),
             _ => None,
         }
     }
@@ -84,12 +82,7 @@ fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<Foun
     if name != "repository" {
         return None;
     }
-    let part = |key: &str| {
-        arguments
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let part = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
     let full_name = format!("{}/{}", part("owner"), part("name"));
     Some(match state.repository(&full_name) {
         Some(repository) => Found::One(Node::Repository(repository)),
@@ -100,11 +93,7 @@ fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<Foun
     })
 }
 
-fn repository_field<'a>(
-    repository: &'a Repository,
-    name: &str,
-    arguments: &Arguments,
-) -> Option<Found<Node<'a>>> {
+fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
     let branch = |wanted: &str| {
         let found = repository.branches.get_key_value(wanted);
         one_or_null(found.map(|(branch, _)| Node::Ref(repository, branch)))
@@ -122,12 +111,7 @@ fn repository_field<'a>(
     }
 }
 
-fn commit<'a>(
-    repository: &'a Repository,
-    sha: &'a str,
-    name: &str,
-    arguments: &Arguments,
-) -> Option<Found<Node<'a>>> {
+fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
     match name {
         "oid" => Some(leaf(sha)),
         "committedDate" => Some(leaf(THEN)),
@@ -154,11 +138,7 @@ fn commit<'a>(
     }
 }
 
-fn rollup<'a>(
-    statuses: &'a [Status],
-    name: &str,
-    arguments: &Arguments,
-) -> Option<Found<Node<'a>>> {
+fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
     match name {
         "context" => {
             let wanted = arguments.get("name")?.as_str()?;
@@ -173,11 +153,7 @@ fn rollup<'a>(
 
 fn context<'a>(status: &Status, name: &str) -> Option<Found<Node<'a>>> {
     let text = |text: &str| {
-        if text.is_empty() {
-            json!(null)
-        } else {
-            json!(text)
-        }
+        if text.is_empty() { json!(null) } else { json!(text) }
     };
     let value = match name {
         "context" => json!(status.context),

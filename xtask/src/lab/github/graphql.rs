@@ -39,11 +39,7 @@ pub fn answer<O: Object>(root: &O, request: &Value) -> Value {
                 return Err(format!("Variable ${name} of type String! was not provided"));
             }
         }
-        let mut run = Run {
-            variables,
-            errors: Vec::new(),
-            path: Vec::new(),
-        };
+        let mut run = Run { variables, errors: Vec::new(), path: Vec::new() };
         let data = run.object(root, &document.selections)?;
         Ok((data, run.errors))
     });
@@ -108,9 +104,9 @@ impl Run<'_> {
         };
         let inner = &field.selections;
         match found {
-            Found::Leaf(ref value) if !value.is_null() && !inner.is_empty() => Err(format!(
-                "Selections can't be made on scalars (field '{name}')"
-            )),
+            Found::Leaf(ref value) if !value.is_null() && !inner.is_empty() => {
+                Err(format!("Selections can't be made on scalars (field '{name}')"))
+            }
             Found::One(_) | Found::Many(_) if inner.is_empty() => {
                 Err(format!("Field must have selections (field '{name}')"))
             }
@@ -217,10 +213,7 @@ fn parse(query: &str) -> Result<Document, String> {
     parser.mark('{')?;
     let selections = parser.selections()?;
     match parser.0.next() {
-        None => Ok(Document {
-            required,
-            selections,
-        }),
+        None => Ok(Document { required, selections }),
         Some(token) => Err(format!("Parse error on {token:?}")),
     }
 }
@@ -269,9 +262,7 @@ impl Parser {
             }
             let on = self.name()?;
             if on != "on" {
-                return Err(format!(
-                    "The stub knows inline fragments only, not '...{on}'"
-                ));
+                return Err(format!("The stub knows inline fragments only, not '...{on}'"));
             }
             let type_name = self.name()?;
             self.mark('{')?;
@@ -282,11 +273,7 @@ impl Parser {
 
     fn field(&mut self) -> Result<Field, String> {
         let alias = self.name()?;
-        let name = if self.is(':') {
-            self.name()?
-        } else {
-            alias.clone()
-        };
+        let name = if self.is(':') { self.name()? } else { alias.clone() };
         let mut arguments = Vec::new();
         if self.is('(') {
             while !self.is(')') {
@@ -295,17 +282,8 @@ impl Parser {
                 arguments.push((key, self.argument()?));
             }
         }
-        let selections = if self.is('{') {
-            self.selections()?
-        } else {
-            Vec::new()
-        };
-        Ok(Field {
-            alias,
-            name,
-            arguments,
-            selections,
-        })
+        let selections = if self.is('{') { self.selections()? } else { Vec::new() };
+        Ok(Field { alias, name, arguments, selections })
     }
 
     fn argument(&mut self) -> Result<Argument, String> {

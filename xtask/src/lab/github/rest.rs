@@ -48,13 +48,7 @@ fn invalid(field: &str, message: &str) -> Response<Body> {
     json_answer(422, &body)
 }
 
-fn post_status(
-    state: &mut State,
-    base: &str,
-    request: &Recorded,
-    full_name: &str,
-    sha: &str,
-) -> Response<Body> {
+fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &str, sha: &str) -> Response<Body> {
     if request.header("authorization").is_none() {
         return refusal(401, "Requires authentication");
     }
@@ -78,10 +72,7 @@ fn post_status(
         return invalid("state", "state is not included in the list");
     }
     if status.description.chars().count() > 140 {
-        return invalid(
-            "description",
-            "description is too long (maximum is 140 characters)",
-        );
+        return invalid("description", "description is too long (maximum is 140 characters)");
     }
     if !status.target_url.is_empty() && !status.target_url.starts_with("http") {
         return invalid("target_url", "target_url must use http(s) scheme");
@@ -142,17 +133,12 @@ fn digest(image: &str) -> String {
 }
 
 fn purge(state: &mut State, wanted: &str, hex: &str) -> Response<Body> {
-    let bytes: Option<Vec<u8>> = (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
     match bytes.map(String::from_utf8) {
         Some(Ok(image)) if digest(&image) == wanted => {
             state.purged.push(image);
-            json_answer(
-                StatusCode::OK.as_u16(),
-                &json!({"status": "ok", "id": "1-1"}),
-            )
+            json_answer(StatusCode::OK.as_u16(), &json!({"status": "ok", "id": "1-1"}))
         }
         _ => answer(404, "text/plain", "checksum mismatch".to_owned()),
     }

@@ -1,0 +1,41 @@
+// Drives Chromium through a list of steps and prints, as JSON, what each one gave and what went wrong on the way.
+// usage: browser.cjs CHROMIUM STEPS    steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file}]
+const { chromium } = require('playwright-core');
+
+async function take(page, step) {
+  if (step.open) {
+    const answer = await page.goto(step.open, { waitUntil: 'load' });
+    return answer.status();
+  }
+  if (step.click) {
+    await Promise.all([page.waitForNavigation({ waitUntil: 'load' }), page.click(step.click)]);
+    return page.url();
+  }
+  if (step.evaluate) return page.evaluate(step.evaluate);
+  if (step.screenshot) await page.screenshot({ path: step.screenshot });
+  return null;
+}
+
+async function main(executablePath, steps) {
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
+  });
+  const problems = [];
+  const results = [];
+  try {
+    const page = await browser.newPage();
+    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure().errorText}`));
+    for (const step of steps) results.push(await take(page, step));
+  } finally {
+    await browser.close();
+  }
+  console.log(JSON.stringify({ results, problems }));
+}
+
+main(process.argv[2], JSON.parse(process.argv[3])).catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

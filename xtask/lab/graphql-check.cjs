@@ -1,0 +1,27 @@
+// Holds a query and its answer against GitHub's published GraphQL schema: the query must be valid, and the answer
+// must be what the schema says that this query gives. usage: graphql-check.cjs '{"query", "variables", "answer"}'
+const { buildSchema, parse, validate, executeSync } = require('graphql');
+const { schema: published } = require('@octokit/graphql-schema');
+const { isDeepStrictEqual } = require('node:util');
+
+const { query, variables, answer } = JSON.parse(process.argv[2]);
+const schema = buildSchema(published.idl);
+const document = parse(query);
+let problems = validate(schema, document).map((error) => error.message);
+
+if (!problems.length) {
+  const executed = executeSync({
+    schema,
+    document,
+    variableValues: variables,
+    rootValue: answer.data,
+    // An answer is keyed by alias, where there is one.
+    fieldResolver: (source, _arguments, _context, info) => source[info.path.key],
+    typeResolver: () => 'Commit',
+  });
+  problems = (executed.errors ?? []).map((error) => error.message);
+  const data = JSON.parse(JSON.stringify(executed.data));
+  if (!isDeepStrictEqual(data, answer.data)) problems.push(`not of the query's shape: ${JSON.stringify(answer.data)}`);
+}
+problems.forEach((problem) => console.error(problem));
+process.exitCode = problems.length ? 1 : 0;

@@ -1,0 +1,47 @@
+"""Prepares the S3 emulator, and looks into it.
+
+usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes a user, the bucket and the upload role; prints JSON
+       s3.py list ENDPOINT KEY SECRET BUCKET            prints the bucket's keys, one a line
+"""
+import json
+import sys
+
+import boto3
+
+command, endpoint, key, secret, bucket = sys.argv[1:6]
+
+
+def client(service, key, secret):
+    return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1",
+                        aws_access_key_id=key, aws_secret_access_key=secret)
+
+
+def policy(**statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def up():
+    # The root key's signature is not checked by the emulator, so the server gets a user of its own.
+    root = client("iam", key, secret)
+    root.create_user(UserName="covered-server")
+    root.put_user_policy(UserName="covered-server", PolicyName="all",
+                         PolicyDocument=policy(Action="*", Resource="*"))
+    made = root.create_access_key(UserName="covered-server")["AccessKey"]
+    user = made["AccessKeyId"], made["SecretAccessKey"]
+    client("s3", *user).create_bucket(Bucket=bucket)
+    iam = client("iam", *user)
+    trust = policy(Principal={"AWS": "*"}, Action="sts:AssumeRole")
+    role = iam.create_role(RoleName="covered-upload", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="covered-upload", PolicyName="put",
+                        PolicyDocument=policy(Action="s3:PutObject", Resource=f"arn:aws:s3:::{bucket}/sites/*"))
+    print(json.dumps({"key": user[0], "secret": user[1], "role": role}))
+
+
+def listing():
+    pages = client("s3", key, secret).get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    for page in pages:
+        for found in page.get("Contents", []):
+            print(found["Key"])
+
+
+{"up": up, "list": listing}[command]()

@@ -1,0 +1,168 @@
+//! `cargo xtask demo`: the whole way on this machine, from a coverage run to the badge.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail, ensure};
+use lexopt::prelude::*;
+use xtask::lab::covered::{Server, clean};
+use xtask::lab::{http, paths, process};
+
+use crate::{cargo, setup};
+
+const REPOSITORY: &str = "octo/sample";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const API_KEY: &str = "demo-key";
+/// Where a newcomer expects it; taken by something else, any free port will do.
+const USUAL: &str = "127.0.0.1:8000";
+
+#[derive(Default)]
+struct Options {
+    once: bool,
+    no_build: bool,
+    listen: Option<String>,
+}
+
+pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let options = options(arguments)?;
+    if !options.no_build {
+        println!("building covered and covered-server");
+        cargo::build_programs()?;
+    }
+    let folder = paths::target().join("demo");
+    let data = folder.join("data");
+    if data.exists() {
+        fs::remove_dir_all(&data)?;
+    }
+    fs::create_dir_all(&data)?;
+    let report = report(&folder)?;
+    let mut server = start(&data, &options)?;
+    upload(&report, &server.url)?;
+
+    let badge = format!("{}/badge/{REPOSITORY}.svg", server.url);
+    let link = format!("{}/badge/redirect/{REPOSITORY}/", server.url);
+    if options.once {
+        check(&report, &badge, &link)?;
+        println!("badge, redirect and report are as they should be");
+    } else {
+        println!("\n  badge   {badge}\n  report  {link}\n  server  {}/\n", server.url);
+        println!("In a README: [![Coverage]({badge})]({link})");
+        println!("To upload a report of your own:\n");
+        println!("  COVERED_API_KEY={API_KEY} {} htmlcov \\", paths::binary("covered").display());
+        println!(
+            "    --api-url {} --repo-owner octo --repo-name mine --commit-sha {COMMIT} --purge-cache\n",
+            server.url
+        );
+        println!("Ctrl-C stops the server; its log comes here.\n");
+        server.process.show();
+        wait_for_signal()?;
+    }
+    server.process.terminate();
+    server.process.wait_for_exit()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(arguments: Vec<OsString>) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("once") => options.once = true,
+            Long("no-build") => options.no_build = true,
+            Long("listen") => options.listen = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Measures the sample by coverage.py where Python is there, else takes the report that was made so before.
+fn report(folder: &Path) -> anyhow::Result<PathBuf> {
+    let carried = paths::root().join("xtask/sample/report");
+    match measure(folder) {
+        Ok(report) => {
+            println!("measured xtask/sample with coverage.py");
+            Ok(report)
+        }
+        Err(error) => {
+            println!("coverage.py cannot run here ({error:#}): taking its report from xtask/sample/report");
+            Ok(carried)
+        }
+    }
+}
+
+fn measure(folder: &Path) -> anyhow::Result<PathBuf> {
+    let (venv, work) = (folder.join("venv"), folder.join("sample"));
+    // Without a network, pip would try for half a minute.
+    setup::venv(&venv, &["xtask/sample/requirements.txt"], &["--retries", "1", "--timeout", "20"])?;
+    fs::create_dir_all(&work)?;
+    for file in ["temperature.py", "test_temperature.py"] {
+        fs::copy(paths::root().join("xtask/sample").join(file), work.join(file))?;
+    }
+    let report = work.join("htmlcov");
+    for arguments in [["run", "--source=.", "-m", "unittest", "--quiet"].as_slice(), &["html", "--quiet"]] {
+        let program = setup::program(&venv, "coverage");
+        let finished = process::run(Command::new(program).current_dir(&work).args(arguments))?;
+        ensure!(finished.ok, "coverage failed: {}", finished.text());
+    }
+    Ok(report)
+}
+
+fn start(data: &Path, options: &Options) -> anyhow::Result<Server> {
+    let usual = || TcpListener::bind(USUAL).map_or("127.0.0.1:0", |_| USUAL).to_owned();
+    let listen = options.listen.clone().unwrap_or_else(usual);
+    let storage = format!("file://{}", data.display());
+    Server::try_start(&[("LISTEN", listen.as_str()), ("STORAGE_URL", &storage), ("API_KEY", API_KEY)])
+}
+
+fn upload(report: &Path, url: &str) -> anyhow::Result<()> {
+    let (owner, name) = REPOSITORY.split_once('/').unwrap_or_default();
+    let mut command = clean(&paths::binary("covered"));
+    command.arg(report).env("COVERED_API_KEY", API_KEY);
+    command.args(["--api-url", url, "--repo-owner", owner, "--repo-name", name]);
+    command.args(["--commit-sha", COMMIT, "--coverage-threshold", "80", "--purge-cache"]);
+    println!("covered {} --api-url {url} --repo-owner {owner} --repo-name {name} …\n", report.display());
+    cargo::done(&mut command)
+}
+
+fn wait_for_signal() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                outcome = tokio::signal::ctrl_c() => outcome?,
+                _ = terminate.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await?;
+        Ok(())
+    })
+}
+
+/// The report's number is on the badge, the badge leads to the report, and the report is whole.
+fn check(report: &Path, badge: &str, link: &str) -> anyhow::Result<()> {
+    let index = fs::read(report.join("index.html"))?;
+    let html = String::from_utf8_lossy(&index);
+    let number = html.split("<span class=\"pc_cov\">").nth(1).and_then(|rest| rest.split('<').next());
+    let number = number.context("the report's index shows no total")?;
+
+    let svg = http::get(badge)?;
+    ensure!(svg.status == 200, "{badge} answered {}", svg.status);
+    let title = format!("coverage: {number}");
+    ensure!(svg.text().contains(&title), "{badge} does not say {title:?}: {}", svg.text());
+
+    let redirect = http::get(link)?;
+    ensure!(redirect.status == 307, "{link} answered {}", redirect.status);
+    let Some(page) = redirect.header("location") else { bail!("{link} leads nowhere") };
+    let served = http::get(page)?;
+    ensure!(served.status == 200, "{page} answered {}", served.status);
+    ensure!(served.body == index, "{page} is not the index that was uploaded");
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The two programs under test, as a user runs them, in an environment with nothing else in it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::{Finished, Process, poll, run};
+use super::{http, paths};
+
+/// The key that uploads use.
+pub const API_KEY: &str = "an-api-key-for-tests";
+
+/// A running `covered-server` on a free port.
+#[derive(Debug)]
+pub struct Server {
+    pub url: String,
+    pub process: Process,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts it with these settings (names as in the environment) and waits until it is ready.
+    pub fn start<N: AsRef<str>, V: AsRef<str>>(settings: &[(N, V)]) -> Server {
+        Server::try_start(settings).unwrap()
+    }
+
+    /// As [`Server::start`], for callers that have somebody to tell what went wrong.
+    pub fn try_start<N: AsRef<str>, V: AsRef<str>>(settings: &[(N, V)]) -> anyhow::Result<Server> {
+        // Settings that are not there have their defaults, and one of these is a folder beside the process.
+        let folder = tempfile::tempdir()?;
+        let mut command = clean(&paths::binary("covered-server"));
+        command.current_dir(&folder).env("HOME", folder.path());
+        command.env("LISTEN", "127.0.0.1:0").env("API_KEY", API_KEY);
+        for (name, value) in settings {
+            command.env(name.as_ref(), value.as_ref());
+        }
+        let process = Process::spawn(&mut command)?;
+        let url = process.wait_for_line(listening)?;
+        let ready = format!("{url}/readyz");
+        poll("the server", || http::get(&ready).ok().filter(|reply| reply.status == 200)).unwrap();
+        Ok(Server { url, process, _folder: folder })
+    }
+
+    /// `GET` on a path of this server.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> http::Reply {
+        http::get(&format!("{}{path}", self.url)).unwrap()
+    }
+
+    /// The most memory it ever had, in KiB; `None` where the system does not tell.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+/// The address in the line that says where the server listens.
+pub fn listening(line: &str) -> Option<String> {
+    let start = line.find("http://127.0.0.1:")?;
+    let end = line[start + 7..].find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit());
+    let url = end.map_or(&line[start..], |end| &line[start..start + 7 + end]);
+    Some(url.to_owned())
+}
+
+/// `covered DIRECTORY` for a commit of `octo/app`, with further flags.
+pub fn covered(report: &Path, server: &str, github: &str, sha: &str, flags: &[&str]) -> Finished {
+    let mut command = clean(&paths::binary("covered"));
+    command.arg(report);
+    command.args(["--api-url", server, "--repo-owner", "octo", "--repo-name", "app"]);
+    command.args(["--commit-sha", sha]).args(flags);
+    command.env("COVERED_API_KEY", API_KEY);
+    command.env("COVERED_GH_TOKEN", "a-token-for-tests");
+    command.env("GITHUB_API_URL", github);
+    run(&mut command).unwrap()
+}
+
+/// A command without the environment of whoever runs the tests: CI's own variables would change the outcome.
+pub fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    for name in ["PATH", "SYSTEMROOT", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}

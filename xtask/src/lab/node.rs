@@ -1,0 +1,109 @@
+//! What runs on node: Chromium under playwright, prism, and the check against GitHub's GraphQL schema.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::paths;
+use super::process::{Finished, Process, free_port, run};
+
+/// `node SCRIPT …` with what npm installed for the lab.
+fn node(script: &Path) -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", paths::node_modules()).arg(script);
+    command
+}
+
+/// The system's Chromium or Chrome.
+pub fn chromium() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let found = names.iter().find_map(|name| which(name));
+    let mac = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+    found.or_else(|| Some(PathBuf::from(mac)).filter(|path| path.exists()))
+}
+
+/// A program on the search path.
+pub fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(&path).map(|folder| folder.join(&file)).find(|program| program.is_file())
+}
+
+/// What a browser saw.
+#[derive(Debug)]
+pub struct Seen {
+    /// One for each step.
+    pub results: Vec<Value>,
+    /// Errors in the console, failed requests.
+    pub problems: Vec<Value>,
+}
+
+/// One thing to do in the browser.
+pub enum Step<'a> {
+    /// Gives the status of the answer.
+    Open(&'a str),
+    /// Gives the address that it led to.
+    Click(&'a str),
+    /// Gives the value of an expression.
+    Evaluate(&'a str),
+    /// Keeps a picture among the artifacts.
+    Screenshot(&'a str),
+}
+
+/// Opens a new browser and takes the steps.
+#[track_caller]
+pub fn browse(steps: &[Step]) -> Seen {
+    let steps: Vec<Value> = steps
+        .iter()
+        .map(|step| match step {
+            Step::Open(url) => json!({"open": url}),
+            Step::Click(selector) => json!({"click": selector}),
+            Step::Evaluate(expression) => json!({"evaluate": expression}),
+            Step::Screenshot(name) => json!({"screenshot": paths::artifact(name)}),
+        })
+        .collect();
+    let mut command = node(&paths::script("browser.cjs"));
+    command.arg(chromium().unwrap());
+    command.arg(Value::from(steps).to_string());
+    let finished = run(&mut command).unwrap().succeeded();
+    let seen: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let list = |key: &str| seen[key].as_array().unwrap().clone();
+    Seen { results: list("results"), problems: list("problems") }
+}
+
+/// prism before a stub of GitHub: what breaks GitHub's published description, in a request or in an answer,
+/// becomes an error.
+#[derive(Debug)]
+pub struct Prism {
+    pub url: String,
+    pub process: Process,
+}
+
+impl Prism {
+    pub fn start(upstream: &str) -> Prism {
+        let cut = run(&mut node(&paths::script("openapi-cut.cjs"))).unwrap().succeeded();
+        let document = paths::lab().join("github-openapi.json");
+        std::fs::write(&document, cut.stdout).unwrap();
+        let url = format!("http://127.0.0.1:{}", free_port());
+        let mut command = node(&paths::node_modules().join("@stoplight/prism-cli/dist/index.js"));
+        command.args(["proxy", "--errors", "-h", "127.0.0.1", "-p"]);
+        command.arg(url.rsplit(':').next().unwrap());
+        command.arg(document).arg(upstream);
+        let process = Process::spawn(&mut command).unwrap();
+        let ready = |line: &str| line.contains("Prism is listening").then_some(());
+        process.wait_for_line(ready).unwrap();
+        Prism { url, process }
+    }
+}
+
+/// Holds a GraphQL request and its answer against GitHub's published schema.
+pub fn check_graphql(request: &Value, answer: &Value) -> Finished {
+    let all = json!({
+        "query": request["query"],
+        "variables": request["variables"],
+        "answer": answer,
+    });
+    let mut command = node(&paths::script("graphql-check.cjs"));
+    run(command.arg(all.to_string())).unwrap()
+}

@@ -1,0 +1,52 @@
+//! Which parts of the lab are there: a test that needs another one is skipped, and that is counted and said.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::node::{chromium, which};
+use super::paths;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The Python environment, with MiniStack.
+    Python,
+    /// node, with prism, playwright and GitHub's schemas.
+    Node,
+    Chromium,
+}
+
+impl Part {
+    pub const ALL: [Part; 3] = [Part::Python, Part::Node, Part::Chromium];
+
+    pub fn is_there(self) -> bool {
+        match self {
+            Part::Python => paths::python("ministack").exists(),
+            Part::Node => which("node").is_some() && paths::node_modules().exists(),
+            Part::Chromium => chromium().is_some(),
+        }
+    }
+}
+
+/// Whether the test has to be skipped because a part is not there.
+pub fn skip_without(parts: &[Part]) -> bool {
+    let missing = parts.iter().find(|part| !part.is_there());
+    missing.is_some_and(|part| {
+        skip(&format!("the lab has no {part:?}"));
+        true
+    })
+}
+
+/// Notes that this test is skipped.
+pub fn skip(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
+    eprint!("SKIPPED {line}");
+    let file = OpenOptions::new().create(true).append(true).open(skipped());
+    file.unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+/// One line for each skipped test of a run.
+pub fn skipped() -> PathBuf {
+    paths::lab().join("skipped.txt")
+}

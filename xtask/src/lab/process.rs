@@ -1,0 +1,192 @@
+//! A program that runs beside a test: its output is collected, shown when the test fails, and it never outlives
+//! its value.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// The longest that a program may take to get ready or to stop.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    output: Arc<Output>,
+}
+
+/// What the program wrote, both streams, and a bell for every change.
+#[derive(Debug, Default)]
+struct Output {
+    written: Mutex<Written>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    lines: Vec<String>,
+    /// Lines go to the terminal as well.
+    shown: bool,
+    /// How many of the two streams have ended.
+    ended: u8,
+}
+
+impl Process {
+    /// Starts `command` with no input.
+    pub fn spawn(command: &mut Command) -> anyhow::Result<Process> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| {
+            let hint = "`cargo xtask test` builds and installs what the tests run";
+            anyhow::anyhow!("cannot start {name}: {error} ({hint})")
+        })?;
+        let output = Arc::new(Output::default());
+        collect(child.stdout.take().unwrap(), Arc::clone(&output));
+        collect(child.stderr.take().unwrap(), Arc::clone(&output));
+        Ok(Process { name, child, output })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.written.lock().unwrap().lines.join("\n")
+    }
+
+    /// From now on, what it writes goes to the terminal as well.
+    pub fn show(&self) {
+        self.output.written.lock().unwrap().shown = true;
+    }
+
+    /// Waits for the first line that `wanted` makes something of.
+    pub fn wait_for_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        let mut found = None;
+        self.wait(|written| {
+            found = written.lines.iter().find_map(|line| wanted(line));
+            found.is_some() || written.ended == 2
+        })?;
+        let message = || anyhow::anyhow!("{} ended:\n{}", self.name, self.output());
+        found.ok_or_else(message)
+    }
+
+    /// Asks it to stop (SIGTERM), without waiting.
+    pub fn terminate(&mut self) {
+        if cfg!(unix) {
+            let mut kill = Command::new("kill");
+            let _ = kill.args(["-TERM", &self.id().to_string()]).status();
+        } else {
+            let _ = self.child.kill();
+        }
+    }
+
+    /// Waits for its end.
+    pub fn wait_for_exit(&mut self) -> anyhow::Result<ExitStatus> {
+        self.wait(|written| written.ended == 2)?;
+        Ok(self.child.wait()?)
+    }
+
+    fn wait(&self, mut done: impl FnMut(&Written) -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut written = self.output.written.lock().unwrap();
+        while !done(&written) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let lines = written.lines.join("\n");
+                anyhow::bail!("{} took more than {PATIENCE:?}:\n{lines}", self.name);
+            }
+            written = self.output.changed.wait_timeout(written, left).unwrap().0;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- {}\n{}\n----", self.name, self.output());
+        }
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, output: Arc<Output>) {
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stream).split(b'\n');
+        while let Some(Ok(line)) = lines.next() {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let mut written = output.written.lock().unwrap();
+            if written.shown {
+                println!("{line}");
+            }
+            written.lines.push(line);
+            drop(written);
+            output.changed.notify_all();
+        }
+        output.written.lock().unwrap().ended += 1;
+        output.changed.notify_all();
+    });
+}
+
+/// Asks again and again until there is an answer: for what tells by an address that it is ready.
+pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if Instant::now() > deadline {
+            anyhow::bail!("waited {PATIENCE:?} for {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that was free a moment ago, for programs that cannot say which one they picked.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub struct Finished {
+    pub ok: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Both streams: which one a line is on is seldom the point.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Panics with everything that is known, unless it succeeded.
+    #[track_caller]
+    pub fn succeeded(self) -> Finished {
+        assert!(self.ok, "failed:\n{}", self.text());
+        self
+    }
+
+    #[track_caller]
+    pub fn failed(self) -> Finished {
+        assert!(!self.ok, "succeeded:\n{}", self.text());
+        self
+    }
+}
+
+/// Runs `command` to its end.
+pub fn run(command: &mut Command) -> anyhow::Result<Finished> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| anyhow::anyhow!("cannot run {name}: {error}"))?;
+    Ok(Finished {
+        ok: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}

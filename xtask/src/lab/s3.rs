@@ -1,0 +1,86 @@
+//! MiniStack: S3 and STS that check signatures and enforce session policies.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::{Process, free_port, poll, run};
+use super::{http, paths};
+
+const ROOT_KEY: &str = "AKIAROOTROOTROOTROOT";
+const ROOT_SECRET: &str = "rootsecret";
+pub const BUCKET: &str = "covered";
+
+/// A running S3 with one bucket and a user of its own; all of it is gone when it is dropped.
+#[derive(Debug)]
+pub struct MiniStack {
+    endpoint: String,
+    key: String,
+    secret: String,
+    /// What an uploader of the Python CLI assumes.
+    pub upload_role: String,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl MiniStack {
+    pub fn start() -> MiniStack {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(paths::python("ministack"));
+        command
+            .current_dir(&folder)
+            .env("HOME", folder.path())
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("SERVICES", "s3,sts,iam")
+            .env("AUTH", "true")
+            .env("AWS_ACCESS_KEY_ID", ROOT_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", ROOT_SECRET);
+        let process = Process::spawn(&mut command).unwrap();
+        let health = format!("{endpoint}/_ministack/health");
+        poll("ministack", || http::get(&health).ok().filter(|reply| reply.status == 200)).unwrap();
+        let made = script("up", &endpoint, ROOT_KEY, ROOT_SECRET);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        MiniStack {
+            endpoint,
+            key: text("key"),
+            secret: text("secret"),
+            upload_role: text("role"),
+            _process: process,
+            _folder: folder,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        self.endpoint.clone()
+    }
+
+    /// The server's settings for this bucket, by way of `endpoint`: its own address or a proxy's.
+    pub fn settings(&self, endpoint: &str) -> Vec<(String, String)> {
+        let settings = [
+            ("AWS_BUCKET", BUCKET),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", &self.key),
+            ("AWS_SECRET_ACCESS_KEY", &self.secret),
+            ("AWS_ENDPOINT_URL", endpoint),
+        ];
+        settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+    }
+
+    /// All keys in the bucket, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let listed = script("list", &self.endpoint, &self.key, &self.secret);
+        listed.lines().map(ToOwned::to_owned).collect()
+    }
+}
+
+fn script(what: &str, endpoint: &str, key: &str, secret: &str) -> String {
+    let mut command = Command::new(paths::python("python"));
+    command.arg(paths::script("s3.py"));
+    command.args([what, endpoint, key, secret, BUCKET]);
+    run(&mut command).unwrap().succeeded().stdout
+}

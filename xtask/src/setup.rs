@@ -1,0 +1,121 @@
+//! `cargo xtask setup`: installs the lab below the target folder, from the pinned lists in `xtask/lab`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+use xtask::lab::node::{chromium, which};
+use xtask::lab::parts::Part;
+use xtask::lab::paths;
+pub use xtask::lab::paths::program;
+
+use crate::cargo::done;
+
+pub fn run() -> anyhow::Result<ExitCode> {
+    lab()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs every part that is not there yet. A part that cannot be had is said loudly; in CI it is an error.
+pub fn lab() -> anyhow::Result<()> {
+    fs::create_dir_all(paths::lab())?;
+    for part in Part::ALL {
+        let outcome = match part {
+            Part::Python => python(),
+            Part::Node => node(),
+            Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
+        };
+        let Err(error) = outcome else { continue };
+        if std::env::var_os("CI").is_some() {
+            return Err(error.context("CI runs with the whole lab"));
+        }
+        eprintln!("warning: {error:#}\nwarning: tests that need {part:?} will be SKIPPED");
+    }
+    Ok(())
+}
+
+fn python() -> anyhow::Result<()> {
+    let there = which("python3").is_some_and(|python| {
+        // Debian splits venv off: without it, `-m venv` is there and fails.
+        let mut command = Command::new(python);
+        let output = command.args(["-c", "import ensurepip"]).output();
+        output.is_ok_and(|output| output.status.success())
+    });
+    programs(there, "python3 with venv", &["python3", "python3-venv"])?;
+    let lists = ["xtask/lab/requirements.txt", "xtask/sample/requirements.txt"];
+    venv(&paths::lab().join("venv"), &lists, &[])
+}
+
+/// A Python environment with what the lists say, anew where they changed.
+pub fn venv(folder: &Path, lists: &[&str], options: &[&str]) -> anyhow::Result<()> {
+    let lists: Vec<PathBuf> = lists.iter().map(|list| paths::root().join(list)).collect();
+    once(folder, &lists, || {
+        done(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(program(folder, "python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(options);
+        for list in &lists {
+            pip.arg("-r").arg(list);
+        }
+        done(&mut pip)
+    })
+}
+
+fn node() -> anyhow::Result<()> {
+    let there = which("node").is_some() && which("npm").is_some();
+    programs(there, "node and npm", &["nodejs", "npm"])?;
+    let folder = paths::lab().join("npm");
+    let lists = ["package.json", "package-lock.json"].map(paths::script);
+    once(&folder, &lists, || {
+        for list in &lists {
+            fs::copy(list, folder.join(list.file_name().unwrap_or_default()))?;
+        }
+        let mut npm = Command::new("npm");
+        // No package's own script runs: none of these needs one.
+        npm.current_dir(&folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        npm.env("npm_config_loglevel", "error");
+        done(&mut npm)
+    })
+}
+
+/// Fills `folder` by `install`, unless that was done from the same lists before.
+fn once(folder: &Path, lists: &[PathBuf], install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut wanted = String::new();
+    for list in lists {
+        wanted += &fs::read_to_string(list).with_context(|| list.display().to_string())?;
+    }
+    let stamp = folder.join(".installed-from");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!("installing {}", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    install()?;
+    Ok(fs::write(stamp, wanted)?)
+}
+
+/// Makes sure of programs of the system: installed by apt where we may, else named.
+fn programs(there: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
+    if there {
+        return Ok(());
+    }
+    if which("apt-get").is_none() || !is_root() {
+        bail!("{what} not found: install it (on Debian: apt-get install {})", packages.join(" "));
+    }
+    println!("installing {} by apt-get", packages.join(", "));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        done(command.args(arguments))
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
