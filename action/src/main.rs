@@ -1,1 +1,277 @@
-fn main() {}
+//! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
+
+mod archive;
+mod github;
+mod http;
+mod inputs;
+mod purge;
+mod session;
+mod status;
+mod summary;
+mod totals;
+mod upload;
+mod workflow;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use archive::{Archive, Folder};
+use github::GitHub;
+use http::Client;
+use inputs::{Command, Inputs, Target};
+use purge::Images;
+use session::Session;
+use status::Status;
+use summary::Outcome;
+use totals::State;
+use workflow::{Workflow, bytes, count, seconds};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+/// Files that the log's details name.
+const LARGEST: usize = 10;
+const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    // Fails only where a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let env = |name: &str| std::env::var(name).ok();
+    let log = Workflow::from_env(&env);
+    match inputs::parse(std::env::args_os().skip(1), &env) {
+        Ok(Command::Help(text)) => log.print(&text),
+        Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Run(inputs)) => return run(&inputs, &log, started),
+        Err(problems) => {
+            problems.iter().for_each(|problem| log.fail(problem));
+            log.say("`covered --help` lists every flag and its names in the environment");
+            return ExitCode::from(USAGE);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> ExitCode {
+    let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| &target.api_key)];
+    secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
+    let mut run = Run {
+        inputs,
+        log,
+        started,
+        outcome: Outcome::new(inputs.threshold.clone(), inputs.name.clone()),
+        failed: false,
+    };
+    if let Err(error) = run.pipeline() {
+        run.fail(&error);
+    }
+    run.outcome.write(log);
+    if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
+        log.say(&format!("Report: {url}"));
+    }
+    if run.failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+}
+
+struct Run<'a> {
+    inputs: &'a Inputs,
+    log: &'a Workflow,
+    started: Instant,
+    outcome: Outcome,
+    failed: bool,
+}
+
+impl Run<'_> {
+    fn pipeline(&mut self) -> Result<()> {
+        let folder = archive::walk(&self.inputs.directory)?;
+        self.find_total(&folder)?;
+        let archive = self.pack(&folder)?;
+        let Some(target) = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run) else {
+            self.dry_run(&archive);
+            return Ok(());
+        };
+        let client = Client::new(self.log, self.started, self.inputs.timeout);
+        let session = self.upload(&client, target, &folder, &archive)?;
+        // From here on the report is there: each step is tried, whatever became of the one before.
+        let posted = self.post_status(&client, target);
+        posted.unwrap_or_else(|error| self.fail(&error));
+        let refreshed = self.refresh_badge(&client, target, &session);
+        refreshed.unwrap_or_else(|error| self.fail(&error));
+        Ok(())
+    }
+
+    fn find_total(&mut self, folder: &Folder) -> Result<()> {
+        let index = folder.index();
+        if index != Some("index.html") {
+            self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
+        }
+        let totals = index.map_or(Ok(None), |page| totals::find(&folder.root, page))?;
+        match &totals {
+            Some(totals) => self
+                .log
+                .say(&format!("Found {}% of {} ({}, {})", totals.percent, totals.of, totals.tool, totals.source)),
+            None => self
+                .warn(&format!("no total was found{}", index.map_or_else(String::new, |page| format!(" in {page}")))),
+        }
+        self.outcome.state = Some(State::of(totals.as_ref(), &self.inputs.threshold));
+        self.outcome.totals = totals;
+        Ok(())
+    }
+
+    fn pack(&mut self, folder: &Folder) -> Result<Archive> {
+        let started = Instant::now();
+        let archive = archive::pack(folder, &self.inputs.temp)?;
+        let files = count(folder.files.len(), "file");
+        let packed = format!("{files}, {} -> {}", bytes(folder.bytes()), bytes(archive.size));
+        self.log.say(&format!("Packed {packed} in {}", seconds(started.elapsed())));
+        let mut largest: Vec<_> = folder.files.iter().collect();
+        largest.sort_by_key(|file| std::cmp::Reverse(file.size));
+        let lines: Vec<String> =
+            largest.iter().take(LARGEST).map(|file| format!("{:>10}  {}", bytes(file.size), file.name)).collect();
+        self.log.group("The largest files", &lines);
+        self.outcome.packed = Some(packed);
+        Ok(archive)
+    }
+
+    fn upload(&mut self, client: &Client, target: &Target, folder: &Folder, archive: &Archive) -> Result<Session> {
+        let started = Instant::now();
+        let session = session::create(client, target, self.inputs.name.as_deref(), archive.size)?;
+        self.log.say(&format!(
+            "Opened site {} at {} in {}",
+            session.site_id,
+            target.api_url,
+            seconds(started.elapsed())
+        ));
+        let name = self.inputs.name.as_ref().map_or_else(String::new, |name| format!("?name={name}"));
+        self.outcome.site_id = Some(session.site_id.clone());
+        self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
+        let started = Instant::now();
+        upload::send(client, &session.upload, archive)?;
+        self.log.say(&format!("Uploaded {} in {}", bytes(archive.size), seconds(started.elapsed())));
+        self.outcome.uploaded = true;
+        self.outcome.report_url = Some(report_url(&session.url, folder.index()));
+        Ok(session)
+    }
+
+    fn post_status(&mut self, client: &Client, target: &Target) -> Result<()> {
+        let Some(github) = self.github(target) else {
+            self.warn(&format!("no status was posted: {NO_TOKEN}"));
+            return Ok(());
+        };
+        let started = Instant::now();
+        let status = self.status();
+        status::post(client, &github, &target.commit_sha, &status)?;
+        self.log.say(&format!("Posted the status {status} in {}", seconds(started.elapsed())));
+        Ok(())
+    }
+
+    fn refresh_badge(&mut self, client: &Client, target: &Target, session: &Session) -> Result<()> {
+        if let Some(reason) = self.inputs.purge.reason() {
+            self.log.say(reason);
+            return Ok(());
+        }
+        let started = Instant::now();
+        let value = purge::Value {
+            site_id: &session.site_id,
+            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
+            state: self.state(),
+            commit_sha: &target.commit_sha,
+            name: self.inputs.name.as_deref(),
+            run_id: self.inputs.run_id,
+        };
+        purge::server(client, target, &value)?;
+        self.log.say(&format!("Gave the badge its new value in {}", seconds(started.elapsed())));
+        self.refresh_readme(client, target, session.public_url(target));
+        Ok(())
+    }
+
+    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
+    fn refresh_readme(&mut self, client: &Client, target: &Target, public_url: &str) {
+        let Some(github) = self.github(target) else { return };
+        let started = Instant::now();
+        match purge::readme(client, &github, &self.inputs.github_server, &[&target.api_url, public_url]) {
+            Ok(Images::NoReadme) => self.log.say("Found no README, so no image to refresh"),
+            Ok(Images::Purged { purged, failures }) => {
+                let images = count(purged, "image");
+                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(started.elapsed())));
+                failures.iter().for_each(|failure| self.warn(failure));
+            }
+            Err(error) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
+        }
+    }
+
+    fn dry_run(&self, archive: &Archive) {
+        let log = self.log;
+        log.say("Dry run: nothing is sent");
+        match &self.inputs.target {
+            Ok(target) => {
+                let Target { api_url, repository, commit_sha, .. } = target;
+                log.say(&format!(
+                    "Would upload {} to {api_url}, for {repository} at {commit_sha}",
+                    bytes(archive.size)
+                ));
+            }
+            Err(missing) => missing.iter().for_each(|missing| log.say(&format!("A real run also needs {missing}"))),
+        }
+        match &self.inputs.token {
+            Some(_) => log.say(&format!("Would post the status {}", self.status())),
+            None => log.say(&format!("Would post no status: {NO_TOKEN}")),
+        }
+        log.say(self.inputs.purge.reason().unwrap_or("Would refresh the badge"));
+    }
+
+    fn status(&self) -> Status<'_> {
+        let totals = self.outcome.totals.as_ref();
+        Status {
+            state: self.state(),
+            description: status::description(totals, &self.inputs.threshold),
+            target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
+            context: &self.inputs.context,
+        }
+    }
+
+    fn state(&self) -> State {
+        State::of(self.outcome.totals.as_ref(), &self.inputs.threshold)
+    }
+
+    fn github<'a>(&'a self, target: &'a Target) -> Option<GitHub<'a>> {
+        let token = self.inputs.token.as_ref()?;
+        Some(GitHub { api: &self.inputs.github_api, repository: &target.repository, token })
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        self.log.fail(&text);
+        self.outcome.problems.push(text);
+        self.failed = true;
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.log.warn(text);
+        self.outcome.problems.push(text.to_owned());
+    }
+}
+
+/// The page to open: the server shows `index.html` for a folder, and a list where there is none.
+fn report_url(site: &str, index: Option<&str>) -> String {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    match index.and_then(|page| page.strip_suffix("/index.html")) {
+        Some(folder) => format!("{site}{}/", utf8_percent_encode(folder, PLAIN)),
+        None => site.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::report_url;
+
+    #[test]
+    fn the_link_leads_to_the_index() {
+        let url = |index| report_url("https://c.example.com/coverage/1/", index);
+        assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
+        assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
+        assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
+        assert_eq!(url(None), "https://c.example.com/coverage/1/");
+    }
+}

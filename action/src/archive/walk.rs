@@ -1,0 +1,127 @@
+//! The files below a report's folder: regular ones, dotfiles too, and what symbolic links inside the folder lead to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The server refuses reports of more files.
+const MAX_FILES: usize = 100_000;
+
+/// Files and folders that are looked at: links can multiply folders that hold no file.
+const MAX_VISITS: usize = 2 * MAX_FILES;
+
+#[derive(Debug)]
+pub struct Folder {
+    pub root: PathBuf,
+    /// Sorted by name.
+    pub files: Vec<Entry>,
+}
+
+#[derive(Debug)]
+pub struct Entry {
+    /// Relative to the folder, with `/` on every system.
+    pub name: String,
+    /// Where the bytes are: behind any symbolic link.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Folder {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// The page to open: `index.html`, else that of the one folder directly below that has one (`lcov-report/`).
+    pub fn index(&self) -> Option<&str> {
+        let has_index = |name: &&str| name.split_once('/').map_or(*name, |(_, rest)| rest) == "index.html";
+        let indexes: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).filter(has_index).collect();
+        match indexes[..] {
+            [only] => Some(only),
+            _ => indexes.into_iter().find(|name| *name == "index.html"),
+        }
+    }
+}
+
+/// Finds the files below `folder`, and refuses what cannot be served later, by its name.
+pub fn walk(folder: &Path) -> Result<Folder> {
+    let shown = folder.display();
+    let root = fs::canonicalize(folder)
+        .with_context(|| format!("cannot open the report's folder `{shown}`: did the tests write a report there?"))?;
+    ensure!(root.is_dir(), "`{shown}` is a file: give the folder that holds the report");
+    let mut walk = Walk { root: &root, files: Vec::new(), visits: 0, above: vec![root.clone()] };
+    walk.folder(&root, "")?;
+    let mut files = walk.files;
+    ensure!(!files.is_empty(), "the report's folder `{shown}` is empty: did the tests write a report there?");
+    files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(Folder { root, files })
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    files: Vec<Entry>,
+    visits: usize,
+    /// The folders that the current one lies in, itself included.
+    above: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, path: &Path, prefix: &str) -> Result<()> {
+        let unreadable = || format!("cannot read the folder `{}`", path.display());
+        for child in fs::read_dir(path).with_context(unreadable)? {
+            let child = child.with_context(unreadable)?;
+            let name = format!("{prefix}{}", checked_name(&child.path())?);
+            self.visits += 1;
+            ensure!(self.visits <= MAX_VISITS, "{TOO_MANY}");
+            let is_link = child.file_type().with_context(|| cannot_read(&name))?.is_symlink();
+            let path = if is_link { self.follow(&child.path(), &name)? } else { child.path() };
+            self.visit(path, name)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, path: PathBuf, name: String) -> Result<()> {
+        let found = fs::symlink_metadata(&path).with_context(|| cannot_read(&name))?;
+        if found.is_dir() {
+            self.above.push(path.clone());
+            self.folder(&path, &format!("{name}/"))?;
+            self.above.pop();
+        } else if found.is_file() {
+            ensure!(self.files.len() < MAX_FILES, "{TOO_MANY}");
+            self.files.push(Entry { name, path, size: found.len() });
+        }
+        // Sockets, pipes and devices are no part of a report.
+        Ok(())
+    }
+
+    fn follow(&self, link: &Path, name: &str) -> Result<PathBuf> {
+        let target = fs::canonicalize(link).with_context(|| format!("the symbolic link `{name}` leads nowhere"))?;
+        if !target.starts_with(self.root) {
+            bail!("the symbolic link `{name}` leads out of the report's folder: remove it, or copy what it leads to");
+        }
+        if self.above.contains(&target) {
+            bail!("the symbolic link `{name}` leads to a folder that it lies in itself: remove it");
+        }
+        Ok(target)
+    }
+}
+
+const TOO_MANY: &str = "the folder holds more than 100,000 files: is it the report's own folder?";
+
+fn cannot_read(name: &str) -> String {
+    format!("cannot read `{name}`")
+}
+
+/// The last part of `path`, where every system and every browser can name it.
+fn checked_name(path: &Path) -> Result<&str> {
+    let name = path.file_name().unwrap_or_default();
+    let shown = path.display();
+    let Some(text) = name.to_str() else { bail!("the file name {shown:?} is not UTF-8: rename it") };
+    ensure!(
+        !text.contains(|letter: char| letter == '\\' || letter.is_control()),
+        "the file name {shown:?} holds a backslash or a control character: rename it"
+    );
+    Ok(text)
+}

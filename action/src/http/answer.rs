@@ -1,0 +1,152 @@
+//! What a server answered, and how it is told to a person.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::Body;
+use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
+
+use super::{Failure, place};
+use crate::workflow::shorten;
+
+/// Characters of a server's own words that are shown.
+const MAX_DETAIL: usize = 300;
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    /// How many times the request was sent.
+    pub tries: u32,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Reads the whole answer, up to `limit` bytes.
+    pub fn read(response: Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
+        let (head, mut body) = response.into_parts();
+        let body = body.with_config().limit(limit).read_to_vec()?;
+        Ok(Self { status: head.status, tries, headers: head.headers, body })
+    }
+
+    /// Too many requests (GitHub's second limit is a 403 that says when to come back), or a fault of the server.
+    pub fn is_temporary(&self) -> bool {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::FORBIDDEN => self.headers.contains_key(RETRY_AFTER),
+            status => status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// How long the server asks to wait, in seconds or until a date.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        let text = self.header(RETRY_AFTER)?;
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = rfc2822::parse(text).ok()?.timestamp();
+        Some(date.duration_since(now).try_into().unwrap_or_default())
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.
+    pub fn describe(&self) -> String {
+        let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
+        format!("{}{tries}: {}", self.status, self.detail())
+    }
+
+    /// What the answer says: a covered server's `detail`, GitHub's `message`, S3's XML; shortened, on one line.
+    fn detail(&self) -> String {
+        let json: Value = self.json().unwrap_or_default();
+        let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
+        if let Some(words) = words {
+            return shorten(&words.as_str().map_or_else(|| words.to_string(), str::to_owned), MAX_DETAIL);
+        }
+        if let Some(target) = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok()) {
+            return format!("it leads to {}", shorten(&place(&target), MAX_DETAIL));
+        }
+        let text = self.text();
+        if let (Some(code), Some(message)) = (xml(&text, "Code"), xml(&text, "Message")) {
+            return shorten(&format!("{code}: {message}"), MAX_DETAIL);
+        }
+        match (self.body.len(), self.header(CONTENT_TYPE)) {
+            (0, _) => "an empty answer".to_owned(),
+            (length, kind) => format!("{length} bytes of {}", shorten(kind.unwrap_or("something without a type"), 60)),
+        }
+    }
+
+    fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+fn xml<'a>(text: &'a str, tag: &str) -> Option<&'a str> {
+    Some(text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>"))?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let status = StatusCode::from_u16(status).unwrap();
+        Answer { status, tries: 1, headers: headers.collect(), body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn retry_after_is_a_number_or_a_date() {
+        let now = "1994-11-06T08:49:30Z".parse().unwrap();
+        let wait = |value| answer(503, &[("retry-after", value)], "").retry_after(now).map(|wait| wait.as_secs());
+        assert_eq!(wait("7"), Some(7));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(answer(503, &[], "").retry_after(now), None);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_temporary() {
+        let temporary = |status| answer(status, &[], "").is_temporary();
+        assert_eq!([429, 500, 502, 503, 504].map(temporary), [true; 5]);
+        assert_eq!([200, 301, 400, 401, 403, 404, 409, 412, 413, 422, 501].map(temporary), [false; 11]);
+        assert!(answer(403, &[("retry-after", "60")], "").is_temporary());
+    }
+
+    #[test]
+    fn a_detail_is_told_in_the_servers_words() {
+        let told = |headers: &[(&'static str, &str)], body| answer(400, headers, body).describe();
+        assert_eq!(told(&[], r#"{"detail":"no such key"}"#), "400 Bad Request: no such key");
+        assert_eq!(told(&[], r#"{"message":"Not Found"}"#), "400 Bad Request: Not Found");
+        assert_eq!(told(&[], r#"{"detail":[{"loc":["body"]}]}"#), r#"400 Bad Request: [{"loc":["body"]}]"#);
+        assert_eq!(
+            told(&[], "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+            "400 Bad Request: AccessDenied: Request has expired"
+        );
+        assert_eq!(
+            told(&[("location", "https://new.example.com/x?token=1")], ""),
+            "400 Bad Request: it leads to https://new.example.com/x"
+        );
+        assert_eq!(told(&[("content-type", "text/html")], "<html>"), "400 Bad Request: 6 bytes of text/html");
+        assert_eq!(told(&[], ""), "400 Bad Request: an empty answer");
+    }
+
+    #[test]
+    fn a_hostile_detail_stays_on_its_line_and_short() {
+        let detail = format!("a\\n::error::b\\u001b[31m{}", "x".repeat(1_000));
+        let told = answer(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
+        assert!(told.starts_with("400 Bad Request: a ::error::b [31mxx"), "{told}");
+        assert!(told.chars().count() <= MAX_DETAIL + 20, "{told}");
+    }
+}

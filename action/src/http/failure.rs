@@ -1,0 +1,90 @@
+//! A request that got no answer: what happened, in words that say what to do.
+
+use std::io::{self, ErrorKind};
+
+use ureq::{Error, Timeout};
+
+#[derive(Debug)]
+pub struct Failure {
+    /// Follows the address, as in `refused the connection`.
+    pub what: &'static str,
+    pub advice: String,
+    pub is_temporary: bool,
+}
+
+impl Failure {
+    fn temporary(what: &'static str, advice: &str) -> Self {
+        Self { what, advice: advice.to_owned(), is_temporary: true }
+    }
+
+    fn lasting(what: &'static str, advice: String) -> Self {
+        Self { what, advice, is_temporary: false }
+    }
+
+    fn tls(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(why) => Self::lasting(
+                "shows a certificate that is not trusted",
+                format!("{why}; for a private CA, set SSL_CERT_FILE to its certificates"),
+            ),
+            other => Self::lasting("could not be spoken to over TLS", format!("{other}; is the address right?")),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error.into(),
+            Error::HostNotFound => unknown_host(),
+            Error::Timeout(Timeout::Resolve | Timeout::Connect) => Self::temporary(
+                "could not be connected to in time",
+                "check the address, and whether a firewall or a missing proxy is in the way",
+            ),
+            Error::Timeout(_) => Self::temporary("gave no answer in time", "is the server overloaded?"),
+            Error::Rustls(error) => Self::tls(&error),
+            Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+                Self::temporary("could not be reached through the proxy", "check HTTPS_PROXY, ALL_PROXY and NO_PROXY")
+            }
+            Error::BodyExceedsLimit(limit) => {
+                Self::lasting("gave too long an answer", format!("more than {limit} bytes"))
+            }
+            Error::Protocol(_) | Error::LargeResponseHeader(..) => Self::lasting(
+                "gave an answer that is not HTTP",
+                "check the address and whether it is http or https".to_owned(),
+            ),
+            // Its text may hold the whole address, with the query.
+            Error::BadUri(_) | Error::RequireHttpsOnly(_) => {
+                Self::lasting("could not be asked", "the address cannot be read".to_owned())
+            }
+            other => Self::temporary("could not be asked", &other.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::tls(error);
+        }
+        match error.kind() {
+            ErrorKind::ConnectionRefused => {
+                Self::temporary("refused the connection", "check the address and its port, and whether the server runs")
+            }
+            ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe => Self::temporary(
+                "closed the connection before its answer was complete",
+                "is the server, or a proxy before it, failing?",
+            ),
+            // The standard library has no kind for it.
+            _ if error.to_string().starts_with("failed to lookup address") => unknown_host(),
+            _ => Self::temporary("could not be asked", &error.to_string()),
+        }
+    }
+}
+
+fn unknown_host() -> Failure {
+    Failure::temporary("has a host name that nobody knows", "check the address, and the name server")
+}

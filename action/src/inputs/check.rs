@@ -1,0 +1,86 @@
+//! What a value must look like; an error says what it is instead, as in "is no number".
+
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use super::Secret;
+use crate::totals::Percent;
+
+/// Longer time limits are mistakes: a runner's job ends after six hours.
+const MAX_TIMEOUT: u64 = 24 * 60 * 60;
+const MAX_NAME: usize = 64;
+/// GitHub's own limit for a status context.
+const MAX_CONTEXT: usize = 255;
+
+/// An http(s) address, without the slash at its end.
+pub fn url(text: &str) -> Result<String, String> {
+    let problem = || "is no address such as https://covered.example.com".to_owned();
+    let uri: Uri = text.parse().map_err(|_| problem())?;
+    let has_user = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_http || has_user || uri.query().is_some() || text.contains('#') || uri.host().is_none_or(str::is_empty) {
+        return Err(problem());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+pub fn secret(text: &str) -> Result<Secret, String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Secret(text.to_owned()));
+    }
+    Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())
+}
+
+pub fn repository_part(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=100).contains(&text.len()) && text.bytes().all(fits) && !matches!(text, "." | "..") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no name of a GitHub owner or repository"))
+}
+
+pub fn commit_sha(text: &str) -> Result<String, String> {
+    if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!("{text:?} is no full commit hash of 40 hexadecimal digits"))
+}
+
+pub fn report_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if text.len() <= MAX_NAME && text.bytes().all(fits) && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+    {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no name of 1 to {MAX_NAME} letters, digits, dots, dashes and underscores"))
+}
+
+pub fn context(text: &str) -> Result<String, String> {
+    if text.chars().count() <= MAX_CONTEXT && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("is longer than {MAX_CONTEXT} characters, or holds a control character"))
+}
+
+pub fn default_context(name: Option<&str>) -> String {
+    name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"))
+}
+
+pub fn threshold(text: &str) -> Result<Percent, String> {
+    Percent::parse(text).ok_or_else(|| format!("{text:?} is no number from 0 to 100"))
+}
+
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is no number of seconds from 1 to {MAX_TIMEOUT}"))
+}
+
+/// The words that the Python original takes.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
+        "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}

@@ -1,0 +1,67 @@
+//! What GitHub says about the run: its event, the commit that was tested, and whether the default branch was pushed.
+
+use serde_json::Value;
+
+use super::{Env, Repository};
+
+/// The event and its file's content, `null` where there is none.
+pub struct Event {
+    name: String,
+    body: Value,
+    /// `GITHUB_SHA`, `GITHUB_RUN_ID`: in a `workflow_run` event they belong to another commit and run than the tested.
+    sha: Option<String>,
+    run: Option<u64>,
+}
+
+impl Event {
+    pub fn read(env: Env) -> Self {
+        let text = env("GITHUB_EVENT_PATH").and_then(|path| std::fs::read_to_string(path).ok());
+        Self {
+            name: env("GITHUB_EVENT_NAME").unwrap_or_default(),
+            body: text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            sha: env("GITHUB_SHA"),
+            run: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
+        }
+    }
+
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.body.pointer(pointer)?.as_str()
+    }
+
+    fn is_workflow_run(&self) -> bool {
+        self.name == "workflow_run"
+    }
+
+    /// The commit that was tested. In a pull request `GITHUB_SHA` is a merge that no branch has, and in a
+    /// `workflow_run` the default branch's head: a status there would be lost, or stand at the wrong commit.
+    pub fn commit(&self) -> Option<&str> {
+        if self.is_workflow_run() {
+            self.text("/workflow_run/head_sha")
+        } else if self.name.starts_with("pull_request") {
+            self.text("/pull_request/head/sha")
+        } else {
+            self.sha.as_deref()
+        }
+    }
+
+    /// Whether the tests ran for a push to the default branch of this very repository: a fork may call its branch
+    /// `main` too.
+    pub fn is_default_branch_push(&self, repository: &Repository) -> bool {
+        let (event, from, branch) = if self.is_workflow_run() {
+            let run = |field: &str| self.text(&format!("/workflow_run/{field}"));
+            (run("event"), run("head_repository/full_name"), run("head_branch"))
+        } else {
+            let branch = self.text("/ref").and_then(|name| name.strip_prefix("refs/heads/"));
+            (Some(self.name.as_str()), self.text("/repository/full_name"), branch)
+        };
+        event == Some("push")
+            && from.is_some_and(|from| repository.is(from))
+            && branch.is_some()
+            && branch == self.text("/repository/default_branch")
+    }
+
+    /// The run whose tests were measured.
+    pub fn run_id(&self) -> Option<u64> {
+        if self.is_workflow_run() { self.body.pointer("/workflow_run/id")?.as_u64() } else { self.run }
+    }
+}

@@ -1,0 +1,141 @@
+//! What can be typed: one table of flags, from which `--help` and the names in the environment follow.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+
+pub struct Flag {
+    pub name: &'static str,
+    /// What stands for the value in `--help`; a flag in `[=…]` may stand alone, which means `true`.
+    value: &'static str,
+    pub default: &'static str,
+    help: &'static str,
+}
+
+pub const FLAGS: &[Flag] = &[
+    flag("api-url", "URL", "", "address of the covered server"),
+    flag("api-key", "KEY", "", "one of the server's API keys; a secret, better kept in the environment"),
+    flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
+    flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
+    flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
+    flag("coverage-threshold", "PERCENT", "100", "a total below this makes the commit status a failure"),
+    flag("gh-token", "TOKEN", "", "GitHub token that may write commit statuses; without it no status is posted"),
+    flag("name", "NAME", "", "name of this report, where a repository has several"),
+    flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
+    flag("purge-cache", "[=auto|true|false]", "auto", "refresh the badge; auto: after a push to the default branch"),
+    flag("timeout", "SECONDS", "300", "time limit of the whole run"),
+    flag("dry-run", "[=true|false]", "false", "do everything that needs no network, and say what would be sent"),
+];
+
+const fn flag(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
+    Flag { name, value, default, help }
+}
+
+impl Flag {
+    /// `INPUT_…`, which the composite action sets: its inputs are called like the flags, but for the token's.
+    pub fn input(&self) -> String {
+        format!("INPUT_{}", if self.name == "gh-token" { "GITHUB_TOKEN".to_owned() } else { upper(self.name) })
+    }
+
+    /// `COVERED_…`, the Python original's name.
+    pub fn covered(&self) -> String {
+        format!("COVERED_{}", upper(self.name))
+    }
+
+    fn may_stand_alone(&self) -> bool {
+        self.value.starts_with('[')
+    }
+}
+
+fn upper(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// What was typed, unchecked.
+#[derive(Default)]
+pub struct Typed {
+    pub directory: Option<PathBuf>,
+    pub values: Vec<(&'static str, String)>,
+    pub help: bool,
+    pub version: bool,
+}
+
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Typed, String> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut typed = Typed::default();
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        match argument {
+            Long("help") | Short('h') => typed.help = true,
+            Long("version") | Short('V') => typed.version = true,
+            Value(directory) if typed.directory.is_none() => typed.directory = Some(directory.into()),
+            Long(name) => {
+                let flag = FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| argument_error(&argument))?;
+                typed.values.push((flag.name, value_of(flag, &mut parser)?));
+            }
+            _ => return Err(argument_error(&argument)),
+        }
+    }
+    Ok(typed)
+}
+
+/// Says nothing of a value: it may be a secret in the wrong place.
+fn argument_error(argument: &lexopt::Arg) -> String {
+    match argument {
+        Long(name) => format!("there is no flag `--{name}`"),
+        Short(letter) => format!("there is no flag `-{letter}`"),
+        Value(_) => "one directory is expected, and there is a second argument".to_owned(),
+    }
+}
+
+fn value_of(flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, String> {
+    let value = if flag.may_stand_alone() {
+        parser.optional_value().unwrap_or_else(|| "true".into())
+    } else {
+        parser.value().map_err(|_| format!("`--{}` needs a value", flag.name))?
+    };
+    value.into_string().map_err(|_| format!("the value of `--{}` is not UTF-8", flag.name))
+}
+
+pub fn help() -> String {
+    let mut text = String::from(HEAD);
+    for flag in FLAGS {
+        let separator = if flag.may_stand_alone() { "" } else { " " };
+        let default = match flag.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        text += &format!(
+            "  --{}{separator}{}\n      {}{default}\n      [environment: {}, {}]\n",
+            flag.name,
+            flag.value,
+            flag.help,
+            flag.input(),
+            flag.covered()
+        );
+    }
+    text + TAIL
+}
+
+const HEAD: &str = "\
+Upload a coverage report to a covered server, post its total as a commit status, and refresh the badge.
+
+Usage: covered DIRECTORY [FLAGS]
+
+  DIRECTORY
+      folder that holds the HTML report, such as htmlcov
+      [environment: INPUT_PATH]
+";
+
+const TAIL: &str = "  -h, --help
+      show this text
+  -V, --version
+      show the version
+
+A flag wins over INPUT_…, INPUT_… over COVERED_…, and that over what GitHub says. An empty value counts as unset.
+From GitHub's environment: GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID,
+GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP.
+Proxies: HTTPS_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE.
+
+Exit codes: 0 done, 1 failed, 2 used wrongly.
+";

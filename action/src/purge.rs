@@ -1,0 +1,81 @@
+//! Step 6: the new value becomes the one that the badge shows, at the server and in the README.
+
+mod images;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use ureq::http::StatusCode;
+
+use crate::github::GitHub;
+use crate::http::{Client, Request};
+use crate::inputs::Target;
+use crate::totals::{Percent, State};
+
+const MAX_README: u64 = 8 << 20;
+/// GitHub asks to purge sparingly; no README shows more badges of one repository.
+const MAX_IMAGES: usize = 16;
+/// An image that is not purged refreshes itself in time: it is not worth more waiting.
+const IMAGE_TRIES: u32 = 2;
+
+#[derive(Serialize)]
+pub struct Value<'a> {
+    pub site_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<&'a Percent>,
+    pub state: State,
+    pub commit_sha: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<u64>,
+}
+
+/// Gives the server the new value.
+pub fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
+    let Target { api_url, repository, .. } = target;
+    let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?
+        .secret_header("token", "", &target.api_key)?
+        .json(value)?;
+    let answer = client.send(&request)?;
+    if answer.status != StatusCode::OK {
+        bail!("the covered server did not take the badge's new value ({})", answer.describe());
+    }
+    Ok(())
+}
+
+/// What became of the README's images.
+pub enum Images {
+    NoReadme,
+    Purged { purged: usize, failures: Vec<String> },
+}
+
+/// Purges the repository's badges, as its README shows them, from GitHub's image cache. `bases` are the addresses of
+/// the covered server that may stand there; `github_server` is where people see the README.
+pub fn readme(client: &Client, github: &GitHub, github_server: &str, bases: &[&str]) -> Result<Images> {
+    let repository = github.repository;
+    let request = github.request("GET", "readme", "application/vnd.github.html+json")?.max_answer(MAX_README);
+    let answer = client.send(&request)?;
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => return Ok(Images::NoReadme),
+        _ => bail!("GitHub did not show the README of {repository} ({})", answer.describe()),
+    }
+    let badges: Vec<String> = bases.iter().map(|base| format!("{base}/badge/{repository}.svg")).collect();
+    let mut urls = images::find(&answer.text(), &badges);
+    urls.retain(|url| images::is_cache(url, github_server, github.api));
+    let failures: Vec<String> = urls
+        .iter()
+        .take(MAX_IMAGES)
+        .filter_map(|url| image(client, url).err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    Ok(Images::Purged { purged: urls.len().min(MAX_IMAGES) - failures.len(), failures })
+}
+
+fn image(client: &Client, url: &str) -> Result<()> {
+    let answer = client.send(&Request::new("PURGE", url)?.max_tries(IMAGE_TRIES))?;
+    if !answer.status.is_success() {
+        bail!("GitHub's image cache did not let go of the badge ({})", answer.describe());
+    }
+    Ok(())
+}

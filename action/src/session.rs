@@ -1,0 +1,106 @@
+//! Step 3: asks the server for a place to upload to.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use ureq::http::{StatusCode, Uri};
+
+use crate::http::{Client, Request};
+use crate::inputs::Target;
+use crate::workflow::{bytes, shorten};
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    repository: String,
+    commit_sha: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    size: u64,
+}
+
+#[derive(Deserialize)]
+pub struct Session {
+    pub site_id: String,
+    /// Where the report will be, with a slash at its end.
+    pub url: String,
+    pub upload: Upload,
+}
+
+/// Where to send the zip. The address may hold a credential: it is never shown.
+#[derive(Deserialize)]
+pub struct Upload {
+    pub method: String,
+    pub url: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    max_bytes: Option<u64>,
+}
+
+/// Asks for a site for a report of `size` bytes.
+pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -> Result<Session> {
+    let api = &target.api_url;
+    let ask = Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?
+        .secret_header("token", "", &target.api_key)?
+        .json(&ask)?;
+    let answer = client.send(&request)?;
+    let said = answer.describe();
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            bail!(
+                "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
+            )
+        }
+        StatusCode::NOT_FOUND => bail!("there is no covered server at {api} ({said}): check api-url"),
+        _ => bail!("the covered server at {api} opened no site ({said})"),
+    }
+    let Ok(json) = answer.json::<serde_json::Value>() else {
+        bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");
+    };
+    ensure!(
+        !json["upload"].is_null(),
+        "{api} answered without an upload address; this uploader only speaks to servers that give one: update the server"
+    );
+    let session: Session = serde_json::from_value(json)
+        .map_err(|error| anyhow::anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
+    session.checked(size)
+}
+
+impl Session {
+    /// The answer is used for requests, links and outputs: nothing in it is taken on trust.
+    fn checked(mut self, size: u64) -> Result<Self> {
+        let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        ensure!(
+            is_hex && matches!(self.site_id.len(), 12 | 32),
+            "the server gave a site id that is none: {:?}",
+            shorten(&self.site_id, 40)
+        );
+        ensure!(is_http(&self.url), "the server gave a report address that is none: {:?}", shorten(&self.url, 100));
+        ensure!(is_http(&self.upload.url), "the server gave an upload address that is no http(s) address");
+        let max = self.upload.max_bytes.unwrap_or(u64::MAX);
+        ensure!(
+            size <= max,
+            "the packed report has {}, and the server takes {} at most: leave files out, or raise its MAX_REPORT_BYTES",
+            bytes(size),
+            bytes(max)
+        );
+        if !self.url.ends_with('/') {
+            self.url.push('/');
+        }
+        Ok(self)
+    }
+
+    /// The server's address for readers, which may be another than the uploader's.
+    pub fn public_url<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.url.strip_suffix(&format!("/coverage/{}/", self.site_id)).unwrap_or(&target.api_url)
+    }
+}
+
+fn is_http(text: &str) -> bool {
+    let uri: Result<Uri, _> = text.parse();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}

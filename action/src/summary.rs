@@ -1,0 +1,84 @@
+//! Step 7: what is known at the end, for the step's outputs and the job's summary.
+
+use crate::totals::{Percent, State, Totals};
+use crate::workflow::{Workflow, markdown};
+
+/// Filled as the run goes on; written whatever became of it.
+pub struct Outcome {
+    pub threshold: Percent,
+    pub name: Option<String>,
+    pub totals: Option<Totals>,
+    pub state: Option<State>,
+    /// What was packed, in words.
+    pub packed: Option<String>,
+    pub report_url: Option<String>,
+    pub badge_url: Option<String>,
+    pub site_id: Option<String>,
+    pub uploaded: bool,
+    pub problems: Vec<String>,
+}
+
+impl Outcome {
+    pub fn new(threshold: Percent, name: Option<String>) -> Self {
+        Self {
+            threshold,
+            name,
+            totals: None,
+            state: None,
+            packed: None,
+            report_url: None,
+            badge_url: None,
+            site_id: None,
+            uploaded: false,
+            problems: Vec::new(),
+        }
+    }
+
+    pub fn write(&self, log: &Workflow) {
+        log.write_outputs(&self.outputs());
+        log.write_summary(&self.markdown());
+    }
+
+    /// Only what is known: an output that is not written is empty.
+    fn outputs(&self) -> Vec<(&'static str, String)> {
+        let known = [
+            ("coverage", self.totals.as_ref().map(|totals| totals.percent.to_string())),
+            ("state", self.state.map(|state| state.as_str().to_owned())),
+            ("report-url", self.report_url.clone()),
+            ("badge-url", self.badge_url.clone()),
+            ("site-id", self.site_id.clone()),
+            ("uploaded", Some(self.uploaded.to_string())),
+        ];
+        known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    fn markdown(&self) -> String {
+        let total = self.totals.as_ref().map_or("none found".to_owned(), |totals| {
+            format!("**{}%** of {} ({})", totals.percent, totals.of, totals.tool)
+        });
+        let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
+        let link = self.report_url.as_ref().filter(|_| self.uploaded);
+        let rows =
+            [
+                ("Total", Some(total)),
+                ("Threshold", Some(format!("{}%{missed}", self.threshold))),
+                (
+                    "Report",
+                    Some(link.map_or("not uploaded".to_owned(), |url| {
+                        format!("[open it](<{}>)", url.replace(['<', '>'], ""))
+                    })),
+                ),
+                ("Packed", self.packed.as_deref().map(markdown)),
+            ];
+        let title = self.name.as_ref().map_or_else(String::new, |name| format!(": {}", markdown(name)));
+        let mut text = format!("### Coverage{title}\n\n| | |\n|---|---|\n");
+        for (name, value) in rows {
+            text += &value.map_or_else(String::new, |value| format!("| {name} | {value} |\n"));
+        }
+        text.push('\n');
+        for problem in &self.problems {
+            text += &format!("- {}\n", markdown(problem));
+        }
+        text
+    }
+}

@@ -1,0 +1,44 @@
+//! Step 4: sends the zip, in one request.
+
+use anyhow::{Result, bail};
+use ureq::http::StatusCode;
+
+use crate::archive::Archive;
+use crate::http::{Answer, Client, Request};
+use crate::session::Upload;
+
+/// Sends the archive to where the session says.
+pub fn send(client: &Client, upload: &Upload, archive: &Archive) -> Result<()> {
+    let mut request = Request::new(&upload.method, &upload.url)?;
+    for (name, value) in &upload.headers {
+        request = request.header(name, value)?;
+    }
+    let request = request.file(&archive.file, archive.size)?.temporary(is_temporary);
+    let answer = client.send(&request)?;
+    match answer.status {
+        status if status.is_success() => Ok(()),
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED if answer.tries > 1 => {
+            // A site is written once: an earlier try arrived, only its answer was lost.
+            Ok(())
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            bail!(
+                "the report is larger than the store takes ({}): leave files out, or raise the server's MAX_REPORT_BYTES",
+                answer.describe()
+            )
+        }
+        StatusCode::FORBIDDEN => {
+            bail!(
+                "the store refused the report ({}): the server's credentials for its store, or its clock, are wrong",
+                answer.describe()
+            )
+        }
+        _ => bail!("the store did not take the report ({})", answer.describe()),
+    }
+}
+
+/// S3 answers 409 too while another write of the same object is under way.
+fn is_temporary(answer: &Answer) -> bool {
+    let is_race = answer.status == StatusCode::CONFLICT && answer.text().contains("ConditionalRequestConflict");
+    is_race || answer.is_temporary()
+}

@@ -1,0 +1,193 @@
+//! The log, and GitHub's workflow commands and files: escaping, groups, annotations, masks, outputs, the summary.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::inputs::{Env, Secret};
+
+#[derive(Debug, Default)]
+pub struct Workflow {
+    /// Whether GitHub's runner reads the log.
+    in_actions: bool,
+    output: Option<PathBuf>,
+    summary: Option<PathBuf>,
+}
+
+impl Workflow {
+    pub fn from_env(env: Env) -> Self {
+        let file = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self {
+            in_actions: env("GITHUB_ACTIONS").as_deref() == Some("true"),
+            output: file("GITHUB_OUTPUT"),
+            summary: file("GITHUB_STEP_SUMMARY"),
+        }
+    }
+
+    /// A text of the program's own, as it is.
+    pub fn print(&self, text: &str) {
+        let _ = write!(io::stdout(), "{text}");
+    }
+
+    /// One line of the log, which no text in it can turn into a command.
+    pub fn say(&self, text: &str) {
+        let text = one_line(text);
+        print(if self.in_actions { inert(&text) } else { text });
+    }
+
+    pub fn warn(&self, text: &str) {
+        self.annotate("warning", text);
+    }
+
+    pub fn fail(&self, text: &str) {
+        self.annotate("error", text);
+    }
+
+    fn annotate(&self, level: &str, text: &str) {
+        if self.in_actions {
+            print(format!("::{level}::{}", escape(text)));
+        } else {
+            let _ = writeln!(io::stderr(), "{level}: {}", one_line(text));
+        }
+    }
+
+    /// Details, folded in GitHub's log and left out elsewhere.
+    pub fn group(&self, title: &str, lines: &[String]) {
+        if self.in_actions {
+            print(format!("::group::{}", escape(title)));
+            lines.iter().for_each(|line| self.say(line));
+            print("::endgroup::".to_owned());
+        }
+    }
+
+    /// Keeps the runner from ever showing the secret.
+    pub fn mask(&self, secret: &Secret) {
+        if self.in_actions {
+            print(format!("::add-mask::{}", escape(secret.expose())));
+        }
+    }
+
+    /// Appends to the step's outputs.
+    pub fn write_outputs(&self, outputs: &[(&str, String)]) {
+        let text: String = outputs.iter().map(|(name, value)| format!("{name}={}\n", one_line(value))).collect();
+        self.append(self.output.as_ref(), &text);
+    }
+
+    /// Appends Markdown to the job's summary.
+    pub fn write_summary(&self, markdown: &str) {
+        self.append(self.summary.as_ref(), markdown);
+    }
+
+    fn append(&self, path: Option<&PathBuf>, text: &str) {
+        let Some(path) = path else { return };
+        let written = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(error) = written {
+            self.warn(&format!("cannot write to {}: {error}", path.display()));
+        }
+    }
+}
+
+/// A reader of the log that went away is no reason to stop.
+fn print(line: String) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The runner takes `::` at the start of a line, spaces before it or not, and `##[` anywhere, for a command.
+fn inert(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    if line.trim_start().starts_with("::") { format!("- {line}") } else { line }
+}
+
+/// A command's data, as GitHub's toolkit escapes it.
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The text with a space for every control character: no new line, no colour, no cursor movement.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// At most `limit` characters of a text that others wrote.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let text = one_line(text.trim());
+    if text.chars().count() <= limit {
+        return text;
+    }
+    text.chars().take(limit - 1).chain(['…']).collect()
+}
+
+/// Text for a Markdown table, without links, tags, code or emphasis.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in one_line(text).chars() {
+        if "\\`*_{}[]<>|&#!~".contains(letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// Bytes, as `1.2 MB`.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}
+
+/// A duration, as `0.09 s`.
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_becomes_a_command() {
+        assert_eq!(inert("::error::x"), "- ::error::x");
+        assert_eq!(inert("  ::set-output name=a::b"), "-   ::set-output name=a::b");
+        assert_eq!(inert("file ##[add-mask]x"), "file ## [add-mask]x");
+        assert_eq!(inert("Packed a::b"), "Packed a::b");
+        assert_eq!(one_line("a\n::error::b\r\u{1b}[31m\u{85}"), "a ::error::b  [31m ");
+    }
+
+    #[test]
+    fn a_commands_data_is_escaped() {
+        assert_eq!(escape("100%\r\n::x"), "100%25%0D%0A::x");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_with_a_mark() {
+        assert_eq!(shorten(" short\n", 5), "short");
+        assert_eq!(shorten("äöüäöü", 4), "äöü…");
+    }
+
+    #[test]
+    fn markdown_shows_what_was_written() {
+        assert_eq!(markdown("a|b <img> [x](y) `c`"), "a\\|b \\<img\\> \\[x\\](y) \\`c\\`");
+    }
+
+    #[test]
+    fn sizes_and_times_are_short() {
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(183_211), "183.2 kB");
+        assert_eq!(bytes(13_800_000), "13.8 MB");
+        assert_eq!(seconds(Duration::from_millis(94)), "0.09 s");
+        assert_eq!([count(1, "file"), count(2, "file")], ["1 file", "2 files"]);
+    }
+}
