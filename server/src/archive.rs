@@ -310,7 +310,7 @@ struct Inflate<S> {
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
-    /// The next bytes of the file. The last ones are given out only when size and checksum fit.
+    /// The next bytes of the file. The last ones are given out only when the checksum fits.
     async fn next(&mut self) -> io::Result<Bytes> {
         let mut ended = false;
         if self.input.is_empty() {
@@ -336,14 +336,13 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
         self.crc.update(&chunk);
         self.remaining =
             self.remaining.checked_sub(chunk.len() as u64).ok_or_else(|| broken("longer than its entry says"))?;
-        if ended || self.remaining == 0 && self.inflater.is_none() {
+        if self.remaining == 0 {
             self.done = true;
-            if self.remaining != 0 {
-                return Err(broken("shorter than its entry says"));
-            }
             if self.crc.checksum() != self.expected_crc {
                 return Err(broken("not what its checksum says"));
             }
+        } else if ended {
+            return Err(broken("shorter than its entry says"));
         }
         Ok(chunk)
     }

@@ -1,0 +1,260 @@
+//! `GET /badge/…` and `GET /badge/redirect/…`.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::lab::github::{Fault, Github, Status};
+
+use crate::support::*;
+
+const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn github() -> Github {
+    let github = Github::start();
+    github.add_repository("Octo/App", "main");
+    github
+}
+
+fn status(context: &str, state: &str, description: &str, target_url: &str) -> Status {
+    Status {
+        context: context.into(),
+        state: state.into(),
+        description: description.into(),
+        target_url: target_url.into(),
+    }
+}
+
+fn sha(number: u32) -> String {
+    format!("{number:040x}")
+}
+
+async fn server(github: &Github, folder: &TempDir) -> Server {
+    Server::on(folder, &[("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", &github.url())]).await
+}
+
+async fn location(server: &Server, path: &str) -> (u16, String) {
+    let response = server.get(path).header("accept", "application/json").send().await.unwrap();
+    let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
+    (response.status().as_u16(), location.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_newest_status_of_the_default_branch_is_shown() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    let link = format!("{}/coverage/{SITE}/", server.url);
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87.42%", &link));
+    // CI of the next still runs; the one after was never tested.
+    github.push("octo/app", "main", &sha(2));
+    github.set_status("octo/app", &sha(2), status("covered", "pending", "", ""));
+    github.push("octo/app", "main", &sha(3));
+    assert_eq!(server.badge("/badge/Octo/App.svg").await, "coverage: 87%");
+    assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, format!("/coverage/{SITE}/")));
+    assert_eq!(location(&server, "/badge/redirect/octo/app").await, (307, format!("/coverage/{SITE}/")));
+    let json = server.get("/badge/octo/app.json").send().await.unwrap().text().await.unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (json["schemaVersion"].as_u64(), json["label"].as_str(), json["message"].as_str()),
+        (Some(1), Some("coverage"), Some("87%"))
+    );
+    assert_eq!((json["percent"].as_f64(), json["color"].as_str()), (Some(87.42), Some("#34D058")));
+    assert_eq!(github.requests().len(), 1, "one look-up for all four");
+}
+
+#[tokio::test]
+async fn the_originals_context_counts_and_names_and_branches_have_their_own() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("coverage", "success", "Coverage 70.5%", ""));
+    github.set_status("octo/app", &sha(1), status("covered/Backend", "failure", "55%", ""));
+    github.push("octo/app", "feature/x", &sha(2));
+    github.set_status("octo/app", &sha(2), status("covered", "success", "91%", ""));
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 70%");
+    assert_eq!(server.badge("/badge/octo/app.svg?name=backend").await, "coverage: 55%");
+    assert_eq!(server.badge("/badge/octo/app.svg?branch=feature/x").await, "coverage: 91%");
+    assert_eq!(server.badge("/badge/octo/app.svg?branch=none").await, "coverage: ??");
+    assert_eq!(server.badge("/badge/octo/app.svg?name=frontend").await, "coverage: ??");
+}
+
+#[tokio::test]
+async fn a_repository_or_a_query_that_cannot_be_has_a_grey_badge_and_never_a_broken_image() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    for path in [
+        "/badge/nobody/nothing.svg",
+        "/badge/nobody/...svg",
+        "/badge/no%20body/%00.svg",
+        "/badge/octo/app.svg?name=a/b",
+        "/badge/octo/app.svg?branch=a..b",
+        "/badge/octo/app.svg?branch=%22)%7Bx%7D",
+    ] {
+        assert_eq!(server.badge(path).await, "coverage: ??", "{path}");
+    }
+    let asked = github.requests().iter().map(|request| request.body.clone()).collect::<Vec<_>>();
+    assert!(asked.len() <= 2, "only the plausible ones are asked for: {asked:?}");
+}
+
+#[tokio::test]
+async fn every_query_parameter_is_escaped() {
+    let server = Server::start().await;
+    let path = "/badge/octo/app.svg?label=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&style=%22%3E%3Cb%3E";
+    let response = server.get(path).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "image/svg+xml; charset=utf-8");
+    let svg = response.text().await.unwrap();
+    assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;"), "{svg}");
+}
+
+#[tokio::test]
+async fn camo_is_told_to_keep_nothing_and_others_ten_seconds() {
+    let server = Server::start().await;
+    let camo = server.get("/badge/octo/app.svg").header("user-agent", "github-camo (876de43e)").send().await.unwrap();
+    assert_eq!(camo.headers()["cache-control"], "private, no-store");
+    assert_eq!(camo.headers()["cdn-cache-control"], "no-store");
+    let browser =
+        server.get("/badge/octo/app.svg").header("user-agent", "Mozilla/5.0 github-camo").send().await.unwrap();
+    assert_eq!(browser.headers()["cache-control"], "public, max-age=10");
+    assert!(browser.headers().get("cdn-cache-control").is_none());
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_this_servers_reports_alone() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    for (number, target) in [
+        "https://evil.example/coverage/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/".to_owned(),
+        format!("{}.evil.example/coverage/{SITE}/", server.url),
+        format!("{}@evil.example/coverage/{SITE}/", server.url),
+        format!("{}/coverage/../../evil/", server.url),
+        format!("{}/coverage//evil.example/", server.url),
+        "javascript:alert(1)".to_owned(),
+        String::new(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let repository = format!("octo/app{number}");
+        github.add_repository(&repository, "main");
+        github.push(&repository, "main", &sha(1));
+        github.set_status(&repository, &sha(1), status("covered", "success", "87%", &target));
+        assert_eq!(server.badge(&format!("/badge/{repository}.svg")).await, "coverage: 87%", "{target}");
+        assert_eq!(location(&server, &format!("/badge/redirect/{repository}/")).await.0, 404, "{target}");
+    }
+    let response = server.get("/badge/redirect/octo/app0/").header("accept", "application/json").send().await.unwrap();
+    assert_refused(
+        response,
+        404,
+        "no report of octo/app0 is known here: it is there after the first upload from the default branch",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_status_without_a_number_gives_way_to_an_older_one_with() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    let link = format!("{}/coverage/{SITE}/", server.url);
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "failure", "42%, below the threshold of 90%", ""));
+    github.push("octo/app", "main", &sha(2));
+    github.set_status("octo/app", &sha(2), status("covered", "success", "report uploaded, no total found", &link));
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 42%");
+    github.add_repository("octo/new", "main");
+    github.push("octo/new", "main", &sha(1));
+    github.set_status("octo/new", &sha(1), status("covered", "success", "report uploaded, no total found", &link));
+    assert_eq!(server.badge("/badge/octo/new.svg").await, "coverage: ??");
+    assert_eq!(location(&server, "/badge/redirect/octo/new/").await.0, 307);
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_for_one_cold_badge_cause_one_github_request() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87%", ""));
+    // Slow enough that all of them are there before it answers.
+    github.set_fault(Fault::Stall(Duration::from_millis(300)));
+    // 250 connections with 40 requests each, all begun at once: ten thousand sockets are more than most machines lend a test.
+    let client = || async {
+        for _ in 0..40 {
+            assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%");
+        }
+    };
+    join_all((0..250).map(|_| client())).await;
+    assert_eq!(github.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_github_that_is_down_slow_or_out_of_quota_leaves_the_last_value_within_two_seconds() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let first = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    let link = format!("{}/coverage/{SITE}/", first.url);
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87%", &link));
+    assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 87%");
+    first.stop().await;
+    let unavailable = Fault::Status { code: 503, headers: Vec::new(), body: "<html>unicorn</html>".into() };
+    let unauthorized =
+        Fault::Status { code: 401, headers: Vec::new(), body: r#"{"message":"Bad credentials"}"#.into() };
+    for fault in [
+        Fault::Stall(Duration::from_secs(10)),
+        Fault::Drop,
+        Fault::RateLimited,
+        Fault::Garbage,
+        unavailable,
+        unauthorized,
+    ] {
+        let shown = format!("{fault:?}");
+        github.set_fault(fault);
+        // Each a server that has just started: nothing is in its memory.
+        let server = server(&github, &folder).await;
+        let started = Instant::now();
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%", "{shown}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{shown}: {:?}", started.elapsed());
+        assert_eq!(location(&server, "/badge/redirect/octo/app/").await.0, 307, "{shown}");
+        let unknown = server.badge("/badge/octo/other.svg").await;
+        assert_eq!(unknown, "coverage: ??", "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_github_that_cannot_be_reached_leaves_the_last_value() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let first = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87%", ""));
+    assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 87%");
+    let url = github.url();
+    drop(github);
+    let server = Server::on(&folder, &[("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", &url)]).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%");
+}
+
+#[tokio::test]
+async fn only_allowed_repositories_are_asked_about() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let url = github.url();
+    let settings =
+        [("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", url.as_str()), ("ALLOWED_REPOSITORIES", "octo/*, acme/app")];
+    let server = Server::on(&folder, &settings).await;
+    for repository in ["evil/app", "acme/other", "Octo/App", "acme/app"] {
+        assert_eq!(server.badge(&format!("/badge/{repository}.svg")).await, "coverage: ??");
+    }
+    assert_eq!(github.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_left_github_keeps_its_last_value() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    let body = serde_json::json!({"site_id": SITE, "percent": 66.6, "state": "success", "commit_sha": SHA});
+    let response = server.post("/coverage/invalidate-cache/gone/app/").body(body.to_string()).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let response = server.post("/coverage/invalidate-cache/gone/app/").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(server.badge("/badge/gone/app.svg").await, "coverage: 66%");
+    assert_eq!(github.requests().len(), 1);
+}

@@ -1,0 +1,11 @@
+//! The server over HTTP: one module per noun, as in `src/routes/`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod badge;
+mod ops;
+mod process;
+mod purge;
+mod report;
+mod support;
+mod upload;

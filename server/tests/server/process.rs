@@ -1,0 +1,199 @@
+//! The built binary: flags, environment, first start, exit codes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn command(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+    command.env_clear().envs(environment.iter().copied()).args(arguments).current_dir(folder);
+    command
+}
+
+/// Runs a command that ends by itself: exit code, stdout, stderr.
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(folder.path(), arguments, environment).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Starts a server in `folder`, reads what it prints up to a blank line, and stops it.
+fn first_lines(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut child = command(folder, arguments, environment).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while output.read_line(&mut text).unwrap() > 0 && !text.ends_with("\n\n") {}
+    // The way to upload stands behind the blank line.
+    for _ in 0..3 {
+        output.read_line(&mut text).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    text
+}
+
+#[test]
+fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = first_lines(folder.path(), &["--listen", "127.0.0.1:0"], &[]);
+    let key = std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap();
+    assert!(text.contains("listens on http://127.0.0.1:"), "{text}");
+    assert!(!text.contains(":0\n"), "the real port is told: {text}");
+    let command = format!("COVERED_API_KEY=$(cat '{}", folder.path().canonicalize().unwrap().display());
+    assert!(text.contains(&command) && text.contains("covered htmlcov --api-url http://127.0.0.1:"), "{text}");
+    assert!(!text.contains(key.trim()), "the key itself is not printed: {text}");
+    let again = first_lines(folder.path(), &["--listen=127.0.0.1:0"], &[]);
+    assert!(again.contains("covered-data/api-key"), "{again}");
+    assert_eq!(key, std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap());
+}
+
+#[test]
+fn help_names_every_setting_and_version_the_version() {
+    let (code, help, _) = run(&["--help"], &[]);
+    assert_eq!(code, Some(0));
+    for name in [
+        "--listen ",
+        "LISTEN",
+        "--storage-url",
+        "STORAGE_URL",
+        "API_KEY (secret)",
+        "GITHUB_TOKEN",
+        "MAX_REPORT_BYTES",
+        "CACHE_BYTES",
+    ] {
+        assert!(help.contains(name), "{name} in {help}");
+    }
+    assert_eq!(
+        run(&["--version"], &[]),
+        (Some(0), format!("covered-server {}\n", env!("CARGO_PKG_VERSION")), String::new())
+    );
+}
+
+#[test]
+fn settings_that_cannot_be_are_named_all_at_once() {
+    let environment = [
+        ("LISTEN", "nonsense"),
+        ("MAX_REPORT_BYTES", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("ALLOWED_REPOSITORIES", "octo"),
+        ("GITHUB_TOKEN", "a b"),
+    ];
+    let (code, _, errors) = run(&["--cache-bytes", "many"], &environment);
+    assert_eq!(code, Some(2));
+    for expected in [
+        "LISTEN \"nonsense\" is no address and port",
+        "MAX_REPORT_BYTES \"0\" is no number of bytes above zero",
+        "CACHE_BYTES \"many\" is no number of bytes",
+        "LOG_FORMAT \"xml\" is neither text nor json",
+        "ALLOWED_REPOSITORIES \"octo\" is no repository: write owner/name; write owner/* or owner/name",
+        "GITHUB_TOKEN holds characters that no GitHub token has",
+        "nothing was started; see covered-server --help",
+    ] {
+        assert!(errors.contains(expected), "{expected:?} in\n{errors}");
+    }
+}
+
+#[test]
+fn contradictions_and_what_is_missing_are_named() {
+    for (environment, expected) in [
+        (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 can be reached from outside"),
+        (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is no URL"),
+        (
+            vec![("PUBLIC_URL", "ftp://example.com")],
+            "PUBLIC_URL \"ftp://example.com\" must begin with https:// or http://",
+        ),
+        (vec![("PUBLIC_URL", "https://user:pass@example.com")], "PUBLIC_URL must not hold a user name or a password"),
+        (vec![("STORAGE_URL", "memory://")], "API_KEY is not set"),
+        (
+            vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
+            "STORAGE_URL ftp:// is not known: use file, s3, gs, az or memory",
+        ),
+        (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is no URL"),
+        (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "names no bucket"),
+        (
+            vec![("STORAGE_URL", "s3://one"), ("AWS_BUCKET", "two"), ("API_KEY", "k")],
+            "STORAGE_URL is s3://one, but AWS_BUCKET is two: set one of them",
+        ),
+        (
+            vec![("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "id"), ("API_KEY", "k")],
+            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: they go together",
+        ),
+        (vec![("API_KEY", " , ")], "API_KEY holds no key"),
+        (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is no URL"),
+    ] {
+        let (code, _, errors) = run(&[], &environment);
+        assert!(code == Some(2) && errors.contains(expected), "{environment:?}: {code:?}\n{errors}");
+    }
+    for (arguments, expected) in [
+        (vec!["--nonsense", "1"], "invalid option '--nonsense'"),
+        (vec!["stray"], "unexpected argument \"stray\""),
+        (vec!["--listen"], "missing argument for option '--listen'"),
+    ] {
+        let (code, _, errors) = run(&arguments, &[]);
+        assert!(code == Some(2) && errors.contains(expected), "{arguments:?}: {code:?}\n{errors}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, errors) = run(&["--listen", &address], &[]);
+    assert!(
+        code == Some(1) && errors.contains(&format!("LISTEN={address} cannot be listened on")),
+        "{code:?}\n{errors}"
+    );
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let (code, _, errors) = run(&["--storage-url", "file:///dev/null/x"], &[("LISTEN", "127.0.0.1:0")]);
+    assert!(code == Some(1) && errors.contains("the reports' folder /dev/null/x cannot be used"), "{code:?}\n{errors}");
+}
+
+#[test]
+fn the_environment_is_read_and_a_flag_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment =
+        [("LISTEN", "nonsense"), ("PUBLIC_URL", "https://covered.example.com/"), ("REDIS_URL", "redis://localhost")];
+    let text = first_lines(folder.path(), &["--listen", "127.0.0.1:0"], &environment);
+    assert!(text.contains("readers reach it at https://covered.example.com\n"), "{text}");
+    assert!(text.contains("REDIS_URL is set, but this version keeps badge values in the process"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json")];
+    let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(started["message"], "listening");
+    let address = started["address"].as_str().unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(
+        &mut connection,
+        b"GET /healthz?token=hunter2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .unwrap();
+    connection.read_to_end(&mut Vec::new()).unwrap();
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    let request: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&request["method"], &request["path"], &request["status"]),
+        (&"GET".into(), &"/healthz".into(), &200.into())
+    );
+    assert!(request["bytes"].as_u64().unwrap() > 10 && request["ms"].as_f64().unwrap() >= 0.0, "{line}");
+    assert!(!line.contains("hunter2"), "{line}");
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(rest.contains("SIGTERM") && rest.contains("stopped, every request was answered"), "{rest}");
+}

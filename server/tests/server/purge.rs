@@ -1,0 +1,134 @@
+//! `POST /coverage/invalidate-cache/{owner}/{repo}/`.
+
+use serde_json::json;
+use xtask::lab::github::{Github, Status};
+
+use crate::support::*;
+
+const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+#[tokio::test]
+async fn the_new_value_is_shown_from_that_moment_on_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+    server.set_value(SITE, Some(87.42), "success", 1).await;
+    assert_eq!(server.badge("/badge/Octo/App.svg").await, "coverage: 87%");
+    server.set_value(SITE, Some(12.0), "failure", 2).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 12%");
+    server.set_value(SITE, None, "success", 3).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+    server.set_value(SITE, Some(100.0), "success", 4).await;
+    server.stop().await;
+    let server = Server::on(&folder, &[]).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 100%");
+    let redirect = server.get("/badge/redirect/octo/app/").send().await.unwrap();
+    assert_eq!(redirect.headers()["location"], format!("/coverage/{SITE}/"));
+}
+
+#[tokio::test]
+async fn an_older_runs_value_never_replaces_a_newer_ones() {
+    for memory in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = if memory { Server::start().await } else { Server::on(&folder, &[]).await };
+        server.set_value(SITE, Some(80.0), "success", 1_658_821_493).await;
+        server.set_value(SITE, Some(70.0), "success", 1_658_821_492).await;
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 80%");
+        // The same run once more, and one from elsewhere than GitHub Actions.
+        server.set_value(SITE, Some(81.0), "success", 1_658_821_493).await;
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 81%");
+        let body = json!({"site_id": SITE, "percent": 82, "state": "success", "commit_sha": SHA});
+        server.post("/coverage/invalidate-cache/octo/app/").body(body.to_string()).send().await.unwrap();
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 82%");
+    }
+}
+
+#[tokio::test]
+async fn many_runs_at_once_leave_the_newest() {
+    let server = Server::start().await;
+    futures_util::future::join_all((1..=20).map(|run| server.set_value(SITE, Some(run as f64), "success", run))).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 20%");
+}
+
+#[tokio::test]
+async fn named_reports_have_values_of_their_own() {
+    let server = Server::start().await;
+    let body = json!({"site_id": SITE, "percent": 55.5, "state": "success", "commit_sha": SHA, "name": "Backend"});
+    let response = server.post("/coverage/invalidate-cache/octo/app").body(body.to_string()).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(server.badge("/badge/octo/app.svg?name=backend").await, "coverage: 55%");
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+}
+
+#[tokio::test]
+async fn without_a_body_github_is_asked_anew() {
+    let github = Github::start();
+    github.add_repository("octo/app", "main");
+    github.push("octo/app", "main", SHA);
+    let set = |description: &str| {
+        let status = Status {
+            context: "covered".into(),
+            state: "success".into(),
+            description: description.into(),
+            target_url: String::new(),
+        };
+        github.set_status("octo/app", SHA, status);
+    };
+    set("50%");
+    let url = github.url();
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", &url)]).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 50%");
+    set("60%");
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 50%", "remembered");
+    let response = server.post("/coverage/invalidate-cache/Octo/App/").send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, r#"{"status":"success"}"#));
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 60%");
+    // A value that is said needs no request.
+    let asked = github.requests().len();
+    server.set_value(SITE, Some(61.0), "success", 1).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 61%");
+    assert_eq!(github.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn a_value_in_the_store_that_cannot_be_read_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("values/octo/app")).unwrap();
+    std::fs::write(folder.path().join("values/octo/app/_.json"), b"{broken").unwrap();
+    let server = Server::on(&folder, &[]).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+    server.set_value(SITE, Some(9.0), "success", 1).await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 9%");
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_refused() {
+    let server = Server::start().await;
+    let good = json!({"site_id": SITE, "percent": 87.42, "state": "success", "commit_sha": SHA});
+    for (name, value, why) in [
+        ("site_id", json!("../../x"), "site_id is not one of this server's"),
+        ("percent", json!(100.1), "percent is not between 0 and 100"),
+        ("percent", json!(-1), "percent is not between 0 and 100"),
+        ("state", json!("green"), "unknown variant `green`"),
+        ("commit_sha", json!("main"), "commit_sha is no full commit id"),
+        ("name", json!("a/b"), "\"a/b\" is no report name"),
+    ] {
+        let mut body = good.clone();
+        body[name] = value;
+        let response = server.post("/coverage/invalidate-cache/octo/app/").body(body.to_string()).send().await.unwrap();
+        assert_refused(response, 400, why).await;
+    }
+    let response = server.post("/coverage/invalidate-cache/oc%20to/app/").send().await.unwrap();
+    assert_refused(response, 400, "is no owner's name on GitHub").await;
+    let path = format!("{}/coverage/invalidate-cache/octo/app/", server.url);
+    assert_refused(server.client.post(&path).send().await.unwrap(), 401, "no API key was sent").await;
+    assert_refused(
+        server.client.post(&path).header("token", "x").send().await.unwrap(),
+        403,
+        "not one of this server's",
+    )
+    .await;
+    let get = server.client.get(&path).header("accept", "application/json").send().await.unwrap();
+    assert_refused(get, 405, "this address takes POST only").await;
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+}

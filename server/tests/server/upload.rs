@@ -1,0 +1,262 @@
+//! `POST /coverage/create-site/` and `PUT /coverage/{site_id}.zip`.
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+fn new_site() -> Value {
+    json!({"repository": "Octo/App", "commit_sha": SHA, "name": "backend", "size": 1234})
+}
+
+#[tokio::test]
+async fn a_session_names_the_site_and_where_to_put_its_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[("MAX_REPORT_BYTES", "1000000")]).await;
+    let response = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let session: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    let site = session["site_id"].as_str().unwrap();
+    assert_eq!(site.len(), 32);
+    assert_eq!(session["url"], format!("{}/coverage/{site}/", server.url));
+    let upload = &session["upload"];
+    assert_eq!((upload["method"].as_str(), upload["max_bytes"].as_u64()), (Some("PUT"), Some(1_000_000)));
+    assert_eq!(upload["headers"], json!({"content-type": "application/zip"}));
+    assert!(upload["url"].as_str().unwrap().starts_with(&format!("{}/coverage/{site}.zip?", server.url)));
+    let expires: jiff::Timestamp = upload["expires_at"].as_str().unwrap().parse().unwrap();
+    let minutes = expires.duration_since(jiff::Timestamp::now()).as_mins();
+    assert!((14..=15).contains(&minutes), "{minutes}");
+
+    let record = std::fs::read(folder.path().join(format!("sites/{site}.json"))).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(
+        (&record["repository"], &record["commit_sha"], &record["name"]),
+        (&json!("octo/app"), &json!(SHA), &json!("backend"))
+    );
+    assert_eq!((&record["size"], &record["created_by"]), (&json!(1234), &json!("api-key")));
+}
+
+#[tokio::test]
+async fn the_session_uses_the_public_url_and_its_path() {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("PUBLIC_URL", "https://example.com/covered/")]).await;
+    let session = server.create().await;
+    assert!(session["url"].as_str().unwrap().starts_with("https://example.com/covered/coverage/"), "{session}");
+    assert!(
+        session["upload"]["url"].as_str().unwrap().starts_with("https://example.com/covered/coverage/"),
+        "{session}"
+    );
+}
+
+#[tokio::test]
+async fn only_a_key_opens_a_session() {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("API_KEY", "old, new")]).await;
+    let post = || server.client.post(format!("{}/coverage/create-site/", server.url)).body(new_site().to_string());
+    assert_refused(post().send().await.unwrap(), 401, "no API key was sent").await;
+    assert_refused(
+        post().header("token", "wrong").send().await.unwrap(),
+        403,
+        "the API key is not one of this server's",
+    )
+    .await;
+    assert_refused(post().header("authorization", "Basic bmV3").send().await.unwrap(), 403, "not one of this server's")
+        .await;
+    for (name, value) in [("token", "old"), ("token", "new"), ("authorization", "Bearer new")] {
+        assert_eq!(post().header(name, value).send().await.unwrap().status(), 200, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("MAX_REPORT_BYTES", "2000")]).await;
+    let post = |body: String| server.post("/coverage/create-site/").body(body).send();
+    let with = |name: &str, value: Value| {
+        let mut body = new_site();
+        body[name] = value;
+        post(body.to_string())
+    };
+    assert_refused(post("{".into()).await.unwrap(), 400, "the body is not the JSON that is expected here").await;
+    assert_refused(post("{}".into()).await.unwrap(), 400, "missing field `repository`").await;
+    assert_refused(post("[".repeat(60_000)).await.unwrap(), 400, "the body is not the JSON").await;
+    assert_refused(post(" ".repeat(70_000)).await.unwrap(), 413, "the body is larger than 65536 bytes").await;
+    assert_refused(
+        with("repository", json!("octo")).await.unwrap(),
+        400,
+        "\"octo\" is no repository: write owner/name",
+    )
+    .await;
+    assert_refused(
+        with("repository", json!("octo/..")).await.unwrap(),
+        400,
+        "\"..\" is no repository's name on GitHub",
+    )
+    .await;
+    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha is no full commit id").await;
+    assert_refused(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is no report name").await;
+    assert_refused(
+        with("size", json!(2001)).await.unwrap(),
+        413,
+        "the report of 2001 bytes is larger than the 2000 bytes that this server takes",
+    )
+    .await;
+    assert_refused(post(String::new()).await.unwrap(), 501, "temporary S3 credentials are asked for").await;
+    let get = server.get("/coverage/create-site/").header("accept", "application/json").send().await.unwrap();
+    assert_eq!(get.headers()["allow"], "POST");
+    assert_refused(get, 405, "this address takes POST only").await;
+}
+
+#[tokio::test]
+async fn a_report_is_written_once() {
+    let server = Server::start().await;
+    let session = server.create().await;
+    let report = zip(&[("index.html", b"first")]);
+    assert_eq!(server.put(&session, report).await.status(), 201);
+    // Larger than what the sockets hold: the client must get the answer, and not a broken pipe.
+    let again = server.put(&session, zip(&[("index.html", &noise(20 << 20, 7))])).await;
+    assert_refused(again, 409, "this site has its report already").await;
+    let page = server.client.get(session["url"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(page.text().await.unwrap(), "first");
+}
+
+#[tokio::test]
+async fn of_uploads_at_once_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let session = server.create().await;
+    let report = zip(&[("index.html", b"x")]);
+    let all = futures_util::future::join_all((0..16).map(|_| server.put(&session, report.clone()))).await;
+    let count = |status: u16| all.iter().filter(|response| response.status() == status).count();
+    assert_eq!((count(201), count(409)), (1, 15));
+    assert_eq!(left_over(&folder), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let good = zip(&[("index.html", &noise(5000, 3)), ("b.html", b"b")]);
+    let mut overlapping = good.clone();
+    let second = overlapping.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+    overlapping[second + 42..second + 46].copy_from_slice(&100u32.to_le_bytes());
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (b"hello".to_vec(), "it is no zip that can be read"),
+        (Vec::new(), "it is no zip that can be read"),
+        (good[..good.len() - 30].to_vec(), "it is no zip that can be read"),
+        (zip(&[]), "it holds no file"),
+        (zip(&[("../evil", b"x")]), "it names a file \"../evil\""),
+        (zip(&[("/etc/passwd", b"x")]), "it names a file \"/etc/passwd\""),
+        (zip(&[("a\\b", b"x")]), "it names a file \"a\\\\b\""),
+        (zip(&[("a", b"x"), ("a", b"y")]), "it names \"a\" twice"),
+        (zip(&[("a", b"x"), ("a/b", b"y")]), "it names \"a\" twice, or as a file and as a folder"),
+        (overlapping, "over another entry"),
+    ];
+    for (body, why) in cases {
+        let session = server.create().await;
+        assert_refused(server.put(&session, body).await, 400, why).await;
+        assert_eq!(left_over(&folder), Vec::<String>::new(), "{why}");
+        // The site is still free: a second try with a whole zip is taken.
+        assert_eq!(server.put(&session, good.clone()).await.status(), 201, "{why}");
+        std::fs::remove_file(folder.path().join(format!("sites/{}.zip", session["site_id"].as_str().unwrap())))
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[("MAX_REPORT_BYTES", "3000000")]).await;
+    let report = zip(&[("a.bin", &noise(4_000_000, 5))]);
+    let session = server.create().await;
+    let response = server.put(&session, report.clone()).await;
+    assert_refused(
+        response,
+        413,
+        "is larger than the 3000000 bytes that this server takes: its operator can raise MAX_REPORT_BYTES",
+    )
+    .await;
+    // The same without a length ahead.
+    let chunks = report.chunks(50_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
+    let body = reqwest::Body::wrap(http_body_util::StreamBody::new(futures_util::stream::iter(
+        chunks.into_iter().map(|chunk| chunk.map(|bytes| hyper::body::Frame::data(bytes::Bytes::from(bytes)))),
+    )));
+    assert_refused(server.put(&session, body).await, 413, "larger than the 3000000 bytes").await;
+    assert_eq!(left_over(&folder), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let session = server.create().await;
+    let address = server.url.strip_prefix("http://").unwrap();
+    let path = session["upload"]["url"].as_str().unwrap().strip_prefix(&server.url).unwrap();
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&noise(4 << 20, 9)).await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let _ = connection.read_to_string(&mut answer).await;
+    drop(connection);
+    // A whole upload to the same site goes through, and afterwards nothing of the broken one is there.
+    assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
+    server.stop().await;
+    assert_eq!(left_over(&folder), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_upload_address_holds_for_its_site_alone() {
+    let server = Server::start().await;
+    let (session, other) = (server.create().await, server.create().await);
+    let url = session["upload"]["url"].as_str().unwrap();
+    let put = |url: String| server.client.put(url).body(zip(&[("index.html", b"x")])).send();
+    let (path, query) = url.split_once('?').unwrap();
+    let other_id = other["site_id"].as_str().unwrap();
+    let swapped = url.replace(session["site_id"].as_str().unwrap(), other_id);
+    assert_refused(put(swapped).await.unwrap(), 403, "was not made by this server for this site").await;
+    assert_refused(put(path.to_owned()).await.unwrap(), 401, "this upload address is not complete").await;
+    let later = format!("{path}?{}", query.replace("expires=1", "expires=2"));
+    assert_refused(put(later).await.unwrap(), 403, "was not made by this server").await;
+    let get =
+        server.get(&format!("/coverage/{other_id}.zip")).header("accept", "application/json").send().await.unwrap();
+    assert_refused(get, 405, "this address takes PUT only").await;
+}
+
+#[tokio::test]
+async fn an_upload_address_expires() {
+    let server = Server::start().await;
+    let site = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let signature = covered_server::auth::ApiKeys::parse(KEY).unwrap().sign_upload(&site, 1_000_000_000);
+    let url = format!("{}/coverage/{site}.zip?expires=1000000000&signature={signature}", server.url);
+    let response = server.client.put(url).body(zip(&[("index.html", b"x")])).send().await.unwrap();
+    assert_refused(response, 403, "held for 15 minutes and has expired: ask create-site for a new one").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_fails_is_502_and_tells_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let session = server.create().await;
+    // A file where the store needs a folder: every write fails, for root too.
+    std::fs::remove_dir_all(folder.path().join("sites")).unwrap();
+    std::fs::write(folder.path().join("sites"), b"").unwrap();
+    let response = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
+    let text = response.text().await.unwrap();
+    assert!(text.contains("the server's storage did not do its part"), "{text}");
+    assert!(!text.contains(&*folder.path().to_string_lossy()), "{text}");
+    assert_refused(
+        server.put(&session, zip(&[("index.html", b"x")])).await,
+        502,
+        "the server's storage did not do its part",
+    )
+    .await;
+}
+
+fn left_over(folder: &tempfile::TempDir) -> Vec<String> {
+    let mut names: Vec<String> = match std::fs::read_dir(folder.path().join("uploads")) {
+        Ok(files) => files.map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect(),
+        Err(_) => Vec::new(),
+    };
+    names.sort();
+    names
+}
