@@ -55,9 +55,20 @@ impl From<object_store::Error> for StorageError {
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound,
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => Self::Exists,
-            other => Self::Failed(other.into()),
+            other => Self::Failed(anyhow::anyhow!(told(&other))),
         }
     }
+}
+
+/// The texts of an error and its causes, each once: the vendors' errors repeat what is below them.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -285,13 +296,14 @@ fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Sig
     (store.clone(), store)
 }
 
-fn client(endpoint: Option<&String>) -> ClientOptions {
+fn client() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_TIME)
         .with_read_timeout(READ_TIME)
         // A large file to a slow reader takes as long as it takes; the time between two reads is what is bounded.
         .with_timeout_disabled()
-        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
+        // Plain HTTP is spoken only where the operator wrote an http:// endpoint.
+        .with_allow_http(true)
 }
 
 fn retry() -> RetryConfig {
@@ -304,8 +316,7 @@ fn retry() -> RetryConfig {
 }
 
 fn s3(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::aws::AmazonS3> {
-    let endpoint = options.get("aws_endpoint_url_s3").or(options.get("aws_endpoint_url"));
-    let mut builder = AmazonS3Builder::new().with_client_options(client(endpoint)).with_retry(retry());
+    let mut builder = AmazonS3Builder::new().with_client_options(client()).with_retry(retry());
     for (name, value) in options {
         builder = builder.with_config(name.parse()?, value);
     }
@@ -313,7 +324,7 @@ fn s3(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_
 }
 
 fn gcs(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::gcp::GoogleCloudStorage> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client(None)).with_retry(retry());
+    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client()).with_retry(retry());
     for (name, value) in options {
         builder = builder.with_config(name.parse()?, value);
     }
@@ -321,8 +332,7 @@ fn gcs(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object
 }
 
 fn azure(container: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::azure::MicrosoftAzure> {
-    let endpoint = options.get("azure_storage_endpoint");
-    let mut builder = MicrosoftAzureBuilder::new().with_client_options(client(endpoint)).with_retry(retry());
+    let mut builder = MicrosoftAzureBuilder::new().with_client_options(client()).with_retry(retry());
     for (name, value) in options {
         builder = builder.with_config(name.parse()?, value);
     }
