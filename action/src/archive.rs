@@ -157,3 +157,46 @@ const CHANGED: &str = "it changed while it was being read: upload after the repo
 fn modified(file: &File) -> Result<Option<SystemTime>> {
     Ok(file.metadata()?.modified().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packs a folder that `change` has changed since it was walked.
+    fn packed_after(change: impl FnOnce(&Path)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..40 {
+            std::fs::write(folder.path().join(format!("{number}.html")), "page").unwrap();
+        }
+        std::fs::write(folder.path().join("large.html"), vec![b' '; IN_MEMORY as usize + 1]).unwrap();
+        let walked = walk(folder.path()).unwrap();
+        change(folder.path());
+        format!("{:#}", pack(&walked, folder.path()).unwrap_err())
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_packed_is_named() {
+        let text = "it changed while it was being read: upload after the report is complete";
+        let written = |name: &'static str, content: Vec<u8>| {
+            packed_after(move |folder| std::fs::write(folder.join(name), content).unwrap())
+        };
+        assert_eq!(written("7.html", b"a longer page".to_vec()), format!("cannot pack `7.html`: {text}"));
+        assert_eq!(written("7.html", Vec::new()), format!("cannot pack `7.html`: {text}"));
+        assert_eq!(written("large.html", vec![b' '; 10]), format!("cannot pack `large.html`: {text}"));
+    }
+
+    #[test]
+    fn a_file_that_vanishes_is_named() {
+        let text = packed_after(|folder| std::fs::remove_file(folder.join("7.html")).unwrap());
+        assert!(text.starts_with("cannot pack `7.html`: "), "{text}");
+    }
+
+    #[test]
+    fn a_place_for_temporary_files_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("index.html"), "page").unwrap();
+        let missing = folder.path().join("missing");
+        let error = pack(&walk(folder.path()).unwrap(), &missing).unwrap_err();
+        assert!(error.to_string().starts_with("cannot make a temporary file in "), "{error}");
+    }
+}

@@ -141,8 +141,9 @@ impl Reader<'_> {
         }
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
-        let target = self.target(&event);
-        let purge = self.purge(&event, target.as_ref());
+        let repository = self.repository();
+        let purge = self.purge(&event, repository.as_ref());
+        let target = self.target(&event, repository);
         let token = self.get("gh-token", check::secret);
         let threshold = self.get("coverage-threshold", check::threshold);
         let timeout = self.get("timeout", check::seconds);
@@ -176,24 +177,27 @@ impl Reader<'_> {
         }
     }
 
-    fn target(&mut self, event: &Event) -> Option<Target> {
-        let api_url = self.need("api-url", check::url);
-        let api_key = self.need("api-key", check::secret);
+    fn repository(&mut self) -> Option<Repository> {
         let full_name = (self.env)("GITHUB_REPOSITORY").unwrap_or_default();
         let (owner, name) = full_name.split_once('/').unwrap_or_default();
         let owner = self.get_or("repo-owner", check::repository_part, owner);
         let name = self.get_or("repo-name", check::repository_part, name);
-        let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
-        let repository = Repository { owner: owner?, name: name? };
-        Some(Target { api_url: api_url?, api_key: api_key?, repository, commit_sha: commit_sha? })
+        Some(Repository { owner: owner?, name: name? })
     }
 
-    fn purge(&mut self, event: &Event, target: Option<&Target>) -> Purge {
+    fn target(&mut self, event: &Event, repository: Option<Repository>) -> Option<Target> {
+        let api_url = self.get_or("api-url", check::url, "");
+        let api_key = self.get_or("api-key", check::secret, "");
+        let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
+        Some(Target { api_url: api_url?, api_key: api_key?, repository: repository?, commit_sha: commit_sha? })
+    }
+
+    fn purge(&mut self, event: &Event, repository: Option<&Repository>) -> Purge {
         let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
         match self.get("purge-cache", auto).flatten() {
             Some(true) => Purge::Yes,
             Some(false) => Purge::No,
-            None if target.is_some_and(|target| event.is_default_branch_push(&target.repository)) => Purge::Yes,
+            None if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => Purge::Yes,
             None => Purge::NotDefaultBranch,
         }
     }
@@ -218,22 +222,15 @@ impl Reader<'_> {
         check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
     }
 
-    fn need<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        self.get(name, check).or_else(|| self.lack(name))
-    }
-
-    /// As `need`, with what GitHub says where no name is set.
+    /// The flag's value, else what GitHub says, checked the same way; where there is neither, it is missing.
     fn get_or<T>(&mut self, name: &str, check: fn(&str) -> Result<T, String>, github: &str) -> Option<T> {
-        self.get(name, check).or_else(|| check(github).ok()).or_else(|| self.lack(name))
-    }
-
-    fn lack<T>(&mut self, name: &str) -> Option<T> {
-        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-        if self.find(flag).is_none() {
-            let names = format!("--{name}, {} or {}", flag.input(), flag.covered());
-            self.missing.push(format!("{name}: set {names}"));
+        let known = self.problems.len();
+        let value = self.get(name, check).or_else(|| check(github).ok());
+        if value.is_none() && self.problems.len() == known {
+            let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+            self.missing.push(format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()));
         }
-        None
+        value
     }
 
     fn github_url(&mut self, variable: &str, default: &str) -> String {
@@ -242,5 +239,242 @@ impl Reader<'_> {
             self.problems.push(format!("{variable} {problem}"));
             value
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+    const HEAD: &str = "fedcba9876543210fedcba9876543210fedcba98";
+
+    /// Parses with these variables, `arguments` split at spaces, and `event` as the event file.
+    fn read(arguments: &str, variables: &[(&str, &str)], event: &str) -> Result<Inputs, Vec<String>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), event).unwrap();
+        let path = file.path().to_str().unwrap();
+        let env = |name: &str| {
+            let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+            given.or((name == "GITHUB_EVENT_PATH").then_some(path)).map(str::to_owned)
+        };
+        match parse(arguments.split_whitespace().map(OsString::from), &env)? {
+            Command::Run(inputs) => Ok(*inputs),
+            _ => panic!("{arguments} is no run"),
+        }
+    }
+
+    fn in_event(name: &str, event: &str) -> Inputs {
+        let variables = [
+            ("COVERED_API_URL", "https://covered.example.com"),
+            ("COVERED_API_KEY", "key"),
+            ("GITHUB_REPOSITORY", "octo/app"),
+            ("GITHUB_EVENT_NAME", name),
+            ("GITHUB_SHA", SHA),
+            ("GITHUB_RUN_ID", "7"),
+        ];
+        read("htmlcov", &variables, event).unwrap()
+    }
+
+    fn push(full_name: &str, branch: &str) -> String {
+        let repository = format!(r#"{{"full_name":"{full_name}","default_branch":"main"}}"#);
+        format!(r#"{{"ref":"{branch}","repository":{repository}}}"#)
+    }
+
+    fn workflow_run(event: &str, from: &str, branch: &str) -> String {
+        let run = format!(r#""id":42,"event":"{event}","head_sha":"{HEAD}","head_branch":"{branch}""#);
+        format!(
+            r#"{{"workflow_run":{{{run},"head_repository":{{"full_name":"{from}"}}}},"repository":{{"default_branch":"main"}}}}"#
+        )
+    }
+
+    fn told(inputs: &Inputs) -> (&str, Option<u64>, Purge) {
+        (&inputs.target.as_ref().unwrap().commit_sha, inputs.run_id, inputs.purge)
+    }
+
+    #[test]
+    fn a_push_to_the_default_branch_refreshes_the_badge() {
+        assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), Purge::Yes));
+        for event in [
+            push("octo/app", "refs/heads/topic"),
+            push("octo/app", "refs/tags/main"),
+            push("evil/app", "refs/heads/main"),
+        ] {
+            assert_eq!(told(&in_event("push", &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
+        let event =
+            format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}},"repository":{{"default_branch":"main"}}}}"#);
+        assert_eq!(told(&in_event("pull_request", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
+        assert_eq!(told(&in_event("pull_request_target", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
+    }
+
+    #[test]
+    fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
+        let event = workflow_run("push", "octo/app", "main");
+        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::Yes));
+    }
+
+    #[test]
+    fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
+        for event in [
+            workflow_run("pull_request", "evil/app", "main"),
+            workflow_run("push", "evil/app", "main"),
+            workflow_run("pull_request", "octo/app", "main"),
+            workflow_run("push", "octo/app", "topic"),
+        ] {
+            assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::NotDefaultBranch), "{event}");
+        }
+    }
+
+    #[test]
+    fn other_events_test_github_sha() {
+        for event in ["merge_group", "workflow_dispatch", "schedule", "release"] {
+            assert_eq!(told(&in_event(event, "{}")), (SHA, Some(7), Purge::NotDefaultBranch), "{event}");
+        }
+    }
+
+    #[test]
+    fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
+        for event in ["workflow_run", "pull_request"] {
+            let variables = [
+                ("INPUT_API_URL", "https://covered.example.com"),
+                ("INPUT_API_KEY", "key"),
+                ("GITHUB_REPOSITORY", "octo/app"),
+                ("GITHUB_EVENT_NAME", event),
+                ("GITHUB_SHA", SHA),
+            ];
+            let problems = read("htmlcov", &variables, "no JSON").unwrap_err();
+            assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_input_and_that_over_covered_and_that_over_github() {
+        let mut variables = vec![("GITHUB_REPOSITORY", "github/app"), ("INPUT_PATH", "reports")];
+        let owner = |arguments: &str, variables: &[(&str, &str)]| {
+            let arguments =
+                format!("--dry-run --api-url https://c.example.com/ --api-key k --commit-sha {SHA} {arguments}");
+            read(&arguments, variables, "").unwrap().target.unwrap().repository.owner
+        };
+        assert_eq!(owner("", &variables), "github");
+        variables.push(("COVERED_REPO_OWNER", "covered"));
+        assert_eq!(owner("", &variables), "covered");
+        variables.push(("INPUT_REPO_OWNER", "input"));
+        assert_eq!(owner("", &variables), "input");
+        assert_eq!(owner("--repo-owner flag", &variables), "flag");
+        assert_eq!(owner("--repo-owner=", &variables), "input");
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_unset() {
+        let variables =
+            [("INPUT_COVERAGE_THRESHOLD", " "), ("COVERED_COVERAGE_THRESHOLD", "87.5\n"), ("INPUT_NAME", "")];
+        let inputs = read("htmlcov --dry-run", &variables, "").unwrap();
+        assert_eq!(
+            (inputs.threshold.to_string().as_str(), inputs.name, inputs.context.as_str()),
+            ("87.5", None, "covered")
+        );
+    }
+
+    #[test]
+    fn defaults_are_the_originals() {
+        let inputs = read("htmlcov --dry-run", &[], "").unwrap();
+        assert_eq!(inputs.threshold.to_string(), "100");
+        assert_eq!((inputs.timeout.as_secs(), inputs.context.as_str()), (300, "covered"));
+        assert_eq!(
+            (inputs.github_api.as_str(), inputs.github_server.as_str()),
+            ("https://api.github.com", "https://github.com")
+        );
+        assert!(inputs.token.is_none() && inputs.purge == Purge::NotDefaultBranch);
+    }
+
+    #[test]
+    fn a_named_report_has_its_own_context_unless_told() {
+        let context = |arguments: &str| read(&format!("htmlcov --dry-run {arguments}"), &[], "").unwrap().context;
+        assert_eq!(context("--name backend"), "covered/backend");
+        assert_eq!(context("--name backend --context coverage"), "coverage");
+    }
+
+    #[test]
+    fn purge_cache_may_stand_alone() {
+        let purge = |arguments: &str, variable| {
+            read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().purge
+        };
+        assert_eq!(purge("--purge-cache", ""), Purge::Yes);
+        assert_eq!(purge("--purge-cache=false", "true"), Purge::No);
+        assert_eq!(purge("--purge-cache=auto", "true"), Purge::NotDefaultBranch);
+        assert_eq!(purge("", "1"), Purge::Yes);
+    }
+
+    #[test]
+    fn a_slash_at_an_addresss_end_is_dropped() {
+        let variables = [
+            ("GITHUB_REPOSITORY", "octo/app"),
+            ("GITHUB_SHA", SHA),
+            ("GITHUB_API_URL", "https://ghe.example.com/api/v3/"),
+        ];
+        let inputs = read("htmlcov --api-key k --api-url https://c.example.com/covered//", &variables, "").unwrap();
+        assert_eq!(inputs.target.unwrap().api_url, "https://c.example.com/covered");
+        assert_eq!(inputs.github_api, "https://ghe.example.com/api/v3");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let wrong =
+            "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101";
+        let problems = read(wrong, &[("COVERED_PURGE_CACHE", "maybe"), ("GITHUB_API_URL", "x")], "").unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                "missing directory: name the report's folder, as in `covered htmlcov`",
+                r#"--name ".x" is no name of 1 to 64 letters, digits, dots, dashes and underscores"#,
+                r#"--repo-owner "a/b" is no name of a GitHub owner or repository"#,
+                r#"COVERED_PURGE_CACHE "maybe" is neither true nor false"#,
+                "--api-url is no address such as https://covered.example.com",
+                r#"--commit-sha "abc" is no full commit hash of 40 hexadecimal digits"#,
+                r#"--coverage-threshold "101" is no number from 0 to 100"#,
+                r#"--timeout "0" is no number of seconds from 1 to 86400"#,
+                "GITHUB_API_URL is no address such as https://covered.example.com",
+                "missing repo-name: set --repo-name, INPUT_REPO_NAME or COVERED_REPO_NAME",
+                "missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_addresses_are_taken_for_addresses() {
+        for text in [
+            "",
+            "x",
+            "covered.example.com",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "https://k@x",
+            "https://x?a",
+            "https://x#a",
+            "https://x y",
+        ] {
+            assert!(check::url(text).is_err(), "{text}");
+        }
+        for text in ["http://127.0.0.1:8000", "https://c.example.com/covered", "http://[::1]:80"] {
+            assert_eq!(check::url(text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let variables = [("COVERED_GH_TOKEN", "hunter2"), ("COVERED_API_KEY", "hunter3 \u{7}")];
+        let problems = read("htmlcov --dry-run", &variables, "").unwrap_err();
+        assert_eq!(
+            problems,
+            ["COVERED_API_KEY holds a character that no key has: was it cut or quoted when it was stored?"]
+        );
+        let inputs = read("htmlcov --dry-run", &variables[..1], "").unwrap();
+        assert!(inputs.token.is_some() && !format!("{inputs:?}").contains("hunter"), "{inputs:?}");
     }
 }

@@ -26,7 +26,7 @@ pub fn url(text: &str) -> Result<String, String> {
 }
 
 pub fn secret(text: &str) -> Result<Secret, String> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret(text.to_owned()));
     }
     Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())

@@ -1,0 +1,115 @@
+use crate::peer::Peer;
+use crate::run::Covered;
+
+#[test]
+fn help_names_every_flag_with_its_environment() {
+    let ended = Covered::bare().arg("--help").run().succeeds();
+    for line in
+        ["--api-url URL", "INPUT_API_KEY, COVERED_API_KEY", "INPUT_GITHUB_TOKEN, COVERED_GH_TOKEN", "[default: 300]"]
+    {
+        assert!(ended.stdout.contains(line), "{line}");
+    }
+    assert!(ended.stderr.is_empty() && ended.output.is_empty());
+}
+
+#[test]
+fn version_is_one_line() {
+    let ended = Covered::bare().arg("--version").run().succeeds();
+    assert_eq!(ended.stdout, concat!("covered ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn wrong_use_is_told_at_once_and_sends_nothing() {
+    let peer = Peer::new();
+    let run =
+        Covered::new(&peer).env("COVERED_API_KEY", "").arg("--coverage-threshold=9x").arg("--commit-sha=HEAD").run();
+    run.rejects("error: --coverage-threshold \"9x\" is no number from 0 to 100")
+        .complains("error: --commit-sha \"HEAD\" is no full commit hash of 40 hexadecimal digits")
+        .complains("error: missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY")
+        .says("`covered --help` lists every flag");
+    assert!(peer.seen().is_empty());
+}
+
+#[test]
+fn a_wrong_flag_is_named_and_its_value_is_not() {
+    let secret = crate::run::KEY;
+    Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: there is no flag `--api-kee`");
+    Covered::bare()
+        .arg("htmlcov")
+        .arg(secret)
+        .run()
+        .rejects("error: one directory is expected, and there is a second");
+    Covered::bare().arg("--api-key").run().rejects("error: `--api-key` needs a value");
+    Covered::bare().arg("-x").run().rejects("error: there is no flag `-x`");
+}
+
+#[test]
+fn a_dry_run_needs_nothing_and_sends_nothing() {
+    let covered = Covered::bare();
+    let report = covered.report();
+    covered
+        .arg(report)
+        .arg("--dry-run")
+        .run()
+        .succeeds()
+        .says("Found 84.62% of lines and branches (coverage.py, index.html)")
+        .says("Packed 3 files, 14.6 kB -> ")
+        .says("Dry run: nothing is sent")
+        .says("A real run also needs api-url: set --api-url, INPUT_API_URL or COVERED_API_URL")
+        .says("Would post no status: set github-token")
+        .outputs("coverage=84.62")
+        .outputs("state=failure")
+        .outputs("uploaded=false");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_sent_where() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .arg("--dry-run")
+        .run()
+        .succeeds()
+        .says(&format!(" to {}, for octo/app at {}", peer.url, crate::run::SHA))
+        .says("Would post the status `covered`: success, 84.62%")
+        .says("Would refresh the badge");
+    assert!(peer.seen().is_empty());
+}
+
+#[test]
+fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_and_leaves_the_badge_alone() {
+    let peer = Peer::new();
+    let head = "fedcba9876543210fedcba9876543210fedcba98";
+    peer.on("POST", &format!("/repos/octo/app/statuses/{head}"), [crate::peer::Reply::new(201, "{}")]);
+    let event = format!(
+        r#"{{"workflow_run":{{"id":42,"event":"pull_request","head_sha":"{head}","head_branch":"main",
+        "head_repository":{{"full_name":"evil/app"}}}},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
+    );
+    let run = Covered::new(&peer).event("workflow_run", &event).run();
+    run.succeeds().says("Left the badge alone: the tests did not run for a push to the default branch");
+    let asked = peer.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(asked[2], format!("POST /repos/octo/app/statuses/{head}"));
+    assert_eq!(peer.one("POST", "/coverage/create-site/").json()["commit_sha"], head);
+}
+
+#[test]
+fn a_pull_request_from_a_fork_posts_to_its_head() {
+    let peer = Peer::new();
+    let head = "fedcba9876543210fedcba9876543210fedcba98";
+    peer.on("POST", &format!("/repos/octo/app/statuses/{head}"), [crate::peer::Reply::new(201, "{}")]);
+    let event = format!(r#"{{"pull_request":{{"head":{{"sha":"{head}","repo":{{"full_name":"evil/app"}}}}}}}}"#);
+    Covered::new(&peer).event("pull_request", &event).run().succeeds();
+    peer.one("POST", &format!("/repos/octo/app/statuses/{head}"));
+}
+
+#[test]
+fn input_names_win_over_the_originals_names() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .env("COVERED_NAME", "one")
+        .env("INPUT_NAME", "two")
+        .env("INPUT_GITHUB_TOKEN", "")
+        .run()
+        .succeeds();
+    assert_eq!(peer.one("POST", "/coverage/create-site/").json()["name"], "two");
+}

@@ -1,0 +1,15 @@
+//! The built binary against scripted peers, step by step.
+
+// A test's helpers may panic as its tests do; clippy's own exception covers `#[test]` functions alone.
+#![allow(clippy::unwrap_used)]
+
+mod inputs;
+mod peer;
+mod purge;
+mod report;
+mod requests;
+mod run;
+mod session;
+mod status;
+mod summary;
+mod upload;

@@ -1,0 +1,95 @@
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, KEY, SHA, SITE, TOKEN};
+
+const INVALIDATE: &str = "/coverage/invalidate-cache/octo/app/";
+const README: &str = "/repos/octo/app/readme";
+
+#[test]
+fn the_server_gets_the_new_value() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says("Gave the badge its new value in ")
+        .says("Found no README, so no image to refresh");
+    let seen = peer.one("POST", INVALIDATE);
+    assert_eq!(seen.header("token"), Some(KEY));
+    let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA, "run_id": 1_658_821_493});
+    assert_eq!(seen.json(), expected);
+    let readme = peer.one("GET", README);
+    assert_eq!(readme.header("accept"), Some("application/vnd.github.html+json"));
+    assert_eq!(readme.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+}
+
+#[test]
+fn this_repositorys_badges_are_purged_once_each_and_nothing_else() {
+    let (peer, stranger) = (Peer::new(), Peer::new());
+    let url = &peer.url;
+    let image =
+        |cache: &str, source: &str| format!("<p><img src=\"{cache}\" alt=\"x\" data-canonical-src=\"{source}\"></p>\n");
+    let html = [
+        image(&format!("{url}/camo/1"), &format!("{url}/badge/octo/app.svg")),
+        image(&format!("{url}/camo/1"), &format!("{url}/badge/octo/app.svg")),
+        image(&format!("{url}/camo/2?a&amp;b"), &format!("{url}/badge/Octo/App.svg?name=x&amp;style=flat")),
+        image(&format!("{url}/camo/3"), &format!("{url}/badge/octo/other.svg")),
+        image(&format!("{url}/camo/4"), "https://img.shields.io/badge/octo/app.svg"),
+        image(&format!("{}/camo/5", stranger.url), &format!("{url}/badge/octo/app.svg")),
+    ];
+    peer.on("GET", README, [Reply::new(200, &html.concat())]);
+    peer.on("PURGE", "/camo/1", [Reply::new(200, "")]).on("PURGE", "/camo/2", [Reply::new(200, "")]);
+    Covered::new(&peer).run().succeeds().says("Refreshed 2 images of the README in ");
+    let purged: Vec<String> =
+        peer.seen().into_iter().filter(|seen| seen.method == "PURGE").map(|seen| seen.target).collect();
+    assert_eq!(purged, ["/camo/1", "/camo/2?a&b"]);
+    let headers_of_secrets =
+        peer.seen().iter().filter(|seen| seen.method == "PURGE").any(|seen| seen.header("authorization").is_some());
+    assert!(!headers_of_secrets && stranger.seen().is_empty());
+}
+
+#[test]
+fn an_image_that_is_not_purged_is_a_warning() {
+    let peer = Peer::new();
+    let url = &peer.url;
+    let html = format!("<img src=\"{url}/camo/1\" data-canonical-src=\"{url}/badge/octo/app.svg\">");
+    peer.on("GET", README, [Reply::new(200, &html)]).on(
+        "PURGE",
+        "/camo/1",
+        [Reply::new(503, "").with("retry-after", "0")],
+    );
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says("Refreshed 0 images of the README")
+        .complains("warning: GitHub's image cache did not let go of the badge (503 Service Unavailable after 2 tries");
+}
+
+#[test]
+fn a_readme_that_cannot_be_read_is_a_warning() {
+    let peer = Peer::new();
+    peer.on("GET", README, [Reply::new(403, r#"{"message":"Resource not accessible"}"#)]);
+    let run = Covered::new(&peer).run();
+    run.succeeds()
+        .complains("warning: the README's images were not refreshed: GitHub did not show the README of octo/app (403");
+}
+
+#[test]
+fn a_server_that_does_not_take_the_value_fails_the_run() {
+    let peer = Peer::new();
+    peer.on("POST", INVALIDATE, [Reply::new(400, r#"{"detail":"no such site"}"#)]);
+    let run = Covered::new(&peer).run();
+    run.fails("error: the covered server did not take the badge's new value (400 Bad Request: no such site)")
+        .outputs("uploaded=true");
+}
+
+#[test]
+fn purge_cache_overrules_the_event() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .arg("--purge-cache=false")
+        .run()
+        .succeeds()
+        .says("Left the badge alone, as told by --purge-cache=false");
+    assert!(!peer.asked().iter().any(|asked| asked.contains("invalidate")));
+    Covered::new(&peer).event("schedule", "{}").arg("--purge-cache").run().succeeds();
+    peer.one("POST", INVALIDATE);
+}

@@ -1,0 +1,294 @@
+//! The folder, the total, and the zip as it arrives.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::Command;
+
+use crate::peer::Peer;
+use crate::run::Covered;
+
+const STORE: &str = "/store/";
+
+/// The entries of the uploaded zip, read by another implementation that checks sizes and CRC-32.
+fn uploaded(peer: &Peer) -> BTreeMap<String, Vec<u8>> {
+    entries(&peer.one("PUT", STORE).body)
+}
+
+fn entries(zip: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let archive = rawzip::ZipArchive::from_slice(zip).unwrap();
+    let mut found = BTreeMap::new();
+    for entry in archive.entries() {
+        let entry = entry.unwrap();
+        assert!(!entry.flags().has_data_descriptor());
+        let name = String::from_utf8(entry.file_path().as_ref().to_vec()).unwrap();
+        let data = archive.get_entry(entry.wayfinder()).unwrap();
+        let mut content = Vec::new();
+        match entry.compression_method() {
+            rawzip::CompressionMethod::DEFLATE => {
+                data.verifying_reader(flate2::read::DeflateDecoder::new(data.data())).read_to_end(&mut content).unwrap()
+            }
+            _ => data.verifying_reader(data.data()).read_to_end(&mut content).unwrap(),
+        };
+        assert!(found.insert(name, content).is_none());
+    }
+    found
+}
+
+/// Bytes that no compression makes smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn sample(peer: &Peer) -> Covered {
+    let large = "a line of a large page\n".repeat(200_000);
+    Covered::new(peer)
+        .file("status.json", "{}")
+        .file("empty.css", "")
+        .file("deep/er/é ü.html", "<p>umlauts</p>".repeat(50))
+        .file("noise.png", noise(70_000))
+        .file("large.html", large)
+        .file("large.bin", noise(2_200_000))
+        .arg("--timeout=60")
+}
+
+/// A session without a size limit, for reports of some megabytes.
+fn roomy(peer: &Peer) {
+    let session = peer.session().replace("1000000", "100000000");
+    peer.on("POST", "/coverage/create-site/", [crate::peer::Reply::new(200, &session)]);
+}
+
+#[test]
+fn every_file_arrives_byte_for_byte_dotfiles_too() {
+    let peer = Peer::new();
+    roomy(&peer);
+    let covered = sample(&peer);
+    let report = covered.report();
+    let read = |name: &str| std::fs::read(report.join(name)).unwrap();
+    let names = [
+        ".gitignore",
+        "deep/er/é ü.html",
+        "empty.css",
+        "index.html",
+        "large.bin",
+        "large.html",
+        "noise.png",
+        "sample_py.html",
+        "status.json",
+    ];
+    let expected: BTreeMap<String, Vec<u8>> = names.iter().map(|name| ((*name).to_owned(), read(name))).collect();
+    covered.run().succeeds().says("Packed 9 files, 6.9 MB -> ");
+    let found = uploaded(&peer);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert!(found == expected);
+}
+
+#[test]
+fn the_same_folder_gives_the_same_bytes() {
+    let zips = [(); 2].map(|()| {
+        let peer = Peer::new();
+        roomy(&peer);
+        sample(&peer).run().succeeds();
+        peer.one("PUT", STORE).body
+    });
+    assert!(zips[0] == zips[1]);
+}
+
+#[test]
+fn pythons_zipfile_reads_it_without_a_complaint() {
+    let peer = Peer::new();
+    roomy(&peer);
+    sample(&peer).run().succeeds();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.zip");
+    std::fs::write(&path, peer.one("PUT", STORE).body).unwrap();
+    let script = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; \
+                  print([(i.filename, i.compress_type, i.date_time, i.external_attr >> 16) for i in z.infolist()])";
+    let Ok(output) = Command::new("python3").args(["-c", script]).arg(&path).output() else {
+        return eprintln!("SKIPPED: there is no python3");
+    };
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("('deep/er/é ü.html', 8, (1980, 1, 1, 0, 0, 0), 33188)"), "{told}");
+    assert!(told.contains("('noise.png', 0, "), "{told}");
+}
+
+#[test]
+fn more_files_than_a_plain_zip_can_count_arrive() {
+    let peer = Peer::new();
+    roomy(&peer);
+    let covered = Covered::new(&peer).arg("--timeout=120");
+    many_files(&covered, 66_000);
+    covered.run().succeeds().says("Packed 66003 files");
+    assert_eq!(uploaded(&peer).len(), 66_003);
+}
+
+#[cfg(unix)]
+#[test]
+fn more_than_a_hundred_thousand_files_are_too_many() {
+    let peer = Peer::new();
+    let covered = Covered::new(&peer);
+    many_files(&covered, 50_000);
+    // Twice 50,000 and the three that are always there.
+    std::os::unix::fs::symlink("many", covered.report().join("again")).unwrap();
+    covered.run().fails("error: the folder holds more than 100,000 files: is it the report's own folder?");
+    assert!(peer.seen().is_empty());
+}
+
+fn many_files(covered: &Covered, count: usize) {
+    let folder = covered.report().join("many");
+    std::fs::create_dir(&folder).unwrap();
+    (0..count).for_each(|number| std::fs::write(folder.join(number.to_string()), []).unwrap());
+}
+
+#[test]
+fn a_missing_empty_or_plain_folder_is_told_before_anything_is_sent() {
+    let peer = Peer::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, file) = (folder.path().join("empty"), folder.path().join("file"));
+    std::fs::create_dir_all(empty.join("deep")).unwrap();
+    std::fs::write(&file, "x").unwrap();
+    let run = |path: &std::path::Path| {
+        let bare = Covered::bare().arg(path).env("COVERED_API_URL", &peer.url).env("COVERED_API_KEY", crate::run::KEY);
+        bare.env("GITHUB_REPOSITORY", "octo/app").env("GITHUB_SHA", crate::run::SHA).run()
+    };
+    run(&empty).fails(&format!(
+        "error: the report's folder `{}` is empty: did the tests write a report there?",
+        empty.display()
+    ));
+    run(&file).fails(&format!("error: `{}` is a file: give the folder that holds the report", file.display()));
+    let missing = folder.path().join("missing");
+    run(&missing)
+        .fails(&format!(
+            "error: cannot open the report's folder `{}`: did the tests write a report there?",
+            missing.display()
+        ))
+        .outputs("uploaded=false");
+    assert!(peer.seen().is_empty());
+}
+
+#[test]
+fn without_an_index_the_report_goes_up_with_a_warning_and_no_total() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .without_file("index.html")
+        .run()
+        .succeeds()
+        .complains("warning: there is no index.html in the report's folder")
+        .complains("warning: no total was found")
+        .outputs("uploaded=true")
+        .outputs(&format!("report-url={}/coverage/{}/", peer.url, crate::run::SITE));
+    let status = peer.one("POST", "/repos/").json();
+    assert_eq!(
+        (&status["state"], &status["description"]),
+        (&"success".into(), &"report uploaded, no total found".into())
+    );
+    assert!(peer.one("POST", "/coverage/invalidate").json().get("percent").is_none());
+}
+
+#[test]
+fn the_link_leads_to_the_one_folder_below_that_has_an_index() {
+    let peer = Peer::new();
+    let covered = Covered::new(&peer);
+    let index = std::fs::read_to_string(covered.report().join("index.html")).unwrap();
+    let link = format!("{}/coverage/{}/lcov-report/", peer.url, crate::run::SITE);
+    covered
+        .without_file("index.html")
+        .file("lcov-report/index.html", index)
+        .run()
+        .succeeds()
+        .says("Found 84.62% of lines and branches (coverage.py, lcov-report/index.html)")
+        .says(&format!("Report: {link}"))
+        .outputs(&format!("report-url={link}"));
+    assert_eq!(peer.one("POST", "/repos/").json()["target_url"], link);
+}
+
+#[test]
+fn where_two_folders_have_an_index_the_link_leads_to_the_list() {
+    let peer = Peer::new();
+    let covered = Covered::new(&peer).without_file("index.html").file("a/index.html", "x").file("b/index.html", "x");
+    covered.run().succeeds().outputs(&format!("report-url={}/coverage/{}/", peer.url, crate::run::SITE));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn with_link(peer: &Peer, target: &str, link: &str) -> Covered {
+        let covered = Covered::new(peer).file("real/page.html", "page");
+        symlink(target, covered.report().join(link)).unwrap();
+        covered
+    }
+
+    #[test]
+    fn links_inside_the_folder_are_packed_as_what_they_lead_to() {
+        let peer = Peer::new();
+        let covered = with_link(&peer, "real/page.html", "file.html");
+        symlink("real", covered.report().join("folder")).unwrap();
+        covered.run().succeeds();
+        let found = uploaded(&peer);
+        assert_eq!([&found["file.html"], &found["folder/page.html"], &found["real/page.html"]], [b"page"; 3]);
+    }
+
+    #[test]
+    fn links_that_lead_elsewhere_are_refused_by_name_before_anything_is_sent() {
+        let peer = Peer::new();
+        with_link(&peer, "/etc/passwd", "leak")
+            .run()
+            .fails("error: the symbolic link `leak` leads out of the report's folder");
+        with_link(&peer, "../event.json", "out")
+            .run()
+            .fails("error: the symbolic link `out` leads out of the report's folder");
+        with_link(&peer, "nothing", "gone").run().fails("error: the symbolic link `gone` leads nowhere");
+        with_link(&peer, "..", "real/up")
+            .run()
+            .fails("error: the symbolic link `real/up` leads to a folder that it lies in");
+        assert!(peer.seen().is_empty());
+    }
+
+    #[test]
+    fn names_that_no_browser_can_ask_for_are_refused() {
+        let peer = Peer::new();
+        let named = |name: &[u8]| {
+            let covered = Covered::new(&peer);
+            std::fs::write(covered.report().join(OsStr::from_bytes(name)), "x").unwrap();
+            covered.run()
+        };
+        named(b"a\\b.html").fails("a\\\\b.html\" holds a backslash or a control character: rename it");
+        named(b"a\nb.html").fails("a\\nb.html\" holds a backslash or a control character: rename it");
+        named(b"a\xffb.html").fails("b.html\" is not UTF-8: rename it");
+        assert!(peer.seen().is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_file_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let peer = Peer::new();
+        let covered = Covered::new(&peer).file("secret.html", "x");
+        let path = covered.report().join("secret.html");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        if std::fs::read(&path).is_ok() {
+            return eprintln!("SKIPPED: this user reads everything");
+        }
+        covered.run().fails("error: cannot pack `secret.html`: Permission denied");
+        assert!(peer.seen().is_empty());
+    }
+
+    #[test]
+    fn a_pipe_is_no_part_of_a_report() {
+        let peer = Peer::new();
+        let covered = Covered::new(&peer);
+        if !Command::new("mkfifo").arg(covered.report().join("pipe")).status().is_ok_and(|status| status.success()) {
+            return eprintln!("SKIPPED: there is no mkfifo");
+        }
+        covered.run().succeeds().says("Packed 3 files");
+    }
+}

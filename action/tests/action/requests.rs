@@ -1,0 +1,99 @@
+//! What happens between the program and any server: failures, retries, the deadline.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::peer::{Peer, Reply};
+use crate::run::Covered;
+
+const CREATE: &str = "/coverage/create-site/";
+
+#[test]
+fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
+    let peer = Peer::new();
+    // Bound and let go: nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = Covered::new(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1").run();
+    let place = format!("http://{address}/coverage/create-site/ refused the connection");
+    run.fails(&format!("error: {place}"))
+        .complains("check the address and its port, and whether the server runs")
+        .says(&format!("{place}, next try in 0."));
+}
+
+#[test]
+fn an_unknown_host_is_told() {
+    let peer = Peer::new();
+    let run = Covered::new(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=5").run();
+    run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that nobody knows");
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read(&mut [0; 1024]).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let run = Covered::new(&Peer::new()).env("COVERED_API_URL", &url).run();
+    run.fails(&format!("error: {url}/coverage/create-site/ could not be spoken to over TLS"));
+}
+
+#[test]
+fn too_many_requests_are_waited_for_as_long_as_the_server_asks() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(429, "").with("retry-after", "1"), Reply::new(200, &peer.session())]);
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says("/coverage/create-site/ answered 429 Too Many Requests, next try in 1.0 s");
+}
+
+#[test]
+fn a_wait_beyond_the_deadline_is_not_begun() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(429, r#"{"detail":"later"}"#).with("retry-after", "3600")]);
+    let run = Covered::new(&peer).run();
+    run.fails("opened no site (429 Too Many Requests: later)");
+    assert_eq!(peer.asked().len(), 1);
+}
+
+#[test]
+fn a_server_that_fails_on_and_on_is_given_up() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0")]);
+    Covered::new(&peer).run().fails("opened no site (503 Service Unavailable after 6 tries: the store is away)");
+    assert_eq!(peer.asked().len(), 6);
+}
+
+#[test]
+fn a_truncated_answer_is_asked_for_again() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, &peer.session())]);
+    Covered::new(&peer).run().succeeds().says("closed the connection before its answer was complete, next try in");
+}
+
+#[test]
+fn an_answer_without_end_is_cut_off() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(200, &" ".repeat(1 << 21))]);
+    Covered::new(&peer).run().fails("gave too long an answer: more than 1048576 bytes");
+}
+
+#[test]
+fn a_silent_server_ends_with_the_deadline() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::Silent]);
+    let run = Covered::new(&peer).arg("--timeout=1").run();
+    run.fails("/coverage/create-site/ gave no answer before the time limit of 1 s was over: raise --timeout")
+        .outputs("coverage=84.62");
+}
+
+#[test]
+fn an_upload_that_nobody_answers_ends_with_the_deadline() {
+    let peer = Peer::new();
+    peer.on("PUT", &format!("/store/{}.zip", crate::run::SITE), [Reply::Silent]);
+    let run = Covered::new(&peer).arg("--timeout=1").run();
+    run.fails(".zip gave no answer before the time limit of 1 s was over: raise --timeout").outputs("uploaded=false");
+}

@@ -1,0 +1,198 @@
+//! Runs the built binary in an environment of its own, and shows everything when an expectation fails.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::peer::Peer;
+
+pub const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+pub const SITE: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+pub const KEY: &str = "api-key-that-must-stay-secret";
+pub const TOKEN: &str = "ghs_TokenThatMustStaySecret";
+pub const SIGNATURE: &str = "signature-that-must-stay-secret";
+
+/// coverage.py's own pages: the total is 84.62%.
+const INDEX: &str = include_str!("../fixtures/coverage_py/index.html");
+const FILE_PAGE: &str = include_str!("../fixtures/coverage_py/sample_py.html");
+
+/// One run to be: a report's folder, a place for the runner's files, and the command.
+pub struct Covered {
+    folder: TempDir,
+    command: Command,
+}
+
+impl Covered {
+    /// A push to the default branch of octo/app, with a small coverage.py report, all secrets, and `peer` as
+    /// everybody else.
+    pub fn new(peer: &Peer) -> Self {
+        let mut covered = Self::bare();
+        covered.command.arg(covered.report()).envs([
+            ("COVERED_API_URL", peer.url.as_str()),
+            ("COVERED_API_KEY", KEY),
+            ("COVERED_GH_TOKEN", TOKEN),
+            ("COVERED_COVERAGE_THRESHOLD", "80"),
+            ("GITHUB_API_URL", &peer.url),
+            ("GITHUB_SERVER_URL", &peer.url),
+            ("GITHUB_REPOSITORY", "octo/app"),
+            ("GITHUB_SHA", SHA),
+            ("GITHUB_RUN_ID", "1658821493"),
+        ]);
+        let event = r#"{"ref":"refs/heads/main","repository":{"full_name":"octo/app","default_branch":"main"}}"#;
+        covered.event("push", event)
+    }
+
+    /// A report, and nothing in the environment but the runner's files.
+    pub fn bare() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_covered"));
+        command.env_clear();
+        for (name, file) in [("GITHUB_OUTPUT", "output"), ("GITHUB_STEP_SUMMARY", "summary"), ("RUNNER_TEMP", "temp")] {
+            command.env(name, folder.path().join(file));
+        }
+        std::fs::create_dir(folder.path().join("temp")).unwrap();
+        let covered = Self { folder, command };
+        covered.file("index.html", INDEX).file("sample_py.html", FILE_PAGE).file(".gitignore", "*\n")
+    }
+
+    pub fn report(&self) -> PathBuf {
+        self.folder.path().join("htmlcov")
+    }
+
+    pub fn temp(&self) -> PathBuf {
+        self.folder.path().join("temp")
+    }
+
+    /// Writes a file of the report.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.report().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self
+    }
+
+    pub fn without_file(self, name: &str) -> Self {
+        std::fs::remove_file(self.report().join(name)).unwrap();
+        self
+    }
+
+    pub fn event(self, name: &str, event: &str) -> Self {
+        let path = self.folder.path().join("event.json");
+        std::fs::write(&path, event).unwrap();
+        self.env("GITHUB_EVENT_NAME", name).env("GITHUB_EVENT_PATH", path.to_str().unwrap())
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub fn in_actions(self) -> Self {
+        self.env("GITHUB_ACTIONS", "true")
+    }
+
+    /// Runs it to its end, and makes sure that no secret came out and no temporary file stayed.
+    pub fn run(mut self) -> Ended {
+        let output = self.command.output().unwrap();
+        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let ended = Ended {
+            command: format!("{:?}", self.command),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            output: read("output"),
+            summary: read("summary"),
+        };
+        for secret in [KEY, TOKEN, SIGNATURE] {
+            let shown =
+                ended.everything().lines().any(|line| line.contains(secret) && !line.starts_with("::add-mask::"));
+            assert!(!shown, "{secret} was shown\n{}", ended.told());
+        }
+        assert!(is_empty(&self.temp()), "a temporary file stayed\n{}", ended.told());
+        ended
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// What a run left behind.
+pub struct Ended {
+    command: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    pub output: String,
+    pub summary: String,
+}
+
+impl Ended {
+    fn everything(&self) -> String {
+        [&self.stdout, &self.stderr, &self.output, &self.summary].map(String::as_str).join("\n")
+    }
+
+    fn told(&self) -> String {
+        let Self { command, code, stdout, stderr, output, summary } = self;
+        let shown = command.replace(KEY, "KEY").replace(TOKEN, "TOKEN");
+        format!(
+            "{shown}\n--- code {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- output\n{output}\n--- summary\n{summary}"
+        )
+    }
+
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.told());
+        self
+    }
+
+    /// Exit code 1, and this on standard error.
+    #[track_caller]
+    pub fn fails(self, text: &str) -> Self {
+        assert_eq!(self.code, Some(1), "{}", self.told());
+        self.complains(text)
+    }
+
+    /// Exit code 2, and this on standard error.
+    #[track_caller]
+    pub fn rejects(self, text: &str) -> Self {
+        assert_eq!(self.code, Some(2), "{}", self.told());
+        self.complains(text)
+    }
+
+    #[track_caller]
+    pub fn complains(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "expected {text:?} on stderr of\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "expected {text:?} on stdout of\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub fn says_not(self, text: &str) -> Self {
+        assert!(!self.everything().contains(text), "did not expect {text:?} of\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub fn outputs(self, line: &str) -> Self {
+        assert!(self.output.lines().any(|output| output == line), "expected the output {line:?} of\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub fn summarizes(self, text: &str) -> Self {
+        assert!(self.summary.contains(text), "expected {text:?} in the summary of\n{}", self.told());
+        self
+    }
+}

@@ -1,0 +1,88 @@
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, KEY, SHA};
+
+const CREATE: &str = "/coverage/create-site/";
+
+/// A run whose session is answered so.
+fn answered(reply: Reply) -> crate::run::Ended {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [reply]);
+    let ended = Covered::new(&peer).run();
+    assert!(!peer.asked().iter().any(|asked| asked.starts_with("PUT")));
+    ended
+}
+
+#[test]
+fn the_session_is_asked_for_with_key_commit_and_size() {
+    let peer = Peer::new();
+    Covered::new(&peer).run().succeeds();
+    let (ask, zip) = (peer.one("POST", CREATE), peer.one("PUT", "/store/"));
+    assert_eq!(ask.header("token"), Some(KEY));
+    assert_eq!(ask.header("user-agent"), Some(concat!("covered/", env!("CARGO_PKG_VERSION"))));
+    let expected = serde_json::json!({"repository": "octo/app", "commit_sha": SHA, "size": zip.body.len()});
+    assert_eq!(ask.json(), expected);
+}
+
+#[test]
+fn a_refused_key_names_the_input() {
+    let text = |status: &str, detail: &str| {
+        format!(
+            "error: the covered server does not accept the API key ({status} {detail}): check api-key, and the secret"
+        )
+    };
+    answered(Reply::new(401, r#"{"detail":"no API key"}"#)).fails(&text("401 Unauthorized:", "no API key"));
+    answered(Reply::new(403, r#"{"detail":"wrong API key"}"#)).fails(&text("403 Forbidden:", "wrong API key"));
+}
+
+#[test]
+fn another_server_at_the_address_is_told_by_404() {
+    answered(Reply::new(404, "<html>").with("content-type", "text/html"))
+        .fails("error: there is no covered server at http://127.0.0.1:")
+        .complains("(404 Not Found: 6 bytes of text/html): check api-url");
+}
+
+#[test]
+fn a_report_that_the_server_does_not_want_is_told_in_its_words() {
+    answered(Reply::new(413, r#"{"detail":"a report may have 10 MB at most"}"#))
+        .fails("opened no site (413 Payload Too Large: a report may have 10 MB at most)");
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_the_key() {
+    answered(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
+        .fails("(301 Moved Permanently: it leads to https://elsewhere.example.com/coverage/create-site/)");
+}
+
+#[test]
+fn an_answer_that_is_no_session_is_described() {
+    answered(Reply::new(200, "hello").with("content-type", "text/plain")).fails(
+        "answered with something else than a covered server's JSON (200 OK: 5 bytes of text/plain): check api-url",
+    );
+    answered(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#)).fails("answered without an upload address");
+    answered(Reply::new(200, r#"{"upload":{}}"#)).fails("gave an incomplete answer: missing field");
+}
+
+#[test]
+fn nothing_in_the_answer_is_taken_on_trust() {
+    let peer = Peer::new();
+    let with = |from: &str, to: &str| answered(Reply::new(200, &peer.session().replace(from, to)));
+    with(crate::run::SITE, "../../etc").fails("error: the server gave a site id that is none: \"../../etc\"");
+    with(&format!("{}/coverage", peer.url), "javascript:alert(1)")
+        .fails("error: the server gave a report address that is none");
+    with(&format!("{}/store", peer.url), "file:///etc")
+        .fails("error: the server gave an upload address that is no http(s) address");
+    with("1000000", "100").fails("the server takes 100 bytes at most: leave files out, or raise its MAX_REPORT_BYTES");
+    with("if-none-match", "a header").fails("error: the header \"a header\" cannot be sent");
+}
+
+#[test]
+fn a_hostile_detail_can_neither_command_the_runner_nor_flood_the_log() {
+    let peer = Peer::new();
+    let detail = format!("x\\r\\n::add-mask::main\\n##[error]\\u001b[2J{}", "y".repeat(100_000));
+    peer.on("POST", CREATE, [Reply::new(400, &format!(r#"{{"detail":"{detail}"}}"#))]);
+    let ended = Covered::new(&peer).in_actions().run();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.lines().filter(|line| line.starts_with("::add-mask::")).all(|line| !line.contains("main")));
+    let ended = ended.says_not("\u{1b}").says_not("\r");
+    assert!(ended.stdout.len() < 5_000 && ended.summary.len() < 2_000, "{}", ended.stdout);
+}

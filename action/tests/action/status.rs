@@ -1,0 +1,111 @@
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, Ended, SHA, SITE, TOKEN};
+
+fn path() -> String {
+    format!("/repos/octo/app/statuses/{SHA}")
+}
+
+/// A run whose status is answered so; the badge is refreshed all the same.
+fn answered(status: u16, body: &str) -> Ended {
+    let peer = Peer::new();
+    peer.on("POST", &path(), [Reply::new(status, body)]);
+    let ended = Covered::new(&peer).run();
+    peer.one("POST", "/coverage/invalidate-cache/octo/app/");
+    ended.outputs("uploaded=true").outputs("coverage=84.62").says("Report: ")
+}
+
+#[test]
+fn the_status_holds_the_number_and_the_link() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says("Posted the status `covered`: success, 84.62% in ")
+        .outputs("state=success");
+    let seen = peer.one("POST", "/repos/");
+    let link = format!("{}/coverage/{SITE}/", peer.url);
+    let expected =
+        serde_json::json!({"state": "success", "description": "84.62%", "target_url": link, "context": "covered"});
+    assert_eq!(seen.json(), expected);
+    assert_eq!(seen.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+    assert_eq!(seen.header("accept"), Some("application/vnd.github+json"));
+    assert_eq!(seen.header("x-github-api-version"), Some("2022-11-28"));
+    assert_eq!(seen.header("token"), None);
+}
+
+#[test]
+fn below_the_threshold_the_status_fails_and_the_run_does_not() {
+    let peer = Peer::new();
+    Covered::new(&peer).arg("--coverage-threshold=90").run().succeeds().outputs("state=failure");
+    let status = peer.one("POST", "/repos/").json();
+    assert_eq!(
+        (&status["state"], &status["description"]),
+        (&"failure".into(), &"84.62%, below the threshold of 90%".into())
+    );
+}
+
+#[test]
+fn a_number_at_the_threshold_is_enough() {
+    let peer = Peer::new();
+    Covered::new(&peer).arg("--coverage-threshold=84.62").run().succeeds().outputs("state=success");
+}
+
+#[test]
+fn a_named_report_has_its_own_context() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .arg("--name=backend")
+        .run()
+        .succeeds()
+        .outputs(&format!("badge-url={}/badge/octo/app.svg?name=backend", peer.url));
+    assert_eq!(peer.one("POST", "/repos/").json()["context"], "covered/backend");
+}
+
+#[test]
+fn without_a_token_no_status_is_posted_and_the_run_succeeds() {
+    let peer = Peer::new();
+    let run = Covered::new(&peer).env("COVERED_GH_TOKEN", "").run();
+    run.succeeds().complains(
+        "warning: no status was posted: set github-token (--gh-token) to a token that may write commit statuses",
+    );
+    assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
+}
+
+#[test]
+fn a_token_that_may_not_write_names_the_permission() {
+    answered(403, r#"{"message":"Resource not accessible by integration"}"#)
+        .fails("error: the token may not write statuses in octo/app (403 Forbidden: Resource not accessible by integration)")
+        .complains("give the job `permissions: statuses: write`");
+}
+
+#[test]
+fn a_repository_that_the_token_does_not_see_is_named() {
+    answered(404, r#"{"message":"Not Found"}"#)
+        .fails("error: the token does not see octo/app, or may not write statuses there (404 Not Found: Not Found)")
+        .complains("`permissions: statuses: write`");
+}
+
+#[test]
+fn a_bad_token_is_told() {
+    answered(401, r#"{"message":"Bad credentials"}"#).fails(
+        "error: GitHub does not accept the token (401 Unauthorized: Bad credentials): check github-token (--gh-token)",
+    );
+}
+
+#[test]
+fn an_unknown_commit_is_told() {
+    answered(422, r#"{"message":"No commit found for SHA"}"#).fails(&format!(
+        "error: GitHub takes no status for commit {SHA} of octo/app (422 Unprocessable Entity: No commit found for SHA)"
+    ));
+}
+
+#[test]
+fn githubs_second_limit_is_waited_for() {
+    let peer = Peer::new();
+    peer.on(
+        "POST",
+        &path(),
+        [Reply::new(403, r#"{"message":"slow down"}"#).with("retry-after", "0"), Reply::new(201, "{}")],
+    );
+    Covered::new(&peer).run().succeeds().says("answered 403 Forbidden, next try in 0.0 s");
+}

@@ -1,0 +1,100 @@
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, Ended, SIGNATURE, SITE};
+
+/// A run whose upload is answered so, and the number of tries that the store saw.
+fn answered<const N: usize>(replies: [Reply; N]) -> (Ended, usize) {
+    let peer = Peer::new();
+    peer.on("PUT", &format!("/store/{SITE}.zip"), replies);
+    let ended = Covered::new(&peer).run();
+    let tries = peer.asked().iter().filter(|asked| asked.starts_with("PUT")).count();
+    (ended, tries)
+}
+
+fn busy() -> Reply {
+    Reply::new(503, "").with("retry-after", "0")
+}
+
+#[test]
+fn the_zip_goes_up_in_one_request_as_the_session_says() {
+    let peer = Peer::new();
+    let url = &peer.url;
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says(&format!("Opened site {SITE} at {url} in "))
+        .says("Uploaded ")
+        .says(&format!("Report: {url}/coverage/{SITE}/"));
+    let put = peer.one("PUT", "/store/");
+    assert_eq!(put.target, format!("/store/{SITE}.zip?X-Signature={SIGNATURE}"));
+    assert_eq!(put.header("content-length"), Some(put.body.len().to_string().as_str()));
+    assert_eq!((put.header("content-type"), put.header("if-none-match")), (Some("application/zip"), Some("*")));
+    assert_eq!((put.header("transfer-encoding"), put.header("token"), put.header("authorization")), (None, None, None));
+}
+
+#[test]
+fn a_busy_store_is_asked_again() {
+    let (ended, tries) = answered([busy(), Reply::new(429, "").with("retry-after", "0"), Reply::new(200, "")]);
+    ended
+        .succeeds()
+        .says("answered 503 Service Unavailable, next try in 0.0 s")
+        .says("answered 429 Too Many Requests, next try");
+    assert_eq!(tries, 3);
+}
+
+#[test]
+fn a_store_that_stays_busy_ends_the_run() {
+    let (ended, tries) = answered([busy()]);
+    ended
+        .fails("error: the store did not take the report (503 Service Unavailable after 6 tries: an empty answer)")
+        .outputs("uploaded=false");
+    assert_eq!(tries, 6);
+}
+
+#[test]
+fn a_lost_answer_and_then_a_refusal_is_a_success() {
+    for status in [409, 412] {
+        let (ended, tries) = answered([Reply::Lost, Reply::new(status, "")]);
+        ended
+            .succeeds()
+            .says("closed the connection before its answer was complete, next try in")
+            .outputs("uploaded=true");
+        assert_eq!(tries, 2);
+    }
+}
+
+#[test]
+fn a_refusal_at_the_first_try_is_a_failure() {
+    for (status, name) in [(409, "Conflict"), (412, "Precondition Failed")] {
+        let (ended, tries) = answered([Reply::new(status, "")]);
+        ended.fails(&format!("error: the store did not take the report ({status} {name}: an empty answer)"));
+        assert_eq!(tries, 1);
+    }
+}
+
+#[test]
+fn two_writes_at_once_are_tried_again() {
+    let race = "<Error><Code>ConditionalRequestConflict</Code><Message>Conflicting operation</Message></Error>";
+    let (ended, tries) = answered([Reply::new(409, race).with("retry-after", "0"), Reply::new(412, "")]);
+    ended.succeeds();
+    assert_eq!(tries, 2);
+}
+
+#[test]
+fn s3s_refusal_is_told_with_its_code() {
+    let xml = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+    let (ended, tries) = answered([Reply::new(403, xml)]);
+    ended.fails("error: the store refused the report (403 Forbidden: AccessDenied: Request has expired)");
+    assert_eq!(tries, 1);
+}
+
+#[test]
+fn a_store_that_refuses_before_the_body_is_heard() {
+    let (ended, _) = answered([Reply::Early(413, r#"{"detail":"too large"}"#.to_owned())]);
+    ended.fails("error: the report is larger than the store takes (413 Payload Too Large: too large): leave files out, or raise");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let (ended, _) = answered([Reply::new(307, "").with("location", "https://elsewhere.example.com/x?sig=1")]);
+    ended.fails("(307 Temporary Redirect: it leads to https://elsewhere.example.com/x)");
+}
