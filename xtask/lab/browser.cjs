@@ -25,7 +25,7 @@ async function main(executablePath, steps) {
   const results = [];
   try {
     const page = await browser.newPage();
-    page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
+    page.on('console', (message) => message.type() === 'error' && problems.push(`${message.text()} (${message.location().url})`));
     page.on('pageerror', (error) => problems.push(String(error)));
     page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure().errorText}`));
     for (const step of steps) results.push(await take(page, step));

@@ -1,11 +1,13 @@
 // Holds a query and its answer against GitHub's published GraphQL schema: the query must be valid, and the answer
 // must be what the schema says that this query gives. usage: graphql-check.cjs '{"query", "variables", "answer"}'
 const { buildSchema, parse, validate, executeSync } = require('graphql');
-const { schema: published } = require('@octokit/graphql-schema');
+const { readFileSync } = require('node:fs');
 const { isDeepStrictEqual } = require('node:util');
 
 const { query, variables, answer } = JSON.parse(process.argv[2]);
-const schema = buildSchema(published.idl);
+// The package is a module for `import` alone, and its schema a file beside it; that file defines a field twice.
+const published = readFileSync(`${process.env.NODE_PATH}/@octokit/graphql-schema/schema.graphql`, 'utf8');
+const schema = buildSchema(published, { assumeValidSDL: true });
 const document = parse(query);
 let problems = validate(schema, document).map((error) => error.message);
 

@@ -14,9 +14,9 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  demo [--once] [--listen ADDRESS:PORT]
+  demo [--once] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
          builds both programs, starts a server, uploads a report, and stays up to be looked at;
-         --once checks badge, redirect and report, and ends; --no-build takes the programs as they are
+         --once checks badge, redirect and report, and ends
   test [ARGUMENTS]
          installs what the end-to-end tests run against, and runs all tests;
          the arguments go to cargo test

@@ -6,11 +6,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::process::{Finished, Process, poll, run};
+use super::process::{Process, poll};
 use super::{http, paths};
 
-/// The key that uploads use.
-pub const API_KEY: &str = "an-api-key-for-tests";
+/// The key of every server that the lab starts.
+pub const API_KEY: &str = "a-key-to-try";
 
 /// A running `covered-server` on a free port.
 #[derive(Debug)]
@@ -65,16 +65,15 @@ pub fn listening(line: &str) -> Option<String> {
     Some(url.to_owned())
 }
 
-/// `covered DIRECTORY` for a commit of `octo/app`, with further flags.
-pub fn covered(report: &Path, server: &str, github: &str, sha: &str, flags: &[&str]) -> Finished {
+/// `covered DIRECTORY` for a commit, with what it cannot do without.
+pub fn covered(report: &Path, server: &str, github: &str, repository: &str, sha: &str) -> Command {
+    let (owner, name) = repository.split_once('/').unwrap();
     let mut command = clean(&paths::binary("covered"));
-    command.arg(report);
-    command.args(["--api-url", server, "--repo-owner", "octo", "--repo-name", "app"]);
-    command.args(["--commit-sha", sha]).args(flags);
-    command.env("COVERED_API_KEY", API_KEY);
-    command.env("COVERED_GH_TOKEN", "a-token-for-tests");
-    command.env("GITHUB_API_URL", github);
-    run(&mut command).unwrap()
+    command.arg(report).args(["--api-url", server]);
+    command.args(["--repo-owner", owner, "--repo-name", name, "--commit-sha", sha]);
+    command.env("COVERED_API_KEY", API_KEY).env("COVERED_GH_TOKEN", "a-token");
+    command.env("GITHUB_API_URL", github).env("GITHUB_SERVER_URL", github);
+    command
 }
 
 /// A command without the environment of whoever runs the tests: CI's own variables would change the outcome.

@@ -121,6 +121,16 @@ impl Reply {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Where the answer to `url` leads, as an absolute address.
+    pub fn location(&self, url: &str) -> Option<String> {
+        let location = self.header("location")?;
+        if !location.starts_with('/') {
+            return Some(location.to_owned());
+        }
+        let host = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+        Some(format!("{}{location}", &url[..host]))
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -3,20 +3,27 @@
 use std::fs;
 use std::path::Path;
 
+use super::paths;
+
+/// How the index of the sample's report shows its total.
+const TOTAL: &str = "<span class=\"pc_cov\">88%</span>";
+
 /// A file of a report: its path below the report, with `/`, and its bytes.
 pub type File = (String, Vec<u8>);
 
-/// A report with coverage.py's total in its index, and one page.
+/// The sample's report by coverage.py, with this total in its index.
 pub fn small(folder: &Path, percent: &str) -> Vec<File> {
-    let index = format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Coverage report</title>\
-         <link rel=\"icon\" href=\"data:,\"></head><body><header><h1>Coverage report:\n\
-         <span class=\"pc_cov\">{percent}%</span></h1></header>\
-         <a href=\"app_py.html\">app.py</a></body></html>\n"
-    );
-    let page = "<!DOCTYPE html><title>app.py</title><pre>def answer():\n    return 42</pre>\n";
-    let files =
-        vec![("index.html".to_owned(), index.into_bytes()), ("app_py.html".to_owned(), page.as_bytes().to_vec())];
+    let sample = paths::root().join("xtask/sample/report");
+    let entries = fs::read_dir(sample).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<File> = entries
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    // A folder is read in any order.
+    files.sort();
+    let index = files.iter_mut().find(|(name, _)| name == "index.html").unwrap();
+    let html = String::from_utf8_lossy(&index.1);
+    assert!(html.contains(TOTAL), "the sample's total changed: say so here");
+    index.1 = html.replace(TOTAL, &format!("<span class=\"pc_cov\">{percent}%</span>")).into_bytes();
     write(folder, &files);
     files
 }
@@ -55,21 +62,24 @@ pub fn large(folder: &Path, count: usize) -> Vec<File> {
     files
 }
 
-/// A report of `megabytes` that hardly compress: a few huge files and many small ones. Its files are made again
-/// one by one by [`huge_file`], so that the test itself does not hold them all.
-pub fn huge(folder: &Path, megabytes: usize) -> Vec<(String, usize, u64)> {
-    let large = (0..4).map(|n| (format!("video/{n}.bin"), megabytes << 17, n));
-    let many = (4..4 + megabytes as u64 * 5).map(|n| (format!("pages/{n}.html"), 100 << 10, n));
+/// A report of `megabytes` that do not compress: a few huge files and many small ones. Gives their names.
+pub fn huge(folder: &Path, megabytes: usize) -> Vec<String> {
+    let mut noise = Noise(42);
     small(folder, "87.5");
-    let files: Vec<_> = large.chain(many).collect();
-    for (name, size, seed) in &files {
-        write(folder, &[(name.clone(), huge_file(*size, *seed))]);
-    }
-    files
+    let large = (0..4).map(|number| (format!("video/{number}.bin"), megabytes << 17));
+    let many = (0..megabytes * 5).map(|number| (format!("pages/{number}.html"), 100 << 10));
+    let sized = large.chain(many);
+    let written = sized.map(|(name, size)| {
+        write(folder, &[(name.clone(), noise.bytes(size))]);
+        name
+    });
+    written.collect()
 }
 
-pub fn huge_file(size: usize, seed: u64) -> Vec<u8> {
-    Noise(seed + 1).bytes(size)
+/// A report with one huge file beside its index, `video.bin`.
+pub fn one_huge(folder: &Path, megabytes: usize) {
+    small(folder, "87.5");
+    write(folder, &[("video.bin".to_owned(), Noise(42).bytes(megabytes << 20))]);
 }
 
 fn write(folder: &Path, files: &[File]) {

@@ -1,0 +1,41 @@
+//! `cargo xtask demo`, as a newcomer runs it, but for the build.
+
+use std::path::Path;
+use std::process::Command;
+
+use xtask::lab::node::which;
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::paths;
+use xtask::lab::process::{Process, run};
+
+fn demo(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["demo", "--no-build", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
+    command
+}
+
+#[test]
+fn once_it_measures_the_sample_and_checks_the_whole_way() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let text = run(demo(&paths::lab().join("demo")).arg("--once")).unwrap().succeeded().text();
+    assert!(text.contains("measured xtask/sample with coverage.py"), "{text}");
+    assert!(text.contains("badge, redirect and report are as they should be"), "{text}");
+}
+
+#[test]
+fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = folder.path().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(which("kill").unwrap(), programs.join("kill")).unwrap();
+    let mut process = Process::spawn(demo(folder.path()).env("PATH", programs)).unwrap();
+    process.wait_for_line(|line| line.starts_with("Ctrl-C").then_some(())).unwrap();
+    process.terminate();
+    assert!(process.wait_for_exit().unwrap().success());
+    let text = process.output();
+    assert!(text.contains("taking its report from xtask/sample/report"), "{text}");
+    let server = text.lines().find_map(|line| line.trim_start().strip_prefix("the server")).unwrap();
+    assert!(xtask::lab::http::get(server.trim()).is_err(), "the server is still up");
+}

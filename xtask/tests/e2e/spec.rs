@@ -1,0 +1,83 @@
+//! The stub of GitHub, and what we send it, held against GitHub's own published descriptions.
+
+use serde_json::{Value, json};
+use xtask::lab::covered::covered;
+use xtask::lab::github::Status;
+use xtask::lab::http;
+use xtask::lab::node::{Prism, check_graphql};
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::process::run;
+use xtask::lab::report;
+
+use crate::{NEXT_SHA, REPOSITORY, SHA, World, setting};
+
+#[test]
+fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
+    if skip_without(&[Part::Node]) {
+        return;
+    }
+    let world = World::new(&setting("STORAGE_URL", "memory://"));
+    let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
+    world.github.set_readme(REPOSITORY, &[&badge]);
+    let prism = Prism::start(&world.github.url());
+    let folder = world.folder.path().join("report");
+    report::small(&folder, "87.5");
+    let mut command = covered(&folder, &world.server.url, &prism.url, REPOSITORY, SHA);
+    // The image proxy is no part of the API, and is found at the address in the README.
+    command.env("GITHUB_SERVER_URL", world.github.url()).args(["--coverage-threshold", "80", "--purge-cache"]);
+    let log = run(&mut command).unwrap().succeeded().text();
+    assert!(!log.contains("warning"), "{log}");
+    assert_eq!(world.github.statuses(REPOSITORY, SHA).len(), 1);
+    assert_eq!(world.github.purged(), [badge]);
+    let seen = prism.process.output();
+    assert!(seen.contains("post") && seen.contains("get"), "prism saw nothing:\n{seen}");
+    assert!(!seen.contains("iolation") && !seen.contains("error"), "prism found:\n{seen}");
+}
+
+#[test]
+fn prism_notices_what_breaks_githubs_openapi() {
+    if skip_without(&[Part::Node]) {
+        return;
+    }
+    let world = World::new(&setting("STORAGE_URL", "memory://"));
+    let prism = Prism::start(&world.github.url());
+    let url = format!("{}/repos/{REPOSITORY}/statuses/{SHA}", prism.url);
+    let headers = [("authorization", "Bearer t"), ("content-type", "application/json")];
+    let reply = http::request("POST", &url, &headers, json!({"state": "green"}).to_string()).unwrap();
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(world.github.requests().is_empty(), "prism refused it by itself");
+}
+
+#[test]
+fn the_graphql_query_and_its_answers_keep_to_githubs_schema() {
+    if skip_without(&[Part::Node]) {
+        return;
+    }
+    let world = World::new(&setting("STORAGE_URL", "memory://"));
+    for (sha, context) in [(SHA, "covered"), (NEXT_SHA, "coverage")] {
+        let status = Status {
+            context: context.into(),
+            state: "success".into(),
+            description: "87.5%".into(),
+            target_url: format!("{}/coverage/{SHA}/", world.server.url),
+        };
+        world.github.push(REPOSITORY, "main", sha);
+        world.github.set_status(REPOSITORY, sha, status);
+    }
+    for path in ["/badge/octo/app.svg", "/badge/octo/app.svg?branch=main", "/badge/octo/app.svg?name=api&branch=x"] {
+        assert_eq!(world.server.get(path).status, 200);
+    }
+    let requests = world.github.requests();
+    let queries: Vec<_> = requests.iter().filter(|request| request.path == "/graphql").collect();
+    assert_eq!(queries.len(), 3, "{requests:?}");
+    for query in queries {
+        let url = format!("{}/graphql", world.github.url());
+        let headers = [("authorization", "Bearer t")];
+        let reply = http::request("POST", &url, &headers, query.body.clone()).unwrap();
+        let asked: Value = serde_json::from_str(&query.body).unwrap();
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+        check_graphql(&asked, &answer).succeeded();
+        let wrong = json!({"data": {"repository": {}}});
+        check_graphql(&asked, &wrong).failed();
+    }
+}
