@@ -28,7 +28,7 @@ pub struct App {
 impl App {
     /// `address`: what is listened on, for links where no public URL is configured. Needs the runtime.
     pub fn new(config: Config, address: std::net::SocketAddr) -> anyhow::Result<Self> {
-        let storage = Arc::new(Storage::new(&config.storage)?);
+        let storage = Arc::new(Storage::new(&config.storage, config.upload_role.as_deref())?);
         let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string);
         let public_url = public_url.trim_end_matches('/').to_owned();
         let base_path = config.public_url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();

@@ -35,6 +35,8 @@ pub struct Config {
     /// Without a trailing slash; `None`: the address that is listened on.
     pub public_url: Option<Url>,
     pub storage: StorageConfig,
+    /// The role whose temporary credentials are given to uploaders that upload file by file.
+    pub upload_role: Option<String>,
     pub api_keys: ApiKeySource,
     pub github: Option<GitHubConfig>,
     /// Repositories that GitHub is asked about; empty: all.
@@ -119,6 +121,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         });
         let public_url = self.public_url(listen);
         let storage = self.storage()?;
+        let upload_role = self.upload_role(&storage);
         let api_keys = self.api_keys(&storage)?;
         let github = self.github();
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
@@ -132,6 +135,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             listen,
             public_url,
             storage,
+            upload_role,
             api_keys,
             github,
             allowed_repositories,
@@ -237,6 +241,29 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             self.problem("AWS_ENDPOINT_URL", why);
         }
         Some(StorageConfig::Bucket { url, options })
+    }
+
+    /// The role is for S3, and for the keys that the Python CLI writes: from the bucket's root on.
+    fn upload_role(&mut self, storage: &StorageConfig) -> Option<String> {
+        let role = self.get("AWS_UPLOAD_ROLE_ARN")?;
+        match storage {
+            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" && matches!(url.path(), "" | "/") => {}
+            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" => self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                format!("is set, but STORAGE_URL {url} has a path: the Python CLI writes to the bucket's root"),
+            ),
+            _ => self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                "is set, but reports are not kept in S3: set AWS_BUCKET, or leave it out",
+            ),
+        }
+        if !role.starts_with("arn:") || role.split(':').count() < 6 {
+            self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                format!("{role:?} is no role's ARN, such as arn:aws:iam::123456789012:role/upload"),
+            );
+        }
+        Some(role)
     }
 
     fn api_keys(&mut self, storage: &StorageConfig) -> Option<ApiKeySource> {

@@ -71,6 +71,11 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::BAD_GATEWAY, detail) }
     }
 
+    /// 502: another service refused or failed.
+    pub fn bad_gateway(detail: String, cause: Option<anyhow::Error>) -> Self {
+        Self { cause, ..Self::new(StatusCode::BAD_GATEWAY, detail) }
+    }
+
     /// 502: the store failed.
     pub fn storage(cause: impl Into<anyhow::Error>) -> Self {
         let detail = "the server's storage did not do its part: try again in a while; the cause is in the server's log";

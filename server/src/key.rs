@@ -32,6 +32,16 @@ impl SiteId {
         format!("sites/{self}.zip")
     }
 
+    /// `sites/{id}/{path}`: a file of a report that was uploaded file by file.
+    pub fn file_key(&self, path: &str) -> String {
+        format!("sites/{self}/{path}")
+    }
+
+    /// `sites/{id}/.keep`: the reservation of such a site.
+    pub fn reservation_key(&self) -> String {
+        self.file_key(RESERVATION)
+    }
+
     /// Where an upload through the server waits until it is known to be a whole zip.
     pub fn staging_key(&self, attempt: &str) -> String {
         format!("{STAGING}/{self}-{attempt}.zip")
@@ -179,6 +189,11 @@ pub fn is_file_path(text: &str) -> bool {
     text.len() <= 4096 && text.split('/').all(part) && !text.contains(|c: char| c == '\\' || c.is_control())
 }
 
+/// The file that reserves a site, and that no reader sees.
+pub const RESERVATION: &str = ".keep";
+
+/// A site of single files may still be on its way up: seconds.
+pub const SHORTLY: &str = "public, max-age=60";
 /// A zip site never changes: kept for a year.
 pub const FOREVER: &str = "public, max-age=31536000, immutable";
 /// What must be asked for again each time.

@@ -17,13 +17,14 @@ use crate::{key, pages};
 /// Bytes as they come from the store or from the inflater.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// A response's body: whole, or as a stream of known length.
+/// A response's body: whole, or as a stream.
 pub enum Body {
     Full(Bytes),
     /// An item that is an error ends the connection, so that a cut body never looks complete.
     Stream {
         bytes: ByteStream,
-        remaining: u64,
+        /// The bytes to come, where they can be told.
+        remaining: Option<u64>,
     },
 }
 
@@ -45,7 +46,7 @@ impl HttpBody for Body {
                 let next = std::task::ready!(bytes.as_mut().poll_next(context));
                 Poll::Ready(next.map(|item| {
                     item.map(|bytes| {
-                        *remaining = remaining.saturating_sub(bytes.len() as u64);
+                        *remaining = remaining.map(|remaining| remaining.saturating_sub(bytes.len() as u64));
                         Frame::data(bytes)
                     })
                 }))
@@ -58,10 +59,10 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Full(bytes) => bytes.len() as u64,
-            Self::Stream { remaining, .. } => *remaining,
-        })
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream { remaining, .. } => remaining.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
     }
 }
 

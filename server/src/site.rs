@@ -18,6 +18,8 @@ const TAIL_BYTES: u64 = 512 << 10;
 const INDEX_SHARE: u64 = 4;
 /// A file larger than the memory for files / this is not kept.
 const LARGEST_SHARE: u64 = 16;
+/// Sites uploaded file by file that are remembered as such.
+const MAX_BY_FILE: u64 = 10_000;
 /// No file larger than this is held in memory whole, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -26,6 +28,8 @@ pub struct Sites {
     storage: Arc<Storage>,
     indexes: Cache<SiteId, Arc<Index>>,
     files: Cache<(SiteId, u32), Bytes>,
+    /// Sites that were uploaded file by file: they have no index.
+    by_file: Cache<SiteId, ()>,
     largest_file: u64,
 }
 
@@ -53,12 +57,17 @@ impl Sites {
                 .max_capacity(for_files)
                 .weigher(move |_, bytes: &Bytes| weight(bytes.len() + 128))
                 .build(),
+            by_file: Cache::new(MAX_BY_FILE),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
         }
     }
 
-    /// The index of a site, or `None` while there is no such report: that is not remembered.
+    /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
+    /// there yet; only the former is remembered.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
+        if self.by_file.contains_key(site) {
+            return Ok(None);
+        }
         let read = self
             .indexes
             .try_get_with_by_ref(site, async { read_index(&self.storage, &site.zip_key()).await.map(Arc::new) });
@@ -67,6 +76,11 @@ impl Sites {
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
             Err(error) => Err(error.public(site)),
         }
+    }
+
+    /// Remembers that a site was uploaded file by file.
+    pub async fn is_by_file(&self, site: &SiteId) {
+        self.by_file.insert(site.clone(), ()).await;
     }
 
     /// The content of a file: from memory, or by one read from the store.

@@ -1,5 +1,8 @@
 //! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
 
+mod sts;
+mod vendors;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path as FilePath;
@@ -9,31 +12,20 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
-use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
-    RetryConfig, UpdateVersion,
-};
+use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use url::Url;
 
 use crate::archive::Tail;
 use crate::config::StorageConfig;
 use crate::key::{STAGING, SiteId};
+use sts::Sts;
+pub use sts::{Grant, GrantError};
 
-/// Time to connect to the store.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Time without a byte from the store after which a read is given up.
-const READ_TIME: Duration = Duration::from_secs(10);
-/// The time in which a failed request to the store is tried again, [`RETRIES`] times.
-const RETRY_TIME: Duration = Duration::from_secs(5);
-const RETRIES: usize = 2;
 /// How long an upload address holds.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
 /// Unfinished uploads in a folder that are older than this are left over from a crash.
@@ -85,6 +77,7 @@ pub enum UploadTarget {
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     presigner: Option<Presigner>,
+    sts: Option<Sts>,
     shown: String,
 }
 
@@ -107,16 +100,18 @@ pub struct Stored {
 pub struct Version(UpdateVersion);
 
 impl Storage {
-    pub fn new(config: &StorageConfig) -> anyhow::Result<Self> {
+    /// `upload_role`: the role of uploaders that upload file by file, to S3.
+    pub fn new(config: &StorageConfig, upload_role: Option<&str>) -> anyhow::Result<Self> {
         match config {
             StorageConfig::Memory => Ok(Self {
                 store: Arc::new(InMemory::new()),
                 presigner: None,
+                sts: None,
                 shown: "memory (gone when the server stops)".to_owned(),
             }),
             StorageConfig::Files(folder) => Self::files(folder),
             StorageConfig::Bucket { url, options } => {
-                Self::bucket(url, options).with_context(|| format!("STORAGE_URL {url} cannot be used"))
+                Self::bucket(url, options, upload_role).with_context(|| format!("STORAGE_URL {url} cannot be used"))
             }
         }
     }
@@ -126,10 +121,10 @@ impl Storage {
         std::fs::create_dir_all(folder).with_context(unusable)?;
         sweep(&folder.join(STAGING));
         let store = LocalFileSystem::new_with_prefix(folder).with_context(unusable)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), presigner: None, shown: folder.display().to_string() })
+        Ok(Self { store: Arc::new(store), presigner: None, sts: None, shown: folder.display().to_string() })
     }
 
-    fn bucket(url: &Url, options: &HashMap<String, String>) -> anyhow::Result<Self> {
+    fn bucket(url: &Url, options: &HashMap<String, String>, upload_role: Option<&str>) -> anyhow::Result<Self> {
         let bucket = url.host_str().unwrap_or_default();
         let prefix = Path::from_url_path(url.path())?;
         let (signed, plain): (&[_], &[_]) = match url.scheme() {
@@ -138,14 +133,21 @@ impl Storage {
             // Azure's shared access signatures cover no headers.
             _ => (&[], &[("content-type", "application/zip"), ("x-ms-blob-type", "BlockBlob"), ("if-none-match", "*")]),
         };
+        let mut sts = None;
         let (store, signer): (Arc<dyn ObjectStore>, Arc<dyn Signer>) = match url.scheme() {
-            "s3" => both(s3(bucket, options)?),
-            "gs" => both(gcs(bucket, options)?),
-            _ => both(azure(bucket, options)?),
+            "s3" => {
+                let store = vendors::s3(bucket, options)?;
+                sts =
+                    upload_role.map(|role| Sts::new(role, bucket, options, store.credentials().clone())).transpose()?;
+                both(store)
+            }
+            "gs" => both(vendors::gcs(bucket, options)?),
+            _ => both(vendors::azure(bucket, options)?),
         };
         Ok(Self {
             store: Arc::new(PrefixStore::new(store, prefix.clone())),
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
+            sts,
             shown: url.to_string(),
         })
     }
@@ -242,6 +244,37 @@ impl Storage {
         Ok(UploadTarget::Presigned { url, headers: signed.iter().chain(plain).copied().collect() })
     }
 
+    /// Temporary credentials for the files of one site; `None` where no role is configured.
+    pub async fn grant(&self, site: &SiteId) -> Option<std::result::Result<Grant, GrantError>> {
+        match &self.sts {
+            Some(sts) => Some(sts.grant(site).await),
+            None => None,
+        }
+    }
+
+    /// Whether credentials can be asked for.
+    pub fn grants(&self) -> bool {
+        self.sts.is_some()
+    }
+
+    /// A whole object, unless it is the one that the client has: the conditional request is passed on.
+    pub async fn file(&self, key: &str, known: Option<&str>) -> Result<Fetched> {
+        // Only the vendors' stores speak HTTP's entity tags.
+        let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
+        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let result = match self.store.get_opts(&path(key)?, options).await {
+            Err(object_store::Error::NotModified { .. }) => return Ok(Fetched::Unchanged),
+            other => other?,
+        };
+        let meta = FileMeta::of(&result.meta);
+        Ok(Fetched::File(meta, result.into_stream().map(|item| item.map_err(std::io::Error::other)).boxed()))
+    }
+
+    /// The size and the tag of a whole object.
+    pub async fn meta(&self, key: &str) -> Result<FileMeta> {
+        Ok(FileMeta::of(&self.store.head(&path(key)?).await?))
+    }
+
     /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
     pub async fn begin(&self, key: &str) -> Result<Incoming> {
         Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
@@ -254,6 +287,26 @@ impl Storage {
 
     pub async fn delete(&self, key: &str) -> Result<()> {
         Ok(self.store.delete(&path(key)?).await?)
+    }
+}
+
+/// A whole object, or that it did not change.
+pub enum Fetched {
+    Unchanged,
+    File(FileMeta, BoxStream<'static, std::io::Result<Bytes>>),
+}
+
+/// What is known of an object beside its bytes.
+pub struct FileMeta {
+    pub size: u64,
+    /// The store's entity tag, in quotes.
+    pub etag: Option<String>,
+}
+
+impl FileMeta {
+    fn of(meta: &object_store::ObjectMeta) -> Self {
+        let etag = meta.e_tag.as_ref().map(|etag| format!("\"{}\"", etag.trim_start_matches("W/").trim_matches('"')));
+        Self { size: meta.size, etag }
     }
 }
 
@@ -294,49 +347,6 @@ fn whole(range: &Range<u64>, length: usize) -> Result<()> {
 fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
     let store = Arc::new(store);
     (store.clone(), store)
-}
-
-fn client() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(CONNECT_TIME)
-        .with_read_timeout(READ_TIME)
-        // A large file to a slow reader takes as long as it takes; the time between two reads is what is bounded.
-        .with_timeout_disabled()
-        // Plain HTTP is spoken only where the operator wrote an http:// endpoint.
-        .with_allow_http(true)
-}
-
-fn retry() -> RetryConfig {
-    let backoff = BackoffConfig {
-        init_backoff: Duration::from_millis(50),
-        max_backoff: Duration::from_secs(1),
-        ..BackoffConfig::default()
-    };
-    RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_TIME }
-}
-
-fn s3(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::aws::AmazonS3> {
-    let mut builder = AmazonS3Builder::new().with_client_options(client()).with_retry(retry());
-    for (name, value) in options {
-        builder = builder.with_config(name.parse()?, value);
-    }
-    Ok(builder.with_bucket_name(bucket).build()?)
-}
-
-fn gcs(bucket: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::gcp::GoogleCloudStorage> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client()).with_retry(retry());
-    for (name, value) in options {
-        builder = builder.with_config(name.parse()?, value);
-    }
-    Ok(builder.with_bucket_name(bucket).build()?)
-}
-
-fn azure(container: &str, options: &HashMap<String, String>) -> anyhow::Result<object_store::azure::MicrosoftAzure> {
-    let mut builder = MicrosoftAzureBuilder::new().with_client_options(client()).with_retry(retry());
-    for (name, value) in options {
-        builder = builder.with_config(name.parse()?, value);
-    }
-    Ok(builder.with_container_name(container).build()?)
 }
 
 /// Removes what a crash left of uploads; another server on the same folder may be receiving the younger ones.

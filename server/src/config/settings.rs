@@ -54,6 +54,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "AWS_REGION", value: "REGION", help: "the bucket's region" },
     Setting { name: "AWS_ACCESS_KEY_ID", value: "ID", help: "S3 credentials [web identity, container or instance]" },
     Setting { name: "AWS_SECRET_ACCESS_KEY", value: "KEY", help: "goes with AWS_ACCESS_KEY_ID" },
+    Setting {
+        name: "AWS_UPLOAD_ROLE_ARN",
+        value: "ARN",
+        help: "the role whose temporary credentials the Python CLI uploads with [none: the CLI is refused]",
+    },
     Setting { name: "AWS_ENDPOINT_URL", value: "URL", help: "another S3 service, such as http://127.0.0.1:9000" },
 ];
 

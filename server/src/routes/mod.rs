@@ -1,6 +1,7 @@
 //! One file per noun; each route is a function from a request to an [`crate::response::Answer`].
 
 pub mod badge;
+pub mod files;
 pub mod ops;
 pub mod purge;
 pub mod report;

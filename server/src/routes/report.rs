@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::key::{FOREVER, ReportPath, SiteId, content_type};
 use crate::pages::{self, Row};
 use crate::response::{self, Answer, Body};
+use crate::routes::files;
 use crate::site::Content;
 
 /// Keeps a report's scripts to the report itself, and breaks none of the tools' reports.
@@ -19,8 +20,10 @@ const POLICY: &str = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eva
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
 pub async fn show(app: &App, site: &str, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
     let site: SiteId = site.parse().map_err(|()| no_report())?;
-    let index = app.sites.open(&site).await?.ok_or_else(no_report)?;
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
+    let Some(index) = app.sites.open(&site).await? else {
+        return files::show(app, &site, &path, encoded, head, headers).await;
+    };
     if !path.is_folder() {
         return match index.get(path.as_str()) {
             Some((number, entry)) => file(app, &site, number, entry, head, headers).await,
@@ -51,11 +54,11 @@ pub fn without_slash(app: &App, site: &str) -> Answer {
     response::redirect(&format!("{}/coverage/{site}/", app.base_path))
 }
 
-fn no_report() -> Error {
+pub fn no_report() -> Error {
     Error::not_found("there is no such report here: it may still be on its way up, or was removed")
 }
 
-fn no_file(path: &str) -> Error {
+pub fn no_file(path: &str) -> Error {
     Error::not_found(format!("this report has no file {path}"))
 }
 
@@ -98,7 +101,7 @@ async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, 
         response
     } else if head {
         let remaining = if gzip { entry.packed_len() } else { entry.size };
-        Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining })
+        Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
     } else {
         Response::new(body(entry, app.sites.content(site, number, entry).await?, gzip))
     };
@@ -109,12 +112,17 @@ async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, 
     if gzip && response.status() == StatusCode::OK {
         response::set(&mut response, header::CONTENT_ENCODING, "gzip");
     }
-    response::set(&mut response, header::CONTENT_TYPE, content_type(&entry.path));
-    response::set(&mut response, header::CACHE_CONTROL, FOREVER);
-    response::set(&mut response, "x-robots-tag", "noindex");
-    response::set(&mut response, header::REFERRER_POLICY, "no-referrer");
-    response::set(&mut response, header::CONTENT_SECURITY_POLICY, POLICY);
+    set_policies(&mut response, &entry.path, FOREVER);
     Ok(response)
+}
+
+/// What every file of a report carries: its type, how long it is kept, and what it may do.
+pub fn set_policies(response: &mut Response<Body>, path: &str, cache_control: &'static str) {
+    response::set(response, header::CONTENT_TYPE, content_type(path));
+    response::set(response, header::CACHE_CONTROL, cache_control);
+    response::set(response, "x-robots-tag", "noindex");
+    response::set(response, header::REFERRER_POLICY, "no-referrer");
+    response::set(response, header::CONTENT_SECURITY_POLICY, POLICY);
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.
@@ -124,17 +132,17 @@ fn body(entry: &Entry, content: Content, gzip: bool) -> Body {
         Content::Packed(packed) if packed_as_is => Body::Full(packed),
         Content::Packed(packed) => {
             let data = stream::iter([Ok(entry.data_of(&packed))]).fuse();
-            Body::Stream { bytes: entry.inflate(data).boxed(), remaining: entry.size }
+            Body::Stream { bytes: entry.inflate(data).boxed(), remaining: Some(entry.size) }
         }
         Content::Data(data) if gzip => {
-            Body::Stream { bytes: entry.pack_stream(data).boxed(), remaining: entry.packed_len() }
+            Body::Stream { bytes: entry.pack_stream(data).boxed(), remaining: Some(entry.packed_len()) }
         }
-        Content::Data(data) => Body::Stream { bytes: entry.inflate(data.fuse()).boxed(), remaining: entry.size },
+        Content::Data(data) => Body::Stream { bytes: entry.inflate(data.fuse()).boxed(), remaining: Some(entry.size) },
     }
 }
 
 /// Whether gzip is among the encodings that the client takes (RFC 9110, 12.5.3).
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for list in headers.get_all(header::ACCEPT_ENCODING) {
         for coding in list.to_str().unwrap_or_default().split(',') {
@@ -153,7 +161,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the client has these bytes already (RFC 9110, 13.1.2: weak comparison).
-fn matches(headers: &HeaderMap, etag: &str) -> bool {
+pub fn matches(headers: &HeaderMap, etag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()).any(|list| {
         list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
     })

@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Incoming as RequestBody};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::app::App;
 use crate::auth::{hex, random};
@@ -19,7 +20,7 @@ use crate::key::{ReportName, Repository, SiteId};
 use crate::response::{self, Answer, Body};
 use crate::routes::json_body;
 use crate::site::{IndexError, read_index};
-use crate::storage::{StorageError, UPLOAD_TIME, UploadTarget};
+use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 
 /// Ids that are drawn before a store that has them all is given up on.
 const DRAWS: usize = 5;
@@ -69,10 +70,7 @@ struct Upload {
 pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
     app.api_keys.check(request.headers())?;
     let Some(new) = json_body::<NewSite, _>(request.into_body()).await? else {
-        return Err(Error::not_implemented(
-            "without a JSON body, temporary S3 credentials are asked for, and this server hands out none: \
-             upload with the covered action or binary, version 1 or later",
-        ));
+        return create_by_file(app).await;
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
     let name: Option<ReportName> = match new.name.as_deref() {
@@ -91,7 +89,8 @@ pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
         created_at: now,
         created_by: "api-key",
     };
-    let site = reserve(app, &serde_json::to_vec(&record).map_err(Error::internal)?).await?;
+    let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
+    let site = draw(app, SiteId::record_key, &record_bytes).await?;
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "site created");
     session(app, &site, now).await
 }
@@ -106,11 +105,11 @@ pub fn commit_sha(text: &str) -> Result<&str, Error> {
     }
 }
 
-/// Writes the record of a site under an id that nobody has.
-async fn reserve(app: &App, record: &[u8]) -> Result<SiteId, Error> {
+/// A site under an id that nobody has: its first object is written only if it is absent.
+async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
     for _ in 0..DRAWS {
         let site = SiteId::random().map_err(Error::internal)?;
-        match app.storage.create(&site.record_key(), record.to_vec()).await {
+        match app.storage.create(&key(&site), object.to_vec()).await {
             Ok(()) => return Ok(site),
             Err(StorageError::Exists) => {}
             Err(error) => return Err(Error::storage(error)),
@@ -119,6 +118,38 @@ async fn reserve(app: &App, record: &[u8]) -> Result<SiteId, Error> {
     Err(Error::storage(anyhow::anyhow!(
         "{DRAWS} random site ids were all taken: does the store refuse what it should create?"
     )))
+}
+
+/// What the Python CLI asks for: credentials that can write the files of a new site, and nothing else.
+async fn create_by_file(app: &App) -> Answer {
+    if !app.storage.grants() {
+        return Err(Error::not_implemented(
+            "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does, and this server has \
+             no role for that: set AWS_UPLOAD_ROLE_ARN on the server, or upload with the covered action",
+        ));
+    }
+    let site = draw(app, SiteId::reservation_key, b"").await?;
+    tracing::info!(site = SiteId::short(&site.to_string()), "site created, for single files");
+    let grant = match app.storage.grant(&site).await {
+        Some(Ok(grant)) => grant,
+        Some(Err(error @ GrantError::Refused { .. })) => {
+            let hint = "the role's trust policy must name the server's user or role, which needs sts:AssumeRole";
+            return Err(Error::bad_gateway(format!("{error}: {hint}"), None));
+        }
+        Some(Err(error)) => {
+            let detail = format!("{error}: try again in a while; the cause is in the server's log");
+            return Err(Error::bad_gateway(detail, Some(error.into())));
+        }
+        None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
+    };
+    Ok(response::json(&json!({
+        "site_id": site.to_string(),
+        "bucket": grant.bucket,
+        "region": grant.region,
+        "access_key_id": grant.access_key_id,
+        "secret_access_key": grant.secret_access_key.expose(),
+        "session_token": grant.session_token.expose(),
+    })))
 }
 
 async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod badge;
+mod files;
 mod ops;
 mod process;
 mod purge;

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+const ROLE: &str = "arn:aws:iam::123456789012:role/upload";
+
 fn command(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
     command.env_clear().envs(environment.iter().copied()).args(arguments).current_dir(folder);
@@ -118,6 +120,15 @@ fn contradictions_and_what_is_missing_are_named() {
         (
             vec![("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "id"), ("API_KEY", "k")],
             "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: they go together",
+        ),
+        (vec![("AWS_UPLOAD_ROLE_ARN", ROLE)], "AWS_UPLOAD_ROLE_ARN is set, but reports are not kept in S3"),
+        (
+            vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "s3://b/reports"), ("API_KEY", "k")],
+            "AWS_UPLOAD_ROLE_ARN is set, but STORAGE_URL s3://b/reports has a path: the Python CLI writes to the bucket's root",
+        ),
+        (
+            vec![("AWS_UPLOAD_ROLE_ARN", "upload"), ("AWS_BUCKET", "b"), ("API_KEY", "k")],
+            "AWS_UPLOAD_ROLE_ARN \"upload\" is no role's ARN",
         ),
         (vec![("API_KEY", " , ")], "API_KEY holds no key"),
         (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is no URL"),

@@ -97,7 +97,12 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
         "the report of 2001 bytes is larger than the 2000 bytes that this server takes",
     )
     .await;
-    assert_refused(post(String::new()).await.unwrap(), 501, "temporary S3 credentials are asked for").await;
+    assert_refused(
+        post(String::new()).await.unwrap(),
+        501,
+        "this server has no role for that: set AWS_UPLOAD_ROLE_ARN on the server",
+    )
+    .await;
     let get = server.get("/coverage/create-site/").header("accept", "application/json").send().await.unwrap();
     assert_eq!(get.headers()["allow"], "POST");
     assert_refused(get, 405, "this address takes POST only").await;

@@ -1,0 +1,124 @@
+//! A file of a report that was uploaded file by file: by the Python CLI, to this server or to the Python original.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, Stream, StreamExt};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use crate::app::App;
+use crate::error::Error;
+use crate::key::{RESERVATION, ReportPath, SHORTLY, SiteId, content_type};
+use crate::response::{self, Answer, Body};
+use crate::routes::report::{accepts_gzip, matches, no_file, no_report, set_policies};
+use crate::storage::{Fetched, FileMeta, StorageError};
+
+/// Bytes below which compressing gains nothing.
+const WORTH_COMPRESSING: u64 = 1000;
+
+pub async fn show(
+    app: &App,
+    site: &SiteId,
+    path: &ReportPath,
+    encoded: &str,
+    head: bool,
+    headers: &HeaderMap,
+) -> Answer {
+    let file = if path.is_folder() { format!("{}index.html", path.as_str()) } else { path.as_str().to_owned() };
+    if file == RESERVATION {
+        return Err(no_file(&file));
+    }
+    if let Some(response) = get(app, site, &file, head, headers).await? {
+        app.sites.is_by_file(site).await;
+        return Ok(response);
+    }
+    let index = site.file_key(&format!("{file}/index.html"));
+    if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
+        return response::redirect(&format!("{}/coverage/{site}/{encoded}/", app.base_path));
+    }
+    Err(if path.as_str().is_empty() { no_report() } else { no_file(&file) })
+}
+
+/// The file's answer, or `None` where there is no such file.
+async fn get(
+    app: &App,
+    site: &SiteId,
+    file: &str,
+    head: bool,
+    headers: &HeaderMap,
+) -> Result<Option<Response<Body>>, Error> {
+    let key = site.file_key(file);
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let fetched = if head {
+        app.storage.meta(&key).await.map(|meta| Fetched::File(meta, stream::empty().boxed()))
+    } else {
+        // Tags of compressed answers are weak ones of the same bytes.
+        app.storage.file(&key, known.map(|known| known.replace("W/", "")).as_deref()).await
+    };
+    let (meta, bytes) = match fetched {
+        Ok(Fetched::File(meta, bytes)) => (meta, bytes),
+        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, file))),
+        Err(StorageError::NotFound) => return Ok(None),
+        Err(error) => return Err(Error::storage(error)),
+    };
+    let FileMeta { size, etag } = meta;
+    if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
+        return Ok(Some(not_modified(Some(etag), file)));
+    }
+    let compressible = is_text(file) && size >= WORTH_COMPRESSING;
+    let gzip = compressible && accepts_gzip(headers);
+    let mut response = Response::new(match gzip {
+        true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
+        false => Body::Stream { bytes, remaining: Some(size) },
+    });
+    if gzip {
+        response::set(&mut response, header::CONTENT_ENCODING, "gzip");
+    }
+    if compressible {
+        response::set(&mut response, header::VARY, "accept-encoding");
+    }
+    let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    set_policies(&mut response, file, SHORTLY);
+    Ok(Some(response))
+}
+
+fn not_modified(etag: Option<&str>, file: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    // One tag is the one that matched; of several the store does not say which.
+    let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
+    if let Some(etag) = etag {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    set_policies(&mut response, file, SHORTLY);
+    response
+}
+
+fn is_text(file: &str) -> bool {
+    content_type(file).contains("charset=")
+}
+
+/// A gzip member of what comes, as it comes.
+fn compress(
+    bytes: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    stream::try_unfold((bytes, Some(encoder)), |(mut bytes, encoder)| async move {
+        let Some(mut encoder) = encoder else { return Ok(None) };
+        while let Some(chunk) = bytes.next().await {
+            encoder.write_all(&chunk?)?;
+            if !encoder.get_ref().is_empty() {
+                let out = std::mem::take(encoder.get_mut());
+                return Ok(Some((out.into(), (bytes, Some(encoder)))));
+            }
+        }
+        let last: Bytes = encoder.finish()?.into();
+        Ok(Some((last, (bytes, None))))
+    })
+}
