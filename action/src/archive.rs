@@ -3,11 +3,12 @@
 mod walk;
 mod zip;
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
@@ -18,12 +19,14 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 pub use walk::{Entry, Folder, walk};
 use zip::{Method, Sums, ZipWriter};
 
-/// A file up to this size is compressed in memory, ahead of its turn; a larger one is streamed when its turn comes.
-/// Together with `MAX_WORKERS` this bounds what packing holds: 16 × (2 + 2) MiB.
-const IN_MEMORY: u64 = 2 << 20;
+/// A file up to this size is compressed in memory, a larger one by way of a temporary file.
+const IN_MEMORY: u64 = 1 << 20;
 const MAX_WORKERS: usize = 16;
+/// Compressed bytes that wait for the files before them. With the two limits above this bounds what packing holds,
+/// to some 50 MB on 16 cores and half of it on two.
+const MAX_WAITING: usize = 16 << 20;
 
-/// Bytes read at once from a file that is streamed.
+/// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
 /// The packed report: a file without a name, which is gone when it is closed, however the program ends.
@@ -36,11 +39,10 @@ pub struct Archive {
 
 /// Packs all files of `folder` into a temporary file in `temp`.
 pub fn pack(folder: &Folder, temp: &Path) -> Result<Archive> {
-    let file =
-        tempfile::tempfile_in(temp).with_context(|| format!("cannot make a temporary file in {}", temp.display()))?;
-    let out = Out { zip: ZipWriter::new(BufWriter::new(file)), next: 0, failed: None };
-    let packer =
-        Packer { files: &folder.files, claimed: AtomicUsize::new(0), out: Mutex::new(out), turn: Condvar::new() };
+    let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
+    let out = Out { zip, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
+    let files = &folder.files;
+    let packer = Packer { files, temp, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(MAX_WORKERS) {
@@ -60,19 +62,37 @@ fn finish(zip: ZipWriter<BufWriter<File>>) -> Result<Archive> {
     Ok(Archive { file, size })
 }
 
-/// The workers claim files in order and write them in order: each holds one compressed file at most, and the
-/// file whose turn it is always belongs to a worker that does not wait.
+fn temporary(folder: &Path) -> Result<File> {
+    tempfile::tempfile_in(folder).with_context(|| format!("cannot make a temporary file in {}", folder.display()))
+}
+
+/// The workers claim files in order. What they have compressed waits until all files before it are written.
 struct Packer<'a> {
     files: &'a [Entry],
+    temp: &'a Path,
     claimed: AtomicUsize,
     out: Mutex<Out>,
-    turn: Condvar,
+    written: Condvar,
 }
 
 struct Out {
     zip: ZipWriter<BufWriter<File>>,
     next: usize,
+    waiting: BTreeMap<usize, Result<Packed>>,
+    /// Bytes that wait in memory.
+    held: usize,
+    /// The error of the first file, in order, that has one.
     failed: Option<anyhow::Error>,
+}
+
+struct Packed {
+    sums: Sums,
+    data: Data,
+}
+
+enum Data {
+    Memory(Vec<u8>),
+    File(File),
 }
 
 impl Packer<'_> {
@@ -81,31 +101,62 @@ impl Packer<'_> {
         loop {
             let index = self.claimed.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = self.files.get(index) else { return };
-            let packed = (entry.size <= IN_MEMORY).then(|| compress(entry, &mut deflate));
-            let mut out = self.wait_for_turn(index);
-            if out.failed.is_some() {
-                return;
-            }
-            let written = match packed {
-                Some(packed) => packed.and_then(|(sums, data)| out.zip.append(&entry.name, &sums, &data)),
-                None => stream(entry, &mut out.zip),
+            let packed = match entry.size {
+                0..=IN_MEMORY => compress(entry, &mut deflate),
+                _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
             };
-            out.failed = written.with_context(|| format!("cannot pack `{}`", entry.name)).err();
-            out.next += 1;
+            let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            // The file that the others wait for never waits itself.
+            let full = |out: &mut Out| out.held >= MAX_WAITING && out.next != index && out.failed.is_none();
+            let mut out = self.written.wait_while(out, full).unwrap_or_else(PoisonError::into_inner);
+            out.take(index, packed, self.files);
+            if out.failed.is_some() {
+                self.claimed.store(self.files.len(), Ordering::Relaxed);
+            }
             drop(out);
-            self.turn.notify_all();
+            self.written.notify_all();
         }
-    }
-
-    fn wait_for_turn(&self, index: usize) -> MutexGuard<'_, Out> {
-        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        self.turn
-            .wait_while(out, |out| out.next != index && out.failed.is_none())
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn compress(entry: &Entry, deflate: &mut Compress) -> Result<(Sums, Vec<u8>)> {
+impl Out {
+    /// Takes one file, and writes all that are no longer waited for.
+    fn take(&mut self, index: usize, packed: Result<Packed>, files: &[Entry]) {
+        self.held += packed.as_ref().map_or(0, Packed::held);
+        self.waiting.insert(index, packed);
+        while let Some(packed) = self.waiting.remove(&self.next) {
+            self.held -= packed.as_ref().map_or(0, Packed::held);
+            let name = &files[self.next].name;
+            let written = packed.and_then(|packed| self.write(name, packed));
+            if let Err(error) = written {
+                self.failed.get_or_insert(error.context(format!("cannot pack `{name}`")));
+                return;
+            }
+            self.next += 1;
+        }
+    }
+
+    fn write(&mut self, name: &str, packed: Packed) -> Result<()> {
+        match packed.data {
+            Data::Memory(bytes) => self.zip.append(name, &packed.sums, &mut bytes.as_slice()),
+            Data::File(mut file) => {
+                file.rewind()?;
+                self.zip.append(name, &packed.sums, &mut file)
+            }
+        }
+    }
+}
+
+impl Packed {
+    fn held(&self) -> usize {
+        match &self.data {
+            Data::Memory(bytes) => bytes.len(),
+            Data::File(_) => 0,
+        }
+    }
+}
+
+fn compress(entry: &Entry, deflate: &mut Compress) -> Result<Packed> {
     let mut data = Vec::with_capacity(entry.size as usize);
     read(entry, |chunk| data.write_all(chunk))?;
     let mut crc = Crc::new();
@@ -115,22 +166,22 @@ fn compress(entry: &Entry, deflate: &mut Compress) -> Result<(Sums, Vec<u8>)> {
     deflate.reset();
     let ended = deflate.compress_vec(&data, &mut packed, FlushCompress::Finish)? == Status::StreamEnd;
     let shrunk = ended && packed.len() < data.len();
-    let (method, stored) = if shrunk { (Method::Deflate, packed) } else { (Method::Store, data) };
+    let (method, mut stored) = if shrunk { (Method::Deflate, packed) } else { (Method::Store, data) };
+    stored.shrink_to_fit();
     let sums = Sums { method, crc: crc.sum(), packed: stored.len() as u64, size: entry.size };
-    Ok((sums, stored))
+    Ok(Packed { sums, data: Data::Memory(stored) })
 }
 
-fn stream(entry: &Entry, zip: &mut ZipWriter<BufWriter<File>>) -> Result<()> {
-    zip.append_stream(&entry.name, |out| {
-        let mut crc = Crc::new();
-        let mut encoder = DeflateEncoder::new(out, Compression::default());
-        read(entry, |chunk| {
-            crc.update(chunk);
-            encoder.write_all(chunk)
-        })?;
-        encoder.try_finish()?;
-        Ok(Sums { method: Method::Deflate, crc: crc.sum(), packed: encoder.total_out(), size: entry.size })
-    })
+fn compress_into(entry: &Entry, file: File) -> Result<Packed> {
+    let mut crc = Crc::new();
+    let mut encoder = DeflateEncoder::new(file, Compression::default());
+    read(entry, |chunk| {
+        crc.update(chunk);
+        encoder.write_all(chunk)
+    })?;
+    encoder.try_finish()?;
+    let sums = Sums { method: Method::Deflate, crc: crc.sum(), packed: encoder.total_out(), size: entry.size };
+    Ok(Packed { sums, data: Data::File(encoder.finish()?) })
 }
 
 /// Hands the file's bytes on, and makes sure that they are the ones that were there when the folder was walked.

@@ -3,7 +3,7 @@
 //!
 //! Numbers and names as in PKWARE's APPNOTE 6.3, sections 4.3 and 4.4.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 
 use anyhow::{Result, ensure};
 
@@ -45,27 +45,16 @@ pub struct ZipWriter<W> {
     count: u64,
 }
 
-impl<W: Write + Seek> ZipWriter<W> {
+impl<W: Write> ZipWriter<W> {
     pub fn new(out: W) -> Self {
         Self { out, at: 0, directory: Vec::new(), count: 0 }
     }
 
-    /// Appends an entry that is packed already.
-    pub fn append(&mut self, name: &str, sums: &Sums, packed: &[u8]) -> Result<()> {
+    /// Appends an entry, whose packed bytes are read from `packed`.
+    pub fn append(&mut self, name: &str, sums: &Sums, packed: &mut impl Read) -> Result<()> {
         self.out.write_all(&local_header(name, sums)?)?;
-        self.out.write_all(packed)?;
+        io::copy(packed, &mut self.out)?;
         self.record(name, sums)
-    }
-
-    /// Appends an entry that `write` packs straight into the file; its header is written when its sums are known.
-    pub fn append_stream(&mut self, name: &str, write: impl FnOnce(&mut W) -> Result<Sums>) -> Result<()> {
-        let blank = Sums { method: Method::Deflate, crc: 0, packed: 0, size: 0 };
-        self.out.write_all(&local_header(name, &blank)?)?;
-        let sums = write(&mut self.out)?;
-        self.out.seek(SeekFrom::Start(self.at))?;
-        self.out.write_all(&local_header(name, &sums)?)?;
-        self.out.seek(SeekFrom::End(0))?;
-        self.record(name, &sums)
     }
 
     fn record(&mut self, name: &str, sums: &Sums) -> Result<()> {

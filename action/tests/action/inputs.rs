@@ -34,11 +34,7 @@ fn wrong_use_is_told_at_once_and_sends_nothing() {
 fn a_wrong_flag_is_named_and_its_value_is_not() {
     let secret = crate::run::KEY;
     Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: there is no flag `--api-kee`");
-    Covered::bare()
-        .arg("htmlcov")
-        .arg(secret)
-        .run()
-        .rejects("error: one directory is expected, and there is a second");
+    Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: one directory is expected, and there is a second");
     Covered::bare().arg("--api-key").run().rejects("error: `--api-key` needs a value");
     Covered::bare().arg("-x").run().rejects("error: there is no flag `-x`");
 }

@@ -274,7 +274,7 @@ mod unix {
         let peer = Peer::new();
         let covered = Covered::new(&peer).file("secret.html", "x");
         let path = covered.report().join("secret.html");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
         if std::fs::read(&path).is_ok() {
             return eprintln!("SKIPPED: this user reads everything");
         }

@@ -33,7 +33,7 @@ fn a_server_that_speaks_no_tls_is_told() {
     let url = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.read(&mut [0; 1024]).unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
     let run = Covered::new(&Peer::new()).env("COVERED_API_URL", &url).run();
