@@ -22,6 +22,9 @@ const PUT_OFF: &[&str] = &[
     concat!("#[ig", "nore"),
 ];
 
+/// Flags that need no describing.
+const OF_EVERY_PROGRAM: &[&str] = &["help", "version"];
+
 /// Lines of one source file, without its tests: beyond that, it is two files.
 const MAX_LINES: usize = 400;
 
@@ -37,11 +40,16 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     let help = [("covered", "action/README.md"), ("covered-server", "server/README.md")];
     for (program, readme) in help {
-        breaches.extend(check_help(&help_of(program)?, program, readme, &read(readme)?));
+        match read(readme) {
+            Ok(text) => breaches.extend(check_help(&help_of(program)?, program, readme, &text)),
+            Err(_) => breaches.push(format!("{readme} is missing: it has to describe {program}")),
+        }
     }
     if files.iter().any(|file| file == "action.yml") {
-        let inputs = read("action/src/inputs.rs")? + &read("action/src/inputs/flags.rs").unwrap_or_default();
-        breaches.extend(check_inputs(&read("action.yml")?, &read("action/README.md")?, &inputs));
+        let readers = ["action/src/inputs.rs", "action/src/inputs/flags.rs", "action/run.sh"];
+        let inputs: String = readers.iter().filter_map(|file| read(file).ok()).collect();
+        let readme = read("action/README.md").unwrap_or_default();
+        breaches.extend(check_inputs(&read("action.yml")?, &readme, &inputs));
     }
     breaches.iter().for_each(|breach| eprintln!("{breach}"));
     if breaches.is_empty() {
@@ -105,17 +113,17 @@ fn help_of(program: &str) -> anyhow::Result<String> {
     Ok(help.stdout)
 }
 
-/// Every flag of the help stands in the README, and every flag that heads a row of a table there is in the help. A
-/// server's README may name a setting as the environment does.
+/// Every flag of the help stands in the README, and every flag that heads a row of a table there is in the help.
+/// Either may be written as in the environment.
 fn check_help(help: &str, program: &str, readme: &str, text: &str) -> Vec<String> {
     let known = flags(help);
-    let documented: BTreeSet<String> = settings(text).collect();
+    let documented: BTreeSet<String> = text.split('`').filter_map(setting).collect();
     let missing = known.iter().filter(|flag| !documented.contains(*flag));
-    let missing = missing.map(|flag| format!("{readme}: says nothing of --{flag} of {program} --help"));
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
-    let heads: BTreeSet<String> = rows.filter_map(|row| settings(row.split('|').next()?).next()).collect();
-    let unknown = heads.iter().filter(|head| !known.contains(*head));
-    let unknown = unknown.map(|flag| format!("{readme}: has --{flag}, which {program} --help does not know"));
+    let missing = missing.map(|flag| format!("{readme}: says nothing of `--{flag}` of {program} --help"));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let heads: BTreeSet<String> = rows.filter_map(setting).collect();
+    let unknown = heads.iter().filter(|head| !known.contains(*head) && !OF_EVERY_PROGRAM.contains(&head.as_str()));
+    let unknown = unknown.map(|flag| format!("{readme}: has `--{flag}`, which {program} --help does not know"));
     missing.chain(unknown).collect()
 }
 
@@ -123,18 +131,17 @@ fn check_help(help: &str, program: &str, readme: &str, text: &str) -> Vec<String
 fn flags(help: &str) -> BTreeSet<String> {
     let lines = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
     let names = lines.map(|line| word(line).to_owned());
-    names.filter(|name| !["help", "version"].contains(&name.as_str())).collect()
+    names.filter(|name| !OF_EVERY_PROGRAM.contains(&name.as_str())).collect()
 }
 
-/// `--storage-url` and `STORAGE_URL` alike, as `storage-url`.
-fn settings(text: &str) -> impl Iterator<Item = String> {
-    text.split(['`', ' ', '\n', '=', '(', ')', ',']).filter_map(|part| match part.strip_prefix("--") {
-        Some(flag) => Some(word(flag).to_owned()),
-        None if part.len() > 2 && part.chars().all(|c| c.is_ascii_uppercase() || c == '_') => {
-            Some(part.to_ascii_lowercase().replace('_', "-"))
-        }
-        None => None,
-    })
+/// What stands between backticks, if it is a setting: `--storage-url URL` and `STORAGE_URL` alike, as `storage-url`.
+fn setting(code: &str) -> Option<String> {
+    if let Some(flag) = code.strip_prefix("--") {
+        return Some(word(flag).to_owned());
+    }
+    let name = code.split('=').next()?;
+    let variable = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    variable.then(|| name.to_ascii_lowercase().replace('_', "-"))
 }
 
 fn word(text: &str) -> &str {
@@ -142,7 +149,7 @@ fn word(text: &str) -> &str {
     text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
-/// Every input of `action.yml` stands in the README and is read by the program.
+/// Every input of `action.yml` stands in the README and is read by the program or by the script that starts it.
 fn check_inputs(action: &str, readme: &str, inputs: &str) -> Vec<String> {
     let mut breaches = Vec::new();
     for name in inputs_of(action) {
@@ -151,7 +158,9 @@ fn check_inputs(action: &str, readme: &str, inputs: &str) -> Vec<String> {
         }
         let variable = name.to_ascii_uppercase().replace('-', "_");
         if !inputs.contains(&format!("\"{name}\"")) && !inputs.contains(&variable) {
-            breaches.push(format!("action.yml: its input {name} is not read in action/src/inputs.rs"));
+            breaches.push(format!(
+                "action.yml: its input {name} is read neither in action/src/inputs.rs nor in action/run.sh"
+            ));
         }
     }
     breaches
@@ -191,7 +200,11 @@ mod tests {
     fn help_and_readme_name_the_same_flags() {
         let help = "usage: x\n\n  --storage-url URL\n      where\n  --help\n";
         assert_eq!(check_help(help, "x", "R", "Set `STORAGE_URL`.\n"), [""; 0]);
-        assert_eq!(check_help(help, "x", "R", "| `--storage-url URL` | where |\n| `--gone` | no |\n").len(), 1);
+        assert_eq!(
+            check_help(help, "x", "R", "| `--storage-url URL` | where |\n| `GET /` | is none |\n| `--gone` | no |\n")
+                .len(),
+            1
+        );
         assert_eq!(check_help(help, "x", "R", "nothing\n").len(), 1);
     }
 
