@@ -34,6 +34,7 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     }
     let report = report(&options.folder)?;
     let github = github();
+    let wait_for_signal = signals()?;
     let mut server = start(&github, &options)?;
     let badge = format!("{}/badge/{REPOSITORY}.svg", server.url);
     let link = format!("{}/badge/redirect/{REPOSITORY}/", server.url);
@@ -47,7 +48,7 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
         println!("\nbadge, redirect and report are as they should be");
     } else {
         show(&server, &badge, &link);
-        wait_for_signal()?;
+        wait_for_signal();
     }
     server.process.terminate();
     server.process.wait_for_exit()?;
@@ -136,21 +137,26 @@ fn start(github: &Github, options: &Options) -> anyhow::Result<Server> {
     ])
 }
 
-fn wait_for_signal() -> anyhow::Result<()> {
+/// From now on a signal does not end this program, which has a server to stop. The call that is given back waits
+/// for one.
+fn signals() -> anyhow::Result<impl FnOnce()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
+    let context = runtime.enter();
+    #[cfg(unix)]
+    let (mut interrupt, mut terminate) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    #[cfg(windows)]
+    let (mut interrupt, mut terminate) = (tokio::signal::windows::ctrl_c()?, tokio::signal::windows::ctrl_close()?);
+    drop(context);
+    Ok(move || {
+        runtime.block_on(async {
             tokio::select! {
-                outcome = tokio::signal::ctrl_c() => outcome?,
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-        }
-        #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await?;
-        Ok(())
+        });
     })
 }
 

@@ -2,7 +2,9 @@
 //! its value.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -145,10 +147,18 @@ pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result
     }
 }
 
-/// A port that was free a moment ago, for programs that cannot say which one they picked.
+/// A port for programs that cannot say which one they picked: free a moment ago, given once by this process, and
+/// below those that systems give to outgoing connections, of which the tests make thousands.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() * 97;
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into());
+        let port = 20_000 + (number % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A program that ran to its end.
