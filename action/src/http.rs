@@ -169,20 +169,35 @@ impl<'a> Client<'a> {
         let mut tries = 1;
         loop {
             let result = self.try_once(request, tries);
-            let pause = match worth_another_try(request, &result) {
-                Some((why, asked)) if tries < request.max_tries => {
-                    let pause = asked.unwrap_or_else(|| pause(tries, random()));
-                    let shown = format!("{place} {why}, next try in {:.1} s", pause.as_secs_f64());
-                    (pause < self.left()).then(|| self.log.say(&shown)).map(|()| pause)
-                }
-                _ => None,
+            let Some(pause) = self.pause_before_next(request, &result, &place, tries) else {
+                return result.map_err(|failure| self.explain(&failure, &place, tries));
             };
-            match pause {
-                Some(pause) => thread::sleep(pause),
-                None => return result.map_err(|failure| self.explain(&failure, &place, tries)),
-            }
+            thread::sleep(pause);
             tries += 1;
         }
+    }
+
+    /// How long to wait for the next try; none where it would not help, or be too late.
+    fn pause_before_next(
+        &self,
+        request: &Request,
+        result: &Result<Answer, Failure>,
+        place: &str,
+        tries: u32,
+    ) -> Option<Duration> {
+        let (why, asked) = match result {
+            Ok(answer) if (request.is_temporary)(answer) => {
+                (format!("answered {}", answer.status), answer.retry_after(Timestamp::now()))
+            }
+            Err(failure) if failure.is_temporary => (failure.what.to_owned(), None),
+            _ => return None,
+        };
+        let pause = asked.unwrap_or_else(|| pause(tries, random()));
+        if tries == request.max_tries || pause >= self.left() {
+            return None;
+        }
+        self.log.say(&format!("{place} {why}, next try in {:.1} s", pause.as_secs_f64()));
+        Some(pause)
     }
 
     fn try_once(&self, request: &Request, tries: u32) -> Result<Answer, Failure> {
@@ -209,18 +224,11 @@ impl<'a> Client<'a> {
             return anyhow!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout");
         }
         let tries = if tries > 1 { format!(" ({tries} tries)") } else { String::new() };
-        anyhow!("{place} {}{tries}: {}", failure.what, failure.advice)
-    }
-}
-
-/// What is wrong for now, and how long the server asks to wait.
-fn worth_another_try(request: &Request, result: &Result<Answer, Failure>) -> Option<(String, Option<Duration>)> {
-    match result {
-        Ok(answer) if (request.is_temporary)(answer) => {
-            Some((format!("answered {}", answer.status), answer.retry_after(Timestamp::now())))
-        }
-        Err(failure) if failure.is_temporary => Some((failure.what.to_owned(), None)),
-        _ => None,
+        let proxy = match self.agent.config().proxy() {
+            Some(_) => "; a proxy is set, see HTTPS_PROXY and NO_PROXY",
+            None => "",
+        };
+        anyhow!("{place} {}{tries}: {}{proxy}", failure.what, failure.advice)
     }
 }
 

@@ -53,14 +53,16 @@ impl Outcome {
     }
 
     fn markdown(&self) -> String {
-        let total = self.totals.as_ref().map_or("none found".to_owned(), |totals| {
-            format!("**{}%** of {} ({})", totals.percent, totals.of, totals.tool)
+        // Without a state nobody has looked for a total.
+        let total = self.state.map(|_| match &self.totals {
+            Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.of, totals.tool),
+            None => "none found".to_owned(),
         });
         let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
         let link = self.report_url.as_ref().filter(|_| self.uploaded);
         let rows =
             [
-                ("Total", Some(total)),
+                ("Total", total),
                 ("Threshold", Some(format!("{}%{missed}", self.threshold))),
                 (
                     "Report",

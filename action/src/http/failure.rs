@@ -27,7 +27,10 @@ impl Failure {
                 "shows a certificate that is not trusted",
                 format!("{why}; for a private CA, set SSL_CERT_FILE to its certificates"),
             ),
-            other => Self::lasting("could not be spoken to over TLS", format!("{other}; is the address right?")),
+            other => Self::lasting(
+                "could not be spoken to over TLS",
+                format!("{other}; check the address, and the system's CA certificates (or SSL_CERT_FILE)"),
+            ),
         }
     }
 }
@@ -44,7 +47,7 @@ impl From<Error> for Failure {
             Error::Timeout(_) => Self::temporary("gave no answer in time", "is the server overloaded?"),
             Error::Rustls(error) => Self::tls(&error),
             Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
-                Self::temporary("could not be reached through the proxy", "check HTTPS_PROXY, ALL_PROXY and NO_PROXY")
+                Self::temporary("could not be reached through the proxy", "check its address")
             }
             Error::BodyExceedsLimit(limit) => {
                 Self::lasting("gave too long an answer", format!("more than {limit} bytes"))
