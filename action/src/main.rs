@@ -84,10 +84,15 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn pipeline(&mut self) -> Result<()> {
+        let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
+        if let Some(Target { repository, commit_sha, .. }) = target {
+            let directory = self.inputs.directory.display();
+            self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
+        }
         let folder = archive::walk(&self.inputs.directory)?;
         self.find_total(&folder)?;
         let archive = self.pack(&folder)?;
-        let Some(target) = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run) else {
+        let Some(target) = target else {
             self.dry_run(&archive);
             return Ok(());
         };

@@ -47,6 +47,19 @@ fn this_repositorys_badges_are_purged_once_each_and_nothing_else() {
 }
 
 #[test]
+fn a_badge_is_known_by_the_servers_public_address_too() {
+    let peer = Peer::new();
+    let (url, public) = (&peer.url, "https://covered.example.com");
+    let session = peer.session().replace(&format!("{url}/coverage"), &format!("{public}/coverage"));
+    let html = format!("<img src=\"{url}/camo/1\" data-canonical-src=\"{public}/badge/octo/app.svg\">");
+    peer.on("POST", "/coverage/create-site/", [Reply::new(200, &session)])
+        .on("GET", README, [Reply::new(200, &html)])
+        .on("PURGE", "/camo/1", [Reply::new(200, "")]);
+    Covered::new(&peer).run().succeeds().outputs(&format!("badge-url={public}/badge/octo/app.svg"));
+    peer.one("PURGE", "/camo/1");
+}
+
+#[test]
 fn an_image_that_is_not_purged_is_a_warning() {
     let peer = Peer::new();
     let url = &peer.url;
