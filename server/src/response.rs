@@ -88,7 +88,7 @@ pub fn page(html: String) -> Response<Body> {
     set(
         &mut response,
         "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
     set(&mut response, "referrer-policy", "no-referrer");
     response

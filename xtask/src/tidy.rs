@@ -153,10 +153,10 @@ fn word(text: &str) -> &str {
 fn check_inputs(action: &str, readme: &str, inputs: &str) -> Vec<String> {
     let mut breaches = Vec::new();
     for name in inputs_of(action) {
-        if !readme.contains(&format!("`{name}`")) {
+        let variable = name.to_ascii_uppercase().replace('-', "_");
+        if !readme.contains(&format!("`{name}`")) && !readme.contains(&format!("`INPUT_{variable}`")) {
             breaches.push(format!("action/README.md: says nothing of the input `{name}` of action.yml"));
         }
-        let variable = name.to_ascii_uppercase().replace('-', "_");
         if !inputs.contains(&format!("\"{name}\"")) && !inputs.contains(&variable) {
             breaches.push(format!(
                 "action.yml: its input {name} is read neither in action/src/inputs.rs nor in action/run.sh"
