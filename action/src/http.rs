@@ -96,6 +96,13 @@ impl<'a> Request<'a> {
         self.header("expect", "100-continue")
     }
 
+    /// Sends a small file: what is lost by a refusal is less than what asking first costs.
+    pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
+        self.body = Content::File(file, size);
+        self.limit = Duration::MAX;
+        self
+    }
+
     pub fn max_answer(self, max_answer: u64) -> Self {
         Self { max_answer, ..self }
     }

@@ -17,13 +17,20 @@ use flags::{FLAGS, Flag, Typed};
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
     /// The secret itself, for the header that sends it and for the runner's mask.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+impl Secret {
+    pub fn for_tests(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 
@@ -71,6 +78,12 @@ pub struct Inputs {
     /// The tested workflow run, so that an older run's value never replaces a newer one's.
     pub run_id: Option<u64>,
     pub timeout: Duration,
+    /// Files that are uploaded at once, where they are uploaded one by one.
+    pub concurrency: usize,
+    /// Another S3 service than AWS's, without a slash at the end.
+    pub s3_endpoint: Option<String>,
+    /// What is no longer how it should be said.
+    pub notes: Vec<String>,
     pub dry_run: bool,
     /// Without a slash at the end.
     pub github_api: String,
@@ -101,7 +114,7 @@ impl Purge {
     pub fn reason(self) -> Option<&'static str> {
         match self {
             Self::Yes => None,
-            Self::No => Some("Left the badge alone, as told by --purge-cache=false"),
+            Self::No => Some("Left the badge alone, as told by purge-cache"),
             Self::NotDefaultBranch => {
                 Some("Left the badge alone: the tests did not run for a push to the default branch")
             }
@@ -119,7 +132,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Result<
         return Ok(Command::Version);
     }
     let env = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new() }.inputs()
+    Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new(), notes: Vec::new() }.inputs()
 }
 
 struct Reader<'a> {
@@ -127,6 +140,7 @@ struct Reader<'a> {
     env: Env<'a>,
     /// Values that make no sense.
     problems: Vec<String>,
+    notes: Vec<String>,
     /// Values that a real run needs and a dry run does not, and how to set them.
     missing: Vec<String>,
 }
@@ -149,12 +163,14 @@ impl Reader<'_> {
         let timeout = self.get("timeout", check::seconds);
         let github_api = self.github_url("GITHUB_API_URL", "https://api.github.com");
         let github_server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
+        let concurrency = self.get("concurrency", check::concurrency);
+        let s3_endpoint = self.s3_endpoint();
         let temp = (self.env)("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
         if !dry_run {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
-        match (directory, threshold, timeout) {
-            (Some(directory), Some(threshold), Some(timeout)) if self.problems.is_empty() => {
+        match (directory, threshold, timeout, concurrency) {
+            (Some(directory), Some(threshold), Some(timeout), Some(concurrency)) if self.problems.is_empty() => {
                 let target = target.ok_or(self.missing);
                 let run_id = event.run_id();
                 Ok(Command::Run(Box::new(Inputs {
@@ -167,6 +183,9 @@ impl Reader<'_> {
                     purge,
                     run_id,
                     timeout,
+                    concurrency,
+                    s3_endpoint,
+                    notes: self.notes,
                     dry_run,
                     github_api,
                     github_server,
@@ -194,7 +213,12 @@ impl Reader<'_> {
 
     fn purge(&mut self, event: &Event, repository: Option<&Repository>) -> Purge {
         let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
-        match self.get("purge-cache", auto).flatten() {
+        let asked = self.get("purge-cache", auto).flatten();
+        let deprecated = self.get("is-default-branch", check::boolean);
+        if deprecated.is_some() {
+            self.notes.push("is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)".to_owned());
+        }
+        match asked.or(deprecated) {
             Some(true) => Purge::Yes,
             Some(false) => Purge::No,
             None if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => Purge::Yes,
@@ -231,6 +255,13 @@ impl Reader<'_> {
             self.missing.push(format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()));
         }
         value
+    }
+
+    /// The variables that AWS's own tools read; the specific one wins.
+    fn s3_endpoint(&mut self) -> Option<String> {
+        let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
+        let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;
+        check::url(&value).map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }
 
     fn github_url(&mut self, variable: &str, default: &str) -> String {

@@ -1,6 +1,8 @@
 //! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
 
 mod archive;
+mod aws;
+mod files;
 mod github;
 mod http;
 mod inputs;
@@ -23,7 +25,7 @@ use github::GitHub;
 use http::Client;
 use inputs::{Command, Inputs, Target};
 use purge::Images;
-use session::Session;
+use session::{Place, Session};
 use status::Status;
 use summary::Outcome;
 use totals::State;
@@ -84,6 +86,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn pipeline(&mut self) -> Result<()> {
+        self.inputs.notes.iter().for_each(|note| self.warn(note));
         let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
         if let Some(Target { repository, commit_sha, .. }) = target {
             let directory = self.inputs.directory.display();
@@ -152,8 +155,16 @@ impl Run<'_> {
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         let started = Instant::now();
-        upload::send(client, &session.upload, archive)?;
-        self.log.say(&format!("Uploaded {} in {}", bytes(archive.size), seconds(started.elapsed())));
+        let uploaded = match &session.place {
+            Place::Zip(place) => upload::send(client, place, archive).map(|()| bytes(archive.size)),
+            Place::Files(grant) => {
+                [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
+                let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
+                files::send(client, &bucket, &folder.files, self.inputs.concurrency)
+                    .map(|()| format!("{}, {}", count(folder.files.len(), "file"), bytes(folder.bytes())))
+            }
+        };
+        self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
         self.outcome.report_url = Some(report_url(&session.url, folder.index()));
         Ok(session)

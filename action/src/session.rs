@@ -1,13 +1,14 @@
 //! Step 3: asks the server for a place to upload to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use ureq::http::{StatusCode, Uri};
 
 use crate::http::{Client, Request};
-use crate::inputs::Target;
+use crate::inputs::{Secret, Target};
 use crate::workflow::{bytes, shorten};
 
 #[derive(Serialize)]
@@ -19,12 +20,41 @@ struct Ask<'a> {
     size: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug)]
 pub struct Session {
     pub site_id: String,
     /// Where the report will be, with a slash at its end.
     pub url: String,
-    pub upload: Upload,
+    pub place: Place,
+}
+
+/// How the report gets there.
+#[derive(Debug)]
+pub enum Place {
+    /// As one zip.
+    Zip(Upload),
+    /// File by file: the backend of the Python original takes nothing else.
+    Files(Grant),
+}
+
+/// The answer of either server.
+#[derive(Deserialize)]
+struct Reply {
+    site_id: String,
+    url: Option<String>,
+    upload: Option<Upload>,
+    #[serde(flatten)]
+    grant: Option<Grant>,
+}
+
+/// Temporary credentials that may write the files of one site into a bucket.
+#[derive(Debug, Deserialize)]
+pub struct Grant {
+    pub bucket: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
+    pub session_token: Secret,
 }
 
 /// Where to send the zip. The address may hold a credential: it is never shown.
@@ -59,39 +89,69 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
     let Ok(json) = answer.json::<serde_json::Value>() else {
         bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");
     };
-    ensure!(
-        !json["upload"].is_null(),
-        "{api} answered without an upload address; this uploader only speaks to servers that give one: update the server"
-    );
-    let session: Session = serde_json::from_value(json)
-        .map_err(|error| anyhow::anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
-    session.checked(size)
+    let reply: Reply = serde_json::from_value(json)
+        .map_err(|error| anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
+    reply.checked(api, size)
 }
 
-impl Session {
+impl Reply {
     /// The answer is used for requests, links and outputs: nothing in it is taken on trust.
-    fn checked(mut self, size: u64) -> Result<Self> {
+    fn checked(self, api: &str, size: u64) -> Result<Session> {
         let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         ensure!(
             is_hex && matches!(self.site_id.len(), 12 | 32),
             "the server gave a site id that is none: {:?}",
             shorten(&self.site_id, 40)
         );
-        ensure!(is_http(&self.url), "the server gave a report address that is none: {:?}", shorten(&self.url, 100));
-        ensure!(is_http(&self.upload.url), "the server gave an upload address that is no http(s) address");
-        let max = self.upload.max_bytes.unwrap_or(u64::MAX);
+        // The original's answer has no address: its reports are where this server's are.
+        let mut url = self.url.unwrap_or_else(|| format!("{api}/coverage/{}/", self.site_id));
+        ensure!(is_http(&url), "the server gave a report address that is none: {:?}", shorten(&url, 100));
+        if !url.ends_with('/') {
+            url.push('/');
+        }
+        let place = match (self.upload, self.grant) {
+            (Some(upload), _) => Place::Zip(upload.checked(size)?),
+            (None, Some(grant)) => Place::Files(grant.checked()?),
+            (None, None) => bail!("{api} answered with neither an upload address nor credentials: update the server"),
+        };
+        Ok(Session { site_id: self.site_id, url, place })
+    }
+}
+
+impl Upload {
+    fn checked(self, size: u64) -> Result<Self> {
+        ensure!(is_http(&self.url), "the server gave an upload address that is no http(s) address");
+        let max = self.max_bytes.unwrap_or(u64::MAX);
         ensure!(
             size <= max,
             "the packed report has {}, and the server takes {} at most: leave files out, or raise its MAX_REPORT_BYTES",
             bytes(size),
             bytes(max)
         );
-        if !self.url.ends_with('/') {
-            self.url.push('/');
-        }
         Ok(self)
     }
+}
 
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl Grant {
+    /// Bucket and region become part of a host's name.
+    fn checked(self) -> Result<Self> {
+        let fits = |text: &str| {
+            let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            (1..=63).contains(&text.len()) && letters && !text.contains("..")
+        };
+        ensure!(fits(&self.bucket), "the server gave a bucket that is none: {:?}", shorten(&self.bucket, 70));
+        ensure!(fits(&self.region), "the server gave a region that is none: {:?}", shorten(&self.region, 70));
+        Ok(self)
+    }
+}
+
+impl Session {
     /// The server's address for readers, which may be another than the uploader's.
     pub fn public_url<'a>(&'a self, target: &'a Target) -> &'a str {
         self.url.strip_suffix(&format!("/coverage/{}/", self.site_id)).unwrap_or(&target.api_url)

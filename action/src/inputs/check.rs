@@ -10,6 +10,7 @@ use crate::totals::Percent;
 /// Longer time limits are mistakes: a runner's job ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
 const MAX_NAME: usize = 64;
+const MAX_CONCURRENCY: usize = 200;
 /// GitHub's own limit for a status context.
 const MAX_CONTEXT: usize = 255;
 
@@ -74,6 +75,11 @@ pub fn threshold(text: &str) -> Result<Percent, String> {
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is no number of seconds from 1 to {MAX_TIMEOUT}"))
+}
+
+pub fn concurrency(text: &str) -> Result<usize, String> {
+    let files = text.parse().ok().filter(|files| (1..=MAX_CONCURRENCY).contains(files));
+    files.ok_or_else(|| format!("{text:?} is no number of files from 1 to {MAX_CONCURRENCY}"))
 }
 
 /// The words that the Python original takes.

@@ -24,6 +24,8 @@ pub const FLAGS: &[Flag] = &[
     flag("name", "NAME", "", "name of this report, where a repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
     flag("purge-cache", "[=auto|true|false]", "auto", "refresh the badge; auto: after a push to the default branch"),
+    flag("is-default-branch", "[=true|false]", "", "deprecated, use --purge-cache"),
+    flag("concurrency", "FILES", "50", "files uploaded at once, to a backend of the Python original"),
     flag("timeout", "SECONDS", "300", "time limit of the whole run"),
     flag("dry-run", "[=true|false]", "false", "do everything that needs no network, and say what would be sent"),
 ];
@@ -69,6 +71,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Typed, Str
             Long("help") | Short('h') => typed.help = true,
             Long("version") | Short('V') => typed.version = true,
             Value(directory) if typed.directory.is_none() => typed.directory = Some(directory.into()),
+            // What the Python original's switches are called when they are off.
+            Long("no-purge-cache") => typed.values.push(("purge-cache", "false".to_owned())),
+            Long("no-is-default-branch") => typed.values.push(("is-default-branch", "false".to_owned())),
             Long(name) => {
                 let flag = FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| argument_error(&argument))?;
                 typed.values.push((flag.name, value_of(flag, &mut parser)?));
@@ -135,6 +140,7 @@ const TAIL: &str = "  -h, --help
 A flag wins over INPUT_…, INPUT_… over COVERED_…, and that over what GitHub says. An empty value counts as unset.
 From GitHub's environment: GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID,
 GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP.
+For a backend of the Python original on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 Proxies: HTTPS_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE.
 
 Exit codes: 0 done, 1 failed, 2 used wrongly.

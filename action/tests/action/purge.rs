@@ -101,7 +101,7 @@ fn purge_cache_overrules_the_event() {
         .arg("--purge-cache=false")
         .run()
         .succeeds()
-        .says("Left the badge alone, as told by --purge-cache=false");
+        .says("Left the badge alone, as told by purge-cache");
     assert!(!peer.asked().iter().any(|asked| asked.contains("invalidate")));
     Covered::new(&peer).event("schedule", "{}").arg("--purge-cache").run().succeeds();
     peer.one("POST", INVALIDATE);

@@ -58,7 +58,8 @@ fn an_answer_that_is_no_session_is_described() {
     answered(Reply::new(200, "hello").with("content-type", "text/plain")).fails(
         "answered with something else than a covered server's JSON (200 OK: 5 bytes of text/plain): check api-url",
     );
-    answered(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#)).fails("answered without an upload address");
+    answered(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#))
+        .fails("answered with neither an upload address nor credentials: update the server");
     answered(Reply::new(200, r#"{"upload":{}}"#)).fails("gave an incomplete answer: missing field");
 }
 

@@ -1,0 +1,123 @@
+//! A backend of the Python original: temporary credentials, and each file by itself.
+
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, Ended, SIGNATURE, SITE};
+
+const BUCKET: &str = "reports";
+
+/// A peer that answers as the original does, with S3 at its own address.
+fn original(region: &str) -> Peer {
+    let peer = Peer::new();
+    let session = format!(
+        r#"{{"site_id":"{SITE}","bucket":"{BUCKET}","region":"{region}","access_key_id":"ASIAEXAMPLE",
+        "secret_access_key":"secret-{SIGNATURE}","session_token":"token-{SIGNATURE}"}}"#
+    );
+    peer.on("POST", "/coverage/create-site/", [Reply::new(200, &session)]);
+    for file in ["index.html", "sample_py.html", ".gitignore", "a%20b/%C3%A4%2B.css"] {
+        peer.on("PUT", &key(file), [Reply::new(200, "")]);
+    }
+    peer
+}
+
+fn key(file: &str) -> String {
+    format!("/{BUCKET}/sites/{SITE}/{file}")
+}
+
+fn run(peer: &Peer) -> Ended {
+    Covered::new(peer).file("a b/ä+.css", "p {}").env("AWS_ENDPOINT_URL", &peer.url).run()
+}
+
+/// A run in which S3 answers the index so.
+fn refused(status: u16, code: &str) -> Ended {
+    let peer = original("eu-west-1");
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told by S3</Message></Error>");
+    peer.on("PUT", &key("index.html"), [Reply::new(status, &body)]);
+    run(&peer)
+}
+
+#[test]
+fn every_file_is_put_under_its_own_key_with_a_signature() {
+    let peer = original("eu-west-1");
+    let url = &peer.url;
+    run(&peer)
+        .succeeds()
+        .says("Uploaded 4 files, ")
+        .says(&format!("Report: {url}/coverage/{SITE}/"))
+        .outputs("uploaded=true");
+    let css = peer.one("PUT", &key("a%20b/"));
+    assert_eq!(css.target, key("a%20b/%C3%A4%2B.css"));
+    assert_eq!(
+        (css.body.as_slice(), css.header("content-type")),
+        (b"p {}".as_slice(), Some("text/css; charset=utf-8"))
+    );
+    assert_eq!(css.header("x-amz-security-token"), Some(format!("token-{SIGNATURE}").as_str()));
+    let authorization = css.header("authorization").unwrap();
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/"), "{authorization}");
+    assert!(
+        authorization.contains("/eu-west-1/s3/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;")
+    );
+    assert_eq!(css.header("token"), None);
+    // The steps after it are the same as ever.
+    let value = peer.one("POST", "/coverage/invalidate-cache/").json();
+    assert_eq!(value["site_id"], SITE);
+    assert_eq!(peer.one("POST", "/repos/").json()["target_url"], format!("{url}/coverage/{SITE}/"));
+}
+
+#[test]
+fn one_file_at_a_time_can_be_asked_for() {
+    let peer = original("eu-west-1");
+    let covered = Covered::new(&peer).env("AWS_ENDPOINT_URL_S3", &peer.url).arg("--concurrency").arg("1");
+    covered.run().succeeds();
+    let puts: Vec<String> = peer.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
+    assert_eq!(puts, [".gitignore", "index.html", "sample_py.html"].map(|file| format!("PUT {}", key(file))));
+    let wrong = Covered::new(&peer).arg("--concurrency").arg("0").run();
+    wrong.rejects("--concurrency \"0\" is no number of files from 1 to 200");
+}
+
+#[test]
+fn a_busy_bucket_is_asked_again() {
+    let peer = original("eu-west-1");
+    let busy = Reply::new(503, "<Error><Code>SlowDown</Code></Error>").with("retry-after", "0");
+    peer.on("PUT", &key("index.html"), [busy.clone(), busy, Reply::new(200, "")]);
+    run(&peer).succeeds().says("answered 503 Service Unavailable, next try in 0.0 s");
+}
+
+#[test]
+fn what_s3_refuses_is_told_with_what_to_do() {
+    refused(403, "AccessDenied").fails(
+        "cannot upload `index.html`: S3 refused a file (403 Forbidden: AccessDenied: told by S3): the role \
+         AWS_UPLOAD_ROLE_ARN of the covered server must allow s3:PutObject on reports/sites/*",
+    );
+    refused(400, "ExpiredToken").fails(
+        "S3 does not accept the temporary credentials, or no longer (400 Bad Request: ExpiredToken: told by S3)",
+    );
+    refused(400, "AuthorizationHeaderMalformed")
+        .fails("the bucket reports is not in eu-west-1 (400 Bad Request: AuthorizationHeaderMalformed: told by S3)");
+    refused(301, "PermanentRedirect").fails("correct AWS_REGION on the covered server");
+    refused(404, "NoSuchBucket").fails("there is no bucket reports (404 Not Found: NoSuchBucket: told by S3)");
+    refused(413, "EntityTooLarge").fails("S3 did not take a file (413 Payload Too Large: EntityTooLarge: told by S3)");
+}
+
+#[test]
+fn a_bucket_and_a_region_are_not_taken_on_trust() {
+    run(&original("evil.example/")).fails("error: the server gave a region that is none: \"evil.example/\"");
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_named() {
+    let peer = original("eu-west-1");
+    let ended = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
+    ended.rejects("AWS_ENDPOINT_URL is no address such as https://covered.example.com");
+}
+
+#[test]
+fn the_originals_switch_still_works_and_is_told_to_be_deprecated() {
+    let peer = Peer::new();
+    let deprecated = "warning: is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)";
+    let ended = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();
+    ended.succeeds().says("Gave the badge its new value").complains(deprecated);
+    let ended = Covered::new(&peer).env("COVERED_IS_DEFAULT_BRANCH", "false").run();
+    ended.succeeds().says("Left the badge alone").complains(deprecated);
+    let ended = Covered::new(&peer).arg("--is-default-branch").arg("--no-purge-cache").run();
+    ended.succeeds().says("Left the badge alone");
+}
