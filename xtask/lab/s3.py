@@ -2,18 +2,21 @@
 
 usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes a user, the bucket and the upload role; prints JSON
        s3.py list ENDPOINT KEY SECRET BUCKET            prints the bucket's keys, one a line
+       s3.py try ENDPOINT KEY SECRET BUCKET TOKEN OWN OTHER
+                                                        prints what becomes of each try with a site's credentials; JSON
 """
 import json
 import sys
 
 import boto3
+import botocore.exceptions
 
 command, endpoint, key, secret, bucket = sys.argv[1:6]
 
 
-def client(service, key, secret):
+def client(service, key, secret, token=None):
     return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1",
-                        aws_access_key_id=key, aws_secret_access_key=secret)
+                        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token)
 
 
 def policy(**statement):
@@ -44,4 +47,25 @@ def listing():
             print(found["Key"])
 
 
-{"up": up, "list": listing}[command]()
+def tries():
+    token, own, other = sys.argv[6:9]
+    s3 = client("s3", key, secret, token)
+
+    def outcome(operation, **arguments):
+        try:
+            operation(Bucket=bucket, **arguments)
+            return "done"
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"]
+
+    print(json.dumps({
+        "put into its own": outcome(s3.put_object, Key=f"sites/{own}/a.html", Body=b"x"),
+        "put into another": outcome(s3.put_object, Key=f"sites/{other}/a.html", Body=b"x"),
+        "put beside": outcome(s3.put_object, Key=f"sites/{own}.zip", Body=b"x"),
+        "get": outcome(s3.get_object, Key=f"sites/{own}/a.html"),
+        "list": outcome(s3.list_objects_v2, Prefix=f"sites/{own}/"),
+        "delete": outcome(s3.delete_object, Key=f"sites/{own}/a.html"),
+    }))
+
+
+{"up": up, "list": listing, "try": tries}[command]()

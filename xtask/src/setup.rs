@@ -44,7 +44,12 @@ fn python() -> anyhow::Result<()> {
     });
     programs(there, "python3 with venv", &["python3", "python3-venv"])?;
     let lists = ["xtask/lab/requirements.txt", "xtask/sample/requirements.txt"];
-    venv(&paths::lab().join("venv"), &lists, &[])
+    venv(&paths::lab().join("venv"), &lists, &[])?;
+    for version in paths::ORIGINALS {
+        let own = format!("xtask/lab/original-{version}.txt");
+        venv(&paths::original(version), &["xtask/lab/original.txt", &own], &[])?;
+    }
+    Ok(())
 }
 
 /// A Python environment with what the lists say, anew where they changed.

@@ -9,7 +9,7 @@ use super::paths;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The Python environment, with MiniStack.
+    /// The Python environments: MiniStack, and the Python original.
     Python,
     /// node, with prism, playwright and GitHub's schemas.
     Node,
@@ -21,7 +21,10 @@ impl Part {
 
     pub fn is_there(self) -> bool {
         match self {
-            Part::Python => paths::python("ministack").exists(),
+            Part::Python => {
+                let originals = paths::ORIGINALS.map(|version| paths::original(version).join(".installed-from"));
+                paths::python("ministack").exists() && originals.iter().all(|stamp| stamp.exists())
+            }
             Part::Node => which("node").is_some() && paths::node_modules().exists(),
             Part::Chromium => chromium().is_some(),
         }

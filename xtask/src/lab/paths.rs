@@ -44,6 +44,14 @@ pub fn python(name: &str) -> PathBuf {
     program(&lab().join("venv"), name)
 }
 
+/// The versions of the Python original that are on PyPI.
+pub const ORIGINALS: [&str; 2] = ["0.1.0", "0.1.1"];
+
+/// The environment of one version of the Python original.
+pub fn original(version: &str) -> PathBuf {
+    lab().join(format!("original-{version}"))
+}
+
 /// What npm installed for the lab.
 pub fn node_modules() -> PathBuf {
     lab().join("npm").join("node_modules")

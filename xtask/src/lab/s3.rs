@@ -71,6 +71,17 @@ impl MiniStack {
         settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
 
+    /// What the holder of temporary credentials may do with `sites/{own}/` and `sites/{other}/`, by the name of the try.
+    pub fn tries(&self, credentials: &Value, own: &str, other: &str) -> Value {
+        let mut command = Command::new(paths::python("python"));
+        command.arg(paths::script("s3.py")).args(["try", &self.endpoint]);
+        for name in ["access_key_id", "secret_access_key", "bucket", "session_token"] {
+            command.arg(credentials[name].as_str().unwrap());
+        }
+        let output = run(command.args([own, other])).unwrap().succeeded().stdout;
+        serde_json::from_str(&output).unwrap()
+    }
+
     /// All keys in the bucket, sorted.
     pub fn keys(&self) -> Vec<String> {
         let listed = script("list", &self.endpoint, &self.key, &self.secret);

@@ -7,6 +7,7 @@ mod demo;
 mod faults;
 mod files;
 mod memory;
+mod original;
 mod reads;
 mod spec;
 mod stop;

@@ -1,0 +1,197 @@
+//! The Python original with this server, and this uploader with the original's backend: either half may go first.
+
+use std::process::Command;
+
+use hyper::Response;
+use serde_json::{Value, json};
+use xtask::lab::covered::{API_KEY, Server, clean, covered};
+use xtask::lab::github::Github;
+use xtask::lab::http::{self, Serving, full};
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::paths;
+use xtask::lab::process::run;
+use xtask::lab::report::{self, File};
+use xtask::lab::s3::MiniStack;
+
+use crate::files::comes_back;
+use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World, setting};
+
+/// A server that hands out credentials for a bucket with enforced session policies.
+fn with_role(s3: &MiniStack) -> Settings {
+    let mut settings = s3.settings(&s3.url());
+    settings.extend(setting("AWS_UPLOAD_ROLE_ARN", &s3.upload_role));
+    settings
+}
+
+/// The unmodified command line of the original, as its users run it.
+fn original(version: &str, world: &World, s3: &MiniStack, report: &str, sha: &str) -> Command {
+    let (owner, name) = REPOSITORY.split_once('/').unwrap();
+    let mut command = clean(&paths::program(&paths::original(version), "python"));
+    command.arg(paths::script("original.py")).arg(world.folder.path().join(report));
+    command.env("GITHUB_STUB", world.github.url()).env("AWS_ENDPOINT_URL", s3.url());
+    command.env("COVERED_API_URL", &world.server.url).env("COVERED_API_KEY", API_KEY);
+    command.env("COVERED_REPO_OWNER", owner).env("COVERED_REPO_NAME", name).env("COVERED_COMMIT_SHA", sha);
+    command.env("COVERED_GH_TOKEN", "a-token").env("COVERED_COVERAGE_THRESHOLD", "80");
+    command
+}
+
+/// Status, badge and redirect as they follow from the original's upload; gives the report's path.
+fn follows(world: &World, sha: &str, badge: &str) -> String {
+    let statuses = world.github.statuses(REPOSITORY, sha);
+    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}") };
+    assert_eq!((status.context.as_str(), status.state.as_str()), ("coverage", "success"));
+    assert!(world.badge().text().contains(&format!("coverage: {badge}")), "{}", world.badge().text());
+    let path = world.report_path();
+    assert_eq!(status.target_url, format!("{}{path}", world.server.url));
+    path
+}
+
+fn every_file_is_served(world: &World, path: &str, files: &[File]) {
+    let base = format!("{}{path}", world.server.url);
+    std::thread::scope(|scope| {
+        scope.spawn(|| files.iter().for_each(|file| _ = comes_back(&base, file, "gzip")));
+        scope.spawn(|| files.iter().for_each(|file| _ = comes_back(&base, file, "identity")));
+    });
+    let reservation = world.server.get(&format!("{path}.keep"));
+    assert_eq!(reservation.status, 404, "the reservation is nobody's business");
+}
+
+#[test]
+fn the_python_command_line_uploads_to_this_server() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let world = World::new(&with_role(&s3));
+    let badge_url = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
+    world.github.set_readme(REPOSITORY, &[&badge_url]);
+
+    let small = report::small(&world.folder.path().join("small"), "87.5");
+    let log = run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded().text();
+    assert!(log.contains("Camo cache purged successfully"), "{log}");
+    assert_eq!(world.github.purged(), [badge_url]);
+    let path = follows(&world, SHA, "87%");
+    every_file_is_served(&world, &path, &small);
+
+    world.github.push(REPOSITORY, "main", NEXT_SHA);
+    let large = report::large(&world.folder.path().join("large"), 3600);
+    run(original("0.1.1", &world, &s3, "large", NEXT_SHA).arg("--purge-cache")).unwrap().succeeded();
+    let path = follows(&world, NEXT_SHA, "87%");
+    every_file_is_served(&world, &path, &large);
+}
+
+#[test]
+fn the_command_line_before_that_does_too() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let world = World::new(&with_role(&s3));
+    let files = report::small(&world.folder.path().join("small"), "91");
+    run(original("0.1.0", &world, &s3, "small", SHA).arg("--is-default-branch")).unwrap().succeeded();
+    let path = follows(&world, SHA, "91%");
+    every_file_is_served(&world, &path, &files);
+}
+
+/// What the server answers the original: credentials for one new site.
+fn credentials(server: &Server) -> Value {
+    let url = format!("{}/coverage/create-site/", server.url);
+    let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+#[test]
+fn credentials_can_write_their_own_site_and_nothing_else() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let server = Server::start(&with_role(&s3));
+    let (own, other) = (credentials(&server), credentials(&server));
+    let site = |session: &Value| session["site_id"].as_str().unwrap().to_owned();
+    let tried = s3.tries(&own, &site(&own), &site(&other));
+    let expected = json!({
+        "put into its own": "done",
+        "put into another": "AccessDenied",
+        "put beside": "AccessDenied",
+        "get": "AccessDenied",
+        "list": "AccessDenied",
+        "delete": "AccessDenied",
+    });
+    assert_eq!(tried, expected);
+}
+
+#[test]
+fn a_role_that_cannot_be_assumed_is_named_and_nothing_else() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let mut settings = s3.settings(&s3.url());
+    let role = "arn:aws:iam::000000000000:role/absent";
+    settings.extend(setting("AWS_UPLOAD_ROLE_ARN", role));
+    let server = Server::start(&settings);
+    let url = format!("{}/coverage/create-site/", server.url);
+    let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    let refused = format!("AWS refuses to let this server assume the role {role}: ");
+    assert!(reply.text().contains(&refused), "{}", reply.text());
+
+    // Nobody is there to ask.
+    settings.extend(setting("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9"));
+    let server = Server::start(&settings);
+    let url = format!("{}/coverage/create-site/", server.url);
+    let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
+    let failed = format!("AWS STS gave no credentials for the role {role}: try again in a while");
+    assert!(reply.status == 502 && reply.text().contains(&failed), "{}", reply.text());
+}
+
+/// A backend that speaks the original's protocol alone. Its credentials are real ones, asked for at `server`.
+fn backend(server: &Server) -> Serving {
+    let url = server.url.clone();
+    Serving::start(move |request| {
+        let url = url.clone();
+        async move {
+            let answer = match request.uri().path() {
+                "/coverage/create-site/" => {
+                    let ask = move || {
+                        http::request("POST", &format!("{url}/coverage/create-site/"), &[("token", API_KEY)], "")
+                    };
+                    tokio::task::spawn_blocking(ask).await.unwrap().unwrap().body
+                }
+                _ => br#"{"status":"success"}"#.to_vec(),
+            };
+            Ok(Response::new(full(answer)))
+        }
+    })
+}
+
+#[test]
+fn this_uploader_uploads_to_the_originals_backend() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let world = World::new(&with_role(&s3));
+    let backend = backend(&world.server);
+    let folder = world.folder.path().join("report");
+    let files = report::large(&folder, 400);
+    let upload = |github: &Github| {
+        let mut command = covered(&folder, &backend.url(), &github.url(), REPOSITORY, SHA);
+        command.env("AWS_ENDPOINT_URL", s3.url());
+        command.args(["--coverage-threshold", "80", "--context", "coverage", "--purge-cache"]);
+        command
+    };
+    run(&mut upload(&world.github)).unwrap().succeeded();
+    let statuses = world.github.statuses(REPOSITORY, SHA);
+    assert_eq!((statuses[0].context.as_str(), statuses[0].state.as_str()), ("coverage", "success"));
+    let path = statuses[0].target_url.strip_prefix(&backend.url()).unwrap();
+    let prefix = format!("{}/", path.trim_matches('/').replacen("coverage", "sites", 1));
+    let mut expected: Vec<String> = files.iter().map(|(name, _)| format!("{prefix}{name}")).collect();
+    expected.push(format!("{prefix}.keep"));
+    expected.sort();
+    let arrived: Vec<String> = s3.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
+    assert_eq!(arrived, expected);
+    every_file_is_served(&world, path, &files);
+}
