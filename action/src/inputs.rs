@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::totals::Percent;
+use crate::totals::{Choice, Percent};
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
 
@@ -72,6 +72,9 @@ pub struct Inputs {
     pub target: Result<Target, Vec<String>>,
     pub token: Option<Secret>,
     pub threshold: Percent,
+    pub totals: Choice,
+    /// What the total is to count.
+    pub metric: Option<&'static str>,
     pub name: Option<String>,
     pub context: String,
     pub purge: Purge,
@@ -160,6 +163,8 @@ impl Reader<'_> {
         let target = self.target(&event, repository);
         let token = self.get("gh-token", check::secret);
         let threshold = self.get("coverage-threshold", check::threshold);
+        let totals = self.get("totals", Choice::parse).unwrap_or_default();
+        let metric = self.get("metric", check::metric);
         let timeout = self.get("timeout", check::seconds);
         let github_api = self.github_url("GITHUB_API_URL", "https://api.github.com");
         let github_server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
@@ -178,6 +183,8 @@ impl Reader<'_> {
                     target,
                     token,
                     threshold,
+                    totals,
+                    metric,
                     name,
                     context,
                     purge,

@@ -10,7 +10,6 @@ mod purge;
 mod session;
 mod status;
 mod summary;
-mod totals;
 mod upload;
 mod workflow;
 
@@ -20,6 +19,8 @@ use std::time::Instant;
 use anyhow::Result;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use covered::totals;
+
 use archive::{Archive, Folder};
 use github::GitHub;
 use http::Client;
@@ -28,7 +29,7 @@ use purge::Images;
 use session::{Place, Session};
 use status::Status;
 use summary::Outcome;
-use totals::State;
+use totals::{Report, Search, State};
 use workflow::{Workflow, bytes, count, seconds};
 
 const FAILED: u8 = 1;
@@ -93,7 +94,7 @@ impl Run<'_> {
             self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
         }
         let folder = archive::walk(&self.inputs.directory)?;
-        self.find_total(&folder)?;
+        self.find_total(&folder);
         let archive = self.pack(&folder)?;
         let Some(target) = target else {
             self.dry_run(&archive);
@@ -109,22 +110,27 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn find_total(&mut self, folder: &Folder) -> Result<()> {
-        let index = folder.index();
-        if index != Some("index.html") {
+    fn find_total(&mut self, folder: &Folder) {
+        let files = folder.files.iter().map(|file| (file.name.as_str(), file.path.as_path())).collect();
+        let report = Report { index: folder.index(), files };
+        let search = totals::search(&report, &self.inputs.totals, self.inputs.metric);
+        search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
+        match &search.totals {
+            Some(totals) => self.log.say(&format!("Found {totals}")),
+            None => self.no_total(&report, &search),
+        }
+        self.outcome.state = Some(State::of(search.totals.as_ref(), &self.inputs.threshold));
+        self.outcome.totals = search.totals;
+    }
+
+    fn no_total(&mut self, report: &Report, search: &Search) {
+        if report.index.is_none() {
             self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
         }
-        let totals = index.map_or(Ok(None), |page| totals::find(&folder.root, page))?;
-        match &totals {
-            Some(totals) => self
-                .log
-                .say(&format!("Found {}% of {} ({}, {})", totals.percent, totals.of, totals.tool, totals.source)),
-            None => self
-                .warn(&format!("no total was found{}", index.map_or_else(String::new, |page| format!(" in {page}")))),
-        }
-        self.outcome.state = Some(State::of(totals.as_ref(), &self.inputs.threshold));
-        self.outcome.totals = totals;
-        Ok(())
+        let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
+        self.warn(&format!("no total{of} was found: point to it by --totals FILE or FILE:FORMAT"));
+        self.log.say(&format!("Looked in {}", search.looked()));
+        self.log.say(&format!("Looked for the total of {}", totals::known()));
     }
 
     fn pack(&mut self, folder: &Folder) -> Result<Archive> {

@@ -28,8 +28,13 @@ impl fmt::Display for Status<'_> {
 pub fn description(totals: Option<&Totals>, threshold: &Percent) -> String {
     match totals {
         None => "report uploaded, no total found".to_owned(),
-        Some(totals) if totals.percent.reaches(threshold) => format!("{}%", totals.percent),
-        Some(totals) => format!("{}%, below the threshold of {threshold}%", totals.percent),
+        Some(totals) if totals.reaches(threshold) => format!("{}%", totals.percent),
+        Some(totals) => {
+            // Shown rounded up to the threshold, the number alone would not explain the failure.
+            let exact = totals.exact().filter(|_| totals.percent.reaches(threshold));
+            let exact = exact.map_or_else(String::new, |exact| format!(" ({exact}%)"));
+            format!("{}%{exact}, below the threshold of {threshold}%", totals.percent)
+        }
     }
 }
 
@@ -65,14 +70,24 @@ pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::totals::Counts;
+
+    fn totals(percent: Percent, counts: Option<Counts>) -> Totals {
+        let source = "index.html".to_owned();
+        Totals { percent, counts, of: "lines", tool: "coverage.py", source, lines: None, branches: None }
+    }
 
     #[test]
     fn a_description_starts_with_the_number_and_fits() {
         let told = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
-            let totals = Totals { percent, of: "lines", tool: "coverage.py", source: "index.html".to_owned() };
-            description(Some(&totals), &Percent::parse(threshold).unwrap())
+            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap())
         };
+        let rounded = totals(Percent::parse("80").unwrap(), Counts::new(796, 1000));
+        assert_eq!(
+            description(Some(&rounded), &Percent::parse("80").unwrap()),
+            "80% (79.6%), below the threshold of 80%"
+        );
         assert_eq!(told("87.42", "80"), "87.42%");
         assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
         assert_eq!(description(None, &Percent::parse("90").unwrap()), "report uploaded, no total found");

@@ -1,101 +1,159 @@
 //! The number that a report shows: one file per family of formats, and the table of them.
 
+mod clover;
+mod cobertura;
 mod coverage_py;
+mod diff_cover;
+mod gcovr;
+mod go;
+mod html;
+mod istanbul;
+mod jacoco;
+mod json;
+mod kcov;
+mod lcov;
+mod llvm_cov;
+mod measure;
+mod opencppcoverage;
+mod percent;
+mod phpunit;
+mod reportgenerator;
+mod scoverage;
+mod search;
+mod simplecov;
+mod tarpaulin;
+mod xml;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io::BufRead;
 
-use anyhow::{Context, Result};
-use serde::{Serialize, Serializer};
+use anyhow::Result;
+use serde::Serialize;
 
-/// Bytes of an index page that are looked at: the largest seen has 2.8 MB.
-const MAX_PAGE: u64 = 16 << 20;
+pub use measure::METRICS;
+use measure::{Found, Measure};
+pub use percent::{Counts, Percent};
+pub use search::{Choice, Report, Search, search};
+
+/// Digits after the point of the most precise number, where the log or the status tells it.
+const EXACT_DIGITS: usize = 4;
 
 /// A total, as the tool itself shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Totals {
     pub percent: Percent,
+    /// What the percent was rounded from, where the report tells.
+    pub counts: Option<Counts>,
     /// What the number counts, such as `lines`.
     pub of: &'static str,
     pub tool: &'static str,
     /// The file that says so, relative to the report's folder.
     pub source: String,
+    pub lines: Option<Counts>,
+    pub branches: Option<Counts>,
 }
 
-/// What a format finds in an index page: the percent and what it counts.
-type Found = (Percent, &'static str);
+impl Totals {
+    /// The most precise number, where it is not the one that is shown.
+    pub fn exact(&self) -> Option<String> {
+        let counts = self.counts.filter(|counts| !counts.are(&self.percent))?;
+        Some(counts.exact(EXACT_DIGITS))
+    }
+
+    /// Whether the most precise number that is known is at least `threshold`.
+    pub fn reaches(&self, threshold: &Percent) -> bool {
+        self.counts.map_or_else(|| self.percent.reaches(threshold), |counts| counts.reaches(threshold))
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}% of {} ({}, {})", self.percent, self.of, self.tool, self.source)?;
+        if let Some(counts) = self.counts {
+            write!(f, ": {counts}")?;
+        }
+        self.exact().map_or(Ok(()), |exact| write!(f, ", {exact}%"))
+    }
+}
+
+/// A page of HTML, and the files in its folder, by name.
+struct Page<'a> {
+    html: &'a str,
+    beside: &'a dyn Fn(&str) -> Option<String>,
+}
 
 struct Format {
+    /// The name in `--totals FILE:FORMAT`.
+    name: &'static str,
     tool: &'static str,
-    total: fn(&str) -> Option<Found>,
+    read: Read,
 }
 
-/// The formats, in the order in which they are asked.
-const FORMATS: &[Format] = &[Format { tool: "coverage.py", total: coverage_py::total }];
+/// `None`: the page is not this tool's, or no index. An empty list: it is, and shows no total.
+type PageReader = fn(&Page) -> Option<Found>;
+/// The same, and an error where it breaks off or is damaged.
+type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
+/// How the names of files end that may be of a format.
+type Ends = &'static [&'static str];
 
-/// The total that `page`, the report's index page below `root`, shows.
-pub fn find(root: &Path, page: &str) -> Result<Option<Totals>> {
-    let mut bytes = Vec::new();
-    File::open(root.join(page))
-        .and_then(|file| file.take(MAX_PAGE).read_to_end(&mut bytes))
-        .with_context(|| format!("cannot read `{page}`"))?;
-    Ok(find_in(&String::from_utf8_lossy(&bytes), page))
+enum Read {
+    Page(PageReader),
+    File(Ends, FileReader),
 }
 
-fn find_in(html: &str, page: &str) -> Option<Totals> {
-    FORMATS.iter().find_map(|format| {
-        let (percent, of) = (format.total)(html)?;
-        Some(Totals { percent, of, tool: format.tool, source: page.to_owned() })
-    })
+const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Format {
+    Format { name, tool, read: Read::Page(read) }
 }
 
-/// Digits after the decimal point that are compared: 100 at this scale still fits.
-const SCALE_DIGITS: usize = 12;
-
-/// A number from 0 to 100, kept in the digits in which it was written, compared exactly.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Percent {
-    text: String,
-    scaled: u64,
+const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileReader) -> Format {
+    Format { name, tool, read: Read::File(ends, read) }
 }
 
-impl Percent {
-    /// Plain decimal digits from 0 to 100, such as `87.42`; no sign, no exponent.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits(whole) || !digits(fraction) || whole.len() > 3 || fraction.len() > SCALE_DIGITS {
-            return None;
-        }
-        let scaled: u64 = format!("{whole}{fraction:0<SCALE_DIGITS$}").parse().ok()?;
-        (scaled <= 100 * 10u64.pow(SCALE_DIGITS as u32)).then(|| Self { text: text.to_owned(), scaled })
-    }
-
-    /// Whether this is at least `threshold`, to the last digit.
-    pub fn reaches(&self, threshold: &Self) -> bool {
-        self.scaled >= threshold.scaled
-    }
+/// The tools whose totals are found, in words.
+pub fn known() -> String {
+    let mut tools: Vec<&str> = FORMATS.iter().map(|format| format.tool).collect();
+    tools.sort_unstable();
+    tools.dedup();
+    tools.join(", ")
 }
 
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
+const JSON: Ends = &[".json"];
+const XML: Ends = &[".xml"];
+const TRACE: Ends = &[".info", ".lcov"];
+const PROFILE: Ends = &[".out", ".txt", ".cov", ".coverprofile"];
 
-impl fmt::Debug for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.text)
-    }
-}
-
-impl Serialize for Percent {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.scaled as f64 / 10f64.powi(SCALE_DIGITS as i32))
-    }
-}
+/// The formats, in the order in which they are asked: pages first, then what a tool writes for itself alone, last what
+/// many tools write.
+const FORMATS: &[Format] = &[
+    page("coverage.py", "coverage.py", coverage_py::page),
+    page("diff-cover", "diff-cover", diff_cover::page),
+    page("istanbul", "istanbul", istanbul::page),
+    page("html-spa", "istanbul", istanbul::spa),
+    page("genhtml", "lcov", lcov::page),
+    page("gcovr", "gcovr", gcovr::page),
+    page("llvm-cov", "llvm-cov", llvm_cov::page),
+    page("jacoco", "JaCoCo", jacoco::page),
+    page("simplecov", "SimpleCov", simplecov::page),
+    page("phpunit", "PHPUnit", phpunit::page),
+    page("kcov", "kcov", kcov::page),
+    page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
+    page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
+    page("scoverage", "Scoverage", scoverage::page),
+    page("reportgenerator", "ReportGenerator", reportgenerator::page),
+    file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
+    file("istanbul-summary", "istanbul", JSON, istanbul::summary),
+    file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
+    file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
+    file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
+    file("gcovr-summary", "gcovr", JSON, gcovr::summary),
+    file("kcov-json", "kcov", JSON, kcov::json),
+    file("coverprofile", "go", PROFILE, go::profile),
+    file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
+    file("scoverage-xml", "Scoverage", XML, scoverage::xml),
+    file("cobertura", "Cobertura", XML, cobertura::xml),
+    file("clover", "Clover", XML, clover::xml),
+    file("lcov", "lcov", TRACE, lcov::tracefile),
+];
 
 /// The state of the commit status and of the badge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -109,7 +167,7 @@ impl State {
     /// Failure below the threshold; a report without a total fails nothing.
     pub fn of(totals: Option<&Totals>, threshold: &Percent) -> Self {
         match totals {
-            Some(totals) if !totals.percent.reaches(threshold) => Self::Failure,
+            Some(totals) if !totals.reaches(threshold) => Self::Failure,
             _ => Self::Success,
         }
     }
@@ -123,63 +181,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn percent(text: &str) -> Percent {
-        Percent::parse(text).unwrap()
-    }
-
-    #[test]
-    fn a_percent_keeps_its_digits() {
-        for text in ["0", "0.00", "7", "87.42", "99.995", "100", "100.00"] {
-            assert_eq!(percent(text).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn what_is_no_percent_is_refused() {
-        for text in [
-            "",
-            ".",
-            "5.",
-            ".5",
-            "-1",
-            "+1",
-            "100.01",
-            "101",
-            "1000",
-            "1e999",
-            "1e1",
-            "NaN",
-            "inf",
-            "87,42",
-            "8 7",
-            "0.1234567890123",
-            "٣",
-        ] {
-            assert_eq!(Percent::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn percents_are_compared_to_the_last_digit() {
-        assert!(percent("87.42").reaches(&percent("87.42")));
-        assert!(percent("90").reaches(&percent("90.000")));
-        assert!(!percent("99.996").reaches(&percent("100")));
-        assert!(!percent("0.1").reaches(&percent("0.100000000001")));
-    }
-
-    #[test]
-    fn a_percent_is_a_number_in_json() {
-        let json = |text| serde_json::to_string(&percent(text)).unwrap();
-        assert_eq!(json("87.42"), "87.42");
-        assert_eq!(json("100.00"), "100.0");
-        assert_eq!(json("99.996"), "99.996");
-    }
-
-    #[test]
-    fn a_report_without_a_total_fails_nothing() {
-        assert_eq!(State::of(None, &percent("100")), State::Success);
-    }
-}
+mod tests;

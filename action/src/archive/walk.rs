@@ -13,7 +13,6 @@ const MAX_VISITS: usize = 2 * MAX_FILES;
 
 #[derive(Debug)]
 pub struct Folder {
-    pub root: PathBuf,
     /// Sorted by name.
     pub files: Vec<Entry>,
 }
@@ -56,7 +55,7 @@ pub fn walk(folder: &Path) -> Result<Folder> {
     let mut files = walk.files;
     ensure!(!files.is_empty(), "the report's folder `{shown}` is empty: did the tests write a report there?");
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    Ok(Folder { root, files })
+    Ok(Folder { files })
 }
 
 struct Walk<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use super::Secret;
-use crate::totals::Percent;
+use crate::totals::{METRICS, Percent};
 
 /// Longer time limits are mistakes: a runner's job ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
@@ -70,6 +70,11 @@ pub fn default_context(name: Option<&str>) -> String {
 
 pub fn threshold(text: &str) -> Result<Percent, String> {
     Percent::parse(text).ok_or_else(|| format!("{text:?} is no number from 0 to 100"))
+}
+
+pub fn metric(text: &str) -> Result<&'static str, String> {
+    let known = METRICS.iter().find(|metric| **metric == text);
+    known.copied().ok_or_else(|| format!("{text:?} is none of {}", METRICS.join(", ")))
 }
 
 pub fn seconds(text: &str) -> Result<Duration, String> {

@@ -20,6 +20,13 @@ pub const FLAGS: &[Flag] = &[
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
     flag("coverage-threshold", "PERCENT", "100", "a total below this makes the commit status a failure"),
+    flag(
+        "totals",
+        "auto|FILE|FILE:FORMAT",
+        "auto",
+        "where the total is read; auto: the index page, else a file beside it",
+    ),
+    flag("metric", "METRIC", "", "lines, branches, statements, functions or instructions [default: lines where shown]"),
     flag("gh-token", "TOKEN", "", "GitHub token that may write commit statuses; without it no status is posted"),
     flag("name", "NAME", "", "name of this report, where a repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),

@@ -47,7 +47,19 @@ fn below_the_threshold_the_status_fails_and_the_run_does_not() {
 #[test]
 fn a_number_at_the_threshold_is_enough() {
     let peer = Peer::new();
-    Covered::new(&peer).arg("--coverage-threshold=84.62").run().succeeds().outputs("state=success");
+    // 11 of 13.
+    Covered::new(&peer).arg("--coverage-threshold=84.615384615384").run().succeeds().outputs("state=success");
+}
+
+#[test]
+fn a_number_that_was_rounded_up_to_the_threshold_is_not_enough() {
+    let peer = Peer::new();
+    let ended = Covered::new(&peer).arg("--coverage-threshold=84.62").run().succeeds();
+    ended
+        .outputs("state=failure")
+        .says("Found 84.62% of lines and branches (coverage.py, index.html): 11 of 13, 84.6153…%");
+    let description = &peer.one("POST", "/repos/").json()["description"];
+    assert_eq!(description, "84.62% (84.6153…%), below the threshold of 84.62%");
 }
 
 #[test]

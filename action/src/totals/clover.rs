@@ -1,0 +1,36 @@
+//! Clover's XML, as PHPUnit, istanbul and OpenClover write it: the metrics of the whole project.
+//!
+//! PHPUnit and istanbul put lines into `statements`, so the number goes by both names.
+
+use std::io::BufRead;
+use std::ops::ControlFlow::{Break, Continue};
+
+use anyhow::Result;
+
+use super::xml::{self, Element};
+use super::{Found, Measure};
+
+pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
+    let (mut found, mut is_clover, mut in_project) = (None, false, false);
+    xml::walk(input, |depth, element| {
+        match depth {
+            0 => is_clover = element.is("coverage") && element.text("line-rate").is_none(),
+            1 => in_project = element.is("project"),
+            2 if in_project && element.is("metrics") => found = Some(metrics(element)),
+            _ => {}
+        }
+        if is_clover && found.is_none() { Continue(()) } else { Break(()) }
+    })?;
+    Ok(found)
+}
+
+fn metrics(element: &Element) -> Found {
+    let measure = |of, name| Measure::counted(of, element.counts(&format!("covered{name}"), name)?, 2);
+    let all = [
+        measure("lines", "statements"),
+        measure("statements", "statements"),
+        measure("branches", "conditionals"),
+        measure("functions", "methods"),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,35 @@
+//! Cobertura's XML, which many tools write: the attributes of its root.
+
+use std::io::BufRead;
+use std::ops::ControlFlow::Break;
+
+use anyhow::Result;
+
+use super::xml::{self, Element};
+use super::{Found, Measure, Percent};
+
+pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
+    let mut found = None;
+    xml::walk(input, |_, root| {
+        if root.is("coverage") && root.text("line-rate").is_some() {
+            let lines = measure(root, "lines", "line-rate", "lines");
+            // Without branches tools write a rate of 0 or of 1.
+            let branches = measure(root, "branches", "branch-rate", "branches");
+            found = Some(lines.into_iter().chain(branches).collect());
+        }
+        Break(())
+    })?;
+    Ok(found)
+}
+
+/// The counts where they are told: the rate is rounded, by coverage.py to four digits.
+fn measure(root: &Element, of: &'static str, rate: &str, counted: &str) -> Option<Measure> {
+    match root.counts(&format!("{counted}-covered"), &format!("{counted}-valid")) {
+        Some(counts) => Measure::counted(of, counts, 2),
+        None if of == "branches" => None,
+        None => {
+            let rate: f64 = root.text(rate)?.parse().ok()?;
+            Measure::shown(of, Percent::from_float(rate * 100.0, 2)?, None)
+        }
+    }
+}

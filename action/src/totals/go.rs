@@ -1,0 +1,54 @@
+//! Go: its page shows no total, so it is counted from the coverprofile, as `go tool cover -func` does.
+//!
+//! ```text
+//! mode: atomic
+//! github.com/google/uuid/time.go:35.44,40.2 4 1
+//! ```
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, Read};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Found, Measure};
+
+/// Bytes of one line.
+const MAX_LINE: u64 = 64 << 10;
+/// Blocks that are told apart, some 30 bytes each.
+const MAX_BLOCKS: usize = 4_000_000;
+
+pub fn profile(input: &mut dyn BufRead) -> Result<Option<Found>> {
+    // A block stands once for each test binary that has it.
+    let (hasher, mut blocks) = (RandomState::new(), HashMap::new());
+    let (mut line, mut is_first) = (Vec::new(), true);
+    loop {
+        line.clear();
+        if input.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        if std::mem::take(&mut is_first) && !text.starts_with("mode: ") {
+            return Ok(None);
+        }
+        if text.starts_with("mode: ") || text.trim().is_empty() {
+            continue;
+        }
+        let (place, statements, hits) =
+            block(text.trim()).context("it holds a line that is no block of a coverprofile")?;
+        let (_, hit) = blocks.entry(hasher.hash_one(place)).or_insert((statements, false));
+        *hit |= hits > 0;
+        ensure!(blocks.len() <= MAX_BLOCKS, "it lists more than {MAX_BLOCKS} blocks");
+    }
+    let sum = |only_hit: bool| {
+        blocks.values().filter(|(_, hit)| *hit || !only_hit).fold(0u64, |sum, (count, _)| sum.saturating_add(*count))
+    };
+    Ok((!is_first).then(|| Measure::counted("statements", (sum(true), sum(false)), 1).into_iter().collect()))
+}
+
+fn block(line: &str) -> Option<(&str, u64, u64)> {
+    let mut fields = line.rsplitn(3, ' ');
+    let hits = fields.next()?.parse().ok()?;
+    let statements = fields.next()?.parse().ok()?;
+    Some((fields.next()?, statements, hits))
+}

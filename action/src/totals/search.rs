@@ -1,0 +1,253 @@
+//! Where a total is looked for: in the report's index page, then in the machine-readable files; or in the one file
+//! that `--totals` names.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use super::measure::{Found, Measure, choose};
+use super::{FORMATS, FileReader, Format, Page, Read, Totals};
+
+/// Bytes of a page that are looked at: the largest index seen has 2.8 MB.
+const MAX_PAGE: u64 = 16 << 20;
+/// Bytes of machine-readable files that are read in one run: a report may come from a fork.
+const MAX_READ: u64 = 1 << 30;
+/// The same where a page has the total already, and a disagreement is only a note.
+const MAX_COMPARED: u64 = 64 << 20;
+/// Pages or files that are looked at where no index leads.
+const MAX_TRIED: usize = 50;
+
+/// Files that the log names.
+const MAX_TOLD: usize = 10;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    #[default]
+    Auto,
+    File {
+        path: String,
+        format: Option<&'static str>,
+    },
+}
+
+impl Choice {
+    /// `auto`, `FILE` or `FILE:FORMAT`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        // A drive's letter is no file.
+        let Some((path, name)) = text.rsplit_once(':').filter(|(path, name)| path.len() > 1 && is_word(name)) else {
+            return Ok(Self::File { path: text.to_owned(), format: None });
+        };
+        let format = FORMATS.iter().find(|format| format.name == name).map(|format| format.name);
+        let known = || FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ");
+        let format = format.ok_or_else(|| format!("names the format {name:?}, which is none of {}", known()))?;
+        Ok(Self::File { path: path.to_owned(), format: Some(format) })
+    }
+}
+
+/// The files of a report: their names relative to its folder, and where they are.
+pub struct Report<'a> {
+    pub index: Option<&'a str>,
+    pub files: Vec<(&'a str, &'a Path)>,
+}
+
+/// What came of a search.
+#[derive(Debug, Default)]
+pub struct Search {
+    pub totals: Option<Totals>,
+    /// What else was found and does not agree, or could not be read.
+    pub notes: Vec<String>,
+    /// Each file that was looked at.
+    pub looked: Vec<String>,
+}
+
+struct Candidate {
+    format: &'static Format,
+    source: String,
+    found: Found,
+}
+
+/// Looks for the total of a report, or of the file that is chosen.
+pub fn search(report: &Report, choice: &Choice, metric: Option<&str>) -> Search {
+    let mut search = Search::default();
+    let candidates = match choice {
+        Choice::Auto => search.auto(report, metric),
+        Choice::File { path, format } => search.file(report, path, *format).into_iter().collect(),
+    };
+    search.pick(candidates, metric);
+    search
+}
+
+impl Search {
+    /// The files that were looked at, in words.
+    pub fn looked(&self) -> String {
+        let more = self.looked.len().saturating_sub(MAX_TOLD);
+        let told: Vec<&str> = self.looked.iter().take(MAX_TOLD).map(String::as_str).collect();
+        match (told.is_empty(), more) {
+            (true, _) => "no file: none has a name that a report's index or totals have".to_owned(),
+            (_, 0) => told.join(", "),
+            _ => format!("{} and {more} more", told.join(", ")),
+        }
+    }
+
+    fn auto(&mut self, report: &Report, metric: Option<&str>) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for (name, path) in pages(report) {
+            let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(_)));
+            candidates.extend(self.ask(formats, name, path, &mut 0));
+        }
+        let has_total = candidates.iter().any(|candidate| choose(&candidate.found, metric).is_some());
+        let mut left = if has_total { MAX_COMPARED } else { MAX_READ };
+        let files = || FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
+        let is_near = |name: &str| name.matches('/').count() < 2 && files().any(|format| format.reads(name));
+        for (name, path) in report.files.iter().filter(|(name, _)| is_near(name)).take(MAX_TRIED) {
+            let formats = files().filter(|format| format.reads(name));
+            candidates.extend(self.ask(formats, name, path, &mut left));
+        }
+        candidates
+    }
+
+    /// A file that is named is looked for from the working directory, then in the report.
+    fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
+        let inside = report.files.iter().find(|(inside, _)| *inside == name);
+        let path = inside.filter(|_| !Path::new(name).is_file()).map_or(Path::new(name), |(_, path)| path);
+        let by_name = FORMATS.iter().any(|format| format.reads(name));
+        let formats = FORMATS.iter().filter(|known| match format {
+            Some(format) => known.name == format,
+            None => known.reads(name) || !by_name,
+        });
+        self.ask(formats, name, path, &mut { MAX_READ })
+    }
+
+    /// Asks one format after the other until one knows the file.
+    fn ask(
+        &mut self,
+        formats: impl Iterator<Item = &'static Format>,
+        name: &str,
+        path: &Path,
+        left: &mut u64,
+    ) -> Option<Candidate> {
+        self.looked.push(name.to_owned());
+        let mut html = None;
+        for format in formats {
+            let beside = |name: &str| text(&path.with_file_name(name)).ok();
+            let found = match format.read {
+                Read::Page(read) => read_page(path, &mut html).map(|html| read(&Page { html, beside: &beside })),
+                Read::File(_, read) => read_file(path, read, left),
+            };
+            match found {
+                Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
+                Ok(None) => {}
+                Err(error) => {
+                    self.notes.push(format!("cannot read {name} as {}: {error:#}", format.name));
+                    // The other formats would say the same.
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// The first format's total; unknown where two files of that format disagree.
+    fn pick(&mut self, candidates: Vec<Candidate>, metric: Option<&str>) {
+        let chosen = |candidate: &Candidate| choose(&candidate.found, metric).cloned();
+        let mut totals: Vec<(usize, &Candidate, Measure)> = candidates
+            .iter()
+            .filter_map(|candidate| Some((rank(candidate.format), candidate, chosen(candidate)?)))
+            .collect();
+        totals.sort_by_key(|(rank, ..)| *rank);
+        let Some((best, first, measure)) = totals.first() else { return };
+        let says = |candidate: &Candidate, measure: &Measure| {
+            format!("{} ({}) says {}% of {}", candidate.source, candidate.format.tool, measure.percent, measure.of)
+        };
+        let taken = says(first, measure);
+        let mut is_sure = true;
+        for candidate in &candidates {
+            let is_equal = rank(candidate.format) == *best;
+            let same = candidate.found.iter().find(|other| other.of == measure.of).cloned();
+            let other = same.or_else(|| chosen(candidate).filter(|_| is_equal));
+            if let Some(other) = other.filter(|other| !other.agrees(measure)) {
+                is_sure &= !is_equal;
+                self.notes.push(format!("{}, and {taken}", says(candidate, &other)));
+            }
+        }
+        if is_sure {
+            self.totals = Some(totals_of(first, measure));
+        } else {
+            self.notes.push("which is the report's total is not clear: say so by --totals FILE".to_owned());
+        }
+    }
+}
+
+/// Pages are as good as one another: each is the index of a report of its own.
+fn rank(format: &Format) -> usize {
+    let same = |other: &Format| match format.read {
+        Read::Page(_) => matches!(other.read, Read::Page(_)),
+        Read::File(..) => other.name == format.name,
+    };
+    FORMATS.iter().position(same).unwrap_or(FORMATS.len())
+}
+
+fn totals_of(candidate: &Candidate, measure: &Measure) -> Totals {
+    let counts = |of| candidate.found.iter().find(|measure| measure.of == of)?.counts;
+    Totals {
+        percent: measure.percent.clone(),
+        counts: measure.counts,
+        of: measure.of,
+        tool: candidate.format.tool,
+        source: candidate.source.clone(),
+        lines: counts("lines"),
+        branches: counts("branches"),
+    }
+}
+
+impl Format {
+    /// Whether a file of this name may be of this format.
+    fn reads(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        match self.read {
+            Read::Page(_) => name.ends_with(".html") || name.ends_with(".htm"),
+            Read::File(ends, _) => ends.iter().any(|end| name.ends_with(end)),
+        }
+    }
+}
+
+/// The report's index; where there is none, the pages that may be one: some tools name it as they are told.
+fn pages<'a>(report: &Report<'a>) -> Vec<(&'a str, &'a Path)> {
+    let named = |name: &str| report.files.iter().copied().filter(move |(file, _)| *file == name).collect();
+    let is_page = |(name, _): &(&str, &Path)| {
+        let below = name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
+        below || !name.contains('/') && FORMATS[0].reads(name)
+    };
+    match report.index {
+        Some(index) => named(index),
+        None => report.files.iter().copied().filter(is_page).take(MAX_TRIED).collect(),
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// A page is read once for all formats.
+fn read_page<'a>(path: &Path, html: &'a mut Option<String>) -> Result<&'a str> {
+    if html.is_none() {
+        *html = Some(text(path)?);
+    }
+    Ok(html.as_deref().unwrap_or_default())
+}
+
+fn read_file(path: &Path, read: FileReader, left: &mut u64) -> Result<Option<Found>> {
+    let mut input = BufReader::new(File::open(path).context("it cannot be opened")?).take(*left);
+    let found = read(&mut input);
+    *left = input.limit();
+    ensure!(*left > 0, "there is more than is read");
+    found
+}

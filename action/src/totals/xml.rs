@@ -1,0 +1,94 @@
+//! XML as a stream: each element once, in bounded memory. Entities are not expanded.
+
+use std::io::{self, BufRead, Read};
+use std::ops::ControlFlow;
+
+use anyhow::{Result, bail, ensure};
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+/// Bytes of one tag, text or comment.
+const MAX_EVENT: usize = 1 << 20;
+const MAX_DEPTH: usize = 256;
+
+/// An element's start tag.
+pub struct Element<'a>(&'a BytesStart<'a>);
+
+impl Element<'_> {
+    pub fn is(&self, name: &str) -> bool {
+        self.0.name().as_ref() == name
+    }
+
+    pub fn text(&self, attribute: &str) -> Option<String> {
+        let attribute = self.0.try_get_attribute(attribute).ok()??;
+        Some(attribute.value.into_owned())
+    }
+
+    pub fn number(&self, attribute: &str) -> Option<u64> {
+        self.text(attribute)?.parse().ok()
+    }
+
+    /// Two attributes, as covered and total.
+    pub fn counts(&self, covered: &str, total: &str) -> Option<(u64, u64)> {
+        Some((self.number(covered)?, self.number(total)?))
+    }
+}
+
+/// Calls `each` for every element with its depth, 0 for the root, until it breaks.
+pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> ControlFlow<()>) -> Result<()> {
+    let mut reader = Reader::from_reader(Budget { input, left: MAX_EVENT });
+    let (mut buffer, mut depth) = (Vec::new(), 0);
+    loop {
+        reader.get_mut().left = MAX_EVENT;
+        buffer.clear();
+        let event = reader.read_event_into(&mut buffer)?;
+        let flow = match &event {
+            Event::Start(tag) => {
+                depth += 1;
+                ensure!(depth <= MAX_DEPTH, "its elements nest deeper than {MAX_DEPTH}");
+                each(depth - 1, &Element(tag))
+            }
+            Event::Empty(tag) => each(depth, &Element(tag)),
+            Event::End(_) => {
+                depth = depth.saturating_sub(1);
+                ControlFlow::Continue(())
+            }
+            Event::Eof if depth > 0 => bail!("it ends in the middle"),
+            Event::Eof => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        if flow.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// Hands out `left` more bytes: the reader keeps an event whole in memory.
+struct Budget<'a> {
+    input: &'a mut dyn BufRead,
+    left: usize,
+}
+
+impl Read for Budget<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut available = self.fill_buf()?;
+        let count = available.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Budget<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Err(io::Error::other(format!("a tag, text or comment is longer than {MAX_EVENT} bytes")));
+        }
+        let available = self.input.fill_buf()?;
+        Ok(&available[..available.len().min(self.left)])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.left -= count.min(self.left);
+        self.input.consume(count);
+    }
+}
