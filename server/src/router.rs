@@ -1,12 +1,14 @@
 //! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::{Method, Request, Response};
 
@@ -24,7 +26,10 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logge
     let path = request.uri().path().to_owned();
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
-    let mut answer = route(&app, &path, request).await.unwrap_or_else(|error| {
+    // A bug, here or in a library, costs one answer and not the connection.
+    let routed = AssertUnwindSafe(route(&app, &path, request)).catch_unwind().await;
+    let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
+    let mut answer = routed.unwrap_or_else(|error| {
         if let Some(cause) = &error.cause {
             tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{}: {cause:#}", error.detail);
         }

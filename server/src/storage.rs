@@ -52,7 +52,7 @@ impl From<object_store::Error> for StorageError {
     }
 }
 
-/// The texts of an error and its causes, each once: the vendors' errors repeat what is below them.
+/// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
 fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
@@ -60,7 +60,7 @@ fn told(error: &dyn std::error::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    text.replace(char::is_control, " ")
 }
 
 type Result<T> = std::result::Result<T, StorageError>;
