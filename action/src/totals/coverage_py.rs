@@ -15,10 +15,12 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::html::{after, between, has, percent, split};
-use super::{Found, Measure, Page, json};
+use super::html::{between, count, has, percent, split, texts};
+use super::{Found, Measure, Page, Percent, json};
 
 const BOTH: &str = "lines and branches";
+/// With branches, from 7.11 on: the lines' share, the branches', and that of both together.
+const COLUMNS: usize = 3;
 
 pub fn page(page: &Page) -> Option<Found> {
     let table = between(page.html, "<table class=\"index\"", "</thead>")?;
@@ -28,24 +30,35 @@ pub fn page(page: &Page) -> Option<Found> {
     let shown = percent(split(rest, "</span>")?.0).filter(|_| is_index)?;
     let branches = table.to_ascii_lowercase().contains(">branches");
     let of = if branches { BOTH } else { "lines" };
-    let mut found: Found = Measure::shown(of, shown, ratios(page.html).last().copied()).into_iter().collect();
-    if let ([lines, branches, _], false) = (&ratios(page.html)[..], found.is_empty()) {
-        // From 7.11 on: the lines' and the branches' own columns, before that of both together.
-        found.extend(Measure::counted("lines", *lines, 0).map(Measure::only_asked));
-        found.extend(Measure::counted("branches", *branches, 0).map(Measure::only_asked));
+    let row = between(page.html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
+    let cells = shares(row);
+    let mut found: Found = Measure::shown(of, shown, cells.last().map(|(_, counts)| *counts)).into_iter().collect();
+    if branches && !found.is_empty() {
+        let cell = |at: usize, of| {
+            let (shown, counts) = cells.get(at).filter(|_| cells.len() == COLUMNS)?;
+            Measure::shown(of, shown.clone(), Some(*counts))
+        };
+        let lines = cell(0, "lines").or_else(|| Measure::counted("lines", statements(row)?, 0));
+        found.extend([lines, cell(1, "branches")].into_iter().flatten().map(Measure::only_asked));
     }
     Some(found)
 }
 
-/// The counts in the row of the total.
-fn ratios(html: &str) -> Vec<(u64, u64)> {
-    let row = between(html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
-    let ratio = |cell: &str| {
-        let (covered, total) = cell.split_once('"')?.0.split_once(' ')?;
-        Some((covered.parse().ok()?, total.parse().ok()?))
+/// The cells with a share, `<td data-ratio="514 540">95%</td>`.
+fn shares(row: &str) -> Vec<(Percent, (u64, u64))> {
+    let share = |cell: &str| {
+        let (ratio, shown) = cell.split_once("\">")?;
+        let (covered, total) = ratio.split_once(' ')?;
+        Some((percent(shown.split_once('<')?.0)?, (covered.parse().ok()?, total.parse().ok()?)))
     };
-    let cells = after(row, "data-ratio=\"").unwrap_or_default();
-    cells.split("data-ratio=\"").filter_map(ratio).take(4).collect()
+    row.split("data-ratio=\"").skip(1).filter_map(share).take(COLUMNS).collect()
+}
+
+/// The first numbers in the row: statements, and the missing of them.
+fn statements(row: &str) -> Option<(u64, u64)> {
+    let numbers: Vec<u64> = texts(row).iter().skip(1).map_while(|text| count(text)).collect();
+    let [total, missing, ..] = numbers[..] else { return None };
+    Some((total.checked_sub(missing)?, total))
 }
 
 #[derive(Deserialize)]
@@ -72,7 +85,7 @@ pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let branches = (totals.covered_branches, totals.num_branches);
     let all = (lines.0.saturating_add(branches.0), lines.1.saturating_add(branches.1));
     let shown = totals.percent_covered_display.and_then(|text| percent(&format!("{text}%")));
-    let shown = shown.or_else(|| super::Percent::from_float(totals.percent_covered, 2));
+    let shown = shown.or_else(|| Percent::from_float(totals.percent_covered, 2));
     let of = if branches.1 > 0 { BOTH } else { "lines" };
     let mut found: Found = shown.and_then(|shown| Measure::shown(of, shown, Some(all))).into_iter().collect();
     if branches.1 > 0 && !found.is_empty() {

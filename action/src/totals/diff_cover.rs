@@ -18,5 +18,7 @@ pub fn page(page: &Page) -> Option<Found> {
     let counts = number("Total").zip(number("Missing"));
     let shown = percent(item("Coverage")?)?;
     let counts = counts.map(|(total, missing)| (total.saturating_sub(missing), total));
-    Some(Measure::shown("changed lines", shown, counts).into_iter().collect())
+    let changed = Measure::shown("changed lines", shown, counts)?;
+    let lines = Measure::shown("lines", changed.percent.clone(), counts)?.only_asked();
+    Some(vec![changed, lines])
 }

@@ -62,17 +62,20 @@ pub fn counts(text: &str) -> Option<(u64, u64)> {
 }
 
 /// The number that stands after `label` and before the next label, with the counts that stand there too, in whichever
-/// order: `Lines:` `445` `2105` `21.1 %`.
+/// order: `Lines:` `445` `2105` `21.1 %`. A title that looks like a label has no number after it.
 pub fn labelled(texts: &[String], label: &str, of: &'static str) -> Option<Measure> {
-    let start = texts.iter().position(|text| text == label)? + 1;
-    let row = || texts[start..].iter().take_while(|text| !text.ends_with(':')).take(MAX_ROW);
-    let shown = row().find_map(|text| percent(text))?;
-    let numbers: Vec<u64> = row().filter_map(|text| count(text)).collect();
+    let starts = texts.iter().enumerate().filter(|(_, text)| *text == label).map(|(at, _)| at + 1);
+    let mut rows = starts.filter_map(|start| {
+        let row: Vec<_> = texts[start..].iter().take_while(|text| !text.ends_with(':')).take(MAX_ROW).collect();
+        Some((row.iter().find_map(|text| percent(text))?, row))
+    });
+    let (shown, row) = rows.next()?;
+    let numbers: Vec<u64> = row.iter().filter_map(|text| count(text)).collect();
     let pair = match numbers[..] {
         [one, other, ..] => Some((one.min(other), one.max(other))),
         _ => None,
     };
-    Measure::shown(of, shown, row().find_map(|text| counts(text)).or(pair))
+    Measure::shown(of, shown, row.iter().find_map(|text| counts(text)).or(pair))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub fn page(page: &Page) -> Option<Found> {
         Measure::shown(of, shown, texts.get(at + 1).and_then(|text| counts(text)))
     };
     let kinds =
-        [("Lines", "lines"), ("Statements", "statements"), ("Branches", "branches"), ("Functions", "functions")];
+        [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
     Some(kinds.into_iter().filter_map(|(name, of)| named(name, of)).collect())
 }
 
@@ -66,9 +66,9 @@ impl Metrics {
         let measure = |of, metric: Metric| Measure::shown(of, metric.pct?, Some((metric.covered, metric.total)));
         let all = [
             measure("lines", self.lines),
-            measure("statements", self.statements),
             measure("branches", self.branches),
             measure("functions", self.functions),
+            measure("statements", self.statements),
         ];
         all.into_iter().flatten().collect()
     }

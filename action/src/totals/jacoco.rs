@@ -31,7 +31,7 @@ pub fn page(page: &Page) -> Option<Found> {
 }
 
 const COUNTERS: [(&str, &str); 4] =
-    [("LINE", "lines"), ("INSTRUCTION", "instructions"), ("BRANCH", "branches"), ("METHOD", "functions")];
+    [("INSTRUCTION", "instructions"), ("LINE", "lines"), ("BRANCH", "branches"), ("METHOD", "functions")];
 
 /// The report's own counters stand at its end, after those of its packages.
 pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {

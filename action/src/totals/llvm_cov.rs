@@ -14,9 +14,9 @@ use super::{Found, Measure, Page, json};
 
 const KINDS: [(&str, &str); 4] = [
     ("Line Coverage", "lines"),
-    ("Region Coverage", "regions"),
     ("Branch Coverage", "branches"),
     ("Function Coverage", "functions"),
+    ("Region Coverage", "regions"),
 ];
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -67,9 +67,9 @@ pub fn export(input: &mut dyn BufRead) -> Result<Option<Found>> {
     }
     let kinds = [
         ("lines", Some(&totals.lines)),
-        ("regions", totals.regions.as_ref()),
         ("branches", totals.branches.as_ref()),
         ("functions", Some(&totals.functions)),
+        ("regions", totals.regions.as_ref()),
     ];
     let measure = |(of, sum): (_, Option<&Sum>)| Measure::counted(of, (sum?.covered, sum?.count), 2);
     Ok(Some(kinds.into_iter().filter_map(measure).collect()))

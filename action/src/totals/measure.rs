@@ -16,7 +16,7 @@ pub struct Measure {
     /// What the percent was rounded from.
     pub counts: Option<Counts>,
     /// Not shown by the tool: only taken where it is asked for.
-    asked: bool,
+    pub asked: bool,
 }
 
 impl Measure {
@@ -51,11 +51,13 @@ impl Measure {
     }
 }
 
-/// The number that is asked for; else lines, where the tool shows them; else the tool's own total.
+/// The number that is asked for; else lines, where the tool shows them; else the tool's own total, which no tool lets
+/// count branches or functions.
 pub fn choose<'a>(found: &'a [Measure], metric: Option<&str>) -> Option<&'a Measure> {
     let named = |of: &str| found.iter().find(|measure| measure.of == of);
+    let own = || found.first().filter(|first| !["branches", "functions"].contains(&first.of));
     match metric {
         Some(metric) => named(metric),
-        None => named("lines").filter(|lines| !lines.asked).or(found.first().filter(|first| !first.asked)),
+        None => named("lines").filter(|lines| !lines.asked).or_else(own).filter(|measure| !measure.asked),
     }
 }

@@ -111,13 +111,17 @@ impl Counts {
         Percent::rounded(self.scaled(), digits, self.covered == 0, self.covered == self.total)
     }
 
+    /// The percentage, without what follows so many digits.
+    pub fn cut(self, digits: usize) -> Percent {
+        let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
+        let scaled = self.scaled() / unit * unit;
+        Percent { text: format!("{}.{:0digits$}", scaled / SCALE, scaled % SCALE / unit), scaled }
+    }
+
     /// The percentage as `79.6` where that is all of it, cut off as `84.6153…` where it is not.
     pub fn exact(self, digits: usize) -> String {
-        let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
-        let scaled = self.scaled();
-        let text = format!("{}.{:0digits$}", scaled / SCALE, scaled % SCALE / unit);
-        let cut = Percent { text: String::new(), scaled: scaled / unit * unit };
-        if self.are(&cut) { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text + "…" }
+        let cut = self.cut(digits);
+        if self.are(&cut) { cut.text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { cut.text + "…" }
     }
 
     /// Whether the percentage is exactly this one.

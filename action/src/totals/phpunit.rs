@@ -10,7 +10,7 @@
 use super::html::{after, between, counts, has, percent, split, texts};
 use super::{Found, Measure, Page};
 
-/// Columns of the head, and how many texts each has in the row.
+const MAX_CELLS: usize = 30;
 const KINDS: [(&str, &str); 3] = [("Lines", "lines"), ("Branches", "branches"), ("Functions and Methods", "functions")];
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -20,15 +20,13 @@ pub fn page(page: &Page) -> Option<Found> {
     let (head, body) = split(table, "</thead>").filter(|_| has(page.html, "php-code-coverage"))?;
     let heads = texts(head);
     let columns: Vec<&String> = heads.iter().filter(|text| *text != "Code Coverage").collect();
-    let row = texts(between(body, ">Total</td>", "</tr>")?);
-    let shares: Vec<_> = row.windows(2).filter_map(|pair| Some((percent(&pair[0])?, counts(&pair[1])?))).collect();
-    let measure = |name: &str, of| {
-        let at = columns.iter().position(|column| *column == name)?;
-        let (shown, counts) = shares.get(at)?;
-        Measure::shown(of, shown.clone(), Some(*counts))
+    let row = between(body, ">Total</td>", "</tr>")?;
+    // Each column has three cells: a bar, the share, and the counts.
+    let cells: Vec<Vec<String>> =
+        row.split("<td").skip(1).take(MAX_CELLS).map(|cell| texts(&format!("<{cell}"))).collect();
+    let measure = |(name, of): (&str, _)| {
+        let at = 3 * columns.iter().position(|column| *column == name)?;
+        Measure::shown(of, percent(cells.get(at + 1)?.first()?)?, counts(cells.get(at + 2)?.first()?))
     };
-    // A column without anything to count shows no share, and then it is not known which column a share stands in.
-    let is_whole = shares.len() == columns.len();
-    let kinds = KINDS.into_iter().take(if is_whole { KINDS.len() } else { 1 });
-    Some(kinds.filter_map(|(name, of)| measure(name, of)).collect())
+    Some(KINDS.into_iter().filter_map(measure).collect())
 }

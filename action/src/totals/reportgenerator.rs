@@ -12,7 +12,9 @@ use super::{Found, Measure, Page};
 
 pub fn page(page: &Page) -> Option<Found> {
     let headline = between(page.html, "<h1", "</h1>").filter(|_| has(page.html, "ReportGenerator"))?;
-    let is_index = texts(&format!("<h1{headline}")).first()?.starts_with("Summary") && !has(headline, "class=\"back\"");
+    // Before 4.0 a class's page had the same headline.
+    let is_class = has(page.html, "class=\"back\"") || has(page.html, "<th>Class:</th>");
+    let is_index = texts(&format!("<h1{headline}")).first()?.starts_with("Summary") && !is_class;
     let rest = after(page.html, "</h1>").filter(|_| is_index)?;
     let lines = measure(rest, "Line coverage:", "lines", ["Covered lines:", "Coverable lines:"]);
     let branches = measure(rest, "Branch coverage:", "branches", ["Covered branches:", "Total branches:"]);

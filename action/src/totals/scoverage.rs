@@ -9,7 +9,7 @@ use super::html::{between, count, has, labelled, texts};
 use super::{Found, Measure, Page, xml};
 
 pub fn page(page: &Page) -> Option<Found> {
-    if !has(page.html, "<title id='title'>Scoverage Code Coverage") || !has(page.html, "src=\"overview.html\"") {
+    if !has(page.html, "Scoverage Code Coverage") || !has(page.html, "src=\"overview.html\"") {
         return None;
     }
     let overview = (page.beside)("overview.html")?;

@@ -169,7 +169,7 @@ impl Search {
         let mut is_sure = true;
         for candidate in &candidates {
             let is_equal = rank(candidate.format) == *best;
-            let same = candidate.found.iter().find(|other| other.of == measure.of).cloned();
+            let same = candidate.found.iter().find(|other| other.of == measure.of && !other.asked).cloned();
             let other = same.or_else(|| chosen(candidate).filter(|_| is_equal));
             if let Some(other) = other.filter(|other| !other.agrees(measure)) {
                 is_sure &= !is_equal;

@@ -43,6 +43,14 @@ fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) {
     }
 }
 
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals");
+    let mut reports: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    reports.retain(|path| path.is_dir());
+    reports.sort();
+    reports
+}
+
 fn corpus() -> Option<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
     let is_there = corpus.is_dir();
@@ -92,9 +100,17 @@ fn no_page_of_the_corpus_but_an_index_gives_a_total() {
 
 fn assert_only_indexes_have_a_total(folder: &Folder) {
     let index = folder.report().index;
-    // coverage.py's indexes of functions and classes, genhtml's sorted ones, and what stands instead of an index.
-    let same = ["function_index.html", "class_index.html", "index-sort-f.html", "index-sort-l.html"];
-    let is_other = |name: &str| Some(name) != index && !same.contains(&name) && !name.starts_with("tarpaulin");
+    // coverage.py's indexes of functions and classes, genhtml's sorted ones, and indexes of other names.
+    let same = [
+        "function_index.html",
+        "class_index.html",
+        "index-sort-f.html",
+        "index-sort-l.html",
+        "report.html",
+        "coverage.html",
+        "tarpaulin-report.html",
+    ];
+    let is_other = |name: &str| Some(name) != index && !same.contains(&name);
     for (_, path) in folder.0.iter().filter(|(name, _)| name.ends_with(".html") && is_other(name)) {
         let html = fs::read_to_string(path).unwrap();
         let beside = |_: &str| None;
@@ -105,4 +121,30 @@ fn assert_only_indexes_have_a_total(folder: &Folder) {
             }
         }
     }
+}
+
+/// Each line of a fixture's `expected`: what is asked (`auto` or a file, and the metric), and what is found.
+#[test]
+fn every_fixture_gives_the_totals_that_are_expected_of_it() {
+    let mut wrong = Vec::new();
+    for report in fixtures() {
+        let expected = fs::read_to_string(report.join("expected")).unwrap_or_default();
+        assert!(!expected.is_empty(), "{} expects nothing", report.display());
+        for line in expected.lines() {
+            let (asked, expected) = line.split_once(": ").unwrap();
+            let found = ask(&Folder::new(&report), asked);
+            if found != expected {
+                wrong.push(format!("{} {asked}:\n  {found}, and not\n  {expected}", report.display()));
+            }
+        }
+        assert_only_indexes_have_a_total(&Folder::new(&report));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn ask(folder: &Folder, asked: &str) -> String {
+    let (choice, metric) = asked.split_once(' ').unwrap_or((asked, ""));
+    let search = folder.search(&Choice::parse(choice).unwrap(), Some(metric).filter(|metric| !metric.is_empty()));
+    let found = search.totals.map_or_else(|| "none".to_owned(), |totals| totals.to_string());
+    [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
