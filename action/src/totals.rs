@@ -30,8 +30,7 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Serialize;
 
-pub use measure::METRICS;
-use measure::{Found, Measure};
+pub use measure::{Found, METRICS, Measure};
 pub use percent::{Counts, Percent};
 pub use search::{Choice, Report, Search, search};
 
@@ -107,6 +106,19 @@ const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Forma
 
 const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileReader) -> Format {
     Format { name, tool, read: Read::File(ends, read) }
+}
+
+/// What the format of this name finds in these bytes, for fuzz targets and tests.
+pub fn probe(name: &str, bytes: &[u8]) -> Option<Found> {
+    let format = FORMATS.iter().find(|format| format.name == name)?;
+    match format.read {
+        Read::Page(read) => {
+            let html = String::from_utf8_lossy(bytes);
+            let beside = |_: &str| Some(html.clone().into_owned());
+            read(&Page { html: &html, beside: &beside })
+        }
+        Read::File(_, read) => read(&mut { bytes }).ok()?,
+    }
 }
 
 /// The tools whose totals are found, in words.

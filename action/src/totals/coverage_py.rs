@@ -13,7 +13,6 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::html::{between, count, has, percent, split, texts};
 use super::{Found, Measure, Page, Percent, json};
@@ -61,36 +60,26 @@ fn statements(row: &str) -> Option<(u64, u64)> {
     Some((total.checked_sub(missing)?, total))
 }
 
-#[derive(Deserialize)]
-struct Report {
-    totals: Sums,
-}
-
-#[derive(Deserialize)]
-struct Sums {
-    percent_covered: f64,
-    /// From 5.0 on: as the HTML shows it.
-    percent_covered_display: Option<String>,
-    covered_lines: u64,
-    num_statements: u64,
-    #[serde(default)]
-    covered_branches: u64,
-    #[serde(default)]
-    num_branches: u64,
-}
+const PERCENT: &str = "totals/percent_covered";
+/// From 5.0 on: as the HTML shows it.
+const SHOWN: &str = "totals/percent_covered_display";
+const LINES: [&str; 2] = ["totals/covered_lines", "totals/num_statements"];
+const BRANCHES: [&str; 2] = ["totals/covered_branches", "totals/num_branches"];
 
 pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let Some(Report { totals }) = json::read(input)? else { return Ok(None) };
-    let lines = (totals.covered_lines, totals.num_statements);
-    let branches = (totals.covered_branches, totals.num_branches);
-    let all = (lines.0.saturating_add(branches.0), lines.1.saturating_add(branches.1));
-    let shown = totals.percent_covered_display.and_then(|text| percent(&format!("{text}%")));
-    let shown = shown.or_else(|| Percent::from_float(totals.percent_covered, 2));
-    let of = if branches.1 > 0 { BOTH } else { "lines" };
+    let values = json::read(input, &[PERCENT, SHOWN, LINES[0], LINES[1], BRANCHES[0], BRANCHES[1]])?;
+    let (Some(exact), Some(lines)) = (values.float(PERCENT), values.counts(LINES[0], LINES[1])) else {
+        return Ok(None);
+    };
+    let branches = values.counts(BRANCHES[0], BRANCHES[1]).filter(|(_, total)| *total > 0);
+    let (covered, total) = branches.unwrap_or_default();
+    let all = (lines.0.saturating_add(covered), lines.1.saturating_add(total));
+    let shown = values.text(SHOWN).and_then(Percent::parse).or_else(|| Percent::from_float(exact, 2));
+    let of = if branches.is_some() { BOTH } else { "lines" };
     let mut found: Found = shown.and_then(|shown| Measure::shown(of, shown, Some(all))).into_iter().collect();
-    if branches.1 > 0 && !found.is_empty() {
-        found.extend(Measure::counted("lines", lines, 2).map(Measure::only_asked));
-        found.extend(Measure::counted("branches", branches, 2).map(Measure::only_asked));
+    if let (Some(branches), false) = (branches, found.is_empty()) {
+        let parts = [("lines", lines), ("branches", branches)];
+        found.extend(parts.into_iter().filter_map(|(of, counts)| Some(Measure::counted(of, counts, 2)?.only_asked())));
     }
     Ok(Some(found))
 }

@@ -7,7 +7,6 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::html::{after, has, labelled, split, texts};
 use super::{Found, Measure, Page, Percent, json};
@@ -26,31 +25,19 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(kinds.into_iter().filter_map(|(label, of)| labelled(&texts, label, of)).collect())
 }
 
-#[derive(Deserialize)]
-struct Summary {
-    #[serde(rename = "gcovr/summary_format_version")]
-    _version: String,
-    line_total: u64,
-    line_covered: u64,
-    line_percent: Option<f64>,
-    branch_total: u64,
-    branch_covered: u64,
-    branch_percent: Option<f64>,
-    function_total: Option<u64>,
-    function_covered: Option<u64>,
-    function_percent: Option<f64>,
-}
+const VERSION: &str = "gcovr/summary_format_version";
+const KINDS: [(&str, [&str; 3]); 3] = [
+    ("lines", ["line_percent", "line_covered", "line_total"]),
+    ("branches", ["branch_percent", "branch_covered", "branch_total"]),
+    ("functions", ["function_percent", "function_covered", "function_total"]),
+];
 
 pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let Some(summary) = json::read::<Summary>(input)? else { return Ok(None) };
-    let functions = (summary.function_covered.unwrap_or(0), summary.function_total.unwrap_or(0));
-    let kinds = [
-        ("lines", summary.line_percent, (summary.line_covered, summary.line_total)),
-        ("branches", summary.branch_percent, (summary.branch_covered, summary.branch_total)),
-        ("functions", summary.function_percent, functions),
-    ];
+    let paths: Vec<_> = KINDS.iter().flat_map(|(_, paths)| *paths).chain([VERSION]).collect();
+    let values = json::read(input, &paths)?;
     // gcovr writes one digit, in the HTML too.
-    let measure =
-        |(of, shown, counts): (_, Option<f64>, _)| Measure::shown(of, Percent::from_float(shown?, 1)?, Some(counts));
-    Ok(Some(kinds.into_iter().filter_map(measure).collect()))
+    let measure = |(of, [shown, covered, total]): (_, [&str; 3])| {
+        Measure::shown(of, Percent::from_float(values.float(shown)?, 1)?, Some(values.counts(covered, total)?))
+    };
+    Ok(values.text(VERSION).map(|_| KINDS.into_iter().filter_map(measure).collect()))
 }

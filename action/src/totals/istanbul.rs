@@ -12,10 +12,10 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::{Deserialize, Deserializer};
 
 use super::html::{after, between, counts, percent, split, texts};
-use super::{Found, Measure, Page, Percent, json};
+use super::json::{self, Values};
+use super::{Found, Measure, Page};
 
 pub fn page(page: &Page) -> Option<Found> {
     let (head, body) = split(page.html, "<body>")?;
@@ -33,59 +33,47 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(kinds.into_iter().filter_map(|(name, of)| named(name, of)).collect())
 }
 
-#[derive(Deserialize)]
-struct Summary {
-    total: Metrics,
+/// What is counted, and where its percent and its counts stand.
+type Kind = (&'static str, [&'static str; 3]);
+
+macro_rules! kind {
+    ($root:literal, $of:literal) => {
+        (
+            $of,
+            [
+                concat!($root, "/", $of, "/pct"),
+                concat!($root, "/", $of, "/covered"),
+                concat!($root, "/", $of, "/total"),
+            ],
+        )
+    };
 }
 
-#[derive(Deserialize)]
-struct Metrics {
-    lines: Metric,
-    statements: Metric,
-    branches: Metric,
-    functions: Metric,
-}
-
-#[derive(Deserialize)]
-struct Metric {
-    total: u64,
-    covered: u64,
-    /// The text `Unknown` where nothing was measured.
-    #[serde(deserialize_with = "digits")]
-    pct: Option<Percent>,
-}
-
-/// The number in its own digits: through a float and back they stay as JavaScript wrote them.
-fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(value.as_f64().and_then(|number| Percent::parse(&number.to_string())))
-}
-
-impl Metrics {
-    fn found(self) -> Found {
-        let measure = |of, metric: Metric| Measure::shown(of, metric.pct?, Some((metric.covered, metric.total)));
-        let all = [
-            measure("lines", self.lines),
-            measure("branches", self.branches),
-            measure("functions", self.functions),
-            measure("statements", self.statements),
-        ];
-        all.into_iter().flatten().collect()
-    }
-}
+const SUMMARY: [Kind; 4] =
+    [kind!("total", "lines"), kind!("total", "branches"), kind!("total", "functions"), kind!("total", "statements")];
+const TREE: [Kind; 4] = [
+    kind!("metrics", "lines"),
+    kind!("metrics", "branches"),
+    kind!("metrics", "functions"),
+    kind!("metrics", "statements"),
+];
 
 pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    Ok(json::read(input)?.map(|summary: Summary| summary.total.found()))
-}
-
-#[derive(Deserialize)]
-struct Tree {
-    metrics: Metrics,
+    Ok(found(&json::read(input, &SUMMARY.map(|(_, paths)| paths).concat())?, &SUMMARY))
 }
 
 /// `window.data = {"file":"","metrics":{…},"children":[…]}`: the page's script draws the root's metrics.
 pub fn spa(page: &Page) -> Option<Found> {
     let data = after(after(page.html, "<div id=\"app\" class=\"app\">")?, "window.data = ")?;
-    let tree: Tree = serde_json::Deserializer::from_str(data).into_iter().next()?.ok()?;
-    Some(tree.metrics.found())
+    found(&json::read_text(data, &TREE.map(|(_, paths)| paths).concat())?, &TREE)
+}
+
+/// The percent is the text `Unknown` where nothing was measured.
+fn found(values: &Values, kinds: &[Kind]) -> Option<Found> {
+    let measure = |(of, [shown, covered, total]): &Kind| {
+        let counts = values.counts(covered, total)?;
+        Some(values.percent(shown).and_then(|shown| Measure::shown(of, shown, Some(counts))))
+    };
+    let all: Vec<_> = kinds.iter().map(measure).collect::<Option<_>>()?;
+    Some(all.into_iter().flatten().collect())
 }

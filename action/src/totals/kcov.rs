@@ -7,10 +7,9 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
-use super::html::{count, has, percent};
-use super::{Found, Measure, Page, json};
+use super::html::{count, has};
+use super::{Found, Measure, Page, Percent, json};
 
 pub fn page(page: &Page) -> Option<Found> {
     let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
@@ -25,17 +24,10 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(Measure::counted("lines", (number("covered")?, number("instrumented")?), 1).into_iter().collect())
 }
 
-#[derive(Deserialize)]
-struct Report {
-    percent_covered: String,
-    covered_lines: u64,
-    total_lines: u64,
-}
-
 pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let Some(report) = json::read::<Report>(input)? else { return Ok(None) };
-    let shown = percent(&format!("{}%", report.percent_covered));
-    let lines =
-        shown.and_then(|shown| Measure::shown("lines", shown, Some((report.covered_lines, report.total_lines))));
+    let [shown, covered, total] = ["percent_covered", "covered_lines", "total_lines"];
+    let values = json::read(input, &[shown, covered, total])?;
+    let (Some(shown), Some(counts)) = (values.text(shown), values.counts(covered, total)) else { return Ok(None) };
+    let lines = Percent::parse(shown).and_then(|shown| Measure::shown("lines", shown, Some(counts)));
     Ok(Some(lines.into_iter().collect()))
 }

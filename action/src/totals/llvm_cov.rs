@@ -7,7 +7,6 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::html::{after, between, counts, percent, split, texts};
 use super::{Found, Measure, Page, json};
@@ -32,45 +31,18 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(KINDS.into_iter().filter_map(|(name, of)| column(name, of)).collect())
 }
 
-#[derive(Deserialize)]
-struct Export {
-    data: Vec<Data>,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    totals: Sums,
-}
-
-#[derive(Deserialize)]
-struct Sums {
-    lines: Sum,
-    regions: Option<Sum>,
-    branches: Option<Sum>,
-    functions: Sum,
-}
-
-#[derive(Deserialize)]
-struct Sum {
-    count: u64,
-    covered: u64,
-}
+const TYPE: &str = "type";
+const TOTALS: [(&str, [&str; 2]); 4] = [
+    ("lines", ["data/*/totals/lines/covered", "data/*/totals/lines/count"]),
+    ("branches", ["data/*/totals/branches/covered", "data/*/totals/branches/count"]),
+    ("functions", ["data/*/totals/functions/covered", "data/*/totals/functions/count"]),
+    ("regions", ["data/*/totals/regions/covered", "data/*/totals/regions/count"]),
+];
 
 pub fn export(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let export: Option<Export> = json::read(input)?;
-    let Some(Export { data, kind }) = export else { return Ok(None) };
-    let [Data { totals }] = &data[..] else { return Ok(None) };
-    if kind != "llvm.coverage.json.export" {
-        return Ok(None);
-    }
-    let kinds = [
-        ("lines", Some(&totals.lines)),
-        ("branches", totals.branches.as_ref()),
-        ("functions", Some(&totals.functions)),
-        ("regions", totals.regions.as_ref()),
-    ];
-    let measure = |(of, sum): (_, Option<&Sum>)| Measure::counted(of, (sum?.covered, sum?.count), 2);
-    Ok(Some(kinds.into_iter().filter_map(measure).collect()))
+    let paths: Vec<_> = TOTALS.iter().flat_map(|(_, paths)| *paths).chain([TYPE]).collect();
+    let values = json::read(input, &paths)?;
+    let is_export = values.text(TYPE) == Some("llvm.coverage.json.export");
+    let measure = |(of, [covered, count]): (_, [&str; 2])| Measure::counted(of, values.counts(covered, count)?, 2);
+    Ok(is_export.then(|| TOTALS.into_iter().filter_map(measure).collect()))
 }

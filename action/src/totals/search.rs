@@ -231,8 +231,9 @@ fn pages<'a>(report: &Report<'a>) -> Vec<(&'a str, &'a Path)> {
 }
 
 fn text(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(MAX_PAGE) as usize + 1);
+    file.take(MAX_PAGE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 

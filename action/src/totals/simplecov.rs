@@ -11,10 +11,10 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::html::{after, between, count, has, percent, split, texts};
-use super::{Counts, Found, Measure, Page, Percent, json};
+use super::json::{self, Values};
+use super::{Counts, Found, Measure, Page, Percent};
 
 pub fn page(page: &Page) -> Option<Found> {
     if has(page.html, "src=\"coverage_data.js\"") {
@@ -46,68 +46,39 @@ fn summary(html: &str, what: &str) -> Option<(u64, u64)> {
 
 fn data(text: &str) -> Option<Found> {
     let json = after(text, "window.SIMPLECOV_DATA = ").filter(|json| json.starts_with('{'))?;
-    let report: Report = serde_json::Deserializer::from_str(json).into_iter().next()?.ok()?;
-    Some(report.found())
-}
-
-#[derive(Deserialize)]
-struct Report {
-    #[serde(rename = "meta")]
-    _meta: Meta,
-    total: Sums,
-}
-
-#[derive(Deserialize)]
-struct Meta {
-    #[serde(rename = "simplecov_version")]
-    _version: String,
-}
-
-#[derive(Deserialize)]
-struct Sums {
-    lines: Option<Sum>,
-    branches: Option<Sum>,
-    methods: Option<Sum>,
-}
-
-#[derive(Deserialize)]
-struct Sum {
-    covered: u64,
-    total: u64,
-}
-
-impl Report {
-    /// The page's script cuts the percent off after two digits.
-    fn found(&self) -> Found {
-        let Sums { lines, branches, methods } = &self.total;
-        let all = [("lines", lines), ("branches", branches), ("functions", methods)];
-        let measure = |(of, sum): (_, &Option<Sum>)| {
-            let Sum { covered, total } = sum.as_ref()?;
-            Measure::shown(of, Counts::new(*covered, *total)?.cut(2), Some((*covered, *total)))
-        };
-        all.into_iter().filter_map(measure).collect()
-    }
+    report(&json::read_text(json, &PATHS)?)
 }
 
 pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    Ok(json::read(input)?.map(|report: Report| report.found()))
+    Ok(report(&json::read(input, &PATHS)?))
 }
 
-#[derive(Deserialize)]
-struct LastRun {
-    result: Shares,
-}
+const VERSION: &str = "meta/simplecov_version";
+const KINDS: [(&str, [&str; 2]); 3] = [
+    ("lines", ["total/lines/covered", "total/lines/total"]),
+    ("branches", ["total/branches/covered", "total/branches/total"]),
+    ("functions", ["total/methods/covered", "total/methods/total"]),
+];
+const PATHS: [&str; 7] = {
+    let [(_, lines), (_, branches), (_, methods)] = KINDS;
+    [VERSION, lines[0], lines[1], branches[0], branches[1], methods[0], methods[1]]
+};
 
-#[derive(Deserialize)]
-struct Shares {
-    /// `covered_percent` before 0.19.
-    #[serde(alias = "covered_percent")]
-    line: f64,
-    branch: Option<f64>,
+/// The page's script cuts the percent off after two digits.
+fn report(values: &Values) -> Option<Found> {
+    values.text(VERSION)?;
+    let measure = |(of, [covered, total]): (_, [&str; 2])| {
+        let (covered, total) = values.counts(covered, total)?;
+        Measure::shown(of, Counts::new(covered, total)?.cut(2), Some((covered, total)))
+    };
+    Some(KINDS.into_iter().filter_map(measure).collect())
 }
 
 pub fn last_run(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let Some(LastRun { result }) = json::read(input)? else { return Ok(None) };
+    // `covered_percent` before 0.19.
+    let [line, old, branch] = ["result/line", "result/covered_percent", "result/branch"];
+    let values = json::read(input, &[line, old, branch])?;
+    let Some(lines) = values.float(line).or_else(|| values.float(old)) else { return Ok(None) };
     let measure = |of, share: Option<f64>| Measure::shown(of, Percent::from_float(share?, 2)?, None);
-    Ok(Some([measure("lines", Some(result.line)), measure("branches", result.branch)].into_iter().flatten().collect()))
+    Ok(Some([measure("lines", Some(lines)), measure("branches", values.float(branch))].into_iter().flatten().collect()))
 }

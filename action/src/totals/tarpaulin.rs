@@ -3,37 +3,23 @@
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::Deserialize;
 
 use super::html::after;
-use super::{Found, Measure, Page, json};
+use super::json::{self, Values};
+use super::{Found, Measure, Page};
 
-#[derive(Deserialize)]
-struct Report {
-    files: Vec<File>,
-}
+const COUNTS: [&str; 2] = ["files/*/covered", "files/*/coverable"];
 
-#[derive(Deserialize)]
-struct File {
-    covered: u64,
-    coverable: u64,
-}
-
-impl Report {
-    fn found(&self) -> Found {
-        let sum = |number: fn(&File) -> u64| self.files.iter().map(number).fold(0, u64::saturating_add);
-        let counts = (sum(|file| file.covered), sum(|file| file.coverable));
-        // The page's script shows two digits.
-        Measure::counted("lines", counts, 2).into_iter().collect()
-    }
+/// The page's script shows two digits.
+fn found(values: &Values) -> Option<Found> {
+    Some(Measure::counted("lines", values.counts(COUNTS[0], COUNTS[1])?, 2).into_iter().collect())
 }
 
 pub fn page(page: &Page) -> Option<Found> {
     let data = after(after(page.html, "<div id=\"root\"></div>")?, "var data = ")?;
-    let report: Report = serde_json::Deserializer::from_str(data).into_iter().next()?.ok()?;
-    Some(report.found())
+    found(&json::read_text(data, &COUNTS)?)
 }
 
 pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    Ok(json::read(input)?.map(|report: Report| report.found()))
+    Ok(found(&json::read(input, &COUNTS)?))
 }

@@ -148,3 +148,173 @@ fn ask(folder: &Folder, asked: &str) -> String {
     let found = search.totals.map_or_else(|| "none".to_owned(), |totals| totals.to_string());
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
+
+/// The first format that knows a page, or a file, in memory.
+fn read(name: &str, text: &str) -> Option<Found> {
+    probe(name, text.as_bytes())
+}
+
+#[test]
+fn numbers_that_no_report_has_are_no_total() {
+    let html = include_str!("../../tests/fixtures/totals/coverage.py-7.17-branch/index.html");
+    for number in
+        ["1e999", "NaN", "inf", "-1", "100.01", "101", "Unknown", "", "7２", "72\u{7}", "<b>1</b>", "99999999999"]
+    {
+        let page = html.replace("pc_cov\">72%", &format!("pc_cov\">{number}%"));
+        assert!(page != html && read("coverage.py", &page).is_none_or(|found| found.is_empty()), "{number}");
+    }
+    let summary = |pct: &str, total: &str| {
+        let metric = format!(r#"{{"total":{total},"covered":0,"skipped":0,"pct":{pct}}}"#);
+        let kinds = ["lines", "statements", "functions", "branches"].map(|kind| format!("\"{kind}\":{metric}"));
+        read("istanbul-summary", &format!(r#"{{"total":{{{}}}}}"#, kinds.join(",")))
+    };
+    assert_eq!(summary("0", "5").map(|found| found.len()), Some(4));
+    for (pct, total) in [("\"Unknown\"", "0"), ("100", "0"), ("1e308", "5"), ("-1", "5"), ("null", "5"), ("100.5", "5")]
+    {
+        assert!(summary(pct, total).is_none_or(|found| found.is_empty()), "{pct} of {total}");
+    }
+    for rate in ["1e999", "NaN", "-0.1", "1.01", "", "x"] {
+        let found = read("cobertura", &format!("<coverage line-rate=\"{rate}\"/>"));
+        assert!(found.is_some_and(|found| found.is_empty()), "{rate}");
+    }
+}
+
+#[test]
+fn an_empty_run_is_no_total() {
+    let cobertura = r#"<coverage line-rate="1" lines-valid="0" lines-covered="0" branch-rate="1" branches-valid="0" branches-covered="0"/>"#;
+    let empty = [
+        ("cobertura", cobertura),
+        ("clover", r#"<coverage><project><metrics statements="0" coveredstatements="0"/></project></coverage>"#),
+        ("jacoco-xml", r#"<report name="x"/>"#),
+        ("lcov", "TN:\nSF:a\nLF:0\nLH:0\nend_of_record\n"),
+        ("coverprofile", "mode: set\n"),
+        ("tarpaulin-json", r#"{"files":[{"covered":0,"coverable":0}]}"#),
+        ("coverage.py-json", r#"{"totals":{"percent_covered":100.0,"covered_lines":0,"num_statements":0}}"#),
+    ];
+    for (name, text) in empty {
+        assert_eq!(read(name, text), Some(Vec::new()), "{name}");
+    }
+}
+
+#[test]
+fn what_is_damaged_or_of_another_kind_is_no_total() {
+    let texts = [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "null",
+        "1",
+        "<",
+        "<a",
+        "<a><b></a>",
+        "</a>",
+        "\u{feff}",
+        "\0",
+        "mode",
+        "TN:",
+        "SF:",
+        "<![CDATA[",
+    ];
+    for format in FORMATS {
+        for text in texts {
+            let found = read(format.name, text);
+            assert!(found.is_none_or(|found| found.is_empty()), "{} of {text:?}", format.name);
+        }
+        assert_eq!(probe(format.name, b"\xff\xfe\x80<html>\xc3\x28"), None, "{}", format.name);
+    }
+}
+
+#[test]
+fn deep_nesting_and_bombs_end_at_a_bound() {
+    let deep = |open: &str| open.repeat(1 << 15);
+    for format in FORMATS {
+        for text in [deep("<a>"), deep("["), deep("{\"total\":"), deep("{\"files\":["), deep("<!--"), deep("<")] {
+            assert!(read(format.name, &text).is_none_or(|found| found.is_empty()), "{}", format.name);
+        }
+    }
+    let bomb = "<!DOCTYPE c [<!ENTITY a \"lol\"><!ENTITY b \"&a;&a;&a;&a;\">]><coverage line-rate=\"&b;\"/>";
+    assert_eq!(read("cobertura", bomb), Some(Vec::new()));
+    for start in ["<coverage a=\"", "<coverage><!-- ", "<coverage><![CDATA["] {
+        let long = format!("{start}{}", "x".repeat(3 << 20));
+        assert_eq!(read("clover", &long), None, "{start}");
+    }
+}
+
+#[test]
+fn a_source_file_that_is_listed_twice_is_no_sum() {
+    let twice = "SF:a\nDA:1,1\nDA:2,0\nend_of_record\nSF:a\nDA:1,0\nDA:2,1\nend_of_record\n";
+    assert_eq!(read("lcov", twice), None);
+    let lines = read("lcov", &twice.replacen("SF:a", "SF:b", 1)).unwrap();
+    assert_eq!(lines[0].counts, Counts::new(2, 4));
+}
+
+#[test]
+fn a_report_without_a_total_fails_nothing() {
+    assert_eq!(State::of(None, &Percent::parse("100").unwrap()), State::Success);
+}
+
+/// Reports that lie in a folder of their own for the length of a test.
+fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Folder) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let files = Folder::new(folder.path());
+    (folder, files)
+}
+
+const NYC: &str = include_str!("../../tests/fixtures/totals/nyc-18/index.html");
+const COVERAGE_PY: &str = include_str!("../../tests/fixtures/totals/coverage.py-5.0/index.html");
+const COBERTURA: &str = r#"<coverage line-rate="0.5" lines-valid="4" lines-covered="2"/>"#;
+
+#[test]
+fn two_reports_that_disagree_are_no_total_and_both_are_told() {
+    let (_folder, files) = folder_of(&[("a/index.html", NYC), ("b/index.html", COVERAGE_PY)]);
+    let told = "b/index.html (coverage.py) says 67% of lines, and a/index.html (istanbul) says 40% of lines";
+    assert_eq!(
+        ask(&files, "auto"),
+        format!("none; {told}; which is the report's total is not clear: say so by --totals FILE")
+    );
+    assert_eq!(ask(&files, "b/index.html"), "67% of lines (coverage.py, b/index.html): 6 of 9, 66.6666…%");
+    let (_folder, files) = folder_of(&[("a/index.html", NYC), ("b/index.html", NYC)]);
+    assert_eq!(ask(&files, "auto"), "40% of lines (istanbul, a/index.html): 2 of 5");
+}
+
+#[test]
+fn the_page_wins_over_a_file_that_disagrees_and_the_log_says_so() {
+    let (_folder, files) = folder_of(&[("index.html", NYC), ("x.xml", COBERTURA)]);
+    let told = "x.xml (Cobertura) says 50.00% of lines, and index.html (istanbul) says 40% of lines";
+    assert_eq!(ask(&files, "auto"), format!("40% of lines (istanbul, index.html): 2 of 5; {told}"));
+    assert_eq!(ask(&files, "x.xml:cobertura"), "50.00% of lines (Cobertura, x.xml): 2 of 4");
+    assert_eq!(ask(&files, "x.xml:jacoco-xml"), "none");
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let (_folder, files) =
+        folder_of(&[("index.html", "<html>"), ("x.json", "{"), ("y.xml", "<coverage><a></coverage>")]);
+    let search = files.search(&Choice::Auto, None);
+    assert_eq!(search.looked, ["index.html", "x.json", "y.xml"]);
+    assert!(
+        search.totals.is_none() && search.notes[0].starts_with("cannot read x.json as coverage.py-json: EOF"),
+        "{search:?}"
+    );
+    let search = files.search(&Choice::parse("gone.xml").unwrap(), None);
+    assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
+}
+
+#[test]
+fn a_choice_is_auto_or_a_file_with_or_without_its_format() {
+    let file = |path: &str, format| Ok(Choice::File { path: path.to_owned(), format });
+    assert_eq!(Choice::parse("auto"), Ok(Choice::Auto));
+    assert_eq!(Choice::parse("a/coverage.xml"), file("a/coverage.xml", None));
+    assert_eq!(Choice::parse("a/coverage.xml:clover"), file("a/coverage.xml", Some("clover")));
+    assert_eq!(Choice::parse("C:coverage.xml"), file("C:coverage.xml", None));
+    assert_eq!(Choice::parse(r"C:\coverage.xml"), file(r"C:\coverage.xml", None));
+    assert!(
+        Choice::parse("coverage.xml:cobertra").unwrap_err().contains("\"cobertra\", which is none of coverage.py, ")
+    );
+}
