@@ -149,13 +149,16 @@ fn word(text: &str) -> &str {
     text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
-/// Every input of `action.yml` stands in the README and is read by the program or by the script that starts it.
+/// Every input of `action.yml` is handed to the script, stands in the README, and is read by the program or the script.
 fn check_inputs(action: &str, readme: &str, inputs: &str) -> Vec<String> {
     let mut breaches = Vec::new();
     for name in inputs_of(action) {
         let variable = name.to_ascii_uppercase().replace('-', "_");
         if !readme.contains(&format!("`{name}`")) && !readme.contains(&format!("`INPUT_{variable}`")) {
             breaches.push(format!("action/README.md: says nothing of the input `{name}` of action.yml"));
+        }
+        if !action.contains(&format!("\n        INPUT_{variable}: ${{{{ inputs.{name} }}}}\n")) {
+            breaches.push(format!("action.yml: does not hand its input {name} on, as INPUT_{variable} under env"));
         }
         if !inputs.contains(&format!("\"{name}\"")) && !inputs.contains(&variable) {
             breaches.push(format!(
@@ -210,9 +213,12 @@ mod tests {
 
     #[test]
     fn inputs_are_the_keys_below_inputs() {
-        let action = "name: x\ninputs:\n  path:\n    default: a\n\n  api-url:\n    required: true\nruns:\n  using: y\n";
-        assert_eq!(inputs_of(action), ["path", "api-url"]);
-        assert_eq!(check_inputs(action, "`path` and `api-url`", "\"path\", API_URL"), [""; 0]);
-        assert_eq!(check_inputs(action, "", "").len(), 4);
+        let inputs = "name: x\ninputs:\n  path:\n    default: a\n\n  api-url:\n    required: true\nruns:\n  using: y\n";
+        let env = "        INPUT_PATH: ${{ inputs.path }}\n        INPUT_API_URL: ${{ inputs.api-url }}\n";
+        assert_eq!(inputs_of(inputs), ["path", "api-url"]);
+        let action = format!("{inputs}{env}");
+        assert_eq!(check_inputs(&action, "`path` and `api-url`", "\"path\", API_URL"), [""; 0]);
+        assert_eq!(check_inputs(&action, "", "").len(), 4);
+        assert_eq!(check_inputs(inputs, "", "").len(), 6);
     }
 }
