@@ -28,7 +28,10 @@ jobs:
           api-url: ${{ env.COVERED_SERVER }}
           api-key: ${{ secrets.COVERED_API_KEY }}
           binary: ${{ env.COVERED_BINARY }}
-      - run: echo "outputs ${{ join(steps.covered.outputs.*, ' ') }}"
+      - run: >-
+          echo "outputs ${{ steps.covered.outputs.coverage }} ${{ steps.covered.outputs.state }}
+          ${{ steps.covered.outputs.uploaded }} ${{ steps.covered.outputs.site-id }}
+          ${{ steps.covered.outputs.report-url }} ${{ steps.covered.outputs.badge-url }}"
 "#;
 
 /// Runs the workflow for an event, with the action as it stands here.
@@ -104,7 +107,10 @@ fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
     assert!(status.description.starts_with("87.5%"), "{}", status.description);
     assert!(world.badge().text().contains("coverage: 87%"), "{log}");
     let url = format!("{}{}", world.server.url, world.report_path());
-    for expected in ["Found 87.5%", "Packed ", "Gave the badge its new value", "success true", &url] {
+    let site = url.trim_end_matches('/').rsplit('/').next().unwrap();
+    let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
+    let outputs = format!("outputs 87.5 success true {site} {url} {badge}");
+    for expected in ["Found 87.5%", "Packed ", "Gave the badge its new value", &outputs] {
         assert!(log.contains(expected), "{expected:?} is not in\n{log}");
     }
     assert!(!log.contains(API_KEY) && !log.contains("a-token"), "a secret is in the log:\n{log}");
