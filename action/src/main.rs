@@ -172,8 +172,15 @@ impl Run<'_> {
         };
         self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
-        self.outcome.report_url = Some(report_url(&session.url, folder.index()));
+        self.outcome.report_url = Some(report_url(&session.url, self.index(folder)));
         Ok(session)
+    }
+
+    /// The page to open: the index, else the page that shows the total.
+    fn index<'a>(&'a self, folder: &'a Folder) -> Option<&'a str> {
+        let source = || self.outcome.totals.as_ref().map(|totals| totals.source.as_str());
+        let is_page = |name: &&str| name.ends_with(".html") && folder.files.iter().any(|file| file.name == *name);
+        folder.index().or_else(|| source().filter(is_page))
     }
 
     fn post_status(&mut self, client: &Client, target: &Target) -> Result<()> {
@@ -278,10 +285,10 @@ impl Run<'_> {
 /// The page to open: the server shows `index.html` for a folder, and a list where there is none.
 fn report_url(site: &str, index: Option<&str>) -> String {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-    match index.and_then(|page| page.strip_suffix("/index.html")) {
-        Some(folder) => format!("{site}{}/", utf8_percent_encode(folder, PLAIN)),
-        None => site.to_owned(),
-    }
+    let Some(page) = index.filter(|page| *page != "index.html") else { return site.to_owned() };
+    let path: Vec<String> = page.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
+    let path = path.join("/");
+    format!("{site}{}", path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path))
 }
 
 #[cfg(test)]
@@ -294,6 +301,8 @@ mod tests {
         assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
         assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
         assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
+        assert_eq!(url(Some("tarpaulin-report.html")), "https://c.example.com/coverage/1/tarpaulin-report.html");
+        assert_eq!(url(Some("my index.html")), "https://c.example.com/coverage/1/my%20index.html");
         assert_eq!(url(None), "https://c.example.com/coverage/1/");
     }
 }

@@ -1,6 +1,6 @@
 //! Step 7: what is known at the end, for the step's outputs and the job's summary.
 
-use crate::totals::{Percent, State, Totals};
+use crate::totals::{Counts, Percent, State, Totals};
 use crate::workflow::{Workflow, markdown};
 
 /// Filled as the run goes on; written whatever became of it.
@@ -58,11 +58,14 @@ impl Outcome {
             Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.of, totals.tool),
             None => "none found".to_owned(),
         });
+        let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());
         let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
         let link = self.report_url.as_ref().filter(|_| self.uploaded);
         let rows =
             [
                 ("Total", total),
+                ("Lines", counted(|totals| totals.lines)),
+                ("Branches", counted(|totals| totals.branches)),
                 ("Threshold", Some(format!("{}%{missed}", self.threshold))),
                 (
                     "Report",

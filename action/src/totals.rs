@@ -30,7 +30,8 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Serialize;
 
-pub use measure::{Found, METRICS, Measure};
+pub use measure::METRICS;
+use measure::{Found, Measure};
 pub use percent::{Counts, Percent};
 pub use search::{Choice, Report, Search, search};
 
@@ -108,16 +109,44 @@ const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileRead
     Format { name, tool, read: Read::File(ends, read) }
 }
 
-/// What the format of this name finds in these bytes, for fuzz targets and tests.
-pub fn probe(name: &str, bytes: &[u8]) -> Option<Found> {
-    let format = FORMATS.iter().find(|format| format.name == name)?;
-    match format.read {
-        Read::Page(read) => {
-            let html = String::from_utf8_lossy(bytes);
-            let beside = |_: &str| Some(html.clone().into_owned());
-            read(&Page { html: &html, beside: &beside })
+/// Formats that are read in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Pages,
+    Json,
+    Xml,
+    Lines,
+}
+
+impl Format {
+    fn family(&self) -> Family {
+        match self.read {
+            Read::Page(_) => Family::Pages,
+            Read::File(JSON, _) => Family::Json,
+            Read::File(XML, _) => Family::Xml,
+            Read::File(..) => Family::Lines,
         }
-        Read::File(_, read) => read(&mut { bytes }).ok()?,
+    }
+
+    /// What this format finds in bytes that lie in no folder; beside a page lies the page.
+    fn probe(&self, bytes: &[u8]) -> Option<Found> {
+        match self.read {
+            Read::Page(read) => {
+                let html = String::from_utf8_lossy(bytes);
+                read(&Page { html: &html, beside: &|_: &str| Some(html.to_string()) })
+            }
+            Read::File(_, read) => read(&mut { bytes }).ok()?,
+        }
+    }
+}
+
+/// Gives any bytes to every format of a family, for fuzz targets: whatever is found is plain digits, from 0 to 100.
+pub fn check(family: Family, bytes: &[u8]) {
+    for format in FORMATS.iter().filter(|format| format.family() == family) {
+        for measure in format.probe(bytes).unwrap_or_default() {
+            let text = measure.percent.to_string();
+            assert_eq!(Percent::parse(&text).as_ref(), Some(&measure.percent), "{} found {measure:?}", format.name);
+        }
     }
 }
 

@@ -11,13 +11,15 @@ use super::html::{after, between, counts, has, percent, split, texts};
 use super::{Found, Measure, Page};
 
 const MAX_CELLS: usize = 30;
+/// In the footer, since 3.0 and before.
+const MADE_BY: [&str; 2] = ["php-code-coverage", "PHP_CodeCoverage"];
 const KINDS: [(&str, &str); 3] = [("Lines", "lines"), ("Branches", "branches"), ("Functions and Methods", "functions")];
 
 pub fn page(page: &Page) -> Option<Found> {
     let breadcrumb = between(page.html, "<ol class=\"breadcrumb\">", "</ol>")?;
-    let first = between(breadcrumb, "<li class=\"breadcrumb-item", "</li>")?;
+    let first = between(breadcrumb, "<li", "</li>")?;
     let table = after(page.html, "<table class=\"table table-bordered\">").filter(|_| !has(first, "<a "))?;
-    let (head, body) = split(table, "</thead>").filter(|_| has(page.html, "php-code-coverage"))?;
+    let (head, body) = split(table, "</thead>").filter(|_| MADE_BY.iter().any(|made_by| has(page.html, made_by)))?;
     let heads = texts(head);
     let columns: Vec<&String> = heads.iter().filter(|text| *text != "Code Coverage").collect();
     let row = between(body, ">Total</td>", "</tr>")?;

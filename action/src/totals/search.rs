@@ -2,7 +2,7 @@
 //! that `--totals` names.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +16,8 @@ const MAX_PAGE: u64 = 16 << 20;
 const MAX_READ: u64 = 1 << 30;
 /// The same where a page has the total already, and a disagreement is only a note.
 const MAX_COMPARED: u64 = 64 << 20;
+/// Some tools on Windows start their files so.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Pages or files that are looked at where no index leads.
 const MAX_TRIED: usize = 50;
 
@@ -247,6 +249,9 @@ fn read_page<'a>(path: &Path, html: &'a mut Option<String>) -> Result<&'a str> {
 
 fn read_file(path: &Path, read: FileReader, left: &mut u64) -> Result<Option<Found>> {
     let mut input = BufReader::new(File::open(path).context("it cannot be opened")?).take(*left);
+    if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
     let found = read(&mut input);
     *left = input.limit();
     ensure!(*left > 0, "there is more than is read");

@@ -149,9 +149,21 @@ fn ask(folder: &Folder, asked: &str) -> String {
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
 
-/// The first format that knows a page, or a file, in memory.
+/// What the format of this name finds in a page or a file.
 fn read(name: &str, text: &str) -> Option<Found> {
-    probe(name, text.as_bytes())
+    FORMATS.iter().find(|format| format.name == name).unwrap().probe(text.as_bytes())
+}
+
+/// What fuzzing found worth keeping, and what it once broke.
+#[test]
+fn the_fuzz_targets_corpus_breaks_nothing() {
+    let families = [("pages", Family::Pages), ("json", Family::Json), ("xml", Family::Xml), ("lines", Family::Lines)];
+    for (name, family) in families {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        for input in fs::read_dir(folder).unwrap() {
+            check(family, &fs::read(input.unwrap().path()).unwrap());
+        }
+    }
 }
 
 #[test]
@@ -221,7 +233,7 @@ fn what_is_damaged_or_of_another_kind_is_no_total() {
             let found = read(format.name, text);
             assert!(found.is_none_or(|found| found.is_empty()), "{} of {text:?}", format.name);
         }
-        assert_eq!(probe(format.name, b"\xff\xfe\x80<html>\xc3\x28"), None, "{}", format.name);
+        assert_eq!(format.probe(b"\xff\xfe\x80<html>\xc3\x28"), None, "{}", format.name);
     }
 }
 
@@ -304,6 +316,15 @@ fn what_cannot_be_read_is_told() {
     );
     let search = files.search(&Choice::parse("gone.xml").unwrap(), None);
     assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let files = [("a.xml", COBERTURA), ("a.info", "SF:a\nDA:1,1\nDA:2,0\nend_of_record\n")];
+    let marked = files.map(|(name, text)| (name, format!("\u{feff}{}", text.replace('\n', "\r\n"))));
+    let (_folder, files) = folder_of(&marked.each_ref().map(|(name, text)| (*name, text.as_str())));
+    assert_eq!(ask(&files, "a.xml"), "50.00% of lines (Cobertura, a.xml): 2 of 4");
+    assert_eq!(ask(&files, "a.info"), "50.00% of lines (lcov, a.info): 1 of 2");
 }
 
 #[test]

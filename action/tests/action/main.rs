@@ -13,4 +13,5 @@ mod run;
 mod session;
 mod status;
 mod summary;
+mod totals;
 mod upload;

@@ -1,0 +1,71 @@
+use crate::peer::Peer;
+use crate::run::Covered;
+
+const NYC: &str = include_str!("../fixtures/totals/nyc-18/index.html");
+const COBERTURA: &str = r#"<coverage line-rate="0.796" lines-valid="1000" lines-covered="796" branch-rate="0" branches-valid="0" branches-covered="0"/>"#;
+
+fn nyc(peer: &Peer) -> Covered {
+    Covered::new(peer).file("index.html", NYC)
+}
+
+#[test]
+fn a_dry_run_tells_total_tool_source_and_metric_and_writes_the_outputs() {
+    let covered = Covered::bare().file("index.html", NYC);
+    let folder = covered.report();
+    let ended = covered.arg(folder).arg("--dry-run").arg("--metric=branches").run().succeeds();
+    ended.says("Found 25% of branches (istanbul, index.html): 1 of 4").outputs("coverage=25");
+}
+
+#[test]
+fn a_metric_and_a_file_can_be_asked_for_by_each_name() {
+    let peer = Peer::new();
+    let found = |covered: Covered, text: &str| drop(covered.file("x.xml", COBERTURA).run().succeeds().says(text));
+    found(nyc(&peer), "Found 40% of lines (istanbul, index.html)");
+    found(nyc(&peer).env("COVERED_METRIC", "statements"), "Found 42.85% of statements (istanbul, index.html)");
+    found(nyc(&peer).env("INPUT_TOTALS", "x.xml"), "Found 79.60% of lines (Cobertura, x.xml): 796 of 1000");
+    found(nyc(&peer).arg("--totals=x.xml:cobertura"), "Found 79.60% of lines (Cobertura, x.xml): 796 of 1000");
+}
+
+#[test]
+fn a_metric_or_format_that_is_none_is_named() {
+    let peer = Peer::new();
+    nyc(&peer).arg("--metric=paths").run().rejects("--metric \"paths\" is none of lines, branches, ");
+    nyc(&peer).arg("--totals=x.xml:x").run().rejects("--totals names the format \"x\", which is none of coverage.py, ");
+}
+
+#[test]
+fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
+    let peer = Peer::new();
+    let covered = nyc(&peer).file("index.html", "<h1>100%</h1>").file("note.json", "{}");
+    covered
+        .run()
+        .succeeds()
+        .complains("no total was found: point to it by --totals FILE or FILE:FORMAT")
+        .says("Looked in index.html, note.json")
+        .says("Looked for the total of Clover, Cobertura, ")
+        .outputs("state=success");
+    assert_eq!(peer.one("POST", "/repos/").json()["description"], "report uploaded, no total found");
+}
+
+#[test]
+fn the_summary_has_the_counts() {
+    let peer = Peer::new();
+    nyc(&peer).run().succeeds().summarizes("| Lines | 2 of 5 |").summarizes("| Branches | 1 of 4 |");
+}
+
+#[test]
+fn where_no_index_leads_the_link_opens_the_page_with_the_total() {
+    let peer = Peer::new();
+    let covered = Covered::new(&peer).without_file("index.html").file("report.html", NYC);
+    covered.run().succeeds().says("/report.html").outputs("coverage=40");
+    assert!(peer.one("POST", "/repos/").json()["target_url"].as_str().unwrap().ends_with("/report.html"));
+}
+
+#[test]
+fn a_reports_text_commands_nothing() {
+    let peer = Peer::new();
+    let hostile = "<coverage line-rate=\"0.5\"><a>\n::error::x\n##[error]x</b></coverage>";
+    let json = "{\"totals\": \n::stop-commands::x";
+    let covered = nyc(&peer).in_actions().file("a.xml", hostile).file("##[group]b.json", json);
+    covered.run().succeeds().says("Found 40% of lines").says_not("\n::stop").says_not("##[").says_not("::error");
+}
