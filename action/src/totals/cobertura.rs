@@ -27,9 +27,6 @@ fn measure(root: &Element, of: &'static str, rate: &str, counted: &str) -> Optio
     match root.counts(&format!("{counted}-covered"), &format!("{counted}-valid")) {
         Some(counts) => Measure::counted(of, counts, 2),
         None if of == "branches" => None,
-        None => {
-            let rate: f64 = root.text(rate)?.parse().ok()?;
-            Measure::shown(of, Percent::from_float(rate * 100.0, 2)?, None)
-        }
+        None => Measure::shown(of, Percent::from_rate(&root.text(rate)?, 2)?, None),
     }
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Result, ensure};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 
 use super::Percent;
 
@@ -66,7 +67,11 @@ impl Values {
 
     /// A number in its own digits: `99.4` and `100`, as JavaScript and Python write them.
     pub fn percent(&self, path: &str) -> Option<Percent> {
-        Percent::parse(&self.float(path)?.to_string())
+        match self.get(path)? {
+            Value::Count(count) => Percent::parse(&count.to_string()),
+            Value::Float(float) => Percent::parse(&Number::from_f64(*float)?.to_string()),
+            Value::Text(_) => None,
+        }
     }
 
     fn add(&mut self, path: &'static str, value: Value) {

@@ -33,6 +33,19 @@ impl Percent {
         Some(Self::rounded(scaled, digits, number == 0.0, number == 100.0))
     }
 
+    /// A share of one, such as `0.8744`, to `digits` digits of its percent.
+    pub fn from_rate(text: &str, digits: usize) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let kept = fraction.get(..SCALE_DIGITS + 2).unwrap_or(fraction);
+        if !is_digits(fraction) || !matches!(whole, "0" | "1") {
+            return None;
+        }
+        let scaled: u64 = format!("{whole}{kept:0<width$}", width = SCALE_DIGITS + 2).parse().ok()?;
+        let is_none = fraction.bytes().all(|byte| byte == b'0') && whole == "0";
+        (scaled <= 100 * SCALE).then(|| Self::rounded(scaled, digits, is_none, scaled == 100 * SCALE))
+    }
+
     /// To the nearest, but for the ends: only what is exactly 100 (or 0) is shown as that.
     fn rounded(scaled: u64, digits: usize, is_none: bool, is_all: bool) -> Self {
         let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
@@ -218,6 +231,17 @@ mod tests {
         assert_eq!([shown(100.0).unwrap(), shown(0.0).unwrap()], ["100.00", "0.00"]);
         for number in [-0.1, 100.1, f64::NAN, f64::INFINITY] {
             assert_eq!(shown(number), None);
+        }
+    }
+
+    #[test]
+    fn a_share_of_one_is_a_percent() {
+        let shown = |rate| Percent::from_rate(rate, 2).map(|percent| percent.to_string());
+        let rates = ["0.8744", "1", "1.0", "0", "0.0", "0.99996", "0.8210999999999999", "0.00000000000000001"];
+        let percents = ["87.44", "100.00", "100.00", "0.00", "0.00", "99.99", "82.11", "0.01"];
+        assert_eq!(rates.map(|rate| shown(rate).unwrap()), percents);
+        for rate in ["", "1.01", "2", "-0.5", "1e-5", "NaN", "0.", ".5", "0.5x", "0.٣٣٣٣٣٣٣٣٣٣"] {
+            assert_eq!(shown(rate), None, "{rate}");
         }
     }
 
