@@ -17,7 +17,7 @@ if [ -z "$binary" ]; then
     binary=$build/action/covered
 fi
 
-if [ ! -x "$binary" ]; then
+if [ ! -f "$binary" ] || [ ! -x "$binary" ]; then
     echo "::error::the input 'binary' points to '$binary', which is no file that can be run"
     exit 1
 fi

@@ -43,6 +43,10 @@ pub enum ArchiveError {
     TooLarge(String),
     #[error("{0:?} lies outside of the file, or over another entry")]
     Misplaced(String),
+    #[error("{0:?} has sizes or a checksum that cannot be")]
+    Sizes(String),
+    #[error("{0:?} is not what its checksum says")]
+    Checksum(String),
     #[error("the local header of {0:?} is broken")]
     LocalHeader(String),
 }
@@ -142,8 +146,8 @@ impl Index {
             if compressed.max(size) > u64::from(u32::MAX) {
                 return Err(ArchiveError::TooLarge(path.into()));
             }
-            if !deflated && compressed != size {
-                return Err(ArchiveError::Misplaced(path.into()));
+            if !deflated && compressed != size || size == 0 && record.crc32() != 0 {
+                return Err(ArchiveError::Sizes(path.into()));
             }
             entries.push(Entry {
                 path,
@@ -230,16 +234,19 @@ impl Entry {
         if self.deflated { self.compressed + (GZIP_HEADER.len() + 8) as u64 } else { self.compressed }
     }
 
-    /// Frames the entry's data as it is kept and sent.
-    pub fn pack(&self, data: &[u8]) -> Bytes {
+    /// Frames the entry's data as it is kept and sent. Whoever inflates a gzip member checks it; stored data is checked here.
+    pub fn pack(&self, data: &[u8]) -> Result<Bytes, ArchiveError> {
         if !self.deflated {
-            return Bytes::copy_from_slice(data);
+            let fits = rawzip::crc32(data) == self.crc;
+            return fits
+                .then(|| Bytes::copy_from_slice(data))
+                .ok_or_else(|| ArchiveError::Checksum(self.path.to_string()));
         }
         let mut gzip = BytesMut::with_capacity(data.len() + GZIP_HEADER.len() + 8);
         gzip.extend_from_slice(GZIP_HEADER);
         gzip.extend_from_slice(data);
         gzip.extend_from_slice(&self.gzip_trailer());
-        gzip.freeze()
+        Ok(gzip.freeze())
     }
 
     /// What follows the data in a gzip member: CRC-32 and size.

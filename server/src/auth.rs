@@ -49,6 +49,9 @@ impl ApiKeys {
         if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
         }
+        if keys.iter().any(|key| key.starts_with(['"', '\'']) || key.ends_with(['"', '\''])) {
+            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+        }
         Ok(Self(keys.into_iter().map(|key| Secret::new(key.to_owned())).collect()))
     }
 
@@ -71,8 +74,8 @@ impl ApiKeys {
 
     /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let sent = headers.get("token").or_else(|| headers.get(AUTHORIZATION));
-        let sent = sent.map(|value| value.as_bytes().strip_prefix(b"Bearer ").unwrap_or(value.as_bytes()));
+        let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
+        let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
         let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
             return Err(Error::unauthorized(
                 "no API key was sent: put it into the header token, or Authorization: Bearer",
@@ -99,6 +102,12 @@ impl ApiKeys {
         let text = upload_text(site, expires);
         self.0.iter().any(|key| hmac::verify(&upload_key(key), text.as_bytes(), &signature).is_ok())
     }
+}
+
+/// What follows `Bearer `, in any case (RFC 9110, 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
 }
 
 fn upload_key(key: &Secret) -> hmac::Key {

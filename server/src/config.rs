@@ -125,7 +125,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let api_keys = self.api_keys(&storage)?;
         let github = self.github();
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
-            text.split(',').map(|rule| rule.trim().parse()).collect()
+            text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
         });
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
@@ -186,7 +186,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             Err(why) => {
                 self.problem(
                     "STORAGE_URL",
-                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket or memory://"),
+                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
                 );
                 return None;
             }
@@ -299,8 +299,11 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let base = base.as_str().trim_end_matches('/');
         let graphql = if base.ends_with("/api/v3") { base.trim_end_matches("/v3") } else { base };
         let token = self.get("GITHUB_TOKEN")?;
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.problem("GITHUB_TOKEN", "holds characters that no GitHub token has: was something else pasted?");
+        if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+            self.problem(
+                "GITHUB_TOKEN",
+                "holds characters that no GitHub token has: was it quoted, or something else pasted?",
+            );
             return None;
         }
         Some(GitHubConfig { graphql_base: Url::parse(graphql).ok()?, token: Secret::new(token) })
@@ -338,7 +341,8 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 /// An http or https URL without query, fragment or credentials; its path has no trailing slash.
 fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim_end_matches('/')).map_err(|why| format!("{text:?} is no URL: {why}"))?;
+    let url = Url::parse(text.trim_end_matches('/'))
+        .map_err(|why| format!("{text:?} is no URL ({why}): it must begin with https:// or http://"))?;
     match url.scheme() {
         "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
             Err(format!("{text:?} must end with its path: no query, no fragment"))

@@ -112,7 +112,11 @@ struct Context {
 impl GitHub {
     /// Must be called inside of the runtime that the client will work on.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIME).build()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIME)
+            // A redirect could carry the token to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         let client = Octocrab::builder()
             .base_uri(config.graphql_base.as_str().trim_end_matches('/'))?
             .personal_token(config.token.expose().to_owned())
@@ -142,7 +146,8 @@ impl GitHub {
         let reply: Reply = self.client.post("/graphql", Some(&json!({"query": query, "variables": variables}))).await?;
         // GitHub says with status 200 that the quota is spent.
         if let Some(error) = reply.errors.iter().find(|error| error.kind.as_deref() != Some("NOT_FOUND")) {
-            anyhow::bail!("GitHub answered: {}", error.message);
+            let message = error.message.replace(char::is_control, " ");
+            anyhow::bail!("GitHub answered: {message}");
         }
         Ok(statuses(reply.data))
     }

@@ -22,6 +22,24 @@ impl SiteId {
         text.get(..8).unwrap_or_default()
     }
 
+    /// A text with every id in it cut short.
+    pub fn mask(text: &str) -> String {
+        let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        let mut masked = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_hex) {
+            let end = rest[start..].find(|c| !is_hex(c)).map_or(rest.len(), |length| start + length);
+            let word = &rest[start..end];
+            masked += &rest[..start];
+            match word.parse::<Self>() {
+                Ok(_) => masked.extend([Self::short(word), "…"]),
+                Err(()) => masked += word,
+            }
+            rest = &rest[end..];
+        }
+        masked + rest
+    }
+
     /// `sites/{id}.json`: who made the site, when, and for which commit.
     pub fn record_key(&self) -> String {
         format!("sites/{self}.json")
@@ -243,6 +261,16 @@ mod tests {
         }
         assert_ne!(SiteId::random().unwrap(), SiteId::random().unwrap());
         assert!(SiteId::random().unwrap().to_string().parse::<SiteId>().is_ok());
+    }
+
+    #[test]
+    fn ids_are_cut_short_wherever_they_stand() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(
+            SiteId::mask(&format!("GET http://s3/b/sites/{id}.zip failed")),
+            "GET http://s3/b/sites/01234567….zip failed"
+        );
+        assert_eq!(SiteId::mask("a 0123 é {id}"), "a 0123 é {id}");
     }
 
     #[test]

@@ -27,6 +27,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use app::App;
 use config::{ApiKeySource, Config, LogConfig};
@@ -48,13 +51,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         format!("LISTEN={listen} cannot be listened on; another address can be given by LISTEN or --listen")
     })?;
     let address = listener.local_addr()?;
+    // Before anybody is told that it listens: who reads that may stop it at once.
+    let stop = serve::signal()?;
     let app = Arc::new(App::new(config, address)?);
     if json {
         tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
     } else {
         println!("{}", welcome(&app, address, key_file.as_deref(), without_github));
     }
-    serve::serve(listener, app, serve::signal()).await;
+    serve::serve(listener, app, stop).await;
     Ok(())
 }
 
@@ -70,13 +75,13 @@ fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_gith
         lines.push("GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked".to_owned());
     }
     if let Some(path) = key_file {
-        let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-        lines.push(format!("the API key for uploads is in {}", path.display()));
+        let path = shell_quoted(&std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)));
+        lines.push(format!("the API key for uploads is in {path}"));
         lines.push(String::new());
         lines.push("Upload a first report, from the folder of a repository whose tests wrote htmlcov/:".to_owned());
         lines.push(format!(
-            "  COVERED_API_KEY=$(cat '{}') covered htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --purge-cache",
-            path.display(),
+            "  COVERED_API_KEY=$(cat {path}) {} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --purge-cache",
+            uploader(),
             app.public_url
         ));
     }
@@ -84,8 +89,29 @@ fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_gith
     lines.join("\n")
 }
 
+/// How to call the uploader: by its path, where it was built beside this program.
+fn uploader() -> String {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("covered")).filter(|path| path.is_file());
+    beside.map_or_else(|| "covered".to_owned(), |path| shell_quoted(&path))
+}
+
+/// A path as a shell reads it.
+fn shell_quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c));
+    if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn start_log(config: &LogConfig) {
-    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::from_level(config.level)).with_target(false);
+    // Of the libraries' own lines only those that tell of trouble.
+    let own = LevelFilter::from_level(config.level);
+    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
+    let log = tracing_subscriber::fmt::layer().with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process keeps the first log: only tests do that.
-    let _ = if config.json { log.json().flatten_event(true).try_init() } else { log.with_ansi(false).try_init() };
+    let _ = if config.json {
+        registry.with(log.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(log.with_ansi(false)).try_init()
+    };
 }

@@ -4,6 +4,8 @@ use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::badge::{self, Look};
+
 /// What stays as it is in a link's path part.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -44,8 +46,10 @@ fn page(title: &str, body: Markup) -> String {
 /// What this server is, how to upload to it, how the badge is written. `url`: the server's public address.
 pub fn home(url: &str) -> String {
     let workflow = format!(
-        "- uses: org/covered@v1\n  with:\n    path: htmlcov\n    api-url: {url}\n    api-key: ${{{{ secrets.COVERED_API_KEY }}}}"
+        "permissions: {{contents: read, statuses: write}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    if: always()\n    with:\n      path: htmlcov\n      api-url: {url}\n      api-key: ${{{{ secrets.COVERED_API_KEY }}}}"
     );
+    // Drawn here: an image would ask for a repository of that name.
+    let sample = badge::svg(None, &Look::new(None, None)).unwrap_or_default();
     let badge = format!("[![coverage]({url}/badge/OWNER/REPO.svg)]({url}/badge/redirect/OWNER/REPO/)");
     page(
         "Covered",
@@ -53,16 +57,18 @@ pub fn home(url: &str) -> String {
             h1 { "Covered" }
             p { "This server keeps the coverage reports of GitHub repositories, shows them, and draws their badges." }
             h2 { "Upload a report" }
-            p { "In the workflow that runs the tests, after the report was made:" }
+            p { "In the job that runs the tests:" }
             pre { code { (workflow) } }
             p { "From anywhere else:" }
             pre { code {
-                "COVERED_API_KEY=… covered htmlcov --api-url " (url) " --repo-owner OWNER --repo-name REPO --commit-sha SHA"
+                "COVERED_API_KEY=… covered htmlcov --api-url " (url)
+                " --repo-owner OWNER --repo-name REPO --commit-sha SHA --purge-cache"
             } }
+            p { code { "--purge-cache" } " gives the badge the new number: for the default branch." }
             h2 { "Show the badge" }
             p { "In the README, with OWNER and REPO replaced:" }
             pre { code { (badge) } }
-            p { img src="badge/owner/repo.svg" alt="A badge of a repository that is not known: coverage ??"; }
+            p { (PreEscaped(sample)) }
             p { "The badge of a report with a name: " code { "?name=NAME" } "; of a branch: " code { "?branch=BRANCH" } "." }
         },
     )
@@ -95,8 +101,8 @@ pub struct Row<'a> {
     pub size: Option<u64>,
 }
 
-/// The list of a folder without an `index.html`.
-pub fn list(folder: &str, rows: &[Row<'_>]) -> String {
+/// The list of a folder without an `index.html`. `more`: children that it leaves out.
+pub fn list(folder: &str, rows: &[Row<'_>], more: usize) -> String {
     let title = if folder.is_empty() { "Report" } else { folder };
     page(
         title,
@@ -115,6 +121,7 @@ pub fn list(folder: &str, rows: &[Row<'_>]) -> String {
                     }
                 }
             }
+            @if more > 0 { p { "And " (more) " more." } }
         },
     )
 }

@@ -23,7 +23,10 @@ use crate::routes::{badge, ops, purge, report, upload};
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logged> {
     let started = Instant::now();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
+    let path = request.uri().path();
+    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/'));
+    let path = below.unwrap_or(path).to_owned();
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
@@ -31,7 +34,9 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logge
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
     let mut answer = routed.unwrap_or_else(|error| {
         if let Some(cause) = &error.cause {
-            tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{}: {cause:#}", error.detail);
+            tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{cause:#}");
+        } else if matches!(error.status.as_u16(), 401 | 403) {
+            tracing::warn!(%method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
         response::error(&error, page_wanted)
     });
@@ -72,7 +77,7 @@ impl<'a> Route<'a> {
             ["coverage", "invalidate-cache", owner, name] | ["coverage", "invalidate-cache", owner, name, ""] => {
                 Self::Invalidate { owner, name }
             }
-            ["coverage", zip] if zip.ends_with(".zip") => Self::Upload { site: zip.trim_end_matches(".zip") },
+            ["coverage", zip] if zip.ends_with(".zip") => Self::Upload { site: zip.strip_suffix(".zip")? },
             ["coverage", site] => Self::Site { site },
             // The rest as it stands: decoding comes after splitting.
             ["coverage", site, ..] => Self::File { site, path: path.get("/coverage/".len() + site.len() + 1..)? },
@@ -125,14 +130,7 @@ async fn route(app: &Arc<App>, path: &str, request: Request<Incoming>) -> Answer
 
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
 fn shown(path: &str) -> String {
-    let Some(rest) = path.strip_prefix("/coverage/") else {
-        return path.to_owned();
-    };
-    let (site, file) = rest.split_at(rest.find(['/', '.']).unwrap_or(rest.len()));
-    match site.parse::<SiteId>() {
-        Ok(_) => format!("/coverage/{}…{file}", SiteId::short(site)),
-        Err(()) => path.to_owned(),
-    }
+    SiteId::mask(path)
 }
 
 struct Line {
@@ -195,6 +193,7 @@ mod tests {
         assert_eq!(shown(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
         assert_eq!(shown(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
         assert_eq!(shown(&format!("/coverage/{id}")), "/coverage/01234567…");
+        assert_eq!(shown(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
         assert_eq!(shown("/coverage/create-site/"), "/coverage/create-site/");
         assert_eq!(shown("/badge/o/r.svg"), "/badge/o/r.svg");
     }

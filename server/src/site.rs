@@ -92,7 +92,7 @@ impl Sites {
         let read = async {
             let local = self.storage.read(&zip, entry.range()).await?;
             let start = entry.data_start(&local)?;
-            Ok::<_, IndexError>(entry.pack(&local[start..start + entry.compressed as usize]))
+            Ok::<_, IndexError>(entry.pack(&local[start..start + entry.compressed as usize])?)
         };
         let packed = self.files.try_get_with((site.clone(), number), read).await;
         packed.map(Content::Packed).map_err(|error| error.public(site))

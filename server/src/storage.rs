@@ -5,7 +5,7 @@ mod vendors;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
-use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
+use object_store::{
+    GetOptions, GetRange, GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion,
+};
 use url::Url;
 
 use crate::archive::Tail;
@@ -47,9 +49,21 @@ impl From<object_store::Error> for StorageError {
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound,
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => Self::Exists,
+            other if names_no_file(&other) => Self::NotFound,
             other => Self::Failed(anyhow::anyhow!(told(&other))),
         }
     }
+}
+
+/// Whether a folder says that a name can be no file's: below a file, too long, or as the library's own temporary files.
+fn names_no_file(error: &object_store::Error) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
+    let error: &dyn std::error::Error = error;
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(NotADirectory | InvalidFilename | IsADirectory))
+            || error.to_string().starts_with("Filenames containing trailing '/#\\d+/'")
+    })
 }
 
 /// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
@@ -60,7 +74,7 @@ fn told(error: &dyn std::error::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text.replace(char::is_control, " ")
+    SiteId::mask(&text.replace(char::is_control, " "))
 }
 
 type Result<T> = std::result::Result<T, StorageError>;
@@ -78,6 +92,8 @@ pub struct Storage {
     store: Arc<dyn ObjectStore>,
     presigner: Option<Presigner>,
     sts: Option<Sts>,
+    /// Where the objects are files.
+    folder: Option<PathBuf>,
     shown: String,
 }
 
@@ -107,6 +123,7 @@ impl Storage {
                 store: Arc::new(InMemory::new()),
                 presigner: None,
                 sts: None,
+                folder: None,
                 shown: "memory (gone when the server stops)".to_owned(),
             }),
             StorageConfig::Files(folder) => Self::files(folder),
@@ -117,11 +134,21 @@ impl Storage {
     }
 
     fn files(folder: &FilePath) -> anyhow::Result<Self> {
+        let folder = std::path::absolute(folder)?;
         let unusable = || format!("the reports' folder {} cannot be used", folder.display());
-        std::fs::create_dir_all(folder).with_context(unusable)?;
-        sweep(&folder.join(STAGING));
-        let store = LocalFileSystem::new_with_prefix(folder).with_context(unusable)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store), presigner: None, sts: None, shown: folder.display().to_string() })
+        let staging = folder.join(STAGING);
+        make_folder(&folder).and_then(|()| make_folder(&staging)).with_context(unusable)?;
+        sweep(&staging);
+        // Now, and not at the first upload: that a folder cannot be written, or is on a full disk.
+        probe(&folder).with_context(unusable)?;
+        let store = LocalFileSystem::new_with_prefix(&folder).with_context(unusable)?.with_fsync(true);
+        Ok(Self {
+            store: Arc::new(store),
+            presigner: None,
+            sts: None,
+            shown: folder.display().to_string(),
+            folder: Some(folder),
+        })
     }
 
     fn bucket(url: &Url, options: &HashMap<String, String>, upload_role: Option<&str>) -> anyhow::Result<Self> {
@@ -148,6 +175,7 @@ impl Storage {
             store: Arc::new(PrefixStore::new(store, prefix.clone())),
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
             sts,
+            folder: None,
             shown: url.to_string(),
         })
     }
@@ -159,6 +187,13 @@ impl Storage {
 
     /// Whether the store answers, and lets this server in.
     pub async fn check(&self) -> Result<()> {
+        if let Some(folder) = self.folder.clone() {
+            let probed = tokio::task::spawn_blocking(move || probe(&folder)).await;
+            return probed
+                .map_err(anyhow::Error::from)
+                .and_then(|probed| Ok(probed?))
+                .map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be written")));
+        }
         match self.store.head(&path("sites/readyz")?).await.map_err(StorageError::from) {
             Ok(_) | Err(StorageError::NotFound) => Ok(()),
             Err(error) => Err(error),
@@ -218,7 +253,17 @@ impl Storage {
     pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let result = self.store.get_opts(&path(key)?, options).await?;
-        Ok(result.into_stream().map(|item| item.map_err(std::io::Error::other)).boxed())
+        Ok(self.bytes_of(result))
+    }
+
+    /// A folder's file that gets shorter while it is read gives empty pieces without end: that is its end.
+    fn bytes_of(&self, result: GetResult) -> BoxStream<'static, std::io::Result<Bytes>> {
+        let in_folder = self.folder.is_some();
+        let item = move |item: object_store::Result<Bytes>| match item {
+            Ok(bytes) if bytes.is_empty() && in_folder => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            other => other.map_err(std::io::Error::other),
+        };
+        result.into_stream().map(item).boxed()
     }
 
     /// Whether an object is there.
@@ -267,7 +312,7 @@ impl Storage {
             other => other?,
         };
         let meta = FileMeta::of(&result.meta);
-        Ok(Fetched::File(meta, result.into_stream().map(|item| item.map_err(std::io::Error::other)).boxed()))
+        Ok(Fetched::File(meta, self.bytes_of(result)))
     }
 
     /// The size and the tag of a whole object.
@@ -347,6 +392,22 @@ fn whole(range: &Range<u64>, length: usize) -> Result<()> {
 fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
     let store = Arc::new(store);
     (store.clone(), store)
+}
+
+/// Makes a folder that its owner alone can look into: the names in it are the keys to the reports.
+fn make_folder(folder: &FilePath) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Writes a file where uploads wait. It makes no folder: one that is gone, or not mounted, is a fault.
+fn probe(folder: &FilePath) -> std::io::Result<()> {
+    let probe = folder.join(STAGING).join("probe");
+    std::fs::write(&probe, b"probe")?;
+    std::fs::remove_file(&probe)
 }
 
 /// Removes what a crash left of uploads; another server on the same folder may be receiving the younger ones.

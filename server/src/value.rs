@@ -1,13 +1,15 @@
 //! The value behind a badge, in this order: what is remembered, GitHub, the last value in the store, nothing.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use moka::Expiry;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::github::{CommitStatus, GitHub};
 use crate::key::{ReportName, Repository, RepositoryRule, SiteId, value_key};
@@ -22,6 +24,11 @@ const GITHUB_TIME: Duration = Duration::from_millis(1200);
 const STORE_TIME: Duration = Duration::from_millis(600);
 /// Badges that are remembered, at most.
 const MAX_VALUES: u64 = 10_000;
+/// Look-ups at GitHub for one repository in a minute: names and branches are free to choose, and the quota is not.
+const LOOK_UPS_A_MINUTE: u32 = 30;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Writes to the store at once; those of one repository go one after the other.
+const LANES: usize = 64;
 /// How often a write is tried that another server's write came before.
 const WRITES: usize = 5;
 
@@ -56,6 +63,16 @@ pub struct ValueKey {
     pub branch: Option<String>,
 }
 
+impl Value {
+    /// What the store holds, unless it is something that this server would not have written.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let value: Self = serde_json::from_slice(bytes).ok()?;
+        let percent_fits = value.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent));
+        let site_fits = value.site_id.as_ref().is_none_or(|site| site.parse::<SiteId>().is_ok());
+        (percent_fits && site_fits).then_some(value)
+    }
+}
+
 #[derive(Clone)]
 struct Found {
     value: Option<Arc<Value>>,
@@ -82,6 +99,11 @@ pub struct Values {
     /// Forgetting a repository's values moves it to a new epoch: a look-up that is still under way ends in the old one.
     epochs: Cache<Repository, u64>,
     epoch: AtomicU64,
+    /// Look-ups of the last minute, by repository.
+    asked: Cache<Repository, Arc<AtomicU32>>,
+    /// Held while a repository's value is compared and written: not every store can compare and write in one.
+    lanes: [Mutex<()>; LANES],
+    hasher: RandomState,
 }
 
 impl Values {
@@ -100,13 +122,16 @@ impl Values {
             // An epoch must outlive the values of the one before.
             epochs: Cache::builder().max_capacity(MAX_VALUES).time_to_live(5 * FRESH).build(),
             epoch: AtomicU64::new(1),
+            asked: Cache::builder().max_capacity(MAX_VALUES).time_to_live(MINUTE).build(),
+            lanes: std::array::from_fn(|_| Mutex::new(())),
+            hasher: RandomState::new(),
         }
     }
 
     /// The value to show; however many ask at once, one look-up is made.
     pub async fn get(&self, key: &ValueKey) -> Option<Arc<Value>> {
         let epoch = self.epochs.get(&key.repository).await.unwrap_or(0);
-        self.found.get_with((key.clone(), epoch), self.look_up(key)).await.value
+        self.found.get_with((key.clone(), epoch), self.look_up(key, epoch)).await.value
     }
 
     /// Forgets what is remembered of a repository: the next reader's question goes to GitHub.
@@ -123,6 +148,7 @@ impl Values {
         name: Option<ReportName>,
         value: Value,
     ) -> Result<(), StorageError> {
+        let _lane = self.lane(&repository).await;
         let stored = self.store(&repository, name.as_ref(), value).await?;
         let epoch = self.forget(&repository).await;
         let key = ValueKey { repository, name, branch: None };
@@ -130,7 +156,7 @@ impl Values {
         Ok(())
     }
 
-    async fn look_up(&self, key: &ValueKey) -> Found {
+    async fn look_up(&self, key: &ValueKey, epoch: u64) -> Found {
         let (from_github, fresh) = match self.ask_github(key).await {
             Ok(value) => (value, FRESH),
             Err(error) => {
@@ -145,7 +171,7 @@ impl Values {
         let name = key.name.as_ref();
         let stored = tokio::time::timeout(STORE_TIME, async {
             match from_github.clone() {
-                Some(value) => self.store_from_github(&key.repository, name, value).await.map(Some),
+                Some(value) => self.store_from_github(&key.repository, name, value, epoch).await.map(Some),
                 None => self.stored(&key.repository, name).await.map(|stored| stored.and_then(|(value, _)| value)),
             }
         });
@@ -170,6 +196,9 @@ impl Values {
         if !self.allowed.is_empty() && !self.allowed.iter().any(|rule| rule.allows(&key.repository)) {
             return Ok(None);
         }
+        let asked = self.asked.get_with_by_ref(&key.repository, async { Arc::default() }).await;
+        let within = asked.fetch_add(1, Ordering::Relaxed) < LOOK_UPS_A_MINUTE;
+        anyhow::ensure!(within, "it was asked {LOOK_UPS_A_MINUTE} times in a minute: the quota is kept for others");
         let name = key.name.as_ref().map(ToString::to_string);
         let statuses = github.statuses(&key.repository, key.branch.as_deref(), name.as_deref());
         let statuses = tokio::time::timeout(GITHUB_TIME, statuses)
@@ -213,19 +242,30 @@ impl Values {
     ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
         match self.storage.get(&value_key(repository, name)).await {
             // One that cannot be read counts as unknown, and is written over.
-            Ok(stored) => Ok(Some((serde_json::from_slice(&stored.bytes).ok(), stored.version))),
+            Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
             Err(StorageError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// GitHub's newest commit is the truth; it does not know the run, so the number that is known stays.
+    async fn lane(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+        let lane = self.hasher.hash_one(repository) % LANES as u64;
+        self.lanes[lane as usize].lock().await
+    }
+
+    /// GitHub's newest commit is the truth; it does not know the run, so the number that is known stays. What was
+    /// said while GitHub was asked is newer.
     async fn store_from_github(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         mut value: Value,
+        epoch: u64,
     ) -> Result<Value, StorageError> {
+        let _lane = self.lane(repository).await;
+        if self.epochs.get(repository).await.unwrap_or(0) != epoch {
+            return Ok(value);
+        }
         if let Some((Some(known), _)) = self.stored(repository, name).await? {
             value.run_id = known.run_id;
             if (Value { seen_at: known.seen_at, ..value.clone() }) == known {

@@ -51,7 +51,8 @@ impl NewValue {
             return Err(Error::bad_request("percent is not between 0 and 100"));
         }
         let value = Value {
-            percent: self.percent,
+            // Minus zero is zero.
+            percent: self.percent.map(|percent| percent + 0.0),
             state: self.state,
             site_id: Some(site.to_string()),
             commit_sha: super::upload::commit_sha(&self.commit_sha)?.to_owned(),

@@ -13,6 +13,9 @@ use crate::response::{self, Answer, Body};
 use crate::routes::files;
 use crate::site::Content;
 
+/// Rows of a folder's list: what a reader can use, and what a page may cost.
+const MAX_ROWS: usize = 1000;
+
 /// Keeps a report's scripts to the report itself, and breaks none of the tools' reports.
 const POLICY: &str = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; form-action 'none'; \
                       base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
@@ -87,7 +90,9 @@ fn list(index: &Index, folder: &str) -> Answer {
     if rows.is_empty() {
         return Err(no_file(folder));
     }
-    let mut page = response::page(pages::list(folder, &rows));
+    let more = rows.len().saturating_sub(MAX_ROWS);
+    rows.truncate(MAX_ROWS);
+    let mut page = response::page(pages::list(folder, &rows, more));
     response::set(&mut page, header::CACHE_CONTROL, FOREVER);
     Ok(page)
 }
@@ -147,7 +152,8 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     for list in headers.get_all(header::ACCEPT_ENCODING) {
         for coding in list.to_str().unwrap_or_default().split(',') {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+            let (name_of_weight, weight) = weight.split_once('=').unwrap_or_default();
+            let refused = name_of_weight.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0);
             match name.trim() {
                 gzip if gzip.eq_ignore_ascii_case("gzip") || gzip.eq_ignore_ascii_case("x-gzip") => {
                     return !refused;
@@ -177,6 +183,7 @@ mod tests {
             ("gzip, deflate, br", true),
             ("br;q=1.0, GZIP;q=0.5", true),
             ("gzip;q=0", false),
+            ("gzip ; Q = 0", false),
             ("*", true),
             ("*;q=0", false),
             ("gzip;q=0, *", false),

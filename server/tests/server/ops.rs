@@ -26,8 +26,8 @@ async fn probes_tell_life_from_readiness() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path).send().await.unwrap().status(), 200, "{path}");
     }
-    // A folder whose `sites` is a file cannot hold reports.
-    std::fs::write(folder.path().join("sites"), b"").unwrap();
+    // A folder that is gone, as one that is not mounted: it is not made anew.
+    std::fs::remove_dir_all(folder.path()).unwrap();
     let response = server.get("/readyz").header("accept", "application/json").send().await.unwrap();
     assert_refused(response, 503, "the storage does not answer as it should").await;
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);

@@ -42,7 +42,7 @@ fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
     let key = std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap();
     assert!(text.contains("listens on http://127.0.0.1:"), "{text}");
     assert!(!text.contains(":0\n"), "the real port is told: {text}");
-    let command = format!("COVERED_API_KEY=$(cat '{}", folder.path().canonicalize().unwrap().display());
+    let command = format!("COVERED_API_KEY=$(cat {}", folder.path().canonicalize().unwrap().display());
     assert!(text.contains(&command) && text.contains("covered htmlcov --api-url http://127.0.0.1:"), "{text}");
     assert!(!text.contains(key.trim()), "the key itself is not printed: {text}");
     let again = first_lines(folder.path(), &["--listen=127.0.0.1:0"], &[]);
