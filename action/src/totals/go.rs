@@ -16,7 +16,7 @@ use super::{Found, Measure};
 /// Bytes of one line.
 const MAX_LINE: u64 = 64 << 10;
 /// Blocks that are told apart, some 30 bytes each.
-const MAX_BLOCKS: usize = 4_000_000;
+const MAX_BLOCKS: usize = 2_000_000;
 
 pub fn profile(input: &mut dyn BufRead) -> Result<Option<Found>> {
     // A block stands once for each test binary that has it.

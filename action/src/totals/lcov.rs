@@ -33,8 +33,9 @@ pub fn page(page: &Page) -> Option<Found> {
 
 /// Bytes of one line of a tracefile.
 const MAX_LINE: u64 = 64 << 10;
-/// Source files that are told apart.
+/// Source files that are told apart, and lines of one of them.
 const MAX_FILES: usize = 1_000_000;
+const MAX_LINES: usize = 1_000_000;
 
 /// Sums of one kind: found and hit.
 #[derive(Clone, Copy, Default)]
@@ -75,6 +76,7 @@ pub fn tracefile(input: &mut dyn BufRead) -> Result<Option<Found>> {
             ensure!(trace.files.len() <= MAX_FILES, "it lists more than {MAX_FILES} source files");
         }
         trace.line(text);
+        ensure!(trace.counted.len() <= MAX_LINES, "it lists more than {MAX_LINES} lines of one source file");
     }
     Ok((trace.records > 0).then(|| trace.found()))
 }
