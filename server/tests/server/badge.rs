@@ -258,3 +258,27 @@ async fn a_repository_that_left_github_keeps_its_last_value() {
     assert_eq!(server.badge("/badge/gone/app.svg").await, "coverage: 66%");
     assert_eq!(github.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn one_repository_cannot_spend_the_whole_quota() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    for number in 0..100 {
+        server.badge(&format!("/badge/octo/app.svg?branch=b{number}")).await;
+    }
+    assert_eq!(github.requests().len(), 30);
+    github.add_repository("octo/other", "main");
+    server.badge("/badge/octo/other.svg").await;
+    assert_eq!(github.requests().len(), 31, "another one has its own");
+}
+
+#[tokio::test]
+async fn a_redirect_of_github_is_not_followed_with_the_token() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    let elsewhere = Github::start();
+    let location = ("location".to_owned(), format!("{}/graphql", elsewhere.url()));
+    github.set_fault(Fault::Status { code: 302, headers: vec![location], body: String::new() });
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+    assert_eq!(elsewhere.requests().len(), 0);
+}

@@ -95,3 +95,31 @@ async fn what_the_client_has_already_is_not_sent_again() {
     let head = server.client.head(format!("{}{url}", server.url)).send().await.unwrap();
     assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().unwrap()), (200, "9000"));
 }
+
+#[tokio::test]
+async fn a_name_that_can_be_no_file_is_404() {
+    let folder = bucket(&[("index.html", b"x"), (".keep", b"")]);
+    let server = Server::on(&folder, &[]).await;
+    let long = "x".repeat(300);
+    for path in ["index.html/x", ".keep/", "x%231", &long] {
+        let request = server.get(&format!("/coverage/{SITE}/{path}")).header("accept", "application/json");
+        assert_refused(request.send().await.unwrap(), 404, "this report has no file").await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_gets_shorter_while_it_is_sent_ends_the_answer() {
+    let folder = bucket(&[("large.bin", &noise(40 << 20, 5))]);
+    let server = Server::on(&folder, &[]).await;
+    let mut response = server.get(&format!("/coverage/{SITE}/large.bin")).send().await.unwrap();
+    // The reader has begun, and the sockets in between hold far less than the file.
+    assert!(response.chunk().await.unwrap().is_some());
+    let path = folder.path().join(format!("sites/{SITE}/large.bin"));
+    std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1000).unwrap();
+    let rest = async {
+        while response.chunk().await?.is_some() {}
+        Ok::<_, reqwest::Error>(())
+    };
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), rest).await;
+    assert!(ended.expect("it must end").is_err(), "and not as if it were whole");
+}

@@ -132,3 +132,47 @@ async fn a_value_that_cannot_be_is_refused() {
     assert_refused(get, 405, "this address takes POST only").await;
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
 }
+
+#[tokio::test]
+async fn runs_at_once_leave_the_newest_in_a_folder_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    for round in 0..10 {
+        let runs = (1..=8).map(|run| server.set_value(SITE, Some(run as f64), "success", round * 10 + run));
+        futures_util::future::join_all(runs).await;
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 8%");
+        let stored = std::fs::read_to_string(folder.path().join("values/octo/app/_.json")).unwrap();
+        assert!(stored.contains("\"percent\":8.0"), "{stored}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_while_github_is_asked_is_newer() {
+    let github = Github::start();
+    github.add_repository("octo/app", "main");
+    github.push("octo/app", "main", SHA);
+    let status = Status {
+        context: "covered".into(),
+        state: "success".into(),
+        description: "11%".into(),
+        target_url: String::new(),
+    };
+    github.set_status("octo/app", SHA, status);
+    github.set_fault(xtask::lab::github::Fault::Stall(std::time::Duration::from_millis(400)));
+    let (url, folder) = (github.url(), tempfile::tempdir().unwrap());
+    let server = Server::on(&folder, &[("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", &url)]).await;
+    let asked = async {
+        server.badge("/badge/octo/app.svg").await;
+    };
+    let said = async {
+        // The look-up is under way once GitHub has seen its request.
+        while github.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        server.set_value(SITE, Some(99.0), "success", 7).await;
+    };
+    tokio::join!(asked, said);
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 99%");
+    let stored = std::fs::read_to_string(folder.path().join("values/octo/app/_.json")).unwrap();
+    assert!(stored.contains("\"percent\":99.0"), "{stored}");
+}

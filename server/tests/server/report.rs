@@ -244,3 +244,41 @@ async fn a_directory_beyond_the_first_read_is_found() {
         assert_eq!(bytes(&server, &format!("{report}{name}"), true).await, name.as_bytes());
     }
 }
+
+#[tokio::test]
+async fn a_long_list_is_cut_and_says_so() {
+    let server = Server::start().await;
+    let names: Vec<String> = (0..1200).map(|number| format!("{number:04}.txt")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
+    let report = server.upload(zip(&files)).await;
+    let page = server.get(&report).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("0999.txt") && !page.contains("1000.txt") && page.contains("And 200 more."), "{page}");
+}
+
+#[tokio::test]
+async fn a_stored_file_that_is_not_what_its_checksum_says_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let bytes = noise(5000, 21);
+    let report = server.upload(zip_of(&[File { path: "a.png", bytes: &bytes, deflated: false }])).await;
+    let path = folder.path().join(format!("{}.zip", report.trim_matches('/').replace("coverage", "sites")));
+    let mut zip = std::fs::read(&path).unwrap();
+    zip[1000] ^= 1;
+    std::fs::write(path, zip).unwrap();
+    let response = server.get(&format!("{report}a.png")).header("accept", "application/json").send().await.unwrap();
+    assert_refused(response, 502, "the stored report is damaged").await;
+}
+
+#[tokio::test]
+async fn a_public_url_with_a_path_is_served_with_it_and_without() {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("PUBLIC_URL", "https://example.com/covered")]).await;
+    let session = server.create().await;
+    let local = |text: &str| text.replace("https://example.com", &server.url);
+    let put = server.client.put(local(session["upload"]["url"].as_str().unwrap()));
+    assert_eq!(put.body(zip(&[("index.html", INDEX)])).send().await.unwrap().status(), 201);
+    let url = local(session["url"].as_str().unwrap());
+    for url in [url.clone(), url.replace("/covered/", "/")] {
+        let response = server.client.get(&url).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().as_ref()), (200, INDEX), "{url}");
+    }
+}
