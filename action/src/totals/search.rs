@@ -228,7 +228,13 @@ fn pages<'a>(report: &Report<'a>) -> Vec<(&'a str, &'a Path)> {
     };
     match report.index {
         Some(index) => named(index),
-        None => report.files.iter().copied().filter(is_page).take(MAX_TRIED).collect(),
+        None => {
+            // An index has a shorter name than the pages of files: `coverage.html`, `coverage.main.c.6e96f37f.html`.
+            let mut pages: Vec<_> = report.files.iter().copied().filter(is_page).collect();
+            pages.sort_by_key(|(name, _)| name.len());
+            pages.truncate(MAX_TRIED);
+            pages
+        }
     }
 }
 

@@ -296,6 +296,15 @@ fn two_reports_that_disagree_are_no_total_and_both_are_told() {
 }
 
 #[test]
+fn an_index_of_another_name_is_found_among_many_pages() {
+    let names: Vec<String> = (0..200).map(|number| format!("coverage.file{number}.c.html")).collect();
+    let mut pages: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "<html>")).collect();
+    pages.push(("coverage.html", NYC));
+    let (_folder, files) = folder_of(&pages);
+    assert_eq!(ask(&files, "auto"), "40% of lines (istanbul, coverage.html): 2 of 5");
+}
+
+#[test]
 fn the_page_wins_over_a_file_that_disagrees_and_the_log_says_so() {
     let (_folder, files) = folder_of(&[("index.html", NYC), ("x.xml", COBERTURA)]);
     let told = "x.xml (Cobertura) says 50.00% of lines, and index.html (istanbul) says 40% of lines";
