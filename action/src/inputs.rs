@@ -13,6 +13,9 @@ use crate::totals::{Choice, Percent};
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
 
+const FROM_FORK: &str = "nothing is uploaded: GitHub gives a pull request from a fork no secrets, so there is no api-key; \
+     upload from a workflow_run workflow instead, see action/README.md";
+
 /// Looks a variable of the environment up; an empty one counts as unset.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -62,6 +65,8 @@ impl fmt::Display for Repository {
 pub enum Command {
     Help(String),
     Version,
+    /// Nothing can be sent, and nobody here can change that.
+    Skip(&'static str),
     Run(Box<Inputs>),
 }
 
@@ -160,7 +165,11 @@ impl Reader<'_> {
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
         let repository = self.repository();
         let purge = self.purge(&event, repository.as_ref());
+        let from_fork = repository.as_ref().is_some_and(|repository| event.is_from_fork(repository));
         let target = self.target(&event, repository);
+        if from_fork && !dry_run && self.missing.iter().any(|missing| missing.starts_with("api-key")) {
+            return Ok(Command::Skip(FROM_FORK));
+        }
         let token = self.get("gh-token", check::secret);
         let threshold = self.get("coverage-threshold", check::threshold);
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
@@ -259,7 +268,10 @@ impl Reader<'_> {
         let value = self.get(name, check).or_else(|| check(github).ok());
         if value.is_none() && self.problems.len() == known {
             let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-            self.missing.push(format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()));
+            self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
+                Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
+                _ => format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()),
+            });
         }
         value
     }
@@ -472,11 +484,11 @@ mod tests {
                 r#"--name ".x" is no name of 1 to 64 letters, digits, dots, dashes and underscores"#,
                 r#"--repo-owner "a/b" is no name of a GitHub owner or repository"#,
                 r#"COVERED_PURGE_CACHE "maybe" is neither true nor false"#,
-                "--api-url is no address such as https://covered.example.com",
+                "--api-url \"ftp://x\" is no address such as https://covered.example.com",
                 r#"--commit-sha "abc" is no full commit hash of 40 hexadecimal digits"#,
                 r#"--coverage-threshold "101" is no number from 0 to 100"#,
                 r#"--timeout "0" is no number of seconds from 1 to 86400"#,
-                "GITHUB_API_URL is no address such as https://covered.example.com",
+                "GITHUB_API_URL \"x\" is no address such as https://covered.example.com",
                 "missing repo-name: set --repo-name, INPUT_REPO_NAME or COVERED_REPO_NAME",
                 "missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY",
             ]

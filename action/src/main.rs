@@ -47,6 +47,10 @@ fn main() -> ExitCode {
     match inputs::parse(std::env::args_os().skip(1), &env) {
         Ok(Command::Help(text)) => log.print(&text),
         Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Skip(why)) => {
+            log.warn(why);
+            log.write_outputs(&[("uploaded", "false".to_owned())]);
+        }
         Ok(Command::Run(inputs)) => return run(&inputs, &log, started),
         Err(problems) => {
             problems.iter().for_each(|problem| log.fail(problem));

@@ -15,7 +15,7 @@ const MAX_README: u64 = 8 << 20;
 /// GitHub asks to purge sparingly; no README shows more badges of one repository.
 const MAX_IMAGES: usize = 16;
 /// An image that is not purged refreshes itself in time: it is not worth more waiting.
-const IMAGE_TRIES: u32 = 2;
+const IMAGE_TRIES: u32 = 1;
 
 #[derive(Serialize)]
 pub struct Value<'a> {

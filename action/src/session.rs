@@ -83,7 +83,9 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
                 "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
             )
         }
-        StatusCode::NOT_FOUND => bail!("there is no covered server at {api} ({said}): check api-url"),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            bail!("there is no covered server at {api} ({said}): check api-url")
+        }
         _ => bail!("the covered server at {api} opened no site ({said})"),
     }
     let Ok(json) = answer.json::<serde_json::Value>() else {

@@ -1,12 +1,15 @@
 //! The files below a report's folder: regular ones, dotfiles too, and what symbolic links inside the folder lead to.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// The server refuses reports of more files.
 const MAX_FILES: usize = 100_000;
+
+/// Bytes: a zip's plain entries end there.
+const MAX_FILE: u64 = u32::MAX as u64;
 
 /// Files and folders that are looked at: links can multiply folders that hold no file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
@@ -47,8 +50,10 @@ impl Folder {
 /// Finds the files below `folder`, and refuses what cannot be served later, by its name.
 pub fn walk(folder: &Path) -> Result<Folder> {
     let shown = folder.display();
-    let root = fs::canonicalize(folder)
-        .with_context(|| format!("cannot open the report's folder `{shown}`: did the tests write a report there?"))?;
+    let root = fs::canonicalize(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow!("there is no folder `{shown}`: did the tests write a report there?"),
+        _ => anyhow!("cannot open the report's folder `{shown}`: {error}"),
+    })?;
     ensure!(root.is_dir(), "`{shown}` is a file: give the folder that holds the report");
     let mut walk = Walk { root: &root, files: Vec::new(), visits: 0, above: vec![root.clone()] };
     walk.folder(&root, "")?;
@@ -73,6 +78,8 @@ impl Walk<'_> {
             let child = child.with_context(unreadable)?;
             let name = format!("{prefix}{}", checked_name(&child.path())?);
             self.visits += 1;
+            // Beside the source it may hold the job's token.
+            ensure!(name != ".git", "the folder is a git checkout: give the report's own folder, such as htmlcov");
             ensure!(self.visits <= MAX_VISITS, "{TOO_MANY}");
             let is_link = child.file_type().with_context(|| cannot_read(&name))?.is_symlink();
             let path = if is_link { self.follow(&child.path(), &name)? } else { child.path() };
@@ -89,6 +96,7 @@ impl Walk<'_> {
             self.above.pop();
         } else if found.is_file() {
             ensure!(self.files.len() < MAX_FILES, "{TOO_MANY}");
+            ensure!(found.len() < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
             self.files.push(Entry { name, path, size: found.len() });
         }
         // Sockets, pipes and devices are no part of a report.

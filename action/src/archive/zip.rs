@@ -76,6 +76,10 @@ impl<W: Write> ZipWriter<W> {
     pub fn finish(mut self) -> Result<W> {
         let length = self.directory.len() as u64;
         ensure!(self.at + length <= MAX_BYTES, "the packed report is larger than 4 GiB");
+        ensure!(
+            length <= MAX_DIRECTORY,
+            "the names of the files take more than 16 MiB: is it the report's own folder?"
+        );
         self.out.write_all(&self.directory)?;
         let mut end = Vec::new();
         if self.count >= ZIP64_ENTRIES {
@@ -91,6 +95,9 @@ impl<W: Write> ZipWriter<W> {
         Ok(self.out)
     }
 }
+
+/// The server reads no larger directory.
+const MAX_DIRECTORY: u64 = 16 << 20;
 
 const LOCAL_HEADER: usize = 30;
 

@@ -16,11 +16,23 @@ const MAX_CONTEXT: usize = 255;
 
 /// An http(s) address, without the slash at its end.
 pub fn url(text: &str) -> Result<String, String> {
-    let problem = || "is no address such as https://covered.example.com".to_owned();
+    // A password in it is not to be shown.
+    let shown = if text.contains('@') { String::new() } else { format!("{text:?} ") };
+    let problem = || format!("{shown}is no address such as https://covered.example.com");
     let uri: Uri = text.parse().map_err(|_| problem())?;
     let has_user = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    if !is_http || has_user || uri.query().is_some() || text.contains('#') || uri.host().is_none_or(str::is_empty) {
+    let has_wrong_port = uri.authority().is_some_and(|authority| {
+        let port = authority.as_str().len() > authority.host().len();
+        port && authority.port_u16().is_none()
+    });
+    if !is_http
+        || has_user
+        || has_wrong_port
+        || uri.query().is_some()
+        || text.contains('#')
+        || uri.host().is_none_or(str::is_empty)
+    {
         return Err(problem());
     }
     Ok(text.trim_end_matches('/').to_owned())

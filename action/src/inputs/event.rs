@@ -60,6 +60,12 @@ impl Event {
             && branch == self.text("/repository/default_branch")
     }
 
+    /// Whether GitHub keeps the repository's secrets from this run: a pull request's code is a stranger's.
+    pub fn is_from_fork(&self, repository: &Repository) -> bool {
+        let from = self.text("/pull_request/head/repo/full_name");
+        self.name == "pull_request" && !from.is_some_and(|from| repository.is(from))
+    }
+
     /// The run whose tests were measured.
     pub fn run_id(&self) -> Option<u64> {
         if self.is_workflow_run() { self.body.pointer("/workflow_run/id")?.as_u64() } else { self.run }

@@ -1,16 +1,19 @@
 //! Badges in a README's HTML: GitHub keeps each image's address in `data-canonical-src`, and its cache's in `src`.
 
+use std::collections::HashSet;
+
 use ureq::http::Uri;
 
 /// The addresses under which GitHub's cache holds one of `badges`, each once.
 pub fn find(html: &str, badges: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
+    let mut known = HashSet::new();
     for tag in html.split('<').filter_map(|tag| tag.strip_prefix("img")) {
         let attributes = attributes(tag);
         let value = |name| attributes.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let (Some(cached), Some(source)) = (value("src"), value("data-canonical-src")) else { continue };
         let address = source.split(['?', '#']).next().unwrap_or_default();
-        if badges.iter().any(|badge| badge.eq_ignore_ascii_case(address)) && !found.contains(cached) {
+        if badges.iter().any(|badge| badge.eq_ignore_ascii_case(address)) && known.insert(cached.clone()) {
             found.push(cached.clone());
         }
     }

@@ -107,7 +107,7 @@ fn a_bucket_and_a_region_are_not_taken_on_trust() {
 fn an_endpoint_that_is_none_is_named() {
     let peer = original("eu-west-1");
     let ended = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
-    ended.rejects("AWS_ENDPOINT_URL is no address such as https://covered.example.com");
+    ended.rejects("AWS_ENDPOINT_URL \"s3.example.com\" is no address such as https://covered.example.com");
 }
 
 #[test]

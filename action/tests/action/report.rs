@@ -163,10 +163,7 @@ fn a_missing_empty_or_plain_folder_is_told_before_anything_is_sent() {
     run(&file).fails(&format!("error: `{}` is a file: give the folder that holds the report", file.display()));
     let missing = folder.path().join("missing");
     run(&missing)
-        .fails(&format!(
-            "error: cannot open the report's folder `{}`: did the tests write a report there?",
-            missing.display()
-        ))
+        .fails(&format!("error: there is no folder `{}`: did the tests write a report there?", missing.display()))
         .outputs("uploaded=false");
     assert!(peer.seen().is_empty());
 }
@@ -291,4 +288,14 @@ mod unix {
         }
         covered.run().succeeds().says("Packed 3 files");
     }
+}
+
+#[test]
+fn a_git_checkout_is_not_published() {
+    let peer = Peer::new();
+    Covered::new(&peer)
+        .file(".git/config", "[core]")
+        .run()
+        .fails("the folder is a git checkout: give the report's own folder, such as htmlcov");
+    assert!(peer.asked().is_empty());
 }
