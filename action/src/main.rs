@@ -16,7 +16,7 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use covered::totals;
@@ -98,7 +98,7 @@ impl Run<'_> {
             self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
         }
         let folder = archive::walk(&self.inputs.directory)?;
-        self.find_total(&folder);
+        self.find_total(&folder)?;
         let archive = self.pack(&folder)?;
         let Some(target) = target else {
             self.dry_run(&archive);
@@ -114,9 +114,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn find_total(&mut self, folder: &Folder) {
+    fn find_total(&mut self, folder: &Folder) -> Result<()> {
         let files = folder.files.iter().map(|file| (file.name.as_str(), file.path.as_path())).collect();
         let report = Report { index: folder.index(), files };
+        if let Some(path) = self.inputs.totals.missing(&report) {
+            bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
+        }
         let search = totals::search(&report, &self.inputs.totals, self.inputs.metric);
         search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
         match &search.totals {
@@ -125,6 +128,7 @@ impl Run<'_> {
         }
         self.outcome.state = Some(State::of(search.totals.as_ref(), &self.inputs.threshold));
         self.outcome.totals = search.totals;
+        Ok(())
     }
 
     fn no_total(&mut self, report: &Report, search: &Search) {

@@ -1,5 +1,6 @@
 //! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
 
+mod folder;
 mod sts;
 mod vendors;
 
@@ -30,9 +31,6 @@ pub use sts::{Grant, GrantError};
 
 /// How long an upload address holds.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
-/// Unfinished uploads in a folder that are older than this are left over from a crash.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Why the store gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -49,21 +47,10 @@ impl From<object_store::Error> for StorageError {
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound,
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => Self::Exists,
-            other if names_no_file(&other) => Self::NotFound,
+            other if folder::names_no_file(&other) => Self::NotFound,
             other => Self::Failed(anyhow::anyhow!(told(&other))),
         }
     }
-}
-
-/// Whether a folder says that a name can be no file's: below a file, too long, or as the library's own temporary files.
-fn names_no_file(error: &object_store::Error) -> bool {
-    use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
-    let error: &dyn std::error::Error = error;
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
-        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        matches!(kind, Some(NotADirectory | InvalidFilename | IsADirectory))
-            || error.to_string().starts_with("Filenames containing trailing '/#\\d+/'")
-    })
 }
 
 /// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
@@ -137,10 +124,10 @@ impl Storage {
         let folder = std::path::absolute(folder)?;
         let unusable = || format!("the reports' folder {} cannot be used", folder.display());
         let staging = folder.join(STAGING);
-        make_folder(&folder).and_then(|()| make_folder(&staging)).with_context(unusable)?;
-        sweep(&staging);
+        folder::make(&folder).and_then(|()| folder::make(&staging)).with_context(unusable)?;
+        folder::sweep(&staging);
         // Now, and not at the first upload: that a folder cannot be written, or is on a full disk.
-        probe(&folder).with_context(unusable)?;
+        folder::probe(&folder).with_context(unusable)?;
         let store = LocalFileSystem::new_with_prefix(&folder).with_context(unusable)?.with_fsync(true);
         Ok(Self {
             store: Arc::new(store),
@@ -188,7 +175,7 @@ impl Storage {
     /// Whether the store answers, and lets this server in.
     pub async fn check(&self) -> Result<()> {
         if let Some(folder) = self.folder.clone() {
-            let probed = tokio::task::spawn_blocking(move || probe(&folder)).await;
+            let probed = tokio::task::spawn_blocking(move || folder::probe(&folder)).await;
             return probed
                 .map_err(anyhow::Error::from)
                 .and_then(|probed| Ok(probed?))
@@ -392,34 +379,4 @@ fn whole(range: &Range<u64>, length: usize) -> Result<()> {
 fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
     let store = Arc::new(store);
     (store.clone(), store)
-}
-
-/// Makes a folder that its owner alone can look into: the names in it are the keys to the reports.
-fn make_folder(folder: &FilePath) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Writes a file where uploads wait. It makes no folder: one that is gone, or not mounted, is a fault.
-fn probe(folder: &FilePath) -> std::io::Result<()> {
-    let probe = folder.join(STAGING).join("probe");
-    std::fs::write(&probe, b"probe")?;
-    std::fs::remove_file(&probe)
-}
-
-/// Removes what a crash left of uploads; another server on the same folder may be receiving the younger ones.
-fn sweep(staging: &FilePath) {
-    let Ok(files) = std::fs::read_dir(staging) else {
-        return;
-    };
-    for file in files.flatten() {
-        let age = file.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > LEFT_OVER) {
-            let removed = std::fs::remove_file(file.path());
-            tracing::info!(file = %file.path().display(), removed = removed.is_ok(), "left over from an upload that did not end");
-        }
-    }
 }

@@ -58,6 +58,15 @@ pub struct Report<'a> {
     pub files: Vec<(&'a str, &'a Path)>,
 }
 
+impl Choice {
+    /// The file that is chosen, where it is neither at its path nor in the report.
+    pub fn missing(&self, report: &Report) -> Option<&str> {
+        let Self::File { path, .. } = self else { return None };
+        let there = Path::new(path).is_file() || report.files.iter().any(|(inside, _)| *inside == path.as_str());
+        (!there).then_some(path)
+    }
+}
+
 /// What came of a search.
 #[derive(Debug, Default)]
 pub struct Search {

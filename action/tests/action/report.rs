@@ -299,3 +299,11 @@ fn a_git_checkout_is_not_published() {
         .fails("the folder is a git checkout: give the report's own folder, such as htmlcov");
     assert!(peer.asked().is_empty());
 }
+
+#[test]
+fn a_file_of_totals_that_is_not_there_ends_the_run_before_anything_is_sent() {
+    let peer = Peer::new();
+    let run = Covered::new(&peer).arg("--totals").arg("coverage.xlm").run();
+    run.fails("there is no file `coverage.xlm`, neither here nor in the report, which totals (--totals) names");
+    assert!(peer.asked().is_empty());
+}
