@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use xtask::lab::covered::covered;
-use xtask::lab::github::Status;
+use xtask::lab::github::{Fault, Status};
 use xtask::lab::http;
 use xtask::lab::node::{Prism, check_graphql};
 use xtask::lab::parts::{Part, skip_without};
@@ -10,6 +10,9 @@ use xtask::lab::process::run;
 use xtask::lab::report;
 
 use crate::{NEXT_SHA, REPOSITORY, SHA, World, setting};
+
+/// How prism marks an error in its log; the word alone may stand in the addresses that it makes up there.
+const COMPLAINT: &str = "✖  error";
 
 #[test]
 fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
@@ -29,9 +32,11 @@ fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
     assert!(!log.contains("warning"), "{log}");
     assert_eq!(world.github.statuses(REPOSITORY, SHA).len(), 1);
     assert_eq!(world.github.purged(), [badge]);
+    for request in ["post /repos/octo/app/statuses/", "get /repos/octo/app/readme"] {
+        prism.process.wait_for_line(|line| line.contains(request).then_some(())).unwrap();
+    }
     let seen = prism.process.output();
-    assert!(seen.contains("post") && seen.contains("get"), "prism saw nothing:\n{seen}");
-    assert!(!seen.contains("iolation") && !seen.contains("error"), "prism found:\n{seen}");
+    assert!(!seen.contains(COMPLAINT), "prism found:\n{seen}");
 }
 
 #[test]
@@ -43,9 +48,18 @@ fn prism_notices_what_breaks_githubs_openapi() {
     let prism = Prism::start(&world.github.url());
     let url = format!("{}/repos/{REPOSITORY}/statuses/{SHA}", prism.url);
     let headers = [("authorization", "Bearer t"), ("content-type", "application/json")];
-    let reply = http::request("POST", &url, &headers, json!({"state": "green"}).to_string()).unwrap();
-    assert_eq!(reply.status, 422, "{}", reply.text());
-    assert!(world.github.requests().is_empty(), "prism refused it by itself");
+    let post = |state: &str| {
+        let body = json!({"state": state}).to_string();
+        http::request("POST", &url, &headers, body).unwrap()
+    };
+    assert_eq!(post("green").status, 422);
+    assert!(world.github.requests().is_empty(), "prism refused the request by itself");
+    prism.process.wait_for_line(|line| line.contains(COMPLAINT).then_some(())).unwrap();
+
+    assert_eq!(post("success").status, 201);
+    world.github.set_fault(Fault::Status { code: 201, headers: Vec::new(), body: "{}".into() });
+    let answer = post("success");
+    assert_eq!(answer.status, 500, "an answer without its fields: {}", answer.text());
 }
 
 #[test]
