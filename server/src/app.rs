@@ -39,7 +39,7 @@ impl App {
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports_url = format!("{public_url}/coverage/");
         Ok(Self {
-            sites: Sites::new(storage.clone(), config.cache_bytes),
+            sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits),
             values: Values::new(storage.clone(), github, config.allowed_repositories, reports_url),
             public_url,
             base_path,

@@ -1,18 +1,17 @@
 //! A report's zip: its central directory → an index; an entry's bytes → gzip as it is, or inflated as it goes.
 
+mod data;
+
 use std::io;
 
-use bytes::{Bytes, BytesMut};
-use flate2::{Decompress, FlushDecompress, Status};
-use futures_util::stream::{self, Stream, StreamExt};
-use rawzip::{CompressionMethod, Crc32, ReaderAt, ZipArchive, ZipLocator};
+use bytes::Bytes;
+use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
 
-/// Files in one report, at most.
-pub const MAX_ENTRIES: usize = 100_000;
-/// Bytes of a central directory, at most: enough for `MAX_ENTRIES` names of 100 bytes.
-pub const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
-/// Bytes of an inflated chunk.
-const CHUNK: usize = 64 << 10;
+/// Bytes of a central directory, at most: for each file that a report may have, and whatever that number is.
+const DIRECTORY_BYTES_OF_A_FILE: u64 = 160;
+const DIRECTORY_BYTES: u64 = 1 << 20;
+/// Deflate makes data smaller by this factor at most.
+const DEFLATE_RATIO: u64 = 1032;
 /// Bytes of a local header without its name and its extra field.
 const LOCAL_HEADER: u64 = 30;
 
@@ -23,10 +22,12 @@ pub enum ArchiveError {
     NoZip(#[from] rawzip::Error),
     #[error("it holds no file")]
     Empty,
-    #[error("it holds more than {MAX_ENTRIES} files")]
-    TooManyEntries,
-    #[error("its directory takes more than {MAX_DIRECTORY_BYTES} bytes")]
-    DirectoryTooLarge,
+    #[error("it holds more than {0} files")]
+    TooManyFiles(usize),
+    #[error("its files take more than {0} bytes unpacked")]
+    TooLargeUnpacked(u64),
+    #[error("its directory takes more than {0} bytes")]
+    DirectoryTooLarge(u64),
     #[error("its directory names {claimed} files and holds {found}")]
     WrongCount { claimed: u64, found: u64 },
     #[error(
@@ -49,6 +50,32 @@ pub enum ArchiveError {
     Checksum(String),
     #[error("the local header of {0:?} is broken")]
     LocalHeader(String),
+}
+
+impl ArchiveError {
+    /// The setting that bounds what this zip has too much of.
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyFiles(_) | Self::DirectoryTooLarge(_) => Some("MAX_REPORT_FILES"),
+            Self::TooLargeUnpacked(_) => Some("MAX_UNPACKED_BYTES"),
+            _ => None,
+        }
+    }
+}
+
+/// How much one report may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `MAX_REPORT_FILES`.
+    pub files: usize,
+    /// `MAX_UNPACKED_BYTES`, of all files together.
+    pub unpacked: u64,
+}
+
+impl Limits {
+    fn directory(&self) -> u64 {
+        (self.files as u64).saturating_mul(DIRECTORY_BYTES_OF_A_FILE).saturating_add(DIRECTORY_BYTES)
+    }
 }
 
 /// The end of a zip file: `bytes`, up to the file's end, the first at `offset`.
@@ -102,62 +129,46 @@ impl ReaderAt for Window<'_> {
 
 impl Index {
     /// Reads the central directory, or says from where on it needs the file.
-    pub fn open(tail: &Tail) -> Result<Opened, ArchiveError> {
+    pub fn open(tail: &Tail, limits: &Limits) -> Result<Opened, ArchiveError> {
         let end = tail.offset + tail.bytes.len() as u64;
         let mut buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
         let archive = ZipLocator::new().locate_in_reader(Window(tail), &mut buffer, end).map_err(|(_, error)| error)?;
         let directory = archive.directory_offset();
-        if end.saturating_sub(directory) > MAX_DIRECTORY_BYTES {
-            return Err(ArchiveError::DirectoryTooLarge);
+        // Before anything is read for it: a directory may claim 2^64 files.
+        if archive.entries_hint() > limits.files as u64 {
+            return Err(ArchiveError::TooManyFiles(limits.files));
+        }
+        if end.saturating_sub(directory) > limits.directory() {
+            return Err(ArchiveError::DirectoryTooLarge(limits.directory()));
         }
         if directory < tail.offset {
             return Ok(Opened::Before(directory));
         }
-        Self::read(&archive, directory, &mut buffer).map(Opened::Index)
+        Self::read(&archive, directory, &mut buffer, limits).map(Opened::Index)
     }
 
-    fn read(archive: &ZipArchive<Window<'_>>, directory: u64, buffer: &mut [u8]) -> Result<Self, ArchiveError> {
-        let mut entries = Vec::new();
-        let mut found = 0;
+    fn read(
+        archive: &ZipArchive<Window<'_>>,
+        directory: u64,
+        buffer: &mut [u8],
+        limits: &Limits,
+    ) -> Result<Self, ArchiveError> {
+        let (mut entries, mut found, mut unpacked) = (Vec::new(), 0, 0_u64);
         let mut records = archive.entries(buffer);
         while let Some(record) = records.next_entry()? {
             found += 1;
-            if found > MAX_ENTRIES as u64 {
-                return Err(ArchiveError::TooManyEntries);
+            if found > limits.files as u64 {
+                return Err(ArchiveError::TooManyFiles(limits.files));
             }
             if record.is_dir() && record.uncompressed_size_hint() == 0 {
                 continue;
             }
-            let raw = record.file_path();
-            let path = match std::str::from_utf8(raw.as_bytes()) {
-                Ok(path) if crate::key::is_file_path(path) => Box::<str>::from(path),
-                _ => {
-                    return Err(ArchiveError::Name(String::from_utf8_lossy(raw.as_bytes()).into_owned()));
-                }
-            };
-            if record.flags().is_encrypted() {
-                return Err(ArchiveError::Encrypted(path.into()));
+            let entry = Entry::of(&record)?;
+            unpacked = unpacked.saturating_add(entry.size);
+            if unpacked > limits.unpacked {
+                return Err(ArchiveError::TooLargeUnpacked(limits.unpacked));
             }
-            let deflated = record.compression_method() == CompressionMethod::DEFLATE;
-            if !deflated && record.compression_method() != CompressionMethod::STORE {
-                return Err(ArchiveError::Method(path.into()));
-            }
-            let (compressed, size) = (record.compressed_size_hint(), record.uncompressed_size_hint());
-            if compressed.max(size) > u64::from(u32::MAX) {
-                return Err(ArchiveError::TooLarge(path.into()));
-            }
-            if !deflated && compressed != size || size == 0 && record.crc32() != 0 {
-                return Err(ArchiveError::Sizes(path.into()));
-            }
-            entries.push(Entry {
-                path,
-                offset: record.local_header_offset(),
-                span: 0,
-                compressed,
-                size,
-                crc: record.crc32(),
-                deflated,
-            });
+            entries.push(entry);
         }
         if found != archive.entries_hint() {
             return Err(ArchiveError::WrongCount { claimed: archive.entries_hint(), found });
@@ -213,148 +224,31 @@ impl Index {
 }
 
 impl Entry {
-    /// The range of the zip that holds the local header and the data.
-    pub fn range(&self) -> std::ops::Range<u64> {
-        self.offset..self.offset + self.span
-    }
-
-    /// Where the data begins in that range, by the local header at its start.
-    pub fn data_start(&self, local: &[u8]) -> Result<usize, ArchiveError> {
-        let broken = || ArchiveError::LocalHeader(self.path.to_string());
-        let header =
-            local.get(..LOCAL_HEADER as usize).filter(|header| header.starts_with(b"PK\x03\x04")).ok_or_else(broken)?;
-        let variable = u64::from(u16::from_le_bytes([header[26], header[27]]))
-            + u64::from(u16::from_le_bytes([header[28], header[29]]));
-        let start = LOCAL_HEADER + variable;
-        if start + self.compressed <= self.span { Ok(start as usize) } else { Err(broken()) }
-    }
-
-    /// Bytes of the entry as it is kept and sent: a gzip member if it is deflated, else the data.
-    pub fn packed_len(&self) -> u64 {
-        if self.deflated { self.compressed + (GZIP_HEADER.len() + 8) as u64 } else { self.compressed }
-    }
-
-    /// Frames the entry's data as it is kept and sent. Whoever inflates a gzip member checks it; stored data is checked here.
-    pub fn pack(&self, data: &[u8]) -> Result<Bytes, ArchiveError> {
-        if !self.deflated {
-            let fits = rawzip::crc32(data) == self.crc;
-            return fits
-                .then(|| Bytes::copy_from_slice(data))
-                .ok_or_else(|| ArchiveError::Checksum(self.path.to_string()));
-        }
-        let mut gzip = BytesMut::with_capacity(data.len() + GZIP_HEADER.len() + 8);
-        gzip.extend_from_slice(GZIP_HEADER);
-        gzip.extend_from_slice(data);
-        gzip.extend_from_slice(&self.gzip_trailer());
-        Ok(gzip.freeze())
-    }
-
-    /// What follows the data in a gzip member: CRC-32 and size.
-    fn gzip_trailer(&self) -> [u8; 8] {
-        let (mut trailer, size) = ([0; 8], self.size as u32);
-        trailer[..4].copy_from_slice(&self.crc.to_le_bytes());
-        trailer[4..].copy_from_slice(&size.to_le_bytes());
-        trailer
-    }
-
-    /// The deflated or stored data inside of [`Entry::pack`]'s bytes.
-    pub fn data_of(&self, packed: &Bytes) -> Bytes {
-        if self.deflated { packed.slice(GZIP_HEADER.len()..packed.len() - 8) } else { packed.clone() }
-    }
-
-    /// [`Entry::pack`] for data that comes as a stream.
-    pub fn pack_stream<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
-    where
-        S: Stream<Item = io::Result<Bytes>> + Send,
-    {
-        let (head, trailer) = if self.deflated {
-            (Bytes::from_static(GZIP_HEADER), Bytes::copy_from_slice(&self.gzip_trailer()))
-        } else {
-            (Bytes::new(), Bytes::new())
+    /// What one record of the directory says, if it can be.
+    fn of(record: &ZipFileHeaderRecord<'_>) -> Result<Self, ArchiveError> {
+        let raw = record.file_path();
+        let path = match std::str::from_utf8(raw.as_bytes()) {
+            Ok(path) if crate::key::is_file_path(path) => Box::<str>::from(path),
+            _ => return Err(ArchiveError::Name(String::from_utf8_lossy(raw.as_bytes()).into_owned())),
         };
-        let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
-        one(head).chain(data).chain(one(trailer))
-    }
-
-    /// The file's own bytes from its data in the zip; a size or a checksum that does not fit ends it with an error.
-    pub fn inflate<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
-    where
-        S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
-    {
-        let state = Inflate {
-            data,
-            input: Bytes::new(),
-            inflater: self.deflated.then(|| Decompress::new(false)),
-            crc: Crc32::new(),
-            expected_crc: self.crc,
-            remaining: self.size,
-            done: false,
-        };
-        stream::unfold(state, |mut state| async move {
-            if state.done {
-                return None;
-            }
-            let chunk = state.next().await;
-            state.done |= chunk.is_err();
-            Some((chunk, state))
-        })
-        .filter(|chunk| std::future::ready(!matches!(chunk, Ok(bytes) if bytes.is_empty())))
-    }
-}
-
-/// Deflate, no flags, no time, no extra flags, unknown system.
-const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-
-struct Inflate<S> {
-    data: S,
-    input: Bytes,
-    inflater: Option<Decompress>,
-    crc: Crc32,
-    expected_crc: u32,
-    /// Bytes of the file that are still to come.
-    remaining: u64,
-    done: bool,
-}
-
-impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
-    /// The next bytes of the file. The last ones are given out only when the checksum fits.
-    async fn next(&mut self) -> io::Result<Bytes> {
-        let mut ended = false;
-        if self.input.is_empty() {
-            match self.data.next().await {
-                Some(input) => self.input = input?,
-                None => ended = true,
-            }
+        if record.flags().is_encrypted() {
+            return Err(ArchiveError::Encrypted(path.into()));
         }
-        let chunk = match &mut self.inflater {
-            None => std::mem::take(&mut self.input),
-            Some(inflater) => {
-                let mut output = Vec::with_capacity(CHUNK);
-                let before = inflater.total_in();
-                let flush = if ended { FlushDecompress::Finish } else { FlushDecompress::None };
-                let status = inflater.decompress_vec(&self.input, &mut output, flush).map_err(io::Error::other)?;
-                let read = (inflater.total_in() - before) as usize;
-                self.input = self.input.slice(read..);
-                // Input that is all read may still have output behind it: only an idle call ends it.
-                ended = status == Status::StreamEnd || ended && output.is_empty();
-                output.into()
-            }
-        };
-        self.crc.update(&chunk);
-        self.remaining =
-            self.remaining.checked_sub(chunk.len() as u64).ok_or_else(|| broken("longer than its entry says"))?;
-        if self.remaining == 0 {
-            self.done = true;
-            if self.crc.checksum() != self.expected_crc {
-                return Err(broken("not what its checksum says"));
-            }
-        } else if ended {
-            return Err(broken("shorter than its entry says"));
+        let (compressed, size) = (record.compressed_size_hint(), record.uncompressed_size_hint());
+        let method = record.compression_method();
+        // Some tools call an empty file deflated and write nothing.
+        let deflated = method == CompressionMethod::DEFLATE && (compressed, size) != (0, 0);
+        if method != CompressionMethod::DEFLATE && method != CompressionMethod::STORE {
+            return Err(ArchiveError::Method(path.into()));
         }
-        Ok(chunk)
+        if compressed.max(size) > u64::from(u32::MAX) {
+            return Err(ArchiveError::TooLarge(path.into()));
+        }
+        let possible = if deflated { compressed > 0 && size / DEFLATE_RATIO <= compressed } else { compressed == size };
+        if !possible || size == 0 && record.crc32() != 0 {
+            return Err(ArchiveError::Sizes(path.into()));
+        }
+        let (offset, crc) = (record.local_header_offset(), record.crc32());
+        Ok(Self { path, offset, span: 0, compressed, size, crc, deflated })
     }
-}
-
-fn broken(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("a stored file is {what}"))
 }

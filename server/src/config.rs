@@ -9,12 +9,17 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::key::RepositoryRule;
 use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
+/// Files in one report where `MAX_REPORT_FILES` is not set.
+pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
+/// Bytes of one report's files together where `MAX_UNPACKED_BYTES` is not set: 8 GiB.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
 /// Memory for report indexes and hot files where `CACHE_BYTES` is not set: 64 MiB.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 /// Where reports go when nothing is configured.
@@ -43,6 +48,8 @@ pub struct Config {
     pub allowed_repositories: Vec<RepositoryRule>,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
+    /// What one report's zip may hold.
+    pub report_limits: Limits,
     /// Bytes of memory for report indexes and hot files.
     pub cache_bytes: u64,
     pub log: LogConfig,
@@ -128,6 +135,9 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
         });
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
+        let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
+        let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
+        let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), unpacked };
         let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
         let log = self.log();
         let notes = self.notes();
@@ -140,6 +150,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             github,
             allowed_repositories,
             max_report_bytes,
+            report_limits,
             cache_bytes,
             log,
             notes,
@@ -333,9 +344,13 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is no number of bytes above zero")),
-        Ok(bytes) => Ok(bytes),
+    number("bytes")(text)
+}
+
+fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is no number of {of} above zero")),
+        Ok(number) => Ok(number),
     }
 }
 

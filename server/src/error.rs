@@ -4,6 +4,12 @@ use std::borrow::Cow;
 
 use hyper::StatusCode;
 
+use crate::archive::ArchiveError;
+use crate::storage::StorageError;
+
+/// Seconds after which a store that was asked for too much may be asked again.
+const RETRY_AFTER: u64 = 2;
+
 /// A refusal or a failure. `detail` is public; `cause` is logged once, at the edge, and never sent.
 #[derive(Debug)]
 pub struct Error {
@@ -12,11 +18,13 @@ pub struct Error {
     pub cause: Option<anyhow::Error>,
     /// The methods that a path knows, for 405.
     pub allow: Option<&'static str>,
+    /// Seconds after which another try makes sense.
+    pub retry_after: Option<u64>,
 }
 
 impl Error {
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), cause: None, allow: None }
+        Self { status, detail: detail.into(), cause: None, allow: None, retry_after: None }
     }
 
     /// 400: the request cannot be understood.
@@ -65,9 +73,18 @@ impl Error {
         Self::new(StatusCode::NOT_IMPLEMENTED, detail)
     }
 
+    /// 422: the report that was sent cannot be taken.
+    pub fn unusable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
     /// 502: the report in the store cannot be used.
-    pub fn damaged(cause: impl Into<anyhow::Error>) -> Self {
-        let detail = "the stored report is damaged: run the workflow that uploaded it once more";
+    pub fn damaged(why: &ArchiveError, cause: impl Into<anyhow::Error>) -> Self {
+        let advice = match why.limit() {
+            Some(setting) => format!("the server's operator can raise {setting}"),
+            None => "run the workflow that uploaded it once more".to_owned(),
+        };
+        let detail = format!("this report cannot be shown: {why}; {advice}");
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::BAD_GATEWAY, detail) }
     }
 
@@ -76,10 +93,36 @@ impl Error {
         Self { cause, ..Self::new(StatusCode::BAD_GATEWAY, detail) }
     }
 
-    /// 502: the store failed.
+    /// 502, or what fits: the store failed.
     pub fn storage(cause: impl Into<anyhow::Error>) -> Self {
-        let detail = "the server's storage did not do its part: try again in a while; the cause is in the server's log";
-        Self { cause: Some(cause.into()), ..Self::new(StatusCode::BAD_GATEWAY, detail) }
+        use StorageError::{Denied, Full, Slow, Throttled};
+        let cause = cause.into();
+        let (status, retry_after, detail) = match StorageError::among(&cause) {
+            Some(Throttled(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(RETRY_AFTER),
+                "the server's storage is asked for more than it gives: try again in a few seconds",
+            ),
+            Some(Slow(_)) => {
+                (StatusCode::GATEWAY_TIMEOUT, None, "the server's storage took too long: try again in a while")
+            }
+            Some(Full(_)) => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                None,
+                "the server's storage is full, and nothing was kept: its operator has to make room",
+            ),
+            Some(Denied(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                None,
+                "the server may not use its storage: its operator has to look at its rights there; the cause is in the server's log",
+            ),
+            _ => (
+                StatusCode::BAD_GATEWAY,
+                None,
+                "the server's storage did not do its part: try again in a while; the cause is in the server's log",
+            ),
+        };
+        Self { cause: Some(cause), retry_after, ..Self::new(status, detail) }
     }
 
     /// 503: not ready to serve.
@@ -92,4 +135,9 @@ impl Error {
         let detail = "something went wrong in the server: the cause is in its log";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
     }
+}
+
+/// 404: a site that has no report, or not yet.
+pub fn no_report() -> Error {
+    Error::not_found("there is no such report here: it may still be on its way up, or was removed")
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use moka::future::Cache;
 
-use crate::archive::{ArchiveError, Entry, Index, Opened, Tail};
-use crate::error::Error;
+use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
+use crate::error::{Error, no_report};
 use crate::key::SiteId;
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
@@ -31,6 +31,7 @@ pub struct Sites {
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
+    limits: Limits,
 }
 
 /// A file's bytes on their way out.
@@ -42,13 +43,14 @@ pub enum Content {
 }
 
 impl Sites {
-    /// `cache_bytes`: memory for indexes and files together.
-    pub fn new(storage: Arc<Storage>, cache_bytes: u64) -> Self {
+    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold.
+    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits) -> Self {
         let for_indexes = cache_bytes / INDEX_SHARE;
         let for_files = cache_bytes - for_indexes;
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             storage,
+            limits,
             indexes: Cache::builder()
                 .max_capacity(for_indexes)
                 .weigher(move |_, index: &Arc<Index>| weight(index.weight()))
@@ -68,13 +70,26 @@ impl Sites {
         if self.by_file.contains_key(site) {
             return Ok(None);
         }
-        let read = self
-            .indexes
-            .try_get_with_by_ref(site, async { read_index(&self.storage, &site.zip_key()).await.map(Arc::new) });
-        match read.await {
+        let read = async { self.read_index(&site.zip_key()).await.map(Arc::new) };
+        match self.indexes.try_get_with_by_ref(site, read).await {
             Ok(index) => Ok(Some(index)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
             Err(error) => Err(error.public(site)),
+        }
+    }
+
+    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+    pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
+        let tail = self.storage.tail(key, TAIL_BYTES).await?;
+        let start = match Index::open(&tail, &self.limits)? {
+            Opened::Index(index) => return Ok(index),
+            Opened::Before(start) => start,
+        };
+        let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
+        bytes.extend_from_slice(&tail.bytes);
+        match Index::open(&Tail { offset: start, bytes: bytes.into() }, &self.limits)? {
+            Opened::Index(index) => Ok(index),
+            Opened::Before(_) => Err(ArchiveError::Misplaced("its directory".to_owned()).into()),
         }
     }
 
@@ -86,44 +101,42 @@ impl Sites {
     /// The content of a file: from memory, or by one read from the store.
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<Content, Error> {
         let zip = site.zip_key();
-        if entry.packed_len() > self.largest_file {
-            return Ok(Content::Data(self.stream(&zip, entry).await?));
-        }
-        let read = async {
-            let local = self.storage.read(&zip, entry.range()).await?;
-            let start = entry.data_start(&local)?;
-            Ok::<_, IndexError>(entry.pack(&local[start..start + entry.compressed as usize])?)
+        let content = if entry.packed_len() > self.largest_file {
+            self.stream(&zip, entry).await.map(Content::Data).map_err(Arc::new)
+        } else {
+            let packed = self.files.try_get_with((site.clone(), number), self.packed(&zip, entry)).await;
+            packed.map(Content::Packed)
         };
-        let packed = self.files.try_get_with((site.clone(), number), read).await;
-        packed.map(Content::Packed).map_err(|error| error.public(site))
+        if content.is_err() {
+            // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
+            self.indexes.invalidate(site).await;
+        }
+        content.map_err(|error| error.public(site))
+    }
+
+    async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
+        let local = self.storage.read(zip, entry.range()).await?;
+        let start = entry.data_start(&local)?;
+        Ok(entry.pack(Bytes::copy_from_slice(&local[start..start + entry.compressed as usize])).await?)
     }
 
     /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
-    async fn stream(&self, zip: &str, entry: &Entry) -> Result<ByteStream, Error> {
-        let mut bytes = self.storage.stream(zip, entry.range()).await.map_err(Error::storage)?;
-        let mut head = Vec::new();
-        let start = loop {
-            match entry.data_start(&head) {
-                Ok(start) if start <= head.len() => break start,
-                Err(error) if head.len() >= LOCAL_HEADER_ENOUGH => {
-                    return Err(Error::damaged(error));
-                }
-                _ => match bytes.next().await {
-                    Some(more) => head.extend_from_slice(&more.map_err(Error::storage)?),
-                    None => {
-                        return Err(Error::storage(anyhow::anyhow!("the store sent too few bytes of {}", entry.path)));
-                    }
-                },
+    async fn stream(&self, zip: &str, entry: &Entry) -> Result<ByteStream, IndexError> {
+        let mut bytes = self.storage.stream(zip, entry.range()).await?;
+        let (mut head, mut start) = (Vec::new(), entry.local_len());
+        while head.len() < start {
+            let more = bytes.next().await.ok_or_else(|| StorageError::nonsense("too few bytes"))?;
+            head.extend_from_slice(&more?);
+            if head.len() >= entry.local_len() {
+                start = entry.data_start(&head)?;
             }
-        };
+        }
         let first = Bytes::from(head).slice(start..);
-        let data = stream::once(std::future::ready(Ok(first))).chain(bytes);
+        let data =
+            stream::once(std::future::ready(Ok(first))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
         Ok(exactly(data, entry.compressed).boxed())
     }
 }
-
-/// Bytes after which a local header must be readable.
-const LOCAL_HEADER_ENOUGH: usize = 30;
 
 /// The first `length` bytes of a stream; one that ends before is an error, so that nothing cut looks whole.
 fn exactly(
@@ -153,26 +166,11 @@ pub enum IndexError {
 impl IndexError {
     /// Several requests may share one failure: each gets the texts of its causes.
     fn public(&self, site: &SiteId) -> Error {
-        let site = SiteId::short(&site.to_string()).to_owned();
+        let about = format!("site {}…", SiteId::short(&site.to_string()));
         match self {
-            Self::Archive(error) => Error::damaged(anyhow::anyhow!("site {site}…: {error}")),
-            Self::Storage(StorageError::Failed(cause)) => Error::storage(anyhow::anyhow!("site {site}…: {cause:#}")),
-            Self::Storage(other) => Error::storage(anyhow::anyhow!("site {site}…: {other}")),
+            Self::Archive(error) => Error::damaged(error, anyhow::anyhow!("{about}: {error}")),
+            Self::Storage(StorageError::NotFound) => no_report(),
+            Self::Storage(error) => Error::storage(error.shared(&about)),
         }
-    }
-}
-
-/// Reads a zip's directory: by one read from the store, or two where it holds very many files.
-pub async fn read_index(storage: &Storage, key: &str) -> Result<Index, IndexError> {
-    let tail = storage.tail(key, TAIL_BYTES).await?;
-    let start = match Index::open(&tail)? {
-        Opened::Index(index) => return Ok(index),
-        Opened::Before(start) => start,
-    };
-    let mut bytes = storage.read(key, start..tail.offset).await?.to_vec();
-    bytes.extend_from_slice(&tail.bytes);
-    match Index::open(&Tail { offset: start, bytes: bytes.into() })? {
-        Opened::Index(index) => Ok(index),
-        Opened::Before(_) => Err(ArchiveError::DirectoryTooLarge.into()),
     }
 }

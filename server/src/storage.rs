@@ -1,10 +1,13 @@
 //! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
 
+mod fault;
 mod folder;
+mod ranged;
 mod sts;
 mod vendors;
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -26,43 +29,16 @@ use url::Url;
 use crate::archive::Tail;
 use crate::config::StorageConfig;
 use crate::key::{STAGING, SiteId};
+pub use fault::StorageError;
 use sts::Sts;
 pub use sts::{Grant, GrantError};
 
 /// How long an upload address holds.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
-/// Why the store gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    #[error("there is no such object")]
-    NotFound,
-    #[error("the object is there already, or was changed meanwhile")]
-    Exists,
-    #[error("the store failed")]
-    Failed(#[source] anyhow::Error),
-}
-
-impl From<object_store::Error> for StorageError {
-    fn from(error: object_store::Error) -> Self {
-        match error {
-            object_store::Error::NotFound { .. } => Self::NotFound,
-            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => Self::Exists,
-            other if folder::names_no_file(&other) => Self::NotFound,
-            other => Self::Failed(anyhow::anyhow!(told(&other))),
-        }
-    }
-}
-
-/// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    SiteId::mask(&text.replace(char::is_control, " "))
-}
+/// Time for the store to do one small thing, with all tries.
+const ANSWER_TIME: Duration = Duration::from_secs(6);
+/// Bytes of a small object: of what this server writes beside reports.
+const SMALL: u64 = 64 << 10;
 
 type Result<T> = std::result::Result<T, StorageError>;
 
@@ -81,6 +57,8 @@ pub struct Storage {
     sts: Option<Sts>,
     /// Where the objects are files.
     folder: Option<PathBuf>,
+    /// Whether the last bytes of an object can be asked for without its size: not of Azure.
+    knows_suffixes: bool,
     shown: String,
 }
 
@@ -111,6 +89,7 @@ impl Storage {
                 presigner: None,
                 sts: None,
                 folder: None,
+                knows_suffixes: true,
                 shown: "memory (gone when the server stops)".to_owned(),
             }),
             StorageConfig::Files(folder) => Self::files(folder),
@@ -133,6 +112,7 @@ impl Storage {
             store: Arc::new(store),
             presigner: None,
             sts: None,
+            knows_suffixes: true,
             shown: folder.display().to_string(),
             folder: Some(folder),
         })
@@ -163,6 +143,7 @@ impl Storage {
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
             sts,
             folder: None,
+            knows_suffixes: url.scheme() != "az",
             shown: url.to_string(),
         })
     }
@@ -181,81 +162,110 @@ impl Storage {
                 .and_then(|probed| Ok(probed?))
                 .map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be written")));
         }
-        match self.store.head(&path("sites/readyz")?).await.map_err(StorageError::from) {
-            Ok(_) | Err(StorageError::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.exists("sites/readyz").await.map(|_| ())
     }
 
     /// Writes a new object; one that is there is not touched.
     pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
-        self.store.put_opts(&path(key)?, bytes.into(), PutMode::Create.into()).await?;
+        let path = path(key)?;
+        within(async { Ok(self.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await?) }).await?;
         Ok(())
     }
 
     /// A small object, whole.
     pub async fn get(&self, key: &str) -> Result<Stored> {
-        let result = self.store.get(&path(key)?).await?;
-        let version = Version(UpdateVersion { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() });
-        Ok(Stored { bytes: result.bytes().await?, version })
+        within(async {
+            let path = path(key)?;
+            let result = self.open(&path, GetOptions::default()).await?;
+            let (e_tag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());
+            let size = result.meta.size;
+            if size > SMALL {
+                return Err(StorageError::nonsense(format_args!(
+                    "{size} bytes for {key}, which this server did not write"
+                )));
+            }
+            let bytes = ranged::collect(self.bytes_of(path, result), size as usize).await?;
+            Ok(Stored { bytes, version: Version(UpdateVersion { e_tag, version }) })
+        })
+        .await
     }
 
     /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
     pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
-        match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
-            Err(object_store::Error::NotImplemented { .. }) => self.store.put(&path, bytes.into()).await,
-            other => other,
-        }?;
-        Ok(())
+        let written = async {
+            match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
+                Err(object_store::Error::NotImplemented { .. }) => Ok(self.store.put(&path, bytes.into()).await?),
+                other => Ok(other?),
+            }
+        };
+        within(written).await.map(|_| ())
     }
 
     /// The last `length` bytes of an object, or all of it if it is shorter.
     pub async fn tail(&self, key: &str, length: u64) -> Result<Tail> {
         let path = path(key)?;
-        let options = GetOptions { range: Some(GetRange::Suffix(length)), ..GetOptions::default() };
-        let result = match self.store.get_opts(&path, options).await {
+        let read = async {
             // Azure knows no suffix ranges: ask for the size first.
-            Err(object_store::Error::NotSupported { .. }) => {
+            let range = if self.knows_suffixes {
+                GetRange::Suffix(length)
+            } else {
                 let size = self.store.head(&path).await?.size;
-                let range = GetRange::Bounded(size.saturating_sub(length)..size);
-                self.store.get_opts(&path, GetOptions { range: Some(range), ..GetOptions::default() }).await
+                GetRange::Bounded(size.saturating_sub(length)..size)
+            };
+            let result = self.open(&path, GetOptions::new().with_range(Some(range))).await?;
+            let Range { start, end } = result.range;
+            if end != result.meta.size || end - start > length {
+                return Err(StorageError::nonsense(format_args!("{start}..{end} for the last {length} bytes")));
             }
-            other => other,
-        }?;
-        let range = result.range.clone();
-        let bytes = result.bytes().await?;
-        whole(&range, bytes.len())?;
-        Ok(Tail { offset: range.start, bytes })
+            let bytes = ranged::collect(self.bytes_of(path, result), (end - start) as usize).await?;
+            Ok(Tail { offset: start, bytes })
+        };
+        within(read).await
     }
 
     /// A part of an object.
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
-        let bytes = self.store.get_range(&path(key)?, range.clone()).await?;
-        whole(&range, bytes.len())?;
-        Ok(bytes)
+        let length = (range.end - range.start) as usize;
+        within(async { ranged::collect(self.part(key, range).await?, length).await }).await
     }
 
     /// A part of an object, as it comes.
-    pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<BoxStream<'static, std::io::Result<Bytes>>> {
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let result = self.store.get_opts(&path(key)?, options).await?;
-        Ok(self.bytes_of(result))
+    pub async fn stream(&self, key: &str, range: Range<u64>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        Ok(within(self.part(key, range)).await?.boxed())
     }
 
-    /// A folder's file that gets shorter while it is read gives empty pieces without end: that is its end.
-    fn bytes_of(&self, result: GetResult) -> BoxStream<'static, std::io::Result<Bytes>> {
-        let in_folder = self.folder.is_some();
-        let item = move |item: object_store::Result<Bytes>| match item {
-            Ok(bytes) if bytes.is_empty() && in_folder => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            other => other.map_err(std::io::Error::other),
+    async fn part(&self, key: &str, range: Range<u64>) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
+        let path = path(key)?;
+        let result = self.open(&path, GetOptions::new().with_range(Some(GetRange::Bounded(range.clone())))).await?;
+        if result.range != range {
+            return Err(StorageError::nonsense(format_args!("{:?} for {range:?}", result.range)));
+        }
+        Ok(self.bytes_of(path, result))
+    }
+
+    fn bytes_of(&self, path: Path, result: GetResult) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
+        ranged::bytes(self.store.clone(), path, result)
+    }
+
+    /// Begins to read. An answer that makes no sense is asked for once more: the library tries again what failed or
+    /// was throttled, and nothing else.
+    async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let once = || async {
+            let result = self.store.get_opts(path, options.clone()).await?;
+            // The vendors tag every object: what has no tag is a page of something in between.
+            let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
+            is_object.then_some(result).ok_or_else(|| StorageError::nonsense("what is no object"))
         };
-        result.into_stream().map(item).boxed()
+        match once().await {
+            Err(StorageError::Failed(_)) => once().await,
+            other => other,
+        }
     }
 
     /// Whether an object is there.
     pub async fn exists(&self, key: &str) -> Result<bool> {
-        match self.store.head(&path(key)?).await.map_err(StorageError::from) {
+        match self.meta(key).await {
             Ok(_) => Ok(true),
             Err(StorageError::NotFound) => Ok(false),
             Err(error) => Err(error),
@@ -294,17 +304,24 @@ impl Storage {
         // Only the vendors' stores speak HTTP's entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
         let options = GetOptions { if_none_match, ..GetOptions::default() };
-        let result = match self.store.get_opts(&path(key)?, options).await {
-            Err(object_store::Error::NotModified { .. }) => return Ok(Fetched::Unchanged),
-            other => other?,
-        };
-        let meta = FileMeta::of(&result.meta);
-        Ok(Fetched::File(meta, self.bytes_of(result)))
+        let path = path(key)?;
+        match within(self.open(&path, options)).await {
+            Err(StorageError::Unchanged) => Ok(Fetched::Unchanged),
+            Err(error) => Err(error),
+            Ok(result) => {
+                let meta = FileMeta::of(&result.meta);
+                Ok(Fetched::File(
+                    meta,
+                    self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other)).boxed(),
+                ))
+            }
+        }
     }
 
     /// The size and the tag of a whole object.
     pub async fn meta(&self, key: &str) -> Result<FileMeta> {
-        Ok(FileMeta::of(&self.store.head(&path(key)?).await?))
+        let path = path(key)?;
+        within(async { Ok(FileMeta::of(&self.store.head(&path).await?)) }).await
     }
 
     /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
@@ -368,12 +385,9 @@ fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
 }
 
-/// A store that sends less than it was asked for must not look as if it had sent all.
-fn whole(range: &Range<u64>, length: usize) -> Result<()> {
-    if range.end - range.start == length as u64 {
-        return Ok(());
-    }
-    Err(StorageError::Failed(anyhow::anyhow!("the store sent {length} bytes for the range {range:?}")))
+/// A store that takes longer for a small thing is too slow for whoever waits.
+async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
 }
 
 fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {

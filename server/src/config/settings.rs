@@ -47,6 +47,12 @@ pub const SETTINGS: &[Setting] = &[
         help: "whom to ask GitHub about, such as \"octo/*, acme/app\" [all]",
     },
     Setting { name: "MAX_REPORT_BYTES", value: "BYTES", help: "largest report, zipped [536870912]" },
+    Setting { name: "MAX_REPORT_FILES", value: "NUMBER", help: "files in one report, at most [100000]" },
+    Setting {
+        name: "MAX_UNPACKED_BYTES",
+        value: "BYTES",
+        help: "bytes of one report's files together, unpacked, at most [8589934592]",
+    },
     Setting { name: "CACHE_BYTES", value: "BYTES", help: "memory for report indexes and hot files [67108864]" },
     Setting { name: "LOG_FORMAT", value: "text|json", help: "one line per request, as text or as JSON [text]" },
     Setting { name: "LOG_LEVEL", value: "LEVEL", help: "error, warn, info or debug [info]" },

@@ -10,10 +10,10 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, ReportPath, SHORTLY, SiteId, content_type};
 use crate::response::{self, Answer, Body};
-use crate::routes::report::{accepts_gzip, matches, no_file, no_report, set_policies};
+use crate::routes::report::{accepts_gzip, matches, no_file, set_policies};
 use crate::storage::{Fetched, FileMeta, StorageError};
 
 /// Bytes below which compressing gains nothing.

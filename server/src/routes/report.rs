@@ -6,7 +6,7 @@ use hyper::{Response, StatusCode};
 
 use crate::app::App;
 use crate::archive::{Entry, Index};
-use crate::error::Error;
+use crate::error::{Error, no_report};
 use crate::key::{FOREVER, ReportPath, SiteId, content_type};
 use crate::pages::{self, Row};
 use crate::response::{self, Answer, Body};
@@ -55,10 +55,6 @@ pub async fn show(app: &App, site: &str, encoded: &str, head: bool, headers: &He
 pub fn without_slash(app: &App, site: &str) -> Answer {
     let site: SiteId = site.parse().map_err(|()| no_report())?;
     response::redirect(&format!("{}/coverage/{site}/", app.base_path))
-}
-
-pub fn no_report() -> Error {
-    Error::not_found("there is no such report here: it may still be on its way up, or was removed")
 }
 
 pub fn no_file(path: &str) -> Error {

@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
+use crate::archive::ArchiveError;
 use crate::auth::{hex, random};
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::response::{self, Answer, Body};
 use crate::routes::json_body;
-use crate::site::{IndexError, read_index};
+use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 
 /// Ids that are drawn before a store that has them all is given up on.
@@ -240,12 +241,12 @@ async fn receive(app: &App, site: &SiteId, body: &mut RequestBody) -> Result<(),
     }
     let staging = site.staging_key(&hex(&random::<8>().map_err(Error::internal)?));
     stage(app, &staging, body, limit).await?;
-    let published = match read_index(&app.storage, &staging).await {
+    let published = match app.sites.read_index(&staging).await {
         Ok(_) => app.storage.publish(&staging, &site.zip_key()).await.map_err(|error| match error {
             StorageError::Exists => taken(),
             other => Error::storage(other),
         }),
-        Err(IndexError::Archive(why)) => Err(Error::bad_request(format!("the report cannot be used: {why}"))),
+        Err(IndexError::Archive(why)) => Err(unusable(&why)),
         Err(IndexError::Storage(error)) => Err(Error::storage(error)),
     };
     if published.is_err()
@@ -254,6 +255,12 @@ async fn receive(app: &App, site: &SiteId, body: &mut RequestBody) -> Result<(),
         tracing::warn!(%staging, "an upload that was refused could not be removed: {:#}", anyhow::Error::from(error));
     }
     published
+}
+
+fn unusable(why: &ArchiveError) -> Error {
+    let raise = why.limit().map(|setting| format!(": its operator can raise {setting}"));
+    let raise = raise.map(|raise| format!(", which is more than this server takes{raise}")).unwrap_or_default();
+    Error::unusable(format!("the report cannot be used: {why}{raise}"))
 }
 
 /// Writes the body into the store; where that fails, nothing is kept.

@@ -9,12 +9,13 @@ use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
 /// Time to connect to the store.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Time without a byte from the store after which a read is given up.
-const READ_TIME: Duration = Duration::from_secs(10);
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// Time without a byte from the store after which a request counts as failed.
+const READ_TIME: Duration = Duration::from_secs(3);
 /// The time in which a failed request to the store is tried again, [`RETRIES`] times.
 const RETRY_TIME: Duration = Duration::from_secs(5);
 const RETRIES: usize = 2;
+
 fn client() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_TIME)

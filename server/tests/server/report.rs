@@ -203,7 +203,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "the stored report is damaged: run the workflow that uploaded it once more").await;
+    assert_refused(response, 502, "this report cannot be shown").await;
 
     // One bit of the file's data, and one of its checksum in the directory.
     let good = zip(&[("index.html", text.as_bytes())]);
@@ -215,10 +215,16 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
     wrong[directory + 16] ^= 1;
     write(&"c".repeat(32), &wrong);
     for id in ["b".repeat(32), "c".repeat(32)] {
-        let request = server.get(&format!("/coverage/{id}/")).header("accept-encoding", "identity");
-        let body = async { request.send().await?.bytes().await };
-        assert!(body.await.is_err(), "a body that is not what its checksum says must not end as if it were");
+        for encoding in ["identity", "gzip"] {
+            let request = server.get(&format!("/coverage/{id}/")).header("accept-encoding", encoding);
+            let response = request.header("accept", "application/json").send().await.unwrap();
+            assert_refused(response, 502, "this report cannot be shown: \"index.html\" is not what its checksum says")
+                .await;
+        }
     }
+    // What was wrong is not remembered.
+    write(&"b".repeat(32), &good);
+    assert_eq!(bytes(&server, &format!("/coverage/{}/", "b".repeat(32)), true).await, text.as_bytes());
 
     // The local header is gone.
     let mut wrong = good.clone();
@@ -230,7 +236,28 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "the stored report is damaged").await;
+    assert_refused(response, 502, "this report cannot be shown").await;
+}
+
+/// Files that are too large for the memory are sent as they come: what is wrong shows at the end.
+#[tokio::test]
+async fn a_large_file_that_is_damaged_never_ends_as_if_it_were_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let bytes = noise(3 << 20, 8);
+    for deflated in [true, false] {
+        let report = server.upload(zip_of(&[File { path: "large.bin", bytes: &bytes, deflated }])).await;
+        let path = folder.path().join(format!("{}.zip", report.trim_matches('/').replace("coverage", "sites")));
+        let mut zip = std::fs::read(&path).unwrap();
+        zip[2 << 20] ^= 1;
+        std::fs::write(path, zip).unwrap();
+        for encoding in ["identity", "gzip"] {
+            let request = server.get(&format!("{report}large.bin")).header("accept-encoding", encoding);
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 200);
+            assert!(response.bytes().await.is_err(), "{encoding}, deflated: {deflated}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -266,7 +293,7 @@ async fn a_stored_file_that_is_not_what_its_checksum_says_is_not_served() {
     zip[1000] ^= 1;
     std::fs::write(path, zip).unwrap();
     let response = server.get(&format!("{report}a.png")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(response, 502, "the stored report is damaged").await;
+    assert_refused(response, 502, "this report cannot be shown").await;
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
     ];
     for (body, why) in cases {
         let session = server.create().await;
-        assert_refused(server.put(&session, body).await, 400, why).await;
+        assert_refused(server.put(&session, body).await, 422, why).await;
         assert_eq!(left_over(&folder), Vec::<String>::new(), "{why}");
         // The site is still free: a second try with a whole zip is taken.
         assert_eq!(server.put(&session, good.clone()).await.status(), 201, "{why}");

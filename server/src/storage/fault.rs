@@ -1,0 +1,119 @@
+//! Why the store gave nothing: the vendors' errors, sorted by what it means for whoever asked.
+
+use std::io;
+use std::time::Duration;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use super::folder;
+use crate::key::SiteId;
+
+/// Why the store gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("there is no such object")]
+    NotFound,
+    #[error("the object is there already, or was changed meanwhile")]
+    Exists,
+    #[error("the object is the one that is known")]
+    Unchanged,
+    /// Broke off, refused, or answered nonsense.
+    #[error("the store failed")]
+    Failed(#[source] anyhow::Error),
+    #[error("the store asks to be left in peace for a while")]
+    Throttled(#[source] anyhow::Error),
+    #[error("the store is too slow")]
+    Slow(#[source] anyhow::Error),
+    #[error("the store is full")]
+    Full(#[source] anyhow::Error),
+    #[error("the store does not let this server in")]
+    Denied(#[source] anyhow::Error),
+}
+
+impl StorageError {
+    /// No answer within this time.
+    pub fn slow(limit: Duration) -> Self {
+        Self::Slow(anyhow::anyhow!("no answer within {limit:?}"))
+    }
+
+    /// What the store sent cannot be what was asked for.
+    pub fn nonsense(what: impl std::fmt::Display) -> Self {
+        Self::Failed(anyhow::anyhow!("the store sent {what}"))
+    }
+
+    /// The same for another one who waited for the same read.
+    pub fn shared(&self, about: &str) -> Self {
+        let again = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::Exists => Self::Exists,
+            Self::Unchanged => Self::Unchanged,
+            Self::Failed(cause) => Self::Failed(again(cause)),
+            Self::Throttled(cause) => Self::Throttled(again(cause)),
+            Self::Slow(cause) => Self::Slow(again(cause)),
+            Self::Full(cause) => Self::Full(again(cause)),
+            Self::Denied(cause) => Self::Denied(again(cause)),
+        }
+    }
+
+    /// The store's error among an error's causes.
+    pub fn among(error: &anyhow::Error) -> Option<&Self> {
+        error.chain().find_map(|cause| {
+            // What an io::Error wraps is not among its causes.
+            let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+            cause.downcast_ref().or_else(inner)
+        })
+    }
+}
+
+impl From<object_store::Error> for StorageError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as Vendor;
+        match error {
+            Vendor::NotFound { .. } => Self::NotFound,
+            Vendor::AlreadyExists { .. } | Vendor::Precondition { .. } => Self::Exists,
+            Vendor::NotModified { .. } => Self::Unchanged,
+            other if folder::names_no_file(&other) => Self::NotFound,
+            other => {
+                let sort = sort_of(&other);
+                sort(anyhow::anyhow!(told(&other)))
+            }
+        }
+    }
+}
+
+fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    if let object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } = error {
+        return StorageError::Denied;
+    }
+    let first: &dyn std::error::Error = error;
+    for cause in std::iter::successors(Some(first), |error| error.source()) {
+        if cause.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout) {
+            return StorageError::Slow;
+        }
+        match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(StorageFull | QuotaExceeded | FileTooLarge) => return StorageError::Full,
+            Some(PermissionDenied | ReadOnlyFilesystem) => return StorageError::Denied,
+            _ => {}
+        }
+        // The library tells the status in its text alone.
+        let status = cause.to_string();
+        let status = status.strip_prefix("Server returned non-2xx status code: ").unwrap_or_default();
+        if status.starts_with("503") || status.starts_with("429") {
+            return StorageError::Throttled;
+        }
+    }
+    StorageError::Failed
+}
+
+/// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    SiteId::mask(&text.replace(char::is_control, " "))
+}
