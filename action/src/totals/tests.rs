@@ -108,6 +108,7 @@ fn assert_only_indexes_have_a_total(folder: &Folder) {
         "index-sort-l.html",
         "report.html",
         "coverage.html",
+        "summary.html",
         "tarpaulin-report.html",
     ];
     let is_other = |name: &str| Some(name) != index && !same.contains(&name);
@@ -259,6 +260,14 @@ fn a_source_file_that_is_listed_twice_is_no_sum() {
     assert_eq!(read("lcov", twice), None);
     let lines = read("lcov", &twice.replacen("SF:a", "SF:b", 1)).unwrap();
     assert_eq!(lines[0].counts, Counts::new(2, 4));
+}
+
+#[test]
+fn a_module_in_the_first_row_is_no_total_of_opencppcoverage() {
+    let html = include_str!("../../tests/fixtures/totals/opencppcoverage-0.9.9/index.html");
+    let without_total = html.replacen("<tbody>", "<tbody><tr><td><a href=\"Modules/a.html\">a.exe</a></td></tr>", 1);
+    assert_eq!(read("opencppcoverage", html).unwrap().len(), 1);
+    assert_eq!(read("opencppcoverage", &without_total), Some(Vec::new()));
 }
 
 #[test]
