@@ -3,9 +3,12 @@
 mod clover;
 mod cobertura;
 mod coverage_py;
+mod devel_cover;
 mod diff_cover;
 mod gcovr;
 mod go;
+mod grcov;
+mod hpc;
 mod html;
 mod istanbul;
 mod jacoco;
@@ -181,6 +184,9 @@ const FORMATS: &[Format] = &[
     page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
     page("scoverage", "Scoverage", scoverage::page),
     page("reportgenerator", "ReportGenerator", reportgenerator::page),
+    page("grcov", "grcov", grcov::page),
+    page("devel-cover", "Devel::Cover", devel_cover::page),
+    page("hpc", "hpc", hpc::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
@@ -188,6 +194,7 @@ const FORMATS: &[Format] = &[
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),
     file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
     file("gcovr-summary", "gcovr", JSON, gcovr::summary),
+    file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),

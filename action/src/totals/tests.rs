@@ -109,6 +109,7 @@ fn assert_only_indexes_have_a_total(folder: &Folder) {
         "report.html",
         "coverage.html",
         "summary.html",
+        "hpc_index.html",
         "tarpaulin-report.html",
     ];
     let is_other = |name: &str| Some(name) != index && !same.contains(&name);
