@@ -98,7 +98,7 @@ impl<'a> Bucket<'a> {
             status if status.as_u16() == 404 => {
                 bail!("there is no bucket {bucket} ({said}): correct AWS_BUCKET on the covered server")
             }
-            _ => bail!("S3 did not take a file ({said})"),
+            _ => Err(answer.refusal(format!("S3 did not take a file ({said})"))),
         }
     }
 }

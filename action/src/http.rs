@@ -5,6 +5,7 @@
 mod answer;
 mod failure;
 
+use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek};
@@ -139,6 +140,18 @@ pub fn place(uri: &Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
 
+/// An error that passes by itself: a server is away, overloaded or slow, and nobody has to mend the workflow.
+#[derive(Debug)]
+pub struct Outage(String);
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Outage {}
+
 pub struct Client<'a> {
     agent: Agent,
     log: &'a Workflow,
@@ -228,14 +241,16 @@ impl<'a> Client<'a> {
     fn explain(&self, failure: &Failure, place: &str, tries: u32) -> anyhow::Error {
         if self.left().is_zero() {
             let limit = self.timeout.as_secs();
-            return anyhow!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout");
+            let text = format!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout");
+            return Outage(text).into();
         }
         let tries = if tries > 1 { format!(" ({tries} tries)") } else { String::new() };
         let proxy = match self.agent.config().proxy() {
             Some(_) => "; a proxy is set, see HTTPS_PROXY and NO_PROXY",
             None => "",
         };
-        anyhow!("{place} {}{tries}: {}{proxy}", failure.what, failure.advice)
+        let text = format!("{place} {}{tries}: {}{proxy}", failure.what, failure.advice);
+        if failure.is_outage { Outage(text).into() } else { anyhow!(text) }
     }
 }
 

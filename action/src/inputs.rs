@@ -13,9 +13,6 @@ use crate::totals::{Choice, Percent};
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
 
-const FROM_FORK: &str = "nothing is uploaded: GitHub gives a pull request from a fork no secrets, so there is no api-key; \
-     upload from a workflow_run workflow instead, see action/README.md";
-
 /// Looks a variable of the environment up; an empty one counts as unset.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -65,8 +62,6 @@ impl fmt::Display for Repository {
 pub enum Command {
     Help(String),
     Version,
-    /// Nothing can be sent, and nobody here can change that.
-    Skip(&'static str),
     Run(Box<Inputs>),
 }
 
@@ -93,6 +88,12 @@ pub struct Inputs {
     /// What is no longer how it should be said.
     pub notes: Vec<String>,
     pub dry_run: bool,
+    /// Why GitHub keeps the secrets from this run, so that nothing can be sent.
+    pub withheld: Option<&'static str>,
+    /// Whether a failure of the run is one of the job.
+    pub fail_on_error: bool,
+    /// Whether a total below the threshold is a failure of the job.
+    pub fail_under: bool,
     /// Without a slash at the end.
     pub github_api: String,
     pub github_server: String,
@@ -165,11 +166,10 @@ impl Reader<'_> {
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
         let repository = self.repository();
         let purge = self.purge(&event, repository.as_ref());
-        let from_fork = repository.as_ref().is_some_and(|repository| event.is_from_fork(repository));
+        let withheld = repository.as_ref().and_then(|repository| event.withheld(repository));
         let target = self.target(&event, repository);
-        if from_fork && !dry_run && self.missing.iter().any(|missing| missing.starts_with("api-key")) {
-            return Ok(Command::Skip(FROM_FORK));
-        }
+        let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
+        let withheld = withheld.filter(|_| has_no_key && !dry_run);
         let token = self.get("gh-token", check::secret);
         let threshold = self.get("coverage-threshold", check::threshold);
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
@@ -180,7 +180,9 @@ impl Reader<'_> {
         let concurrency = self.get("concurrency", check::concurrency);
         let s3_endpoint = self.s3_endpoint();
         let temp = (self.env)("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
-        if !dry_run {
+        let fail_on_error = self.get("fail-on-error", check::boolean).unwrap_or(true);
+        let fail_under = self.get("fail-under", check::boolean).unwrap_or(false);
+        if !dry_run && withheld.is_none() {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
         match (directory, threshold, timeout, concurrency) {
@@ -203,6 +205,9 @@ impl Reader<'_> {
                     s3_endpoint,
                     notes: self.notes,
                     dry_run,
+                    withheld,
+                    fail_on_error,
+                    fail_under,
                     github_api,
                     github_server,
                     temp,

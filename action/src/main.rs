@@ -7,6 +7,7 @@ mod github;
 mod http;
 mod inputs;
 mod purge;
+mod run;
 mod session;
 mod status;
 mod summary;
@@ -16,27 +17,13 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use covered::totals;
 
-use archive::{Archive, Folder};
-use github::GitHub;
-use http::Client;
-use inputs::{Command, Inputs, Target};
-use purge::Images;
-use session::{Place, Session};
-use status::Status;
-use summary::Outcome;
-use totals::{Report, Search, State};
-use workflow::{Workflow, bytes, count, seconds};
+use inputs::Command;
+use workflow::Workflow;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
-/// Files that the log's details name.
-const LARGEST: usize = 10;
-const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
 
 fn main() -> ExitCode {
     let started = Instant::now();
@@ -47,270 +34,17 @@ fn main() -> ExitCode {
     match inputs::parse(std::env::args_os().skip(1), &env) {
         Ok(Command::Help(text)) => log.print(&text),
         Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Skip(why)) => {
-            log.warn(why);
-            log.write_outputs(&[("uploaded", "false".to_owned())]);
+        Ok(Command::Run(inputs)) => {
+            if !run::run(&inputs, &log, started) {
+                return ExitCode::from(FAILED);
+            }
         }
-        Ok(Command::Run(inputs)) => return run(&inputs, &log, started),
         Err(problems) => {
             problems.iter().for_each(|problem| log.fail(problem));
             log.say("`covered --help` lists every flag and its names in the environment");
+            log.write_outputs(&[("uploaded", "false".to_owned())]);
             return ExitCode::from(USAGE);
         }
     }
     ExitCode::SUCCESS
-}
-
-fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> ExitCode {
-    let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| &target.api_key)];
-    secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
-    let mut run = Run {
-        inputs,
-        log,
-        started,
-        outcome: Outcome::new(inputs.threshold.clone(), inputs.name.clone()),
-        failed: false,
-    };
-    if let Err(error) = run.pipeline() {
-        run.fail(&error);
-    }
-    run.outcome.write(log);
-    if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
-        log.say(&format!("Report: {url}"));
-    }
-    if run.failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
-}
-
-struct Run<'a> {
-    inputs: &'a Inputs,
-    log: &'a Workflow,
-    started: Instant,
-    outcome: Outcome,
-    failed: bool,
-}
-
-impl Run<'_> {
-    fn pipeline(&mut self) -> Result<()> {
-        self.inputs.notes.iter().for_each(|note| self.warn(note));
-        let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
-        if let Some(Target { repository, commit_sha, .. }) = target {
-            let directory = self.inputs.directory.display();
-            self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
-        }
-        let folder = archive::walk(&self.inputs.directory)?;
-        self.find_total(&folder)?;
-        let archive = self.pack(&folder)?;
-        let Some(target) = target else {
-            self.dry_run(&archive);
-            return Ok(());
-        };
-        let client = Client::new(self.log, self.started, self.inputs.timeout);
-        let session = self.upload(&client, target, &folder, &archive)?;
-        // From here on the report is there: each step is tried, whatever became of the one before.
-        let posted = self.post_status(&client, target);
-        posted.unwrap_or_else(|error| self.fail(&error));
-        let refreshed = self.refresh_badge(&client, target, &session);
-        refreshed.unwrap_or_else(|error| self.fail(&error));
-        Ok(())
-    }
-
-    fn find_total(&mut self, folder: &Folder) -> Result<()> {
-        let files = folder.files.iter().map(|file| (file.name.as_str(), file.path.as_path())).collect();
-        let report = Report { index: folder.index(), files };
-        if let Some(path) = self.inputs.totals.missing(&report) {
-            bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
-        }
-        let search = totals::search(&report, &self.inputs.totals, self.inputs.metric);
-        search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
-        match &search.totals {
-            Some(totals) => self.log.say(&format!("Found {totals}")),
-            None => self.no_total(&report, &search),
-        }
-        self.outcome.state = Some(State::of(search.totals.as_ref(), &self.inputs.threshold));
-        self.outcome.totals = search.totals;
-        Ok(())
-    }
-
-    fn no_total(&mut self, report: &Report, search: &Search) {
-        if report.index.is_none() {
-            self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
-        }
-        let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
-        self.warn(&format!("no total{of} was found: point to it by --totals FILE or FILE:FORMAT"));
-        self.log.say(&format!("Looked in {}", search.looked()));
-        self.log.say(&format!("Looked for the total of {}", totals::known()));
-    }
-
-    fn pack(&mut self, folder: &Folder) -> Result<Archive> {
-        let started = Instant::now();
-        let archive = archive::pack(folder, &self.inputs.temp)?;
-        let files = count(folder.files.len(), "file");
-        let packed = format!("{files}, {} -> {}", bytes(folder.bytes()), bytes(archive.size));
-        self.log.say(&format!("Packed {packed} in {}", seconds(started.elapsed())));
-        let mut largest: Vec<_> = folder.files.iter().collect();
-        largest.sort_by_key(|file| std::cmp::Reverse(file.size));
-        let lines: Vec<String> =
-            largest.iter().take(LARGEST).map(|file| format!("{:>10}  {}", bytes(file.size), file.name)).collect();
-        self.log.group("The largest files", &lines);
-        self.outcome.packed = Some(packed);
-        Ok(archive)
-    }
-
-    fn upload(&mut self, client: &Client, target: &Target, folder: &Folder, archive: &Archive) -> Result<Session> {
-        let started = Instant::now();
-        let session = session::create(client, target, self.inputs.name.as_deref(), archive.size)?;
-        self.log.say(&format!(
-            "Opened site {} at {} in {}",
-            session.site_id,
-            target.api_url,
-            seconds(started.elapsed())
-        ));
-        let name = self.inputs.name.as_ref().map_or_else(String::new, |name| format!("?name={name}"));
-        self.outcome.site_id = Some(session.site_id.clone());
-        self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
-        let started = Instant::now();
-        let uploaded = match &session.place {
-            Place::Zip(place) => upload::send(client, place, archive).map(|()| bytes(archive.size)),
-            Place::Files(grant) => {
-                [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
-                let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
-                files::send(client, &bucket, &folder.files, self.inputs.concurrency)
-                    .map(|()| format!("{}, {}", count(folder.files.len(), "file"), bytes(folder.bytes())))
-            }
-        };
-        self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
-        self.outcome.uploaded = true;
-        self.outcome.report_url = Some(report_url(&session.url, self.index(folder)));
-        Ok(session)
-    }
-
-    /// The page to open: the index, else the page that shows the total.
-    fn index<'a>(&'a self, folder: &'a Folder) -> Option<&'a str> {
-        let source = || self.outcome.totals.as_ref().map(|totals| totals.source.as_str());
-        let is_page = |name: &&str| name.ends_with(".html") && folder.files.iter().any(|file| file.name == *name);
-        folder.index().or_else(|| source().filter(is_page))
-    }
-
-    fn post_status(&mut self, client: &Client, target: &Target) -> Result<()> {
-        let Some(github) = self.github(target) else {
-            self.warn(&format!("no status was posted: {NO_TOKEN}"));
-            return Ok(());
-        };
-        let started = Instant::now();
-        let status = self.status();
-        status::post(client, &github, &target.commit_sha, &status)?;
-        self.log.say(&format!("Posted the status {status} in {}", seconds(started.elapsed())));
-        Ok(())
-    }
-
-    fn refresh_badge(&mut self, client: &Client, target: &Target, session: &Session) -> Result<()> {
-        if let Some(reason) = self.inputs.purge.reason() {
-            self.log.say(reason);
-            return Ok(());
-        }
-        let started = Instant::now();
-        let value = purge::Value {
-            site_id: &session.site_id,
-            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
-            state: self.state(),
-            commit_sha: &target.commit_sha,
-            name: self.inputs.name.as_deref(),
-            run_id: self.inputs.run_id,
-        };
-        purge::server(client, target, &value)?;
-        self.log.say(&format!("Gave the badge its new value in {}", seconds(started.elapsed())));
-        self.refresh_readme(client, target, session.public_url(target));
-        Ok(())
-    }
-
-    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
-    fn refresh_readme(&mut self, client: &Client, target: &Target, public_url: &str) {
-        let Some(github) = self.github(target) else { return };
-        let started = Instant::now();
-        match purge::readme(client, &github, &self.inputs.github_server, &[&target.api_url, public_url]) {
-            Ok(Images::NoReadme) => self.log.say("Found no README, so no image to refresh"),
-            Ok(Images::Purged { purged, failures }) => {
-                let images = count(purged, "image");
-                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(started.elapsed())));
-                failures.iter().for_each(|failure| self.warn(failure));
-            }
-            Err(error) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
-        }
-    }
-
-    fn dry_run(&self, archive: &Archive) {
-        let log = self.log;
-        log.say("Dry run: nothing is sent");
-        match &self.inputs.target {
-            Ok(target) => {
-                let Target { api_url, repository, commit_sha, .. } = target;
-                log.say(&format!(
-                    "Would upload {} to {api_url}, for {repository} at {commit_sha}",
-                    bytes(archive.size)
-                ));
-            }
-            Err(missing) => missing.iter().for_each(|missing| log.say(&format!("A real run also needs {missing}"))),
-        }
-        match &self.inputs.token {
-            Some(_) => log.say(&format!("Would post the status {}", self.status())),
-            None => log.say(&format!("Would post no status: {NO_TOKEN}")),
-        }
-        log.say(self.inputs.purge.reason().unwrap_or("Would refresh the badge"));
-    }
-
-    fn status(&self) -> Status<'_> {
-        let totals = self.outcome.totals.as_ref();
-        Status {
-            state: self.state(),
-            description: status::description(totals, &self.inputs.threshold),
-            target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
-            context: &self.inputs.context,
-        }
-    }
-
-    fn state(&self) -> State {
-        State::of(self.outcome.totals.as_ref(), &self.inputs.threshold)
-    }
-
-    fn github<'a>(&'a self, target: &'a Target) -> Option<GitHub<'a>> {
-        let token = self.inputs.token.as_ref()?;
-        Some(GitHub { api: &self.inputs.github_api, repository: &target.repository, token })
-    }
-
-    fn fail(&mut self, error: &anyhow::Error) {
-        let text = format!("{error:#}");
-        self.log.fail(&text);
-        self.outcome.problems.push(text);
-        self.failed = true;
-    }
-
-    fn warn(&mut self, text: &str) {
-        self.log.warn(text);
-        self.outcome.problems.push(text.to_owned());
-    }
-}
-
-/// The page to open: the server shows `index.html` for a folder, and a list where there is none.
-fn report_url(site: &str, index: Option<&str>) -> String {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-    let Some(page) = index.filter(|page| *page != "index.html") else { return site.to_owned() };
-    let path: Vec<String> = page.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
-    let path = path.join("/");
-    format!("{site}{}", path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::report_url;
-
-    #[test]
-    fn the_link_leads_to_the_index() {
-        let url = |index| report_url("https://c.example.com/coverage/1/", index);
-        assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
-        assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
-        assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
-        assert_eq!(url(Some("tarpaulin-report.html")), "https://c.example.com/coverage/1/tarpaulin-report.html");
-        assert_eq!(url(Some("my index.html")), "https://c.example.com/coverage/1/my%20index.html");
-        assert_eq!(url(None), "https://c.example.com/coverage/1/");
-    }
 }

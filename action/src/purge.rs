@@ -38,7 +38,8 @@ pub fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
         .json(value)?;
     let answer = client.send(&request)?;
     if answer.status != StatusCode::OK {
-        bail!("the covered server did not take the badge's new value ({})", answer.describe());
+        let text = format!("the covered server did not take the badge's new value ({})", answer.describe());
+        return Err(answer.refusal(text));
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             bail!("there is no covered server at {api} ({said}): check api-url")
         }
-        _ => bail!("the covered server at {api} opened no site ({said})"),
+        _ => return Err(answer.refusal(format!("the covered server at {api} opened no site ({said})"))),
     }
     let Ok(json) = answer.json::<serde_json::Value>() else {
         bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");

@@ -25,8 +25,9 @@ impl fmt::Display for Status<'_> {
 }
 
 /// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes.
-pub fn description(totals: Option<&Totals>, threshold: &Percent) -> String {
+pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State) -> String {
     match totals {
+        None if state == State::Failure => format!("no total found, and the threshold is {threshold}%"),
         None => "report uploaded, no total found".to_owned(),
         Some(totals) if totals.reaches(threshold) => format!("{}%", totals.percent),
         Some(totals) => {
@@ -63,7 +64,7 @@ pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status)
                 "GitHub takes no status for commit {commit_sha} of {repository} ({said}): check commit-sha, and that the commit was pushed"
             )
         }
-        _ => bail!("GitHub did not take the status ({said})"),
+        _ => Err(answer.refusal(format!("GitHub did not take the status ({said})"))),
     }
 }
 
@@ -81,16 +82,19 @@ mod tests {
     fn a_description_starts_with_the_number_and_fits() {
         let told = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
-            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap())
+            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success)
         };
         let rounded = totals(Percent::parse("80").unwrap(), Counts::new(796, 1000));
         assert_eq!(
-            description(Some(&rounded), &Percent::parse("80").unwrap()),
+            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure),
             "80% (79.6%), below the threshold of 80%"
         );
         assert_eq!(told("87.42", "80"), "87.42%");
         assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
-        assert_eq!(description(None, &Percent::parse("90").unwrap()), "report uploaded, no total found");
+        assert_eq!(
+            description(None, &Percent::parse("90").unwrap(), State::Success),
+            "report uploaded, no total found"
+        );
         assert!(told("099.123456789012", "099.999999999999").len() <= 140);
     }
 }

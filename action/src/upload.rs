@@ -33,7 +33,7 @@ pub fn send(client: &Client, upload: &Upload, archive: &Archive) -> Result<()> {
                 answer.describe()
             )
         }
-        _ => bail!("the store did not take the report ({})", answer.describe()),
+        _ => Err(answer.refusal(format!("the store did not take the report ({})", answer.describe()))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
 
-use super::{Failure, place};
+use super::{Failure, Outage, place};
 use crate::workflow::shorten;
 
 /// Characters of a server's own words that are shown.
@@ -58,6 +59,11 @@ impl Answer {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// An error that says `text`, which tells of this answer.
+    pub fn refusal(&self, text: String) -> anyhow::Error {
+        if self.is_temporary() { Outage(text).into() } else { anyhow!(text) }
     }
 
     /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.

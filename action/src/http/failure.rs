@@ -9,16 +9,19 @@ pub struct Failure {
     /// Follows the address, as in `refused the connection`.
     pub what: &'static str,
     pub advice: String,
+    /// Whether another try may help.
     pub is_temporary: bool,
+    /// Whether it passes by itself: a wrong address does not, though the network may be tried again.
+    pub is_outage: bool,
 }
 
 impl Failure {
     fn temporary(what: &'static str, advice: &str) -> Self {
-        Self { what, advice: advice.to_owned(), is_temporary: true }
+        Self { what, advice: advice.to_owned(), is_temporary: true, is_outage: true }
     }
 
     fn lasting(what: &'static str, advice: String) -> Self {
-        Self { what, advice, is_temporary: false }
+        Self { what, advice, is_temporary: false, is_outage: false }
     }
 
     fn tls(error: &rustls::Error) -> Self {
@@ -89,5 +92,6 @@ impl From<io::Error> for Failure {
 }
 
 fn unknown_host() -> Failure {
-    Failure::temporary("has a host name that nobody knows", "check the address, and the name server")
+    let failure = Failure::temporary("has a host name that nobody knows", "check the address, and the name server");
+    Failure { is_outage: false, ..failure }
 }

@@ -11,7 +11,15 @@ pub struct Event {
     /// `GITHUB_SHA`, `GITHUB_RUN_ID`: in a `workflow_run` event they belong to another commit and run than the tested.
     sha: Option<String>,
     run: Option<u64>,
+    actor: Option<String>,
 }
+
+const DEPENDABOT: &str = "dependabot[bot]";
+const FROM_FORK: &str = "GitHub gives a pull request from a fork no secrets, so there is no api-key; \
+     upload from a workflow_run workflow instead, see action/README.md";
+const FROM_DEPENDABOT: &str = "GitHub gives a run that Dependabot started none of the Actions secrets, so there is no \
+     api-key; put it under the repository's Dependabot secrets too, or upload from a workflow_run workflow, see \
+     action/README.md";
 
 impl Event {
     pub fn read(env: Env) -> Self {
@@ -21,6 +29,7 @@ impl Event {
             body: text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             sha: env("GITHUB_SHA"),
             run: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
+            actor: env("GITHUB_ACTOR"),
         }
     }
 
@@ -60,10 +69,19 @@ impl Event {
             && branch == self.text("/repository/default_branch")
     }
 
-    /// Whether GitHub keeps the repository's secrets from this run: a pull request's code is a stranger's.
-    pub fn is_from_fork(&self, repository: &Repository) -> bool {
+    /// Why GitHub keeps the repository's secrets from this run, if it does.
+    pub fn withheld(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
-        self.name == "pull_request" && !from.is_some_and(|from| repository.is(from))
+        if self.name == "pull_request" && !from.is_some_and(|from| repository.is(from)) {
+            return Some(FROM_FORK);
+        }
+        // Whoever runs it again, `GITHUB_ACTOR` stays who started it first. A `workflow_run` has all secrets.
+        let by_dependabot = match self.name.as_str() {
+            "workflow_run" => false,
+            "pull_request_target" => self.text("/pull_request/user/login") == Some(DEPENDABOT),
+            _ => self.actor.as_deref() == Some(DEPENDABOT),
+        };
+        by_dependabot.then_some(FROM_DEPENDABOT)
     }
 
     /// The run whose tests were measured.

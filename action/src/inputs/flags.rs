@@ -20,6 +20,13 @@ pub const FLAGS: &[Flag] = &[
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
     flag("coverage-threshold", "PERCENT", "100", "a total below this makes the commit status a failure"),
+    flag("fail-under", "[=true|false]", "false", "a total below the threshold, or none at all, is exit code 1 too"),
+    flag(
+        "fail-on-error",
+        "[=true|false]",
+        "true",
+        "a failure of the run is exit code 1; false: 0, and it is only told",
+    ),
     flag(
         "totals",
         "auto|FILE|FILE:FORMAT",
@@ -150,5 +157,5 @@ GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TE
 For a backend of the Python original on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 Proxies: HTTPS_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE.
 
-Exit codes: 0 done, 1 failed, 2 used wrongly.
+Exit codes: 0 done, 1 failed (see --fail-on-error and --fail-under), 2 used wrongly.
 ";

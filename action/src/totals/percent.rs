@@ -62,6 +62,10 @@ impl Percent {
         Self { text, scaled: units * unit }
     }
 
+    pub fn is_zero(&self) -> bool {
+        self.scaled == 0
+    }
+
     /// Whether this is at least `threshold`, to the last digit.
     pub fn reaches(&self, threshold: &Self) -> bool {
         self.scaled >= threshold.scaled

@@ -1,5 +1,5 @@
 use crate::peer::Peer;
-use crate::run::{Covered, SHA};
+use crate::run::Covered;
 
 #[test]
 fn help_names_every_flag_with_its_environment() {
@@ -108,27 +108,6 @@ fn input_names_win_over_the_originals_names() {
         .run()
         .succeeds();
     assert_eq!(peer.one("POST", "/coverage/create-site/").json()["name"], "two");
-}
-
-#[test]
-fn a_pull_request_from_a_fork_without_secrets_ends_green_and_says_why() {
-    let peer = Peer::new();
-    let event = |from: &str| {
-        format!(
-            r#"{{"repository":{{"full_name":"octo/app","default_branch":"main"}},
-            "pull_request":{{"head":{{"sha":"{SHA}","ref":"main","repo":{{"full_name":"{from}"}}}}}}}}"#
-        )
-    };
-    let run =
-        |from| Covered::new(&peer).in_actions().event("pull_request", &event(from)).env("COVERED_API_KEY", "").run();
-    run("stranger/app")
-        .succeeds()
-        .says("::warning::nothing is uploaded: GitHub gives a pull request from a fork no secrets")
-        .outputs("uploaded=false");
-    run("octo/app")
-        .rejects("")
-        .says("::error::missing api-key: the input `api-key` is empty; if it comes from a secret, is that set?");
-    assert!(peer.asked().is_empty());
 }
 
 #[test]

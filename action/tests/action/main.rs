@@ -3,6 +3,7 @@
 // A test's helpers may panic as its tests do; clippy's own exception covers `#[test]` functions alone.
 #![allow(clippy::unwrap_used)]
 
+mod failures;
 mod files;
 mod inputs;
 mod peer;

@@ -1,0 +1,179 @@
+//! What a failure means for the job: `fail-on-error` and `fail-under`.
+
+use std::net::TcpListener;
+
+use crate::peer::{Peer, Reply};
+use crate::run::{Covered, Ended, SHA};
+
+const CREATE: &str = "/coverage/create-site/";
+
+/// A run in Actions that may fail without failing the job, with the server's answer to it.
+fn excused(reply: Reply) -> Ended {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [reply]);
+    lenient(&peer).run().succeeds().outputs("uploaded=false").says("The job goes on, as fail-on-error is false")
+}
+
+fn lenient(peer: &Peer) -> Covered {
+    Covered::new(peer).in_actions().env("INPUT_FAIL_ON_ERROR", "false")
+}
+
+#[test]
+fn an_outage_is_a_warning_a_line_of_the_summary_and_an_output() {
+    let text = "the covered server at http://127.0.0.1:";
+    let down = || Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
+    excused(down())
+        .says(&format!("::warning::{text}"))
+        .says_not("::error::")
+        .summarizes("opened no site (503 Service Unavailable after 6 tries: the store is away)")
+        .summarizes("| Report | not uploaded |")
+        .outputs("coverage=84.62");
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [down()]);
+    Covered::new(&peer).run().fails(&format!("error: {text}"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_outage() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let peer = Peer::new();
+    let covered = lenient(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1");
+    covered.run().succeeds().says("::warning::http://127.0.0.1:").says("refused the connection").says_not("::error::");
+}
+
+#[test]
+fn an_outage_of_github_is_a_warning_too_and_the_report_is_there() {
+    let peer = Peer::new();
+    let down = Reply::new(502, "<html>").with("retry-after", "0");
+    peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [down]);
+    let ended = lenient(&peer).run().succeeds().outputs("uploaded=true");
+    ended.says("::warning::GitHub did not take the status (502 Bad Gateway after 6 tries").says_not("::error::");
+}
+
+#[test]
+fn what_only_the_maintainer_can_mend_stays_an_error_where_the_job_goes_on() {
+    excused(Reply::new(403, r#"{"detail":"wrong API key"}"#)).says("::error::the covered server does not accept");
+    excused(Reply::new(404, "<html>")).says("::error::there is no covered server at ");
+    let peer = Peer::new();
+    let covered = lenient(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=1");
+    covered.run().succeeds().says("::error::http://covered.invalid/");
+    peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [Reply::new(403, r#"{"message":"no"}"#)]);
+    lenient(&peer).run().succeeds().says("::error::the token may not write statuses").outputs("uploaded=true");
+}
+
+#[test]
+fn a_missing_report_is_an_error_and_fails_the_job_where_errors_do() {
+    let peer = Peer::new();
+    let missing = |covered: Covered| {
+        let report = covered.report();
+        std::fs::remove_dir_all(report).unwrap();
+        covered.run()
+    };
+    let ended = missing(lenient(&peer)).succeeds().says("::error::there is no folder `").outputs("uploaded=false");
+    ended.summarizes("there is no folder ");
+    missing(Covered::new(&peer)).fails("error: there is no folder `");
+    assert!(peer.asked().is_empty());
+}
+
+#[test]
+fn wrong_use_is_wrong_whatever_may_fail() {
+    let peer = Peer::new();
+    lenient(&peer)
+        .arg("--timeout=0")
+        .run()
+        .rejects("")
+        .says("::error::--timeout \"0\" is no")
+        .outputs("uploaded=false");
+    lenient(&peer).env("COVERED_API_KEY", "").run().rejects("").says("::error::missing api-key");
+    Covered::new(&peer)
+        .arg("--fail-on-error=maybe")
+        .run()
+        .rejects("--fail-on-error \"maybe\" is neither true nor false");
+}
+
+#[test]
+fn a_total_below_the_threshold_fails_the_job_that_asks_for_it() {
+    let peer = Peer::new();
+    let gate = |threshold: &str| lenient(&peer).arg("--fail-under").arg(format!("--coverage-threshold={threshold}"));
+    let ended = gate("84.62").run();
+    assert_eq!(ended.code, Some(1));
+    let text = "the job fails, as fail-under asks: 84.62% (84.6153…%), below the threshold of 84.62%";
+    ended.says(&format!("::error::{}", text.replace('%', "%25"))).summarizes(text).outputs("state=failure");
+    gate("84.6").run().succeeds().says_not("fail-under");
+    let plain = Covered::new(&peer).arg("--fail-under").arg("--coverage-threshold=90").run();
+    plain.fails("error: the job fails, as fail-under asks: 84.62%, below the threshold of 90%");
+}
+
+#[test]
+fn a_total_below_the_threshold_fails_the_job_though_the_upload_failed_too() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0")]);
+    let ended = lenient(&peer).arg("--fail-under").arg("--coverage-threshold=90").run();
+    assert_eq!(ended.code, Some(1));
+    ended.says("::warning::").says("::error::the job fails, as fail-under asks: ").outputs("uploaded=false");
+}
+
+#[test]
+fn without_a_total_the_status_and_the_job_agree() {
+    let peer = Peer::new();
+    let run = |threshold: &str, flag: &str| {
+        let covered = Covered::new(&peer).file("index.html", "<p>none</p>").without_file("sample_py.html");
+        covered.arg(format!("--coverage-threshold={threshold}")).arg(flag).run()
+    };
+    run("80", "--fail-under=false").succeeds().outputs("state=success");
+    run("0", "--fail-under").succeeds().outputs("state=success");
+    run("80", "--fail-under")
+        .fails("error: the job fails, as fail-under asks: no total found, and the threshold is 80%")
+        .outputs("state=failure");
+    let posted: Vec<String> = peer
+        .seen()
+        .iter()
+        .filter(|seen| seen.target.contains("/statuses/"))
+        .map(|seen| seen.json()["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(posted, ["success", "success", "failure"]);
+}
+
+fn pull_request(from: &str) -> String {
+    format!(
+        r#"{{"repository":{{"full_name":"octo/app","default_branch":"main"}},"pull_request":{{
+        "user":{{"login":"dependabot[bot]"}},"head":{{"sha":"{SHA}","ref":"main","repo":{{"full_name":"{from}"}}}}}}}}"#
+    )
+}
+
+fn without_key(peer: &Peer, event: &str, from: &str) -> Covered {
+    lenient(peer).event(event, &pull_request(from)).env("COVERED_API_KEY", "").env("COVERED_API_URL", "")
+}
+
+#[test]
+fn a_pull_request_from_a_fork_without_secrets_is_told_its_total_and_why_nothing_is_uploaded() {
+    let peer = Peer::new();
+    let text = "nothing is uploaded: GitHub gives a pull request from a fork no secrets";
+    let fork = || without_key(&peer, "pull_request", "stranger/app");
+    let ended = fork().run().succeeds().says(&format!("::warning::{text}")).says_not("::error::").summarizes(text);
+    ended.outputs("uploaded=false").outputs("coverage=84.62").outputs("state=success");
+    let strict = fork().env("INPUT_FAIL_ON_ERROR", "true").run();
+    assert_eq!(strict.code, Some(1));
+    strict.says(&format!("::error::{text}"));
+    assert_eq!(fork().arg("--fail-under").arg("--coverage-threshold=90").run().code, Some(1));
+    let own = without_key(&peer, "pull_request", "octo/app").run().rejects("");
+    own.says("::error::missing api-key: the input `api-key` is empty; if it comes from a secret, is that set?");
+    assert!(peer.asked().is_empty());
+}
+
+#[test]
+fn dependabots_runs_have_no_secrets_either() {
+    let peer = Peer::new();
+    let text = "::warning::nothing is uploaded: GitHub gives a run that Dependabot started none of the Actions secrets";
+    let by = |event: &str, actor: &str| without_key(&peer, event, "octo/app").env("GITHUB_ACTOR", actor).run();
+    by("pull_request", "dependabot[bot]")
+        .succeeds()
+        .says(text)
+        .says("put it under the repository's Dependabot secrets");
+    by("push", "dependabot[bot]").succeeds().says(text);
+    by("pull_request_target", "octocat").succeeds().says(text);
+    by("pull_request", "octocat").rejects("").says_not("Dependabot");
+    // A workflow_run has every secret: without a key, it was forgotten.
+    by("workflow_run", "dependabot[bot]").rejects("").says("::error::missing api-key");
+    assert!(peer.asked().is_empty());
+}
