@@ -31,6 +31,10 @@ pub fn page(page: &Page) -> Option<Found> {
     let of = if branches { BOTH } else { "lines" };
     let row = between(page.html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
     let cells = shares(row);
+    // A headline that the table contradicts is not the tool's, but one in a comment or a text of the user's.
+    if cells.last().is_some_and(|(total, _)| *total != shown) {
+        return Some(Vec::new());
+    }
     let mut found: Found = Measure::shown(of, shown, cells.last().map(|(_, counts)| *counts)).into_iter().collect();
     if branches && !found.is_empty() {
         let cell = |at: usize, of| {

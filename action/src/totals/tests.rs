@@ -194,6 +194,15 @@ fn numbers_that_no_report_has_are_no_total() {
 }
 
 #[test]
+fn a_headline_that_the_table_contradicts_is_no_total() {
+    let html = include_str!("../../tests/fixtures/totals/coverage.py-7.17-branch/index.html");
+    let comment = "<body><!-- <h1>Coverage report: <span class=\"pc_cov\">100%</span></h1> --";
+    let page = html.replacen("<body", comment, 1);
+    assert!(page != html);
+    assert_eq!(read("coverage.py", &page), Some(Vec::new()));
+}
+
+#[test]
 fn an_empty_run_is_no_total() {
     let cobertura = r#"<coverage line-rate="1" lines-valid="0" lines-covered="0" branch-rate="1" branches-valid="0" branches-covered="0"/>"#;
     let empty = [
