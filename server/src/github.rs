@@ -50,8 +50,9 @@ const DEFAULT_BRANCH: &str = query!("", "defaultBranchRef");
 /// The same of a named branch.
 const NAMED_BRANCH: &str = query!(", $branch: String!", "ref(qualifiedName: $branch)");
 
+/// GitHub's answer to [`GitHub::statuses`].
 #[derive(Deserialize)]
-struct Reply {
+pub(crate) struct Reply {
     data: Option<Data>,
     #[serde(default)]
     errors: Vec<ReplyError>,
@@ -144,12 +145,18 @@ impl GitHub {
             }
         };
         let reply: Reply = self.client.post("/graphql", Some(&json!({"query": query, "variables": variables}))).await?;
+        reply.statuses()
+    }
+}
+
+impl Reply {
+    pub(crate) fn statuses(self) -> anyhow::Result<Vec<CommitStatus>> {
         // GitHub says with status 200 that the quota is spent.
-        if let Some(error) = reply.errors.iter().find(|error| error.kind.as_deref() != Some("NOT_FOUND")) {
+        if let Some(error) = self.errors.iter().find(|error| error.kind.as_deref() != Some("NOT_FOUND")) {
             let message = error.message.replace(char::is_control, " ");
             anyhow::bail!("GitHub answered: {message}");
         }
-        Ok(statuses(reply.data))
+        Ok(statuses(self.data))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod app;
 pub mod archive;
 pub mod auth;
 pub mod badge;
+pub mod checks;
 pub mod config;
 pub mod error;
 pub mod github;

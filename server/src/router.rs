@@ -49,7 +49,7 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logge
 }
 
 /// The addresses that this server knows.
-enum Route<'a> {
+pub(crate) enum Route<'a> {
     Home,
     Healthz,
     Readyz,
@@ -66,7 +66,7 @@ enum Route<'a> {
 const READS: &str = "GET, HEAD";
 
 impl<'a> Route<'a> {
-    fn of(path: &'a str) -> Option<Self> {
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         Some(match *segments.as_slice() {
             [""] => Self::Home,
@@ -129,7 +129,7 @@ async fn route(app: &Arc<App>, path: &str, request: Request<Incoming>) -> Answer
 }
 
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
-fn shown(path: &str) -> String {
+pub(crate) fn shown(path: &str) -> String {
     SiteId::mask(path)
 }
 

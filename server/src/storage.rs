@@ -3,7 +3,7 @@
 mod fault;
 mod folder;
 mod ranged;
-mod sts;
+pub(crate) mod sts;
 mod vendors;
 
 use std::collections::HashMap;

@@ -65,7 +65,7 @@ pub struct ValueKey {
 
 impl Value {
     /// What the store holds, unless it is something that this server would not have written.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let value: Self = serde_json::from_slice(bytes).ok()?;
         let percent_fits = value.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent));
         let site_fits = value.site_id.as_ref().is_none_or(|site| site.parse::<SiteId>().is_ok());
@@ -305,7 +305,7 @@ fn is_older(run: Option<u64>, known: Option<u64>) -> bool {
 }
 
 /// The number before the first percent sign: `87.42%, below …` as this project writes it, `Coverage 87.5%` as the original does.
-fn percent_of(description: &str) -> Option<f64> {
+pub(crate) fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.split_whitespace().next_back()?;
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

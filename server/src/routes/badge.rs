@@ -69,12 +69,12 @@ async fn value(app: &App, owner: &str, name: &str, query: Option<&str>) -> Optio
     app.values.get(&ValueKey { repository, name, branch }).await
 }
 
-fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// What git allows in a branch's name, as far as it matters here.
-fn is_branch(text: &str) -> bool {
+pub(crate) fn is_branch(text: &str) -> bool {
     text.len() <= 250 && !text.contains("..") && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
 }
 

@@ -14,7 +14,7 @@ use crate::routes::json_body;
 use crate::value::{State, Value};
 
 #[derive(Deserialize)]
-struct NewValue {
+pub(crate) struct NewValue {
     site_id: String,
     percent: Option<f64>,
     state: State,
@@ -39,7 +39,7 @@ pub async fn invalidate(app: &App, owner: &str, name: &str, request: Request<Inc
 }
 
 impl NewValue {
-    fn check(self) -> Result<(Option<ReportName>, Value), Error> {
+    pub(crate) fn check(self) -> Result<(Option<ReportName>, Value), Error> {
         let site: SiteId =
             self.site_id.parse().map_err(|()| Error::bad_request("site_id is not one of this server's"))?;
         let name = self

@@ -31,10 +31,10 @@ const PART: usize = 1 << 20;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
-struct NewSite {
-    repository: String,
+pub(crate) struct NewSite {
+    pub(crate) repository: String,
     commit_sha: String,
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Bytes of the zip that is to come.
     size: Option<u64>,
 }

@@ -67,7 +67,7 @@ struct AssumeRoleResult {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Credentials {
+pub struct Credentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
@@ -109,15 +109,10 @@ impl Sts {
     pub async fn grant(&self, site: &SiteId) -> Result<Grant, GrantError> {
         let (success, text) = self.assume_role(site).await.map_err(|cause| self.failed(cause))?;
         if !success {
-            let code = quick_xml::de::from_str::<Refusal>(&text).map(|refusal| refusal.error.code).unwrap_or_default();
-            let plain: String = code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect();
-            let code = if plain.is_empty() { "an error without a code".to_owned() } else { plain };
-            return Err(GrantError::Refused { role: self.role.clone(), code });
+            return Err(GrantError::Refused { role: self.role.clone(), code: code_of(&text) });
         }
-        // The text holds secrets: only where it broke is told, and not what stands there.
-        let reply: Reply = quick_xml::de::from_str(&text)
-            .map_err(|_| self.failed(anyhow::anyhow!("the answer is not the XML that AssumeRole gives")))?;
-        let Credentials { access_key_id, secret_access_key, session_token } = reply.assume_role_result.credentials;
+        let Credentials { access_key_id, secret_access_key, session_token } =
+            credentials_of(&text).map_err(|cause| self.failed(cause))?;
         Ok(Grant {
             bucket: self.bucket.clone(),
             region: self.region.clone(),
@@ -152,6 +147,20 @@ impl Sts {
         let success = response.status().is_success();
         Ok((success, response.text().await?))
     }
+}
+
+/// The credentials in STS's answer. The text holds secrets: that it cannot be read is told, and not what stands there.
+pub fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
+    let reply: Result<Reply, _> = quick_xml::de::from_str(text);
+    let reply = reply.map_err(|_| anyhow::anyhow!("the answer is not the XML that AssumeRole gives"))?;
+    Ok(reply.assume_role_result.credentials)
+}
+
+/// AWS's code for its refusal, fit to be shown.
+pub fn code_of(text: &str) -> String {
+    let code = quick_xml::de::from_str::<Refusal>(text).map(|refusal| refusal.error.code).unwrap_or_default();
+    let plain: String = code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect();
+    if plain.is_empty() { "an error without a code".to_owned() } else { plain }
 }
 
 /// What the credentials may do. Without spaces: Ceph takes no others, and AWS bounds the length.
