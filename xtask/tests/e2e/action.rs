@@ -1,10 +1,13 @@
 //! `uses: org/covered@v1` in a workflow, on a runner.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::lab::covered::{API_KEY, clean};
+use xtask::lab::github::{Fault, Status};
+use xtask::lab::http;
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::paths;
 use xtask::lab::process::{Finished, run};
@@ -12,60 +15,175 @@ use xtask::lab::report;
 
 use crate::{REPOSITORY, World, setting};
 
-/// The workflow of the README, with a step behind it that shows the outputs.
-const WORKFLOW: &str = r#"
-on: [push, pull_request]
-permissions: {contents: read, statuses: write}
-jobs:
-  test:
-    runs-on: ubuntu-latest
-    steps:
-      - run: cp -R "$REPORT" htmlcov
-      - id: covered
+/// The commit of a pull request's branch: the runner itself is on another one.
+const TESTED: &str = "2222222222222222222222222222222222222222";
+
+/// Uses of the action, each with a step behind it that keeps what the first one gave out.
+const STEP: &str = r#"
+      - id: ID
         uses: org/covered@v1
         with:
-          path: htmlcov
+          path: ID
           api-url: ${{ env.COVERED_SERVER }}
           api-key: ${{ secrets.COVERED_API_KEY }}
           binary: ${{ env.COVERED_BINARY }}
-      - run: >-
-          echo "outputs ${{ steps.covered.outputs.coverage }} ${{ steps.covered.outputs.state }}
-          ${{ steps.covered.outputs.uploaded }} ${{ steps.covered.outputs.site-id }}
-          ${{ steps.covered.outputs.report-url }} ${{ steps.covered.outputs.badge-url }}"
+WITH
+      - if: always()
+        env: {OUTPUTS: '${{ toJSON(steps.ID.outputs) }}'}
+        run: printf '%s' "$OUTPUTS" > "$KEPT/ID.json"
 "#;
 
-/// Runs the workflow for an event, with the action as it stands here.
-fn act(world: &World, event: &str, payload: &serde_json::Value, key: &str) -> Finished {
-    let folder = world.folder.path();
-    let (workspace, action) = (folder.join("workspace"), folder.join("action"));
-    write(&workspace.join(".github/workflows/coverage.yml"), WORKFLOW.as_bytes());
-    write(&folder.join("event.json"), payload.to_string().as_bytes());
-    for file in ["action.yml", "action/run.sh"] {
-        write(&action.join(file), &std::fs::read(paths::root().join(file)).unwrap());
+const JOB: &str = r#"
+on: [push, pull_request, workflow_run]
+permissions: {contents: read, statuses: write}
+jobs:
+  coverage:
+    runs-on: ubuntu-latest
+    steps:
+      - run: cp -R "$REPORTS/." .
+"#;
+
+/// A workflow on a runner; by default a push to the default branch whose one report shows 87.5%.
+struct Workflow<'a> {
+    world: &'a World,
+    event: &'static str,
+    payload: Value,
+    /// Each report's name (and folder, and step), and its step's further inputs.
+    steps: Vec<(&'static str, &'static str)>,
+    percent: &'static str,
+    key: &'static str,
+    server: String,
+}
+
+/// What a workflow left behind.
+struct Ran {
+    job: Finished,
+    outputs: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Workflow<'_> {
+    fn push(world: &World) -> Workflow<'_> {
+        let payload = json!({"ref": "refs/heads/main", "repository": repository()});
+        let server = world.server.url.clone();
+        Workflow { world, event: "push", payload, steps: vec![("htmlcov", "")], percent: "87.5", key: API_KEY, server }
     }
-    report::small(&folder.join("report"), "87.5");
-    let mut command = clean(&paths::python("act"));
-    command.current_dir(&workspace).env("HOME", folder).arg(event);
-    command.arg("-e").arg(folder.join("event.json"));
-    command.args(["-P", "ubuntu-latest=-self-hosted", "--no-cache-server"]);
-    command.arg("--local-repository").arg(format!("org/covered@v1={}", action.display()));
-    for secret in [format!("COVERED_API_KEY={key}"), "GITHUB_TOKEN=a-token".to_owned()] {
-        command.args(["-s", &secret]);
+
+    /// A pull request whose branch, here or in a fork, is called `main` too.
+    fn pull_request<'a>(world: &'a World, from: &str) -> Workflow<'a> {
+        let payload = json!({"repository": repository(), "pull_request": {
+            "head": {"sha": TESTED, "ref": "main", "repo": {"full_name": from, "fork": from != REPOSITORY}},
+            "base": {"ref": "main", "repo": repository()}}});
+        Workflow { event: "pull_request", payload, ..Workflow::push(world) }
     }
-    let github = world.github.url();
-    for (name, value) in [
-        ("GITHUB_REPOSITORY", REPOSITORY),
-        ("GITHUB_API_URL", &github),
-        ("GITHUB_SERVER_URL", &github),
-        ("COVERED_SERVER", &world.server.url),
-        ("COVERED_BINARY", &paths::binary("covered").display().to_string()),
-        ("REPORT", &folder.join("report").display().to_string()),
-    ] {
-        command.arg("--env").arg(format!("{name}={value}"));
+
+    /// The second workflow, after the tests of a fork's pull request.
+    fn after_a_fork(world: &World) -> Workflow<'_> {
+        let payload = json!({"action": "completed", "repository": repository(), "workflow_run": {
+            "id": 7, "event": "pull_request", "conclusion": "success", "head_sha": TESTED, "head_branch": "main",
+            "head_repository": {"full_name": "stranger/app", "fork": true}, "repository": repository()}});
+        Workflow { event: "workflow_run", payload, ..Workflow::push(world) }
     }
-    commit(&workspace);
-    world.github.push(REPOSITORY, "main", &head(world));
-    run(&mut command).unwrap()
+
+    fn with(mut self, inputs: &'static str) -> Self {
+        self.steps = vec![("htmlcov", inputs)];
+        self
+    }
+
+    fn run(&self) -> Ran {
+        let folder = self.world.folder.path();
+        let (workspace, action, kept) = (folder.join("workspace"), folder.join("action"), folder.join("kept"));
+        let reports = folder.join("reports");
+        let mut workflow = JOB.to_owned();
+        for (name, inputs) in &self.steps {
+            report::small(&reports.join(name), self.percent);
+            let inputs: String = inputs.lines().map(|line| format!("          {}\n", line.trim())).collect();
+            workflow += &STEP.replace("ID", name).replace("WITH\n", &inputs);
+        }
+        write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
+        write(&folder.join("event.json"), self.payload.to_string().as_bytes());
+        std::fs::create_dir_all(&kept).unwrap();
+        copy_action(&action);
+        commit(&workspace);
+        self.world.github.push(REPOSITORY, "main", &head(self.world));
+        let job = run(&mut self.command(&workspace, &action, &kept)).unwrap();
+        let outputs = self.steps.iter().map(|(name, _)| {
+            let json = std::fs::read(kept.join(format!("{name}.json"))).unwrap_or_default();
+            let outputs = serde_json::from_slice(&json);
+            ((*name).to_owned(), outputs.unwrap_or_else(|error| panic!("{error}: {}", job.text())))
+        });
+        Ran { outputs: outputs.collect(), job }
+    }
+
+    fn command(&self, workspace: &Path, action: &Path, kept: &Path) -> Command {
+        let folder = self.world.folder.path();
+        let mut command = clean(&paths::python("act"));
+        command.current_dir(workspace).env("HOME", folder).arg(self.event);
+        command.arg("-e").arg(folder.join("event.json"));
+        command.args(["-P", "ubuntu-latest=-self-hosted", "--no-cache-server"]);
+        command.arg("--local-repository").arg(format!("org/covered@v1={}", action.display()));
+        for secret in [format!("COVERED_API_KEY={}", self.key), "GITHUB_TOKEN=a-token".to_owned()] {
+            command.args(["-s", &secret]);
+        }
+        let github = self.world.github.url();
+        for (name, value) in [
+            ("GITHUB_REPOSITORY", REPOSITORY),
+            ("GITHUB_API_URL", &github),
+            ("GITHUB_SERVER_URL", &github),
+            ("COVERED_SERVER", &self.server),
+            ("COVERED_BINARY", &paths::binary("covered").display().to_string()),
+            ("KEPT", &kept.display().to_string()),
+            ("REPORTS", &folder.join("reports").display().to_string()),
+        ] {
+            command.arg("--env").arg(format!("{name}={value}"));
+        }
+        command
+    }
+}
+
+impl Ran {
+    /// The job is green.
+    #[track_caller]
+    fn green(self) -> Ran {
+        Ran { job: self.job.succeeded(), ..self }
+    }
+
+    /// The job is red.
+    #[track_caller]
+    fn red(self) -> Ran {
+        Ran { job: self.job.failed(), ..self }
+    }
+
+    /// Log and summary: the runner prints both.
+    fn log(&self) -> String {
+        self.job.text()
+    }
+
+    #[track_caller]
+    fn says(&self, expected: &[&str]) {
+        let log = self.log();
+        for text in expected {
+            assert!(log.contains(text), "{text:?} is not in\n{log}");
+        }
+        assert!(!log.contains(API_KEY) && !log.contains("a-token"), "a secret is in the log:\n{log}");
+    }
+
+    fn output(&self, name: &str) -> &str {
+        self.outputs["htmlcov"].get(name).map_or("", String::as_str)
+    }
+}
+
+fn repository() -> Value {
+    json!({"full_name": REPOSITORY, "default_branch": "main"})
+}
+
+/// The action as a runner downloads it, without its sources.
+fn copy_action(to: &Path) {
+    let top = paths::root();
+    let beside = std::fs::read_dir(top.join("action")).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = beside.filter(|path| path.is_file()).chain([top.join("action.yml")]).collect();
+    for file in files {
+        write(&to.join(file.strip_prefix(top).unwrap()), &std::fs::read(&file).unwrap());
+    }
 }
 
 /// The commit that the runner was on.
@@ -80,7 +198,7 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Commits the workflow: the runner asks git for the branch and for the commit that a push is about.
+/// Commits the workspace: the runner asks git for the branch and for the commit that a push is about.
 fn commit(folder: &Path) {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
@@ -88,62 +206,162 @@ fn commit(folder: &Path) {
         run(command.args(arguments)).unwrap().succeeded()
     };
     git(&["init", "--quiet", "--initial-branch=main"]);
-    git(&["add", "--all"]);
-    git(&["commit", "--quiet", "--message", "A workflow"]);
+    git(&["add", "--all", "--force"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message", "A workflow"]);
+}
+
+/// A world for a runner; `None` where there is none, and the test is skipped.
+fn world() -> Option<World> {
+    (!skip_without(&[Part::Python])).then(|| World::new(&setting("STORAGE_URL", "memory://")))
+}
+
+#[track_caller]
+fn the_status(world: &World, sha: &str, ran: &Ran) -> Status {
+    let statuses = world.github.statuses(REPOSITORY, sha);
+    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", ran.log()) };
+    status.clone()
 }
 
 #[test]
 fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
-    if skip_without(&[Part::Python]) {
-        return;
-    }
-    let world = World::new(&setting("STORAGE_URL", "memory://"));
-    let payload = json!({"ref": "refs/heads/main", "repository": {"full_name": REPOSITORY, "default_branch": "main"}});
-    let log = act(&world, "push", &payload, API_KEY).succeeded().text();
-    let statuses = world.github.statuses(REPOSITORY, &head(&world));
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{log}") };
+    let Some(world) = world() else { return };
+    let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
+    world.github.set_readme(REPOSITORY, &[&badge]);
+    let ran = Workflow::push(&world).run().green();
+    let status = the_status(&world, &head(&world), &ran);
     // The action's own threshold is 0: the number is posted, and no judgement with it.
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
-    assert!(status.description.starts_with("87.5%"), "{}", status.description);
-    assert!(world.badge().text().contains("coverage: 87%"), "{log}");
-    let url = format!("{}{}", world.server.url, world.report_path());
-    let site = url.trim_end_matches('/').rsplit('/').next().unwrap();
-    let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
-    let outputs = format!("outputs 87.5 success true {site} {url} {badge}");
-    for expected in ["Found 87.5%", "Packed ", "Gave the badge its new value", &outputs] {
-        assert!(log.contains(expected), "{expected:?} is not in\n{log}");
+    assert_eq!(status.description, "87.5%");
+    assert!(world.badge().text().contains("coverage: 87%"), "{}", ran.log());
+    assert_eq!(world.github.purged(), [badge.clone()]);
+    let report = format!("{}{}", world.server.url, world.report_path());
+    assert_eq!(status.target_url, report);
+    let site = report.trim_end_matches('/').rsplit('/').next().unwrap();
+    for (name, expected) in [
+        ("coverage", "87.5"),
+        ("state", "success"),
+        ("delta", ""),
+        ("report-url", &report),
+        ("badge-url", &badge),
+        ("site-id", site),
+        ("uploaded", "true"),
+    ] {
+        assert_eq!(ran.output(name), expected, "{name}: {}", ran.log());
     }
-    assert!(!log.contains(API_KEY) && !log.contains("a-token"), "a secret is in the log:\n{log}");
+    ran.says(&["Found 87.5%", "Packed ", "Gave the badge its new value", "### Coverage", "**87.5%**"]);
 }
 
 #[test]
 fn a_pull_request_gets_its_status_and_leaves_the_badge_alone() {
-    if skip_without(&[Part::Python]) {
-        return;
-    }
-    let world = World::new(&setting("STORAGE_URL", "memory://"));
-    let tested = "2222222222222222222222222222222222222222";
-    world.github.push(REPOSITORY, "feature", tested);
-    let payload = json!({"repository": {"full_name": REPOSITORY, "default_branch": "main"},
-        "pull_request": {"head": {"sha": tested, "ref": "feature"}, "base": {"ref": "main"}}});
-    let log = act(&world, "pull_request", &payload, API_KEY).succeeded().text();
-    assert_eq!(world.github.statuses(REPOSITORY, tested).len(), 1, "{log}");
-    let main = head(&world);
-    assert_eq!(world.github.statuses(REPOSITORY, &main).len(), 0, "{log}");
-    assert!(log.contains("Left the badge alone"), "{log}");
+    let Some(world) = world() else { return };
+    world.github.push(REPOSITORY, "feature", TESTED);
+    let ran = Workflow::pull_request(&world, REPOSITORY).run().green();
+    assert_eq!(the_status(&world, TESTED, &ran).description, "87.5%");
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
+    ran.says(&["Left the badge alone"]);
     assert!(world.badge().text().contains("coverage: ??"));
 }
 
 #[test]
-fn a_wrong_key_names_the_secret_and_leaves_the_job_green() {
-    if skip_without(&[Part::Python]) {
-        return;
+fn after_a_forks_tests_the_forks_commit_gets_the_status_and_its_main_is_not_ours() {
+    let Some(world) = world() else { return };
+    world.github.push(REPOSITORY, "pull", TESTED);
+    let ran = Workflow::after_a_fork(&world).run().green();
+    assert_eq!(the_status(&world, TESTED, &ran).state, "success");
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
+    ran.says(&["Left the badge alone"]);
+    assert_eq!(ran.output("uploaded"), "true");
+    assert!(world.badge().text().contains("coverage: ??"));
+}
+
+#[test]
+fn a_forks_own_run_has_no_secrets_and_says_what_to_do() {
+    let Some(world) = world() else { return };
+    let fork = || Workflow { key: "", ..Workflow::pull_request(&world, "stranger/app") };
+    let ran = fork().run().green();
+    ran.says(&["a pull request from a fork", "workflow_run"]);
+    assert_eq!(ran.output("uploaded"), "false");
+    fork().with("fail-on-error: true").run().red().says(&["workflow_run"]);
+    assert!(world.github.requests().iter().all(|request| request.method != "POST"));
+}
+
+#[test]
+fn a_missed_threshold_is_the_statuses_to_say_unless_told_otherwise() {
+    let Some(world) = world() else { return };
+    let ran = Workflow::push(&world).with("coverage-threshold: 90").run().green();
+    let status = the_status(&world, &head(&world), &ran);
+    assert_eq!(status.state, "failure");
+    assert_eq!(status.description, "87.5%, below the threshold of 90%");
+    assert_eq!((ran.output("state"), ran.output("coverage")), ("failure", "87.5"));
+    ran.says(&["90%, missed"]);
+
+    let ran = Workflow::push(&world).with("coverage-threshold: 90\nfail-under: true").run().red();
+    assert_eq!(the_status(&world, &head(&world), &ran).state, "failure");
+    assert_eq!(ran.output("uploaded"), "true");
+    ran.says(&["87.5%", "90%"]);
+}
+
+#[test]
+fn a_server_that_is_down_turns_no_build_red_unless_told_otherwise() {
+    let Some(world) = world() else { return };
+    let down = || Workflow { server: "http://127.0.0.1:9".to_owned(), ..Workflow::push(&world) };
+    let ran = down().with("timeout: 5").run().green();
+    ran.says(&["::warning::", "refused the connection", "not uploaded"]);
+    assert_eq!((ran.output("uploaded"), ran.output("coverage")), ("false", "87.5"));
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
+    down().with("timeout: 5\nfail-on-error: true").run().red().says(&["::error::", "refused the connection"]);
+    // The outage hides no missed threshold.
+    down().with("timeout: 5\ncoverage-threshold: 90\nfail-under: true").run().red().says(&["87.5%", "90%"]);
+}
+
+#[test]
+fn a_wrong_key_names_the_secret() {
+    let Some(world) = world() else { return };
+    let wrong = || Workflow { key: "another-key", ..Workflow::push(&world) };
+    let ran = wrong().run().green();
+    ran.says(&["::error::", "check api-key, and the secret that it comes from", "not uploaded"]);
+    assert_eq!(ran.output("uploaded"), "false");
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
+    wrong().with("fail-on-error: true").run().red().says(&["check api-key"]);
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    let Some(world) = world() else { return };
+    let refusal = json!({"message": "Resource not accessible by integration", "status": "403"}).to_string();
+    world.github.set_fault(Fault::Status { code: 403, headers: Vec::new(), body: refusal });
+    let ran = Workflow::push(&world).run().green();
+    ran.says(&["::error::", "statuses: write"]);
+    assert_eq!((ran.output("uploaded"), ran.output("coverage")), ("true", "87.5"));
+    let report = http::get(ran.output("report-url")).unwrap();
+    assert_eq!(report.status, 200);
+    Workflow::push(&world).with("fail-on-error: true").run().red().says(&["statuses: write"]);
+}
+
+#[test]
+fn two_named_reports_have_a_status_and_a_badge_each() {
+    let Some(world) = world() else { return };
+    let steps = vec![("backend", "name: backend"), ("frontend", "name: frontend")];
+    let ran = Workflow { steps, ..Workflow::push(&world) }.run().green();
+    let statuses = world.github.statuses(REPOSITORY, &head(&world));
+    let contexts: Vec<&str> = statuses.iter().map(|status| status.context.as_str()).collect();
+    assert_eq!(contexts, ["covered/backend", "covered/frontend"], "{}", ran.log());
+    for (name, status) in ["backend", "frontend"].into_iter().zip(&statuses) {
+        assert_eq!(ran.outputs[name]["report-url"], status.target_url);
+        let badge = http::get(&ran.outputs[name]["badge-url"]).unwrap();
+        assert!(badge.text().contains("coverage: 87%"), "{}", badge.text());
+        ran.says(&[&format!("### Coverage: {name}")]);
     }
-    let world = World::new(&setting("STORAGE_URL", "memory://"));
-    let payload = json!({"ref": "refs/heads/main", "repository": {"full_name": REPOSITORY, "default_branch": "main"}});
-    let log = act(&world, "push", &payload, "another-key").succeeded().text();
-    for expected in ["check api-key, and the secret that it comes from", "outputs 87.5 success false"] {
-        assert!(log.contains(expected), "{expected:?} is not in\n{log}");
-    }
-    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)).len(), 0);
+    assert_ne!(statuses[0].target_url, statuses[1].target_url);
+    assert!(world.badge().text().contains("coverage: ??"), "no report is without a name");
+}
+
+#[test]
+fn a_dry_run_sends_nothing_and_says_what_it_would() {
+    let Some(world) = world() else { return };
+    let ran = Workflow::push(&world).with("dry-run: true").run().green();
+    ran.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would refresh the badge"]);
+    assert_eq!((ran.output("uploaded"), ran.output("coverage"), ran.output("state")), ("false", "87.5", "success"));
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
+    assert_eq!(world.github.requests().len(), 0);
 }
