@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::auth::ApiKeys;
-use crate::config::{ApiKeySource, Config};
+use crate::config::{ApiKeySource, Config, NetworkLimits};
 use crate::github::GitHub;
+use crate::serve::client::Proxies;
 use crate::site::Sites;
 use crate::storage::Storage;
 use crate::value::Values;
@@ -23,6 +25,10 @@ pub struct App {
     pub values: Values,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
+    pub limits: NetworkLimits,
+    /// A permit for each upload that the server itself takes.
+    pub uploads: Semaphore,
+    pub proxies: Proxies,
 }
 
 impl App {
@@ -46,6 +52,9 @@ impl App {
             api_keys,
             storage,
             max_report_bytes: config.max_report_bytes,
+            uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),
+            limits: config.limits,
+            proxies: Proxies::new(config.trusted_proxies),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
 
+mod network;
 mod settings;
 
 use std::collections::HashMap;
@@ -7,11 +8,13 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::key::RepositoryRule;
+pub use network::NetworkLimits;
 use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
@@ -52,6 +55,9 @@ pub struct Config {
     pub report_limits: Limits,
     /// Bytes of memory for report indexes and hot files.
     pub cache_bytes: u64,
+    pub limits: NetworkLimits,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     pub log: LogConfig,
     /// Settings that are known but without effect here, worth a line in the log.
     pub notes: Vec<String>,
@@ -139,6 +145,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
         let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), unpacked };
         let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
+        let limits = self.limits();
+        let trusted_proxies = self.trusted_proxies();
         let log = self.log();
         let notes = self.notes();
         Some(Config {
@@ -152,6 +160,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             max_report_bytes,
             report_limits,
             cache_bytes,
+            limits,
+            trusted_proxies,
             log,
             notes,
         })

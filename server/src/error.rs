@@ -1,6 +1,7 @@
 //! What a client is told when something cannot be done: a status and a public text; the cause is for the log alone.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
@@ -9,6 +10,8 @@ use crate::storage::StorageError;
 
 /// Seconds after which a store that was asked for too much may be asked again.
 const RETRY_AFTER: u64 = 2;
+/// Seconds after which an overloaded server may be asked again.
+const OVERLOADED_FOR: u64 = 5;
 
 /// A refusal or a failure. `detail` is public; `cause` is logged once, at the edge, and never sent.
 #[derive(Debug)]
@@ -128,6 +131,20 @@ impl Error {
     /// 503: not ready to serve.
     pub fn unavailable(detail: &'static str, cause: impl Into<anyhow::Error>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// 503: too much at once; it is over soon.
+    pub fn overloaded(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { retry_after: Some(OVERLOADED_FOR), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// 504: the answer was not ready in time.
+    pub fn too_slow(limit: Duration) -> Self {
+        let detail = format!(
+            "the answer was not ready within {} s: the storage or GitHub is slow; try again in a while",
+            limit.as_secs_f64()
+        );
+        Self { retry_after: Some(OVERLOADED_FOR), ..Self::new(StatusCode::GATEWAY_TIMEOUT, detail) }
     }
 
     /// 500: the server itself failed.

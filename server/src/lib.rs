@@ -36,11 +36,12 @@ use app::App;
 use config::{ApiKeySource, Config, LogConfig};
 
 /// Listens and serves until a signal asks it to stop.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
     start_log(&config.log);
     for note in &config.notes {
         tracing::warn!("{note}");
     }
+    config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(path.clone()),

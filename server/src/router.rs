@@ -1,6 +1,7 @@
 //! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
 
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,9 +20,18 @@ use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
 
+/// Who is on the other end of a connection.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    pub peer: IpAddr,
+    /// Why the connection's requests are not answered, where there are too many of them.
+    pub refusal: Option<&'static str>,
+}
+
 /// Answers one request.
-pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logged> {
+pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -> Response<Logged> {
     let started = Instant::now();
+    let client = app.proxies.client(caller.peer, request.headers());
     let method = request.method().clone();
     // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
     let path = request.uri().path();
@@ -30,13 +40,13 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logge
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(route(&app, &path, request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(in_time(&app, &path, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
     let mut answer = routed.unwrap_or_else(|error| {
         if let Some(cause) = &error.cause {
             tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{cause:#}");
-        } else if matches!(error.status.as_u16(), 401 | 403) {
-            tracing::warn!(%method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
+        } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
+            tracing::warn!(%client, %method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
         response::error(&error, page_wanted)
     });
@@ -44,7 +54,7 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Logge
     if method == Method::HEAD {
         answer = response::head_only(answer);
     }
-    let line = Line { method, path, status: answer.status().as_u16(), bytes: 0, started };
+    let line = Line { client, method, path, status: answer.status().as_u16(), bytes: 0, started };
     answer.map(|body| Logged { body, line })
 }
 
@@ -103,8 +113,25 @@ impl<'a> Route<'a> {
     }
 }
 
-async fn route(app: &Arc<App>, path: &str, request: Request<Incoming>) -> Answer {
-    let route = Route::of(path).ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
+/// Routes a request whose turn it is, within the limit of a request's time.
+async fn in_time(app: &Arc<App>, path: &str, refusal: Option<&'static str>, request: Request<Incoming>) -> Answer {
+    let route = Route::of(path);
+    match (refusal, &route) {
+        // A server with too much to do lives: to start it anew would not help.
+        (_, Some(Route::Healthz)) | (None, _) => {}
+        (Some(refusal), _) => return Err(Error::overloaded(refusal)),
+    }
+    let has_own_limits = matches!(route, Some(Route::Upload { .. }));
+    let answer = answer(app, path, route, request);
+    if has_own_limits {
+        return answer.await;
+    }
+    let limit = app.limits.request;
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
+}
+
+async fn answer(app: &Arc<App>, path: &str, route: Option<Route<'_>>, request: Request<Incoming>) -> Answer {
+    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
     let allow = route.allow();
     if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return Err(Error::method_not_allowed(allow));
@@ -134,6 +161,7 @@ pub(crate) fn shown(path: &str) -> String {
 }
 
 struct Line {
+    client: IpAddr,
     method: Method,
     path: String,
     status: u16,
@@ -177,9 +205,9 @@ impl HttpBody for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        let Line { method, path, status, bytes, started } = &self.line;
+        let Line { client, method, path, status, bytes, started } = &self.line;
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(%method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+        tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
     }
 }
 

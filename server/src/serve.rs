@@ -1,66 +1,70 @@
-//! The accept loop on a given listener, the limits of a connection, and the graceful stop.
+//! The accept loop on a given listener, and the graceful stop.
 
-use std::convert::Infallible;
+pub mod admission;
+pub mod client;
+mod connection;
+mod seldom;
+mod watch;
+
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::router;
+use connection::Connections;
+use seldom::Seldom;
 
-/// Time for a request's head to come in; also what an idle connection is kept open for.
-const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Time for requests under way to end after a stop was asked for.
 pub const STOP_TIME: Duration = Duration::from_secs(30);
 /// What to wait for after a failed accept: it fails where file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes that the system takes for a connection beyond those that are on their way to its peer.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const MAX_UNSENT: u32 = 32 << 10;
 
 /// Serves until `stop` is done; then lets running requests end, for [`STOP_TIME`] at most.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
-    let graceful = GracefulShutdown::new();
+    bound_unsent(&listener);
+    let connections = Arc::new(Connections::new(app));
+    let failures = Seldom::default();
     let mut stop = std::pin::pin!(stop);
     let why = loop {
         let accepted = tokio::select! {
             why = &mut stop => break why,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, peer)) => connections.take(stream, peer),
+            // Gone before it was its turn.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
+                if failures.now() {
+                    tracing::warn!("a connection could not be accepted: {error}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // Small answers go out at once.
-        let _ = stream.set_nodelay(true);
-        let app = app.clone();
-        let service = service_fn(move |request| {
-            let app = app.clone();
-            async move { Ok::<_, Infallible>(router::handle(app, request).await) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended early: {error}");
-            }
-        });
+        }
     };
     drop(listener);
     tracing::info!("{why}: no new requests are taken, those under way have {} s to end", STOP_TIME.as_secs());
-    match tokio::time::timeout(STOP_TIME, graceful.shutdown()).await {
+    match tokio::time::timeout(STOP_TIME, connections.stop()).await {
         Ok(()) => tracing::info!("stopped, every request was answered"),
         Err(_) => tracing::warn!("stopped, with requests still under way"),
     }
+}
+
+/// Has the system take little of an answer in advance, on the listener's connections: that bounds what slow readers cost,
+/// and shows their steps. It took megabytes, and showed a step when a third of them was read.
+fn bound_unsent(listener: &TcpListener) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MAX_UNSENT) {
+        tracing::warn!("TCP_NOTSENT_LOWAT cannot be set, so that very slow readers may be cut off: {error}");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = listener;
 }
 
 /// Asks to be told of SIGTERM and SIGINT, from now on; the future is done on the first of them.

@@ -3,6 +3,7 @@
 pub mod badge;
 pub mod files;
 pub mod ops;
+mod paced;
 pub mod purge;
 pub mod report;
 pub mod upload;
@@ -17,17 +18,15 @@ use crate::error::Error;
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;
-/// Time for a JSON body to come in.
-const JSON_TIME: Duration = Duration::from_secs(10);
 
-/// A JSON body, or `None` where the request has none.
-async fn json_body<T, B>(body: B) -> Result<Option<T>, Error>
+/// A JSON body, or `None` where the request has none. `limit`: for it to come in.
+async fn json_body<T, B>(body: B, limit: Duration) -> Result<Option<T>, Error>
 where
     T: DeserializeOwned,
     B: HttpBody,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let collected = tokio::time::timeout(JSON_TIME, Limited::new(body, MAX_JSON).collect());
+    let collected = tokio::time::timeout(limit, Limited::new(body, MAX_JSON).collect());
     let bytes = match collected.await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
@@ -35,7 +34,7 @@ where
         }
         Ok(Err(_)) => return Err(Error::bad_request("the body broke off")),
         Err(_) => {
-            return Err(Error::timeout(format!("the body took more than {} s", JSON_TIME.as_secs())));
+            return Err(Error::timeout(format!("the body took more than {} s", limit.as_secs_f64())));
         }
     };
     if bytes.trim_ascii().is_empty() {

@@ -26,7 +26,7 @@ pub(crate) struct NewValue {
 pub async fn invalidate(app: &App, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
     app.api_keys.check(request.headers())?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
-    match json_body::<NewValue, _>(request.into_body()).await? {
+    match json_body::<NewValue, _>(request.into_body(), app.limits.header).await? {
         None => {
             app.values.forget(&repository).await;
         }

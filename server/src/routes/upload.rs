@@ -1,14 +1,12 @@
 //! `POST /coverage/create-site/` and, where the store cannot sign addresses, `PUT /coverage/{site_id}.zip`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::BytesMut;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
-use hyper::body::{Body as HttpBody, Incoming as RequestBody};
+use hyper::body::Incoming as RequestBody;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,6 +18,7 @@ use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::response::{self, Answer, Body};
 use crate::routes::json_body;
+use crate::routes::paced::Paced;
 use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 
@@ -27,8 +26,6 @@ use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 const DRAWS: usize = 5;
 /// Bytes that are handed to the store at once.
 const PART: usize = 1 << 20;
-/// Time without a byte after which an upload is given up.
-const IDLE_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 pub(crate) struct NewSite {
@@ -70,7 +67,7 @@ struct Upload {
 /// Makes a site, and says where its report is to be put.
 pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
     app.api_keys.check(request.headers())?;
-    let Some(new) = json_body::<NewSite, _>(request.into_body()).await? else {
+    let Some(new) = json_body::<NewSite, _>(request.into_body(), app.limits.header).await? else {
         return create_by_file(app).await;
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
@@ -192,10 +189,13 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Reque
     let app = app.clone();
     // A task of its own: where the client goes away, it still cleans up.
     let task = tokio::spawn(async move {
-        let mut body = request.into_body();
-        let received = receive(&app, &site, &mut body).await;
+        let mut body = Paced::new(request.into_body(), &app.limits);
+        let received = match app.uploads.try_acquire() {
+            Ok(_permit) => receive(&app, &site, &mut body).await,
+            Err(_) => Err(Error::overloaded("the server takes as many uploads as it can: try again in a few seconds")),
+        };
         if received.is_err() {
-            drain(&mut body, app.max_report_bytes).await;
+            body.drain(app.max_report_bytes).await;
         }
         received
     });
@@ -229,9 +229,9 @@ fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn receive(app: &App, site: &SiteId, body: &mut RequestBody) -> Result<(), Error> {
+async fn receive(app: &App, site: &SiteId, body: &mut Paced) -> Result<(), Error> {
     let limit = app.max_report_bytes;
-    if let Some(size) = body.size_hint().exact().filter(|size| *size > limit) {
+    if let Some(size) = body.size().filter(|size| *size > limit) {
         return Err(too_large(Some(size), limit));
     }
     let taken =
@@ -264,11 +264,11 @@ fn unusable(why: &ArchiveError) -> Error {
 }
 
 /// Writes the body into the store; where that fails, nothing is kept.
-async fn stage(app: &App, staging: &str, body: &mut RequestBody, limit: u64) -> Result<(), Error> {
+async fn stage(app: &App, staging: &str, body: &mut Paced, limit: u64) -> Result<(), Error> {
     let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
         let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);
-        while let Some(bytes) = next_bytes(body).await? {
+        while let Some(bytes) = body.next().await? {
             size += bytes.len() as u64;
             if size > limit {
                 return Err(too_large(None, limit));
@@ -290,36 +290,6 @@ async fn stage(app: &App, staging: &str, body: &mut RequestBody, limit: u64) -> 
                 tracing::warn!(%staging, "an upload that broke off could not be removed: {:#}", anyhow::Error::from(error));
             }
             Err(error)
-        }
-    }
-}
-
-async fn next_bytes(body: &mut RequestBody) -> Result<Option<Bytes>, Error> {
-    loop {
-        match tokio::time::timeout(IDLE_TIME, body.frame()).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Ok(frame))) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Ok(Some(bytes));
-                }
-            }
-            Ok(Some(Err(_))) => {
-                return Err(Error::bad_request("the upload broke off: nothing was kept"));
-            }
-            Err(_) => {
-                return Err(Error::timeout(format!("no byte came for {} s: nothing was kept", IDLE_TIME.as_secs())));
-            }
-        }
-    }
-}
-
-/// Reads what is still to come, so that a client that sends first and reads later gets the refusal, and not a broken pipe.
-async fn drain(body: &mut RequestBody, limit: u64) {
-    let mut size = 0;
-    while let Ok(Some(bytes)) = next_bytes(body).await {
-        size += bytes.len() as u64;
-        if size > limit {
-            return;
         }
     }
 }

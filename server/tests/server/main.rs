@@ -4,6 +4,7 @@
 
 mod badge;
 mod files;
+mod limits;
 mod ops;
 mod process;
 mod purge;

@@ -80,6 +80,10 @@ fn settings_that_cannot_be_are_named_all_at_once() {
         ("LOG_FORMAT", "xml"),
         ("ALLOWED_REPOSITORIES", "octo"),
         ("GITHUB_TOKEN", "a b"),
+        ("MAX_CONNECTIONS", "0"),
+        ("STALL_TIMEOUT", "NaN"),
+        ("IDLE_TIMEOUT", "1 h"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, proxy"),
     ];
     let (code, _, errors) = run(&["--cache-bytes", "many"], &environment);
     assert_eq!(code, Some(2));
@@ -90,6 +94,10 @@ fn settings_that_cannot_be_are_named_all_at_once() {
         "LOG_FORMAT \"xml\" is neither text nor json",
         "ALLOWED_REPOSITORIES \"octo\" is no repository: write owner/name; write owner/* or owner/name",
         "GITHUB_TOKEN holds characters that no GitHub token has",
+        "MAX_CONNECTIONS \"0\" is no whole number above zero",
+        "STALL_TIMEOUT \"NaN\" is no number of seconds",
+        "IDLE_TIMEOUT \"1 h\" is no number of seconds",
+        "TRUSTED_PROXIES \"proxy\" is no address or network, such as 10.0.0.0/8",
         "nothing was started; see covered-server --help",
     ] {
         assert!(errors.contains(expected), "{expected:?} in\n{errors}");
@@ -177,7 +185,7 @@ fn the_environment_is_read_and_a_flag_wins() {
 #[test]
 fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
     let folder = tempfile::tempdir().unwrap();
-    let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json")];
+    let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -188,7 +196,7 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
     let mut connection = std::net::TcpStream::connect(address).unwrap();
     std::io::Write::write_all(
         &mut connection,
-        b"GET /healthz?token=hunter2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        b"GET /healthz?token=hunter2 HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 9.9.9.9, 192.0.2.1\r\nconnection: close\r\n\r\n",
     )
     .unwrap();
     connection.read_to_end(&mut Vec::new()).unwrap();
@@ -201,10 +209,51 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
     );
     assert!(request["bytes"].as_u64().unwrap() > 10 && request["ms"].as_f64().unwrap() >= 0.0, "{line}");
     assert!(!line.contains("hunter2"), "{line}");
+    assert_eq!(request["client"], "192.0.2.1", "{line}");
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
     assert!(rest.contains("SIGTERM") && rest.contains("stopped, every request was answered"), "{rest}");
+}
+
+#[cfg(unix)]
+#[test]
+fn out_of_file_descriptors_it_says_so_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\"", env!("CARGO_BIN_EXE_covered-server")])
+        .env_clear()
+        .envs([("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json")])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("MAX_CONNECTIONS=10000 is more than this process has file descriptors for"), "{line}");
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let address = started["address"].as_str().unwrap().to_owned();
+    let connect = || std::net::TcpStream::connect(&address).unwrap();
+    let flood: Vec<std::net::TcpStream> = (0..200).map(|_| connect()).collect();
+    drop(flood);
+    // A place is free when the server has seen that a connection has ended.
+    let answered = (0..200).any(|_| {
+        let mut text = String::new();
+        let mut connection = connect();
+        let request = b"GET /robots.txt HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let asked = std::io::Write::write_all(&mut connection, request);
+        let answered = asked.and_then(|()| connection.read_to_string(&mut text)).is_ok() && text.contains(" 200 ");
+        if !answered {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        answered
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(answered, "the server did not recover from a flood");
 }

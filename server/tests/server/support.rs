@@ -58,6 +58,10 @@ impl Server {
         Self { url: format!("http://{address}"), client, stop, serving }
     }
 
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.url.rsplit_once('/').unwrap().1.parse().unwrap()
+    }
+
     pub async fn stop(self) {
         self.stop.send("test").unwrap();
         self.serving.await.unwrap();

@@ -1,0 +1,89 @@
+//! Settings of the network: limits, and the proxies in front.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::settings::Raw;
+
+/// How much is taken at once, and how long it may take.
+#[derive(Clone, Debug)]
+pub struct NetworkLimits {
+    /// `HEADER_TIMEOUT`: for the head of a request, or a small body, to come in.
+    pub header: Duration,
+    /// `REQUEST_TIMEOUT`: for an answer to be ready; uploads have [`Self::stall`] alone.
+    pub request: Duration,
+    /// `IDLE_TIMEOUT`: for the next request on an open connection.
+    pub idle: Duration,
+    /// `STALL_TIMEOUT`: how long a transfer may be slower than [`Self::stall_bytes`] says.
+    pub stall: Duration,
+    /// `MAX_CONNECTIONS`, from everywhere.
+    pub connections: usize,
+    /// `MAX_CONNECTIONS_PER_ADDRESS`: from one address, or one /64 of IPv6.
+    pub connections_per_address: usize,
+    /// `MAX_UPLOADS`: reports that the server itself takes at once.
+    pub uploads: usize,
+}
+
+impl Default for NetworkLimits {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            stall: Duration::from_secs(30),
+            connections: 10_000,
+            connections_per_address: 1_000,
+            uploads: 64,
+        }
+    }
+}
+
+impl NetworkLimits {
+    /// Bytes a second that keep a transfer going: a phone at the edge of its network has more.
+    const MIN_RATE: f64 = 1024.0;
+
+    /// Bytes that a transfer has to move within [`Self::stall`].
+    pub fn stall_bytes(&self) -> u64 {
+        (self.stall.as_secs_f64() * Self::MIN_RATE).max(1.0) as u64
+    }
+}
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    pub(super) fn limits(&mut self) -> NetworkLimits {
+        let default = NetworkLimits::default();
+        NetworkLimits {
+            header: self.parse("HEADER_TIMEOUT", default.header, seconds),
+            request: self.parse("REQUEST_TIMEOUT", default.request, seconds),
+            idle: self.parse("IDLE_TIMEOUT", default.idle, seconds),
+            stall: self.parse("STALL_TIMEOUT", default.stall, seconds),
+            connections: self.parse("MAX_CONNECTIONS", default.connections, count),
+            connections_per_address: self.parse("MAX_CONNECTIONS_PER_ADDRESS", default.connections_per_address, count),
+            uploads: self.parse("MAX_UPLOADS", default.uploads, count),
+        }
+    }
+
+    pub(super) fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        self.parse("TRUSTED_PROXIES", Vec::new(), |text| {
+            text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(network).collect()
+        })
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is no number of seconds from 0 to a day"))
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("{text:?} is no whole number above zero"))
+}
+
+/// A network such as 10.0.0.0/8, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    let network: Result<IpNet, _> = text.parse();
+    network.or_else(|_| address()).map_err(|_| format!("{text:?} is no address or network, such as 10.0.0.0/8"))
+}

@@ -1,0 +1,75 @@
+//! An upload's body, which has to keep coming: a slow line may take its time, one that stalls may not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Incoming};
+use tokio::time::{Instant, timeout};
+
+use crate::config::NetworkLimits;
+use crate::error::Error;
+
+/// A body and how long it was waited for, since it last moved by as much as it has to.
+pub struct Paced {
+    body: Incoming,
+    limit: Duration,
+    step: u64,
+    waited: Duration,
+    received: u64,
+}
+
+impl Paced {
+    pub fn new(body: Incoming, limits: &NetworkLimits) -> Self {
+        Self { body, limit: limits.stall, step: limits.stall_bytes(), waited: Duration::ZERO, received: 0 }
+    }
+
+    /// The bytes that the client said it would send.
+    pub fn size(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let begun = Instant::now();
+            let frame = timeout(self.limit.saturating_sub(self.waited), self.body.frame()).await;
+            self.waited += begun.elapsed();
+            match frame {
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(Error::bad_request("the upload broke off: nothing was kept")),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.count(bytes.len() as u64);
+                        return Ok(Some(bytes));
+                    }
+                }
+                Err(_) => {
+                    return Err(Error::timeout(format!(
+                        "fewer than {} bytes came in {} s: nothing was kept",
+                        self.step,
+                        self.limit.as_secs_f64()
+                    )));
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.received += bytes;
+        if self.received >= self.step {
+            (self.received, self.waited) = (0, Duration::ZERO);
+        }
+    }
+
+    /// Reads what is still to come, so that a client that sends first and reads later gets the refusal, and not a broken pipe.
+    pub async fn drain(&mut self, limit: u64) {
+        let mut size = 0;
+        while let Ok(Some(bytes)) = self.next().await {
+            size += bytes.len() as u64;
+            if size > limit {
+                return;
+            }
+        }
+    }
+}

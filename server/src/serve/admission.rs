@@ -1,0 +1,153 @@
+//! How many connections there are, in all and by address, and what a new one is told.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::client::party;
+use super::seldom::Seldom;
+
+const ALL_TAKEN: &str = "the server has as many connections as it takes: try again in a few seconds";
+const TAKEN_BY_ADDRESS: &str =
+    "too many connections are open from your address: close some, or try again in a few seconds";
+
+/// The places for connections.
+///
+/// Beyond a limit there are some more, whose connections are told to come back later (503) and whether the server
+/// lives. Beyond those a connection is closed at once.
+pub struct Admission {
+    limit: usize,
+    limit_by_party: usize,
+    open: Mutex<Open>,
+    told: Seldom,
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    by_party: HashMap<IpAddr, usize>,
+}
+
+/// A connection's place, until it is dropped.
+pub struct Place {
+    admission: Arc<Admission>,
+    party: Option<IpAddr>,
+    /// What its requests are told instead of an answer.
+    pub refusal: Option<&'static str>,
+}
+
+impl Admission {
+    pub fn new(limit: usize, limit_by_party: usize) -> Self {
+        Self { limit, limit_by_party, open: Mutex::default(), told: Seldom::default() }
+    }
+
+    /// A place for one more connection. `address`: whose it is; `None` for a trusted proxy, which speaks for many.
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let party = address.map(party);
+        let mut open = self.lock();
+        let by_party = party.map_or(0, |party| open.by_party.get(&party).copied().unwrap_or_default());
+        let refusal = if open.all >= self.limit {
+            Some(ALL_TAKEN)
+        } else {
+            (by_party >= self.limit_by_party).then_some(TAKEN_BY_ADDRESS)
+        };
+        let none_left = open.all >= with_spare(self.limit) || by_party >= with_spare(self.limit_by_party);
+        if !none_left {
+            open.all += 1;
+            if let Some(party) = party {
+                *open.by_party.entry(party).or_default() += 1;
+            }
+        }
+        let all = open.all;
+        drop(open);
+        if let Some(why) = refusal
+            && self.told.now()
+        {
+            let name = if why == ALL_TAKEN { "MAX_CONNECTIONS" } else { "MAX_CONNECTIONS_PER_ADDRESS" };
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            tracing::warn!(connections = all, address, "connections are turned away: {name} is reached");
+        }
+        (!none_left).then(|| Place { admission: self.clone(), party, refusal })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connections that there are file descriptors for, of those that are wanted: as many as the system allows are asked
+/// for, and a quarter is left for files of the storage and for requests to others.
+pub fn within_file_limit(wanted: usize) -> usize {
+    let files = rlimit::increase_nofile_limit(u64::MAX).ok().and_then(|files| usize::try_from(files).ok());
+    let Some(files) = files else {
+        return wanted;
+    };
+    let room = files / 4 * 3;
+    let possible = room.saturating_sub(room / 16 + 16).max(1);
+    if with_spare(wanted) <= room {
+        return wanted;
+    }
+    tracing::warn!(
+        "MAX_CONNECTIONS={wanted} is more than this process has file descriptors for: it may open {files} files \
+         (ulimit -n, LimitNOFILE=), so that {possible} connections are taken"
+    );
+    possible
+}
+
+/// The limit and the places beyond it.
+fn with_spare(limit: usize) -> usize {
+    limit.saturating_add(limit / 16 + 16)
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.admission.lock();
+        open.all -= 1;
+        if let Some(party) = self.party
+            && let Some(count) = open.by_party.get_mut(&party)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.by_party.remove(&party);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn beyond_the_limit_some_are_told_and_the_rest_is_closed_until_places_are_free() {
+        let admission = Arc::new(Admission::new(2, 100));
+        let mut places: Vec<Place> = (0..2).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
+        assert!(places.iter().all(|place| place.refusal.is_none()));
+        for _ in 0..16 {
+            let place = admission.admit(address("192.0.2.2")).unwrap();
+            assert_eq!(place.refusal, Some(ALL_TAKEN));
+            places.push(place);
+        }
+        assert!(admission.admit(None).is_none());
+        places.truncate(1);
+        assert!(admission.admit(None).unwrap().refusal.is_none());
+        drop(places);
+        assert!(admission.lock().by_party.is_empty() && admission.lock().all == 0);
+    }
+
+    #[test]
+    fn one_address_takes_no_more_than_its_own_and_a_trusted_proxy_is_not_counted() {
+        let admission = Arc::new(Admission::new(100, 1));
+        let _one = admission.admit(address("2001:db8::1")).unwrap();
+        let same_line = admission.admit(address("2001:db8::2")).unwrap();
+        assert_eq!(same_line.refusal, Some(TAKEN_BY_ADDRESS));
+        let _other = admission.admit(address("2001:db8:0:1::1")).unwrap();
+        assert!(_other.refusal.is_none());
+        let proxied: Vec<Option<Place>> = (0..50).map(|_| admission.admit(None)).collect();
+        assert!(proxied.iter().all(|place| place.as_ref().is_some_and(|place| place.refusal.is_none())));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whose request it is: the address that a connection comes from, or the one that a trusted proxy tells.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use hyper::HeaderMap;
+use ipnet::IpNet;
+
+/// The proxies whose word is taken for a client's address (`TRUSTED_PROXIES`).
+///
+/// `X-Forwarded-For` alone is read. A proxy that sets it hands on a `Forwarded` that the client made up, and one that sets
+/// `Forwarded` does so the other way round: of two headers one would be anybody's to write.
+#[derive(Debug)]
+pub struct Proxies(Vec<IpNet>);
+
+impl Proxies {
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: each proxy adds at the right whom it was asked by, so that the first address from
+    /// there that is no trusted proxy is the client. What stands further left is anybody's to write.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
+        for line in headers.get_all("x-forwarded-for").iter().rev() {
+            for hop in line.as_bytes().rsplit(|byte| *byte == b',') {
+                let Some(address) = hop_address(hop) else {
+                    return client;
+                };
+                client = address;
+                if !self.trusts(client) {
+                    return client;
+                }
+            }
+        }
+        client
+    }
+}
+
+/// One entry of `X-Forwarded-For`: an address, with a port where the proxy adds one.
+fn hop_address(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
+}
+
+/// What one party holds: an IPv4 address, or a /64 of IPv6, which is what a line or a machine is given.
+pub fn party(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_trusted_proxies_added_tells_the_client() {
+        let proxies = Proxies::new(
+            ["10.0.0.0/8", "192.0.2.7/32", "2001:db8:1::/48"].map(|network| network.parse().unwrap()).into(),
+        );
+        for (peer, lines, client) in [
+            // Not a proxy: its word counts for nothing.
+            ("203.0.113.9", &["1.1.1.1"][..], "203.0.113.9"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("::ffff:10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            // What the client sent itself stands at the left.
+            ("10.0.0.1", &["1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1,203.0.113.9,10.2.3.4"], "203.0.113.9"),
+            ("10.0.0.1", &["10.9.9.9, 203.0.113.9 , 192.0.2.7"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1", "203.0.113.9, 10.2.3.4", "10.2.3.5"], "203.0.113.9"),
+            // All of them are proxies: the one furthest away asks.
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            // What cannot be read ends the chain at the last that is sure.
+            ("10.0.0.1", &["1.1.1.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["1.1.1.1, , 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["1.1.1.1, 10.0.0.2/8"], "10.0.0.1"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &["1.1.1.1, 300.1.1.1"], "10.0.0.1"),
+            ("10.0.0.1", &["1.1.1.1, \u{e9}"], "10.0.0.1"),
+            // As some proxies write it.
+            ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["::ffff:203.0.113.9"], "203.0.113.9"),
+            ("2001:db8:1::5", &["2001:db8::1, 2001:db8:1::6"], "2001:db8::1"),
+        ] {
+            let headers = lines.iter().map(|line| {
+                (
+                    hyper::header::HeaderName::from_static("x-forwarded-for"),
+                    hyper::header::HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+                )
+            });
+            let mut map = HeaderMap::new();
+            headers.for_each(|(name, value)| {
+                map.append(name, value);
+            });
+            map.insert("forwarded", "for=9.9.9.9".parse().unwrap());
+            assert_eq!(proxies.client(peer.parse().unwrap(), &map).to_string(), client, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_party_is_an_address_or_a_64() {
+        for (address, expected) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(party(address.parse().unwrap()).to_string(), expected);
+        }
+    }
+}

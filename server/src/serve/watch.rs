@@ -1,0 +1,309 @@
+//! The time limits of a connection: whose turn it is, since when, and for how long that may go on.
+//!
+//! The socket and the requests tell a [`Pulse`] what they do, by plain counters. One timer per connection looks at it
+//! when the earliest limit could be over, not at every step: a request costs no timer.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::config::NetworkLimits;
+
+/// Time for an idle connection to be closed in good order.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+/// What happens on one connection.
+#[derive(Default)]
+pub struct Pulse {
+    /// Requests so far.
+    requests: AtomicUsize,
+    /// Requests whose answer is not ready.
+    preparing: AtomicUsize,
+    /// Answers that are not handed over as a whole.
+    sending: AtomicUsize,
+    /// Bytes that the socket took.
+    written: AtomicU64,
+    /// The socket takes no more: the peer does not read what was sent.
+    blocked: AtomicBool,
+    /// A part of the next head came in.
+    head_begun: AtomicBool,
+    /// The peer is given up: the socket is closed without waiting for it to read what was sent.
+    given_up: AtomicBool,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// The peer has to send the (first) head.
+    Head,
+    /// The server prepares an answer, or takes an upload: both have their own limits.
+    Preparing,
+    /// The peer has to read.
+    Sending,
+    /// The peer may send the next request.
+    Idle,
+}
+
+impl Pulse {
+    /// A request's head is there.
+    pub fn request(self: &Arc<Self>) -> Preparing {
+        self.preparing.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        self.head_begun.store(false, Relaxed);
+        Preparing(self.clone())
+    }
+
+    fn turn(&self) -> Turn {
+        if self.sending.load(Relaxed) > 0 || self.blocked.load(Relaxed) {
+            Turn::Sending
+        } else if self.preparing.load(Relaxed) > 0 {
+            Turn::Preparing
+        } else if self.head_begun.load(Relaxed) || self.requests.load(Relaxed) == 0 {
+            Turn::Head
+        } else {
+            Turn::Idle
+        }
+    }
+
+    fn was_read(&self) {
+        let between_requests = self.preparing.load(Relaxed) == 0 && self.sending.load(Relaxed) == 0;
+        if between_requests {
+            self.head_begun.store(true, Relaxed);
+        }
+    }
+
+    fn was_written(&self, written: &Poll<io::Result<usize>>) {
+        self.blocked.store(written.is_pending(), Relaxed);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.fetch_add(*bytes as u64, Relaxed);
+        }
+    }
+}
+
+/// A request whose answer is being prepared.
+pub struct Preparing(Arc<Pulse>);
+
+impl Preparing {
+    /// The answer's head is ready: from now on its body is on its way.
+    pub fn answered<B>(self, body: B) -> Sent<B> {
+        self.0.sending.fetch_add(1, Relaxed);
+        Sent { body, pulse: self.0.clone() }
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        self.0.preparing.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A body on its way.
+pub struct Sent<B> {
+    body: B,
+    pulse: Arc<Pulse>,
+}
+
+impl<B> Drop for Sent<B> {
+    fn drop(&mut self) {
+        self.pulse.sending.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that tells what it does.
+pub struct Socket {
+    stream: TcpStream,
+    pulse: Arc<Pulse>,
+}
+
+impl Socket {
+    pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.pulse.given_up.load(Relaxed) {
+            // Else the system would keep the unread bytes for minutes.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.pulse.was_read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.pulse.was_written(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.pulse.was_written(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// How a connection ended, where it was not by its peer.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    #[error("{0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the peer took too long: {0:?}")]
+    TooSlow(Turn),
+}
+
+/// Serves a connection until it ends, is asked to stop, or is over a limit.
+pub async fn watch<C>(
+    connection: C,
+    pulse: &Pulse,
+    limits: &NetworkLimits,
+    mut stop: watch::Receiver<()>,
+) -> Result<(), Ended>
+where
+    C: GracefulConnection,
+    C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
+    let mut stopping = pin!(stop.changed());
+    let (mut stopped, mut closing) = (false, false);
+    let mut clock = Clock::new(pulse, limits);
+    let mut timer = pin!(sleep_until(clock.deadline(closing)));
+    poll_fn(|context| {
+        if !stopped && stopping.as_mut().poll(context).is_ready() {
+            stopped = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended.map_err(|error| Ended::Broken(error.into())));
+            }
+            clock.look();
+            let deadline = clock.deadline(closing);
+            std::task::ready!(poll_until(timer.as_mut(), deadline, context));
+            if clock.turn == Turn::Idle && !closing {
+                // In good order: a request that is just coming can be told from one that was taken.
+                closing = true;
+                clock.since = Instant::now();
+                connection.as_mut().graceful_shutdown();
+            } else if clock.turn == Turn::Preparing {
+                clock.since = Instant::now();
+            } else {
+                pulse.given_up.store(clock.turn == Turn::Sending, Relaxed);
+                return Poll::Ready(Err(Ended::TooSlow(clock.turn)));
+            }
+        }
+    })
+    .await
+}
+
+/// Ready once `deadline` is over. The timer may be set earlier: it is moved when it rings, not whenever more time is given.
+fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+    if deadline < timer.deadline() {
+        timer.as_mut().reset(deadline);
+    }
+    while timer.as_mut().poll(context).is_ready() {
+        if deadline <= Instant::now() {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(deadline);
+    }
+    Poll::Pending
+}
+
+/// Since when it is whose turn.
+struct Clock<'a> {
+    pulse: &'a Pulse,
+    limits: &'a NetworkLimits,
+    turn: Turn,
+    since: Instant,
+    requests: usize,
+    written: u64,
+}
+
+impl<'a> Clock<'a> {
+    fn new(pulse: &'a Pulse, limits: &'a NetworkLimits) -> Self {
+        let written = pulse.written.load(Relaxed);
+        Self { pulse, limits, turn: Turn::Head, since: Instant::now(), requests: 0, written }
+    }
+
+    /// Begins anew where somebody did a step that counts.
+    fn look(&mut self) {
+        let (turn, requests) = (self.pulse.turn(), self.pulse.requests.load(Relaxed));
+        let written = self.pulse.written.load(Relaxed);
+        let moved = written - self.written >= self.limits.stall_bytes();
+        if moved || turn != self.turn || requests != self.requests {
+            *self = Self { turn, requests, written, since: Instant::now(), ..*self };
+        }
+    }
+
+    fn deadline(&self, closing: bool) -> Instant {
+        self.since
+            + match self.turn {
+                Turn::Head => self.limits.header,
+                Turn::Preparing | Turn::Sending => self.limits.stall,
+                Turn::Idle if closing => CLOSE_TIME,
+                Turn::Idle => self.limits.idle,
+            }
+    }
+}
