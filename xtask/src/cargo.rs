@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use crate::lab::paths;
 use anyhow::{Context, bail};
-use xtask::lab::paths;
 
 /// `cargo …` at the repository's top.
 pub fn command(arguments: &[&str]) -> Command {
@@ -11,6 +11,12 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(paths::root()).args(arguments);
     command.stdin(Stdio::null());
+    // What cargo told this program of its own package. Build scripts look at it: told another thing than by a cargo
+    // that was called by hand, they and all that stands on them would be built anew, each time.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)) {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -1,6 +1,5 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 
-mod cargo;
 mod demo;
 mod setup;
 mod test;
@@ -10,6 +9,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
+use xtask::{cargo, dist};
 
 const HELP: &str = "\
 usage: cargo xtask COMMAND
@@ -20,6 +20,7 @@ usage: cargo xtask COMMAND
   test [ARGUMENTS]
          installs what the end-to-end tests run against, and runs all tests;
          the arguments go to cargo test
+  dist   builds and packs what is released, for one system; see cargo xtask dist --help
   setup  installs what the tests and the linters need below target/lab
   tidy   checks the project's conventions
 ";
@@ -47,6 +48,7 @@ fn run() -> anyhow::Result<ExitCode> {
     let rest: Vec<OsString> = parser.raw_args()?.collect();
     match command.as_str() {
         "demo" => demo::run(rest),
+        "dist" => dist::run(rest),
         "test" => test::run(&rest),
         "setup" => setup::run(),
         "tidy" => tidy::run(),

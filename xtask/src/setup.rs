@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use xtask::lab::node::{chromium, which};
-use xtask::lab::parts::Part;
+use xtask::lab::parts::{Part, SHELLS};
 use xtask::lab::paths;
 pub use xtask::lab::paths::program;
 
@@ -25,6 +25,7 @@ pub fn lab() -> anyhow::Result<()> {
             Part::Python => python(),
             Part::Node => node(),
             Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
+            Part::Shells => programs(part.is_there(), &SHELLS.join(", "), &SHELLS),
         };
         let Err(error) = outcome else { continue };
         if std::env::var_os("CI").is_some() {

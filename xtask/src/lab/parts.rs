@@ -14,10 +14,15 @@ pub enum Part {
     /// node, with prism, playwright and GitHub's schemas.
     Node,
     Chromium,
+    /// What the action's script is checked by and tried with.
+    Shells,
 }
 
+/// Debian's packages bear the same names.
+pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
+
 impl Part {
-    pub const ALL: [Part; 3] = [Part::Python, Part::Node, Part::Chromium];
+    pub const ALL: [Part; 4] = [Part::Python, Part::Node, Part::Chromium, Part::Shells];
 
     pub fn is_there(self) -> bool {
         match self {
@@ -27,6 +32,7 @@ impl Part {
             }
             Part::Node => which("node").is_some() && paths::node_modules().exists(),
             Part::Chromium => chromium().is_some(),
+            Part::Shells => SHELLS.iter().all(|name| which(name).is_some()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod browser;
 mod demo;
 mod faults;
 mod files;
+mod install;
 mod memory;
 mod original;
 mod reads;

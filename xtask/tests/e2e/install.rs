@@ -1,0 +1,461 @@
+//! The action's script finds the program: from a release, the tool cache, a path, or cargo.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use hyper::Response;
+use tempfile::TempDir;
+use xtask::dist::{self, SUMS, TARGETS, archive, record, sha256};
+use xtask::lab::http::{Body, Dropped, Serving, full};
+use xtask::lab::node::which;
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::paths;
+use xtask::lab::process::{Finished, run};
+
+const TARGET: &str = "x86_64-unknown-linux-musl";
+/// In place of the program: it shows what reaches it.
+const PROGRAM: &str = "#!/bin/sh\necho covered ran\nexec /usr/bin/env\n";
+/// What the script calls besides a shell, a download and a hash.
+const TOOLS: [&str; 10] = ["gzip", "mkdir", "mktemp", "mv", "rm", "sed", "sleep", "tar", "tr", "uname"];
+
+/// How the release's host answers a request.
+#[derive(Clone, Copy)]
+enum Answer {
+    Whole,
+    Half,
+    Changed,
+    Status(u16),
+    Dropped,
+}
+
+/// What the host was asked for, and what it answers next; after that, whole files.
+#[derive(Default)]
+struct Host {
+    asked: Vec<String>,
+    next: VecDeque<Answer>,
+}
+
+/// A runner with a copy of the action, whose newest release is on a host of its own.
+struct Runner {
+    folder: TempDir,
+    server: Serving,
+    host: Arc<Mutex<Host>>,
+    path: PathBuf,
+    shell: Vec<&'static str>,
+    inputs: Vec<(&'static str, String)>,
+}
+
+impl Runner {
+    fn new() -> Runner {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("release");
+        let host = Arc::new(Mutex::new(Host::default()));
+        let server = serve(&files, &host);
+        let action = folder.path().join("action");
+        for name in ["action", "release", "temp", "path"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::copy(paths::root().join("action/run.sh"), action.join("run.sh")).unwrap();
+        let folders: Vec<PathBuf> = TARGETS.iter().map(|target| release(&files, target)).collect();
+        record::record(&folders, &action.join("release.txt"), &server.url(), false).unwrap();
+        let path = folder.path().join("path");
+        let runner = Runner { folder, server, host, path, shell: vec!["sh"], inputs: Vec::new() };
+        runner.link(&TOOLS);
+        runner.link(&["sh", "curl", "sha256sum"]);
+        runner
+    }
+
+    /// Puts programs of this system on the search path, which has no others.
+    fn link(&self, names: &[&str]) {
+        for name in names {
+            let program = which(name).unwrap_or_else(|| panic!("there is no {name}"));
+            symlink(program, self.path.join(name)).unwrap();
+        }
+    }
+
+    /// Puts a script there.
+    fn script(&self, name: &str, text: &str) {
+        program(&self.path.join(name), text);
+    }
+
+    fn without(self, name: &str) -> Runner {
+        fs::remove_file(self.path.join(name)).unwrap();
+        self
+    }
+
+    fn input(mut self, name: &'static str, value: impl Into<String>) -> Runner {
+        self.inputs.push((name, value.into()));
+        self
+    }
+
+    fn answers(self, answers: &[Answer]) -> Runner {
+        self.host.lock().unwrap().next = answers.iter().copied().collect();
+        self
+    }
+
+    fn run(&self) -> Finished {
+        run(&mut self.command()).unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let at = |name: &str| self.folder.path().join(name);
+        let mut command = Command::new(self.path.join(self.shell[0]));
+        command.env_clear().current_dir(at("temp")).args(&self.shell[1..]).arg(at("action/run.sh"));
+        command.env("PATH", &self.path).env("RUNNER_OS", "Linux").env("RUNNER_ARCH", "X64");
+        command.env("RUNNER_TOOL_CACHE", at("cache")).env("RUNNER_TEMP", at("temp"));
+        command.env("GITHUB_OUTPUT", at("output")).env("GITHUB_STEP_SUMMARY", at("summary"));
+        command.env("INPUT_API_KEY", "a-secret").envs(self.inputs.iter().cloned());
+        command
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.host.lock().unwrap().asked.clone()
+    }
+
+    fn cached(&self) -> PathBuf {
+        self.folder.path().join("cache/covered").join(dist::VERSION).join(TARGET).join("covered")
+    }
+
+    /// What the step wrote for the workflow: outputs and summary.
+    fn written(&self) -> String {
+        let text = |name: &str| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        text("output") + &text("summary")
+    }
+
+    /// Every file in the tool cache and the temporary folder.
+    fn kept(&self) -> Vec<String> {
+        let cache = self.folder.path().join("cache");
+        let cached = if cache.is_dir() { crate::keys_in(&cache) } else { Vec::new() };
+        [cached, crate::keys_in(&self.folder.path().join("temp"))].concat()
+    }
+}
+
+fn serve(files: &Path, host: &Arc<Mutex<Host>>) -> Serving {
+    let (files, host) = (files.to_owned(), Arc::clone(host));
+    Serving::start(move |request| {
+        let mut host = host.lock().unwrap();
+        let path = request.uri().path().to_owned();
+        let answer = host.next.pop_front().unwrap_or(Answer::Whole);
+        let name = path.rsplit('/').next().unwrap();
+        let found = TARGETS.iter().find_map(|target| fs::read(files.join(target).join(name)).ok());
+        host.asked.push(path);
+        let reply = |status: u16, bytes: Vec<u8>| Response::builder().status(status).body(full(bytes)).unwrap();
+        let mut bytes = found.unwrap_or_default();
+        let reply: Result<Response<Body>, Dropped> = match answer {
+            Answer::Whole => Ok(reply(200, bytes)),
+            Answer::Half => Ok(reply(200, bytes[..bytes.len() / 2].to_vec())),
+            Answer::Changed => {
+                *bytes.last_mut().unwrap() ^= 1;
+                Ok(reply(200, bytes))
+            }
+            Answer::Status(status) => Ok(reply(status, Vec::new())),
+            Answer::Dropped => Err(Dropped),
+        };
+        async { reply }
+    })
+}
+
+/// A folder as `cargo xtask dist` fills it, but for the program.
+fn release(files: &Path, target: &'static str) -> PathBuf {
+    let folder = files.join(target);
+    fs::create_dir(&folder).unwrap();
+    let bytes = dist::pack(paths::root(), dist::ACTION, target, PROGRAM.into()).unwrap();
+    let name = archive::name(dist::ACTION, dist::VERSION, target);
+    fs::write(folder.join(SUMS), format!("{}  {name}\n", sha256(&bytes))).unwrap();
+    fs::write(folder.join(name), bytes).unwrap();
+    folder
+}
+
+fn program(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[track_caller]
+fn says(log: &str, expected: &[&str]) {
+    for text in expected {
+        assert!(log.contains(text), "{text:?} is not in\n{log}");
+    }
+}
+
+#[test]
+fn a_release_is_downloaded_once_and_then_taken_from_the_tool_cache() {
+    let runner = Runner::new().input("INPUT_NAME", "backend");
+    let first = runner.run().succeeded().text();
+    let asset = format!("/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION);
+    says(&first, &["Installed covered ", &asset, "covered ran", "INPUT_NAME=backend"]);
+    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+    let second = runner.run().succeeded().text();
+    says(&second, &["covered ran"]);
+    assert_eq!(runner.asked(), [asset]);
+}
+
+#[test]
+fn a_cached_program_that_was_changed_is_replaced_and_that_is_said() {
+    let runner = Runner::new();
+    runner.run().succeeded();
+    program(&runner.cached(), "#!/bin/sh\necho something else ran\n");
+    let (found, expected) = (sha256(&fs::read(runner.cached()).unwrap()), sha256(PROGRAM.as_bytes()));
+    let log = runner.run().succeeded().text();
+    says(&log, &["::warning::", &found, &expected, "covered ran"]);
+    assert!(!log.contains("something else ran"), "{log}");
+    assert_eq!(fs::read_to_string(runner.cached()).unwrap(), PROGRAM);
+    assert_eq!(runner.asked().len(), 2);
+}
+
+#[test]
+fn what_is_not_the_recorded_archive_stops_the_step_and_is_not_kept() {
+    for answer in [Answer::Half, Answer::Changed] {
+        let runner = Runner::new().answers(&[answer]).input("INPUT_FAIL_ON_ERROR", "false");
+        let list = fs::read_to_string(runner.folder.path().join("action/release.txt")).unwrap();
+        let expected = list.lines().find(|line| line.contains(TARGET)).unwrap().split(' ').nth(3).unwrap().to_owned();
+        let log = runner.run().failed().text();
+        says(&log, &["::error::", &expected, "its SHA-256 is "]);
+        let found = log.split("its SHA-256 is ").nth(1).unwrap().split(',').next().unwrap();
+        assert!(found.len() == 64 && found != expected, "{log}");
+        assert!(!log.contains("covered ran"), "{log}");
+        assert_eq!(runner.kept(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_program_that_is_not_the_recorded_one_stops_the_step() {
+    let runner = Runner::new();
+    let list = runner.folder.path().join("action/release.txt");
+    let (own, other) = (sha256(PROGRAM.as_bytes()), sha256(b"another"));
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace(&own, &other)).unwrap();
+    let log = runner.run().failed().text();
+    says(&log, &["the program in covered-", &own, &other]);
+    assert_eq!(runner.kept(), [""; 0]);
+}
+
+#[test]
+fn a_release_that_cannot_be_had_is_a_warning_unless_the_job_asks_for_more() {
+    let runner = Runner::new().answers(&[Answer::Status(404), Answer::Status(404)]);
+    let log = runner.run().succeeded().text();
+    says(&log, &["::warning::the report was not uploaded", "404"]);
+    assert!(!log.contains("covered ran"), "{log}");
+    says(&runner.written(), &["uploaded=false\n", "**not uploaded**"]);
+    let runner = runner.input("INPUT_FAIL_ON_ERROR", "true");
+    says(&runner.run().failed().text(), &["::error::cannot download"]);
+    // What is not there is asked for once.
+    assert_eq!(runner.asked().len(), 2);
+    assert_eq!(runner.kept(), [""; 0]);
+}
+
+#[test]
+fn a_host_that_stays_away_is_asked_four_times() {
+    let runner = Runner::new().answers(&[Answer::Status(503), Answer::Dropped, Answer::Status(500), Answer::Dropped]);
+    says(&runner.run().succeeded().text(), &["trying again in 1 s", "trying again in 4 s", "::warning::"]);
+    assert_eq!(runner.asked().len(), 4);
+}
+
+#[test]
+fn another_system_is_built_for_and_told_what_there_is() {
+    let runner = Runner::new().without("uname").input("RUNNER_OS", "").input("RUNNER_ARCH", "");
+    runner.script("uname", "#!/bin/sh\n[ \"$1\" = -s ] && echo Plan9 || echo mips\n");
+    let log = runner.run().failed().text();
+    says(&log, &["::error::", "no release for Plan9/mips", "no cargo"]);
+    TARGETS.iter().for_each(|target| says(&log, &[target]));
+    // In place of cargo: it shows what it was asked to do, and does not see the secrets.
+    let build = "#!/bin/sh\necho cargo \"$@\" with \"${INPUT_API_KEY-no secret}\"\nd=$RUNNER_TEMP/covered-build/action\n\
+                 mkdir -p \"$d\"\nprintf '#!/bin/sh\\necho the build ran' >\"$d/covered\"\nchmod +x \"$d/covered\"\n";
+    runner.script("cargo", build);
+    runner.link(&["chmod"]);
+    let log = runner.run().succeeded().text();
+    says(&log, &["cargo build --locked --profile action --package covered", "with no secret", "the build ran"]);
+    assert_eq!(runner.asked(), [""; 0]);
+}
+
+#[test]
+fn the_runner_s_own_words_and_uname_s_name_the_same_releases() {
+    let systems = [
+        ("Linux", "X64", "Linux", "x86_64"),
+        ("Linux", "ARM64", "Linux", "aarch64"),
+        ("macOS", "X64", "Darwin", "x86_64"),
+        ("macOS", "ARM64", "Darwin", "arm64"),
+        ("Windows", "X64", "MINGW64_NT-10.0-26100", "x86_64"),
+        ("Windows", "ARM64", "MSYS_NT-10.0-26200", "aarch64"),
+    ];
+    for ((os, arch, kernel, machine), target) in systems.into_iter().zip(TARGETS) {
+        let runner = Runner::new().without("uname").answers(&[Answer::Status(404), Answer::Status(404)]);
+        let runner = runner.input("RUNNER_OS", os).input("RUNNER_ARCH", arch);
+        runner.run();
+        let runner = runner.input("RUNNER_OS", "").input("RUNNER_ARCH", "");
+        runner.script("uname", &format!("#!/bin/sh\n[ \"$1\" = -s ] && echo {kernel} || echo {machine}\n"));
+        runner.run();
+        let asset = format!("/v{}/{}", dist::VERSION, archive::name(dist::ACTION, dist::VERSION, target));
+        assert_eq!(runner.asked(), [asset.clone(), asset]);
+    }
+}
+
+#[test]
+fn a_tool_cache_that_cannot_be_written_to_is_done_without() {
+    let runner = Runner::new();
+    // A file in its place: permissions would not stop root.
+    fs::write(runner.folder.path().join("cache"), "").unwrap();
+    let log = runner.run().succeeded().text();
+    says(&log, &["::notice::the folder ", "cannot be written to", "covered ran"]);
+    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+}
+
+#[test]
+fn a_program_of_one_s_own_is_held_against_the_recorded_one() {
+    let runner = Runner::new().input("INPUT_BINARY", "own");
+    let own = runner.folder.path().join("temp/own");
+    says(&runner.run().failed().text(), &["'own', which is no file that can be run"]);
+    program(&own, PROGRAM);
+    says(&runner.run().succeeded().text(), &["covered ran"]);
+    program(&own, "#!/bin/sh\necho something else ran\n");
+    let log = runner.run().failed().text();
+    says(&log, &[&sha256(&fs::read(&own).unwrap()), &sha256(PROGRAM.as_bytes()), "version: source"]);
+    says(&runner.input("INPUT_VERSION", "source").run().succeeded().text(), &["something else ran"]);
+}
+
+#[test]
+fn a_version_is_one_that_the_commit_knows() {
+    let runner = Runner::new();
+    let list = runner.folder.path().join("action/release.txt");
+    let newest = fs::read_to_string(&list).unwrap();
+    let older = newest.lines().filter(|line| !line.starts_with('#'));
+    let older: String = older.map(|line| format!("{}\n", line.replace(dist::VERSION, "0.9.0"))).collect();
+    fs::write(&list, newest + &older).unwrap();
+    let runner = runner.answers(&[Answer::Status(404)]).input("INPUT_VERSION", "v0.9.0");
+    runner.run();
+    assert_eq!(runner.asked(), [format!("/v0.9.0/covered-0.9.0-{TARGET}.tar.gz")]);
+    let log = runner.input("INPUT_VERSION", "7.0.0").run().failed().text();
+    says(&log, &["no version 7.0.0", dist::VERSION, "0.9.0", "uses: org/covered@v7.0.0"]);
+}
+
+#[test]
+fn a_mirror_takes_the_release_s_place() {
+    let runner = Runner::new();
+    let mirror = format!("{}/mirror/", runner.server.url());
+    let runner = runner.input("INPUT_DOWNLOAD_URL", mirror);
+    says(&runner.run().succeeded().text(), &["covered ran"]);
+    assert_eq!(runner.asked(), [format!("/mirror/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION)]);
+    let runner = Runner::new().input("INPUT_DOWNLOAD_URL", "--output=/etc/passwd");
+    says(&runner.run().failed().text(), &["'download-url'", "no address"]);
+}
+
+#[test]
+fn two_jobs_at_once_install_the_same() {
+    let runner = Runner::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| says(&runner.run().succeeded().text(), &["covered ran"]));
+        }
+    });
+    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+}
+
+#[test]
+fn every_shell_and_every_tool_for_the_download_will_do() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    for (shell, tools) in [
+        (["dash"].as_slice(), ["curl", "sha256sum"]),
+        (&["dash"], ["wget", "shasum"]),
+        (&["bash", "--posix"], ["wget", "openssl"]),
+        (&["bash", "--noprofile", "--norc", "-eo", "pipefail"], ["curl", "sha256sum"]),
+    ] {
+        // shasum is a Perl script.
+        let perl = if tools[1] == "shasum" { ["perl"].as_slice() } else { &[] };
+        let mut runner = Runner::new().without("curl").without("sha256sum");
+        runner.link(&[&shell[..1], &tools, perl].concat());
+        runner.shell = shell.to_vec();
+        let runner = runner.answers(&[Answer::Status(503), Answer::Status(503)]);
+        says(&runner.run().succeeded().text(), &["503", "trying again in 2 s", "Installed", "covered ran"]);
+        runner.host.lock().unwrap().next = [Answer::Status(404)].into();
+        fs::remove_file(runner.cached()).unwrap();
+        says(&runner.run().succeeded().text(), &["::warning::", "404"]);
+        assert_eq!(runner.asked().len(), 4);
+    }
+}
+
+#[test]
+fn a_system_of_busybox_alone_will_do() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let mut runner = Runner::new();
+    fs::remove_dir_all(&runner.path).unwrap();
+    fs::create_dir(&runner.path).unwrap();
+    for name in TOOLS.iter().chain(&["sh", "sha256sum", "timeout", "wget"]) {
+        symlink(which("busybox").unwrap(), runner.path.join(name)).unwrap();
+    }
+    runner.shell = vec!["sh", "-e"];
+    let runner = runner.answers(&[Answer::Status(503), Answer::Dropped]);
+    says(&runner.run().succeeded().text(), &["503", "trying again in 2 s", "Installed", "covered ran"]);
+    says(&runner.run().succeeded().text(), &["covered ran"]);
+    assert_eq!(runner.asked().len(), 3);
+    let runner = runner.answers(&[Answer::Status(404)]);
+    fs::remove_file(runner.cached()).unwrap();
+    says(&runner.run().succeeded().text(), &["::warning::", "404"]);
+}
+
+#[test]
+fn what_the_runner_lacks_is_named() {
+    let log = Runner::new().without("curl").run().failed().text();
+    says(&log, &["::error::cannot download", "neither curl nor wget"]);
+    let log = Runner::new().without("sha256sum").run().failed().text();
+    says(&log, &["::error::cannot check", "neither sha256sum nor shasum nor openssl"]);
+}
+
+/// As far as it goes without Windows: the archive and the names are its own.
+#[test]
+fn a_zip_is_unpacked_for_windows() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let runner = Runner::new().without("tar").without("gzip").input("RUNNER_OS", "Windows");
+    runner.link(&["unzip"]);
+    says(&runner.run().succeeded().text(), &["Installed", "covered ran"]);
+    let folder = format!("covered/{}/x86_64-pc-windows-msvc", dist::VERSION);
+    assert_eq!(runner.kept(), [format!("{folder}/covered.exe")]);
+}
+
+/// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
+#[test]
+fn every_input_reaches_the_program_through_the_step_s_own_environment() {
+    let action = fs::read_to_string(paths::root().join("action.yml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let covered = folder.path().join("covered");
+    program(&covered, PROGRAM);
+    let inputs = action.split_once("\ninputs:\n").unwrap().1.split_once("\noutputs:\n").unwrap().0;
+    let inputs: Vec<&str> = inputs.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':')).collect();
+    let inputs: Vec<&str> = inputs.into_iter().filter(|name| !name.starts_with(' ')).collect();
+    assert!(inputs.len() > 10, "{inputs:?}");
+    let value = |name: &str| match name {
+        "binary" => covered.display().to_string(),
+        "version" => "source".to_owned(),
+        _ => format!("value of {name}, \"quoted\" $(and more)"),
+    };
+    let (env, script) = action.split_once("\n      env:\n").unwrap().1.split_once("\n      run: ").unwrap();
+    let step = folder.path().join("step.sh");
+    fs::write(&step, script).unwrap();
+    let mut command = Command::new("sh");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("-e").arg(&step);
+    for line in env.lines() {
+        let (name, expression) = line.trim().split_once(": ").unwrap();
+        let expression = expression.strip_prefix("${{ ").unwrap().strip_suffix(" }}").unwrap();
+        command.env(
+            name,
+            match expression.strip_prefix("inputs.") {
+                Some(input) => value(input),
+                None if expression == "github.action_path" => paths::root().display().to_string(),
+                None => panic!("what is {expression}?"),
+            },
+        );
+    }
+    let seen = run(&mut command).unwrap().succeeded().text();
+    for name in inputs {
+        let variable = format!("INPUT_{}={}\n", name.to_uppercase().replace('-', "_"), value(name));
+        says(&seen, &[&variable]);
+    }
+}
