@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "support for tests: what fails here must stop the test")]
 
 pub mod covered;
+pub mod fault;
 pub mod github;
 pub mod http;
 pub mod node;

@@ -1,4 +1,5 @@
-//! A reverse proxy that counts: put between the server and its store, it tells what a page costs.
+//! A reverse proxy that counts and fails on demand: put between the server and its store, it tells what a page costs,
+//! and what becomes of it when the store does not do its part.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Request, Response, Uri};
 
-use super::http::{Body, Dropped, Serving, forward, full};
+use super::fault::Fault;
+use super::http::{Body, Dropped, Serving, forward};
 
 /// A request that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +19,15 @@ pub struct Passed {
     pub range: Option<String>,
 }
 
-#[derive(Debug, Default)]
+type Chooser = Box<dyn FnMut(&Passed) -> Option<Fault> + Send>;
+
+#[derive(Default)]
 struct State {
     passed: Vec<Passed>,
-    refuse_with: Option<u16>,
+    choose: Option<Chooser>,
 }
 
 /// The proxy; it stops when it is dropped.
-#[derive(Debug)]
 pub struct Proxy {
     state: Arc<Mutex<State>>,
     serving: Serving,
@@ -48,9 +51,14 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().passed)
     }
 
-    /// From now on, answers so itself; `None` passes everything on again.
-    pub fn refuse_with(&self, status: Option<u16>) {
-        self.state.lock().unwrap().refuse_with = status;
+    /// From now on, `choose` says what goes wrong with each request.
+    pub fn fail(&self, choose: impl FnMut(&Passed) -> Option<Fault> + Send + 'static) {
+        self.state.lock().unwrap().choose = Some(Box::new(choose));
+    }
+
+    /// Passes everything on again.
+    pub fn mend(&self) {
+        self.state.lock().unwrap().choose = None;
     }
 }
 
@@ -62,18 +70,21 @@ async fn handle(
     let range = request.headers().get("range");
     let range = range.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let passed = Passed { method: request.method().to_string(), path: request.uri().path().to_owned(), range };
-    let refuse_with = {
+    let fault = {
         let mut state = state.lock().unwrap();
+        let fault = state.choose.as_mut().and_then(|choose| choose(&passed));
         state.passed.push(passed);
-        state.refuse_with
+        fault
     };
-    if let Some(status) = refuse_with {
-        let response = Response::builder().status(status).body(full("refused"));
-        return response.map_err(|_| Dropped);
+    if let Some(answer) = fault.as_ref().and_then(Fault::instead) {
+        return answer;
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let address: Uri = format!("{upstream}{path}").parse().map_err(|_| Dropped)?;
     *request.uri_mut() = address;
-    let answer = forward(request.map(BodyExt::boxed)).await;
-    answer.map(|answer| answer.map(BodyExt::boxed)).map_err(|_| Dropped)
+    let answer = forward(request.map(BodyExt::boxed)).await.map_err(|_| Dropped)?;
+    let Some(fault) = fault else { return Ok(answer.map(BodyExt::boxed)) };
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    Ok(fault.spoil(Response::from_parts(parts, bytes)).await)
 }

@@ -46,14 +46,14 @@ pub fn comes_back(base: &str, (name, bytes): &File, encoding: &str) -> bool {
     packed
 }
 
-fn inflated(packed: &[u8]) -> Vec<u8> {
+pub fn inflated(packed: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
     bytes
 }
 
 /// A name as it stands in an address.
-fn escaped(name: &str) -> String {
+pub fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     name.bytes().map(escape).collect()

@@ -13,6 +13,7 @@ mod original;
 mod reads;
 mod spec;
 mod stop;
+mod storage;
 mod whole_way;
 
 use std::path::Path;

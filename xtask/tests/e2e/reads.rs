@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use xtask::lab::fault::Fault;
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::proxy::Proxy;
 use xtask::lab::report;
@@ -46,13 +47,13 @@ fn a_cold_site_costs_two_reads_a_known_one_one_and_the_same_page_none() {
 #[test]
 fn while_s3_fails_reports_say_so_and_badges_answer() {
     let Some((_s3, proxy, world, path)) = cold_site() else { return };
-    proxy.refuse_with(Some(503));
+    proxy.fail(|_| Some(Fault::Status(503)));
     let started = Instant::now();
     assert_eq!(world.badge().status, 200);
     assert!(started.elapsed() < Duration::from_secs(2), "the badge took {:?}", started.elapsed());
     let page = world.server.get(&path);
     assert!((500..600).contains(&page.status), "{}: {}", page.status, page.text());
     assert!(!page.text().contains("refused"), "the store's own words are no business of a reader: {}", page.text());
-    proxy.refuse_with(None);
+    proxy.mend();
     assert_eq!(world.server.get(&path).status, 200, "a failure is not remembered");
 }

@@ -1,0 +1,251 @@
+//! S3 is slow, throttles, breaks off, or sends something else: no wrong byte, an answer in time, and no restart.
+
+use std::time::{Duration, Instant};
+
+use xtask::lab::fault::Fault;
+use xtask::lab::http;
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::proxy::{Passed, Proxy};
+use xtask::lab::report::{self, File};
+use xtask::lab::s3::MiniStack;
+
+use crate::files::{escaped, inflated};
+use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World};
+
+/// What a reader waits at most: for the index, and then for the file, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than that.
+const SLOW: Duration = Duration::from_secs(60);
+
+struct Store {
+    s3: MiniStack,
+    proxy: Proxy,
+    world: World,
+    path: String,
+    files: Vec<File>,
+}
+
+/// What came of one request.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Right,
+    Refused(u16),
+    BrokenOff,
+}
+
+impl Store {
+    /// A report of `count` files on S3, and a server that reads it by way of the proxy.
+    fn new(count: usize) -> Option<Store> {
+        if skip_without(&[Part::Python]) {
+            return None;
+        }
+        let s3 = MiniStack::start();
+        let proxy = Proxy::start(&s3.url());
+        let world = World::new(&s3.settings(&s3.url()));
+        let folder = world.folder.path().join("report");
+        let files = report::large(&folder, count);
+        world.upload(&folder, SHA);
+        let path = world.report_path();
+        let mut store = Store { s3, proxy, world, path, files };
+        store.forget();
+        Some(store)
+    }
+
+    fn settings(&self) -> Settings {
+        self.s3.settings(&self.proxy.url())
+    }
+
+    /// A server that has read nothing yet.
+    fn forget(&mut self) {
+        let settings = self.settings();
+        self.world.restart(&settings);
+        self.proxy.take();
+    }
+
+    fn fail_always(&self, fault: &Fault) {
+        let fault = fault.clone();
+        self.proxy.fail(move |passed| reads_report(passed).then(|| fault.clone()));
+    }
+
+    /// Fetches a file; a complete answer must be what was uploaded.
+    #[track_caller]
+    fn fetch(&self, (name, wanted): &File, encoding: &str) -> Outcome {
+        let url = format!("{}{}{}", self.world.server.url, self.path, escaped(name));
+        let started = Instant::now();
+        let reply = http::request("GET", &url, &[("accept-encoding", encoding)], "");
+        assert!(started.elapsed() < PATIENCE, "{name} took {:?}", started.elapsed());
+        let Ok(reply) = reply else { return Outcome::BrokenOff };
+        if reply.status != 200 {
+            assert!((500..600).contains(&reply.status), "{name}: {} {}", reply.status, reply.text());
+            let waits = reply.header("retry-after").is_some();
+            assert!(waits || reply.status != 503, "{name}: 503 without a time to come back");
+            assert!(!reply.text().contains("SlowDown"), "the store's own words: {}", reply.text());
+            return Outcome::Refused(reply.status);
+        }
+        let packed = reply.header("content-encoding") == Some("gzip");
+        let body = if packed { inflated(&reply.body) } else { reply.body };
+        assert!(body == *wanted, "{name} by {encoding} is not what was uploaded");
+        Outcome::Right
+    }
+
+    /// A file of a few kilobytes that does not stand in the memory yet.
+    fn page(&self, number: usize) -> &File {
+        self.files.iter().filter(|(name, bytes)| name.ends_with("_py.html") && bytes.len() > 4000).nth(number).unwrap()
+    }
+}
+
+fn reads_report(passed: &Passed) -> bool {
+    passed.method == "GET" && passed.path.ends_with(".zip")
+}
+
+#[test]
+fn what_lasts_is_told_in_time_and_is_over_when_it_is_over() {
+    let Some(mut store) = Store::new(120) else { return };
+    let cases = [
+        (Fault::Status(503), 503),
+        (Fault::Status(429), 503),
+        (Fault::Status(500), 502),
+        (Fault::Drop, 502),
+        (Fault::Delay(SLOW), 504),
+        (Fault::Stall(100), 504),
+        (Fault::Reset(100), 502),
+        (Fault::Shorter, 502),
+        (Fault::Longer, 502),
+        (Fault::OtherRange, 502),
+        (Fault::Whole, 502),
+        (Fault::ErrorPage, 502),
+        (Fault::Corrupt, 502),
+    ];
+    for (number, (fault, status)) in cases.into_iter().enumerate() {
+        store.forget();
+        let page = store.page(number);
+        for when in ["the directory", "the page"] {
+            store.fail_always(&fault);
+            assert_eq!(store.fetch(page, "gzip"), Outcome::Refused(status), "{fault:?} for {when}");
+            assert_eq!(store.world.badge().status, 200, "{fault:?}");
+            store.proxy.mend();
+            // The next page needs the directory, and leaves this one unread.
+            assert_eq!(store.fetch(store.page(number + 20), "identity"), Outcome::Right, "{fault:?} is over");
+        }
+        assert_eq!(store.fetch(page, "gzip"), Outcome::Right, "{fault:?} is over");
+    }
+}
+
+#[test]
+fn what_happens_once_no_reader_sees() {
+    let Some(mut store) = Store::new(120) else { return };
+    let once = [
+        Fault::Status(503),
+        Fault::Status(500),
+        Fault::Drop,
+        Fault::Stall(100),
+        Fault::Reset(100),
+        Fault::Shorter,
+        Fault::OtherRange,
+        Fault::Whole,
+        Fault::ErrorPage,
+        Fault::OtherTag,
+    ];
+    for (number, fault) in once.into_iter().enumerate() {
+        store.forget();
+        // Once for the directory, and once for the page.
+        for page in [number, number + 20] {
+            let mut next = Some(fault.clone());
+            store.proxy.fail(move |passed| if reads_report(passed) { next.take() } else { None });
+            assert_eq!(store.fetch(store.page(page), "gzip"), Outcome::Right, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn a_large_file_is_resumed_where_it_broke_off_or_ends_as_broken() {
+    const MEGABYTES: usize = 6;
+    let Some(mut store) = Store::new(20) else { return };
+    let folder = store.world.folder.path().join("huge");
+    report::one_huge(&folder, MEGABYTES);
+    let huge = ("video.bin".to_owned(), std::fs::read(folder.join("video.bin")).unwrap());
+    store.world.github.push(REPOSITORY, "main", NEXT_SHA);
+    store.world.restart(&store.s3.settings(&store.s3.url()));
+    store.world.upload(&folder, NEXT_SHA);
+    store.path = store.world.report_path();
+    store.forget();
+    assert_eq!(store.fetch(&huge, "gzip"), Outcome::Right);
+    let is_huge =
+        |passed: &Passed| reads_report(passed) && passed.range.as_deref().is_some_and(|range| range.len() > 8);
+    for fault in [Fault::Reset(2 << 20), Fault::Stall(3 << 20), Fault::Shorter] {
+        for encoding in ["gzip", "identity"] {
+            let mut next = Some(fault.clone());
+            store.proxy.fail(move |passed| if is_huge(passed) { next.take() } else { None });
+            assert_eq!(store.fetch(&huge, encoding), Outcome::Right, "{fault:?} once, by {encoding}");
+        }
+    }
+    for fault in [Fault::Reset(100_000), Fault::Corrupt, Fault::Longer] {
+        for encoding in ["gzip", "identity"] {
+            store.fail_always(&fault);
+            assert_eq!(store.fetch(&huge, encoding), Outcome::BrokenOff, "{fault:?} always, by {encoding}");
+            store.proxy.mend();
+            assert_eq!(store.fetch(&huge, encoding), Outcome::Right, "{fault:?} is over");
+        }
+    }
+}
+
+#[test]
+fn under_load_every_complete_answer_is_right_whatever_the_store_does() {
+    const READERS: u64 = 8;
+    const REQUESTS: u64 = 60;
+    let Some(store) = Store::new(50) else { return };
+    let mut random = 7_u64;
+    store.proxy.fail(move |passed| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let faults = [
+            Fault::Status(503),
+            Fault::Drop,
+            Fault::Delay(Duration::from_millis(300)),
+            Fault::Reset(50),
+            Fault::Shorter,
+            Fault::Longer,
+            Fault::OtherRange,
+            Fault::Whole,
+            Fault::ErrorPage,
+            Fault::OtherTag,
+            Fault::Corrupt,
+        ];
+        let draw = (random >> 33) as usize;
+        let hit = reads_report(passed) && draw.is_multiple_of(2);
+        hit.then(|| faults[draw / 2 % faults.len()].clone())
+    });
+    let store = &store;
+    let right: usize = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS)
+            .map(|reader| {
+                scope.spawn(move || {
+                    let files = (0..REQUESTS).map(|turn| (reader * 17 + turn * 7) as usize % store.files.len());
+                    let encodings = ["gzip", "identity"];
+                    files.filter(|at| store.fetch(&store.files[*at], encodings[at % 2]) == Outcome::Right).count()
+                })
+            })
+            .collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+    });
+    println!("{right} of {} answers were complete", READERS * REQUESTS);
+    assert!(right > 0, "nothing came through: nothing was tested");
+    store.proxy.mend();
+    for file in &store.files {
+        assert_eq!(store.fetch(file, "gzip"), Outcome::Right, "{} afterwards", file.0);
+    }
+}
+
+#[test]
+fn those_who_wait_for_the_same_page_share_its_failure() {
+    const READERS: usize = 100;
+    let Some(store) = Store::new(20) else { return };
+    store.fail_always(&Fault::Stall(10));
+    let (store, page) = (&store, store.page(0));
+    std::thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(move || assert_eq!(store.fetch(page, "gzip"), Outcome::Refused(504)));
+        }
+    });
+    let reads = store.proxy.take().into_iter().filter(reads_report).count();
+    assert!(reads < READERS / 4, "{reads} reads for {READERS} readers");
+}
