@@ -233,7 +233,7 @@ fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
     assert_eq!(status.description, "87.5%");
     assert!(world.badge().text().contains("coverage: 87%"), "{}", ran.log());
-    assert_eq!(world.github.purged(), [badge.clone()]);
+    assert_eq!(world.github.purged(), std::slice::from_ref(&badge));
     let report = format!("{}{}", world.server.url, world.report_path());
     assert_eq!(status.target_url, report);
     let site = report.trim_end_matches('/').rsplit('/').next().unwrap();
