@@ -2,6 +2,7 @@
 
 usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes a user, the bucket and the upload role; prints JSON
        s3.py list ENDPOINT KEY SECRET BUCKET            prints the bucket's keys, one a line
+       s3.py sign ENDPOINT KEY SECRET BUCKET OBJECT   prints an address that reads this object, for an hour
        s3.py try ENDPOINT KEY SECRET BUCKET TOKEN OWN OTHER
                                                         prints what becomes of each try with a site's credentials; JSON
 """
@@ -47,6 +48,10 @@ def listing():
             print(found["Key"])
 
 
+def sign():
+    print(client("s3", key, secret).generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": sys.argv[6]}))
+
+
 def tries():
     token, own, other = sys.argv[6:9]
     s3 = client("s3", key, secret, token)
@@ -68,4 +73,4 @@ def tries():
     }))
 
 
-{"up": up, "list": listing, "try": tries}[command]()
+{"up": up, "list": listing, "sign": sign, "try": tries}[command]()

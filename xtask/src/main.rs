@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 
+mod bench;
 mod demo;
 mod setup;
 mod test;
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
          installs what the end-to-end tests run against, and runs all tests;
          the arguments go to cargo test
   dist   builds and packs what is released, for one system; see cargo xtask dist --help
+  bench [--help]
+         measures both programs beside nginx, the Python original and others; needs a machine with nothing else to do
   setup  installs what the tests and the linters need below target/lab
   tidy   checks the project's conventions
 ";
@@ -47,6 +50,7 @@ fn run() -> anyhow::Result<ExitCode> {
     };
     let rest: Vec<OsString> = parser.raw_args()?.collect();
     match command.as_str() {
+        "bench" => bench::run(rest),
         "demo" => demo::run(rest),
         "dist" => dist::run(rest),
         "test" => test::run(&rest),

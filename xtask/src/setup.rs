@@ -121,6 +121,15 @@ fn programs(there: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
     apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
+/// What only the benchmarks need.
+pub fn bench() -> anyhow::Result<()> {
+    let tools = [("nginx", "nginx-light"), ("wrk", "wrk"), ("h2load", "nghttp2-client"), ("zip", "zip")];
+    for (program, package) in tools {
+        programs(which(program).is_some(), program, &[package])?;
+    }
+    Ok(())
+}
+
 fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")

@@ -28,9 +28,13 @@ impl Server {
 
     /// As [`Server::start`], for callers that have somebody to tell what went wrong.
     pub fn try_start<N: AsRef<str>, V: AsRef<str>>(settings: &[(N, V)]) -> anyhow::Result<Server> {
+        Server::with(clean(&paths::binary("covered-server")), settings)
+    }
+
+    /// Starts it by this command, such as one that pins it to a core.
+    pub fn with<N: AsRef<str>, V: AsRef<str>>(mut command: Command, settings: &[(N, V)]) -> anyhow::Result<Server> {
         // Settings that are not there have their defaults, and one of these is a folder beside the process.
         let folder = tempfile::tempdir()?;
-        let mut command = clean(&paths::binary("covered-server"));
         command.current_dir(&folder).env("HOME", folder.path());
         command.env("LISTEN", "127.0.0.1:0").env("API_KEY", API_KEY);
         for (name, value) in settings {

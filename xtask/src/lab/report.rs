@@ -76,6 +76,22 @@ pub fn huge(folder: &Path, megabytes: usize) -> Vec<String> {
     written.collect()
 }
 
+/// A report of `megabytes` in `count` pages of HTML, as a large project's.
+pub fn pages(folder: &Path, megabytes: usize, count: usize) {
+    let mut noise = Noise(42);
+    small(folder, "87.5");
+    let size = (megabytes << 20) / count;
+    for number in 0..count {
+        let name = format!("module_{number}_py.html");
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            bytes.extend(page(&name, &mut noise));
+        }
+        bytes.truncate(size);
+        write(folder, &[(name, bytes)]);
+    }
+}
+
 /// A report with one huge file beside its index, `video.bin`.
 pub fn one_huge(folder: &Path, megabytes: usize) {
     small(folder, "87.5");

@@ -82,6 +82,13 @@ impl MiniStack {
         serde_json::from_str(&output).unwrap()
     }
 
+    /// An address that reads this object, signed for an hour.
+    pub fn signed(&self, key: &str) -> String {
+        let mut command = Command::new(paths::python("python"));
+        command.arg(paths::script("s3.py")).args(["sign", &self.endpoint, &self.key, &self.secret, BUCKET, key]);
+        run(&mut command).unwrap().succeeded().stdout.trim().to_owned()
+    }
+
     /// All keys in the bucket, sorted.
     pub fn keys(&self) -> Vec<String> {
         let listed = script("list", &self.endpoint, &self.key, &self.secret);

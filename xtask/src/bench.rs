@@ -1,0 +1,160 @@
+//! `cargo xtask bench`: what Covered does beside what a team would use instead, in one run; medians, ratios and goals.
+
+mod footprint;
+mod reading;
+mod serving;
+mod table;
+mod uploading;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use lexopt::prelude::*;
+use xtask::cargo;
+use xtask::lab::covered::{API_KEY, clean};
+use xtask::lab::paths;
+use xtask::lab::process::run as run_to_end;
+
+use crate::setup;
+use table::Row;
+
+const HELP: &str = "\
+usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-build]
+
+  PART       serving, reading, uploading or footprint [all]
+  --rounds   how often each side takes its turn; the medians count [5]
+  --seconds  how long a turn under load takes [3]
+  --no-build takes the programs of the last run
+  --keep     keeps the table as xtask/bench.json and xtask/bench.md, for later runs to compare with
+
+It needs nginx, wrk, h2load and zip, which are installed by apt where we may, and a machine with nothing else to do.
+";
+
+/// The repository and the commit of everything that is uploaded.
+const REPOSITORY: &str = "octo/app";
+const COMMIT: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
+
+type Part = fn(&Options, &mut Vec<Row>) -> Result<()>;
+const PARTS: &[(&str, Part)] = &[
+    ("serving", serving::run_all),
+    ("reading", reading::run_all),
+    ("uploading", uploading::run_all),
+    ("footprint", footprint::run_all),
+];
+
+/// How long to measure.
+struct Options {
+    parts: Vec<&'static (&'static str, Part)>,
+    rounds: usize,
+    seconds: u32,
+    keep: bool,
+    no_build: bool,
+}
+
+pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    let Some(options) = options(arguments)? else {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    setup::lab()?;
+    setup::bench()?;
+    if !options.no_build {
+        build()?;
+    }
+    let mut rows = Vec::new();
+    for (name, part) in &options.parts {
+        println!("measuring {name}");
+        part(&options, &mut rows)?;
+    }
+    let last = fs::read(kept("json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let text = table::markdown(&rows, last.as_ref());
+    println!("\n{text}\non {}", machine());
+    if options.keep {
+        let json = table::json(&rows, &machine(), &today()?);
+        fs::write(kept("json"), format!("{json:#}\n"))?;
+        fs::write(
+            kept("md"),
+            format!("{}\nMeasured on {}, on {}.\n", table::markdown(&rows, None), today()?, machine()),
+        )?;
+    }
+    Ok(if rows.iter().all(Row::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn build() -> Result<()> {
+    cargo::done(&mut cargo::command(&["build", "--release", "-p", "covered-server", "--bins", "--examples"]))?;
+    // By itself, so that the server's features of shared packages don't come in.
+    cargo::done(&mut cargo::command(&["build", "--profile", "action", "-p", "covered"]))
+}
+
+fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
+    let mut options = Options { parts: Vec::new(), rounds: 5, seconds: 3, keep: false, no_build: false };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") => return Ok(None),
+            Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Long("no-build") => options.no_build = true,
+            Long("keep") => options.keep = true,
+            Value(name) => {
+                let name = name.string()?;
+                let part = PARTS.iter().find(|(part, _)| *part == name);
+                options.parts.push(part.with_context(|| format!("there is no part {name}: see --help"))?);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    ensure!(options.rounds > 0 && options.seconds > 0, "--rounds and --seconds are at least 1");
+    ensure!(!options.keep || options.parts.is_empty(), "--keep is for the whole table: name no parts");
+    if options.parts.is_empty() {
+        options.parts = PARTS.iter().collect();
+    }
+    Ok(Some(options))
+}
+
+/// Where the last table is kept.
+fn kept(extension: &str) -> PathBuf {
+    paths::root().join("xtask/bench").with_extension(extension)
+}
+
+/// A program that was built with this profile.
+fn built(profile: &str, name: &str) -> PathBuf {
+    paths::target().join(profile).join(name)
+}
+
+fn release(name: &str) -> PathBuf {
+    built("release", name)
+}
+
+/// `program` on one core, in an environment with nothing else in it.
+fn pinned(core: &str, program: &Path) -> Command {
+    let mut command = clean(Path::new("taskset"));
+    command.args(["-c".as_ref(), OsStr::new(core), program.as_os_str()]);
+    command
+}
+
+/// Uploads a report by `covered`; gives the path of its site.
+fn upload(report: &Path, api: &str, environment: &[(&str, &str)]) -> Result<String> {
+    let mut command = clean(&built("action", "covered"));
+    command.arg(report).args(["--api-url", api, "--purge-cache", "--commit-sha", COMMIT]);
+    command.env("COVERED_API_KEY", API_KEY).env("GITHUB_REPOSITORY", REPOSITORY).envs(environment.iter().copied());
+    let uploaded = run_to_end(&mut command)?;
+    ensure!(uploaded.ok, "the report was not uploaded: {}", uploaded.text());
+    let site = uploaded.stdout.lines().find_map(|line| line.strip_prefix("Opened site ")?.split(' ').next());
+    Ok(format!("/coverage/{}/", site.context("the upload named no site")?))
+}
+
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{} ({cores} cores)", model.map_or("an unknown processor", |(_, model)| model.trim()))
+}
+
+fn today() -> Result<String> {
+    let date = run_to_end(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    Ok(date.stdout.trim().to_owned())
+}

@@ -1,0 +1,109 @@
+//! What the programs cost to run: memory, the time to start, and their size.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use xtask::lab::covered::{API_KEY, Server, clean};
+use xtask::lab::{http, report};
+
+use super::serving::{load, resident};
+use super::table::{Goal, Row, median};
+use super::{Options, built, pinned, release, upload};
+
+/// The cache of the server that is filled.
+const CACHE_MB: u32 = 64;
+const STARTS: usize = 20;
+
+pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    rows.push(Row::alone("start to first answer", "ms", start(folder)?, Goal::AtMost(20.0)));
+    memory(options, folder, rows)?;
+    let server = fs::metadata(release("covered-server"))?.len() as f64 / 1e6;
+    rows.push(Row::alone("server's binary", "MB", server, Goal::AtMost(12.0)));
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&fs::read(built("action", "covered"))?)?;
+    let action = packed.finish()?.len() as f64 / 1e6;
+    rows.push(Row::alone("action's binary, compressed", "MB", action, Goal::AtMost(1.0)));
+    Ok(())
+}
+
+/// From the start of the process to the end of its first answer, in milliseconds.
+fn start(folder: &Path) -> Result<f64> {
+    let mut samples = Vec::new();
+    for _ in 0..STARTS {
+        let port = xtask::lab::process::free_port();
+        let mut command = pinned("0", &release("covered-server"));
+        command.env("LISTEN", format!("127.0.0.1:{port}")).env("API_KEY", API_KEY).env("STORAGE_URL", "memory://");
+        command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Instant::now();
+        let mut child = command.spawn()?;
+        let healthy = format!("http://127.0.0.1:{port}/healthz");
+        while http::get(&healthy).is_err() {
+            std::thread::sleep(Duration::from_micros(200));
+            ensure!(started.elapsed() < Duration::from_secs(10), "the server does not start");
+        }
+        samples.push(started.elapsed().as_secs_f64() * 1e3);
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(median(samples))
+}
+
+/// The server's memory, idle and with a full cache under load; the action's at a report of 540 MB.
+fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let data = folder.join("data");
+    fs::create_dir(&data)?;
+    let storage = format!("file://{}", data.display());
+    let cache = (CACHE_MB << 20).to_string();
+    let settings = [("STORAGE_URL", storage.as_str()), ("CACHE_BYTES", &cache), ("LOG_LEVEL", "warn")];
+    let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
+    rows.push(Row::alone("server's memory, idle", "MB", resident(&server)?, Goal::AtMost(12.0)));
+
+    let large = folder.join("large");
+    let files = report::large(&large, 3600);
+    let site = upload(&large, &server.url, &[])?;
+    let pages: Vec<String> = files
+        .iter()
+        .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)))
+        .map(|(name, _)| format!("{site}{name}"))
+        .collect();
+    for _ in 0..options.rounds {
+        load(options, &server.url, &pages, folder)?;
+    }
+    let name = format!("server's memory under load, with {CACHE_MB} MB of cache");
+    rows.push(Row::alone(&name, "MB", resident(&server)?, Goal::AtMost(f64::from(CACHE_MB + 40))));
+    drop(server);
+
+    let huge = folder.join("huge");
+    report::huge(&huge, 540);
+    let mut command = clean(&built("action", "covered"));
+    let peak = peak(command.arg(&huge).arg("--dry-run"))?;
+    rows.push(Row::alone("action's peak memory, 540 MB report", "MB", peak, Goal::AtMost(64.0)));
+    Ok(())
+}
+
+/// The most memory that a command ever has, in MB: read until it ends.
+fn peak(command: &mut Command) -> Result<f64> {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0.0_f64;
+    let ended = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        peak = peak.max(kib.unwrap_or(0.0) / 1024.0);
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    ensure!(ended.success() && peak > 0.0, "the command ended with {ended}");
+    Ok(peak)
+}
