@@ -44,9 +44,13 @@ impl App {
         };
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports_url = format!("{public_url}/coverage/");
+        // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
+        let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
+        let namespace = format!("1 {} {public_url} {asked}", storage.shown());
+        let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits),
-            values: Values::new(storage.clone(), github, config.allowed_repositories, reports_url),
+            values: Values::new(storage.clone(), github, config.allowed_repositories, reports_url, redis),
             public_url,
             base_path,
             api_keys,

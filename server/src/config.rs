@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
+use crate::cache::RedisUrl;
 use crate::key::RepositoryRule;
 pub use network::NetworkLimits;
 use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
@@ -47,6 +48,8 @@ pub struct Config {
     pub upload_role: Option<String>,
     pub api_keys: ApiKeySource,
     pub github: Option<GitHubConfig>,
+    /// What servers share badge values by.
+    pub redis: Option<RedisUrl>,
     /// Repositories that GitHub is asked about; empty: all.
     pub allowed_repositories: Vec<RepositoryRule>,
     /// Bytes of one report's zip.
@@ -59,8 +62,6 @@ pub struct Config {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub log: LogConfig,
-    /// Settings that are known but without effect here, worth a line in the log.
-    pub notes: Vec<String>,
 }
 
 /// Where the API keys come from.
@@ -137,6 +138,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let upload_role = self.upload_role(&storage);
         let api_keys = self.api_keys(&storage)?;
         let github = self.github();
+        let redis = self.parse("REDIS_URL", None, |text| RedisUrl::parse(text).map(Some));
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
             text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
         });
@@ -148,7 +150,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let limits = self.limits();
         let trusted_proxies = self.trusted_proxies();
         let log = self.log();
-        let notes = self.notes();
         Some(Config {
             listen,
             public_url,
@@ -156,6 +157,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             upload_role,
             api_keys,
             github,
+            redis,
             allowed_repositories,
             max_report_bytes,
             report_limits,
@@ -163,7 +165,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             limits,
             trusted_proxies,
             log,
-            notes,
         })
     }
 
@@ -340,16 +341,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             text.parse().map_err(|_| format!("{text:?} is none of error, warn, info, debug"))
         });
         LogConfig { json, level }
-    }
-
-    fn notes(&mut self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.get("REDIS_URL").is_some() {
-            notes.push(
-                "REDIS_URL is set, but this version keeps badge values in the process: it is not used".to_owned(),
-            );
-        }
-        notes
     }
 }
 

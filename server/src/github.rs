@@ -1,22 +1,42 @@
 //! Everything octocrab: the newest commit status of a branch, by one GraphQL request.
 
+mod pace;
+
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
+use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::GitHubConfig;
 use crate::key::Repository;
+use pace::Pace;
+pub use pace::Quota;
 
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
+/// Bytes of an answer, at most: 20 commits with two short statuses each are far below it.
+const MAX_ANSWER: usize = 1 << 20;
 /// The context that the Python original posts.
 const ORIGINAL_CONTEXT: &str = "coverage";
 
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {
     client: Octocrab,
+    pace: Pace,
+}
+
+/// Why there are no statuses.
+#[derive(Debug)]
+pub enum Refusal {
+    /// GitHub knows no such repository, or the token does not open it.
+    NoRepository,
+    /// GitHub is not asked for that long: it said so, or it failed.
+    LeftAlone(Duration),
+    Failed(anyhow::Error),
 }
 
 /// One commit's status.
@@ -122,42 +142,94 @@ impl GitHub {
             .base_uri(config.graphql_base.as_str().trim_end_matches('/'))?
             .personal_token(config.token.expose().to_owned())
             .build_with_reqwest(http)?;
-        Ok(Self { client })
+        Ok(Self { client, pace: Pace::default() })
     }
 
     /// The statuses with this context on the last 20 commits of a branch (`None`: the default branch), the newest first.
-    /// The original's context counts too, for a report without a name.
+    /// The original's context counts too, for a report without a name. `time`: how long to wait for them.
     pub async fn statuses(
         &self,
         repository: &Repository,
         branch: Option<&str>,
         name: Option<&str>,
-    ) -> anyhow::Result<Vec<CommitStatus>> {
-        let context = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
-        let original = if name.is_none() { ORIGINAL_CONTEXT } else { &context };
-        let mut variables =
-            json!({"owner": repository.owner, "name": repository.name, "context": context, "original": original});
-        let query = match branch {
-            None => DEFAULT_BRANCH,
-            Some(branch) => {
-                variables["branch"] = format!("refs/heads/{branch}").into();
-                NAMED_BRANCH
+        time: Duration,
+    ) -> Result<Vec<CommitStatus>, Refusal> {
+        self.pace.may_ask(time).map_err(Refusal::LeftAlone)?;
+        let body = body(repository, branch, name);
+        let asked = tokio::time::timeout(time, self.ask(&body)).await;
+        let reply = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {time:?}")));
+        match reply.map_err(Refusal::Failed).and_then(Reply::statuses) {
+            Err(Refusal::Failed(error)) => {
+                let time = self.pace.failed();
+                let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
+                Err(Refusal::Failed(error.context(again)))
             }
-        };
-        let reply: Reply = self.client.post("/graphql", Some(&json!({"query": query, "variables": variables}))).await?;
-        reply.statuses()
+            other => {
+                self.pace.succeeded();
+                other
+            }
+        }
+    }
+
+    /// What GitHub last said of the token's quota.
+    pub fn quota(&self) -> Option<Quota> {
+        self.pace.quota()
+    }
+
+    async fn ask(&self, body: &serde_json::Value) -> anyhow::Result<Reply> {
+        let response = self.client._post("/graphql", Some(body)).await?;
+        let (parts, body) = response.into_parts();
+        self.pace.heard(&parts.headers);
+        if !parts.status.is_success() {
+            if matches!(parts.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+                self.pace.refused(&parts.headers, Timestamp::now());
+            }
+            anyhow::bail!("GitHub answered with status {}", parts.status);
+        }
+        let body =
+            Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+        let reply: Reply = serde_json::from_slice(&body)?;
+        // GitHub says with status 200 that the quota is spent.
+        if reply.errors.iter().any(|error| error.is("RATE_LIMITED")) {
+            self.pace.refused(&parts.headers, Timestamp::now());
+        }
+        Ok(reply)
     }
 }
 
 impl Reply {
-    pub(crate) fn statuses(self) -> anyhow::Result<Vec<CommitStatus>> {
-        // GitHub says with status 200 that the quota is spent.
-        if let Some(error) = self.errors.iter().find(|error| error.kind.as_deref() != Some("NOT_FOUND")) {
+    pub(crate) fn statuses(self) -> Result<Vec<CommitStatus>, Refusal> {
+        if let Some(error) = self.errors.iter().find(|error| !error.is("NOT_FOUND")) {
             let message = error.message.replace(char::is_control, " ");
-            anyhow::bail!("GitHub answered: {message}");
+            return Err(Refusal::Failed(anyhow::anyhow!("GitHub answered: {message}")));
+        }
+        let no_repository = self.data.as_ref().is_none_or(|data| data.repository.is_none());
+        if no_repository && !self.errors.is_empty() {
+            return Err(Refusal::NoRepository);
         }
         Ok(statuses(self.data))
     }
+}
+
+impl ReplyError {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+}
+
+fn body(repository: &Repository, branch: Option<&str>, name: Option<&str>) -> serde_json::Value {
+    let context = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
+    let original = if name.is_none() { ORIGINAL_CONTEXT } else { &context };
+    let mut variables =
+        json!({"owner": repository.owner, "name": repository.name, "context": context, "original": original});
+    let query = match branch {
+        None => DEFAULT_BRANCH,
+        Some(branch) => {
+            variables["branch"] = format!("refs/heads/{branch}").into();
+            NAMED_BRANCH
+        }
+    };
+    json!({"query": query, "variables": variables})
 }
 
 fn statuses(data: Option<Data>) -> Vec<CommitStatus> {

@@ -1,12 +1,13 @@
 //! Covered's server: hands out short-lived upload rights, stores reports, serves them, draws badges.
 //!
 //! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
-//! (`value` → `github`, `storage`) → `response`.
+//! (`value` → `cache`, `github`, `storage`) → `response`.
 
 pub mod app;
 pub mod archive;
 pub mod auth;
 pub mod badge;
+pub mod cache;
 pub mod checks;
 pub mod config;
 pub mod error;
@@ -38,9 +39,6 @@ use config::{ApiKeySource, Config, LogConfig};
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
     start_log(&config.log);
-    for note in &config.notes {
-        tracing::warn!("{note}");
-    }
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let key_file = match &config.api_keys {

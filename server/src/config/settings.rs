@@ -42,6 +42,11 @@ pub const SETTINGS: &[Setting] = &[
         help: "GitHub's API; on Enterprise Server https://HOST/api/v3 [https://api.github.com]",
     },
     Setting {
+        name: "REDIS_URL",
+        value: "URL",
+        help: "shares badge values between servers, such as redis://:PASSWORD@HOST:6379 [each keeps its own]",
+    },
+    Setting {
         name: "ALLOWED_REPOSITORIES",
         value: "LIST",
         help: "whom to ask GitHub about, such as \"octo/*, acme/app\" [all]",
@@ -89,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Names whose values must not stand on a command line, where every user of the machine can read them.
-pub const SECRETS: &[&str] = &["API_KEY", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY"];
+pub const SECRETS: &[&str] = &["API_KEY", "GITHUB_TOKEN", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"];
 
 /// The variables of the cloud vendors that are passed on; AWS's cover static keys, web identity,
 /// container and instance credentials.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::app::App;
+use crate::cache::RedisState;
 use crate::error::Error;
 use crate::response::{self, Answer};
 use crate::{key, pages};
@@ -27,10 +28,16 @@ pub fn healthz() -> Answer {
     Ok(response::json(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})))
 }
 
-/// The store answers.
+/// The store answers. Redis is told of, but not waited for: without it badges answer as well.
 pub async fn readyz(app: &App) -> Answer {
     match tokio::time::timeout(READY_TIME, app.storage.check()).await {
-        Ok(Ok(())) => Ok(response::ok("application/json", key::NEVER, r#"{"status":"ready","storage":"ok"}"#)),
+        Ok(Ok(())) => {
+            let mut body = json!({"status": "ready", "storage": "ok"});
+            if let Some(state) = app.values.redis() {
+                body["redis"] = if state == RedisState::Up { "ok" } else { "down" }.into();
+            }
+            Ok(response::ok("application/json", key::NEVER, body.to_string()))
+        }
         Ok(Err(error)) => {
             Err(Error::unavailable("the storage does not answer as it should: the cause is in the server's log", error))
         }

@@ -89,6 +89,7 @@ pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
     };
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let site = draw(app, SiteId::record_key, &record_bytes).await?;
+    app.values.appeared(&repository).await;
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "site created");
     session(app, &site, now).await
 }

@@ -12,5 +12,6 @@ pub mod parts;
 pub mod paths;
 pub mod process;
 pub mod proxy;
+pub mod redis;
 pub mod report;
 pub mod s3;

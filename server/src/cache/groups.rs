@@ -1,0 +1,124 @@
+//! What was forgotten, by group, and which groups are not there.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::ABSENT;
+
+/// Groups that are remembered, at most.
+const MAX_GROUPS: usize = 10_000;
+
+/// Forgetting a group moves it to a new epoch: a look-up that is still under way ends in the old one.
+#[derive(Default)]
+pub struct Groups(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The newest epoch of all.
+    newest: u64,
+    /// The epoch of groups that are not named.
+    floor: u64,
+    epochs: HashMap<String, u64>,
+    absent: HashMap<String, Instant>,
+}
+
+impl Groups {
+    pub fn epoch(&self, group: &str) -> u64 {
+        let state = self.state();
+        state.epochs.get(group).copied().unwrap_or(state.floor)
+    }
+
+    /// Moves a group to a new epoch, and gives it back.
+    pub fn forget(&self, group: &str) -> u64 {
+        let mut state = self.state();
+        state.absent.remove(group);
+        if state.epochs.len() >= MAX_GROUPS {
+            // An epoch must never come back: where there are too many to remember, everything is forgotten.
+            state.forget_all();
+        }
+        state.newest += 1;
+        let epoch = state.newest;
+        state.epochs.insert(group.to_owned(), epoch);
+        epoch
+    }
+
+    pub fn forget_all(&self) {
+        self.state().forget_all();
+    }
+
+    /// The group is not there.
+    pub fn is_absent(&self, group: &str) {
+        let mut state = self.state();
+        if state.absent.len() >= MAX_GROUPS {
+            state.absent.clear();
+        }
+        state.absent.insert(group.to_owned(), Instant::now());
+    }
+
+    /// Whether the group was not there a while ago.
+    pub fn was_absent(&self, group: &str) -> bool {
+        let mut state = self.state();
+        let absent = state.absent.get(group).is_some_and(|since| since.elapsed() < ABSENT);
+        if !absent {
+            state.absent.remove(group);
+        }
+        absent
+    }
+
+    /// The group may be there by now.
+    pub fn appeared(&self, group: &str) {
+        if self.state().absent.contains_key(group) {
+            self.forget(group);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget_all(&mut self) {
+        self.newest += 1;
+        self.floor = self.newest;
+        self.epochs.clear();
+        self.absent.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_never_comes_back() {
+        let groups = Groups::default();
+        let before = groups.epoch("a");
+        let forgotten = groups.forget("a");
+        assert!(forgotten > before && groups.epoch("a") == forgotten && groups.epoch("b") == before);
+        groups.forget_all();
+        assert!(groups.epoch("a") > forgotten && groups.epoch("a") == groups.epoch("b"));
+        let last = groups.forget("a");
+        for number in 0..=MAX_GROUPS {
+            groups.forget(&number.to_string());
+        }
+        assert!(groups.epoch("a") > last);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_is_not_there_is_asked_about_again_in_a_while_or_when_it_appears() {
+        let groups = Groups::default();
+        groups.is_absent("a");
+        assert!(groups.was_absent("a"));
+        tokio::time::advance(ABSENT).await;
+        assert!(!groups.was_absent("a"));
+        groups.is_absent("a");
+        let before = (groups.epoch("a"), groups.epoch("b"));
+        groups.appeared("a");
+        groups.appeared("b");
+        assert!(!groups.was_absent("a") && groups.epoch("a") > before.0);
+        assert_eq!(groups.epoch("b"), before.1, "one that was there keeps its values");
+    }
+}

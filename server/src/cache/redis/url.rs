@@ -1,0 +1,97 @@
+//! `REDIS_URL`: which Redis, of which kind.
+
+use std::fmt;
+
+use fred::types::config::Config;
+use url::Url;
+
+const SCHEMES: &str = "redis, rediss, valkey, valkeys, or one of these with -cluster or -sentinel";
+
+/// Where Redis is, checked.
+#[derive(Clone)]
+pub struct RedisUrl {
+    pub(super) config: Config,
+    /// For people: no user, no password.
+    shown: String,
+}
+
+impl RedisUrl {
+    /// What is wrong with a URL is said without the URL: it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|why| {
+            format!("is no URL ({why}): write redis://HOST:6379; a password in it is percent-encoded")
+        })?;
+        let (kind, suffix) = url.scheme().split_once('-').unwrap_or((url.scheme(), ""));
+        if !["redis", "rediss", "valkey", "valkeys"].contains(&kind) || !["", "cluster", "sentinel"].contains(&suffix) {
+            return Err(format!("begins with {}://, which is not known: use {SCHEMES}", url.scheme()));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+        if suffix == "cluster" && !matches!(url.path(), "" | "/") {
+            return Err("has a path: a cluster has no numbered databases".to_owned());
+        }
+        let service = url.query_pairs().any(|(name, _)| name == "sentinelServiceName");
+        if suffix == "sentinel" && !service {
+            return Err("lacks the service that the sentinels watch: add ?sentinelServiceName=NAME".to_owned());
+        }
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let shown = format!("{}://{host}{port}{}", url.scheme(), url.path());
+        let config = Config::from_url(text).map_err(|error| format!("cannot be used: {}", error.details()))?;
+        Ok(Self { config, shown })
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_redis_is_taken() {
+        for (url, shown) in [
+            ("redis://127.0.0.1", "redis://127.0.0.1"),
+            ("redis://user:hunter2@redis.example.com:6380/3", "redis://redis.example.com:6380/3"),
+            ("valkey://:hunter2@[::1]:6379", "valkey://[::1]:6379"),
+            ("redis-cluster://:hunter2@a:7000?node=b:7001&node=c:7002", "redis-cluster://a:7000"),
+            (
+                "redis-sentinel://:hunter2@a/1?sentinelServiceName=main&node=b:26379&sentinelPassword=hunter2",
+                "redis-sentinel://a/1",
+            ),
+            ("rediss://:hunter2@redis.example.com", "rediss://redis.example.com"),
+        ] {
+            let parsed = RedisUrl::parse(url).unwrap();
+            assert_eq!(parsed.to_string(), shown);
+            assert!(!format!("{parsed:?}").contains("hunter2"));
+            assert_eq!(parsed.config.password.is_some(), url.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for (url, why) in [
+            ("redis", "is no URL"),
+            ("http://:hunter2@a", "begins with http://"),
+            ("redis-ring://:hunter2@a", "begins with redis-ring://"),
+            ("redis:///hunter2", "names no host"),
+            ("redis://:hunter2@a:99999", "is no URL (invalid port number)"),
+            ("redis://:hunter2@a/many", "cannot be used"),
+            ("redis://:hunter2@a/0/1", "cannot be used"),
+            ("redis-cluster://:hunter2@a/1", "a cluster has no numbered databases"),
+            ("redis-cluster://:hunter2@a?node=b", "cannot be used"),
+            ("redis-sentinel://:hunter2@a", "add ?sentinelServiceName=NAME"),
+        ] {
+            let said = RedisUrl::parse(url).unwrap_err();
+            assert!(said.contains(why) && !said.contains("hunter2"), "{url}: {said}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! How often GitHub is asked: not while it wants to be left alone, and ever less often while it fails.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::auth::random;
+
+/// Time after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// Without a time of its own, a refusal holds for a minute: GitHub's advice for its secondary limits.
+const REFUSED: Duration = Duration::from_secs(60);
+/// GitHub's quotas are by the hour: whatever it says, it is asked again then.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// What GitHub said of the token's quota, in points of its GraphQL API; a look-up costs one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub limit: u64,
+    pub remaining: u64,
+}
+
+impl Quota {
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        Some(Self {
+            limit: number(headers, "x-ratelimit-limit")?,
+            remaining: number(headers, "x-ratelimit-remaining")?,
+        })
+    }
+
+    /// A tenth is left.
+    fn is_low(self) -> bool {
+        self.remaining.saturating_mul(10) <= self.limit
+    }
+}
+
+/// The back-off of this process.
+#[derive(Default)]
+pub struct Pace(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Until then GitHub is not asked.
+    until: Option<Instant>,
+    failures: u32,
+    quota: Option<Quota>,
+}
+
+impl Pace {
+    /// Whether GitHub is to be asked now; else for how long it is not. After a failure one request at a time tries,
+    /// and has `time` for it.
+    pub fn may_ask(&self, time: Duration) -> Result<(), Duration> {
+        let mut state = self.state();
+        let now = Instant::now();
+        if let Some(left) = state.until.map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+        {
+            return Err(left);
+        }
+        state.until = (state.failures > 0).then(|| now + time);
+        Ok(())
+    }
+
+    pub fn succeeded(&self) {
+        let mut state = self.state();
+        (state.until, state.failures) = (None, 0);
+    }
+
+    /// It failed; gives for how long it is not asked now.
+    pub fn failed(&self) -> Duration {
+        let [byte] = random::<1>().unwrap_or_default();
+        let jitter = 0.75 + f64::from(byte) / 512.0;
+        let mut state = self.state();
+        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(6)).min(LAST_PAUSE).mul_f64(jitter);
+        state.failures += 1;
+        state.pause(pause)
+    }
+
+    /// It does not want to be asked for a while.
+    pub fn refused(&self, headers: &HeaderMap, now: Timestamp) {
+        let time = pause_of(headers, now);
+        tracing::warn!("GitHub's rate limit is reached: it is not asked for {} s", time.as_secs());
+        let mut state = self.state();
+        state.failures += 1;
+        state.pause(time);
+    }
+
+    /// Takes what an answer says of the quota.
+    pub fn heard(&self, headers: &HeaderMap) {
+        let Some(quota) = Quota::read(headers) else { return };
+        let was_low = self.state().quota.replace(quota).is_some_and(Quota::is_low);
+        if quota.is_low() && !was_low {
+            let Quota { limit, remaining } = quota;
+            tracing::warn!(
+                remaining,
+                limit,
+                "GitHub's quota of this token is nearly spent: badges will show last values"
+            );
+        }
+    }
+
+    pub fn quota(&self) -> Option<Quota> {
+        self.state().quota
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A longer pause that holds already stays.
+    fn pause(&mut self, time: Duration) -> Duration {
+        let now = Instant::now();
+        let until = self.until.map_or(now + time, |until| until.max(now + time));
+        self.until = Some(until);
+        until - now
+    }
+}
+
+/// How long GitHub wants to be left alone: `retry-after` in seconds, or until its quota is given anew.
+fn pause_of(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let spent = number(headers, "x-ratelimit-remaining") == Some(0);
+    let reset = number(headers, "x-ratelimit-reset").filter(|_| spent);
+    let now = u64::try_from(now.as_second()).unwrap_or_default();
+    let seconds = number(headers, "retry-after").or_else(|| reset.map(|reset| reset.saturating_sub(now)));
+    // One second more: its clock is not ours.
+    seconds.map_or(REFUSED, |seconds| Duration::from_secs(seconds.saturating_add(1))).min(LONGEST)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (hyper::header::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn github_is_left_alone_for_as_long_as_it_says() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        for (pairs, seconds) in [
+            (vec![("retry-after", "30")], 31),
+            (vec![("retry-after", "30"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1000900")], 31),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1000900")], 901),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "999000")], 1),
+            (vec![("x-ratelimit-remaining", "4000"), ("x-ratelimit-reset", "1000900")], 60),
+            (vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")], 3600),
+            (vec![("retry-after", "18446744073709551615")], 3600),
+            (vec![("retry-after", "soon")], 60),
+            (vec![], 60),
+        ] {
+            assert_eq!(pause_of(&headers(&pairs), now), Duration::from_secs(seconds), "{pairs:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failure_one_request_tries_and_a_success_ends_the_pause() {
+        let (pace, time) = (Pace::default(), Duration::from_secs(1));
+        assert!(pace.may_ask(time).is_ok() && pace.may_ask(time).is_ok());
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            let pause = pace.failed();
+            assert!(pace.may_ask(time).is_err());
+            tokio::time::advance(pause).await;
+            assert!(pace.may_ask(time).is_ok(), "after {pause:?}");
+            assert!(pace.may_ask(time).is_err(), "one tries, the others wait");
+            tokio::time::advance(time).await;
+            pauses.push(pause.as_secs_f64());
+        }
+        assert!((0.75..1.25).contains(&pauses[0]) && (6.0..10.0).contains(&pauses[3]), "{pauses:?}");
+        assert!((45.0..75.0).contains(&pauses[9]), "{pauses:?}");
+        pace.succeeded();
+        assert!(pace.may_ask(time).is_ok() && pace.may_ask(time).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_does_not_shorten_what_github_asked_for() {
+        let pace = Pace::default();
+        pace.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
+        assert!(pace.failed() > Duration::from_secs(599));
+        tokio::time::advance(Duration::from_secs(500)).await;
+        assert!(pace.may_ask(Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn the_quota_is_what_github_last_said() {
+        let pace = Pace::default();
+        assert_eq!(pace.quota(), None);
+        pace.heard(&headers(&[("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999")]));
+        pace.heard(&headers(&[]));
+        let quota = pace.quota().unwrap();
+        assert_eq!((quota.limit, quota.remaining, quota.is_low()), (5000, 4999, false));
+        assert!(Quota { limit: 5000, remaining: 500 }.is_low());
+    }
+}

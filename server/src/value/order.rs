@@ -1,0 +1,108 @@
+//! The last value in the store, and which of two is the later one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::Value;
+use crate::key::{ReportName, Repository, value_key};
+use crate::storage::{Storage, StorageError, Version};
+
+/// Writes to the store at once; those of one repository go one after the other.
+const LANES: usize = 64;
+/// How often a write is tried that another server's write came before.
+const WRITES: usize = 5;
+
+/// The values in the store.
+pub struct Order {
+    storage: Arc<Storage>,
+    /// Held while a repository's value is compared and written: not every store can compare and write in one.
+    lanes: [Mutex<()>; LANES],
+    hasher: RandomState,
+}
+
+impl Order {
+    pub fn new(storage: Arc<Storage>) -> Self {
+        Self { storage, lanes: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
+    }
+
+    /// The last value that was stored.
+    pub async fn last(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+    ) -> Result<Option<Value>, StorageError> {
+        Ok(self.stored(repository, name).await?.and_then(|(value, _)| value))
+    }
+
+    async fn stored(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+    ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
+        match self.storage.get(&value_key(repository, name)).await {
+            // One that cannot be read counts as unknown, and is written over.
+            Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
+            Err(StorageError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn lane(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+        let lane = self.hasher.hash_one(repository) % LANES as u64;
+        self.lanes[lane as usize].lock().await
+    }
+
+    /// Stores GitHub's newest. It is the truth, but it does not know the run: the number that is known stays. What was
+    /// said while GitHub was asked, here (`is_overtaken`) or at another instance, is newer.
+    pub async fn store_from_github(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        mut value: Value,
+        asked_at: Timestamp,
+        is_overtaken: impl Fn() -> bool,
+    ) -> Result<Value, StorageError> {
+        let _lane = self.lane(repository).await;
+        if is_overtaken() {
+            return Ok(value);
+        }
+        if let Some(known) = self.last(repository, name).await? {
+            value.run_id = known.run_id;
+            if known.seen_at > asked_at || (Value { seen_at: known.seen_at, ..value.clone() }) == known {
+                return Ok(known);
+            }
+        }
+        self.store(repository, name, value).await
+    }
+
+    /// Writes the last value unless an older run says it; gives back the one that is valid then.
+    pub async fn store(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        value: Value,
+    ) -> Result<Value, StorageError> {
+        let key = value_key(repository, name);
+        let bytes = serde_json::to_vec(&value).map_err(|error| StorageError::Failed(error.into()))?;
+        for _ in 0..WRITES {
+            let written = match self.stored(repository, name).await? {
+                Some((Some(known), _)) if is_older(value.run_id, known.run_id) => return Ok(known),
+                Some((_, version)) => self.storage.replace(&key, bytes.clone(), version).await,
+                None => self.storage.create(&key, bytes.clone()).await,
+            };
+            match written {
+                Err(StorageError::Exists) => {}
+                other => return other.map(|()| value),
+            }
+        }
+        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
+    }
+}
+
+/// Runs without a number, from elsewhere than GitHub Actions, are taken as they come.
+fn is_older(run: Option<u64>, known: Option<u64>) -> bool {
+    run.is_some() && run < known
+}

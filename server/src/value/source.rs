@@ -1,0 +1,211 @@
+//! What GitHub says of a badge's value, or else the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use moka::future::Cache as Memory;
+
+use super::order::Order;
+use super::{State, Value, ValueKey};
+use crate::cache::{ABSENT, Answer, FRESH, Place, Question, Source};
+use crate::github::{CommitStatus, GitHub, Refusal};
+use crate::key::{Repository, RepositoryRule, SiteId};
+use crate::storage::StorageError;
+
+/// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
+/// left alone, at most as long as any value.
+const FRESH_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How long a reader waits for the store: with the time for GitHub, a badge answers within two seconds.
+const STORE_TIME: Duration = Duration::from_millis(600);
+/// Look-ups at GitHub for one repository in a minute: names and branches are free to choose, and the quota is not.
+const LOOK_UPS_A_MINUTE: u32 = 30;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Repositories whose look-ups are counted, at most.
+const MAX_COUNTED: u64 = 10_000;
+
+/// The commit statuses on GitHub, and the store behind them.
+pub struct Statuses {
+    pub order: Order,
+    pub github: Option<GitHub>,
+    /// GitHub is asked about these repositories only; empty: about all.
+    allowed: Vec<RepositoryRule>,
+    /// Where this server's reports are: only statuses that lead there are followed.
+    reports_url: String,
+    /// Look-ups of the last minute, by repository.
+    asked: Memory<Repository, Arc<AtomicU32>>,
+}
+
+/// What became of the question to GitHub.
+enum Said {
+    /// GitHub's answer; `None` also where it is not to be asked.
+    Value(Option<Value>),
+    /// There is no such repository.
+    Absent,
+    /// It failed, and is to be asked again after this time.
+    Nothing(Duration),
+}
+
+impl Source for Statuses {
+    type Key = ValueKey;
+    type Value = Option<Arc<Value>>;
+
+    fn place(key: &ValueKey) -> Place {
+        let name = key.name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let branch = key.branch.as_deref().unwrap_or_default();
+        // Neither a name nor a branch holds a colon.
+        Place { group: key.repository.to_string(), name: format!("{name}:{branch}") }
+    }
+
+    fn write(value: &Option<Arc<Value>>) -> Vec<u8> {
+        serde_json::to_vec(&value.as_deref()).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8]) -> Option<Option<Arc<Value>>> {
+        if bytes == b"null" { Some(None) } else { Value::read(bytes).map(|value| Some(Arc::new(value))) }
+    }
+
+    fn lasts(value: &Option<Arc<Value>>) -> bool {
+        value.is_some()
+    }
+
+    async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<Arc<Value>>> {
+        let key = question.key;
+        let asked_at = Timestamp::now();
+        let said = if question.absent { Said::Absent } else { self.ask_github(key, question.time).await };
+        let (from_github, fresh) = match &said {
+            Said::Value(value) => (value.clone(), FRESH),
+            Said::Absent => (None, ABSENT),
+            Said::Nothing(time) => (None, (*time).clamp(FRESH_AFTER_FAILURE, FRESH)),
+        };
+        let absent = matches!(said, Said::Absent) && !question.absent;
+        let answer = |value: Option<Value>, sure: bool| {
+            let known = question.known.clone().flatten().filter(|_| !sure);
+            Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
+        };
+        let sure = matches!(said, Said::Value(_));
+        // The store keeps the default branch's values alone.
+        if key.branch.is_some() {
+            return answer(from_github, sure);
+        }
+        let (repository, name) = (&key.repository, key.name.as_ref());
+        let stored = tokio::time::timeout(STORE_TIME, async {
+            match from_github.clone() {
+                Some(value) => {
+                    let is_overtaken = || question.is_overtaken();
+                    self.order.store_from_github(repository, name, value, asked_at, is_overtaken).await.map(Some)
+                }
+                None => self.order.last(repository, name).await,
+            }
+        });
+        match stored
+            .await
+            .unwrap_or_else(|_| Err(StorageError::Failed(anyhow::anyhow!("no answer within {STORE_TIME:?}"))))
+        {
+            Ok(value) => answer(value, sure),
+            Err(error) => {
+                tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
+                let sure = from_github.is_some();
+                answer(from_github, sure)
+            }
+        }
+    }
+}
+
+impl Statuses {
+    pub fn new(order: Order, github: Option<GitHub>, allowed: Vec<RepositoryRule>, reports_url: String) -> Self {
+        let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
+        Self { order, github, allowed, reports_url, asked }
+    }
+
+    async fn ask_github(&self, key: &ValueKey, time: Duration) -> Said {
+        let Some(github) = &self.github else {
+            return Said::Value(None);
+        };
+        let repository = &key.repository;
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|rule| rule.allows(repository)) {
+            return Said::Value(None);
+        }
+        let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
+        if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {
+            tracing::warn!(%repository, "GitHub was asked {LOOK_UPS_A_MINUTE} times in a minute, the last value is shown: the quota is kept for others");
+            return Said::Nothing(FRESH_AFTER_FAILURE);
+        }
+        let name = key.name.as_ref().map(ToString::to_string);
+        match github.statuses(repository, key.branch.as_deref(), name.as_deref(), time).await {
+            Ok(statuses) => Said::Value(self.newest(statuses)),
+            Err(Refusal::NoRepository) => Said::Absent,
+            Err(Refusal::LeftAlone(time)) => {
+                tracing::debug!(%repository, "GitHub is left alone for {time:?}, the last value is shown");
+                Said::Nothing(time)
+            }
+            Err(Refusal::Failed(error)) => {
+                tracing::warn!(%repository, "GitHub gave no status, the last value is shown: {error:#}");
+                Said::Nothing(FRESH_AFTER_FAILURE)
+            }
+        }
+    }
+
+    /// The newest status with a number, or else the newest; a commit whose CI still runs is passed over.
+    fn newest(&self, statuses: Vec<CommitStatus>) -> Option<Value> {
+        let mut values: Vec<Value> = statuses.into_iter().filter_map(|status| self.value_of(status)).collect();
+        let at = values.iter().position(|value| value.percent.is_some()).unwrap_or(0);
+        (at < values.len()).then(|| values.swap_remove(at))
+    }
+
+    fn value_of(&self, status: CommitStatus) -> Option<Value> {
+        let state = match status.state.as_str() {
+            "SUCCESS" => State::Success,
+            "FAILURE" => State::Failure,
+            _ => return None,
+        };
+        Some(Value {
+            percent: percent_of(&status.description),
+            state,
+            site_id: self.site_of(&status.target_url).map(|site| site.to_string()),
+            commit_sha: status.commit_sha,
+            seen_at: Timestamp::now(),
+            run_id: None,
+        })
+    }
+
+    /// A status is written by whoever can write to *that* repository: its link counts only where it leads to this server.
+    fn site_of(&self, target_url: &str) -> Option<SiteId> {
+        target_url.strip_prefix(&self.reports_url)?.split('/').next()?.parse().ok()
+    }
+}
+
+/// The number before the first percent sign: `87.42%, below …` as this project writes it, `Coverage 87.5%` as the original does.
+pub(crate) fn percent_of(description: &str) -> Option<f64> {
+    let (before, _) = description.split_once('%')?;
+    let number = before.split_whitespace().next_back()?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    number.parse().ok().filter(|percent| digits && (0.0..=100.0).contains(percent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_from_the_descriptions_of_both_projects() {
+        for (description, percent) in [
+            ("87.42%", Some(87.42)),
+            ("87.42%, below the threshold of 90%", Some(87.42)),
+            ("Coverage 87.5%", Some(87.5)),
+            ("100%", Some(100.0)),
+            ("0 %", Some(0.0)),
+            ("report uploaded, no total found", None),
+            ("Unknown%", None),
+            ("101%", None),
+            ("1e1%", None),
+            ("-5%", None),
+            ("1.2.3%", None),
+            ("é%", None),
+            ("%", None),
+        ] {
+            assert_eq!(percent_of(description), percent, "{description:?}");
+        }
+    }
+}
