@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
+use crate::progress::Progress;
 pub use walk::{Entry, Folder, walk};
 use zip::{Method, Sums, ZipWriter};
 
@@ -38,11 +39,12 @@ pub struct Archive {
 }
 
 /// Packs all files of `folder` into a temporary file in `temp`.
-pub fn pack(folder: &Folder, temp: &Path) -> Result<Archive> {
+pub fn pack(folder: &Folder, temp: &Path, progress: &Progress) -> Result<Archive> {
     let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
     let out = Out { zip, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
     let files = &folder.files;
-    let packer = Packer { files, temp, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
+    let packer =
+        Packer { files, temp, progress, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(MAX_WORKERS) {
@@ -70,6 +72,7 @@ fn temporary(folder: &Path) -> Result<File> {
 struct Packer<'a> {
     files: &'a [Entry],
     temp: &'a Path,
+    progress: &'a Progress,
     claimed: AtomicUsize,
     out: Mutex<Out>,
     written: Condvar,
@@ -105,6 +108,7 @@ impl Packer<'_> {
                 0..=IN_MEMORY => compress(entry, &mut deflate),
                 _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
             };
+            self.progress.add(entry.size);
             let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             // The file that the others wait for never waits itself.
             let full = |out: &mut Out| out.held >= MAX_WAITING && out.next != index && out.failed.is_none();
@@ -222,7 +226,7 @@ mod tests {
         std::fs::write(folder.path().join("large.html"), vec![b' '; IN_MEMORY as usize + 1]).unwrap();
         let walked = walk(folder.path()).unwrap();
         change(folder.path());
-        format!("{:#}", pack(&walked, folder.path()).unwrap_err())
+        format!("{:#}", pack(&walked, folder.path(), &Progress::new(0)).unwrap_err())
     }
 
     #[test]
@@ -247,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let missing = folder.path().join("missing");
-        let error = pack(&walk(folder.path()).unwrap(), &missing).unwrap_err();
+        let error = pack(&walk(folder.path()).unwrap(), &missing, &Progress::new(0)).unwrap_err();
         assert!(error.to_string().starts_with("cannot make a temporary file in "), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use ureq::http::Uri;
 use crate::archive::Entry;
 use crate::aws::{self, Scope, Signed};
 use crate::http::{Answer, Client, Request};
+use crate::progress::Progress;
 use crate::session::Grant;
 
 /// What S3's signature leaves as it is in a path.
@@ -107,12 +108,15 @@ impl<'a> Bucket<'a> {
 const LARGE: u64 = 1 << 20;
 
 /// Uploads all files, `concurrency` at once; the first error ends it.
-pub fn send(client: &Client, bucket: &Bucket, files: &[Entry], concurrency: usize) -> Result<()> {
+pub fn send(client: &Client, bucket: &Bucket, files: &[Entry], concurrency: usize, progress: &Progress) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
     let work = || {
         while let Some(entry) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Err(error) = bucket.put(client, entry) else { continue };
+            let Err(error) = bucket.put(client, entry) else {
+                progress.add(entry.size);
+                continue;
+            };
             next.store(files.len(), Ordering::Relaxed);
             let error = error.context(format!("cannot upload `{}`", entry.name));
             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

@@ -4,134 +4,33 @@
 
 mod answer;
 mod failure;
+mod proxy;
+mod request;
 
 use std::fmt;
-use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read, Seek};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
-use ureq::http::{self, HeaderName, HeaderValue, Method, Response, Uri};
+use ureq::http::{self, HeaderValue, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use crate::inputs::Secret;
 use crate::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;
+pub use proxy::Proxies;
+use request::PEEK_LIMIT;
+pub use request::Request;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Silence that is taken for a broken connection.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// One try of an ordinary request, from the look-up of the name to the end of the answer.
-const REQUEST_LIMIT: Duration = Duration::from_secs(30);
-const MAX_ANSWER: u64 = 1 << 20;
-const MAX_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-
-/// A request, and what it may cost.
-pub struct Request<'a> {
-    head: http::Request<()>,
-    body: Content<'a>,
-    /// Time for one try.
-    limit: Duration,
-    /// Bytes.
-    max_answer: u64,
-    max_tries: u32,
-    is_temporary: fn(&Answer) -> bool,
-}
-
-enum Content<'a> {
-    None,
-    Json(Vec<u8>),
-    File(&'a File, u64),
-}
-
-impl<'a> Request<'a> {
-    pub fn new(method: &str, url: &str) -> Result<Self> {
-        let mut head = http::Request::new(());
-        *head.method_mut() = Method::try_from(method).with_context(|| format!("{method:?} is no HTTP method"))?;
-        *head.uri_mut() = Uri::try_from(url).context("the address of a request cannot be read")?;
-        Ok(Self {
-            head,
-            body: Content::None,
-            limit: REQUEST_LIMIT,
-            max_answer: MAX_ANSWER,
-            max_tries: MAX_TRIES,
-            is_temporary: Answer::is_temporary,
-        })
-    }
-
-    pub fn header(self, name: &str, value: &str) -> Result<Self> {
-        self.insert(name, value, false)
-    }
-
-    /// A header that holds `secret` behind `prefix`, and that is shown nowhere.
-    pub fn secret_header(self, name: &str, prefix: &str, secret: &Secret) -> Result<Self> {
-        self.insert(name, &format!("{prefix}{}", secret.expose()), true)
-    }
-
-    fn insert(mut self, name: &str, value: &str, is_secret: bool) -> Result<Self> {
-        let unfit = || format!("the header {name:?} cannot be sent");
-        let mut value = HeaderValue::try_from(value).with_context(unfit)?;
-        value.set_sensitive(is_secret);
-        self.head.headers_mut().insert(HeaderName::try_from(name).with_context(unfit)?, value);
-        Ok(self)
-    }
-
-    pub fn json(mut self, body: &impl serde::Serialize) -> Result<Self> {
-        self.body = Content::Json(serde_json::to_vec(body)?);
-        self.header("content-type", "application/json")
-    }
-
-    /// Sends a file of `size` bytes, for as long as the run may take. The server is asked first whether it wants it:
-    /// its refusal would otherwise be lost in a connection that breaks under the bytes still on their way.
-    pub fn file(mut self, file: &'a File, size: u64) -> Result<Self> {
-        self.body = Content::File(file, size);
-        self.limit = Duration::MAX;
-        self.header("expect", "100-continue")
-    }
-
-    /// Sends a small file: what is lost by a refusal is less than what asking first costs.
-    pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
-        self.body = Content::File(file, size);
-        self.limit = Duration::MAX;
-        self
-    }
-
-    pub fn max_answer(self, max_answer: u64) -> Self {
-        Self { max_answer, ..self }
-    }
-
-    pub fn max_tries(self, max_tries: u32) -> Self {
-        Self { max_tries, ..self }
-    }
-
-    /// Which answers are worth another try.
-    pub fn temporary(self, is_temporary: fn(&Answer) -> bool) -> Self {
-        Self { is_temporary, ..self }
-    }
-}
-
-impl Content<'_> {
-    /// The body from its start, and its length; none where there is no body at all.
-    fn reader(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
-        Ok(match self {
-            Self::None => None,
-            Self::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
-            Self::File(file, size) => {
-                let mut file: &File = file;
-                file.rewind()?;
-                Some((Box::new(file), *size))
-            }
-        })
-    }
-}
 
 /// An address without its user, its query and its fragment.
 pub fn place(uri: &Uri) -> String {
@@ -157,11 +56,13 @@ pub struct Client<'a> {
     log: &'a Workflow,
     deadline: Instant,
     timeout: Duration,
+    proxies: &'a Proxies,
 }
 
 impl<'a> Client<'a> {
-    /// A client whose requests all end before `timeout` after `started` is over.
-    pub fn new(log: &'a Workflow, started: Instant, timeout: Duration) -> Self {
+    /// A client whose requests all end before `timeout` after `started` is over. `first`: where it peeks first.
+    pub fn new(log: &'a Workflow, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
+        let first = first.parse().ok();
         let agent = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .user_agent(concat!("covered/", env!("CARGO_PKG_VERSION")))
@@ -170,13 +71,15 @@ impl<'a> Client<'a> {
             // A redirect could carry the API key to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .proxy(first.and_then(|uri| proxies.choose(&uri)).cloned())
+            .timeout_global(Some(PEEK_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT))
             .build()
             .new_agent();
-        Self { agent, log, deadline: started + timeout, timeout }
+        Self { agent, log, deadline: started + timeout, timeout, proxies }
     }
 
     fn left(&self) -> Duration {
@@ -188,9 +91,11 @@ impl<'a> Client<'a> {
         let place = place(request.head.uri());
         let mut tries = 1;
         loop {
+            let begun = Instant::now();
             let result = self.try_once(request, tries);
+            self.debug(request, &result, &place, tries, begun.elapsed());
             let Some(pause) = self.pause_before_next(request, &result, &place, tries) else {
-                return result.map_err(|failure| self.explain(&failure, &place, tries));
+                return result.map_err(|failure| self.explain(&failure, request, &place, tries));
             };
             thread::sleep(pause);
             tries += 1;
@@ -220,10 +125,20 @@ impl<'a> Client<'a> {
         Some(pause)
     }
 
+    fn debug(&self, request: &Request, result: &Result<Answer, Failure>, place: &str, tries: u32, took: Duration) {
+        let what = result.as_ref().map_or_else(|failure| failure.what.to_owned(), |answer| answer.status.to_string());
+        let proxy = self.proxies.choose(request.head.uri()).map_or_else(
+            || "without a proxy".to_owned(),
+            |proxy| format!("through the proxy {}:{}", proxy.host(), proxy.port()),
+        );
+        let (method, took) = (request.head.method(), took.as_millis());
+        self.log.debug(&format!("{method} {place}: {what} in {took} ms, try {tries}, {proxy}"));
+    }
+
     fn try_once(&self, request: &Request, tries: u32) -> Result<Answer, Failure> {
         let mut head = request.head.clone();
         let limit = request.limit.min(self.left());
-        let response = match request.body.reader()? {
+        let response = match request.reader()? {
             None => self.run(head, limit)?,
             Some((mut reader, length)) => {
                 // Without it the body would go out in chunks, which no object store takes.
@@ -235,18 +150,25 @@ impl<'a> Client<'a> {
     }
 
     fn run(&self, request: http::Request<impl AsSendBody>, limit: Duration) -> Result<Response<Body>, ureq::Error> {
-        self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+        let proxy = self.proxies.choose(request.uri()).cloned();
+        let agent = self.agent.config();
+        // A request with settings of its own loads the system's certificates anew, unless one without has left them.
+        if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
+            return self.agent.run(request);
+        }
+        let request = self.agent.configure_request(request).timeout_global(Some(limit)).proxy(proxy);
+        self.agent.run(request.build())
     }
 
-    fn explain(&self, failure: &Failure, place: &str, tries: u32) -> anyhow::Error {
+    fn explain(&self, failure: &Failure, request: &Request, place: &str, tries: u32) -> anyhow::Error {
         if self.left().is_zero() {
             let limit = self.timeout.as_secs();
             let text = format!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout");
             return Outage(text).into();
         }
         let tries = if tries > 1 { format!(" ({tries} tries)") } else { String::new() };
-        let proxy = match self.agent.config().proxy() {
-            Some(_) => "; a proxy is set, see HTTPS_PROXY and NO_PROXY",
+        let proxy = match self.proxies.choose(request.head.uri()) {
+            Some(_) => "; a proxy is set, see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
             None => "",
         };
         let text = format!("{place} {}{tries}: {}{proxy}", failure.what, failure.advice);

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::http::Proxies;
 use crate::totals::{Choice, Percent};
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
@@ -80,6 +81,8 @@ pub struct Inputs {
     pub purge: Purge,
     /// The tested workflow run, so that an older run's value never replaces a newer one's.
     pub run_id: Option<u64>,
+    /// Name of the event.
+    pub event: String,
     pub timeout: Duration,
     /// Files that are uploaded at once, where they are uploaded one by one.
     pub concurrency: usize,
@@ -94,6 +97,7 @@ pub struct Inputs {
     pub fail_on_error: bool,
     /// Whether a total below the threshold is a failure of the job.
     pub fail_under: bool,
+    pub proxies: Proxies,
     /// Without a slash at the end.
     pub github_api: String,
     pub github_server: String,
@@ -179,6 +183,7 @@ impl Reader<'_> {
         let github_server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
         let concurrency = self.get("concurrency", check::concurrency);
         let s3_endpoint = self.s3_endpoint();
+        let proxies = Proxies::from_env(self.env).map_err(|problem| self.problems.push(problem)).unwrap_or_default();
         let temp = (self.env)("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
         let fail_on_error = self.get("fail-on-error", check::boolean).unwrap_or(true);
         let fail_under = self.get("fail-under", check::boolean).unwrap_or(false);
@@ -188,7 +193,7 @@ impl Reader<'_> {
         match (directory, threshold, timeout, concurrency) {
             (Some(directory), Some(threshold), Some(timeout), Some(concurrency)) if self.problems.is_empty() => {
                 let target = target.ok_or(self.missing);
-                let run_id = event.run_id();
+                let (run_id, event) = (event.run_id(), event.name);
                 Ok(Command::Run(Box::new(Inputs {
                     directory,
                     target,
@@ -200,6 +205,7 @@ impl Reader<'_> {
                     context,
                     purge,
                     run_id,
+                    event,
                     timeout,
                     concurrency,
                     s3_endpoint,
@@ -208,6 +214,7 @@ impl Reader<'_> {
                     withheld,
                     fail_on_error,
                     fail_under,
+                    proxies,
                     github_api,
                     github_server,
                     temp,
@@ -380,16 +387,54 @@ mod tests {
             workflow_run("push", "evil/app", "main"),
             workflow_run("pull_request", "octo/app", "main"),
             workflow_run("push", "octo/app", "topic"),
+            workflow_run("schedule", "octo/app", "main"),
+            workflow_run("workflow_dispatch", "octo/app", "main"),
+            workflow_run("merge_group", "octo/app", "gh-readonly-queue/main/pr-7-0"),
         ] {
             assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::NotDefaultBranch), "{event}");
         }
     }
 
     #[test]
-    fn other_events_test_github_sha() {
-        for event in ["merge_group", "workflow_dispatch", "schedule", "release"] {
-            assert_eq!(told(&in_event(event, "{}")), (SHA, Some(7), Purge::NotDefaultBranch), "{event}");
+    fn other_events_test_github_sha_and_leave_the_badge_alone() {
+        let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
+        for (name, event) in [
+            ("workflow_dispatch", format!(r#"{{"ref":"refs/heads/main","inputs":null,{repository}}}"#)),
+            ("schedule", r#"{"schedule":"0 4 * * *"}"#.to_owned()),
+            ("release", format!(r#"{{"action":"published","release":{{"tag_name":"main"}},{repository}}}"#)),
+            ("create", format!(r#"{{"ref":"main","ref_type":"tag","master_branch":"main",{repository}}}"#)),
+            ("delete", format!(r#"{{"ref":"main","ref_type":"branch",{repository}}}"#)),
+            ("", "{}".to_owned()),
+        ] {
+            assert_eq!(told(&in_event(name, &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{name} {event}");
         }
+    }
+
+    #[test]
+    fn a_merge_groups_commit_is_its_head() {
+        let group = format!(
+            r#"{{"head_sha":"{HEAD}","head_ref":"refs/heads/gh-readonly-queue/main/pr-7-0","base_ref":"refs/heads/main"}}"#
+        );
+        let event = format!(
+            r#"{{"action":"checks_requested","merge_group":{group},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
+        );
+        assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
+        assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), Purge::NotDefaultBranch));
+    }
+
+    #[test]
+    fn a_push_that_deletes_a_branch_has_no_commit() {
+        let none = "0".repeat(40);
+        let variables = [
+            ("GITHUB_REPOSITORY", "octo/app"),
+            ("GITHUB_EVENT_NAME", "push"),
+            ("GITHUB_SHA", none.as_str()),
+            ("INPUT_API_URL", "https://covered.example.com"),
+            ("INPUT_API_KEY", "key"),
+        ];
+        let event = push("octo/app", "refs/heads/main").replacen('{', r#"{"deleted":true,"#, 1);
+        let problems = read("htmlcov", &variables, &event).unwrap_err();
+        assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
     }
 
     #[test]

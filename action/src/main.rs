@@ -2,10 +2,12 @@
 
 mod archive;
 mod aws;
+mod delta;
 mod files;
 mod github;
 mod http;
 mod inputs;
+mod progress;
 mod purge;
 mod run;
 mod session;

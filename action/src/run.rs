@@ -1,15 +1,18 @@
 //! The run: every step in its order, and what becomes of the job when one fails.
 
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::archive::{self, Archive, Folder};
+use crate::delta;
 use crate::files;
 use crate::github::GitHub;
 use crate::http::{Client, Outage};
 use crate::inputs::{Inputs, Target};
+use crate::progress;
 use crate::purge::{self, Images};
 use crate::session::{self, Place, Session};
 use crate::status::{self, Status};
@@ -55,18 +58,21 @@ impl Run<'_> {
             let directory = self.inputs.directory.display();
             self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
         }
+        self.log.debug(&self.derived());
         let folder = archive::walk(&self.inputs.directory)?;
         self.find_total(&folder)?;
         if let Some(why) = self.inputs.withheld {
             self.report(format!("nothing is uploaded: {why}"), true);
             return Ok(());
         }
-        let archive = self.pack(&folder)?;
         let Some(target) = target else {
+            let archive = self.pack(&folder)?;
             self.dry_run(&archive);
             return Ok(());
         };
-        let client = Client::new(self.log, self.started, self.inputs.timeout);
+        let Inputs { timeout, proxies, .. } = self.inputs;
+        let client = Client::new(self.log, self.started, *timeout, proxies, &target.api_url);
+        let archive = self.pack_and_compare(&client, target, &folder)?;
         let session = self.upload(&client, target, &folder, &archive)?;
         // From here on the report is there: each step is tried, whatever became of the one before.
         let posted = self.post_status(&client, target);
@@ -74,6 +80,18 @@ impl Run<'_> {
         let refreshed = self.refresh_badge(&client, target, &session);
         refreshed.unwrap_or_else(|error| self.fail(&error));
         Ok(())
+    }
+
+    /// What was made of the event.
+    fn derived(&self) -> String {
+        let Inputs { event, target, run_id, purge, threshold, context, timeout, .. } = self.inputs;
+        let commit = target.as_ref().map_or("none", |target| &target.commit_sha);
+        let run_id = run_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        format!(
+            "event {event:?}: commit {commit}, run {run_id}, purge {purge:?}, threshold {threshold}%, context {context:?}, \
+             timeout {} s",
+            timeout.as_secs()
+        )
     }
 
     fn find_total(&mut self, folder: &Folder) -> Result<()> {
@@ -103,9 +121,28 @@ impl Run<'_> {
         self.log.say(&format!("Looked for the total of {}", totals::known()));
     }
 
+    /// Asks for the default branch's total while the report is packed.
+    fn pack_and_compare(&mut self, client: &Client, target: &Target, folder: &Folder) -> Result<Archive> {
+        let name = self.inputs.name.as_deref();
+        let (archive, before) = thread::scope(|scope| {
+            let asked = scope.spawn(|| delta::ask(client, target, name));
+            (self.pack(folder), asked.join())
+        });
+        match before {
+            Ok(Ok(before)) => self.outcome.before = Some(before),
+            Ok(Err(error)) => self.log.debug(&format!("the default branch's total is not known: {error:#}")),
+            Err(_) => {}
+        }
+        if let (Some(delta), Some(before)) = (self.outcome.delta(), &self.outcome.before) {
+            self.log.say(&format!("The default branch has {before}%: {delta}"));
+        }
+        archive
+    }
+
     fn pack(&mut self, folder: &Folder) -> Result<Archive> {
         let started = Instant::now();
-        let archive = archive::pack(folder, &self.inputs.temp)?;
+        let pack = |progress: &_| archive::pack(folder, &self.inputs.temp, progress);
+        let archive = progress::watch(self.log, "Packing", folder.bytes(), pack)?;
         let files = count(folder.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(folder.bytes()), bytes(archive.size));
         self.log.say(&format!("Packed {packed} in {}", seconds(started.elapsed())));
@@ -132,11 +169,16 @@ impl Run<'_> {
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         let started = Instant::now();
         let uploaded = match &session.place {
-            Place::Zip(place) => upload::send(client, place, archive).map(|()| bytes(archive.size)),
+            Place::Zip(place) => {
+                let send = |progress: &_| upload::send(client, place, archive, progress);
+                progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
+            }
             Place::Files(grant) => {
                 [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
                 let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
-                files::send(client, &bucket, &folder.files, self.inputs.concurrency)
+                let send =
+                    |progress: &_| files::send(client, &bucket, &folder.files, self.inputs.concurrency, progress);
+                progress::watch(self.log, "Uploading", folder.bytes(), send)
                     .map(|()| format!("{}, {}", count(folder.files.len(), "file"), bytes(folder.bytes())))
             }
         };
@@ -224,7 +266,12 @@ impl Run<'_> {
         let totals = self.outcome.totals.as_ref();
         Status {
             state: self.state(),
-            description: status::description(totals, &self.inputs.threshold, self.state()),
+            description: status::description(
+                totals,
+                &self.inputs.threshold,
+                self.state(),
+                self.outcome.delta().as_deref(),
+            ),
             target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
             context: &self.inputs.context,
         }

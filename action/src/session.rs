@@ -78,7 +78,10 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
     let said = answer.describe();
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+        _ if answer.is_temporary() => {
+            return Err(answer.refusal(format!("the covered server at {api} opened no site ({said})")));
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if answer.is_json() => {
             bail!(
                 "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
             )
@@ -86,7 +89,15 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             bail!("there is no covered server at {api} ({said}): check api-url")
         }
-        _ => return Err(answer.refusal(format!("the covered server at {api} opened no site ({said})"))),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            bail!(
+                "something else than a covered server answers at {api} ({said}): check api-url, and any proxy before it"
+            )
+        }
+        status if status.is_redirection() => {
+            bail!("the covered server is not at {api} ({said}): set api-url to where it is")
+        }
+        _ => bail!("the covered server at {api} opened no site ({said})"),
     }
     let Ok(json) = answer.json::<serde_json::Value>() else {
         bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 use ureq::http::StatusCode;
 
 use crate::github::GitHub;
-use crate::http::Client;
+use crate::http::{Answer, Client};
+use crate::inputs::Repository;
 use crate::totals::{Percent, State, Totals};
+
+/// GitHub says with it where a token is authorized for an organization.
+const SSO: &str = "x-github-sso";
 
 #[derive(Serialize)]
 pub struct Status<'a> {
@@ -24,48 +28,61 @@ impl fmt::Display for Status<'_> {
     }
 }
 
-/// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes.
-pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State) -> String {
-    match totals {
-        None if state == State::Failure => format!("no total found, and the threshold is {threshold}%"),
-        None => "report uploaded, no total found".to_owned(),
-        Some(totals) if totals.reaches(threshold) => format!("{}%", totals.percent),
-        Some(totals) => {
-            // Shown rounded up to the threshold, the number alone would not explain the failure.
-            let exact = totals.exact().filter(|_| totals.percent.reaches(threshold));
-            let exact = exact.map_or_else(String::new, |exact| format!(" ({exact}%)"));
-            format!("{}%{exact}, below the threshold of {threshold}%", totals.percent)
-        }
-    }
+/// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes. `delta`: the
+/// difference to the default branch.
+pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, delta: Option<&str>) -> String {
+    let Some(totals) = totals else {
+        return match state {
+            State::Failure => format!("no total found, and the threshold is {threshold}%"),
+            State::Success => "report uploaded, no total found".to_owned(),
+        };
+    };
+    let is_below = !totals.reaches(threshold);
+    // Shown rounded up to the threshold, the number alone would not explain the failure.
+    let exact = totals.exact().filter(|_| is_below && totals.percent.reaches(threshold));
+    let more: Vec<String> =
+        exact.map(|exact| format!("{exact}%")).into_iter().chain(delta.map(str::to_owned)).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+    let below = if is_below { format!(", below the threshold of {threshold}%") } else { String::new() };
+    format!("{}%{more}{below}", totals.percent)
 }
 
 /// Posts the status of `commit_sha`.
 pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status) -> Result<()> {
-    let repository = github.repository;
     let request =
         github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
     let answer = client.send(&request)?;
+    if answer.status.is_success() { Ok(()) } else { Err(refused(github.repository, commit_sha, &answer)) }
+}
+
+/// What GitHub wants instead.
+fn refused(repository: &Repository, commit_sha: &str, answer: &Answer) -> anyhow::Error {
     let said = answer.describe();
-    match answer.status {
-        status if status.is_success() => Ok(()),
+    let wrong = match answer.status {
+        _ if answer.is_temporary() => return answer.refusal(format!("GitHub did not take the status ({said})")),
         StatusCode::UNAUTHORIZED => {
-            bail!("GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired")
+            format!("GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired")
         }
-        StatusCode::FORBIDDEN => bail!(
-            "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write`; the token of a \
-             pull request from a fork can only read, post from a `workflow_run` workflow there"
+        StatusCode::FORBIDDEN if answer.has(SSO) => format!(
+            "the organization of {repository} wants single sign-on ({said}): authorize the token of github-token for it, \
+             or leave the input out"
         ),
-        StatusCode::NOT_FOUND => bail!(
-            "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the repository's \
-             name, and give the job `permissions: statuses: write`"
+        StatusCode::FORBIDDEN => format!(
+            "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` (a \
+             personal token: Commit statuses, write); the token of a pull request from a fork or of Dependabot can only \
+             read, post from a `workflow_run` workflow there"
         ),
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            bail!(
-                "GitHub takes no status for commit {commit_sha} of {repository} ({said}): check commit-sha, and that the commit was pushed"
-            )
-        }
-        _ => Err(answer.refusal(format!("GitHub did not take the status ({said})"))),
-    }
+        StatusCode::NOT_FOUND => format!(
+            "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the \
+             repository's name, and give the job `permissions: statuses: write`"
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY => format!(
+            "GitHub takes no status for commit {commit_sha} of {repository} ({said}): check commit-sha, and that the \
+             commit was pushed"
+        ),
+        _ => format!("GitHub did not take the status ({said})"),
+    };
+    anyhow!(wrong)
 }
 
 #[cfg(test)]
@@ -82,19 +99,24 @@ mod tests {
     fn a_description_starts_with_the_number_and_fits() {
         let told = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
-            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success)
+            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None)
         };
         let rounded = totals(Percent::parse("80").unwrap(), Counts::new(796, 1000));
         assert_eq!(
-            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure),
+            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure, None),
             "80% (79.6%), below the threshold of 80%"
         );
         assert_eq!(told("87.42", "80"), "87.42%");
         assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
         assert_eq!(
-            description(None, &Percent::parse("90").unwrap(), State::Success),
+            description(None, &Percent::parse("90").unwrap(), State::Success, None),
             "report uploaded, no total found"
         );
+        let delta = |percent: Totals, threshold: &str| {
+            description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"))
+        };
+        assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
+        assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
         assert!(told("099.123456789012", "099.999999999999").len() <= 140);
     }
 }

@@ -9,6 +9,8 @@ pub struct Outcome {
     pub name: Option<String>,
     pub totals: Option<Totals>,
     pub state: Option<State>,
+    /// What the default branch has had until now.
+    pub before: Option<Percent>,
     /// What was packed, in words.
     pub packed: Option<String>,
     pub report_url: Option<String>,
@@ -25,6 +27,7 @@ impl Outcome {
             name,
             totals: None,
             state: None,
+            before: None,
             packed: None,
             report_url: None,
             badge_url: None,
@@ -32,6 +35,11 @@ impl Outcome {
             uploaded: false,
             problems: Vec::new(),
         }
+    }
+
+    /// The difference to the default branch.
+    pub fn delta(&self) -> Option<String> {
+        Some(self.totals.as_ref()?.percent.change_since(self.before.as_ref()?))
     }
 
     pub fn write(&self, log: &Workflow) {
@@ -44,6 +52,7 @@ impl Outcome {
         let known = [
             ("coverage", self.totals.as_ref().map(|totals| totals.percent.to_string())),
             ("state", self.state.map(|state| state.as_str().to_owned())),
+            ("delta", self.delta()),
             ("report-url", self.report_url.clone()),
             ("badge-url", self.badge_url.clone()),
             ("site-id", self.site_id.clone()),
@@ -59,6 +68,8 @@ impl Outcome {
             None => "none found".to_owned(),
         });
         let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());
+        let change = self.delta().zip(self.before.as_ref());
+        let change = change.map(|(delta, before)| format!("{delta} against {before}% on the default branch"));
         let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
         let link = self.report_url.as_ref().filter(|_| self.uploaded);
         let rows =
@@ -66,6 +77,7 @@ impl Outcome {
                 ("Total", total),
                 ("Lines", counted(|totals| totals.lines)),
                 ("Branches", counted(|totals| totals.branches)),
+                ("Change", change),
                 ("Threshold", Some(format!("{}%{missed}", self.threshold))),
                 (
                     "Report",

@@ -5,15 +5,16 @@ use ureq::http::StatusCode;
 
 use crate::archive::Archive;
 use crate::http::{Answer, Client, Request};
+use crate::progress::Progress;
 use crate::session::Upload;
 
 /// Sends the archive to where the session says.
-pub fn send(client: &Client, upload: &Upload, archive: &Archive) -> Result<()> {
+pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Progress) -> Result<()> {
     let mut request = Request::new(&upload.method, &upload.url)?;
     for (name, value) in &upload.headers {
         request = request.header(name, value)?;
     }
-    let request = request.file(&archive.file, archive.size)?.temporary(is_temporary);
+    let request = request.file(&archive.file, archive.size)?.progress(progress).temporary(is_temporary);
     let answer = client.send(&request)?;
     match answer.status {
         status if status.is_success() => Ok(()),

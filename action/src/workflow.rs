@@ -1,16 +1,26 @@
 //! The log, and GitHub's workflow commands and files: escaping, groups, annotations, masks, outputs, the summary.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::inputs::{Env, Secret};
+
+/// Columns that every terminal has.
+const BAR_WIDTH: usize = 79;
 
 #[derive(Debug, Default)]
 pub struct Workflow {
     /// Whether GitHub's runner reads the log.
     in_actions: bool,
+    /// Whether a person watches as it is written.
+    is_terminal: bool,
+    /// Whether a bar stands at the end of the terminal.
+    has_bar: AtomicBool,
+    /// Whether the runner was asked to show more.
+    is_debug: bool,
     output: Option<PathBuf>,
     summary: Option<PathBuf>,
 }
@@ -18,8 +28,12 @@ pub struct Workflow {
 impl Workflow {
     pub fn from_env(env: Env) -> Self {
         let file = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let in_actions = env("GITHUB_ACTIONS").as_deref() == Some("true");
         Self {
-            in_actions: env("GITHUB_ACTIONS").as_deref() == Some("true"),
+            in_actions,
+            is_terminal: !in_actions && io::stdout().is_terminal(),
+            has_bar: AtomicBool::new(false),
+            is_debug: env("RUNNER_DEBUG").as_deref() == Some("1"),
             output: file("GITHUB_OUTPUT"),
             summary: file("GITHUB_STEP_SUMMARY"),
         }
@@ -33,6 +47,7 @@ impl Workflow {
     /// One line of the log, which no text in it can turn into a command.
     pub fn say(&self, text: &str) {
         let text = one_line(text);
+        self.clear();
         print(if self.in_actions { inert(&text) } else { text });
     }
 
@@ -44,7 +59,34 @@ impl Workflow {
         self.annotate("error", text);
     }
 
+    /// What only somebody who searches for a fault wants to know.
+    pub fn debug(&self, text: &str) {
+        if self.is_debug {
+            self.annotate("debug", text);
+        }
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Draws a bar in place of the one before; only a terminal has one.
+    pub fn draw(&self, bar: &str) {
+        let mut out = io::stdout();
+        let _ = write!(out, "\r{bar:<BAR_WIDTH$}");
+        let _ = out.flush();
+        self.has_bar.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        if self.has_bar.swap(false, Ordering::Relaxed) {
+            let _ = write!(io::stdout(), "\r{:BAR_WIDTH$}\r", "");
+        }
+    }
+
     fn annotate(&self, level: &str, text: &str) {
+        self.clear();
         if self.in_actions {
             print(format!("::{level}::{}", escape(text)));
         } else {

@@ -8,14 +8,17 @@ use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Body;
-use ureq::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use ureq::http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
+use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 
 use super::{Failure, Outage, place};
 use crate::workflow::shorten;
 
 /// Characters of a server's own words that are shown.
 const MAX_DETAIL: usize = 300;
+/// GitHub's hourly limit: the requests that are left, and when there are more, in seconds since 1970.
+const LIMIT_LEFT: &str = "x-ratelimit-remaining";
+const LIMIT_RESET: &str = "x-ratelimit-reset";
 
 #[derive(Debug)]
 pub struct Answer {
@@ -34,17 +37,36 @@ impl Answer {
         Ok(Self { status: head.status, tries, headers: head.headers, body })
     }
 
-    /// Too many requests (GitHub's second limit is a 403 that says when to come back), or a fault of the server.
+    /// Too many requests (GitHub's limits are 403s that say when to come back), or a fault of the server.
     pub fn is_temporary(&self) -> bool {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::FORBIDDEN => self.headers.contains_key(RETRY_AFTER),
+            StatusCode::FORBIDDEN => self.headers.contains_key(RETRY_AFTER) || self.is_used_up(),
             status => status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED,
         }
     }
 
+    /// Whether GitHub's hourly limit is reached.
+    fn is_used_up(&self) -> bool {
+        self.header(LIMIT_LEFT) == Some("0")
+    }
+
+    /// Whether there is a header of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.contains_key(name)
+    }
+
+    /// Whether a program wrote the answer, and no proxy or web server for people.
+    pub fn is_json(&self) -> bool {
+        self.json::<serde::de::IgnoredAny>().is_ok()
+    }
+
     /// How long the server asks to wait, in seconds or until a date.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_used_up() && !self.headers.contains_key(RETRY_AFTER) {
+            let reset = Timestamp::from_second(self.header(LIMIT_RESET)?.parse().ok()?).ok()?;
+            return Some(reset.duration_since(now).try_into().unwrap_or_default());
+        }
         let text = self.header(RETRY_AFTER)?;
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
@@ -69,7 +91,8 @@ impl Answer {
     /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
-        format!("{}{tries}: {}", self.status, self.detail())
+        let limit = if self.is_used_up() && self.is_temporary() { "the rate limit is used up: " } else { "" };
+        format!("{}{tries}: {limit}{}", self.status, self.detail())
     }
 
     /// What the answer says: a covered server's `detail`, GitHub's `message`, S3's XML; shortened, on one line.
@@ -92,7 +115,7 @@ impl Answer {
         }
     }
 
-    fn header(&self, name: HeaderName) -> Option<&str> {
+    fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
@@ -103,6 +126,8 @@ fn xml<'a>(text: &'a str, tag: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use ureq::http::HeaderName;
+
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
@@ -120,6 +145,17 @@ mod tests {
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(wait("soon"), None);
         assert_eq!(answer(503, &[], "").retry_after(now), None);
+    }
+
+    #[test]
+    fn githubs_hourly_limit_says_when_it_ends() {
+        let now = "1994-11-06T08:49:30Z".parse().unwrap();
+        let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111777")];
+        let used_up = answer(403, &headers, r#"{"message":"API rate limit exceeded"}"#);
+        assert!(used_up.is_temporary());
+        assert_eq!(used_up.retry_after(now), Some(Duration::from_secs(7)));
+        assert_eq!(used_up.describe(), "403 Forbidden: the rate limit is used up: API rate limit exceeded");
+        assert!(!answer(403, &[("x-ratelimit-remaining", "17")], "").is_temporary());
     }
 
     #[test]

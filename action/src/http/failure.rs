@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind};
 
 use ureq::{Error, Timeout};
 
+use crate::workflow::shorten;
+
 #[derive(Debug)]
 pub struct Failure {
     /// Follows the address, as in `refused the connection`.
@@ -30,6 +32,10 @@ impl Failure {
                 "shows a certificate that is not trusted",
                 format!("{why}; for a private CA, set SSL_CERT_FILE to its certificates"),
             ),
+            rustls::Error::InvalidMessage(_) => Self::lasting(
+                "could not be spoken to over TLS",
+                "what answers there speaks no TLS: is it an http:// address?".to_owned(),
+            ),
             other => Self::lasting(
                 "could not be spoken to over TLS",
                 format!("{other}; check the address, and the system's CA certificates (or SSL_CERT_FILE)"),
@@ -49,9 +55,10 @@ impl From<Error> for Failure {
             ),
             Error::Timeout(_) => Self::temporary("gave no answer in time", "is the server overloaded?"),
             Error::Rustls(error) => Self::tls(&error),
-            Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
-                Self::temporary("could not be reached through the proxy", "check its address")
-            }
+            Error::ConnectProxyFailed(why) => Self::temporary(
+                "could not be reached through the proxy",
+                &format!("{}; check the proxy's address, user and password", shorten(&why, 100)),
+            ),
             Error::BodyExceedsLimit(limit) => {
                 Self::lasting("gave too long an answer", format!("more than {limit} bytes"))
             }

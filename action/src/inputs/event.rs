@@ -6,7 +6,7 @@ use super::{Env, Repository};
 
 /// The event and its file's content, `null` where there is none.
 pub struct Event {
-    name: String,
+    pub name: String,
     body: Value,
     /// `GITHUB_SHA`, `GITHUB_RUN_ID`: in a `workflow_run` event they belong to another commit and run than the tested.
     sha: Option<String>,
@@ -49,12 +49,14 @@ impl Event {
         } else if self.name.starts_with("pull_request") {
             self.text("/pull_request/head/sha")
         } else {
-            self.sha.as_deref()
+            // A push that deletes a branch has no commit.
+            let own = self.sha.as_deref().filter(|sha| sha.bytes().any(|byte| byte != b'0'));
+            self.text("/merge_group/head_sha").or(own)
         }
     }
 
     /// Whether the tests ran for a push to the default branch of this very repository: a fork may call its branch
-    /// `main` too.
+    /// `main` too, a tag may be called so, and what runs by hand or by the clock may run on an old commit.
     pub fn is_default_branch_push(&self, repository: &Repository) -> bool {
         let (event, from, branch) = if self.is_workflow_run() {
             let run = |field: &str| self.text(&format!("/workflow_run/{field}"));
@@ -72,7 +74,8 @@ impl Event {
     /// Why GitHub keeps the repository's secrets from this run, if it does.
     pub fn withheld(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
-        if self.name == "pull_request" && !from.is_some_and(|from| repository.is(from)) {
+        let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
+        if is_untrusted && !from.is_some_and(|from| repository.is(from)) {
             return Some(FROM_FORK);
         }
         // Whoever runs it again, `GITHUB_ACTOR` stays who started it first. A `workflow_run` has all secrets.

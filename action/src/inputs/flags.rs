@@ -152,10 +152,10 @@ const TAIL: &str = "  -h, --help
       show the version
 
 A flag wins over INPUT_…, INPUT_… over COVERED_…, and that over what GitHub says. An empty value counts as unset.
-From GitHub's environment: GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID,
-GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP.
+From GitHub's environment: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA,
+GITHUB_RUN_ID, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG.
 For a backend of the Python original on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
-Proxies: HTTPS_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE.
+Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE, SSL_CERT_DIR.
 
 Exit codes: 0 done, 1 failed (see --fail-on-error and --fail-under), 2 used wrongly.
 ";

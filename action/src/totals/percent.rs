@@ -1,5 +1,6 @@
 //! Exact numbers: a percentage in the digits in which it was written, and the counts behind it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -69,6 +70,18 @@ impl Percent {
     /// Whether this is at least `threshold`, to the last digit.
     pub fn reaches(&self, threshold: &Self) -> bool {
         self.scaled >= threshold.scaled
+    }
+
+    /// The difference to what was there before, as in `+0.31%`: exact in the digits that are shown.
+    pub fn change_since(&self, before: &Self) -> String {
+        let sign = match self.scaled.cmp(&before.scaled) {
+            Ordering::Greater => '+',
+            Ordering::Less => '-',
+            Ordering::Equal => '±',
+        };
+        let change = self.scaled.abs_diff(before.scaled);
+        let number = format!("{}.{:0SCALE_DIGITS$}", change / SCALE, change % SCALE);
+        format!("{sign}{}%", number.trim_end_matches('0').trim_end_matches('.'))
     }
 
     /// Whether both can stand for the same number, to the digits that both have.
@@ -204,6 +217,17 @@ mod tests {
         assert!(percent("90").reaches(&percent("90.000")));
         assert!(!percent("99.996").reaches(&percent("100")));
         assert!(!percent("0.1").reaches(&percent("0.100000000001")));
+    }
+
+    #[test]
+    fn a_change_has_no_noise() {
+        let change = |now, before| percent(now).change_since(&percent(before));
+        assert_eq!(change("87.42", "87.11"), "+0.31%");
+        assert_eq!(change("80.1", "81.3"), "-1.2%");
+        assert_eq!(change("87.40", "87.4"), "±0%");
+        assert_eq!([change("100", "0"), change("0", "100.00")], ["+100%", "-100%"]);
+        assert_eq!(change("0.3", "0.1"), "+0.2%");
+        assert_eq!(change("84.615384615384", "84.62"), "-0.004615384616%");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 // A test's helpers may panic as its tests do; clippy's own exception covers `#[test]` functions alone.
 #![allow(clippy::unwrap_used)]
 
+mod delta;
 mod failures;
 mod files;
 mod inputs;
+mod network;
 mod peer;
 mod purge;
 mod report;

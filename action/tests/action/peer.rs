@@ -112,9 +112,13 @@ impl Peer {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The requests in order, as `METHOD /path`.
+    /// The requests in order, as `METHOD /path`; but for the look at the badge, with which every run begins.
     pub fn asked(&self) -> Vec<String> {
-        self.seen().iter().map(|seen| format!("{} {}", seen.method, path(&seen.target))).collect()
+        self.seen()
+            .iter()
+            .filter(|seen| !seen.target.starts_with("/badge/"))
+            .map(|seen| format!("{} {}", seen.method, path(&seen.target)))
+            .collect()
     }
 
     /// The only request of this method whose path starts so.

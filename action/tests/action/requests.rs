@@ -1,6 +1,5 @@
 //! What happens between the program and any server: failures, retries, the deadline.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use crate::peer::{Peer, Reply};
@@ -25,19 +24,6 @@ fn an_unknown_host_is_told() {
     let peer = Peer::new();
     let run = Covered::new(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=5").run();
     run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that nobody knows");
-}
-
-#[test]
-fn a_server_that_speaks_no_tls_is_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-    });
-    let run = Covered::new(&Peer::new()).env("COVERED_API_URL", &url).run();
-    run.fails(&format!("error: {url}/coverage/create-site/ could not be spoken to over TLS"));
 }
 
 #[test]
@@ -96,4 +82,22 @@ fn an_upload_that_nobody_answers_ends_with_the_deadline() {
     peer.on("PUT", &format!("/store/{}.zip", crate::run::SITE), [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
     run.fails(".zip gave no answer before the time limit of 1 s was over: raise --timeout").outputs("uploaded=false");
+}
+
+#[test]
+fn debugging_tells_of_every_request_and_of_the_event() {
+    let peer = Peer::new();
+    peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0"), Reply::new(200, &peer.session())]);
+    let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();
+    let url = &peer.url;
+    run("1")
+        .says(&format!(
+            "::debug::event \"push\": commit {}, run 1658821493, purge Yes, threshold 80%25",
+            crate::run::SHA
+        ))
+        .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
+        .says(" ms, try 2, without a proxy\n")
+        .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", crate::run::SITE))
+        .says("::debug::the default branch's total is not known: 404 Not Found: not in the script");
+    run("").says_not("::debug::");
 }

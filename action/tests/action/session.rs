@@ -35,6 +35,13 @@ fn a_refused_key_names_the_input() {
 }
 
 #[test]
+fn a_login_page_before_the_server_is_no_wrong_key() {
+    answered(Reply::new(401, "<html>").with("content-type", "text/html"))
+        .fails("error: something else than a covered server answers at http://127.0.0.1:")
+        .complains("(401 Unauthorized: 6 bytes of text/html): check api-url, and any proxy before it");
+}
+
+#[test]
 fn another_server_at_the_address_is_told_by_404() {
     answered(Reply::new(404, "<html>").with("content-type", "text/html"))
         .fails("error: there is no covered server at http://127.0.0.1:")
@@ -50,6 +57,7 @@ fn a_report_that_the_server_does_not_want_is_told_in_its_words() {
 #[test]
 fn a_redirect_is_not_followed_with_the_key() {
     answered(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
+        .complains("set api-url to where it is")
         .fails("(301 Moved Permanently: it leads to https://elsewhere.example.com/coverage/create-site/)");
 }
 

@@ -112,6 +112,28 @@ fn an_unknown_commit_is_told() {
 }
 
 #[test]
+fn single_sign_on_is_told() {
+    let peer = Peer::new();
+    let sso = Reply::new(403, r#"{"message":"Resource protected by organization SAML enforcement."}"#);
+    peer.on("POST", &path(), [sso.with("x-github-sso", "required; url=https://github.com/orgs/octo/sso?x=1")]);
+    let ended =
+        Covered::new(&peer).run().fails("error: the organization of octo/app wants single sign-on (403 Forbidden");
+    ended.complains("authorize the token of github-token for it");
+}
+
+#[test]
+fn githubs_hourly_limit_is_told_and_is_an_outage() {
+    let peer = Peer::new();
+    let limit = Reply::new(403, r#"{"message":"API rate limit exceeded"}"#);
+    let limit = limit.with("x-ratelimit-remaining", "0").with("x-ratelimit-reset", "99999999999");
+    peer.on("POST", &path(), [limit]);
+    Covered::new(&peer).in_actions().arg("--fail-on-error=false").run().succeeds().says(
+        "::warning::GitHub did not take the status (403 Forbidden: the rate limit is used up: API rate limit exceeded)",
+    );
+    assert_eq!(peer.asked().iter().filter(|asked| asked.contains("/statuses/")).count(), 1);
+}
+
+#[test]
 fn githubs_second_limit_is_waited_for() {
     let peer = Peer::new();
     peer.on(

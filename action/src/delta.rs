@@ -1,0 +1,21 @@
+//! Beside step 2: the total that the default branch has until now, as its badge shows it.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use ureq::http::StatusCode;
+
+use crate::http::{Client, Request};
+use crate::inputs::Target;
+use crate::totals::Percent;
+
+/// What the badge of the report called `name` shows. One try with little time: nothing depends on it.
+pub fn ask(client: &Client, target: &Target, name: Option<&str>) -> Result<Percent> {
+    let Target { api_url, repository, .. } = target;
+    let query = name.map_or_else(String::new, |name| format!("?name={name}"));
+    let request = Request::new("GET", &format!("{api_url}/badge/{repository}.json{query}"))?.peek();
+    let answer = client.send(&request)?;
+    ensure!(answer.status == StatusCode::OK, "{}", answer.describe());
+    let badge: Value = answer.json()?;
+    // A number's own digits: no way through a float of ours.
+    Percent::parse(&badge["percent"].to_string()).context("it shows no number")
+}

@@ -1,0 +1,131 @@
+//! A request: what is sent, and what that may cost.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
+
+use super::Answer;
+use crate::inputs::Secret;
+use crate::progress::Progress;
+
+/// One try of an ordinary request, from the look-up of the name to the end of the answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// One try of a request that nothing depends on.
+pub const PEEK_LIMIT: Duration = Duration::from_secs(3);
+const MAX_ANSWER: u64 = 1 << 20;
+const MAX_TRIES: u32 = 6;
+
+/// A request, and what it may cost.
+pub struct Request<'a> {
+    pub(super) head: http::Request<()>,
+    pub(super) body: Content<'a>,
+    /// Time for one try.
+    pub(super) limit: Duration,
+    /// Bytes.
+    pub(super) max_answer: u64,
+    pub(super) max_tries: u32,
+    pub(super) is_temporary: fn(&Answer) -> bool,
+    progress: Option<&'a Progress>,
+}
+
+pub(super) enum Content<'a> {
+    None,
+    Json(Vec<u8>),
+    File(&'a File, u64),
+}
+
+impl<'a> Request<'a> {
+    pub fn new(method: &str, url: &str) -> Result<Self> {
+        let mut head = http::Request::new(());
+        *head.method_mut() = Method::try_from(method).with_context(|| format!("{method:?} is no HTTP method"))?;
+        *head.uri_mut() = Uri::try_from(url).context("the address of a request cannot be read")?;
+        Ok(Self {
+            head,
+            body: Content::None,
+            limit: REQUEST_LIMIT,
+            max_answer: MAX_ANSWER,
+            max_tries: MAX_TRIES,
+            is_temporary: Answer::is_temporary,
+            progress: None,
+        })
+    }
+
+    pub fn header(self, name: &str, value: &str) -> Result<Self> {
+        self.insert(name, value, false)
+    }
+
+    /// A header that holds `secret` behind `prefix`, and that is shown nowhere.
+    pub fn secret_header(self, name: &str, prefix: &str, secret: &Secret) -> Result<Self> {
+        self.insert(name, &format!("{prefix}{}", secret.expose()), true)
+    }
+
+    fn insert(mut self, name: &str, value: &str, is_secret: bool) -> Result<Self> {
+        let unfit = || format!("the header {name:?} cannot be sent");
+        let mut value = HeaderValue::try_from(value).with_context(unfit)?;
+        value.set_sensitive(is_secret);
+        self.head.headers_mut().insert(HeaderName::try_from(name).with_context(unfit)?, value);
+        Ok(self)
+    }
+
+    pub fn json(mut self, body: &impl serde::Serialize) -> Result<Self> {
+        self.body = Content::Json(serde_json::to_vec(body)?);
+        self.header("content-type", "application/json")
+    }
+
+    /// Sends a file of `size` bytes, for as long as the run may take. The server is asked first whether it wants it:
+    /// its refusal would otherwise be lost in a connection that breaks under the bytes still on their way.
+    pub fn file(mut self, file: &'a File, size: u64) -> Result<Self> {
+        self.body = Content::File(file, size);
+        self.limit = Duration::MAX;
+        self.header("expect", "100-continue")
+    }
+
+    /// Sends a small file: what is lost by a refusal is less than what asking first costs.
+    pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
+        self.body = Content::File(file, size);
+        self.limit = Duration::MAX;
+        self
+    }
+
+    /// Tells how much of the file is sent.
+    pub fn progress(self, progress: &'a Progress) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// One try with little time, for what is good to know and no more.
+    pub fn peek(self) -> Self {
+        Self { limit: PEEK_LIMIT, max_tries: 1, ..self }
+    }
+
+    pub fn max_answer(self, max_answer: u64) -> Self {
+        Self { max_answer, ..self }
+    }
+
+    pub fn max_tries(self, max_tries: u32) -> Self {
+        Self { max_tries, ..self }
+    }
+
+    /// Which answers are worth another try.
+    pub fn temporary(self, is_temporary: fn(&Answer) -> bool) -> Self {
+        Self { is_temporary, ..self }
+    }
+
+    /// The body from its start, and its length; none where there is no body at all.
+    pub(super) fn reader(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
+        Ok(match &self.body {
+            Content::None => None,
+            Content::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
+            Content::File(file, size) => {
+                let mut file: &File = file;
+                file.rewind()?;
+                match self.progress {
+                    Some(progress) => Some((Box::new(progress.read(file)), *size)),
+                    None => Some((Box::new(file), *size)),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What lies between the program and a server: proxies, and TLS with a private CA.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::peer::Peer;
+use crate::run::{Covered, SITE};
+
+/// A proxy that knows CONNECT alone; its address, and the targets that it was asked for.
+fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
+    let seen = Arc::clone(&asked);
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let target =
+                head(&mut BufReader::new(client.try_clone().unwrap()))[0].split(' ').nth(1).unwrap().to_owned();
+            seen.lock().unwrap().push(target.clone());
+            let server = TcpStream::connect(target).unwrap();
+            write!(&client, "HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+            pipe(client.try_clone().unwrap(), server.try_clone().unwrap());
+            pipe(server, client);
+        }
+    });
+    (format!("http://{address}"), asked)
+}
+
+fn pipe(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+/// The lines of a request's head.
+fn head(reader: &mut impl BufRead) -> Vec<String> {
+    reader.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect()
+}
+
+/// A server that shows a certificate of a private CA before `peer`; its address, and the CA's certificate.
+fn tls_before(peer: &Peer) -> (String, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let ca = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let shown = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![shown.der().clone()], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let peer = peer.url.trim_start_matches("http://").to_owned();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (config, peer) = (Arc::clone(&config), peer.clone());
+            // A client that does not trust the certificate hangs up.
+            thread::spawn(move || {
+                let connection = ServerConnection::new(config).unwrap();
+                relay(BufReader::new(StreamOwned::new(connection, stream)), &peer)
+            });
+        }
+    });
+    (url, ca)
+}
+
+/// Hands one request on, and its answer back.
+fn relay(mut client: BufReader<impl Read + Write>, peer: &str) -> io::Result<()> {
+    client.fill_buf()?;
+    let head = head(&mut client);
+    let length =
+        head.iter().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
+    let mut body = vec![0; length];
+    client.read_exact(&mut body)?;
+    let mut server = TcpStream::connect(peer)?;
+    write!(server, "{}\r\n\r\n", head.join("\r\n"))?;
+    server.write_all(&body)?;
+    server.shutdown(Shutdown::Write)?;
+    io::copy(&mut server, client.get_mut())?;
+    client.get_mut().flush()
+}
+
+#[test]
+fn a_private_ca_is_refused_with_its_cure_and_taken_from_ssl_cert_file() {
+    let peer = Peer::new();
+    let (url, ca) = tls_before(&peer);
+    let run = |covered: Covered| covered.env("COVERED_API_URL", &url).run();
+    run(Covered::new(&peer))
+        .fails(&format!("error: {url}/coverage/create-site/ shows a certificate that is not trusted: "))
+        .complains("; for a private CA, set SSL_CERT_FILE to its certificates");
+    assert!(peer.seen().is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, ca).unwrap();
+    run(Covered::new(&peer).env("SSL_CERT_FILE", file.to_str().unwrap()))
+        .succeeds()
+        .outputs(&format!("site-id={SITE}"));
+}
+
+#[test]
+fn a_wrong_scheme_is_told_either_way() {
+    let peer = Peer::new();
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", plain.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in plain.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let run = Covered::new(&peer).env("COVERED_API_URL", &url).run();
+    run.fails("could not be spoken to over TLS: what answers there speaks no TLS: is it an http:// address?");
+    let (url, _) = tls_before(&peer);
+    let run = Covered::new(&peer).env("COVERED_API_URL", &url.replace("https", "http")).arg("--timeout=2").run();
+    run.fails("check the address and whether it is http or https");
+}
+
+#[test]
+fn the_schemes_proxy_is_used_but_for_the_hosts_of_no_proxy() {
+    let peer = Peer::new();
+    let (url, asked) = proxy();
+    let run = |no_proxy: &str| Covered::new(&peer).env("http_proxy", &url).env("NO_PROXY", no_proxy).run().succeeds();
+    run("127.0.0.0/8");
+    assert!(asked.lock().unwrap().is_empty());
+    run("example.com");
+    let host = peer.url.trim_start_matches("http://");
+    assert!(!asked.lock().unwrap().is_empty() && asked.lock().unwrap().iter().all(|target| target == host));
+    // Nothing here is https.
+    asked.lock().unwrap().clear();
+    Covered::new(&peer).env("HTTPS_PROXY", &url).run().succeeds();
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_told() {
+    let peer = Peer::new();
+    let wrong = Covered::new(&peer).env("ALL_PROXY", "socks5://me:hunter2@127.0.0.1:1").run();
+    wrong.rejects("error: ALL_PROXY is no address of an HTTP proxy").says_not("hunter2");
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = Covered::new(&peer).env("ALL_PROXY", &format!("http://{address}")).arg("--timeout=1").run();
+    away.fails("; a proxy is set, see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY");
+    assert!(peer.seen().is_empty());
+}
