@@ -11,3 +11,4 @@ mod purge;
 mod report;
 mod support;
 mod upload;
+mod zips;

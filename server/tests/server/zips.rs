@@ -1,0 +1,352 @@
+//! Zips that lie: each is refused in words, or gives the right bytes, or none.
+
+use crate::support::*;
+
+/// A zip, field by field: what no packer would write can be written too.
+struct Raw {
+    entries: Vec<Entry>,
+    /// Bytes before the first entry, which no offset counts.
+    before: Vec<u8>,
+    comment: Vec<u8>,
+    after: Vec<u8>,
+    /// What the end record says: files, bytes of the directory, where it begins.
+    count: Option<u64>,
+    directory_size: Option<u64>,
+    directory_offset: Option<u64>,
+    zip64: bool,
+}
+
+#[derive(Clone)]
+struct Entry {
+    name: Vec<u8>,
+    data: Vec<u8>,
+    method: u16,
+    flags: u16,
+    crc: u32,
+    compressed: u32,
+    size: u32,
+    offset: Option<u32>,
+    /// Bytes of the directory's extra field.
+    extra: Vec<u8>,
+    local_name: Vec<u8>,
+    local_method: u16,
+    local_flags: u16,
+    signature: &'static [u8; 4],
+    descriptor: bool,
+}
+
+fn file(name: &str, bytes: &[u8]) -> Entry {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    let data = encoder.finish().unwrap();
+    Entry {
+        name: name.into(),
+        local_name: name.into(),
+        compressed: data.len() as u32,
+        size: bytes.len() as u32,
+        crc: rawzip::crc32(bytes),
+        data,
+        method: 8,
+        local_method: 8,
+        flags: 0,
+        local_flags: 0,
+        offset: None,
+        extra: Vec::new(),
+        signature: b"PK\x03\x04",
+        descriptor: false,
+    }
+}
+
+fn stored(name: &str, bytes: &[u8]) -> Entry {
+    let length = bytes.len() as u32;
+    Entry { data: bytes.into(), method: 0, local_method: 0, compressed: length, ..file(name, bytes) }
+}
+
+impl Raw {
+    fn of(entries: &[Entry]) -> Raw {
+        Raw {
+            entries: entries.to_vec(),
+            before: Vec::new(),
+            comment: Vec::new(),
+            after: Vec::new(),
+            count: None,
+            directory_size: None,
+            directory_offset: None,
+            zip64: false,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let (mut zip, mut directory) = (Vec::new(), Vec::new());
+        for entry in &self.entries {
+            let offset = entry.offset.unwrap_or(zip.len() as u32);
+            let sums = if entry.descriptor { [0; 3] } else { [entry.crc, entry.compressed, entry.size] };
+            zip.extend(entry.signature);
+            for number in [20, entry.local_flags, entry.local_method, 0, 0] {
+                zip.extend(u16::to_le_bytes(number));
+            }
+            sums.iter().for_each(|number| zip.extend(number.to_le_bytes()));
+            zip.extend((entry.local_name.len() as u32).to_le_bytes());
+            zip.extend(&entry.local_name);
+            zip.extend(&entry.data);
+            if entry.descriptor {
+                zip.extend(b"PK\x07\x08");
+                [entry.crc, entry.compressed, entry.size].iter().for_each(|number| zip.extend(number.to_le_bytes()));
+            }
+            directory.extend(b"PK\x01\x02");
+            for number in [20, 20, entry.flags, entry.method, 0, 0] {
+                directory.extend(u16::to_le_bytes(number));
+            }
+            [entry.crc, entry.compressed, entry.size].iter().for_each(|number| directory.extend(number.to_le_bytes()));
+            for number in [entry.name.len() as u16, entry.extra.len() as u16, 0, 0, 0, 0, 0] {
+                directory.extend(number.to_le_bytes());
+            }
+            directory.extend(offset.to_le_bytes());
+            directory.extend(&entry.name);
+            directory.extend(&entry.extra);
+        }
+        let (start, size) = (zip.len() as u64, directory.len() as u64);
+        zip.extend(directory);
+        let count = self.count.unwrap_or(self.entries.len() as u64);
+        let (size, start) = (self.directory_size.unwrap_or(size), self.directory_offset.unwrap_or(start));
+        if self.zip64 {
+            let record = zip.len() as u64;
+            zip.extend(b"PK\x06\x06");
+            zip.extend(44_u64.to_le_bytes());
+            zip.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            [count, count, size, start].iter().for_each(|number| zip.extend(number.to_le_bytes()));
+            zip.extend(b"PK\x06\x07\0\0\0\0");
+            zip.extend(record.to_le_bytes());
+            zip.extend(1_u32.to_le_bytes());
+        }
+        let small = |number: u64, limit: u64| if self.zip64 { limit } else { number.min(limit) };
+        zip.extend(b"PK\x05\x06\0\0\0\0");
+        [count, count].iter().for_each(|count| zip.extend((small(*count, 0xffff) as u16).to_le_bytes()));
+        [size, start].iter().for_each(|number| zip.extend((small(*number, 0xffff_ffff) as u32).to_le_bytes()));
+        zip.extend((self.comment.len() as u16).to_le_bytes());
+        zip.extend(&self.comment);
+        zip.extend(&self.after);
+        [self.before.clone(), zip].concat()
+    }
+}
+
+const INDEX: &[u8] = b"<h1>87%</h1>";
+
+/// What has to become of a zip.
+enum Expected {
+    /// It is not taken: 422 at the upload, 502 where it lies in the store already; both say why.
+    Refused(&'static str),
+    /// It is taken, and `index.html` is what it should be.
+    Right,
+    /// It is taken; `index.html` is not given out, and that is told.
+    NoFile(&'static str),
+}
+
+async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u8], expected: &Expected) {
+    let session = server.create().await;
+    let put = server.put(&session, zip.to_vec()).await;
+    let page = session["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
+    println!("{what}");
+    if let Expected::Refused(why) = expected {
+        assert_refused(put, 422, why).await;
+        let site = session["site_id"].as_str().unwrap();
+        std::fs::write(folder.path().join(format!("sites/{site}.zip")), zip).unwrap();
+        let shown = server.get(&page).header("accept", "application/json").send().await.unwrap();
+        return assert_refused(shown, 502, why).await;
+    }
+    assert_eq!(put.status(), 201, "{what}: {}", put.text().await.unwrap());
+    for encoding in ["gzip", "identity"] {
+        let request = server.get(&page).header("accept-encoding", encoding).header("accept", "application/json");
+        let response = request.send().await.unwrap();
+        match expected {
+            Expected::NoFile(why) => assert_refused(response, 502, why).await,
+            _ => {
+                assert_eq!(response.status(), 200, "{what} by {encoding}");
+                let packed = response.headers().contains_key("content-encoding");
+                let bytes = response.bytes().await.unwrap();
+                assert!((if packed { gunzip(&bytes) } else { bytes.to_vec() }) == INDEX, "{what} by {encoding}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
+    use Expected::{NoFile, Refused, Right};
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[("MAX_REPORT_FILES", "50"), ("MAX_UNPACKED_BYTES", "50000000")]).await;
+    let index = file("index.html", INDEX);
+    let with = |change: &dyn Fn(&mut Raw)| {
+        let mut raw = Raw::of(std::slice::from_ref(&index));
+        change(&mut raw);
+        raw.bytes()
+    };
+    let entry = |change: &dyn Fn(&mut Entry)| with(&|raw| change(&mut raw.entries[0]));
+    let beside = |other: Entry| with(&|raw| raw.entries.push(other.clone()));
+    let named = |name: &[u8]| {
+        let name = name.to_vec();
+        beside(Entry { name: name.clone(), local_name: name, ..file("", b"x") })
+    };
+    let good = with(&|_| {});
+    let zeros = vec![0; 40 << 20];
+    let names = "names must be UTF-8, relative, and free of";
+    let cases: Vec<(&str, Vec<u8>, Expected)> = vec![
+        ("as it should be", good.clone(), Right),
+        ("stored", Raw::of(&[stored("index.html", INDEX)]).bytes(), Right),
+        ("zip64", with(&|raw| raw.zip64 = true), Right),
+        ("with a comment", with(&|raw| raw.comment = b"made by hand".to_vec()), Right),
+        ("with a program before it", with(&|raw| raw.before = b"#!/bin/sh\nexit\n".to_vec()), Right),
+        ("with bytes after it", with(&|raw| raw.after = b"\n\n".to_vec()), Right),
+        (
+            "with a second zip before it",
+            [Raw::of(&[file("index.html", b"other")]).bytes(), good.clone()].concat(),
+            Right,
+        ),
+        ("with a data descriptor", entry(&|e| (e.descriptor, e.flags, e.local_flags) = (true, 8, 8)), Right),
+        (
+            "an empty file that is called deflated",
+            beside(Entry { data: vec![], compressed: 0, ..file("e", b"") }),
+            Right,
+        ),
+        ("a folder", beside(stored("sub/", b"")), Right),
+        ("a zip in the zip", beside(stored("nested.zip", &good)), Right),
+        ("a drive's name", named(b"C:/x"), Right),
+        ("no end record", good[..good.len() - 22].to_vec(), Refused("it is no zip that can be read")),
+        ("an end record alone", Raw::of(&[]).bytes(), Refused("it holds no file")),
+        (
+            "a comment longer than the rest",
+            with(&|raw| raw.comment = b"x".to_vec())[..good.len()].to_vec(),
+            Refused("it is no zip"),
+        ),
+        ("an empty zip in the comment", with(&|raw| raw.comment = Raw::of(&[]).bytes()), Refused("it")),
+        ("more files claimed", with(&|raw| raw.count = Some(3)), Refused("its directory names 3 files and holds 1")),
+        ("fewer files claimed", with(&|raw| raw.count = Some(0)), Refused("its directory names 0 files and holds 1")),
+        (
+            "2^32 files claimed",
+            with(&|raw| (raw.zip64, raw.count) = (true, Some(1 << 32))),
+            Refused("it holds more than 50 files"),
+        ),
+        (
+            "2^64 files claimed",
+            with(&|raw| (raw.zip64, raw.count) = (true, Some(u64::MAX))),
+            Refused("it holds more than 50 files"),
+        ),
+        (
+            "a directory beyond the end",
+            with(&|raw| raw.directory_offset = Some(1 << 30)),
+            Refused("it is no zip that can be read"),
+        ),
+        ("the same in zip64", with(&|raw| (raw.zip64, raw.directory_offset) = (true, Some(1 << 62))), Refused("it")),
+        (
+            "a directory at the far end",
+            with(&|raw| (raw.zip64, raw.directory_offset) = (true, Some(u64::MAX))),
+            Refused("it"),
+        ),
+        ("a directory of 2^64 bytes", with(&|raw| (raw.zip64, raw.directory_size) = (true, Some(u64::MAX))), Right),
+        (
+            "60 files",
+            Raw::of(&(0..60).map(|n| file(&n.to_string(), b"")).collect::<Vec<_>>()).bytes(),
+            Refused("it holds more than 50 files"),
+        ),
+        (
+            "an entry beyond the end",
+            entry(&|e| e.offset = Some(1 << 20)),
+            Refused("\"index.html\" lies outside of the file"),
+        ),
+        (
+            "an entry in the directory",
+            entry(&|e| e.offset = Some(60)),
+            Refused("\"index.html\" lies outside of the file, or over another"),
+        ),
+        ("two on one place", beside(Entry { offset: Some(0), ..file("b", INDEX) }), Refused("over another entry")),
+        ("more data than is there", entry(&|e| e.compressed = 5000), Refused("lies outside of the file")),
+        ("twice", beside(index.clone()), Refused("it names \"index.html\" twice")),
+        (
+            "a file and a folder",
+            beside(file("index.html/x", b"")),
+            Refused("it names \"index.html\" twice, or as a file and as a folder"),
+        ),
+        ("out of the report", named(b"a/../../x"), Refused(names)),
+        ("absolute", named(b"/x"), Refused(names)),
+        ("with a backslash", named(b"..\\x"), Refused(names)),
+        ("with a drive and backslash", named(b"C:\\x"), Refused(names)),
+        ("with NUL", named(b"a\0.html"), Refused(names)),
+        ("not UTF-8", named(b"\xff.html"), Refused(names)),
+        ("without a name", named(b""), Refused(names)),
+        ("encrypted", entry(&|e| e.flags = 1), Refused("\"index.html\" is encrypted")),
+        ("bzip2", entry(&|e| e.method = 12), Refused("\"index.html\" is compressed by a method other than deflate")),
+        (
+            "too small for its size",
+            entry(&|e| e.size = 40 << 20),
+            Refused("\"index.html\" has sizes or a checksum that cannot be"),
+        ),
+        (
+            "stored in two sizes",
+            Raw::of(&[Entry { size: 5, ..stored("index.html", INDEX) }]).bytes(),
+            Refused("has sizes"),
+        ),
+        (
+            "two files of 40 MB",
+            Raw::of(&[file("a", &zeros), file("b", &zeros)]).bytes(),
+            Refused("its files take more than 50000000 bytes"),
+        ),
+        (
+            "4 GiB by zip64",
+            entry(&|e| (e.size, e.extra) = (u32::MAX, [&[1, 0, 8, 0][..], &(1_u64 << 33).to_le_bytes()].concat())),
+            Refused("\"index.html\" is larger than 4 GiB"),
+        ),
+        ("a wrong checksum", entry(&|e| e.crc ^= 1), NoFile("is not what its checksum says")),
+        ("a wrong bit", entry(&|e| e.data[5] ^= 1), NoFile("is not what its checksum says")),
+        (
+            "longer than it says",
+            entry(&|e| (e.size, e.crc) = (5, rawzip::crc32(&INDEX[..5]))),
+            NoFile("is not what its checksum says"),
+        ),
+        ("shorter than it says", entry(&|e| e.size = 100), NoFile("is not what its checksum says")),
+        (
+            "much longer than it says",
+            entry(&|e| {
+                (e.data, e.compressed) = {
+                    let z = file("", &zeros);
+                    (z.data, z.compressed)
+                }
+            }),
+            NoFile("is not what its checksum says"),
+        ),
+        (
+            "data behind its end",
+            entry(&|e| {
+                e.data.extend(b"more");
+                e.compressed += 4
+            }),
+            NoFile("is not what its checksum says"),
+        ),
+        ("no local header", entry(&|e| e.signature = b"XXXX"), NoFile("the local header of \"index.html\" is broken")),
+        (
+            "another local name",
+            entry(&|e| e.local_name = b"login.html".to_vec()),
+            NoFile("the local header of \"index.html\" is broken"),
+        ),
+        (
+            "a longer local name",
+            entry(&|e| e.local_name = b"index.html.html".to_vec()),
+            NoFile("the local header of \"index.html\" is broken"),
+        ),
+        (
+            "another local method",
+            entry(&|e| e.local_method = 0),
+            NoFile("the local header of \"index.html\" is broken"),
+        ),
+        (
+            "encrypted by its local header",
+            entry(&|e| e.local_flags = 1),
+            NoFile("the local header of \"index.html\" is broken"),
+        ),
+    ];
+    for (what, zip, expected) in &cases {
+        check(&server, &folder, what, zip, expected).await;
+    }
+    let limits = "its operator can raise MAX_REPORT_FILES";
+    let many = Raw::of(&(0..60).map(|n| file(&n.to_string(), b"")).collect::<Vec<_>>()).bytes();
+    assert_refused(server.put(&server.create().await, many).await, 422, limits).await;
+}
