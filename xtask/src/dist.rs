@@ -78,7 +78,9 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     }
     let target = options.target.map_or_else(build::host, Ok)?;
     let out = options.out.unwrap_or_else(|| paths::target().join("dist").join(&target));
-    let build = Build { source: paths::root(), folder: &paths::target(), target: &target };
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let flags = flags.split_whitespace().map(ToOwned::to_owned).collect();
+    let build = Build { source: paths::root(), folder: &paths::target(), target: &target, flags };
     let programs = PROGRAMS.into_iter().filter(|name| options.program.as_deref().is_none_or(|wanted| wanted == *name));
     for file in make(&build, &programs.collect::<Vec<_>>(), &out)? {
         println!("{}", file.display());

@@ -15,6 +15,8 @@ pub struct Build<'a> {
     /// Cargo's target folder.
     pub folder: &'a Path,
     pub target: &'a str,
+    /// Further flags for rustc.
+    pub flags: Vec<String>,
 }
 
 impl Build<'_> {
@@ -39,8 +41,7 @@ impl Build<'_> {
     }
 
     fn flags(&self) -> anyhow::Result<Vec<String>> {
-        let given = std::env::var("RUSTFLAGS").unwrap_or_default();
-        let mut flags: Vec<String> = given.split_whitespace().map(ToOwned::to_owned).collect();
+        let mut flags = self.flags.clone();
         // The last one that fits is taken: the target folder may be inside the source.
         for (folder, name) in [(self.source, "/covered"), (&cargo_home()?, "/cargo"), (self.folder, "/target")] {
             let folder = std::path::absolute(folder)?;

@@ -1,0 +1,186 @@
+//! What `cargo xtask dist` makes for this system. A test program of its own: it builds for minutes, and what the other
+//! tests start would have no time to answer beside it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::dist::build::{self, Build};
+use xtask::dist::{ACTION, PROGRAMS, SUMS, VERSION, archive, make, sha256};
+use xtask::lab::covered::{API_KEY, Server, clean};
+use xtask::lab::github::Github;
+use xtask::lab::node::{tls, which};
+use xtask::lab::parts::{Part, skip, skip_without};
+use xtask::lab::process::{free_port, run};
+use xtask::lab::{paths, report};
+
+const REPOSITORY: &str = "octo/app";
+const SHA: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
+
+/// A program as it is released, but for the C library: it is this system's, linked statically.
+fn released(program: &'static str) -> &'static Path {
+    static OUT: [OnceLock<PathBuf>; PROGRAMS.len()] = [const { OnceLock::new() }; PROGRAMS.len()];
+    let at = PROGRAMS.iter().position(|name| *name == program).unwrap();
+    OUT[at].get_or_init(|| {
+        let out = paths::lab().join("dist").join(program);
+        let _ = fs::remove_dir_all(&out);
+        dist(paths::root(), &paths::target(), program, &out);
+        out
+    })
+}
+
+fn dist(source: &Path, folder: &Path, program: &str, out: &Path) {
+    let flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    make(&Build { source, folder, target: &build::host().unwrap(), flags }, &[program], out).unwrap();
+}
+
+fn archive_of(program: &str) -> String {
+    archive::name(program, VERSION, &build::host().unwrap())
+}
+
+fn list_of(program: &str) -> String {
+    archive_of(program).replace(".tar.gz", ".cdx.json")
+}
+
+/// The action's program as it is in its archive.
+fn unpacked() -> Vec<u8> {
+    let bytes = fs::read(released(ACTION).join(archive_of(ACTION))).unwrap();
+    archive::unpack(&bytes, &build::host().unwrap(), ACTION).unwrap()
+}
+
+#[test]
+fn the_same_source_in_another_folder_gives_the_same_bytes() {
+    let copy = tempfile::tempdir().unwrap();
+    let source = copy.path().join("a folder with a longer name");
+    let mut git = Command::new("git");
+    git.current_dir(paths::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    for name in run(&mut git).unwrap().succeeded().stdout.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (paths::root().join(name), source.join(name));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        // Gone here, and not committed yet.
+        if from.exists() {
+            fs::copy(from, to).unwrap();
+        }
+    }
+    let out = copy.path().join("out");
+    dist(&source, &source.join("target"), ACTION, &out);
+    for file in [archive_of(ACTION), list_of(ACTION)] {
+        let (here, there) = (fs::read(released(ACTION).join(&file)).unwrap(), fs::read(out.join(&file)).unwrap());
+        assert!(here == there, "{file} differs: {} and {}", sha256(&here), sha256(&there));
+    }
+    let program = String::from_utf8_lossy(&unpacked()).into_owned();
+    for folder in [paths::root().to_owned(), paths::target(), std::env::home_dir().unwrap()] {
+        assert!(!program.contains(&format!("{}/", folder.display())), "{} is in it", folder.display());
+    }
+}
+
+/// Every file has its sum, and the list of what the program is made of is as CycloneDX wants it.
+#[track_caller]
+fn is_listed(program: &'static str, has: &[&str], has_not: &[&str]) {
+    let out = released(program);
+    let sums = run(Command::new("sha256sum").current_dir(out).args(["--check", "--strict", SUMS])).unwrap();
+    assert_eq!(sums.succeeded().stdout.matches(": OK").count(), 2);
+    let list = out.join(list_of(program));
+    let parsed: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    let components = parsed["components"].as_array().unwrap();
+    let listed = |name: &&&str| components.iter().any(|component| component["name"] == **name);
+    assert_eq!(has.iter().filter(listed).count(), has.len(), "{parsed:#}");
+    assert_eq!(has_not.iter().filter(listed).count(), 0, "{parsed:#}");
+    if !skip_without(&[Part::Python]) {
+        let mut python = Command::new(paths::python("python"));
+        run(python.arg(paths::script("sbom.py")).arg(list)).unwrap().succeeded();
+    }
+}
+
+#[test]
+fn the_action_s_list_is_what_is_linked_into_it() {
+    is_listed(ACTION, &["ureq", "ring", "zlib-rs"], &["hyper", "serde_derive", "cc", "rawzip"]);
+}
+
+#[test]
+fn the_server_s_list_is_what_is_linked_into_it() {
+    is_listed("covered-server", &["hyper", "object_store", "rawzip"], &["ureq", "serde_derive", "tar"]);
+    let bytes = fs::read(released("covered-server").join(archive_of("covered-server"))).unwrap();
+    let server = tempfile::tempdir().unwrap();
+    let program = server.path().join("covered-server");
+    fs::write(&program, archive::unpack(&bytes, &build::host().unwrap(), "covered-server").unwrap()).unwrap();
+    run(Command::new("chmod").arg("755").arg(&program)).unwrap().succeeded();
+    let version = run(Command::new(&program).arg("--version")).unwrap().succeeded();
+    assert_eq!(version.stdout, format!("covered-server {VERSION}\n"));
+}
+
+/// A folder with the program and a report in it, and nothing else; `None` where we may not change the root.
+fn empty_root() -> Option<TempDir> {
+    let folder = tempfile::tempdir().unwrap();
+    let me = run(Command::new("id").arg("-u")).unwrap();
+    if me.stdout.trim() != "0" || which("chroot").is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI tries the program in an empty root");
+        skip("only root may change the root");
+        return None;
+    }
+    let covered = folder.path().join("covered");
+    fs::write(&covered, unpacked()).unwrap();
+    run(Command::new("chmod").arg("755").arg(&covered)).unwrap().succeeded();
+    report::small(&folder.path().join("htmlcov"), "87.5");
+    fs::create_dir(folder.path().join("tmp")).unwrap();
+    Some(folder)
+}
+
+#[test]
+fn the_program_needs_nothing_of_the_system() {
+    if skip_without(&[Part::Node, Part::Shells]) {
+        return;
+    }
+    let Some(root) = empty_root() else { return };
+    let covered = |arguments: &[&str]| {
+        let mut command = clean(&which("chroot").unwrap());
+        command.arg(root.path()).arg("/covered").args(arguments);
+        command.args(["--repo-owner", "octo", "--repo-name", "app", "--commit-sha", SHA]);
+        command
+    };
+    let version = run(clean(&which("chroot").unwrap()).arg(root.path()).args(["/covered", "--version"])).unwrap();
+    assert_eq!(version.succeeded().stdout, format!("covered {VERSION}\n"));
+    let log = run(&mut covered(&["htmlcov", "--dry-run"])).unwrap().succeeded().text();
+    assert!(log.contains("Found 87.5%"), "{log}");
+
+    let github = Github::start();
+    github.add_repository(REPOSITORY, "main");
+    github.push(REPOSITORY, "main", SHA);
+    let (certificate, key) = certificate(root.path());
+    let port = free_port();
+    let url = format!("https://127.0.0.1:{port}");
+    let server = Server::start(&[
+        ("STORAGE_URL", "memory://"),
+        ("PUBLIC_URL", &url),
+        ("GITHUB_API_URL", &github.url()),
+        ("GITHUB_TOKEN", "a-token"),
+    ]);
+    let _tls = tls(port, &server.url, &certificate, &key);
+    let mut upload = covered(&["htmlcov", "--api-url", &url]);
+    upload.env("COVERED_API_KEY", API_KEY).env("COVERED_GH_TOKEN", "a-token").env("GITHUB_API_URL", github.url());
+    upload.env("SSL_CERT_FILE", "/certificate.pem");
+    let log = run(&mut upload).unwrap().succeeded().text();
+    let statuses = github.statuses(REPOSITORY, SHA);
+    assert!(statuses.len() == 1 && statuses[0].target_url.starts_with(&url), "{statuses:?}\n{log}");
+    let page = server.get(statuses[0].target_url.strip_prefix(&url).unwrap());
+    assert!(page.text().contains("87.5%"), "{}", page.text());
+}
+
+/// One for this machine, which signs itself, and its key.
+fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let (certificate, key, config) =
+        (folder.join("certificate.pem"), folder.join("key.pem"), folder.join("openssl.cnf"));
+    let text = "[req]\ndistinguished_name = name\nx509_extensions = extensions\n[name]\n[extensions]\n\
+                basicConstraints = critical, CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
+    fs::write(&config, text).unwrap();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=covered.test", "-config"]).arg(config);
+    run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate)).unwrap().succeeded();
+    (certificate, key)
+}
