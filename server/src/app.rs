@@ -9,6 +9,7 @@ use crate::auth::ApiKeys;
 use crate::config::{ApiKeySource, Config, NetworkLimits};
 use crate::github::GitHub;
 use crate::serve::client::Proxies;
+use crate::serve::tls::Tls;
 use crate::site::Sites;
 use crate::storage::Storage;
 use crate::value::Values;
@@ -29,13 +30,16 @@ pub struct App {
     /// A permit for each upload that the server itself takes.
     pub uploads: Semaphore,
     pub proxies: Proxies,
+    pub tls: Option<Tls>,
 }
 
 impl App {
     /// `address`: what is listened on, for links where no public URL is configured. Needs the runtime.
     pub fn new(config: Config, address: std::net::SocketAddr) -> anyhow::Result<Self> {
+        let tls = config.tls.map(Tls::new).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let storage = Arc::new(Storage::new(&config.storage, config.upload_role.as_deref())?);
-        let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), Url::to_string);
+        let public_url = config.public_url.as_ref().map_or_else(|| format!("{scheme}://{address}"), Url::to_string);
         let public_url = public_url.trim_end_matches('/').to_owned();
         let base_path = config.public_url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
         let api_keys = match config.api_keys {
@@ -59,6 +63,7 @@ impl App {
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),
             limits: config.limits,
             proxies: Proxies::new(config.trusted_proxies),
+            tls,
         })
     }
 }

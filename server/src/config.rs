@@ -15,7 +15,7 @@ use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::cache::RedisUrl;
 use crate::key::RepositoryRule;
-pub use network::NetworkLimits;
+pub use network::{NetworkLimits, TlsFiles};
 use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
@@ -59,6 +59,8 @@ pub struct Config {
     /// Bytes of memory for report indexes and hot files.
     pub cache_bytes: u64,
     pub limits: NetworkLimits,
+    /// The certificate to speak HTTPS with.
+    pub tls: Option<TlsFiles>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub log: LogConfig,
@@ -148,6 +150,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), unpacked };
         let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
         let limits = self.limits();
+        let tls = self.tls();
         let trusted_proxies = self.trusted_proxies();
         let log = self.log();
         Some(Config {
@@ -163,6 +166,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             report_limits,
             cache_bytes,
             limits,
+            tls,
             trusted_proxies,
             log,
         })

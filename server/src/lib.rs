@@ -66,8 +66,9 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
 /// What an operator reads first.
 fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_github: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let mut lines = vec![format!("covered-server {version} listens on http://{address}")];
-    if app.public_url != format!("http://{address}") {
+    let scheme = if app.tls.is_some() { "https" } else { "http" };
+    let mut lines = vec![format!("covered-server {version} listens on {scheme}://{address}")];
+    if app.public_url != format!("{scheme}://{address}") {
         lines.push(format!("readers reach it at {}", app.public_url));
     }
     lines.push(format!("reports are kept in {}", app.storage.shown()));

@@ -51,6 +51,9 @@ pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -
         response::error(&error, page_wanted)
     });
     response::set(&mut answer, "x-content-type-options", "nosniff");
+    if app.tls.is_some() {
+        response::set(&mut answer, "strict-transport-security", "max-age=31536000");
+    }
     if method == Method::HEAD {
         answer = response::head_only(answer);
     }

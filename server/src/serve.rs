@@ -4,6 +4,7 @@ pub mod admission;
 pub mod client;
 mod connection;
 mod seldom;
+pub mod tls;
 mod watch;
 
 use std::future::Future;
@@ -28,12 +29,14 @@ const MAX_UNSENT: u32 = 32 << 10;
 /// Serves until `stop` is done; then lets running requests end, for [`STOP_TIME`] at most.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
     bound_unsent(&listener);
-    let connections = Arc::new(Connections::new(app));
+    let connections = Arc::new(Connections::new(app.clone()));
     let failures = Seldom::default();
     let mut stop = std::pin::pin!(stop);
+    let mut certificate = std::pin::pin!(keep_certificate(&app));
     let why = loop {
         let accepted = tokio::select! {
             why = &mut stop => break why,
+            () = &mut certificate => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -53,6 +56,14 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     match tokio::time::timeout(STOP_TIME, connections.stop()).await {
         Ok(()) => tracing::info!("stopped, every request was answered"),
         Err(_) => tracing::warn!("stopped, with requests still under way"),
+    }
+}
+
+/// Never ends.
+async fn keep_certificate(app: &App) {
+    match &app.tls {
+        Some(tls) => tls.keep_current().await,
+        None => std::future::pending().await,
     }
 }
 

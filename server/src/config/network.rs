@@ -1,6 +1,7 @@
-//! Settings of the network: limits, and the proxies in front.
+//! Settings of the network: limits, TLS, and the proxies in front.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,7 +11,7 @@ use super::settings::Raw;
 /// How much is taken at once, and how long it may take.
 #[derive(Clone, Debug)]
 pub struct NetworkLimits {
-    /// `HEADER_TIMEOUT`: for the head of a request, or a small body, to come in.
+    /// `HEADER_TIMEOUT`: for the head of a request, a small body, or a TLS handshake to come in.
     pub header: Duration,
     /// `REQUEST_TIMEOUT`: for an answer to be ready; uploads have [`Self::stall`] alone.
     pub request: Duration,
@@ -50,6 +51,13 @@ impl NetworkLimits {
     }
 }
 
+/// The PEM files of `TLS_CERT` and `TLS_KEY`.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub(super) fn limits(&mut self) -> NetworkLimits {
         let default = NetworkLimits::default();
@@ -61,6 +69,18 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             connections: self.parse("MAX_CONNECTIONS", default.connections, count),
             connections_per_address: self.parse("MAX_CONNECTIONS_PER_ADDRESS", default.connections_per_address, count),
             uploads: self.parse("MAX_UPLOADS", default.uploads, count),
+        }
+    }
+
+    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
+        match (self.get("TLS_CERT"), self.get("TLS_KEY")) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
+            (None, None) => None,
+            (cert, _) => {
+                let (set, missing) = if cert.is_some() { ("TLS_CERT", "TLS_KEY") } else { ("TLS_KEY", "TLS_CERT") };
+                self.problem(set, format!("is set, but {missing} is not: they go together"));
+                None
+            }
         }
     }
 

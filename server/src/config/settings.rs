@@ -59,6 +59,8 @@ pub const SETTINGS: &[Setting] = &[
         help: "bytes of one report's files together, unpacked, at most [8589934592]",
     },
     Setting { name: "CACHE_BYTES", value: "BYTES", help: "memory for report indexes and hot files [67108864]" },
+    Setting { name: "TLS_CERT", value: "FILE", help: "PEM file of the certificate and its chain: speak HTTPS [HTTP]" },
+    Setting { name: "TLS_KEY", value: "FILE", help: "PEM file of the certificate's private key" },
     Setting {
         name: "TRUSTED_PROXIES",
         value: "LIST",
@@ -71,7 +73,11 @@ pub const SETTINGS: &[Setting] = &[
         help: "connections at once from one address, trusted proxies aside [1000]",
     },
     Setting { name: "MAX_UPLOADS", value: "NUMBER", help: "uploads at once, where the server takes them itself [64]" },
-    Setting { name: "HEADER_TIMEOUT", value: "SECONDS", help: "for a request's head, or a JSON body, to come in [10]" },
+    Setting {
+        name: "HEADER_TIMEOUT",
+        value: "SECONDS",
+        help: "for a request's head, a JSON body or a TLS handshake to come in [10]",
+    },
     Setting { name: "REQUEST_TIMEOUT", value: "SECONDS", help: "for an answer to be ready, uploads aside [30]" },
     Setting { name: "IDLE_TIMEOUT", value: "SECONDS", help: "for the next request on an open connection [75]" },
     Setting {

@@ -1,38 +1,55 @@
 //! One connection: a place for it, TLS, the protocol, and its requests.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
+use tokio_rustls::server::TlsStream;
 
 use super::admission::{Admission, Place};
-use super::watch::{Ended, Pulse, Socket, watch};
+use super::tls::Tls;
+use super::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
 use crate::app::App;
 use crate::config::NetworkLimits;
-use crate::router::{self, Caller};
+use crate::router::{self, Caller, Logged};
 
 /// Bytes of a request's head: addresses and cookies of a reasonable size.
 const MAX_HEAD: usize = 32 << 10;
-/// Bytes of an answer that wait on a connection for the peer to read.
+/// Bytes of an answer that wait on a connection, or on one of its streams, for the peer to read.
 const MAX_WAITING: usize = 64 << 10;
+/// Requests at once on a connection of HTTP/2: a page of a report with all that it needs.
+const MAX_STREAMS: u32 = 100;
+const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+    {\"detail\":\"this port speaks HTTPS: begin the address with https://\"}";
 /// Time that a connection without a place has for anything.
 const TURNED_AWAY_TIME: Duration = Duration::from_secs(5);
+
+/// Told when the server stops.
+type Stop = channel::Receiver<()>;
+
+/// What a connection's bytes come through.
+trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
 /// What all connections share.
 pub struct Connections {
     app: Arc<App>,
     admission: Arc<Admission>,
     http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     limits: NetworkLimits,
     limits_without_place: NetworkLimits,
-    stop: watch::Sender<()>,
+    stop: channel::Sender<()>,
 }
 
 impl Connections {
@@ -40,6 +57,9 @@ impl Connections {
         let mut http1 = http1::Builder::new();
         // The time limits are the watch's.
         http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_WAITING);
+        // Floods of resets have limits by default; a peer that is gone is for the watch to notice.
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32).max_send_buf_size(MAX_WAITING);
         let limits = app.limits.clone();
         let limits_without_place = NetworkLimits {
             header: limits.header.min(TURNED_AWAY_TIME),
@@ -49,7 +69,7 @@ impl Connections {
             ..limits.clone()
         };
         let admission = Arc::new(Admission::new(limits.connections, limits.connections_per_address));
-        Self { app, admission, http1, limits, limits_without_place, stop: watch::Sender::new(()) }
+        Self { app, admission, http1, http2, limits, limits_without_place, stop: channel::Sender::new(()) }
     }
 
     /// Serves a connection in a task of its own.
@@ -75,36 +95,89 @@ impl Connections {
         self.stop.closed().await;
     }
 
-    async fn serve(
-        &self,
-        stream: TcpStream,
-        peer: IpAddr,
-        place: Place,
-        stop: watch::Receiver<()>,
-    ) -> Result<(), Ended> {
+    async fn serve(&self, stream: TcpStream, peer: IpAddr, place: Place, mut stop: Stop) -> Result<(), Ended> {
         let pulse = Arc::new(Pulse::default());
-        let socket = Socket::new(stream, pulse.clone());
-        self.http1(socket, pulse, peer, &place, stop).await
+        let Some(tls) = &self.app.tls else {
+            return self.http1(Socket::new(stream, pulse.clone()), pulse, peer, &place, stop).await;
+        };
+        // Boxed: a connection without TLS has no need for the room.
+        let accepted = Box::pin(accept(tls, stream, &pulse));
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(self.limits(&place).header, accepted) => accepted,
+            // Nothing was asked yet.
+            _ = stop.changed() => return Ok(()),
+        };
+        let io = accepted.unwrap_or(Err(Ended::TooSlow(Turn::Head)))?;
+        if io.get_ref().1.alpn_protocol() == Some(b"h2") {
+            Box::pin(self.http2(io, pulse, peer, &place, stop)).await
+        } else {
+            Box::pin(self.http1(io, pulse, peer, &place, stop)).await
+        }
     }
 
     async fn http1(
         &self,
-        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        io: impl Io,
         pulse: Arc<Pulse>,
         peer: IpAddr,
         place: &Place,
-        stop: watch::Receiver<()>,
+        stop: Stop,
     ) -> Result<(), Ended> {
-        let limits = if place.refusal.is_some() { &self.limits_without_place } else { &self.limits };
-        let caller = Caller { peer, refusal: place.refusal };
-        let (app, requests) = (self.app.clone(), pulse.clone());
-        let service = service_fn(move |request| {
-            let (app, request_begun) = (app.clone(), requests.request());
-            async move {
-                let answer = router::handle(app, caller, request).await;
-                Ok::<_, Infallible>(answer.map(|body| request_begun.answered(body)))
-            }
-        });
-        watch(self.http1.serve_connection(TokioIo::new(io), service), &pulse, limits, stop).await
+        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal });
+        let connection = self.http1.serve_connection(TokioIo::new(io), service);
+        watch(connection, &pulse, self.limits(place), stop).await
     }
+
+    async fn http2(
+        &self,
+        io: impl Io,
+        pulse: Arc<Pulse>,
+        peer: IpAddr,
+        place: &Place,
+        stop: Stop,
+    ) -> Result<(), Ended> {
+        pulse.set_multiplexed();
+        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal });
+        let connection = self.http2.serve_connection(TokioIo::new(io), service);
+        watch(connection, &pulse, self.limits(place), stop).await
+    }
+
+    fn limits(&self, place: &Place) -> &NetworkLimits {
+        if place.refusal.is_some() { &self.limits_without_place } else { &self.limits }
+    }
+}
+
+/// Hands a connection's requests to the router, and tells its pulse of them.
+fn service(
+    app: Arc<App>,
+    pulse: Arc<Pulse>,
+    caller: Caller,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Sent<Logged>>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Sent<Logged>>, Infallible>> + Send + 'static,
+> {
+    service_fn(move |request| {
+        let (app, begun) = (app.clone(), pulse.request());
+        async move {
+            let answer = router::handle(app, caller, request).await;
+            Ok::<_, Infallible>(answer.map(|body| begun.answered(body)))
+        }
+    })
+}
+
+/// The TLS handshake. Who speaks plain HTTP is told so.
+async fn accept(tls: &Tls, mut stream: TcpStream, pulse: &Arc<Pulse>) -> Result<TlsStream<Socket>, Ended> {
+    let broken = |error: io::Error| Ended::Broken(error.into());
+    let mut first = [0];
+    stream.peek(&mut first).await.map_err(broken)?;
+    // A method's first letter; a handshake begins with 22.
+    if first[0].is_ascii_uppercase() {
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(SPEAKS_HTTPS.as_bytes()).await.map_err(broken)?;
+        let _ = stream.shutdown().await;
+        return Err(Ended::Broken("it spoke HTTP to the port of HTTPS".into()));
+    }
+    tls.acceptor().accept(Socket::new(stream, pulse.clone())).await.map_err(broken)
 }

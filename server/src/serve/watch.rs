@@ -37,8 +37,9 @@ pub struct Pulse {
     written: AtomicU64,
     /// The socket takes no more: the peer does not read what was sent.
     blocked: AtomicBool,
-    /// A part of the next head came in.
+    /// A part of the next head came in. Of HTTP/2 it cannot be told: there it waits as an idle connection does.
     head_begun: AtomicBool,
+    multiplexed: AtomicBool,
     /// The peer is given up: the socket is closed without waiting for it to read what was sent.
     given_up: AtomicBool,
 }
@@ -57,6 +58,11 @@ pub enum Turn {
 }
 
 impl Pulse {
+    /// HTTP/2: many requests at once.
+    pub fn set_multiplexed(&self) {
+        self.multiplexed.store(true, Relaxed);
+    }
+
     /// A request's head is there.
     pub fn request(self: &Arc<Self>) -> Preparing {
         self.preparing.fetch_add(1, Relaxed);
@@ -79,7 +85,7 @@ impl Pulse {
 
     fn was_read(&self) {
         let between_requests = self.preparing.load(Relaxed) == 0 && self.sending.load(Relaxed) == 0;
-        if between_requests {
+        if between_requests && !self.multiplexed.load(Relaxed) {
             self.head_begun.store(true, Relaxed);
         }
     }

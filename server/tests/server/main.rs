@@ -10,5 +10,6 @@ mod process;
 mod purge;
 mod report;
 mod support;
+mod tls;
 mod upload;
 mod zips;

@@ -138,6 +138,8 @@ fn contradictions_and_what_is_missing_are_named() {
             vec![("AWS_UPLOAD_ROLE_ARN", "upload"), ("AWS_BUCKET", "b"), ("API_KEY", "k")],
             "AWS_UPLOAD_ROLE_ARN \"upload\" is no role's ARN",
         ),
+        (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: they go together"),
+        (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: they go together"),
         (vec![("API_KEY", " , ")], "API_KEY holds no key"),
         (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is no URL"),
         (vec![("REDIS_URL", "redis://:hunter2@127.0.0.1/many")], "REDIS_URL cannot be used: "),

@@ -55,7 +55,8 @@ impl Server {
         let serving =
             tokio::spawn(covered_server::serve::serve(listener, app, async { stopped.await.unwrap_or("dropped") }));
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url: format!("http://{address}"), client, stop, serving }
+        let scheme = if settings.iter().any(|(name, _)| name == "TLS_CERT") { "https" } else { "http" };
+        Self { url: format!("{scheme}://{address}"), client, stop, serving }
     }
 
     pub fn address(&self) -> std::net::SocketAddr {

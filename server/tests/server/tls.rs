@@ -1,0 +1,313 @@
+//! HTTPS: protocols, and certificates that are replaced while the server runs.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CertifiedKey, KeyPair};
+use reqwest::Version;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::*;
+
+/// Far more than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
+
+fn certificate() -> CertifiedKey<KeyPair> {
+    rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap()
+}
+
+fn write(folder: &Path, pair: &CertifiedKey<KeyPair>) {
+    std::fs::write(folder.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
+}
+
+/// Server, its certificate, and the folder of both.
+async fn start(settings: &[(&str, &str)]) -> (Server, CertifiedKey<KeyPair>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = certificate();
+    write(folder.path(), &pair);
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let mut all = vec![("STORAGE_URL", "memory://"), ("TLS_CERT", &cert), ("TLS_KEY", &key)];
+    all.extend_from_slice(settings);
+    let mut server = Server::with(&all).await;
+    server.client = client(&pair);
+    (server, pair, folder)
+}
+
+/// A client that knows one certificate.
+fn client(pair: &CertifiedKey<KeyPair>) -> reqwest::Client {
+    let root = reqwest::Certificate::from_der(pair.cert.der()).unwrap();
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([root]).build().unwrap()
+}
+
+/// A connection that trusts `pairs`, or why there is none.
+async fn connect(
+    server: &Server,
+    pairs: &[&CertifiedKey<KeyPair>],
+    versions: &[&'static SupportedProtocolVersion],
+    protocol: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for pair in pairs {
+        roots.add(pair.cert.der().clone()).unwrap();
+    }
+    let mut config =
+        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.into()];
+    let stream = TcpStream::connect(server.address()).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+fn peer(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+async fn ask(stream: &mut TlsStream<TcpStream>) -> String {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    while !text.ends_with('}') {
+        let read = timeout(LONG, stream.read(&mut buffer)).await.unwrap().unwrap();
+        assert!(read > 0, "closed after {text:?}");
+        text += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    text
+}
+
+/// Connects until the server shows this certificate.
+async fn until_shown(server: &Server, pair: &CertifiedKey<KeyPair>) {
+    let shown = async {
+        while connect(server, &[pair], rustls::ALL_VERSIONS, "http/1.1").await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(LONG, shown).await.expect("the new certificate is not shown");
+}
+
+#[tokio::test]
+async fn reports_and_badges_come_over_http_2_with_hsts() {
+    let (server, _, _folder) = start(&[]).await;
+    let large = noise(2 << 20, 9);
+    let site = server.upload(zip(&[("index.html", b"<h1>report</h1>"), ("large.bin", &large)])).await;
+    assert!(server.url.starts_with("https://"), "the address that uploads and links are given is the HTTPS one");
+    for path in [site.as_str(), "/badge/octo/app.svg", "/"] {
+        let response = server.get(path).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2), "{path}");
+        assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
+    }
+    assert_eq!(server.get(&format!("{site}large.bin")).send().await.unwrap().bytes().await.unwrap(), large);
+}
+
+#[tokio::test]
+async fn both_versions_and_both_protocols_are_spoken() {
+    let (server, pair, _folder) = start(&[]).await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for protocol in ["http/1.1", "h2"] {
+            let mut stream = connect(&server, &[&pair], &[version], protocol).await.unwrap();
+            let session = stream.get_ref().1;
+            assert_eq!(session.protocol_version(), Some(version.version));
+            assert_eq!(session.alpn_protocol(), Some(protocol.as_bytes()));
+            if protocol == "http/1.1" {
+                assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_and_open_connections_go_on() {
+    let (server, old, folder) = start(&[]).await;
+    let mut open = connect(&server, &[&old], rustls::ALL_VERSIONS, "http/1.1").await.unwrap();
+    ask(&mut open).await;
+    let new = certificate();
+    // One after the other, as certbot writes them.
+    std::fs::write(folder.path().join("cert.pem"), new.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("key.pem"), new.signing_key.serialize_pem()).unwrap();
+    until_shown(&server, &new).await;
+    assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(&peer(&open), old.cert.der());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_swapped_by_a_link_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = [certificate(), certificate()];
+    for (name, pair) in ["one", "two"].iter().zip(&pairs) {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        write(&folder.path().join(name), pair);
+    }
+    let link = folder.path().join("data");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| link.join(name).to_str().unwrap().to_owned());
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("TLS_CERT", &cert), ("TLS_KEY", &key)]).await;
+    until_shown(&server, &pairs[0]).await;
+    std::os::unix::fs::symlink("two", folder.path().join("new")).unwrap();
+    std::fs::rename(folder.path().join("new"), &link).unwrap();
+    until_shown(&server, &pairs[1]).await;
+}
+
+#[tokio::test]
+async fn plain_http_on_the_port_of_https_is_told_so() {
+    let (server, _, _folder) = start(&[]).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    timeout(LONG, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    assert!(text.starts_with("HTTP/1.1 400") && text.contains("this port speaks HTTPS"), "{text}");
+}
+
+#[tokio::test]
+async fn a_handshake_has_the_time_of_a_head() {
+    let (server, _, _folder) = start(&[("HEADER_TIMEOUT", "0.3")]).await;
+    for sent in [&b""[..], &[22, 3, 1, 2, 0]] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(LONG, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "the connection is still open after {sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_http_2_is_closed_whatever_it_says() {
+    let (server, pair, _folder) = start(&[("HEADER_TIMEOUT", "0.3"), ("IDLE_TIMEOUT", "0.3")]).await;
+    let mut stream = connect(&server, &[&pair], rustls::ALL_VERSIONS, "h2").await.unwrap();
+    // The preface and its settings; then pings, to which there are answers, but no request.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let pings = async {
+        while writing.write_all(b"\0\0\x08\x06\0\0\0\0\0pingpong").await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let answers = async { while reading.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
+    timeout(LONG, async { tokio::join!(pings, answers) }).await.expect("pings hold the connection");
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_download_over_http_2_end() {
+    let (server, _, _folder) = start(&[]).await;
+    let bytes = noise(24 << 20, 7);
+    let site = server.upload(zip_of(&[File { path: "large.bin", bytes: &bytes, deflated: false }])).await;
+    let mut response = server.get(&format!("{site}large.bin")).send().await.unwrap();
+    assert_eq!(response.version(), Version::HTTP_2);
+    let mut received = response.chunk().await.unwrap().unwrap().len();
+    let stopping = tokio::spawn(server.stop());
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        received += chunk.len();
+    }
+    assert_eq!(received, bytes.len());
+    timeout(LONG, stopping).await.unwrap().unwrap();
+}
+
+/// A running binary and its log as it comes.
+struct Running {
+    child: std::process::Child,
+    log: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    seen: String,
+}
+
+impl Running {
+    fn new(folder: &Path) -> Self {
+        let mut child = command(folder).stdout(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Self { child, log, seen: String::new() };
+        running.wait_for("\"listening\"");
+        running
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        loop {
+            let line = self.log.next().unwrap_or_else(|| panic!("no {text:?} in\n{}", self.seen)).unwrap();
+            self.seen += &format!("{line}\n");
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+    let settings =
+        [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")];
+    command.env_clear().envs(settings).current_dir(folder);
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bad_certificate_leaves_the_old_one_and_a_signal_has_it_read_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &certificate());
+    let mut server = Running::new(folder.path());
+    let hang_up = |server: &Running| {
+        assert!(Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().unwrap().success());
+    };
+    std::fs::write(folder.path().join("key.pem"), certificate().signing_key.serialize_pem()).unwrap();
+    server.wait_for("the new certificate cannot be used, the old one stays in use: TLS_KEY=key.pem is not the key");
+    hang_up(&server);
+    server.wait_for("the new certificate cannot be used");
+    write(folder.path(), &certificate());
+    hang_up(&server);
+    server.wait_for("the certificate was read anew");
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let (now, day) = (std::time::SystemTime::now(), Duration::from_secs(24 * 60 * 60));
+    for (end, said) in [(now + 3 * day, "expires soon"), (now - day, "has expired")] {
+        params.not_after = end.into();
+        let cert = params.self_signed(&key).unwrap();
+        write(folder.path(), &CertifiedKey { cert, signing_key: KeyPair::from_pem(&key.serialize_pem()).unwrap() });
+        server.wait_for(said);
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_at_start() {
+    let (one, other) = (certificate(), certificate());
+    let (cert, key, other_key) = (one.cert.pem(), one.signing_key.serialize_pem(), other.signing_key.serialize_pem());
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    for (cert, key, expected) in [
+        (
+            cert.as_str(),
+            other_key.as_str(),
+            "TLS_KEY=key.pem is not the key of the first certificate in TLS_CERT=cert.pem",
+        ),
+        (&key, &cert, "TLS_CERT=cert.pem holds no certificate"),
+        (&cert, &cert, "TLS_KEY=key.pem holds no private key"),
+        (&cert, encrypted, "TLS_KEY=key.pem is encrypted"),
+        (&cert, "", "TLS_KEY=key.pem holds no private key"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            &key,
+            "TLS_CERT=cert.pem holds no certificate of X.509",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("cert.pem"), cert).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key).unwrap();
+        let output = command(folder.path()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && errors.contains(expected), "{expected:?}\n{errors}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let errors = String::from_utf8(command(folder.path()).output().unwrap().stderr).unwrap();
+    assert!(errors.contains("TLS_CERT=cert.pem cannot be read"), "{errors}");
+}
