@@ -34,6 +34,10 @@ const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 /// What the command line asks for.
 pub enum Command {
     Serve(Box<Config>),
+    /// Try every part, and say what works.
+    Check(Box<Config>),
+    /// Ask the running server whether it lives.
+    HealthCheck(Box<Config>),
     /// Text for the terminal: the help or the version.
     Print(String),
 }
@@ -103,6 +107,7 @@ pub fn command(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Vec<String>> {
     let mut flags = HashMap::new();
+    let mut what: fn(Box<Config>) -> Command = Command::Serve;
     let mut parser = lexopt::Parser::from_args(arguments);
     let one = |error: lexopt::Error| vec![error.to_string()];
     while let Some(argument) = parser.next().map_err(one)? {
@@ -112,6 +117,14 @@ pub fn command(
             }
             lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => {
                 return Ok(Command::Print(format!("covered-server {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            lexopt::Arg::Value(word) if word == "check" => {
+                what = Command::Check;
+                continue;
+            }
+            lexopt::Arg::Value(word) if word == "healthcheck" => {
+                what = Command::HealthCheck;
+                continue;
             }
             lexopt::Arg::Long(name) => SETTINGS.iter().find(|setting| flag_of(setting.name) == *name),
             _ => None,
@@ -124,7 +137,7 @@ pub fn command(
     let mut raw = Raw { flags, environment, problems: Vec::new() };
     let config = raw.resolve();
     match config {
-        Some(config) if raw.problems.is_empty() => Ok(Command::Serve(Box::new(config))),
+        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(config))),
         _ => Err(raw.problems),
     }
 }

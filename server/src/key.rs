@@ -132,6 +132,11 @@ impl RepositoryRule {
     pub fn allows(&self, repository: &Repository) -> bool {
         self.owner == repository.owner && self.name.as_ref().is_none_or(|name| *name == repository.name)
     }
+
+    /// The repository, where the rule is for one alone.
+    pub fn exact(&self) -> Option<Repository> {
+        Some(Repository { owner: self.owner.clone(), name: self.name.clone()? })
+    }
 }
 
 impl FromStr for RepositoryRule {

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod auth;
 pub mod badge;
 pub mod cache;
+pub mod check;
 pub mod checks;
 pub mod config;
 pub mod error;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use covered_server::check;
 use covered_server::config::{self, Command};
 
 fn main() -> ExitCode {
@@ -13,7 +14,14 @@ fn main() -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
-        Ok(Command::Serve(config)) => run(*config),
+        Ok(Command::Serve(config)) => run(covered_server::run(*config)),
+        Ok(Command::Check(config)) => run(async move {
+            let findings = check::run(&config).await;
+            print!("{}", check::table(&findings));
+            anyhow::ensure!(!check::failed(&findings), "some parts do not work");
+            Ok(())
+        }),
+        Ok(Command::HealthCheck(config)) => run(async move { check::health(&config).await }),
         Err(problems) => {
             for problem in problems {
                 eprintln!("covered-server: {problem}");
@@ -24,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: config::Config) -> ExitCode {
+fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -32,7 +40,7 @@ fn run(config: config::Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(covered_server::run(config)) {
+    match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("covered-server: {error:#}");

@@ -140,7 +140,9 @@ pub fn flag_of(name: &str) -> String {
 pub fn help() -> String {
     let mut text = format!(
         "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
-         usage: covered-server [--SETTING VALUE ...]\n\n\
+         usage: covered-server [--SETTING VALUE ...]\n\
+         \x20      covered-server check [--SETTING VALUE ...]        tries every part, says what works and what to fix\n\
+         \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\n\
          Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
          it is not set. Prefer the environment for secrets: other users can read a command line.\n\n",
         env!("CARGO_PKG_VERSION")
@@ -155,7 +157,7 @@ pub fn help() -> String {
             setting.help
         );
     }
-    text += "\n  --help, --version\n\nexit codes: 0 stopped on request, 1 could not run, 2 wrong settings\n";
+    text += "\n  --help, --version\n\nexit codes: 0 stopped on request or nothing to fix, 1 could not run or something to fix, 2 wrong settings\n";
     text
 }
 
