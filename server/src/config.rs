@@ -68,6 +68,12 @@ pub struct Config {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub log: LogConfig,
+    /// Where Prometheus asks; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether traces are sent, as the standard's variables say.
+    pub traces: bool,
+    /// Settings that are known but without effect here, worth a line in the log.
+    pub notes: Vec<String>,
 }
 
 /// Where the API keys come from.
@@ -182,6 +188,9 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             tls,
             trusted_proxies,
             log,
+            metrics_listen: self.metrics_listen(listen),
+            traces: self.traces(),
+            notes: self.notes_on_traces(),
         })
     }
 

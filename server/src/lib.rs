@@ -14,6 +14,7 @@ pub mod config;
 pub mod error;
 pub mod github;
 pub mod key;
+pub mod metrics;
 pub mod pages;
 pub mod response;
 pub mod router;
@@ -21,6 +22,7 @@ pub mod routes;
 pub mod serve;
 pub mod site;
 pub mod storage;
+pub mod trace;
 pub mod value;
 
 use std::net::SocketAddr;
@@ -29,17 +31,16 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use app::App;
-use config::{ApiKeySource, Config, LogConfig};
+use config::{ApiKeySource, Config};
 
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    start_log(&config.log);
+    let telemetry = trace::start(&config.log, config.traces)?;
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let key_file = match &config.api_keys {
@@ -52,20 +53,31 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         format!("LISTEN={listen} cannot be listened on; another address can be given by LISTEN or --listen")
     })?;
     let address = listener.local_addr()?;
+    let metrics_address = match config.metrics_listen {
+        Some(listen) => Some(metrics::start(listen).await?),
+        None => None,
+    };
     // Before anybody is told that it listens: who reads that may stop it at once.
     let stop = serve::signal()?;
     let app = Arc::new(App::new(config, address)?);
     if json {
-        tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), version = env!("CARGO_PKG_VERSION"), "listening");
+        tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), metrics = metrics_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "listening");
     } else {
-        println!("{}", welcome(&app, address, key_file.as_deref(), without_github));
+        println!("{}", welcome(&app, address, metrics_address, key_file.as_deref(), without_github));
     }
     serve::serve(listener, app, stop).await;
+    telemetry.stop().await;
     Ok(())
 }
 
 /// What an operator reads first.
-fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_github: bool) -> String {
+fn welcome(
+    app: &App,
+    address: SocketAddr,
+    metrics: Option<SocketAddr>,
+    key_file: Option<&Path>,
+    without_github: bool,
+) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if app.tls.is_some() { "https" } else { "http" };
     let mut lines = vec![format!("covered-server {version} listens on {scheme}://{address}")];
@@ -73,6 +85,9 @@ fn welcome(app: &App, address: SocketAddr, key_file: Option<&Path>, without_gith
         lines.push(format!("readers reach it at {}", app.public_url));
     }
     lines.push(format!("reports are kept in {}", app.storage.shown()));
+    if let Some(metrics) = metrics {
+        lines.push(format!("metrics are at http://{metrics}/metrics"));
+    }
     if without_github {
         lines.push("GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked".to_owned());
     }
@@ -102,18 +117,4 @@ fn shell_quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c));
     if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-fn start_log(config: &LogConfig) {
-    // Of the libraries' own lines only those that tell of trouble.
-    let own = LevelFilter::from_level(config.level);
-    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
-    let log = tracing_subscriber::fmt::layer().with_target(false);
-    let registry = tracing_subscriber::registry().with(filter);
-    // A second start in one process keeps the first log: only tests do that.
-    let _ = if config.json {
-        registry.with(log.json().flatten_event(true)).try_init()
-    } else {
-        registry.with(log.with_ansi(false)).try_init()
-    };
 }

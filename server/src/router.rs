@@ -16,9 +16,11 @@ use hyper::{Method, Request, Response};
 use crate::app::App;
 use crate::error::Error;
 use crate::key::SiteId;
+use crate::metrics::{self, metrics};
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
+use crate::trace::{self, Scope};
 
 /// Who is on the other end of a connection.
 #[derive(Clone, Copy)]
@@ -28,8 +30,14 @@ pub struct Caller {
     pub refusal: Option<&'static str>,
 }
 
-/// Answers one request.
+/// Answers one request; what is logged and asked for meanwhile belongs to it.
 pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -> Response<Logged> {
+    let scope = Scope::of(&request);
+    let response = respond(app, caller, request, scope.clone());
+    scope.run(response).await
+}
+
+async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scope: Scope) -> Response<Logged> {
     let started = Instant::now();
     let client = app.proxies.client(caller.peer, request.headers());
     let method = request.method().clone();
@@ -37,14 +45,16 @@ pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -
     let path = request.uri().path();
     let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/'));
     let path = below.unwrap_or(path).to_owned();
+    let label = Route::of(&path).map_or(metrics::Route::Unknown, |route| route.label());
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
     let routed = AssertUnwindSafe(in_time(&app, &path, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
-    let mut answer = routed.unwrap_or_else(|error| {
+    let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
             tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{cause:#}");
+            error.detail = format!("{} (request {})", error.detail, scope.shown_id()).into();
         } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
             tracing::warn!(%client, %method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
@@ -57,7 +67,10 @@ pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -
     if method == Method::HEAD {
         answer = response::head_only(answer);
     }
-    let line = Line { client, method, path, status: answer.status().as_u16(), bytes: 0, started };
+    answer.headers_mut().insert(trace::REQUEST_ID, scope.id().clone());
+    metrics().answered(label, answer.status().as_u16());
+    scope.answered(method.as_str(), label, answer.status().as_u16());
+    let line = Line { scope, label, client, method, path, status: answer.status().as_u16(), bytes: 0, started };
     answer.map(|body| Logged { body, line })
 }
 
@@ -104,6 +117,23 @@ impl<'a> Route<'a> {
             },
             _ => return None,
         })
+    }
+
+    /// Its name in metrics and traces.
+    fn label(&self) -> metrics::Route {
+        match self {
+            Self::Home => metrics::Route::Home,
+            Self::Healthz => metrics::Route::Healthz,
+            Self::Readyz => metrics::Route::Readyz,
+            Self::Robots => metrics::Route::Robots,
+            Self::CreateSite => metrics::Route::CreateSite,
+            Self::Invalidate { .. } => metrics::Route::Invalidate,
+            Self::Upload { .. } => metrics::Route::Upload,
+            Self::Site { .. } => metrics::Route::Site,
+            Self::File { .. } => metrics::Route::File,
+            Self::Badge { .. } => metrics::Route::Badge,
+            Self::Redirect { .. } => metrics::Route::Redirect,
+        }
     }
 
     /// The methods that it takes.
@@ -164,6 +194,8 @@ pub(crate) fn shown(path: &str) -> String {
 }
 
 struct Line {
+    scope: Scope,
+    label: metrics::Route,
     client: IpAddr,
     method: Method,
     path: String,
@@ -183,14 +215,17 @@ impl HttpBody for Logged {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Self { body, line } = &mut *self;
+        let frame = std::task::ready!(line.scope.within(|| Pin::new(body).poll_frame(context)));
         match &frame {
             Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
             Some(Err(error)) => {
-                tracing::error!(
-                    path = shown(&self.line.path),
-                    "the connection was ended in the middle of the body: {error}"
-                );
+                self.line.scope.within(|| {
+                    tracing::error!(
+                        path = shown(&self.line.path),
+                        "the connection was ended in the middle of the body: {error}"
+                    );
+                });
             }
             None => {}
         }
@@ -208,9 +243,13 @@ impl HttpBody for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        let Line { client, method, path, status, bytes, started } = &self.line;
-        let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+        let Line { scope, label, client, method, path, status, bytes, started } = &self.line;
+        let time = started.elapsed();
+        metrics().request(*label, *status, time);
+        let milliseconds = time.as_secs_f64() * 1e3;
+        scope.within(|| {
+            tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+        });
     }
 }
 

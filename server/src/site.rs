@@ -9,6 +9,7 @@ use moka::future::Cache;
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::error::{Error, no_report};
 use crate::key::SiteId;
+use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
 
@@ -71,7 +72,14 @@ impl Sites {
             return Ok(None);
         }
         let read = async { self.read_index(&site.zip_key()).await.map(Arc::new) };
-        match self.indexes.try_get_with_by_ref(site, read).await {
+        let mut asked = false;
+        let read = async {
+            asked = true;
+            read.await
+        };
+        let index = self.indexes.try_get_with_by_ref(site, read).await;
+        metrics().lookup(metrics::Cache::Index, Lookup::of(&index, asked));
+        match index {
             Ok(index) => Ok(Some(index)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
             Err(error) => Err(error.public(site)),
@@ -99,13 +107,19 @@ impl Sites {
     }
 
     /// The content of a file: from memory, or by one read from the store.
-    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<Content, Error> {
+    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<(Content, Served), Error> {
         let zip = site.zip_key();
         let content = if entry.packed_len() > self.largest_file {
-            self.stream(&zip, entry).await.map(Content::Data).map_err(Arc::new)
+            self.stream(&zip, entry).await.map(|data| (Content::Data(data), Served::Stream)).map_err(Arc::new)
         } else {
-            let packed = self.files.try_get_with((site.clone(), number), self.packed(&zip, entry)).await;
-            packed.map(Content::Packed)
+            let mut asked = false;
+            let read = async {
+                asked = true;
+                self.packed(&zip, entry).await
+            };
+            let packed = self.files.try_get_with((site.clone(), number), read).await;
+            metrics().lookup(metrics::Cache::File, Lookup::of(&packed, asked));
+            packed.map(|packed| (Content::Packed(packed), if asked { Served::Store } else { Served::Memory }))
         };
         if content.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.

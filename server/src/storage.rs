@@ -2,6 +2,7 @@
 
 mod fault;
 mod folder;
+mod measured;
 mod ranged;
 pub(crate) mod sts;
 mod vendors;
@@ -30,6 +31,7 @@ use crate::archive::Tail;
 use crate::config::StorageConfig;
 use crate::key::{STAGING, SiteId};
 pub use fault::StorageError;
+use measured::Measured;
 use sts::Sts;
 pub use sts::{Grant, GrantError};
 
@@ -85,7 +87,7 @@ impl Storage {
     pub fn new(config: &StorageConfig, upload_role: Option<&str>) -> anyhow::Result<Self> {
         match config {
             StorageConfig::Memory => Ok(Self {
-                store: Arc::new(InMemory::new()),
+                store: Arc::new(Measured(Arc::new(InMemory::new()))),
                 presigner: None,
                 sts: None,
                 folder: None,
@@ -109,7 +111,7 @@ impl Storage {
         folder::probe(&folder).with_context(unusable)?;
         let store = LocalFileSystem::new_with_prefix(&folder).with_context(unusable)?.with_fsync(true);
         Ok(Self {
-            store: Arc::new(store),
+            store: Arc::new(Measured(Arc::new(store))),
             presigner: None,
             sts: None,
             knows_suffixes: true,
@@ -139,7 +141,7 @@ impl Storage {
             _ => both(vendors::azure(bucket, options)?),
         };
         Ok(Self {
-            store: Arc::new(PrefixStore::new(store, prefix.clone())),
+            store: Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone())))),
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
             sts,
             folder: None,

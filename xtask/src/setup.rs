@@ -26,6 +26,9 @@ pub fn lab() -> anyhow::Result<()> {
             Part::Node => node(),
             Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
             Part::Shells => programs(part.is_there(), &SHELLS.join(", "), &SHELLS),
+            Part::Deploy => {
+                programs(part.is_there(), "nginx, systemd-analyze and openssl", &["nginx-light", "systemd", "openssl"])
+            }
         };
         let Err(error) = outcome else { continue };
         if std::env::var_os("CI").is_some() {

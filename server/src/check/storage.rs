@@ -79,9 +79,10 @@ async fn delete(storage: &Storage, key: &str) -> Option<Finding> {
 
 /// What failed, why, and what to do about it.
 fn told(what: &str, error: StorageError) -> String {
+    let missing = matches!(error, StorageError::NotFound);
     let why = format!("{:#}", anyhow::Error::from(error));
     let has = |marks: &[&str]| marks.iter().any(|mark| why.contains(mark));
-    let advice = if has(&["NoSuchBucket", "BucketNotFound", "ContainerNotFound"]) {
+    let advice = if missing || has(&["NoSuchBucket", "BucketNotFound", "ContainerNotFound"]) {
         "make the bucket, or mend its name"
     } else if has(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "AuthenticationFailed"]) {
         "mend the credentials: the store does not know them"

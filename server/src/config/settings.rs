@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 
 pub struct Setting {
     pub name: &'static str,
@@ -87,6 +88,11 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "LOG_FORMAT", value: "text|json", help: "one line per request, as text or as JSON [text]" },
     Setting { name: "LOG_LEVEL", value: "LEVEL", help: "error, warn, info or debug [info]" },
+    Setting {
+        name: "METRICS_LISTEN",
+        value: "ADDRESS:PORT",
+        help: "where Prometheus finds /metrics, such as 127.0.0.1:9100 [nowhere]",
+    },
     Setting { name: "AWS_BUCKET", value: "BUCKET", help: "the S3 bucket, where STORAGE_URL is not set" },
     Setting { name: "AWS_REGION", value: "REGION", help: "the bucket's region" },
     Setting { name: "AWS_ACCESS_KEY_ID", value: "ID", help: "S3 credentials [web identity, container or instance]" },
@@ -182,6 +188,46 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 
     pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
         self.problems.push(format!("{name} {what}"));
+    }
+
+    /// The metrics' own address: what they tell is not for readers.
+    pub fn metrics_listen(&mut self, listen: SocketAddr) -> Option<SocketAddr> {
+        let metrics = self.parse("METRICS_LISTEN", None, |text| {
+            let address = text.parse().map(Some);
+            address.map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:9100"))
+        })?;
+        if metrics == listen && listen.port() != 0 {
+            self.problem(
+                "METRICS_LISTEN",
+                format!("and LISTEN are both {listen}: metrics need an address of their own"),
+            );
+        }
+        Some(metrics)
+    }
+
+    /// Whether OpenTelemetry's own variables ask for traces; what else they say is the library's business.
+    pub fn traces(&mut self) -> bool {
+        let mut is = |name: &str, what: &str| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(what));
+        let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
+        let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        !off && endpoints.iter().any(|name| self.get(name).is_some())
+    }
+
+    /// What the variables ask for and do not get.
+    pub fn notes_on_traces(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.traces() && cfg!(not(feature = "otel")) {
+            notes.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
+        }
+        let protocol =
+            self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
+        if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {
+            notes.push(format!(
+                "OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, but traces are sent by http/protobuf: the collector takes it on \
+                 another port, mostly 4318"
+            ));
+        }
+        notes
     }
 
     /// A setting's value as `T`; one that cannot be read is a problem, and then the default stands in.

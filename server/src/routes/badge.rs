@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::badge::{self, Look};
 use crate::error::Error;
 use crate::key::{NEVER, ReportName, Repository};
+use crate::metrics::{Found, metrics};
 use crate::response::{self, Answer, Body};
 use crate::value::{Value, ValueKey};
 use std::sync::Arc;
@@ -56,6 +57,12 @@ pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -
 
 /// A repository, a name or a branch that cannot exist has no value; its badge is grey, never a broken image.
 async fn value(app: &App, owner: &str, name: &str, query: Option<&str>) -> Option<Arc<Value>> {
+    let value = known(app, owner, name, query).await;
+    metrics().badge(if value.is_some() { Found::Value } else { Found::Unknown });
+    value
+}
+
+async fn known(app: &App, owner: &str, name: &str, query: Option<&str>) -> Option<Arc<Value>> {
     let repository = Repository::new(owner, name).ok()?;
     let name = match parameter(query, "name").filter(|name| !name.is_empty()) {
         Some(name) => Some(name.parse::<ReportName>().ok()?),

@@ -12,6 +12,7 @@ use hyper::{Response, StatusCode};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, ReportPath, SHORTLY, SiteId, content_type};
+use crate::metrics::{Encoding, Served, metrics};
 use crate::response::{self, Answer, Body};
 use crate::routes::report::{accepts_gzip, matches, no_file, set_policies};
 use crate::storage::{Fetched, FileMeta, StorageError};
@@ -70,6 +71,10 @@ async fn get(
     }
     let compressible = is_text(file) && size >= WORTH_COMPRESSING;
     let gzip = compressible && accepts_gzip(headers);
+    if !head {
+        metrics().file(Served::ByFile, if gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().file_size(size);
+    }
     let mut response = Response::new(match gzip {
         true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
         false => Body::Stream { bytes, remaining: Some(size) },

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::archive::{Entry, Index};
 use crate::error::{Error, no_report};
 use crate::key::{FOREVER, ReportPath, SiteId, content_type};
+use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
 use crate::response::{self, Answer, Body};
 use crate::routes::files;
@@ -104,7 +105,10 @@ async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, 
         let remaining = if gzip { entry.packed_len() } else { entry.size };
         Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
     } else {
-        Response::new(body(entry, app.sites.content(site, number, entry).await?, gzip))
+        let (content, served) = app.sites.content(site, number, entry).await?;
+        metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().file_size(entry.size);
+        Response::new(body(entry, content, gzip))
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&etag).map_err(Error::internal)?);
     if entry.deflated {

@@ -10,12 +10,14 @@ use hyper::body::Incoming as RequestBody;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::archive::ArchiveError;
 use crate::auth::{hex, random};
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
+use crate::metrics::{UploadEvent, UploadKind, metrics};
 use crate::response::{self, Answer, Body};
 use crate::routes::json_body;
 use crate::routes::paced::Paced;
@@ -90,6 +92,7 @@ pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let site = draw(app, SiteId::record_key, &record_bytes).await?;
     app.values.appeared(&repository).await;
+    metrics().upload(UploadKind::Zip, UploadEvent::Opened);
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "site created");
     session(app, &site, now).await
 }
@@ -141,6 +144,7 @@ async fn create_by_file(app: &App) -> Answer {
         }
         None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
     };
+    metrics().upload(UploadKind::Files, UploadEvent::Opened);
     Ok(response::json(&json!({
         "site_id": site.to_string(),
         "bucket": grant.bucket,
@@ -189,7 +193,7 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Reque
     check_signature(app, &site, query.unwrap_or_default())?;
     let app = app.clone();
     // A task of its own: where the client goes away, it still cleans up.
-    let task = tokio::spawn(async move {
+    let task = async move {
         let mut body = Paced::new(request.into_body(), &app.limits);
         let received = match app.uploads.try_acquire() {
             Ok(_permit) => receive(&app, &site, &mut body).await,
@@ -199,8 +203,8 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Reque
             body.drain(app.max_report_bytes).await;
         }
         received
-    });
-    task.await.map_err(Error::internal)??;
+    };
+    tokio::spawn(task.in_current_span()).await.map_err(Error::internal)??;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)

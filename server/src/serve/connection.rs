@@ -21,6 +21,7 @@ use super::tls::Tls;
 use super::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
 use crate::app::App;
 use crate::config::NetworkLimits;
+use crate::metrics::metrics;
 use crate::router::{self, Caller, Logged};
 
 /// Bytes of a request's head: addresses and cookies of a reasonable size.
@@ -83,6 +84,7 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (connections, stop) = (self.clone(), self.stop.subscribe());
         tokio::spawn(async move {
+            let _open = metrics().connection();
             if let Err(error) = connections.serve(stream, peer, place, stop).await {
                 tracing::debug!(%peer, "a connection ended early: {error}");
             }

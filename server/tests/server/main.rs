@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod badge;
+mod check;
 mod files;
 mod limits;
 mod ops;
@@ -11,5 +12,7 @@ mod purge;
 mod report;
 mod support;
 mod tls;
+#[cfg(all(unix, feature = "otel"))]
+mod traces;
 mod upload;
 mod zips;

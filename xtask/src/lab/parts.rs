@@ -16,13 +16,15 @@ pub enum Part {
     Chromium,
     /// What the action's script is checked by and tried with.
     Shells,
+    /// nginx, systemd-analyze and openssl: what the files of `server/deploy` are for.
+    Deploy,
 }
 
 /// Debian's packages bear the same names.
 pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
 
 impl Part {
-    pub const ALL: [Part; 4] = [Part::Python, Part::Node, Part::Chromium, Part::Shells];
+    pub const ALL: [Part; 5] = [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Deploy];
 
     pub fn is_there(self) -> bool {
         match self {
@@ -34,8 +36,14 @@ impl Part {
             Part::Node => which("node").is_some() && paths::node_modules().exists(),
             Part::Chromium => chromium().is_some(),
             Part::Shells => SHELLS.iter().all(|name| which(name).is_some()),
+            Part::Deploy => nginx().is_some() && which("systemd-analyze").is_some() && which("openssl").is_some(),
         }
     }
+}
+
+/// Debian keeps it where only root's shell looks.
+pub fn nginx() -> Option<PathBuf> {
+    which("nginx").or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.exists()))
 }
 
 /// Whether the test has to be skipped because a part is not there; in CI that is a failure.

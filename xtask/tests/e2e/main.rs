@@ -4,11 +4,14 @@
 
 mod action;
 mod browser;
+mod check;
 mod demo;
+mod deploy;
 mod faults;
 mod files;
 mod install;
 mod memory;
+mod metrics;
 mod original;
 mod reads;
 mod spec;

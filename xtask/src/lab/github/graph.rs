@@ -10,6 +10,8 @@ pub const THEN: &str = "2026-01-02T03:04:05Z";
 
 pub enum Node<'a> {
     Query(&'a State),
+    Viewer,
+    RateLimit,
     Repository(&'a Repository),
     Ref(&'a Repository, &'a str),
     /// What a ref points to, before a fragment says that it is a commit.
@@ -24,6 +26,8 @@ impl<'a> Object for Node<'a> {
     fn type_name(&self) -> &'static str {
         match self {
             Node::Query(_) => "Query",
+            Node::Viewer => "User",
+            Node::RateLimit => "RateLimit",
             Node::Repository(_) => "Repository",
             Node::Ref(..) => "Ref",
             Node::GitObject(..) => "GitObject",
@@ -44,6 +48,13 @@ impl<'a> Object for Node<'a> {
     fn field(&self, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
         match self {
             Node::Query(state) => query(state, name, arguments),
+            Node::Viewer => (name == "login").then(|| leaf("octocat")),
+            Node::RateLimit => match name {
+                "limit" => Some(leaf(5000)),
+                "remaining" => Some(leaf(4999)),
+                "resetAt" => Some(leaf(THEN)),
+                _ => None,
+            },
             Node::Repository(repository) => repository_field(repository, name, arguments),
             Node::Ref(repository, branch) => match name {
                 "name" => Some(leaf(*branch)),
@@ -79,8 +90,11 @@ fn one_or_null(node: Option<Node<'_>>) -> Found<Node<'_>> {
 }
 
 fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
-    if name != "repository" {
-        return None;
+    match name {
+        "viewer" => return Some(Found::One(Node::Viewer)),
+        "rateLimit" => return Some(Found::One(Node::RateLimit)),
+        "repository" => {}
+        _ => return None,
     }
     let part = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
     let full_name = format!("{}/{}", part("owner"), part("name"));

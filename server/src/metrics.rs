@@ -1,0 +1,375 @@
+//! What is counted, for Prometheus. Every label has few values, known beforehand: no path, no repository, no address.
+//!
+//! Counting costs an atomic or two: a counter is made when it is first used and found by its place in a table after that.
+
+mod listen;
+mod process;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use listen::start;
+
+/// Seconds: a file from memory takes well under a millisecond, an upload may take a minute.
+const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// Bytes: most pages of a report are below 64 KiB.
+const BYTES: [f64; 8] = [1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 16_777_216.0, 268_435_456.0];
+/// The statuses that this server answers with; another one is counted by its class, as `5xx`.
+const CODES: [u16; 21] =
+    [200, 201, 204, 206, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 416, 429, 500, 501, 502, 503];
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident, $label:literal, { $($variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($variant,)* }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+            const TEXTS: &'static [&'static str] = &[$($text,)*];
+            fn place(self) -> usize { self as usize }
+        }
+    };
+}
+
+/// The values of one label, as an enum.
+pub trait Label: Copy {
+    const NAME: &'static str;
+    const TEXTS: &'static [&'static str];
+    fn place(self) -> usize;
+}
+
+labels! {
+    /// The addresses that are told apart.
+    Route, "route", {
+        Home => "home", Healthz => "healthz", Readyz => "readyz", Robots => "robots", CreateSite => "create-site",
+        Invalidate => "invalidate-cache", Upload => "upload", Site => "site", File => "file", Badge => "badge",
+        Redirect => "badge-redirect", Unknown => "unknown",
+    }
+}
+labels! {
+    /// What became of the request for a report's file.
+    Served, "result", {
+        Memory => "memory", Store => "store", Stream => "stream", ByFile => "by_file", NotModified => "not_modified",
+        Missing => "missing",
+    }
+}
+labels! {
+    /// In which encoding it went out.
+    Encoding, "encoding", { Gzip => "gzip", Identity => "identity", None => "none", }
+}
+labels! {
+    /// How an uploader writes.
+    UploadKind, "kind", { Zip => "zip", Files => "files", }
+}
+labels! {
+    /// What became of an upload; the store's own uploads are seen opened only.
+    UploadEvent, "event", { Opened => "opened", Completed => "completed", Refused => "refused", }
+}
+labels! {
+    /// What is looked up before the store or GitHub is asked.
+    Cache, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
+}
+labels! {
+    /// What a look-up found.
+    Lookup, "result", { Hit => "hit", Miss => "miss", Error => "error", }
+}
+impl Lookup {
+    /// `asked`: whether it took a request to whoever knows.
+    pub fn of<T, E>(found: &Result<T, E>, asked: bool) -> Self {
+        match found {
+            Ok(_) if asked => Self::Miss,
+            Ok(_) => Self::Hit,
+            Err(_) => Self::Error,
+        }
+    }
+}
+
+labels! {
+    /// What a badge showed.
+    Found, "found", { Value => "value", Stale => "stale", Unknown => "unknown", }
+}
+labels! {
+    /// What GitHub answered.
+    GitHubResult, "result", {
+        Ok => "ok", Limited => "limited", Refused => "refused", Failed => "failed", Timeout => "timeout",
+    }
+}
+labels! {
+    /// What the store was asked to do.
+    Operation, "operation", {
+        Put => "put", Multipart => "multipart", Get => "get", Head => "head", Delete => "delete", List => "list",
+        Copy => "copy", Rename => "rename",
+    }
+}
+labels! {
+    /// What the store answered.
+    StoreResult, "result", {
+        Ok => "ok", NotFound => "not_found", Exists => "exists", NotModified => "not_modified", Error => "error",
+    }
+}
+
+/// A counter for each pair of labels' values, made when it is first counted.
+struct Table<A: Label, B: Label> {
+    family: Family<Labels, Counter>,
+    cells: Vec<OnceLock<Counter>>,
+    labels: std::marker::PhantomData<fn(A, B)>,
+}
+
+impl<A: Label, B: Label> Table<A, B> {
+    fn new(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let family = Family::<Labels, Counter>::default();
+        registry.register(name, help, family.clone());
+        let cells = std::iter::repeat_with(OnceLock::new).take(A::TEXTS.len() * B::TEXTS.len()).collect();
+        Self { family, cells, labels: std::marker::PhantomData }
+    }
+
+    fn count(&self, a: A, b: B) {
+        let (first, second) = (a.place(), b.place());
+        let Some(cell) = self.cells.get(first * B::TEXTS.len() + second) else { return };
+        let made = || {
+            let mut labels = vec![(A::NAME, A::TEXTS[first]), (B::NAME, B::TEXTS[second])];
+            labels.retain(|(name, _)| !name.is_empty());
+            self.family.get_or_create_owned(&labels)
+        };
+        cell.get_or_init(made).inc();
+    }
+}
+
+/// A histogram for each value of a label.
+struct Times<A: Label> {
+    cells: Vec<Histogram>,
+    label: std::marker::PhantomData<fn(A)>,
+}
+
+impl<A: Label> Times<A> {
+    fn new(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let family = Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
+        registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+        let cell = |text: &&'static str| family.get_or_create_owned(&vec![(A::NAME, *text)]);
+        Self { cells: A::TEXTS.iter().map(cell).collect(), label: std::marker::PhantomData }
+    }
+
+    fn observe(&self, a: A, time: Duration) {
+        if let Some(cell) = self.cells.get(a.place()) {
+            cell.observe(time.as_secs_f64());
+        }
+    }
+}
+
+/// A status's place in [`CODES`], or behind it that of its class.
+#[derive(Clone, Copy)]
+struct Code(u16);
+
+impl Label for Code {
+    const NAME: &'static str = "code";
+    const TEXTS: &'static [&'static str] = &[
+        "200", "201", "204", "206", "304", "307", "308", "400", "401", "403", "404", "405", "408", "409", "413", "416",
+        "429", "500", "501", "502", "503", "1xx", "2xx", "3xx", "4xx", "5xx",
+    ];
+
+    fn place(self) -> usize {
+        let class = || CODES.len() + usize::from(self.0 / 100).clamp(1, 5) - 1;
+        CODES.iter().position(|code| *code == self.0).unwrap_or_else(class)
+    }
+}
+
+/// Everything that is counted by this process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Table<Route, Code>,
+    request_seconds: Times<Route>,
+    files: Table<Served, Encoding>,
+    file_bytes: Histogram,
+    uploads: Table<UploadKind, UploadEvent>,
+    caches: Table<Cache, Lookup>,
+    badges: Table<Found, Nothing>,
+    github: Table<GitHubResult, Nothing>,
+    github_retries: Counter,
+    github_quota: [Gauge; 3],
+    store: Table<Operation, StoreResult>,
+    store_seconds: Times<Operation>,
+    connections: Gauge,
+    process: process::Process,
+}
+
+labels! {
+    /// No second label.
+    Nothing, "", { None => "", }
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// The process's metrics.
+pub fn metrics() -> &'static Metrics {
+    &METRICS
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut own = Registry::default();
+        let build = Info::new(vec![
+            ("version", env!("CARGO_PKG_VERSION")),
+            // What GitHub Actions calls the commit that it builds.
+            ("commit", option_env!("GITHUB_SHA").unwrap_or("unknown")),
+        ]);
+        own.register("covered_build", "The program that runs", build);
+        let registry = own.sub_registry_with_prefix("covered");
+        let file_bytes = Histogram::new(BYTES);
+        registry.register_with_unit(
+            "file_size",
+            "Sizes of the files of reports that were served",
+            Unit::Bytes,
+            file_bytes.clone(),
+        );
+        let github_retries = Counter::default();
+        registry.register("github_retries", "Requests to GitHub that were sent once more", github_retries.clone());
+        let connections = Gauge::default();
+        registry.register("connections_open", "Connections of clients that are open", connections.clone());
+        let quota = [
+            ("github_quota_remaining", "Points of GitHub's quota that are left, as it last said"),
+            ("github_quota_limit", "Points of GitHub's quota in an hour, as it last said"),
+            ("github_quota_reset_timestamp_seconds", "When GitHub's quota begins anew, as it last said; Unix time"),
+        ];
+        let github_quota = quota.map(|(name, help)| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        });
+        Self {
+            requests: Table::new(registry, "http_requests", "Requests that were answered, when the answer was sent"),
+            request_seconds: Times::new(
+                registry,
+                "http_request_duration",
+                "Time from a request's head to its answer's end",
+            ),
+            files: Table::new(registry, "files_served", "Requests for files of reports, by where the file came from"),
+            file_bytes,
+            uploads: Table::new(
+                registry,
+                "uploads",
+                "Uploads of reports; those to the store itself are seen opened alone",
+            ),
+            caches: Table::new(registry, "cache_lookups", "Look-ups in what is remembered"),
+            badges: Table::new(registry, "badges", "Badges and ways to reports, by what was known"),
+            github: Table::new(registry, "github_requests", "Requests to GitHub"),
+            github_retries,
+            github_quota,
+            store: Table::new(
+                registry,
+                "store_requests",
+                "Requests to the store, the library's own repeats not counted",
+            ),
+            store_seconds: Times::new(
+                registry,
+                "store_request_duration",
+                "Time until the store answered, bodies not counted",
+            ),
+            connections,
+            process: process::Process::new(&mut own),
+            registry: own,
+        }
+    }
+
+    /// A request that was answered.
+    pub fn request(&self, route: Route, status: u16, time: Duration) {
+        self.requests.count(route, Code(status));
+        self.request_seconds.observe(route, time);
+    }
+
+    /// What the status alone tells of a file or of an upload.
+    pub fn answered(&self, route: Route, status: u16) {
+        match (route, status) {
+            (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
+            (Route::File, 404) => self.file(Served::Missing, Encoding::None),
+            (Route::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
+            (Route::Upload | Route::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
+            _ => {}
+        }
+    }
+
+    /// A report's file that was asked for.
+    pub fn file(&self, served: Served, encoding: Encoding) {
+        self.files.count(served, encoding);
+    }
+
+    /// The size of a report's file that was sent.
+    pub fn file_size(&self, bytes: u64) {
+        self.file_bytes.observe(bytes as f64);
+    }
+
+    pub fn upload(&self, kind: UploadKind, event: UploadEvent) {
+        self.uploads.count(kind, event);
+    }
+
+    pub fn lookup(&self, cache: Cache, found: Lookup) {
+        self.caches.count(cache, found);
+    }
+
+    pub fn badge(&self, found: Found) {
+        self.badges.count(found, Nothing::None);
+    }
+
+    pub fn github(&self, result: GitHubResult) {
+        self.github.count(result, Nothing::None);
+    }
+
+    pub fn github_retry(&self) {
+        self.github_retries.inc();
+    }
+
+    /// What GitHub said of its quota; `reset`: Unix time, seconds.
+    pub fn github_quota(&self, remaining: i64, limit: i64, reset: i64) {
+        for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
+            gauge.set(value);
+        }
+    }
+
+    /// A request to the store, until its answer began.
+    pub fn store(&self, operation: Operation, result: StoreResult, time: Duration) {
+        self.store.count(operation, result);
+        self.store_seconds.observe(operation, time);
+    }
+
+    /// The same where the time cannot be told.
+    pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
+        self.store.count(operation, result);
+    }
+
+    /// A connection that is open until what is given back is dropped.
+    pub fn connection(&'static self) -> Connection {
+        self.connections.inc();
+        Connection(&self.connections)
+    }
+
+    /// All of it as OpenMetrics text.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        self.process.update();
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+/// An open connection.
+pub struct Connection(&'static Gauge);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A gauge of a number that is not whole.
+type Fraction = Gauge<f64, AtomicU64>;

@@ -1,0 +1,207 @@
+//! The log and, where the `OTEL_*` variables ask for them, traces: what belongs to one request is found by its id.
+
+#[cfg(feature = "otel")]
+mod otel;
+
+use std::future::Future;
+
+use hyper::Request;
+use hyper::header::{HeaderMap, HeaderValue};
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span, field};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::auth::{hex, random};
+use crate::config::LogConfig;
+use crate::metrics::{Label, Operation, Route};
+
+/// The target of the spans that are for traces alone: the log does not show them.
+const TRACES: &str = "covered_traces";
+/// Characters of a request's id that is taken from whoever asks.
+const MAX_ID: usize = 64;
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// What has to be ended with the server.
+pub struct Telemetry {
+    #[cfg(feature = "otel")]
+    traces: Option<otel::Traces>,
+}
+
+/// Starts the log, and with `traces` those too. Needs the runtime.
+pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
+    // Of the libraries' own lines only those that tell of trouble.
+    let own = LevelFilter::from_level(config.level);
+    let shown = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
+    let shown = shown.with_target(TRACES, LevelFilter::OFF);
+    let log = tracing_subscriber::fmt::layer().with_target(false);
+    let log = match config.json {
+        true => log.json().flatten_event(true).with_span_list(false).boxed(),
+        false => log.with_ansi(false).boxed(),
+    };
+    // A layer that may be there or not would make spans that nobody takes; a list has those that are there.
+    let mut layers = vec![log.with_filter(shown).boxed()];
+    #[cfg(feature = "otel")]
+    let telemetry = {
+        let traces = traces.then(otel::Traces::start).transpose()?;
+        let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
+        layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
+        Telemetry { traces }
+    };
+    #[cfg(not(feature = "otel"))]
+    let telemetry = {
+        let _ = traces;
+        Telemetry {}
+    };
+    // A second start in one process keeps the first log: only tests do that.
+    let _ = tracing_subscriber::registry().with(std::mem::take(&mut layers)).try_init();
+    Ok(telemetry)
+}
+
+impl Telemetry {
+    /// Sends what is still to be sent, for a few seconds at most.
+    pub async fn stop(self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
+    }
+}
+
+/// What is done for one request: its id is in all log lines, its span holds those of what it asks others.
+#[derive(Clone)]
+pub struct Scope {
+    id: HeaderValue,
+    log: Span,
+    trace: Span,
+}
+
+impl Scope {
+    /// The id is the one that the client or a proxy gave, else that of the trace, else a random one.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let trace = tracing::info_span!(
+            target: TRACES, "request", otel.kind = "server", otel.status_code = field::Empty,
+            http.request.method = request.method().as_str(), http.route = field::Empty,
+            http.response.status_code = field::Empty, request_id = field::Empty,
+        );
+        let trace_id = continued(&trace, headers);
+        let id = given(headers).or(trace_id).unwrap_or_else(|| random::<8>().map(|id| hex(&id)).unwrap_or_default());
+        trace.record("request_id", id.as_str());
+        let log = tracing::error_span!("request", request_id = id.as_str());
+        Self { id: HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")), log, trace }
+    }
+
+    pub fn id(&self) -> &HeaderValue {
+        &self.id
+    }
+
+    pub fn shown_id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    /// Runs the work of the request.
+    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        work.instrument(self.log.clone()).instrument(self.trace.clone())
+    }
+
+    /// Whatever `work` logs belongs to the request.
+    pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.trace.in_scope(|| self.log.in_scope(work))
+    }
+
+    /// What the request turned out to be.
+    pub fn answered(&self, method: &str, route: Route, status: u16) {
+        if self.trace.is_disabled() {
+            return;
+        }
+        let route = Route::TEXTS.get(route.place()).copied().unwrap_or_default();
+        #[cfg(feature = "otel")]
+        otel::rename(&self.trace, format!("{method} {route}"));
+        #[cfg(not(feature = "otel"))]
+        let _ = method;
+        self.trace.record("http.route", route);
+        self.trace.record("http.response.status_code", status);
+        if status >= 500 {
+            self.trace.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// An id that a log can show as it is.
+fn given(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    (plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
+}
+
+/// Makes `trace` a part of the client's trace, if it says that it has one; gives the trace's id.
+fn continued(trace: &Span, headers: &HeaderMap) -> Option<String> {
+    #[cfg(feature = "otel")]
+    if let Some(id) = otel::continued(trace, headers) {
+        return Some(id);
+    }
+    let _ = trace;
+    trace_id(headers.get("traceparent")?.to_str().ok()?).map(str::to_owned)
+}
+
+/// The trace's id in a `traceparent` (W3C Trace Context, 3.2.2): `00-{trace id}-{parent id}-{flags}`.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let some = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let mut parts = traceparent.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let lengths = (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2);
+    let known = version != "ff" && (version != "00" || parts.next().is_none());
+    let valid = lengths && known && [version, trace, parent, flags].into_iter().all(hex) && some(trace) && some(parent);
+    valid.then_some(trace)
+}
+
+/// A request to the store, as a part of the request that needs it.
+pub fn store<F: Future>(operation: Operation, work: F) -> impl Future<Output = F::Output> {
+    let operation = Operation::TEXTS.get(operation.place()).copied().unwrap_or_default();
+    work.instrument(tracing::info_span!(
+        target: TRACES, "store", otel.name = format_args!("store {operation}"), otel.kind = "client",
+    ))
+}
+
+/// A request to another service: `GitHub`, `STS`, `Redis`.
+pub fn client<F: Future>(service: &'static str, work: F) -> impl Future<Output = F::Output> {
+    work.instrument(tracing::info_span!(target: TRACES, "client", otel.name = service, otel.kind = "client"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_taken_as_w3c_wrote_it() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (traceparent, taken) in [
+            (format!("00-{id}-00f067aa0ba902b7-01"), true),
+            (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
+            (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
+            (format!("ff-{id}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()), false),
+            (format!("00-{id}-0000000000000000-01"), false),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
+            (format!("00-{id}"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(trace_id(&traceparent), taken.then_some(id), "{traceparent:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_id_that_a_log_can_show_is_taken() {
+        let long = "a".repeat(65);
+        for (id, taken) in
+            [("4f.A_b-9", true), (&long[1..], true), (&long, false), ("", false), ("a b", false), ("a\"", false)]
+        {
+            let headers = HeaderMap::from_iter([(REQUEST_ID.parse().unwrap(), id.parse().unwrap())]);
+            assert_eq!(given(&headers).as_deref(), taken.then_some(id), "{id:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! OpenTelemetry: spans are sent in batches over HTTP, as the standard's variables say; what cannot be sent is dropped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{TraceContextExt, TracerProvider};
+use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tracing::Span;
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
+use tracing_subscriber::registry::LookupSpan;
+
+const SERVICE: &str = "covered-server";
+/// Time for the collector to take a batch: the standard's default.
+const SEND_TIME: Duration = Duration::from_secs(10);
+/// Time for the last batch, when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+pub struct Traces(SdkTracerProvider);
+
+impl Traces {
+    pub fn start() -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(SEND_TIME).redirect(reqwest::redirect::Policy::none()).build()?;
+        let collector = Collector { http, runtime: Handle::current(), fails: AtomicBool::new(false) };
+        let exporter = SpanExporter::builder().with_http().with_http_client(collector).build()?;
+        let mut resource = Resource::builder();
+        let named = std::env::var_os("OTEL_SERVICE_NAME").is_some_and(|name| !name.is_empty())
+            || std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|all| all.contains("service.name="));
+        if !named {
+            resource = resource.with_service_name(SERVICE);
+        }
+        let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let resource = resource.with_attribute(version).build();
+        Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
+    }
+
+    /// What hands the spans of `tracing` on.
+    pub fn layer<S>(&self) -> OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer(SERVICE));
+        layer
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false)
+            .with_level(false)
+    }
+
+    pub async fn stop(self) {
+        // It waits for a thread of its own, which waits for this runtime.
+        let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIME)).await;
+        if !matches!(stopped, Ok(Ok(()))) {
+            tracing::warn!("the last traces could not be sent to the collector");
+        }
+    }
+}
+
+/// Makes `span` the child of the one that the client names, if it names one; gives the trace's id.
+pub fn continued(span: &Span, headers: &HeaderMap) -> Option<String> {
+    if span.is_disabled() {
+        return None;
+    }
+    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    let _ = span.set_parent(parent);
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| context.trace_id().to_string())
+}
+
+/// A span's name, once it is known: the field `otel.name` is not read after the start.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
+/// The way to the collector. The exporter's thread has no runtime: what it sends goes by way of the server's.
+#[derive(Debug)]
+struct Collector {
+    http: reqwest::Client,
+    runtime: Handle,
+    fails: AtomicBool,
+}
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let sent = self.runtime.spawn(send(self.http.clone(), request)).await?;
+        // Said once, and not with each batch: the collector may be gone for days.
+        match &sent {
+            Ok(answer) if answer.status().is_success() => self.fails.store(false, Ordering::Relaxed),
+            failed if !self.fails.swap(true, Ordering::Relaxed) => {
+                let why = match failed {
+                    Ok(answer) => format!("it answers {}", answer.status()),
+                    Err(error) => format!("{error:#}"),
+                };
+                tracing::warn!("traces cannot be sent to the collector, and are dropped until they can: {why}");
+            }
+            _ => {}
+        }
+        Ok(sent?)
+    }
+}
+
+async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
+    // Its address may hold a key.
+    let answer = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    *response.body_mut() = answer.bytes().await.map_err(|error| error.without_url())?;
+    Ok(response)
+}

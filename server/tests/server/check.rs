@@ -1,0 +1,61 @@
+//! `covered-server check` and `healthcheck` where nothing but the binary is needed.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::*;
+
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+    command.env_clear().envs(environment.iter().copied()).args(arguments).current_dir(folder);
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
+#[test]
+fn a_folder_is_tried_and_no_key_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(folder.path(), &["check"], &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for expected in ["storage     ok", "GiB are free in covered-data", "everything works"] {
+        assert!(text.contains(expected), "{expected:?} in\n{text}");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().collect();
+    assert!(left.is_empty() && !folder.path().join("covered-data/api-key").exists(), "{left:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_open_folder_is_worth_a_note_and_one_that_is_none_has_to_be_fixed() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("covered-data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, text) = run(folder.path(), &["check"], &[]);
+    assert!(code == Some(0) && text.contains("has mode 755: every user of this machine"), "{code:?}\n{text}");
+    let (code, text) = run(folder.path(), &["check", "--storage-url", "file:///dev/null/x"], &[]);
+    assert!(
+        code == Some(1) && text.contains("FAIL  the reports' folder /dev/null/x cannot be used"),
+        "{code:?}\n{text}"
+    );
+}
+
+#[test]
+fn wrong_settings_are_told_as_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(folder.path(), &["check", "--listen", "nonsense"], &[]);
+    assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is no address and port"), "{code:?}\n{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_tells_a_living_server_from_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start().await;
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    let (code, text) = run(folder.path(), &["healthcheck"], &[("LISTEN", &address)]);
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+    server.stop().await;
+    let (code, text) = run(folder.path(), &["healthcheck"], &[("LISTEN", &address)]);
+    assert!(code == Some(1) && text.contains("no healthy server on"), "{code:?}\n{text}");
+}

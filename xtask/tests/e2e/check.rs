@@ -1,0 +1,100 @@
+//! `covered-server check` against real parts, whole and broken.
+
+use std::process::Command;
+
+use xtask::lab::covered::{API_KEY, clean};
+use xtask::lab::github::{Fault, Github};
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::paths;
+use xtask::lab::s3::MiniStack;
+
+use crate::{REPOSITORY, Settings, setting};
+
+const TOKEN: &str = "ghp_a-token-that-nobody-may-see";
+
+/// The exit code, and what it printed on both streams.
+fn check(settings: &Settings) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command: Command = clean(&paths::binary("covered-server"));
+    command.arg("check").current_dir(&folder).env("HOME", folder.path()).env("API_KEY", API_KEY);
+    let output = command.envs(settings.iter().cloned()).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    for secret in [API_KEY, TOKEN] {
+        assert!(!text.contains(secret), "a secret is shown:\n{text}");
+    }
+    (output.status.code(), text)
+}
+
+/// A line of the table, by its first two columns.
+#[track_caller]
+fn assert_line(text: &str, part: &str, verdict: &str, what: &str) {
+    let fits = |line: &str| {
+        let rest = line.strip_prefix(part).map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with(verdict) && rest.contains(what))
+    };
+    assert!(text.lines().any(fits), "no {part} {verdict} … {what} in:\n{text}");
+}
+
+fn all_of(github: &Github, s3: &MiniStack) -> Settings {
+    let mut settings = s3.settings(&s3.url());
+    settings.extend(setting("AWS_UPLOAD_ROLE_ARN", &s3.upload_role));
+    settings.extend(setting("GITHUB_API_URL", &github.url()));
+    settings.extend(setting("GITHUB_TOKEN", TOKEN));
+    settings.extend(setting("ALLOWED_REPOSITORIES", &format!("acme/*, {REPOSITORY}")));
+    settings
+}
+
+#[test]
+fn parts_that_work_are_named_and_nothing_is_left_behind() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, s3) = (Github::start(), MiniStack::start());
+    github.add_repository(REPOSITORY, "main");
+    let (code, text) = check(&all_of(&github, &s3));
+    assert_line(&text, "storage", "ok", "a probe was written and read");
+    assert_line(&text, "upload address", "ok", "a probe was put by a signed address");
+    assert_line(&text, "upload role", "ok", "write into one site's folder, and not beside it");
+    assert_line(&text, "GitHub", "ok", "GITHUB_TOKEN is taken, as octocat");
+    assert_line(&text, "GitHub quota", "ok", "4999 of 5000 points are left");
+    assert_line(&text, "repository", "ok", "octo/app (public) can be read");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(s3.keys(), [""; 0]);
+}
+
+#[test]
+fn what_does_not_work_is_told_with_what_to_do() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, s3) = (Github::start(), MiniStack::start());
+    let changed = |name: &str, value: &str| {
+        let (code, text) = check(&[all_of(&github, &s3), setting(name, value)].concat());
+        assert_eq!(code, Some(1), "{text}");
+        text
+    };
+    let text = changed("AWS_BUCKET", "nobodys");
+    assert_line(&text, "storage", "FAIL", "make the bucket, or mend its name");
+    let text = changed("AWS_SECRET_ACCESS_KEY", "wrong");
+    assert_line(&text, "storage", "FAIL", "mend the credentials");
+    let text = changed("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    assert_line(&text, "storage", "FAIL", "nothing answers there");
+    let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/nobodys");
+    assert_line(&text, "upload role", "FAIL", "role/nobodys");
+    assert_line(&text, "repository", "FAIL", "octo/app of ALLOWED_REPOSITORIES cannot be read");
+    for (fault, what) in [
+        (Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GITHUB_TOKEN is not taken"),
+        (Fault::Status { code: 403, headers: Vec::new(), body: "{}".into() }, "single sign-on"),
+        (Fault::Status { code: 404, headers: Vec::new(), body: "{}".into() }, "is GITHUB_API_URL right?"),
+        (Fault::RateLimited, "the quota of GITHUB_TOKEN is spent"),
+        (Fault::Garbage, "not as GitHub's GraphQL does"),
+        (Fault::Drop, "does not answer"),
+    ] {
+        github.set_fault(fault);
+        let settings = [setting("GITHUB_API_URL", &github.url()), setting("GITHUB_TOKEN", TOKEN)].concat();
+        let (code, text) = check(&settings);
+        assert_line(&text, "GitHub", "FAIL", what);
+        assert_eq!(code, Some(1), "{text}");
+    }
+}
