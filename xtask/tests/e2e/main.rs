@@ -14,6 +14,7 @@ mod memory;
 mod metrics;
 mod original;
 mod reads;
+mod redis;
 mod spec;
 mod stop;
 mod storage;

@@ -1,0 +1,284 @@
+//! Two servers with one Redis and one store: what is said to one, the other shows, whatever happens to Redis.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use xtask::lab::covered::{API_KEY, Server};
+use xtask::lab::github::{Fault, Github, Status};
+use xtask::lab::http;
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::process::poll;
+use xtask::lab::redis::Redis;
+use xtask::lab::s3::MiniStack;
+
+use crate::{REPOSITORY, SHA, Settings, files_in, server, setting};
+
+const BADGE: &str = "/badge/octo/app.svg";
+const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const PASSWORD: &str = "correct-horse-battery";
+/// What the issue of a badge may take in all.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn github() -> Github {
+    let github = Github::start();
+    github.add_repository(REPOSITORY, "main");
+    github.push(REPOSITORY, "main", SHA);
+    github
+}
+
+fn post_status(github: &Github, percent: u32) {
+    let status = Status {
+        context: "covered".into(),
+        state: "success".into(),
+        description: format!("{percent}%"),
+        target_url: String::new(),
+    };
+    github.set_status(REPOSITORY, SHA, status);
+}
+
+/// As two servers behind one load balancer: with one public address.
+fn pair(github: &Github, redis: &str, store: &Settings) -> [Server; 2] {
+    let mut settings = store.clone();
+    settings.extend(setting("PUBLIC_URL", "https://covered.example.com"));
+    settings.extend(setting("REDIS_URL", redis));
+    [server(github, &settings), server(github, &settings)]
+}
+
+fn redis_is(server: &Server, state: &str) {
+    let wanted = format!("\"redis\":\"{state}\"");
+    poll(&format!("{wanted} in /readyz"), || server.get("/readyz").text().contains(&wanted).then_some(())).unwrap();
+}
+
+/// An upload's last word: the value of the default branch.
+#[track_caller]
+fn say(server: &Server, percent: u32) {
+    let body = json!({"site_id": SITE, "percent": percent, "state": "success", "commit_sha": SHA, "run_id": percent});
+    let url = format!("{}/coverage/invalidate-cache/octo/app/", server.url);
+    let reply = http::request("POST", &url, &[("token", API_KEY)], body.to_string()).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+fn percent(text: &str) -> Option<u32> {
+    text.split_once("coverage: ")?.1.split_once('%')?.0.parse().ok()
+}
+
+/// Waits until a badge says so, and gives the time that it took.
+#[track_caller]
+fn shows(server: &Server, wanted: u32) -> Duration {
+    let begun = Instant::now();
+    poll("the badge", || (percent(&server.get(BADGE).text()) == Some(wanted)).then_some(())).unwrap();
+    begun.elapsed()
+}
+
+#[test]
+fn what_is_said_to_one_server_the_other_shows_within_a_second() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, redis, s3) = (github(), Redis::start(), MiniStack::start());
+    post_status(&github, 41);
+    let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
+    redis_is(&one, "ok");
+    redis_is(&other, "ok");
+    // Slow enough that all readers are there before it answers.
+    github.set_fault(Fault::Stall(Duration::from_millis(300)));
+    let cold = |badge: &str| {
+        let before = github.requests().len();
+        thread::scope(|scope| {
+            for reader in 0..200 {
+                let server = [&one, &other][reader % 2];
+                scope.spawn(move || assert_eq!(server.get(badge).status, 200));
+            }
+        });
+        github.requests().len() - before
+    };
+    assert!(cold(BADGE) <= 2, "each server asks once at most");
+    assert_eq!([&one, &other].map(|server| shows(server, 41) < PATIENCE), [true, true]);
+    // On a machine so busy that Redis misses its 40 ms, each asks for itself: that is as it should be, and no proof.
+    let asked: Vec<_> = (0..8).map(|number| cold(&format!("{BADGE}?name=n{number}"))).collect();
+    assert!(asked.contains(&1) && asked.iter().all(|asked| *asked <= 2), "200 readers at two servers: {asked:?}");
+    let asked = github.requests().len();
+    for (number, to) in [(50, &one), (51, &other), (52, &one)] {
+        say(to, number);
+        let took = [&one, &other].map(|server| shows(server, number));
+        assert!(took.iter().max() < Some(&Duration::from_secs(1)), "{number}: {took:?}");
+    }
+    // An older run, told to the other one.
+    say(&other, 49);
+    assert_eq!([&one, &other].map(|server| shows(server, 52) < PATIENCE), [true, true]);
+    assert!(github.requests().len() - asked <= 1, "what is said needs no request, but where Redis was too slow");
+}
+
+#[test]
+fn a_redis_that_is_killed_restarted_and_paused_under_load_loses_no_badge() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, mut redis, store) = (github(), Redis::start(), tempfile::tempdir().unwrap());
+    let servers = pair(&github, &redis.url(), &files_in(store.path()));
+    post_status(&github, 60);
+    say(&servers[0], 60);
+    servers.iter().for_each(|server| redis_is(server, "ok"));
+    servers.iter().for_each(|server| assert!(shows(server, 60) < PATIENCE));
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for server in servers.iter().cycle().take(8) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    let reply = server.get(BADGE);
+                    assert_eq!((reply.status, percent(&reply.text())), (200, Some(60)));
+                    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Whatever happens here, the readers have to come to an end.
+        let changes = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // Cold badges ask Redis; those that are remembered do not.
+            let all = |state: &str| {
+                for server in &servers {
+                    let cold = format!("/badge/octo/cold-{}.svg", asked.load(Ordering::Relaxed));
+                    assert_eq!(server.get(&cold).status, 200);
+                    redis_is(server, state);
+                }
+            };
+            redis.kill();
+            all("down");
+            redis.start_again();
+            all("ok");
+            redis.pause();
+            all("down");
+            redis.resume();
+            all("ok");
+        }));
+        stop.store(true, Ordering::Relaxed);
+        changes.unwrap();
+    });
+    assert!(asked.load(Ordering::Relaxed) > 100, "that was no load");
+    say(&servers[0], 61);
+    assert!(shows(&servers[1], 61) < PATIENCE, "used again, without a restart");
+}
+
+#[test]
+fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, redis, s3) = (github(), Redis::start(), MiniStack::start());
+    post_status(&github, 70);
+    let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
+    redis_is(&one, "ok");
+    redis_is(&other, "ok");
+    say(&one, 70);
+    let (stop, failed, colds) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let dying = one.url.clone();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // Cold ones too: the other one may wait for an answer that the dying one was to get.
+                    let cold = format!("{BADGE}?name=n{}", colds.fetch_add(1, Ordering::Relaxed) / 20);
+                    for path in [BADGE, &cold] {
+                        let begun = Instant::now();
+                        assert_eq!(other.get(path).status, 200);
+                        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+                    }
+                }
+            });
+            scope.spawn(|| {
+                let cold = || format!("{dying}{BADGE}?name=n{}", colds.load(Ordering::Relaxed) / 20);
+                while http::get(&cold()).is_ok() {}
+                failed.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        github.set_fault(Fault::Stall(Duration::from_millis(200)));
+        let begun = poll("load", || (github.requests().len() > 3).then(Instant::now));
+        // SIGKILL.
+        drop(one);
+        let seen = poll("its readers to see it", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
+        stop.store(true, Ordering::Relaxed);
+        (begun.unwrap(), seen.unwrap());
+    });
+    github.set_fault(Fault::None);
+    assert!(shows(&other, 70) < PATIENCE);
+}
+
+#[test]
+fn a_server_starts_without_its_redis_uses_it_when_it_comes_and_tells_nobody_the_password() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, store) = (github(), tempfile::tempdir().unwrap());
+    let mut redis = Redis::with(&["--requirepass", PASSWORD]);
+    redis.kill();
+    let url = format!("redis://:{PASSWORD}@127.0.0.1:{}/0", redis.port());
+    let mut settings = files_in(store.path());
+    settings.extend(setting("LOG_LEVEL", "debug"));
+    let [one, other] = pair(&github, &url, &settings);
+    redis_is(&one, "down");
+    say(&one, 80);
+    assert!(shows(&one, 80) < PATIENCE);
+    redis.start_again();
+    redis_is(&one, "ok");
+    redis_is(&other, "ok");
+    say(&one, 81);
+    assert!(shows(&other, 81) < PATIENCE);
+    // One that is not let in does without.
+    let wrong = format!("redis://:wrong-{PASSWORD}@127.0.0.1:{}", redis.port());
+    let [refused, _] = pair(&github, &wrong, &settings);
+    redis_is(&refused, "down");
+    assert!(shows(&refused, 81) < PATIENCE);
+    let log = [&one, &other, &refused].map(|server| server.process.output()).join("\n");
+    assert!(!log.contains(PASSWORD), "{log}");
+    assert!(log.contains("Redis at redis://127.0.0.1") && log.contains("does not answer"), "{log}");
+}
+
+#[test]
+fn an_old_value_in_redis_is_shown_at_once_while_github_is_asked() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, redis, store) = (github(), Redis::start(), tempfile::tempdir().unwrap());
+    post_status(&github, 90);
+    let [one, _other] = pair(&github, &redis.url(), &files_in(store.path()));
+    redis_is(&one, "ok");
+    assert!(shows(&one, 90) < PATIENCE);
+    let key = poll("the value in Redis", || redis.keys().into_iter().find(|key| key.contains(":value:"))).unwrap();
+    let kept = redis.command(&["GET", &key]);
+    let [epoch, at, value] = kept.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let two_minutes_ago = at.parse::<u64>().unwrap() - 120_000;
+    redis.command(&["SET", &key, &format!("{epoch} {two_minutes_ago} {value}")]);
+    post_status(&github, 91);
+    github.set_fault(Fault::Stall(Duration::from_millis(700)));
+    let [new, newer] = pair(&github, &redis.url(), &files_in(store.path()));
+    redis_is(&new, "ok");
+    redis_is(&newer, "ok");
+    let asked = github.requests().len();
+    assert_eq!(percent(&new.get(BADGE).text()), Some(90), "at once, GitHub has not answered yet");
+    assert_eq!(percent(&newer.get(BADGE).text()), Some(90));
+    assert!(shows(&new, 91) < PATIENCE);
+    assert!(shows(&newer, 91) < PATIENCE);
+    assert_eq!(github.requests().len() - asked, 1, "one of both asked");
+}
+
+#[test]
+fn github_is_left_alone_for_as_long_as_it_says() {
+    let (github, store) = (github(), tempfile::tempdir().unwrap());
+    post_status(&github, 33);
+    let server = server(&github, &files_in(store.path()));
+    assert_eq!(percent(&server.get(BADGE).text()), Some(33));
+    let headers = vec![("retry-after".to_owned(), "3600".to_owned())];
+    github.set_fault(Fault::Status { code: 429, headers, body: "{}".into() });
+    github.add_repository("octo/other", "main");
+    for number in 0..20 {
+        assert_eq!(server.get(&format!("/badge/octo/other.svg?name=n{number}")).status, 200);
+    }
+    assert_eq!(github.requests().len(), 2, "one before, and one that was refused");
+    github.set_fault(Fault::None);
+    assert_eq!(server.get("/badge/octo/other.svg?name=later").status, 200);
+    assert_eq!(github.requests().len(), 2, "it said an hour");
+    assert_eq!(percent(&server.get(BADGE).text()), Some(33), "what is known is shown");
+}
