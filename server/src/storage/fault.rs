@@ -117,3 +117,30 @@ fn told(error: &dyn std::error::Error) -> String {
     }
     SiteId::mask(&text.replace(char::is_control, " "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_folder_cannot_do_is_told_apart() {
+        let error = |kind: io::ErrorKind| -> StorageError {
+            object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io::Error::from(kind)) }.into()
+        };
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge] {
+            assert!(matches!(error(full), StorageError::Full(_)), "{full:?}");
+        }
+        for denied in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(matches!(error(denied), StorageError::Denied(_)), "{denied:?}");
+        }
+        assert!(matches!(error(io::ErrorKind::NotADirectory), StorageError::NotFound));
+        assert!(matches!(error(io::ErrorKind::BrokenPipe), StorageError::Failed(_)));
+    }
+
+    #[test]
+    fn a_stores_error_is_found_within_what_wraps_it() {
+        let wrapped = anyhow::Error::from(io::Error::other(StorageError::nonsense("x"))).context("a page");
+        assert!(matches!(StorageError::among(&wrapped), Some(StorageError::Failed(_))));
+        assert!(StorageError::among(&anyhow::anyhow!("x")).is_none());
+    }
+}

@@ -260,3 +260,41 @@ fn out_of_file_descriptors_it_says_so_and_goes_on() {
     child.wait().unwrap();
     assert!(answered, "the server did not recover from a flood");
 }
+
+/// A bound on the size of files stands in for a full disk: the write that goes beyond it fails.
+#[cfg(unix)]
+#[test]
+fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {
+    use xtask::lab::http::{get, request};
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\"", env!("CARGO_BIN_EXE_covered-server")])
+        .env_clear()
+        .envs([("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("API_KEY", "a-key")])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let server = format!("http://{}", started["address"].as_str().unwrap());
+    let new = format!(r#"{{"repository": "octo/app", "commit_sha": "{}"}}"#, "0".repeat(40));
+    let session = request("POST", &format!("{server}/coverage/create-site/"), &[("token", "a-key")], new).unwrap();
+    let session: serde_json::Value = serde_json::from_slice(&session.body).unwrap();
+    let put = |size: usize| {
+        let zip = crate::support::zip(&[("index.html", &crate::support::noise(size, 3))]);
+        request("PUT", session["upload"]["url"].as_str().unwrap(), &[], zip).unwrap()
+    };
+    let page = || get(session["url"].as_str().unwrap()).unwrap().status;
+    let refused = put(6 << 20);
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(refused.text().contains("the server's storage is full, and nothing was kept"), "{}", refused.text());
+    assert_eq!(page(), 404);
+    assert_eq!(std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().count(), 0);
+    let taken = put(100_000);
+    assert_eq!((taken.status, page()), (201, 200), "{}", taken.text());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

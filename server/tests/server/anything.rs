@@ -1,0 +1,154 @@
+//! Requests of every kind, right, wrong and mutated: no panic, no 500, nothing that hangs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+/// Requests of one run; the variable `REQUESTS` asks for more, by hand.
+const REQUESTS: u64 = 3000;
+/// Connections at once.
+const LANES: u64 = 48;
+/// Time for an answer; then the client ends its side: its request may be one that never ends.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
+
+/// The same numbers for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % sides
+    }
+
+    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[self.roll(choices.len())]
+    }
+
+    /// A request as some client could write it; `report` is the path of one that is there.
+    fn request(&mut self, report: &str) -> Vec<u8> {
+        let methods = ["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"];
+        let folders =
+            [report, report, "/", "/coverage/", "/coverage/0123456789ab/", "/badge/octo/", "/badge/redirect/octo/app/"];
+        let folders =
+            [&folders[..], &["/coverage/create-site/", "/coverage/invalidate-cache/octo/app/", "/readyz", "//"]]
+                .concat();
+        let names = [
+            "",
+            "index.html",
+            "index.html",
+            "index.html",
+            "sub/",
+            "sub",
+            "a%20b.html",
+            "large.bin",
+            "app.svg",
+            "app.json",
+            "..%2f..%2fx",
+            "%00",
+            "%ff",
+        ];
+        let names = [&names[..], &["x.zip?expires=1&signature=00", "..", ".keep", "ä", "robots.txt"]].concat();
+        let queries = [
+            "",
+            "",
+            "?label=%22%3E%3Cx&style=social",
+            "?name=b&branch=a%7eb",
+            "?branch=..",
+            "?%",
+            "?style=plastic&label=%ef%bf%be",
+        ];
+        let headers = [
+            "accept-encoding: gzip, br",
+            "accept-encoding: gzip;q=0, *;q=0.1",
+            "if-none-match: \"0-0\", W/*",
+            "if-none-match: *",
+            "range: bytes=0-5",
+            "accept: application/json",
+            "token: test-key",
+            "expect: 100-continue",
+            "transfer-encoding: chunked",
+            "x-forwarded-for: 1.2.3.4, [::1",
+            "user-agent: github-camo (x)",
+            "traceparent: 00-xx",
+            "cookie: a=b",
+        ];
+        let bodies = [
+            "",
+            "",
+            "{}",
+            "{\"repository\":\"octo/app\",\"commit_sha\":\"\u{e9}\"}",
+            "[[[[",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "PK\u{5}\u{6}",
+        ];
+        let mut text =
+            format!("{} {}{}{} HTTP/1.1\r\n", self.of(&methods), self.of(&folders), self.of(&names), self.of(&queries));
+        text += "host: x\r\nconnection: close\r\n";
+        for _ in 0..self.roll(4) {
+            text += &format!("{}\r\n", self.of(&headers));
+        }
+        let body = self.of(&bodies);
+        if self.roll(8) > 0 {
+            text += &format!("content-length: {}\r\n", body.len());
+        }
+        let mut bytes = format!("{text}\r\n{body}").into_bytes();
+        // Half of them are bent: bytes changed, doubled, cut out.
+        for _ in 0..self.roll(6).saturating_sub(2) {
+            let at = self.roll(bytes.len());
+            match self.roll(3) {
+                0 => bytes[at] = self.roll(256) as u8,
+                1 => bytes.insert(at, self.roll(256) as u8),
+                _ => drop(bytes.drain(at..(at + 1 + self.roll(4)).min(bytes.len()))),
+            }
+        }
+        bytes
+    }
+}
+
+/// The status of the answer, where there is one.
+async fn ask(address: std::net::SocketAddr, request: &[u8]) -> Option<u16> {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    // Whoever is refused early may find the connection closed.
+    let _ = connection.write_all(request).await;
+    let mut answer = Vec::new();
+    if tokio::time::timeout(ANSWER_TIME, connection.read_to_end(&mut answer)).await.is_err() {
+        let _ = connection.shutdown().await;
+        let read = tokio::time::timeout(Duration::from_secs(60), connection.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "no end of {:?}", String::from_utf8_lossy(request));
+    }
+    String::from_utf8_lossy(&answer).strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_whatever_it_says_makes_the_server_fail() {
+    let server = Server::start().await;
+    let large = noise(2 << 20, 4);
+    let report = server.upload(zip(&[("index.html", b"x"), ("sub/a b.html", b"y"), ("large.bin", &large)])).await;
+    let requests = std::env::var("REQUESTS").map_or(REQUESTS, |text| text.parse().unwrap());
+    let (address, report) = (server.address(), &report);
+    let lanes = (0..LANES).map(|lane| async move {
+        let (mut dice, mut statuses) = (Dice(lane * 7919 + 1), BTreeMap::new());
+        for _ in 0..requests / LANES {
+            let request = dice.request(report);
+            let status = ask(address, &request).await;
+            *statuses.entry(status).or_insert(0_u64) += 1;
+            assert!(status != Some(500), "500 for {:?}", String::from_utf8_lossy(&request));
+        }
+        statuses
+    });
+    let statuses = futures_util::future::join_all(lanes).await;
+    let mut all = BTreeMap::new();
+    statuses.into_iter().flatten().for_each(|(status, count)| *all.entry(status).or_insert(0) += count);
+    println!("{all:?}");
+    // They did reach the routes: there are answers of every kind.
+    for status in [200, 304, 307, 400, 401, 404, 405] {
+        assert!(all.contains_key(&Some(status)), "no {status} in {all:?}");
+    }
+    assert_eq!(server.get(report).send().await.unwrap().bytes().await.unwrap().as_ref(), b"x");
+}
