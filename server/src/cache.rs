@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
+use crate::metrics::{self, metrics};
 use groups::Groups;
 use redis::{Claim, Fetched, Shared};
 pub use redis::{RedisState, RedisUrl};
@@ -240,6 +241,14 @@ impl<S: Source> Cache<S> {
     }
 
     fn count(&self, outcome: LookUp) {
+        metrics().lookup(
+            metrics::Cache::Value,
+            match outcome {
+                LookUp::Hit => metrics::Lookup::Hit,
+                LookUp::Stale => metrics::Lookup::Stale,
+                LookUp::Miss => metrics::Lookup::Miss,
+            },
+        );
         self.look_ups[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -314,6 +323,11 @@ impl<S: Source> Cache<S> {
             }
         }
     }
+}
+
+/// Whether Redis can be reached as a server would reach it.
+pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
+    Shared::check(url).await
 }
 
 /// How long a value is kept.

@@ -11,8 +11,10 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
-use crate::config::{ApiKeySource, Config};
+use crate::cache::{self, RedisUrl};
+use crate::config::{ApiKeySource, Config, TlsFiles};
 use crate::key::RepositoryRule;
+use crate::serve::tls::{Tls, WARN_DAYS};
 
 /// Time for one part to show that it works; the store's own retries fit into it.
 const PART_TIME: Duration = Duration::from_secs(30);
@@ -60,6 +62,12 @@ pub async fn run(config: &Config) -> Vec<Finding> {
         findings.push(Finding::note("API key", format!("the key for uploads {state} {}", path.display())));
     }
     findings.extend(in_time("storage", storage::check(config)).await);
+    if let Some(url) = &config.redis {
+        findings.extend(in_time("Redis", async { vec![redis(url).await] }).await);
+    }
+    if let Some(files) = &config.tls {
+        findings.push(tls(files));
+    }
     match &config.github {
         Some(github) => {
             let repository = config.allowed_repositories.iter().find_map(RepositoryRule::exact);
@@ -75,6 +83,26 @@ pub async fn run(config: &Config) -> Vec<Finding> {
         None => findings.push(Finding::note("PUBLIC_URL", "is not set: links work on this machine alone")),
     }
     findings
+}
+
+/// A note, as the server serves without it, would hide that two servers share nothing: it is to be mended.
+async fn redis(url: &RedisUrl) -> Finding {
+    match tokio::time::timeout(ANSWER_TIME, cache::check_redis(url)).await {
+        Ok(Ok(())) => Finding::ok("Redis", format!("{url} answers")),
+        Ok(Err(error)) => Finding::fail("Redis", format!("{url} cannot be used: {error:#}; is REDIS_URL right?")),
+        Err(_) => Finding::fail("Redis", format!("{url} does not answer: is REDIS_URL right, and the way to it open?")),
+    }
+}
+
+fn tls(files: &TlsFiles) -> Finding {
+    match Tls::new(files.clone()).map(|tls| tls.days().unwrap_or_default()) {
+        Ok(..0) => Finding::fail("TLS", "the certificate of TLS_CERT has expired: get a new one"),
+        Ok(days @ 0..WARN_DAYS) => {
+            Finding::note("TLS", format!("the certificate holds for {days} days more: renew it"))
+        }
+        Ok(days) => Finding::ok("TLS", format!("certificate and key go together and hold for {days} days more")),
+        Err(error) => Finding::fail("TLS", format!("{error:#}")),
+    }
 }
 
 async fn in_time(part: &'static str, check: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
@@ -114,7 +142,12 @@ pub async fn health(config: &Config) -> anyhow::Result<()> {
         ip => ip,
     };
     let address = SocketAddr::new(ip, config.listen.port());
-    healthz(&format!("http://{address}"), false).await.with_context(|| format!("no healthy server on {address}"))
+    {
+        // The certificate is for another name than this address.
+        let (scheme, any_certificate) = if config.tls.is_some() { ("https", true) } else { ("http", false) };
+        healthz(&format!("{scheme}://{address}"), any_certificate).await
+    }
+    .with_context(|| format!("no healthy server on {address}"))
 }
 
 /// The findings as lines of equal columns, and a last one that sums up.

@@ -13,6 +13,8 @@ use serde_json::json;
 
 use crate::config::GitHubConfig;
 use crate::key::Repository;
+use crate::metrics::{GitHubResult, metrics};
+use crate::trace;
 use pace::Pace;
 pub use pace::Quota;
 
@@ -154,11 +156,21 @@ impl GitHub {
         name: Option<&str>,
         time: Duration,
     ) -> Result<Vec<CommitStatus>, Refusal> {
-        self.pace.may_ask(time).map_err(Refusal::LeftAlone)?;
+        self.pace.may_ask(time).map_err(|time| {
+            metrics().github(GitHubResult::NotAsked);
+            Refusal::LeftAlone(time)
+        })?;
         let body = body(repository, branch, name);
-        let asked = tokio::time::timeout(time, self.ask(&body)).await;
+        let asked = tokio::time::timeout(time, trace::client("GitHub", self.ask(&body))).await;
+        let in_time = asked.is_ok();
         let reply = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {time:?}")));
-        match reply.map_err(Refusal::Failed).and_then(Reply::statuses) {
+        let statuses = reply.map_err(Refusal::Failed).and_then(Reply::statuses);
+        metrics().github(match &statuses {
+            Err(Refusal::Failed(_)) if in_time => GitHubResult::Failed,
+            Err(Refusal::Failed(_)) => GitHubResult::Timeout,
+            _ => GitHubResult::Ok,
+        });
+        match statuses {
             Err(Refusal::Failed(error)) => {
                 let time = self.pace.failed();
                 let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());

@@ -83,7 +83,7 @@ labels! {
 }
 labels! {
     /// What a look-up found.
-    Lookup, "result", { Hit => "hit", Miss => "miss", Error => "error", }
+    Lookup, "result", { Hit => "hit", Stale => "stale", Miss => "miss", Error => "error", }
 }
 impl Lookup {
     /// `asked`: whether it took a request to whoever knows.
@@ -98,12 +98,12 @@ impl Lookup {
 
 labels! {
     /// What a badge showed.
-    Found, "found", { Value => "value", Stale => "stale", Unknown => "unknown", }
+    Found, "found", { Value => "value", Unknown => "unknown", }
 }
 labels! {
-    /// What GitHub answered.
+    /// What became of a request to GitHub; `not_asked`: none was sent, it is left alone.
     GitHubResult, "result", {
-        Ok => "ok", Limited => "limited", Refused => "refused", Failed => "failed", Timeout => "timeout",
+        Ok => "ok", Failed => "failed", Timeout => "timeout", NotAsked => "not_asked",
     }
 }
 labels! {
@@ -196,11 +196,12 @@ pub struct Metrics {
     caches: Table<Cache, Lookup>,
     badges: Table<Found, Nothing>,
     github: Table<GitHubResult, Nothing>,
-    github_retries: Counter,
+    github_limits: Counter,
     github_quota: [Gauge; 3],
     store: Table<Operation, StoreResult>,
     store_seconds: Times<Operation>,
     connections: Gauge,
+    redis: Gauge,
     process: process::Process,
 }
 
@@ -233,8 +234,15 @@ impl Metrics {
             Unit::Bytes,
             file_bytes.clone(),
         );
-        let github_retries = Counter::default();
-        registry.register("github_retries", "Requests to GitHub that were sent once more", github_retries.clone());
+        let github_limits = Counter::default();
+        let help = "Answers by which GitHub asked to be left alone for a while";
+        registry.register("github_rate_limits", help, github_limits.clone());
+        let redis = Gauge::default();
+        registry.register(
+            "redis_up",
+            "Whether Redis is asked: 1, or 0 where it is gone, too slow or not set",
+            redis.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections_open", "Connections of clients that are open", connections.clone());
         let quota = [
@@ -264,7 +272,8 @@ impl Metrics {
             caches: Table::new(registry, "cache_lookups", "Look-ups in what is remembered"),
             badges: Table::new(registry, "badges", "Badges and ways to reports, by what was known"),
             github: Table::new(registry, "github_requests", "Requests to GitHub"),
-            github_retries,
+            github_limits,
+            redis,
             github_quota,
             store: Table::new(
                 registry,
@@ -325,14 +334,19 @@ impl Metrics {
         self.github.count(result, Nothing::None);
     }
 
-    pub fn github_retry(&self) {
-        self.github_retries.inc();
+    /// GitHub asked to be left alone.
+    pub fn github_limit(&self) {
+        self.github_limits.inc();
+    }
+
+    pub fn redis_is(&self, up: bool) {
+        self.redis.set(up.into());
     }
 
     /// What GitHub said of its quota; `reset`: Unix time, seconds.
-    pub fn github_quota(&self, remaining: i64, limit: i64, reset: i64) {
+    pub fn github_quota(&self, remaining: u64, limit: u64, reset: u64) {
         for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
-            gauge.set(value);
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 

@@ -22,6 +22,8 @@ use super::groups::Groups;
 use super::scripts;
 use super::{Place, SHOWN};
 use crate::auth::{hex, random};
+use crate::metrics::{self, Lookup, metrics};
+use crate::trace;
 pub use url::RedisUrl;
 
 mod link;
@@ -91,8 +93,19 @@ pub struct Claim {
 impl Shared {
     /// Connects in the background: a Redis that is down keeps nobody from starting.
     pub fn start(url: RedisUrl, namespace: &str, groups: Arc<Groups>) -> Arc<Self> {
+        let shared = Self::new(namespace, groups);
+        tokio::spawn(link::keep(shared.clone(), url));
+        shared
+    }
+
+    /// Connects as [`Self::start`] would, once.
+    pub async fn check(url: &RedisUrl) -> anyhow::Result<()> {
+        link::check(&Self::new("check", Arc::default()), url).await
+    }
+
+    fn new(namespace: &str, groups: Arc<Groups>) -> Arc<Self> {
         let hash = digest::digest(&digest::SHA256, namespace.as_bytes());
-        let shared = Arc::new(Self {
+        Arc::new(Self {
             client: RwLock::default(),
             tripped: Notify::new(),
             prefix: format!("covered:{}", hex(hash.as_ref().get(..8).unwrap_or_default())),
@@ -100,9 +113,7 @@ impl Shared {
             numbers: AtomicU64::new(0),
             pending: Mutex::default(),
             groups,
-        });
-        tokio::spawn(link::keep(shared.clone(), url));
-        shared
+        })
     }
 
     pub fn state(&self) -> RedisState {
@@ -116,8 +127,11 @@ impl Shared {
         let arguments = [text(oldest.as_millisecond()), text(&token), millis(CLAIM), millis(EPOCH_LIFE)];
         let answer: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
         let Some([epoch, value, outcome]) = answer.and_then(|answer| <[Bytes; 3]>::try_from(answer).ok()) else {
+            metrics().lookup(metrics::Cache::Redis, Lookup::Error);
             return Fetched::Nothing;
         };
+        let lookup = if &outcome[..] == b"found" { Lookup::Hit } else { Lookup::Miss };
+        metrics().lookup(metrics::Cache::Redis, lookup);
         let epoch = String::from_utf8_lossy(&epoch).into_owned();
         match &outcome[..] {
             // What cannot be read has no time; it is written over.
@@ -218,7 +232,7 @@ impl Shared {
     /// A command, where Redis answers it in time.
     async fn within<R>(&self, command: impl AsyncFnOnce(Client) -> Result<R, Error>) -> Option<R> {
         let client = self.client()?;
-        match tokio::time::timeout(COMMAND_TIME, command(client)).await {
+        match tokio::time::timeout(COMMAND_TIME, trace::client("Redis", command(client))).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
                 tracing::debug!("Redis refused: {error}");
@@ -239,6 +253,7 @@ impl Shared {
     }
 
     fn set_client(&self, client: Option<Client>) {
+        metrics().redis_is(client.is_some());
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::auth::random;
+use crate::metrics::metrics;
 
 /// Time after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -81,6 +82,7 @@ impl Pace {
 
     /// It does not want to be asked for a while.
     pub fn refused(&self, headers: &HeaderMap, now: Timestamp) {
+        metrics().github_limit();
         let time = pause_of(headers, now);
         tracing::warn!("GitHub's rate limit is reached: it is not asked for {} s", time.as_secs());
         let mut state = self.state();
@@ -91,6 +93,8 @@ impl Pace {
     /// Takes what an answer says of the quota.
     pub fn heard(&self, headers: &HeaderMap) {
         let Some(quota) = Quota::read(headers) else { return };
+        let reset = number(headers, "x-ratelimit-reset").unwrap_or_default();
+        metrics().github_quota(quota.remaining, quota.limit, reset);
         let was_low = self.state().quota.replace(quota).is_some_and(Quota::is_low);
         if quota.is_low() && !was_low {
             let Quota { limit, remaining } = quota;

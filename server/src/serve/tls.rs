@@ -20,7 +20,7 @@ use crate::config::TlsFiles;
 const LOOK: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days before its end from which on a certificate is warned of.
-const WARN_DAYS: i64 = 14;
+pub const WARN_DAYS: i64 = 14;
 
 /// What connections are accepted with.
 pub struct Tls {
@@ -67,6 +67,11 @@ impl Tls {
             at_start: content,
             hangup: tokio::sync::Mutex::new(Hangup::new()),
         })
+    }
+
+    /// Days for which the certificate holds.
+    pub fn days(&self) -> Option<i64> {
+        self.expires().map(days_until)
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
@@ -167,9 +172,13 @@ fn last_second(certificate: &CertificateDer<'_>) -> anyhow::Result<i64> {
     Ok(i64::try_from(certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs())?)
 }
 
-fn say_expiry(expires: i64) {
+fn days_until(expires: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let days = (expires - now.as_secs() as i64).div_euclid(DAY.as_secs() as i64);
+    (expires - now.as_secs() as i64).div_euclid(DAY.as_secs() as i64)
+}
+
+fn say_expiry(expires: i64) {
+    let days = days_until(expires);
     match days {
         ..0 => tracing::error!(days, "the certificate of TLS_CERT has expired: clients refuse it"),
         0..WARN_DAYS => tracing::warn!(days, "the certificate of TLS_CERT expires soon: it holds for {days} days more"),

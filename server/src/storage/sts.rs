@@ -12,6 +12,7 @@ use url::form_urlencoded;
 
 use crate::auth::Secret;
 use crate::key::SiteId;
+use crate::trace;
 
 /// How long the credentials hold: the longest that a role allows by default.
 const HOLDS: Duration = Duration::from_secs(3600);
@@ -107,7 +108,7 @@ impl Sts {
 
     /// Credentials for `sites/{site_id}/*`, for an hour.
     pub async fn grant(&self, site: &SiteId) -> Result<Grant, GrantError> {
-        let (success, text) = self.assume_role(site).await.map_err(|cause| self.failed(cause))?;
+        let (success, text) = trace::client("STS", self.assume_role(site)).await.map_err(|cause| self.failed(cause))?;
         if !success {
             return Err(GrantError::Refused { role: self.role.clone(), code: code_of(&text) });
         }

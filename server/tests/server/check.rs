@@ -59,3 +59,23 @@ async fn a_health_check_tells_a_living_server_from_none() {
     let (code, text) = run(folder.path(), &["healthcheck"], &[("LISTEN", &address)]);
     assert!(code == Some(1) && text.contains("no healthy server on"), "{code:?}\n{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_tried_and_a_health_check_takes_any() {
+    let folder = tempfile::tempdir().unwrap();
+    // Another name than the address that is asked, from an authority that nobody knows.
+    let pair = rcgen::generate_simple_self_signed(["covered.example.com".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    std::fs::write(&cert, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let files = [("TLS_CERT", cert.as_str()), ("TLS_KEY", key.as_str())];
+    let server = Server::with(&[&files[..], &[("STORAGE_URL", "memory://")]].concat()).await;
+    let address = server.address();
+    let (code, text) = run(folder.path(), &["healthcheck", "--listen", &address.to_string()], &files);
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+    let (code, text) = run(folder.path(), &["check"], &files);
+    assert!(code == Some(0) && text.contains("certificate and key go together"), "{code:?}\n{text}");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let (code, text) = run(folder.path(), &["check"], &files);
+    assert!(code == Some(1) && text.contains("TLS         FAIL  TLS_KEY="), "{code:?}\n{text}");
+}

@@ -6,6 +6,7 @@ use xtask::lab::covered::{API_KEY, clean};
 use xtask::lab::github::{Fault, Github};
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::paths;
+use xtask::lab::redis::Redis;
 use xtask::lab::s3::MiniStack;
 
 use crate::{REPOSITORY, Settings, setting};
@@ -50,9 +51,10 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
     if skip_without(&[Part::Python]) {
         return;
     }
-    let (github, s3) = (Github::start(), MiniStack::start());
+    let (github, s3, redis) = (Github::start(), MiniStack::start(), Redis::start());
     github.add_repository(REPOSITORY, "main");
-    let (code, text) = check(&all_of(&github, &s3));
+    let (code, text) = check(&[all_of(&github, &s3), setting("REDIS_URL", &redis.url())].concat());
+    assert_line(&text, "Redis", "ok", "answers");
     assert_line(&text, "storage", "ok", "a probe was written and read");
     assert_line(&text, "upload address", "ok", "a probe was put by a signed address");
     assert_line(&text, "upload role", "ok", "write into one site's folder, and not beside it");
@@ -61,6 +63,7 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
     assert_line(&text, "repository", "ok", "octo/app (public) can be read");
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(s3.keys(), [""; 0]);
+    assert_eq!(redis.keys(), [""; 0]);
 }
 
 #[test]
@@ -80,6 +83,9 @@ fn what_does_not_work_is_told_with_what_to_do() {
     assert_line(&text, "storage", "FAIL", "mend the credentials");
     let text = changed("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     assert_line(&text, "storage", "FAIL", "nothing answers there");
+    let text = changed("REDIS_URL", "redis://user:hunter2@127.0.0.1:1");
+    assert_line(&text, "Redis", "FAIL", "redis://127.0.0.1:1");
+    assert!(!text.contains("hunter2"), "{text}");
     let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/nobodys");
     assert_line(&text, "upload role", "FAIL", "role/nobodys");
     assert_line(&text, "repository", "FAIL", "octo/app of ALLOWED_REPOSITORIES cannot be read");

@@ -56,6 +56,11 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
     }
 }
 
+/// Whether a link can be made.
+pub async fn check(shared: &Shared, url: &RedisUrl) -> anyhow::Result<()> {
+    Link::open(shared, url).await.map(drop)
+}
+
 /// Twice as long after each failure, with a quarter at random: instances shall not come back all at once.
 fn delay(failures: u32) -> Duration {
     let time = FIRST_RETRY.saturating_mul(1 << failures.min(10)).min(LAST_RETRY);
