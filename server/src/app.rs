@@ -8,6 +8,8 @@ use url::Url;
 use crate::auth::ApiKeys;
 use crate::config::{ApiKeySource, Config, NetworkLimits};
 use crate::github::GitHub;
+use crate::key::RepositoryRule;
+use crate::reports::Reports;
 use crate::serve::client::Proxies;
 use crate::serve::tls::Tls;
 use crate::site::Sites;
@@ -20,7 +22,11 @@ pub struct App {
     pub public_url: String,
     /// The path of that address, for links within it: empty, or `/covered`.
     pub base_path: String,
+    /// Where the reports are for readers.
+    pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
+    /// Whose reports are taken; empty: everybody's.
+    pub allowed: Vec<RepositoryRule>,
     pub storage: Arc<Storage>,
     pub sites: Sites,
     pub values: Values,
@@ -47,14 +53,16 @@ impl App {
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
         };
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
-        let reports_url = format!("{public_url}/coverage/");
+        let reports = Arc::new(Reports::new(&public_url, config.report_host.as_ref()));
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {asked}", storage.shown());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits),
-            values: Values::new(storage.clone(), github, config.allowed_repositories, reports_url, redis),
+            values: Values::new(storage.clone(), github, config.allowed_repositories.clone(), reports.clone(), redis),
+            reports,
+            allowed: config.allowed_repositories,
             public_url,
             base_path,
             api_keys,

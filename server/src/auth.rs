@@ -9,7 +9,7 @@ use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::error::Error;
-use crate::key::SiteId;
+use crate::key::{Repository, RepositoryRule, SiteId};
 
 /// A text that no log, error or debug output shows.
 #[derive(Clone)]
@@ -34,25 +34,46 @@ impl fmt::Debug for Secret {
 
 /// The keys that uploaders may send: the first signs, all are accepted, so that one can be rotated out.
 #[derive(Debug)]
-pub struct ApiKeys(Vec<Secret>);
+pub struct ApiKeys(Vec<ApiKey>);
+
+#[derive(Debug)]
+struct ApiKey {
+    secret: Secret,
+    /// Whose reports it may publish; empty: everybody's.
+    repositories: Vec<RepositoryRule>,
+}
+
+/// Who showed a key, and what that key may do.
+#[derive(Debug)]
+pub struct Uploader<'a>(Vec<&'a ApiKey>);
+
+impl Uploader<'_> {
+    /// Refuses what the key is not for.
+    pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
+        if self.0.iter().any(|key| is_among(&key.repositories, repository)) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "the API key is not for {repository}: use the key of that repository, or have the server's operator add it \
+             to this one's in API_KEY"
+        )))
+    }
+}
+
+/// Whether a list of rules allows a repository; an empty one allows all.
+pub fn is_among(rules: &[RepositoryRule], repository: &Repository) -> bool {
+    rules.is_empty() || rules.iter().any(|rule| rule.allows(repository))
+}
 
 /// Bytes of randomness in a key that the server makes.
 const KEY_BYTES: usize = 24;
 
 impl ApiKeys {
-    /// Keys separated by commas.
+    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let keys: Vec<&str> = text.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
-        if keys.is_empty() {
-            return Err("holds no key".to_owned());
-        }
-        if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
-        }
-        if keys.iter().any(|key| key.starts_with(['"', '\'']) || key.ends_with(['"', '\''])) {
-            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
-        }
-        Ok(Self(keys.into_iter().map(|key| Secret::new(key.to_owned())).collect()))
+        let keys = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
+        let keys = keys.map(ApiKey::parse).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(Self(keys)) }
     }
 
     /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
@@ -66,14 +87,14 @@ impl ApiKeys {
                 let key = hex(&random::<KEY_BYTES>()?);
                 write_private(path, &format!("{key}\n"))
                     .with_context(|| format!("the API key file {} could not be made", path.display()))?;
-                Ok(Self(vec![Secret::new(key)]))
+                Ok(Self(vec![ApiKey { secret: Secret::new(key), repositories: Vec::new() }]))
             }
             Err(error) => Err(error).with_context(|| format!("the API key file {} could not be read", path.display())),
         }
     }
 
     /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
         let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
         let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
@@ -82,15 +103,19 @@ impl ApiKeys {
             ));
         };
         // Each key is compared in constant time, and all of them are.
-        let known = self.0.iter().fold(0, |known, key| known | key.0.as_bytes().ct_eq(sent).unwrap_u8());
-        if known == 1 { Ok(()) } else { Err(Error::forbidden("the API key is not one of this server's")) }
+        let shown = self.0.iter().filter(|key| key.secret.0.as_bytes().ct_eq(sent).into());
+        let uploader = Uploader(shown.collect());
+        if uploader.0.is_empty() {
+            return Err(Error::forbidden("the API key is not one of this server's"));
+        }
+        Ok(uploader)
     }
 
     /// Signs the right to upload the zip of `site` until `expires` (Unix time, seconds).
     pub fn sign_upload(&self, site: &SiteId, expires: i64) -> String {
         self.0
             .first()
-            .map(|key| hex(hmac::sign(&upload_key(key), upload_text(site, expires).as_bytes()).as_ref()))
+            .map(|key| hex(hmac::sign(&upload_key(&key.secret), upload_text(site, expires).as_bytes()).as_ref()))
             .unwrap_or_default()
     }
 
@@ -100,7 +125,31 @@ impl ApiKeys {
             return false;
         };
         let text = upload_text(site, expires);
-        self.0.iter().any(|key| hmac::verify(&upload_key(key), text.as_bytes(), &signature).is_ok())
+        self.0.iter().any(|key| hmac::verify(&upload_key(&key.secret), text.as_bytes(), &signature).is_ok())
+    }
+}
+
+impl ApiKey {
+    /// A key may hold `=`: what follows the last one is no part of it where repositories follow.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (key, rules) = text.rsplit_once('=').unwrap_or((text, ""));
+        let rules: Vec<Result<RepositoryRule, _>> = rules.split('|').map(|rule| rule.trim().parse()).collect();
+        let (key, repositories) = if rules.iter().any(Result::is_ok) {
+            let why = "has something else than repositories among a key's: write KEY=owner/*|owner/name";
+            (key.trim(), rules.into_iter().collect::<Result<_, _>>().map_err(|_| why)?)
+        } else {
+            (text, Vec::new())
+        };
+        if key.is_empty() {
+            return Err("has repositories without a key before them: write KEY=owner/*|owner/name".to_owned());
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
+        }
+        if key.starts_with(['"', '\'']) || key.ends_with(['"', '\'']) {
+            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+        }
+        Ok(Self { secret: Secret::new(key.to_owned()), repositories })
     }
 }
 
@@ -164,6 +213,39 @@ mod tests {
         assert_eq!(keys.check(&headers("token", "olds")).unwrap_err().status.as_u16(), 403);
         assert_eq!(keys.check(&headers("token", "")).unwrap_err().status.as_u16(), 401);
         assert_eq!(keys.check(&HeaderMap::new()).unwrap_err().status.as_u16(), 401);
+    }
+
+    #[test]
+    fn a_key_is_for_all_repositories_or_for_those_behind_it() {
+        let app: Repository = "octo/app".parse().unwrap();
+        let keys = ApiKeys::parse(
+            "all,\nours=octo/*|acme/app,theirs = acme/*,base/64==,x=y,pad==octo/other,many=acme/*,many=Octo/App",
+        )
+        .unwrap();
+        for (key, allowed) in [
+            ("all", true),
+            ("ours", true),
+            ("theirs", false),
+            ("base/64==", true),
+            ("x=y", true),
+            ("pad=", false),
+            ("many", true),
+        ] {
+            let headers = headers("token", key);
+            let published = keys.check(&headers).unwrap().may_publish(&app);
+            assert_eq!(published.is_ok(), allowed, "{key}");
+            if let Err(error) = published {
+                assert_eq!(error.status.as_u16(), 403);
+                assert!(error.detail.contains("octo/app") && !error.detail.contains(key), "{}", error.detail);
+            }
+        }
+        for part in ["ours=octo/*|acme/app", "theirs = acme/*", "theirs=acme/*", "base/64", "pad", "octo/*"] {
+            assert!(keys.check(&headers("token", part)).is_err(), "{part}");
+        }
+        for wrong in ["hunter2=octo/*|acme", "=octo/*", "\"hunter2=octo/*\"", "hunter 2=octo/*"] {
+            let why = ApiKeys::parse(wrong).unwrap_err();
+            assert!(!why.contains("hunter"), "{why}");
+        }
     }
 
     #[test]

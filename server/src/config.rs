@@ -2,6 +2,7 @@
 
 mod network;
 mod settings;
+mod storage;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -15,8 +16,9 @@ use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::cache::RedisUrl;
 use crate::key::RepositoryRule;
+use crate::reports::ReportHost;
 pub use network::{NetworkLimits, TlsFiles};
-use settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw, SETTINGS, flag_of, help};
+use settings::{Raw, help, name_of};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
@@ -47,6 +49,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Without a trailing slash; `None`: the address that is listened on.
     pub public_url: Option<Url>,
+    /// `None`: reports are at the public URL.
+    pub report_host: Option<ReportHost>,
     pub storage: StorageConfig,
     /// The role whose temporary credentials are given to uploaders that upload file by file.
     pub upload_role: Option<String>,
@@ -54,7 +58,7 @@ pub struct Config {
     pub github: Option<GitHubConfig>,
     /// What servers share badge values by.
     pub redis: Option<RedisUrl>,
-    /// Repositories that GitHub is asked about; empty: all.
+    /// Repositories whose reports are taken, and that GitHub is asked about; empty: all.
     pub allowed_repositories: Vec<RepositoryRule>,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
@@ -132,13 +136,13 @@ pub fn command(
                 what = Command::HealthCheck;
                 continue;
             }
-            lexopt::Arg::Long(name) => SETTINGS.iter().find(|setting| flag_of(setting.name) == *name),
+            lexopt::Arg::Long(name) => name_of(name),
             _ => None,
         };
         let Some(setting) = setting else {
             return Err(one(argument.unexpected()));
         };
-        flags.insert(setting.name, parser.value().map_err(one)?);
+        flags.insert(setting, parser.value().map_err(one)?);
     }
     let mut raw = Raw { flags, environment, problems: Vec::new() };
     let config = raw.resolve();
@@ -155,6 +159,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             text.parse().map_err(|_| format!("{text:?} is no address and port, such as 0.0.0.0:8000 or [::]:8000"))
         });
         let public_url = self.public_url(listen);
+        let report_host = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
         let storage = self.storage()?;
         let upload_role = self.upload_role(&storage);
         let api_keys = self.api_keys(&storage)?;
@@ -175,6 +180,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         Some(Config {
             listen,
             public_url,
+            report_host,
             storage,
             upload_role,
             api_keys,
@@ -214,104 +220,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 None
             }
         }
-    }
-
-    fn storage(&mut self) -> Option<StorageConfig> {
-        let bucket = self.get("AWS_BUCKET");
-        let url = match (self.get("STORAGE_URL"), bucket) {
-            (Some(url), Some(bucket))
-                if url != format!("s3://{bucket}") && !url.starts_with(&format!("s3://{bucket}/")) =>
-            {
-                self.problem("STORAGE_URL", format!("is {url}, but AWS_BUCKET is {bucket}: set one of them"));
-                return None;
-            }
-            (Some(url), _) => url,
-            (None, Some(bucket)) => format!("s3://{bucket}"),
-            (None, None) => return Some(StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER))),
-        };
-        let parsed = match Url::parse(&url) {
-            Ok(parsed) => parsed,
-            Err(why) => {
-                self.problem(
-                    "STORAGE_URL",
-                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
-                );
-                return None;
-            }
-        };
-        match parsed.scheme() {
-            "memory" => Some(StorageConfig::Memory),
-            "file" => match parsed.to_file_path() {
-                Ok(path) => Some(StorageConfig::Files(path)),
-                Err(()) => {
-                    self.problem(
-                        "STORAGE_URL",
-                        format!("{url} names no folder: write file:///absolute/path, with three slashes"),
-                    );
-                    None
-                }
-            },
-            scheme @ ("s3" | "gs" | "az") => self.bucket(scheme.to_owned(), parsed),
-            scheme => {
-                self.problem("STORAGE_URL", format!("{scheme}:// is not known: use file, s3, gs, az or memory"));
-                None
-            }
-        }
-    }
-
-    fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {
-        if url.host_str().is_none_or(str::is_empty) {
-            self.problem("STORAGE_URL", format!("{url} names no bucket"));
-            return None;
-        }
-        let names: &[&str] = match scheme.as_str() {
-            "s3" => AWS_NAMES,
-            "gs" => GOOGLE_NAMES,
-            _ => AZURE_NAMES,
-        };
-        let mut options = HashMap::new();
-        for name in names {
-            if let Some(value) = self.get(name) {
-                options.insert(name.to_ascii_lowercase(), value);
-            }
-        }
-        for (this, other) in
-            [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
-        {
-            let set = |name: &str| options.contains_key(&name.to_ascii_lowercase());
-            if set(this) && !set(other) {
-                self.problem(this, format!("is set, but {other} is not: they go together"));
-            }
-        }
-        if let Some(endpoint) = options.get("aws_endpoint_url")
-            && let Err(why) = http_url(endpoint)
-        {
-            self.problem("AWS_ENDPOINT_URL", why);
-        }
-        Some(StorageConfig::Bucket { url, options })
-    }
-
-    /// The role is for S3, and for the keys that the Python CLI writes: from the bucket's root on.
-    fn upload_role(&mut self, storage: &StorageConfig) -> Option<String> {
-        let role = self.get("AWS_UPLOAD_ROLE_ARN")?;
-        match storage {
-            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" && matches!(url.path(), "" | "/") => {}
-            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" => self.problem(
-                "AWS_UPLOAD_ROLE_ARN",
-                format!("is set, but STORAGE_URL {url} has a path: the Python CLI writes to the bucket's root"),
-            ),
-            _ => self.problem(
-                "AWS_UPLOAD_ROLE_ARN",
-                "is set, but reports are not kept in S3: set AWS_BUCKET, or leave it out",
-            ),
-        }
-        if !role.starts_with("arn:") || role.split(':').count() < 6 {
-            self.problem(
-                "AWS_UPLOAD_ROLE_ARN",
-                format!("{role:?} is no role's ARN, such as arn:aws:iam::123456789012:role/upload"),
-            );
-        }
-        Some(role)
     }
 
     fn api_keys(&mut self, storage: &StorageConfig) -> Option<ApiKeySource> {

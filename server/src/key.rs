@@ -121,8 +121,8 @@ impl fmt::Display for Repository {
     }
 }
 
-/// One entry of `ALLOWED_REPOSITORIES`: `owner/*` or `owner/name`.
-#[derive(Debug)]
+/// One entry of `ALLOWED_REPOSITORIES`, or of a key's repositories: `owner/*` or `owner/name`.
+#[derive(Clone, Debug)]
 pub struct RepositoryRule {
     owner: Box<str>,
     name: Option<Box<str>>,

@@ -16,6 +16,7 @@ pub mod github;
 pub mod key;
 pub mod metrics;
 pub mod pages;
+pub mod reports;
 pub mod response;
 pub mod router;
 pub mod routes;

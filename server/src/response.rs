@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -90,10 +91,39 @@ pub fn page(html: String) -> Response<Body> {
     set(
         &mut response,
         "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
-    set(&mut response, "referrer-policy", "no-referrer");
     response
+}
+
+/// What every answer carries, unless its route has set another value. A report's link is its key: it goes to nobody.
+const GUARDS: &[(&str, &str)] = &[
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("x-dns-prefetch-control", "off"),
+    (
+        "permissions-policy",
+        "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), compute-pressure=(), \
+         display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), \
+         idle-detection=(), keyboard-map=(), local-fonts=(), local-network-access=(), magnetometer=(), microphone=(), \
+         midi=(), otp-credentials=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), \
+         publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), \
+         window-management=(), xr-spatial-tracking=()",
+    ),
+];
+
+/// Adds the headers that tell browsers what an answer's page may do. `trustworthy`: the origin is one on which
+/// browsers heed all of them.
+pub fn guard(response: &mut Response<Body>, trustworthy: bool) {
+    for (name, value) in GUARDS {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if trustworthy {
+        set(response, "cross-origin-opener-policy", "same-origin");
+    }
 }
 
 /// 307 to another address of this server.

@@ -11,12 +11,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response};
 
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, no_report};
 use crate::key::SiteId;
 use crate::metrics::{self, metrics};
+use crate::reports;
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
@@ -41,15 +43,16 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
     let started = Instant::now();
     let client = app.proxies.client(caller.peer, request.headers());
     let method = request.method().clone();
+    let own_host = reports::authority(&request).and_then(|authority| app.reports.site_at(authority));
     // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
     let path = request.uri().path();
-    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/'));
+    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
     let path = below.unwrap_or(path).to_owned();
     let label = Route::of(&path).map_or(metrics::Route::Unknown, |route| route.label());
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(in_time(&app, &path, caller.refusal, request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(in_time(&app, own_host, &path, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
     let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
@@ -60,7 +63,7 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
         }
         response::error(&error, page_wanted)
     });
-    response::set(&mut answer, "x-content-type-options", "nosniff");
+    response::guard(&mut answer, app.reports.are_trustworthy());
     if app.tls.is_some() {
         response::set(&mut answer, "strict-transport-security", "max-age=31536000");
     }
@@ -81,12 +84,34 @@ pub(crate) enum Route<'a> {
     Readyz,
     Robots,
     CreateSite,
-    Invalidate { owner: &'a str, name: &'a str },
-    Upload { site: &'a str },
-    Site { site: &'a str },
-    File { site: &'a str, path: &'a str },
-    Badge { owner: &'a str, name: &'a str, form: Form },
-    Redirect { owner: &'a str, name: &'a str },
+    Invalidate {
+        owner: &'a str,
+        name: &'a str,
+    },
+    Upload {
+        site: &'a str,
+    },
+    Site {
+        site: &'a str,
+    },
+    File {
+        site: &'a str,
+        path: &'a str,
+    },
+    /// A file of the report whose own host was asked.
+    OwnFile {
+        site: SiteId,
+        path: &'a str,
+    },
+    Badge {
+        owner: &'a str,
+        name: &'a str,
+        form: Form,
+    },
+    Redirect {
+        owner: &'a str,
+        name: &'a str,
+    },
 }
 
 const READS: &str = "GET, HEAD";
@@ -130,7 +155,7 @@ impl<'a> Route<'a> {
             Self::Invalidate { .. } => metrics::Route::Invalidate,
             Self::Upload { .. } => metrics::Route::Upload,
             Self::Site { .. } => metrics::Route::Site,
-            Self::File { .. } => metrics::Route::File,
+            Self::File { .. } | Self::OwnFile { .. } => metrics::Route::File,
             Self::Badge { .. } => metrics::Route::Badge,
             Self::Redirect { .. } => metrics::Route::Redirect,
         }
@@ -146,9 +171,18 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Routes a request whose turn it is, within the limit of a request's time.
-async fn in_time(app: &Arc<App>, path: &str, refusal: Option<&'static str>, request: Request<Incoming>) -> Answer {
-    let route = Route::of(path);
+/// Routes a request whose turn it is, within the limit of a request's time. `own_host`: the site whose host was asked.
+async fn in_time(
+    app: &Arc<App>,
+    own_host: Option<SiteId>,
+    path: &str,
+    refusal: Option<&'static str>,
+    request: Request<Incoming>,
+) -> Answer {
+    let route = match own_host {
+        Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
+        None => Route::of(path),
+    };
     match (refusal, &route) {
         // A server with too much to do lives: to start it anew would not help.
         (_, Some(Route::Healthz)) | (None, _) => {}
@@ -169,6 +203,7 @@ async fn answer(app: &Arc<App>, path: &str, route: Option<Route<'_>>, request: R
     if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return Err(Error::method_not_allowed(allow));
     }
+    refuse_reports_scripts(app, &route, request.headers())?;
     let uri = request.uri().clone();
     let query = uri.query();
     match route {
@@ -180,12 +215,36 @@ async fn answer(app: &Arc<App>, path: &str, route: Option<Route<'_>>, request: R
         Route::Invalidate { owner, name } => purge::invalidate(app, owner, name, request).await,
         Route::Upload { site } => upload::put(app, site, query, request).await,
         Route::Site { site } => report::without_slash(app, site),
-        Route::File { site, path } => {
-            report::show(app, site, path, request.method() == Method::HEAD, request.headers()).await
+        Route::File { site, path } if app.reports.share_an_origin() => {
+            let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(&request));
+            report::show(app, &place, path, request.method() == Method::HEAD, request.headers()).await
+        }
+        Route::File { site, path } => report::elsewhere(app, site, path, query),
+        Route::OwnFile { site, path } => {
+            let place = app.reports.on_own_host(site);
+            report::show(app, &place, path, request.method() == Method::HEAD, request.headers()).await
         }
         Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, request.headers()).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
     }
+}
+
+/// A report may not ask for what could tell it of others, nor put itself between readers and the server. That its policy
+/// forbids most of it anyway is not relied on: a window that it opens has a policy of its own.
+fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    if is("service-worker", "script") {
+        return Err(Error::forbidden("a report cannot have a service worker here"));
+    }
+    // A picture of a badge tells a script nothing.
+    let of_others = matches!(route, Route::Redirect { .. } | Route::Badge { .. }) && !is("sec-fetch-dest", "image");
+    if of_others && app.reports.share_an_origin() && is("sec-fetch-site", "same-origin") {
+        return Err(Error::forbidden(
+            "a page at this server's own address asked for this, and that may be a report: open the link yourself, or \
+             have the server's operator set REPORT_HOST",
+        ));
+    }
+    Ok(())
 }
 
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.

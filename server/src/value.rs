@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
 use crate::github::{GitHub, Quota};
 use crate::key::{ReportName, Repository, RepositoryRule, SiteId};
+use crate::reports::Reports;
 use crate::storage::{Storage, StorageError};
 use order::Order;
 use source::Statuses;
@@ -65,15 +66,15 @@ pub struct Values {
 
 impl Values {
     /// `redis`: what to share values by, and what only servers have in common whose values are the same.
-    /// `reports_url`: where this server's reports are. Needs the runtime.
+    /// Needs the runtime.
     pub fn new(
         storage: Arc<Storage>,
         github: Option<GitHub>,
         allowed: Vec<RepositoryRule>,
-        reports_url: String,
+        reports: Arc<Reports>,
         redis: Option<(RedisUrl, String)>,
     ) -> Self {
-        let statuses = Arc::new(Statuses::new(Order::new(storage), github, allowed, reports_url));
+        let statuses = Arc::new(Statuses::new(Order::new(storage), github, allowed, reports));
         Self { cache: Cache::new(statuses.clone(), redis), statuses }
     }
 

@@ -23,9 +23,14 @@ pub const SETTINGS: &[Setting] = &[
         help: "the address that readers use [http://LISTEN, on loopback only]",
     },
     Setting {
+        name: "REPORT_HOST",
+        value: "*.DOMAIN[:PORT]",
+        help: "a host for each report, so that no script of one shares an origin with another [none: all are at PUBLIC_URL]",
+    },
+    Setting {
         name: "API_KEY",
-        value: "KEY[,KEY...]",
-        help: "what uploaders must send [with files: made on first start, kept in the folder]",
+        value: "KEY[=REPOS][,...]",
+        help: "what uploaders must send, each key for all repositories or for those behind it: key=octo/*|acme/app [with files: made on first start, kept in the folder]",
     },
     Setting {
         name: "STORAGE_URL",
@@ -50,7 +55,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "ALLOWED_REPOSITORIES",
         value: "LIST",
-        help: "whom to ask GitHub about, such as \"octo/*, acme/app\" [all]",
+        help: "whose reports are taken and whom GitHub is asked about, such as \"octo/*, acme/app\" [all]",
     },
     Setting { name: "MAX_REPORT_BYTES", value: "BYTES", help: "largest report, zipped [536870912]" },
     Setting { name: "MAX_REPORT_FILES", value: "NUMBER", help: "files in one report, at most [100000]" },
@@ -105,8 +110,20 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "AWS_ENDPOINT_URL", value: "URL", help: "another S3 service, such as http://127.0.0.1:9000" },
 ];
 
-/// Names whose values must not stand on a command line, where every user of the machine can read them.
-pub const SECRETS: &[&str] = &["API_KEY", "GITHUB_TOKEN", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"];
+/// Names whose values must not stand on a command line, where every user of the machine can read them. Each can be
+/// read from a file too, whose path is in `NAME_FILE`.
+pub const SECRETS: &[&str] = &[
+    "API_KEY",
+    "GITHUB_TOKEN",
+    "REDIS_URL",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CLIENT_SECRET",
+];
+/// What the variable of a secret's file ends with.
+const FILE: &str = "_FILE";
 
 /// The variables of the cloud vendors that are passed on; AWS's cover static keys, web identity,
 /// container and instance credentials.
@@ -143,6 +160,13 @@ pub fn flag_of(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
+/// The setting that a flag is for, by its name in the environment; a secret's file counts as one.
+pub fn name_of(flag: &str) -> Option<String> {
+    let setting = |flag: &str| SETTINGS.iter().map(|setting| setting.name).find(|name| flag_of(name) == flag);
+    let secret = || setting(flag.strip_suffix("-file")?).filter(|name| SECRETS.contains(name));
+    setting(flag).map(ToOwned::to_owned).or_else(|| secret().map(|name| format!("{name}{FILE}")))
+}
+
 pub fn help() -> String {
     let mut text = format!(
         "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
@@ -150,7 +174,8 @@ pub fn help() -> String {
          \x20      covered-server check [--SETTING VALUE ...]        tries every part, says what works and what to fix\n\
          \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\n\
          Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
-         it is not set. Prefer the environment for secrets: other users can read a command line.\n\n",
+         it is not set. Each secret can be in a file whose path NAME_FILE or --NAME-file gives, such as\n\
+         API_KEY_FILE: prefer that or the environment, as other users can read a command line.\n\n",
         env!("CARGO_PKG_VERSION")
     );
     for setting in SETTINGS {
@@ -168,14 +193,37 @@ pub fn help() -> String {
 }
 
 pub struct Raw<E> {
-    pub flags: HashMap<&'static str, OsString>,
+    pub flags: HashMap<String, OsString>,
     pub environment: E,
     pub problems: Vec<String>,
 }
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
-    /// A setting's value: flag over environment; empty counts as not set.
+    /// A setting's value, a secret's also from its file.
     pub fn get(&mut self, name: &str) -> Option<String> {
+        let given = self.given(name);
+        if !SECRETS.contains(&name) {
+            return given;
+        }
+        let variable = format!("{name}{FILE}");
+        let Some(path) = self.given(&variable) else {
+            return given;
+        };
+        if given.is_some() {
+            self.problem(&variable, format!("is set, and {name} is too: set one of them"));
+            return None;
+        }
+        let text = std::fs::read_to_string(&path).map(|text| text.trim().to_owned());
+        match text {
+            Ok(text) if text.is_empty() => self.problem(&variable, format!("is {path}, which is empty")),
+            Ok(text) => return Some(text),
+            Err(why) => self.problem(&variable, format!("is {path}, which cannot be read: {why}")),
+        }
+        None
+    }
+
+    /// What was typed: flag over environment; empty counts as not set.
+    fn given(&mut self, name: &str) -> Option<String> {
         let value = self.flags.get(name).cloned().or_else(|| (self.environment)(name))?;
         match value.into_string() {
             Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -187,7 +235,11 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 
     pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
-        self.problems.push(format!("{name} {what}"));
+        let problem = format!("{name} {what}");
+        // A setting that is looked at twice is wrong once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// The metrics' own address: what they tell is not for readers.

@@ -40,15 +40,18 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
         "content-security-policy",
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     );
+    // Pages everywhere show it.
     response::set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    response::set(&mut response, "cross-origin-resource-policy", "cross-origin");
     Ok(response)
 }
 
 /// 307 to the report behind the badge: one of this server's, never elsewhere.
 pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
-    let site = value(app, owner, name, query).await.and_then(|value| value.site_id.clone());
+    let value = value(app, owner, name, query).await;
+    let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
-        Some(site) => response::redirect(&format!("{}/coverage/{site}/", app.base_path)),
+        Some(site) => response::redirect(&app.reports.location(&site)),
         None => Err(Error::not_found(format!(
             "no report of {owner}/{name} is known here: it is there after the first upload from the default branch"
         ))),

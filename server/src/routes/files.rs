@@ -11,8 +11,9 @@ use hyper::{Response, StatusCode};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::{RESERVATION, ReportPath, SHORTLY, SiteId, content_type};
+use crate::key::{RESERVATION, ReportPath, SHORTLY, content_type};
 use crate::metrics::{Encoding, Served, metrics};
+use crate::reports::Place;
 use crate::response::{self, Answer, Body};
 use crate::routes::report::{accepts_gzip, matches, no_file, set_policies};
 use crate::storage::{Fetched, FileMeta, StorageError};
@@ -22,7 +23,7 @@ const WORTH_COMPRESSING: u64 = 1000;
 
 pub async fn show(
     app: &App,
-    site: &SiteId,
+    place: &Place,
     path: &ReportPath,
     encoded: &str,
     head: bool,
@@ -32,13 +33,13 @@ pub async fn show(
     if file == RESERVATION {
         return Err(no_file(&file));
     }
-    if let Some(response) = get(app, site, &file, head, headers).await? {
-        app.sites.is_by_file(site).await;
+    if let Some(response) = get(app, place, &file, head, headers).await? {
+        app.sites.is_by_file(&place.site).await;
         return Ok(response);
     }
-    let index = site.file_key(&format!("{file}/index.html"));
+    let index = place.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return response::redirect(&format!("{}/coverage/{site}/{encoded}/", app.base_path));
+        return response::redirect(&format!("{}{encoded}/", place.root));
     }
     Err(if path.as_str().is_empty() { no_report() } else { no_file(&file) })
 }
@@ -46,12 +47,12 @@ pub async fn show(
 /// The file's answer, or `None` where there is no such file.
 async fn get(
     app: &App,
-    site: &SiteId,
+    place: &Place,
     file: &str,
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let key = site.file_key(file);
+    let key = place.site.file_key(file);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     let fetched = if head {
         app.storage.meta(&key).await.map(|meta| Fetched::File(meta, stream::empty().boxed()))
@@ -61,13 +62,13 @@ async fn get(
     };
     let (meta, bytes) = match fetched {
         Ok(Fetched::File(meta, bytes)) => (meta, bytes),
-        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, file))),
+        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, place, file))),
         Err(StorageError::NotFound) => return Ok(None),
         Err(error) => return Err(Error::storage(error)),
     };
     let FileMeta { size, etag } = meta;
     if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
-        return Ok(Some(not_modified(Some(etag), file)));
+        return Ok(Some(not_modified(Some(etag), place, file)));
     }
     let compressible = is_text(file) && size >= WORTH_COMPRESSING;
     let gzip = compressible && accepts_gzip(headers);
@@ -89,11 +90,11 @@ async fn get(
     if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
         response.headers_mut().insert(header::ETAG, etag);
     }
-    set_policies(&mut response, file, SHORTLY);
+    set_policies(&mut response, place, file, SHORTLY);
     Ok(Some(response))
 }
 
-fn not_modified(etag: Option<&str>, file: &str) -> Response<Body> {
+fn not_modified(etag: Option<&str>, place: &Place, file: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     // One tag is the one that matched; of several the store does not say which.
@@ -101,7 +102,7 @@ fn not_modified(etag: Option<&str>, file: &str) -> Response<Body> {
     if let Some(etag) = etag {
         response.headers_mut().insert(header::ETAG, etag);
     }
-    set_policies(&mut response, file, SHORTLY);
+    set_policies(&mut response, place, file, SHORTLY);
     response
 }
 

@@ -14,10 +14,23 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as HttpBody;
 use serde::de::DeserializeOwned;
 
+use crate::app::App;
+use crate::auth::{Uploader, is_among};
 use crate::error::Error;
+use crate::key::Repository;
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;
+
+/// Refuses a repository that neither the server nor the uploader's key is for.
+fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
+    if !is_among(&app.allowed, repository) {
+        return Err(Error::forbidden(format!(
+            "{repository} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"
+        )));
+    }
+    uploader.may_publish(repository)
+}
 
 /// A JSON body, or `None` where the request has none. `limit`: for it to come in.
 async fn json_body<T, B>(body: B, limit: Duration) -> Result<Option<T>, Error>

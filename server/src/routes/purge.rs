@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::response::{self, Answer};
-use crate::routes::json_body;
+use crate::routes::{json_body, may_publish};
 use crate::value::{State, Value};
 
 #[derive(Deserialize)]
@@ -24,8 +24,9 @@ pub(crate) struct NewValue {
 }
 
 pub async fn invalidate(app: &App, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
-    app.api_keys.check(request.headers())?;
+    let uploader = app.api_keys.check(request.headers())?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
+    may_publish(app, &uploader, &repository)?;
     match json_body::<NewValue, _>(request.into_body(), app.limits.header).await? {
         None => {
             app.values.forget(&repository).await;

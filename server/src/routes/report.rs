@@ -7,9 +7,10 @@ use hyper::{Response, StatusCode};
 use crate::app::App;
 use crate::archive::{Entry, Index};
 use crate::error::{Error, no_report};
-use crate::key::{FOREVER, ReportPath, SiteId, content_type};
+use crate::key::{FOREVER, ReportPath, content_type};
 use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
+use crate::reports::Place;
 use crate::response::{self, Answer, Body};
 use crate::routes::files;
 use crate::site::Content;
@@ -17,45 +18,42 @@ use crate::site::Content;
 /// Rows of a folder's list: what a reader can use, and what a page may cost.
 const MAX_ROWS: usize = 1000;
 
-/// Keeps a report's scripts to the report itself, and breaks none of the tools' reports.
-const POLICY: &str = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; form-action 'none'; \
-                      base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
-
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
-pub async fn show(app: &App, site: &str, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
-    let site: SiteId = site.parse().map_err(|()| no_report())?;
+pub async fn show(app: &App, place: &Place, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
-    let Some(index) = app.sites.open(&site).await? else {
-        return files::show(app, &site, &path, encoded, head, headers).await;
+    let Some(index) = app.sites.open(&place.site).await? else {
+        return files::show(app, place, &path, encoded, head, headers).await;
     };
     if !path.is_folder() {
         return match index.get(path.as_str()) {
-            Some((number, entry)) => file(app, &site, number, entry, head, headers).await,
+            Some((number, entry)) => file(app, place, number, entry, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                response::redirect(&format!("{}/coverage/{site}/{encoded}/", app.base_path))
+                response::redirect(&format!("{}{encoded}/", place.root))
             }
             None => Err(no_file(path.as_str())),
         };
     }
     if let Some((number, entry)) = index.get(&format!("{}index.html", path.as_str())) {
-        return file(app, &site, number, entry, head, headers).await;
+        return file(app, place, number, entry, head, headers).await;
     }
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(&index)
     {
-        return response::redirect(&format!(
-            "{}/coverage/{site}/{}",
-            app.base_path,
-            pages::href(&folder).trim_start_matches("./")
-        ));
+        return response::redirect(&format!("{}{}", place.root, pages::href(&folder).trim_start_matches("./")));
     }
     list(&index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: the links inside of a report need the slash.
 pub fn without_slash(app: &App, site: &str) -> Answer {
-    let site: SiteId = site.parse().map_err(|()| no_report())?;
-    response::redirect(&format!("{}/coverage/{site}/", app.base_path))
+    response::redirect(&app.reports.location(&site.parse().map_err(|()| no_report())?))
+}
+
+/// The same file on the report's own host, which is where it is read.
+pub fn elsewhere(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
+    let site = site.parse().map_err(|()| no_report())?;
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    response::redirect(&format!("{}{encoded}{query}", app.reports.url(&site)))
 }
 
 pub fn no_file(path: &str) -> Error {
@@ -94,7 +92,7 @@ fn list(index: &Index, folder: &str) -> Answer {
     Ok(page)
 }
 
-async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, headers: &HeaderMap) -> Answer {
+async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, headers: &HeaderMap) -> Answer {
     let gzip = entry.deflated && accepts_gzip(headers);
     let etag = format!("\"{:08x}-{:x}{}\"", entry.crc, entry.size, if gzip { "-gz" } else { "" });
     let mut response = if matches(headers, &etag) {
@@ -105,7 +103,7 @@ async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, 
         let remaining = if gzip { entry.packed_len() } else { entry.size };
         Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
     } else {
-        let (content, served) = app.sites.content(site, number, entry).await?;
+        let (content, served) = app.sites.content(&place.site, number, entry).await?;
         metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
         Response::new(body(entry, content, gzip))
@@ -117,17 +115,16 @@ async fn file(app: &App, site: &SiteId, number: u32, entry: &Entry, head: bool, 
     if gzip && response.status() == StatusCode::OK {
         response::set(&mut response, header::CONTENT_ENCODING, "gzip");
     }
-    set_policies(&mut response, &entry.path, FOREVER);
+    set_policies(&mut response, place, &entry.path, FOREVER);
     Ok(response)
 }
 
 /// What every file of a report carries: its type, how long it is kept, and what it may do.
-pub fn set_policies(response: &mut Response<Body>, path: &str, cache_control: &'static str) {
+pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, cache_control: &'static str) {
     response::set(response, header::CONTENT_TYPE, content_type(path));
     response::set(response, header::CACHE_CONTROL, cache_control);
     response::set(response, "x-robots-tag", "noindex");
-    response::set(response, header::REFERRER_POLICY, "no-referrer");
-    response::set(response, header::CONTENT_SECURITY_POLICY, POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, place.policy.clone());
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.

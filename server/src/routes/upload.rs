@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::metrics::{UploadEvent, UploadKind, metrics};
 use crate::response::{self, Answer, Body};
-use crate::routes::json_body;
 use crate::routes::paced::Paced;
+use crate::routes::{json_body, may_publish};
 use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 
@@ -51,9 +51,12 @@ struct Record<'a> {
 }
 
 #[derive(Serialize)]
-struct Session {
+struct Session<'a> {
     site_id: String,
+    /// Where the report will be.
     url: String,
+    /// Where this server is for readers: the badges' address begins so.
+    public_url: &'a str,
     upload: Upload,
 }
 
@@ -68,11 +71,13 @@ struct Upload {
 
 /// Makes a site, and says where its report is to be put.
 pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
-    app.api_keys.check(request.headers())?;
+    let uploader = app.api_keys.check(request.headers())?;
     let Some(new) = json_body::<NewSite, _>(request.into_body(), app.limits.header).await? else {
+        // It names no repository, and sets no badge: any key will do.
         return create_by_file(app).await;
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
+    may_publish(app, &uploader, &repository)?;
     let name: Option<ReportName> = match new.name.as_deref() {
         None | Some("") => None,
         Some(name) => Some(name.parse().map_err(Error::bad_request)?),
@@ -171,7 +176,8 @@ async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
         Upload { method: "PUT", url, headers, expires_at: round_down(expires_at), max_bytes: app.max_report_bytes };
     Ok(response::json(&Session {
         site_id: site.to_string(),
-        url: format!("{}/coverage/{site}/", app.public_url),
+        url: app.reports.url(site),
+        public_url: &app.public_url,
         upload,
     }))
 }

@@ -11,7 +11,8 @@ use super::order::Order;
 use super::{State, Value, ValueKey};
 use crate::cache::{ABSENT, Answer, FRESH, Place, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
-use crate::key::{Repository, RepositoryRule, SiteId};
+use crate::key::{Repository, RepositoryRule};
+use crate::reports::Reports;
 use crate::storage::StorageError;
 
 /// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
@@ -32,7 +33,7 @@ pub struct Statuses {
     /// GitHub is asked about these repositories only; empty: about all.
     allowed: Vec<RepositoryRule>,
     /// Where this server's reports are: only statuses that lead there are followed.
-    reports_url: String,
+    reports: Arc<Reports>,
     /// Look-ups of the last minute, by repository.
     asked: Memory<Repository, Arc<AtomicU32>>,
 }
@@ -114,9 +115,9 @@ impl Source for Statuses {
 }
 
 impl Statuses {
-    pub fn new(order: Order, github: Option<GitHub>, allowed: Vec<RepositoryRule>, reports_url: String) -> Self {
+    pub fn new(order: Order, github: Option<GitHub>, allowed: Vec<RepositoryRule>, reports: Arc<Reports>) -> Self {
         let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
-        Self { order, github, allowed, reports_url, asked }
+        Self { order, github, allowed, reports, asked }
     }
 
     async fn ask_github(&self, key: &ValueKey, time: Duration) -> Said {
@@ -163,16 +164,12 @@ impl Statuses {
         Some(Value {
             percent: percent_of(&status.description),
             state,
-            site_id: self.site_of(&status.target_url).map(|site| site.to_string()),
+            // It is written by whoever can write to *that* repository: its link counts only where it leads to this server.
+            site_id: self.reports.site_of(&status.target_url).map(|site| site.to_string()),
             commit_sha: status.commit_sha,
             seen_at: Timestamp::now(),
             run_id: None,
         })
-    }
-
-    /// A status is written by whoever can write to *that* repository: its link counts only where it leads to this server.
-    fn site_of(&self, target_url: &str) -> Option<SiteId> {
-        target_url.strip_prefix(&self.reports_url)?.split('/').next()?.parse().ok()
     }
 }
 

@@ -37,7 +37,7 @@ async fn every_file_is_served_byte_for_byte_by_gzip_and_by_identity() {
             let response = request.send().await.unwrap();
             assert_eq!(response.status(), 200, "{path}");
             assert_eq!(response.headers()["cache-control"], "public, max-age=60");
-            assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'self'"));
+            assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("worker-src 'none'"));
             let encoded = response.headers().contains_key("content-encoding");
             assert_eq!(encoded, gzip && *path == "index.html", "{path}: only long texts are worth compressing");
             let bytes = response.bytes().await.unwrap();

@@ -11,6 +11,8 @@ mod ops;
 mod process;
 mod purge;
 mod report;
+mod secrets;
+mod security;
 mod support;
 mod tls;
 #[cfg(all(unix, feature = "otel"))]

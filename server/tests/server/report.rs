@@ -62,7 +62,7 @@ async fn a_page_carries_its_type_its_policy_and_a_year_of_cache() {
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert_eq!(header("x-robots-tag"), "noindex");
     assert_eq!(header("referrer-policy"), "no-referrer");
-    assert!(header("content-security-policy").contains("connect-src 'self'"));
+    assert!(header("content-security-policy").contains("worker-src 'none'"));
     let js = server.get(&format!("{report}a.js")).send().await.unwrap();
     assert_eq!(js.headers()["content-type"], "text/javascript; charset=utf-8");
     let unknown = server.get(&format!("{report}x.unknown")).send().await.unwrap();

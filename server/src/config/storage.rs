@@ -1,0 +1,118 @@
+//! Where reports are kept, by `STORAGE_URL` and the vendors' own variables.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw};
+use super::{DEFAULT_FOLDER, StorageConfig, http_url};
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    pub(super) fn storage(&mut self) -> Option<StorageConfig> {
+        let bucket = self.get("AWS_BUCKET");
+        let url = match (self.get("STORAGE_URL"), bucket) {
+            (Some(url), Some(bucket))
+                if url != format!("s3://{bucket}") && !url.starts_with(&format!("s3://{bucket}/")) =>
+            {
+                self.problem("STORAGE_URL", format!("is {url}, but AWS_BUCKET is {bucket}: set one of them"));
+                return None;
+            }
+            (Some(url), _) => url,
+            (None, Some(bucket)) => format!("s3://{bucket}"),
+            (None, None) => return Some(StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER))),
+        };
+        let parsed = match Url::parse(&url) {
+            Ok(parsed) => parsed,
+            Err(why) => {
+                self.problem(
+                    "STORAGE_URL",
+                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
+                );
+                return None;
+            }
+        };
+        match parsed.scheme() {
+            "memory" => Some(StorageConfig::Memory),
+            "file" => match parsed.to_file_path() {
+                Ok(path) => Some(StorageConfig::Files(path)),
+                Err(()) => {
+                    self.problem(
+                        "STORAGE_URL",
+                        format!("{url} names no folder: write file:///absolute/path, with three slashes"),
+                    );
+                    None
+                }
+            },
+            scheme @ ("s3" | "gs" | "az") => self.bucket(scheme.to_owned(), parsed),
+            scheme => {
+                self.problem("STORAGE_URL", format!("{scheme}:// is not known: use file, s3, gs, az or memory"));
+                None
+            }
+        }
+    }
+
+    fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {
+        if url.host_str().is_none_or(str::is_empty) {
+            self.problem("STORAGE_URL", format!("{url} names no bucket"));
+            return None;
+        }
+        let names: &[&str] = match scheme.as_str() {
+            "s3" => AWS_NAMES,
+            "gs" => GOOGLE_NAMES,
+            _ => AZURE_NAMES,
+        };
+        let mut options = HashMap::new();
+        for name in names {
+            if let Some(value) = self.get(name) {
+                options.insert(name.to_ascii_lowercase(), value);
+            }
+        }
+        for (this, other) in
+            [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")]
+        {
+            let set = |name: &str| options.contains_key(&name.to_ascii_lowercase());
+            if set(this) && !set(other) {
+                self.problem(this, format!("is set, but {other} is not: they go together"));
+            }
+        }
+        // It is sent as it stands in the file, and a line's end cannot be.
+        if let Some(path) = options.get("aws_container_authorization_token_file")
+            && std::fs::read(path).is_ok_and(|token| token.iter().any(u8::is_ascii_control))
+        {
+            let why =
+                format!("is {path}, which holds a line's end or another control character: leave the token alone");
+            self.problem("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", why);
+        }
+        if let Some(endpoint) = options.get("aws_endpoint_url")
+            && let Err(why) = http_url(endpoint)
+        {
+            self.problem("AWS_ENDPOINT_URL", why);
+        }
+        Some(StorageConfig::Bucket { url, options })
+    }
+
+    /// The role is for S3, and for the keys that the Python CLI writes: from the bucket's root on.
+    pub(super) fn upload_role(&mut self, storage: &StorageConfig) -> Option<String> {
+        let role = self.get("AWS_UPLOAD_ROLE_ARN")?;
+        match storage {
+            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" && matches!(url.path(), "" | "/") => {}
+            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" => self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                format!("is set, but STORAGE_URL {url} has a path: the Python CLI writes to the bucket's root"),
+            ),
+            _ => self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                "is set, but reports are not kept in S3: set AWS_BUCKET, or leave it out",
+            ),
+        }
+        if !role.starts_with("arn:") || role.split(':').count() < 6 {
+            self.problem(
+                "AWS_UPLOAD_ROLE_ARN",
+                format!("{role:?} is no role's ARN, such as arn:aws:iam::123456789012:role/upload"),
+            );
+        }
+        Some(role)
+    }
+}

@@ -1,0 +1,307 @@
+//! Where a report is for its readers: below the server's own address, or each on a host of its own (`REPORT_HOST`);
+//! and to which addresses that keeps its scripts.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use hyper::Request;
+use hyper::header::{HOST, HeaderValue};
+use url::{Host, Url};
+
+use crate::key::SiteId;
+
+/// `REPORT_HOST`: `*.reports.example.net`, with a scheme or a port where they are not those of `PUBLIC_URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportHost {
+    scheme: Option<String>,
+    /// What follows the site's id: `.reports.example.net`.
+    suffix: String,
+    port: Option<u16>,
+}
+
+impl FromStr for ReportHost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is no host with a star for the report: write *.reports.example.net, with :PORT behind it or \
+                 https:// before it where they are not those of PUBLIC_URL"
+            )
+        };
+        let (scheme, host) = match text.split_once("://") {
+            Some((scheme @ ("http" | "https"), host)) => (Some(scheme.to_owned()), host),
+            Some(_) => return Err(wrong()),
+            None => (None, text),
+        };
+        let domain = host.strip_prefix("*.").ok_or_else(wrong)?;
+        // A port that is the scheme's own is not told by a URL: it is read from one that has no such port.
+        let url = Url::parse(&format!("covered://{domain}")).map_err(|_| wrong())?;
+        let domain =
+            url.host_str().map(str::to_ascii_lowercase).filter(|domain| is_domain(domain)).ok_or_else(wrong)?;
+        let bare = url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong());
+        }
+        Ok(Self { scheme, suffix: format!(".{domain}"), port: url.port() })
+    }
+}
+
+fn is_domain(text: &str) -> bool {
+    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    // An id in front makes it longer, and 253 is a name's end.
+    text.len() <= 220 && text.split('.').all(|label| !label.is_empty() && label.len() <= 63 && letters(label))
+}
+
+/// The addresses of the reports.
+#[derive(Debug)]
+pub struct Reports {
+    /// The server's own address, without a slash at its end, and its path.
+    public_url: String,
+    base_path: String,
+    /// Where each report has a host of its own.
+    own_host: Option<OwnHost>,
+}
+
+/// What stands around a site's id.
+#[derive(Debug)]
+struct OwnHost {
+    /// `https://`
+    before: String,
+    /// `.reports.example.net`
+    suffix: String,
+    /// The same with the port, and a slash at its end.
+    behind: String,
+}
+
+/// A report as a reader asked for it.
+#[derive(Debug)]
+pub struct Place {
+    pub site: SiteId,
+    /// The path of the report's top as the browser knows it, with a slash at its end.
+    pub root: String,
+    /// The Content-Security-Policy of its files.
+    pub policy: HeaderValue,
+}
+
+impl Reports {
+    /// `public_url`: without a slash at its end.
+    pub fn new(public_url: &str, report_host: Option<&ReportHost>) -> Self {
+        let url = Url::parse(public_url).ok();
+        let base_path = url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        let own_host = report_host.map(|host| {
+            let scheme = host.scheme.as_deref().or(url.as_ref().map(Url::scheme)).unwrap_or("https");
+            let port = host.port.or(url.as_ref().and_then(Url::port).filter(|_| host.scheme.is_none()));
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let suffix = host.suffix.clone();
+            OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
+        });
+        Self { public_url: public_url.to_owned(), base_path, own_host }
+    }
+
+    /// Whether the reports' scripts have the server's own origin, and that of one another.
+    pub fn share_an_origin(&self) -> bool {
+        self.own_host.is_none()
+    }
+
+    /// A report's address, with a slash at its end.
+    pub fn url(&self, site: &SiteId) -> String {
+        match &self.own_host {
+            Some(OwnHost { before, behind, .. }) => format!("{before}{site}{behind}"),
+            None => format!("{}/coverage/{site}/", self.public_url),
+        }
+    }
+
+    /// The same for a redirect, which stays at the host that was asked where it can.
+    pub fn location(&self, site: &SiteId) -> String {
+        match &self.own_host {
+            Some(_) => self.url(site),
+            None => format!("{}/coverage/{site}/", self.base_path),
+        }
+    }
+
+    /// The site that an address leads to; only one of this server's has one. Statuses from before `REPORT_HOST` was set stay valid.
+    pub fn site_of(&self, url: &str) -> Option<SiteId> {
+        let shared = url.strip_prefix(&self.public_url).and_then(|rest| rest.strip_prefix("/coverage/"));
+        let own = || {
+            let OwnHost { before, behind, .. } = self.own_host.as_ref()?;
+            let (site, rest) = url.strip_prefix(before)?.split_once('.')?;
+            behind.strip_prefix('.').filter(|behind| rest.starts_with(behind)).map(|_| site)
+        };
+        shared.and_then(|rest| rest.split('/').next()).or_else(own)?.parse().ok()
+    }
+
+    /// The site whose own host a request asks.
+    pub fn site_at(&self, authority: &str) -> Option<SiteId> {
+        let own = self.own_host.as_ref()?;
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        host.strip_suffix(&own.suffix)?.parse().ok()
+    }
+
+    /// Where a report is that was asked for on its own host.
+    pub fn on_own_host(&self, site: SiteId) -> Place {
+        Place { site, root: "/".to_owned(), policy: policy("'self'") }
+    }
+
+    /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
+    pub fn below(&self, site: SiteId, authority: Option<&str>) -> Place {
+        let root = format!("{}/coverage/{site}/", self.base_path);
+        // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
+        let public = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
+        let public = public.strip_suffix(&self.base_path).unwrap_or(public);
+        let mut sources = vec![source(public, &root)];
+        if let Some(authority) = authority.filter(|authority| !authority.eq_ignore_ascii_case(public)) {
+            sources.push(source(authority, &root));
+        }
+        if !self.base_path.is_empty() {
+            sources.extend(authority.map(|authority| source(authority, &format!("/coverage/{site}/"))));
+        }
+        Place { policy: policy(&sources.join(" ")), site, root }
+    }
+
+    /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
+    pub fn are_trustworthy(&self) -> bool {
+        Url::parse(&self.public_url).is_ok_and(|url| {
+            let local = match url.host() {
+                Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
+                Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+                Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+                None => false,
+            };
+            local || url.scheme() == "https"
+        })
+    }
+}
+
+/// Whom a request asks, as HTTP/2 or the header tells it.
+pub fn authority<B>(request: &Request<B>) -> Option<&str> {
+    let told = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    request.uri().authority().map(|authority| authority.as_str()).or(told)
+}
+
+/// A source of a Content-Security-Policy: all below a path at one host, whatever the scheme. What has no such form is
+/// the whole origin.
+fn source(authority: &str, root: &str) -> String {
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "0"));
+    let fits = is_domain(host) && port.parse::<u16>().is_ok();
+    if fits { format!("{authority}{root}") } else { "'self'".to_owned() }
+}
+
+/// Keeps a report's scripts to the report's own files, and breaks none of the tools' reports: they have scripts and
+/// styles inside of their pages, and some draw by `eval`.
+fn policy(own: &str) -> HeaderValue {
+    let text = format!(
+        "default-src {own} data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; \
+         base-uri {own}; form-action {own}; frame-ancestors 'self'"
+    );
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn reports(public_url: &str, host: &str) -> Reports {
+        Reports::new(public_url, Some(&host.parse().unwrap()))
+    }
+
+    fn site() -> SiteId {
+        ID.parse().unwrap()
+    }
+
+    #[test]
+    fn a_report_host_has_a_star_and_nothing_behind_its_port() {
+        for (text, url) in [
+            ("*.Reports.example.net", "https://ID.reports.example.net:8443/"),
+            ("*.reports.example.net:443", "https://ID.reports.example.net:443/"),
+            ("http://*.localhost", "http://ID.localhost/"),
+            ("http://*.localhost:8000", "http://ID.localhost:8000/"),
+        ] {
+            assert_eq!(reports("https://covered.example.com:8443", text).url(&site()), url.replace("ID", ID));
+        }
+        for wrong in [
+            "reports.example.net",
+            "*",
+            "*.",
+            "*.a/b",
+            "*.a?b",
+            "*.u@a",
+            "*.a:b",
+            "ftp://*.a",
+            "*.*.a",
+            "*.[::1]",
+            "*.a b",
+            "*.a..b",
+        ] {
+            assert!(wrong.parse::<ReportHost>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn statuses_with_either_address_are_followed_and_others_not() {
+        let reports = reports("https://covered.example.com/c", "*.reports.example.net");
+        for right in [
+            format!("https://covered.example.com/c/coverage/{ID}/"),
+            format!("https://{ID}.reports.example.net/"),
+            format!("https://{ID}.reports.example.net/a.html"),
+        ] {
+            assert_eq!(reports.site_of(&right), Some(site()), "{right}");
+        }
+        for wrong in [
+            format!("https://covered.example.com/coverage/{ID}/"),
+            format!("http://{ID}.reports.example.net/"),
+            format!("https://{ID}.reports.example.net.evil.test/"),
+            format!("https://{ID}.reports.example.net:81/"),
+            format!("https://{ID}@evil.test/"),
+            format!("https://evil.test/{ID}.reports.example.net/"),
+            "https://www.reports.example.net/".to_owned(),
+        ] {
+            assert_eq!(reports.site_of(&wrong), None, "{wrong}");
+        }
+        assert_eq!(Reports::new("http://a", None).site_of(&format!("http://{ID}.a/")), None);
+    }
+
+    #[test]
+    fn a_sites_host_is_its_id_alone_in_any_case() {
+        let reports = reports("https://covered.example.com", "*.reports.example.net");
+        for host in
+            [format!("{ID}.reports.example.net"), format!("{}.REPORTS.example.net.:8443", ID.to_ascii_uppercase())]
+        {
+            assert_eq!(reports.site_at(&host), Some(site()), "{host}");
+        }
+        for host in ["covered.example.com", "www.reports.example.net", "reports.example.net", "[::1]:80", ":", ""] {
+            assert_eq!(reports.site_at(host), None, "{host}");
+        }
+        assert_eq!(reports.site_at(&format!("a.{ID}.reports.example.net")), None);
+    }
+
+    #[test]
+    fn a_policy_names_the_reports_own_path_and_nothing_that_a_host_could_add() {
+        let reports = Reports::new("https://covered.example.com/c", None);
+        let policy = |authority| reports.below(site(), authority).policy.to_str().unwrap().to_owned();
+        let own = format!("default-src covered.example.com/c/coverage/{ID}/ ");
+        assert!(policy(None).starts_with(&format!("{own}data:")), "{}", policy(None));
+        let inner = format!("{own}10.0.0.5:8000/c/coverage/{ID}/ 10.0.0.5:8000/coverage/{ID}/ data:");
+        assert!(policy(Some("10.0.0.5:8000")).starts_with(&inner), "{}", policy(Some("10.0.0.5:8000")));
+        for odd in ["[::1]:8000", "a b", "*", "a;script-src *", "a:80/x", "é", "a:"] {
+            assert!(policy(Some(odd)).starts_with(&format!("{own}'self' 'self' data:")), "{}", policy(Some(odd)));
+        }
+    }
+
+    #[test]
+    fn trustworthy_is_what_browsers_say() {
+        for (url, trustworthy) in [
+            ("https://covered.example.com", true),
+            ("http://127.0.0.1:8000", true),
+            ("http://[::1]:8000", true),
+            ("http://localhost", true),
+            ("http://covered.internal:8000", false),
+            ("http://10.0.0.5", false),
+        ] {
+            assert_eq!(Reports::new(url, None).are_trustworthy(), trustworthy, "{url}");
+        }
+    }
+}

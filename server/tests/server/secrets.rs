@@ -1,0 +1,181 @@
+//! Secrets: read from files, and shown nowhere.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::json;
+
+use crate::support::SHA;
+
+/// Each is told apart from everything else that a server may print.
+const SECRETS: [(&str, &str); 5] = [
+    ("API_KEY", "kkkSECRETkkk1,kkkSECRETkkk2=octo/*"),
+    ("GITHUB_TOKEN", "tttSECRETttt"),
+    ("AWS_SECRET_ACCESS_KEY", "aaaSECRETaaa"),
+    ("AWS_SESSION_TOKEN", "sssSECRETsss"),
+    ("REDIS_URL", "redis://user:rrrSECRETrrr@127.0.0.1:9"),
+];
+
+struct Running {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+    command.env_clear().env("LISTEN", "127.0.0.1:0").current_dir(folder).envs(settings.iter().copied());
+    command
+}
+
+/// Starts a server whose output goes into `folder`.
+async fn start(folder: &Path, settings: &[(&str, &str)]) -> Running {
+    let output = folder.join("output");
+    let file = File::create(&output).unwrap();
+    let mut command = command(folder, settings);
+    command.stdout(file.try_clone().unwrap()).stderr(file);
+    let mut running = Running { child: command.spawn().unwrap(), url: String::new() };
+    loop {
+        let text = std::fs::read_to_string(&output).unwrap();
+        assert!(running.child.try_wait().unwrap().is_none(), "it ended:\n{text}");
+        let address = text.split_once("http://127.0.0.1:").map(|(_, rest)| rest);
+        let port: Option<&str> = address.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        if let Some(port) = port.filter(|_| text.ends_with('\n')) {
+            running.url = format!("http://127.0.0.1:{port}");
+            return running;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Asks for everything, rightly and wrongly; gives all that was answered.
+async fn walk(url: &str) -> String {
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let mut answers = String::new();
+    let site = "0".repeat(32);
+    let paths = [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/robots.txt",
+        "/none",
+        "/badge/octo/app.svg",
+        "/badge/octo/app.json",
+        "/badge/redirect/octo/app/",
+        "/coverage/create-site/",
+        "/coverage/invalidate-cache/octo/app/",
+    ];
+    let of_site = ["/", "/a.html", ".zip", ".zip?expires=1&signature=00"].map(|end| format!("/coverage/{site}{end}"));
+    let value = json!({"site_id": site, "percent": 1, "state": "success", "commit_sha": SHA}).to_string();
+    let new = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let other = json!({"repository": "acme/app", "commit_sha": SHA}).to_string();
+    for path in paths.into_iter().chain(of_site.iter().map(String::as_str)) {
+        for method in ["GET", "PUT", "POST"] {
+            for key in [None, Some("wrong"), Some("kkkSECRETkkk1"), Some("kkkSECRETkkk2")] {
+                for body in ["", "{", &value, &new, &other] {
+                    let mut request =
+                        client.request(method.parse().unwrap(), format!("{url}{path}")).body(body.to_owned());
+                    if let Some(key) = key {
+                        request = request.header("authorization", format!("Bearer {key}"));
+                    }
+                    let answer = request.send().await.unwrap();
+                    answers += &format!("{method} {path}: {answer:?}\n");
+                    answers += &String::from_utf8_lossy(&answer.bytes().await.unwrap());
+                    // A body is for those that take one.
+                    if method != "POST" || !path.starts_with("/coverage/") || key.is_none() || key == Some("wrong") {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    answers
+}
+
+#[tokio::test]
+async fn no_secret_is_in_an_answer_or_in_the_log() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Neither store nor GitHub nor Redis is there: their errors are told.
+    let nowhere = [
+        ("AWS_BUCKET", "b"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::123456789012:role/upload"),
+    ];
+    let memory = [("STORAGE_URL", "memory://")];
+    for (storage, format) in [(nowhere.as_slice(), "json"), (&memory, "text")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings =
+            vec![("LOG_LEVEL", "debug"), ("LOG_FORMAT", format), ("GITHUB_API_URL", "http://127.0.0.1:9")];
+        settings.extend(SECRETS);
+        settings.extend(storage);
+        let server = start(folder.path(), &settings).await;
+        let answers = walk(&server.url).await;
+        drop(server);
+        let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
+        // Something was told: refusals in both, and failures where nothing answers.
+        assert!(log.contains("refused") && answers.contains("the API key is not for acme/app"), "{log}");
+        for shown in [&answers, &log] {
+            let line = shown.lines().find(|line| line.contains("SECRET"));
+            assert!(line.is_none(), "{line:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn secrets_come_from_files_as_well() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "from-a-file\n").unwrap();
+    let path = file.to_str().unwrap();
+    let server = start(folder.path(), &[("STORAGE_URL", "memory://"), ("API_KEY_FILE", path)]).await;
+    let forget = Client::new().post(format!("{}/coverage/invalidate-cache/octo/app/", server.url));
+    assert_eq!(forget.header("token", "from-a-file").send().await.unwrap().status(), 200);
+}
+
+#[test]
+fn a_secrets_file_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (key, empty, token) = (write("key", "hunter2\n"), write("empty", "\n"), write("token", "a-token\n"));
+    let s3 = [("AWS_BUCKET", "b"), ("API_KEY", "k")];
+    for (settings, expected) in [
+        (
+            vec![("API_KEY", "other"), ("API_KEY_FILE", &key)],
+            "API_KEY_FILE is set, and API_KEY is too: set one of them",
+        ),
+        (
+            vec![("GITHUB_TOKEN_FILE", "/none/token")],
+            "GITHUB_TOKEN_FILE is /none/token, which cannot be read: No such file",
+        ),
+        (vec![("API_KEY_FILE", &empty)], "/empty, which is empty"),
+        (vec![("REPORT_HOST", "reports.example.net")], "REPORT_HOST \"reports.example.net\" is no host with a star"),
+        (
+            [s3.as_slice(), &[("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token)]].concat(),
+            "/token, which holds a line's end",
+        ),
+    ] {
+        let output = command(folder.path(), &settings).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains(expected), "{settings:?}\n{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+    let flag = command(folder.path(), &[]).args(["--api-key-file", "/none/key"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&flag.stderr).contains("API_KEY_FILE is /none/key, which cannot be read"));
+    let no_secret = command(folder.path(), &[]).args(["--listen-file", "/none"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&no_secret.stderr).contains("invalid option '--listen-file'"));
+}

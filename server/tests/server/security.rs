@@ -1,0 +1,181 @@
+//! What a report's scripts may do, on whose host a report is, and who may publish for whom.
+
+use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::{Value, json};
+
+use crate::support::{KEY, SHA, Server, assert_refused, zip};
+
+const INDEX: &[u8] = b"<!DOCTYPE html><title>Coverage report</title>";
+const JSON: (&str, &str) = ("accept", "application/json");
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_answer_says_what_its_page_may_do_and_sets_no_cookie() {
+    let server = Server::start().await;
+    let files: &[(&str, &[u8])] =
+        &[("index.html", INDEX), ("a.svg", b"<svg/>"), ("b.xml", b"<b/>"), ("c.pdf", b"%PDF"), ("list/x.txt", b"x")];
+    let report = server.upload(zip(files)).await;
+    let site = report.split('/').nth(2).unwrap().to_owned();
+    server.set_value(&site, Some(87.5), "success", 1).await;
+    let own = format!("{}{report}", server.url.strip_prefix("http://").unwrap());
+    let paths = ["", "a.svg", "b.xml", "c.pdf", "list/", "list", "none.html"].map(|file| format!("{report}{file}"));
+    let others = ["/", "/healthz", "/readyz", "/robots.txt", "/none", "/coverage/create-site/", "/coverage/0123"];
+    let badges = ["/badge/octo/app.svg", "/badge/octo/app.json", "/badge/none/none.svg", "/badge/redirect/octo/app/"];
+    let all = paths.iter().map(String::as_str).chain(others).chain(badges);
+    for path in all {
+        for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE"] {
+            let url = format!("{}{path}", server.url);
+            let response = server.client.request(method.parse().unwrap(), url).send().await.unwrap();
+            let (status, headers) = (response.status().as_u16(), response.headers());
+            let about = format!("{method} {path}: {status} {headers:?}");
+            assert_eq!(text(headers, "x-content-type-options"), "nosniff", "{about}");
+            assert_eq!(text(headers, "referrer-policy"), "no-referrer", "{about}");
+            assert_eq!(text(headers, "cross-origin-opener-policy"), "same-origin", "{about}");
+            assert_eq!(text(headers, "x-dns-prefetch-control"), "off", "{about}");
+            assert!(text(headers, "permissions-policy").contains("camera=(), "), "{about}");
+            assert!(headers.get("set-cookie").is_none(), "{about}");
+            let embeddable = status == 200 && path.starts_with("/badge/");
+            let resource = if embeddable { "cross-origin" } else { "same-origin" };
+            assert_eq!(text(headers, "cross-origin-resource-policy"), resource, "{about}");
+            assert_eq!(headers.contains_key("access-control-allow-origin"), embeddable, "{about}");
+            let of_report = status == 200 && path.starts_with(&report) && !path.ends_with("list/");
+            let start = if of_report { format!("default-src {own} data:") } else { "default-src 'none';".to_owned() };
+            assert!(text(headers, "content-security-policy").starts_with(&start), "{about}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_this_origin_may_be_a_report_and_learns_nothing_of_others() {
+    let own_hosts = Server::with(&[("STORAGE_URL", "memory://"), ("REPORT_HOST", "*.localhost")]).await;
+    let server = Server::start().await;
+    for path in ["/badge/redirect/octo/app/", "/badge/octo/app.json", "/badge/octo/app.svg"] {
+        let asked = |server: &Server, site, dest| {
+            let request = server.get(path).header("sec-fetch-site", site).header("sec-fetch-dest", dest);
+            let request = request.header(JSON.0, JSON.1).send();
+            async { request.await.unwrap() }
+        };
+        assert_refused(asked(&server, "same-origin", "document").await, 403, "set REPORT_HOST").await;
+        assert_refused(asked(&server, "same-origin", "empty").await, 403, "set REPORT_HOST").await;
+        for (site, dest) in [("cross-site", "document"), ("none", "document"), ("same-origin", "image")] {
+            assert_ne!(asked(&server, site, dest).await.status(), 403, "{path} {site} {dest}");
+        }
+        assert_ne!(asked(&own_hosts, "same-origin", "document").await.status(), 403, "{path}");
+    }
+    let worker = server.get("/coverage/0123456789ab/sw.js").header("service-worker", "script").header(JSON.0, JSON.1);
+    assert_refused(worker.send().await.unwrap(), 403, "cannot have a service worker").await;
+}
+
+#[tokio::test]
+async fn another_sites_form_does_nothing() {
+    let server = Server::start().await;
+    for path in ["/coverage/create-site/", "/coverage/invalidate-cache/octo/app/"] {
+        // What a form can send: no header of its own, and no preflight lets a script send one.
+        let form = server.client.post(format!("{}{path}", server.url)).header("content-type", "text/plain");
+        assert_refused(form.body("{}").send().await.unwrap(), 401, "no API key was sent").await;
+        let preflight = server.client.request(reqwest::Method::OPTIONS, format!("{}{path}", server.url));
+        let preflight = preflight.header("access-control-request-headers", "token").send().await.unwrap();
+        assert_eq!(preflight.status(), 405);
+        assert!(!preflight.headers().keys().any(|name: &HeaderName| name.as_str().starts_with("access-control")));
+    }
+}
+
+/// A server with a host for each report, and one report: its id, and what create-site said.
+async fn with_own_hosts() -> (Server, String, Value) {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("REPORT_HOST", "*.Reports.localhost")]).await;
+    let session = server.create().await;
+    let files: &[(&str, &[u8])] = &[("lcov-report/index.html", INDEX), ("coverage/x.html", b"x"), ("a b.html", b"ab")];
+    assert_eq!(server.put(&session, zip(files)).await.status(), 201);
+    (server, session["site_id"].as_str().unwrap().to_owned(), session)
+}
+
+#[tokio::test]
+async fn with_a_report_host_each_report_is_on_its_own_and_links_lead_there() {
+    let (server, site, session) = with_own_hosts().await;
+    let port = server.url.rsplit(':').next().unwrap();
+    let own = format!("http://{site}.reports.localhost:{port}/");
+    assert_eq!(session["url"], own);
+    assert_eq!(session["public_url"], server.url);
+    assert!(session["upload"]["url"].as_str().unwrap().starts_with(&server.url));
+    server.set_value(&site, Some(87.5), "success", 1).await;
+    for (path, to) in [
+        ("/badge/redirect/octo/app/".to_owned(), own.clone()),
+        (format!("/coverage/{site}"), own.clone()),
+        (format!("/coverage/{site}/"), own.clone()),
+        (format!("/coverage/{site}/a%20b.html?q=1"), format!("{own}a%20b.html?q=1")),
+    ] {
+        let response = server.get(&path).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), text(response.headers(), "location")), (307, to.as_str()), "{path}");
+        assert_eq!(text(response.headers(), "cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn a_reports_host_serves_that_report_and_nothing_else() {
+    let (server, site, _) = with_own_hosts().await;
+    let host = format!("{site}.reports.localhost:1");
+    let get = |path: &str, host: &str| {
+        let request = server.get(path).header("host", host).header(JSON.0, JSON.1).send();
+        async { request.await.unwrap() }
+    };
+    let page = get("/lcov-report/", &host.to_ascii_uppercase()).await;
+    assert!(text(page.headers(), "content-security-policy").starts_with("default-src 'self' data:"));
+    assert_eq!(page.bytes().await.unwrap(), INDEX);
+    assert_eq!(get("/a%20b.html", &host).await.text().await.unwrap(), "ab");
+    assert_eq!(get("/coverage/x.html", &host).await.text().await.unwrap(), "x");
+    for (path, to) in [("/", "/lcov-report/"), ("/lcov-report", "/lcov-report/")] {
+        assert_eq!(text(get(path, &host).await.headers(), "location"), to);
+    }
+    for path in ["/healthz", "/readyz", "/badge/octo/app.svg", "/badge/redirect/octo/app/", "/coverage/create-site/"] {
+        assert_refused(get(path, &host).await, 404, "this report has no file").await;
+    }
+    let post = server.post("/coverage/create-site/").header("host", &host).send().await.unwrap();
+    assert_eq!(post.status(), 405);
+    let other = get("/", &format!("{}.reports.localhost", "0".repeat(32))).await;
+    assert_refused(other, 404, "there is no such report").await;
+    for unknown in ["www.reports.localhost", "elsewhere.example.com", &format!("x.{host}")] {
+        assert_eq!(get("/healthz", unknown).await.status(), 200, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_publishes_for_its_repositories_alone() {
+    let keys = format!("{KEY},team=octo/*|acme/app");
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("API_KEY", &keys)]).await;
+    let create = |key: &'static str, repository: &str| {
+        let body = json!({"repository": repository, "commit_sha": SHA}).to_string();
+        let request = server.client.post(format!("{}/coverage/create-site/", server.url)).header("token", key);
+        async { request.body(body).send().await.unwrap() }
+    };
+    let invalidate = |key: &'static str, repository: &str| {
+        let url = format!("{}/coverage/invalidate-cache/{repository}/", server.url);
+        let request = server.client.post(url).header("token", key).send();
+        async { request.await.unwrap() }
+    };
+    for repository in ["Octo/Any", "acme/app"] {
+        assert_eq!(create("team", repository).await.status(), 200);
+        assert_eq!(invalidate("team", repository).await.status(), 200);
+    }
+    assert_refused(create("team", "acme/other").await, 403, "the API key is not for acme/other").await;
+    assert_refused(invalidate("team", "acme/other").await, 403, "the API key is not for acme/other").await;
+    assert_eq!(create(KEY, "acme/other").await.status(), 200);
+    // The whole entry is no key.
+    assert_refused(create("team=octo/*|acme/app", "octo/app").await, 403, "is not one of this server's").await;
+    // A request that names no repository is the Python CLI's; here it fails for want of a role alone.
+    let by_file = server.client.post(format!("{}/coverage/create-site/", server.url)).header("token", "team");
+    assert_refused(by_file.send().await.unwrap(), 501, "AWS_UPLOAD_ROLE_ARN").await;
+}
+
+#[tokio::test]
+async fn reports_of_repositories_that_are_not_allowed_are_refused() {
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("ALLOWED_REPOSITORIES", "octo/*")]).await;
+    server.create().await;
+    let body = json!({"repository": "acme/app", "commit_sha": SHA}).to_string();
+    let refused = "acme/app is not among this server's ALLOWED_REPOSITORIES";
+    assert_refused(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, refused).await;
+    let forget = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
+    assert_refused(forget, 403, refused).await;
+}
