@@ -200,7 +200,8 @@ fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
         drop(one);
         let seen = poll("its readers to see it", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
         stop.store(true, Ordering::Relaxed);
-        (begun.unwrap(), seen.unwrap());
+        begun.unwrap();
+        seen.unwrap();
     });
     github.set_fault(Fault::None);
     assert!(shows(&other, 70) < PATIENCE);
