@@ -18,7 +18,7 @@ use crate::{REPOSITORY, SHA, Settings, files_in, server, setting};
 const BADGE: &str = "/badge/octo/app.svg";
 const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PASSWORD: &str = "correct-horse-battery";
-/// What the issue of a badge may take in all.
+/// What a badge may take in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn github() -> Github {
@@ -195,7 +195,7 @@ fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
             });
         }
         github.set_fault(Fault::Stall(Duration::from_millis(200)));
-        let begun = poll("load", || (github.requests().len() > 3).then(Instant::now));
+        let begun = poll("load", || (github.requests().len() > 3).then_some(()));
         // SIGKILL.
         drop(one);
         let seen = poll("its readers to see it", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
