@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use xtask::lab::covered::API_KEY;
 use xtask::lab::fault::Fault;
 use xtask::lab::http;
 use xtask::lab::parts::{Part, skip_without};
@@ -248,4 +249,39 @@ fn those_who_wait_for_the_same_page_share_its_failure() {
     });
     let reads = store.proxy.take().into_iter().filter(reads_report).count();
     assert!(reads < READERS / 4, "{reads} reads for {READERS} readers");
+}
+
+#[test]
+fn what_cannot_be_written_is_told_in_time_and_can_be_tried_again() {
+    let Some(store) = Store::new(20) else { return };
+    let sha = "0".repeat(40);
+    let site = store.path.trim_matches('/').rsplit('/').next().unwrap().to_owned();
+    let new_site = format!(r#"{{"repository":"octo/app","commit_sha":"{sha}"}}"#);
+    let new_value = format!(r#"{{"site_id":"{site}","percent":91.5,"state":"success","commit_sha":"{sha}"}}"#);
+    let posts = [("create-site/", new_site), ("invalidate-cache/octo/app/", new_value)];
+    let post = |(route, body): &(&str, String)| {
+        let started = Instant::now();
+        let url = format!("{}/coverage/{route}", store.world.server.url);
+        let reply = http::request("POST", &url, &[("token", API_KEY)], body.clone()).unwrap();
+        assert!(started.elapsed() < PATIENCE, "{route} took {:?}", started.elapsed());
+        reply
+    };
+    for (fault, status) in [
+        (Fault::Status(503), 503),
+        (Fault::Status(500), 502),
+        (Fault::Status(403), 503),
+        (Fault::Drop, 502),
+        (Fault::Delay(SLOW), 504),
+    ] {
+        for what in &posts {
+            let next = fault.clone();
+            store.proxy.fail(move |passed| (passed.method == "PUT").then(|| next.clone()));
+            let reply = post(what);
+            assert_eq!(reply.status, status, "{fault:?} for {}: {}", what.0, reply.text());
+            store.proxy.mend();
+            let reply = post(what);
+            assert_eq!(reply.status, 200, "{fault:?} is over, for {}: {}", what.0, reply.text());
+        }
+    }
+    assert!(store.world.badge().text().contains("coverage: 91%"));
 }
