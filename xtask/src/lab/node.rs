@@ -105,15 +105,6 @@ impl Prism {
     }
 }
 
-/// TLS before a server that speaks plain HTTP, on that port, with this certificate and key.
-pub fn tls(port: u16, upstream: &str, certificate: &Path, key: &Path) -> Process {
-    let mut command = node(&paths::script("tls.cjs"));
-    command.arg(port.to_string()).arg(upstream.rsplit(':').next().unwrap()).arg(certificate).arg(key);
-    let process = Process::spawn(&mut command).unwrap();
-    process.wait_for_line(|line| line.contains("listening").then_some(())).unwrap();
-    process
-}
-
 /// Holds a GraphQL request and its answer against GitHub's published schema.
 pub fn check_graphql(request: &Value, answer: &Value) -> Finished {
     let all = json!({
