@@ -4,7 +4,6 @@
 
 mod action;
 mod browser;
-mod browser_policy;
 mod check;
 mod demo;
 mod deploy;
