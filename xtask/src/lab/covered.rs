@@ -53,11 +53,15 @@ impl Server {
         http::get(&format!("{}{path}", self.url)).unwrap()
     }
 
-    /// The most memory it ever had, in KiB; `None` where the system does not tell.
+    /// The most memory of its own that it ever had, in KiB, without the pages of its program file, of which a build
+    /// for debugging has many and which the system takes back when it likes; `None` where the system does not tell.
     pub fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse().ok()
+        let kib = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        kib("VmHWM:")?.checked_sub(kib("RssFile:")?)
     }
 }
 

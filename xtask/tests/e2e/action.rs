@@ -253,7 +253,7 @@ fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
     // The next push is compared with this one.
     let next = Workflow { percent: "88", ..Workflow::push(&world) }.run().green();
     assert_eq!(the_status(&world, &head(&world), &next).description, "88% (+0.5%)");
-    assert_eq!(next.output("delta"), "+0.5");
+    assert_eq!(next.output("delta"), "+0.5%");
     next.says(&["+0.5%"]);
 }
 

@@ -11,7 +11,7 @@ use crate::{SHA, World, files_in, setting};
 const MEGABYTES: usize = 500;
 const CACHE_KIB: u64 = 8 << 10;
 /// What the server may need besides its cache.
-const OWN_KIB: u64 = 40 << 10;
+const OWN_KIB: u64 = 32 << 10;
 
 #[test]
 fn memory_stays_small_while_500_mb_go_up_and_come_back() {
