@@ -1,12 +1,16 @@
 //! What is built once and shared by all requests.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::auth::ApiKeys;
+use crate::auth::{ApiKeys, Guesses, Uploader, sent_key};
 use crate::config::{ApiKeySource, Config, NetworkLimits};
+use crate::error::Error;
 use crate::github::GitHub;
 use crate::key::RepositoryRule;
 use crate::reports::Reports;
@@ -25,6 +29,7 @@ pub struct App {
     /// Where the reports are for readers.
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
+    guesses: Guesses,
     /// Whose reports are taken; empty: everybody's.
     pub allowed: Vec<RepositoryRule>,
     pub storage: Arc<Storage>,
@@ -66,6 +71,7 @@ impl App {
             public_url,
             base_path,
             api_keys,
+            guesses: Guesses::default(),
             storage,
             max_report_bytes: config.max_report_bytes,
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),
@@ -73,5 +79,14 @@ impl App {
             proxies: Proxies::new(config.trusted_proxies),
             tls,
         })
+    }
+
+    /// Who uploads, by the key that a client sent; who guesses keys is slowed.
+    pub fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
+        let verdict = || self.api_keys.check(headers);
+        match sent_key(headers) {
+            Some(key) => self.guesses.check(client, key, Instant::now(), verdict),
+            None => verdict(),
+        }
     }
 }

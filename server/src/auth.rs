@@ -1,5 +1,7 @@
 //! Who may upload: API keys, and the signed address of one upload.
 
+mod guesses;
+
 use std::fmt;
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::Error;
 use crate::key::{Repository, RepositoryRule, SiteId};
+pub use guesses::Guesses;
 
 /// A text that no log, error or debug output shows.
 #[derive(Clone)]
@@ -95,9 +98,7 @@ impl ApiKeys {
 
     /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
     pub fn check(&self, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
-        let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
-        let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
-        let Some(sent) = sent.filter(|sent| !sent.is_empty()) else {
+        let Some(sent) = sent_key(headers) else {
             return Err(Error::unauthorized(
                 "no API key was sent: put it into the header token, or Authorization: Bearer",
             ));
@@ -151,6 +152,13 @@ impl ApiKey {
         }
         Ok(Self { secret: Secret::new(key.to_owned()), repositories })
     }
+}
+
+/// The key that a request carries.
+pub fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
+    let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
+    sent.filter(|sent| !sent.is_empty())
 }
 
 /// What follows `Bearer `, in any case (RFC 9110, 11.1).

@@ -71,6 +71,15 @@ impl Error {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// 429: too many wrong keys came from the client's address.
+    pub fn too_many_guesses(seconds: u64) -> Self {
+        let detail = format!(
+            "too many wrong API keys came from your address: no new one is tried there for {seconds} s; \
+             check the key that is sent, or the workflows that share the address"
+        );
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
     /// 501: this server is not set up for it.
     pub fn not_implemented(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, detail)

@@ -52,7 +52,7 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(in_time(&app, own_host, &path, caller.refusal, request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(in_time(&app, client, own_host, &path, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
     let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
@@ -174,6 +174,7 @@ impl<'a> Route<'a> {
 /// Routes a request whose turn it is, within the limit of a request's time. `own_host`: the site whose host was asked.
 async fn in_time(
     app: &Arc<App>,
+    client: IpAddr,
     own_host: Option<SiteId>,
     path: &str,
     refusal: Option<&'static str>,
@@ -189,7 +190,7 @@ async fn in_time(
         (Some(refusal), _) => return Err(Error::overloaded(refusal)),
     }
     let has_own_limits = matches!(route, Some(Route::Upload { .. }));
-    let answer = answer(app, path, route, request);
+    let answer = answer(app, client, path, route, request);
     if has_own_limits {
         return answer.await;
     }
@@ -197,7 +198,13 @@ async fn in_time(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
 }
 
-async fn answer(app: &Arc<App>, path: &str, route: Option<Route<'_>>, request: Request<Incoming>) -> Answer {
+async fn answer(
+    app: &Arc<App>,
+    client: IpAddr,
+    path: &str,
+    route: Option<Route<'_>>,
+    request: Request<Incoming>,
+) -> Answer {
     let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
     let allow = route.allow();
     if !allow.split(", ").any(|method| method == request.method().as_str()) {
@@ -211,8 +218,8 @@ async fn answer(app: &Arc<App>, path: &str, route: Option<Route<'_>>, request: R
         Route::Healthz => ops::healthz(),
         Route::Readyz => ops::readyz(app).await,
         Route::Robots => ops::robots(),
-        Route::CreateSite => upload::create(app, request).await,
-        Route::Invalidate { owner, name } => purge::invalidate(app, owner, name, request).await,
+        Route::CreateSite => upload::create(app, client, request).await,
+        Route::Invalidate { owner, name } => purge::invalidate(app, client, owner, name, request).await,
         Route::Upload { site } => upload::put(app, site, query, request).await,
         Route::Site { site } => report::without_slash(app, site),
         Route::File { site, path } if app.reports.share_an_origin() => {

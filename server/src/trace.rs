@@ -35,7 +35,8 @@ pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
     // Of the libraries' own lines only those that tell of trouble.
     let own = LevelFilter::from_level(config.level);
     let shown = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
-    let shown = shown.with_target(TRACES, LevelFilter::OFF);
+    // It warns of what any client can do, a line for each time.
+    let shown = shown.with_target(TRACES, LevelFilter::OFF).with_target("h2", own.min(LevelFilter::ERROR));
     let log = tracing_subscriber::fmt::layer().with_target(false);
     let log = match config.json {
         true => log.json().flatten_event(true).with_span_list(false).boxed(),

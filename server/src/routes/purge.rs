@@ -1,5 +1,7 @@
 //! `POST /coverage/invalidate-cache/{owner}/{repo}/`: forget the value, or take the new one.
 
+use std::net::IpAddr;
+
 use hyper::Request;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -23,8 +25,8 @@ pub(crate) struct NewValue {
     run_id: Option<u64>,
 }
 
-pub async fn invalidate(app: &App, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
-    let uploader = app.api_keys.check(request.headers())?;
+pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
+    let uploader = app.uploader(client, request.headers())?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     may_publish(app, &uploader, &repository)?;
     match json_body::<NewValue, _>(request.into_body(), app.limits.header).await? {

@@ -1,5 +1,6 @@
 //! `POST /coverage/create-site/` and, where the store cannot sign addresses, `PUT /coverage/{site_id}.zip`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -70,8 +71,8 @@ struct Upload {
 }
 
 /// Makes a site, and says where its report is to be put.
-pub async fn create(app: &App, request: Request<RequestBody>) -> Answer {
-    let uploader = app.api_keys.check(request.headers())?;
+pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) -> Answer {
+    let uploader = app.uploader(client, request.headers())?;
     let Some(new) = json_body::<NewSite, _>(request.into_body(), app.limits.header).await? else {
         // It names no repository, and sets no badge: any key will do.
         return create_by_file(app).await;

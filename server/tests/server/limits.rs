@@ -278,3 +278,22 @@ async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
     };
     timeout(LONG, taken).await.expect("the place of an upload that is over is not free");
 }
+
+#[tokio::test]
+async fn who_guesses_keys_is_slowed_by_address() {
+    let server = Server::with(&[MEMORY, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let send = |key: String, client: &str| {
+        let url = format!("{}/coverage/create-site/", server.url);
+        let request = server.client.post(url).bearer_auth(key).header("x-forwarded-for", client).body("{}");
+        async { request.send().await.unwrap() }
+    };
+    for guess in 0..10 {
+        assert_eq!(send(format!("guess-{guess}"), "192.0.2.1").await.status(), 403);
+    }
+    let refused = send(KEY.to_owned(), "192.0.2.1").await;
+    let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=10).contains(&seconds), "{seconds}");
+    assert_refused(refused, 429, "too many wrong API keys came from your address").await;
+    // The key is right, and the body is not.
+    assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
+}
