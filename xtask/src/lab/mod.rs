@@ -8,6 +8,7 @@ pub mod fault;
 pub mod github;
 pub mod http;
 pub mod node;
+pub mod oidc;
 pub mod parts;
 pub mod paths;
 pub mod process;
