@@ -72,6 +72,14 @@ pub fn browse(steps: &[Step]) -> Seen {
     Seen { results: list("results"), problems: list("problems") }
 }
 
+/// Works through reports, and suffers hostile pages: see `reports.cjs`.
+#[track_caller]
+pub fn browse_reports(task: &Value) -> Value {
+    let mut command = node(&paths::script("reports.cjs"));
+    command.arg(chromium().unwrap()).arg(task.to_string());
+    serde_json::from_str(&run(&mut command).unwrap().succeeded().stdout).unwrap()
+}
+
 /// prism before a stub of GitHub: what breaks GitHub's published description, in a request or in an answer,
 /// becomes an error.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 mod action;
 mod browser;
+mod browser_policy;
 mod check;
 mod demo;
 mod deploy;

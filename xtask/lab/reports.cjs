@@ -1,0 +1,179 @@
+// Works through reports in Chromium, each with its policy and without one, and prints as JSON what was seen in both.
+// usage: reports.cjs CHROMIUM TASK    task: {"reports": [{"name", "guarded", "plain"}], "attacks": [{"name", "url"}]}
+const { chromium } = require('playwright-core');
+
+// Long enough for what a script starts to have left the browser.
+const AFTER_ATTACK = 1500;
+
+// How long two pages' scripts may take until both show the same, in milliseconds, and how often that is looked at.
+const DRAWN = { most: 5000, every: 50 };
+
+/// A page that notes what went wrong on it, and what it asked for in vain, with the origin left out: it is another one
+/// with the policy and without.
+async function watched(browser, url) {
+  const { origin } = new URL(url);
+  const page = await (await browser.newContext()).newPage();
+  const problems = [];
+  const missing = [];
+  const note = (text) => problems.push(String(text).replaceAll(origin, ''));
+  page.on('console', (message) => {
+    const { url } = message.location();
+    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) note(message.text());
+  });
+  page.on('pageerror', note);
+  // A style sheet's 404 is a failed request too: an answer of another type is not taken for one.
+  page.on('requestfailed', (request) => {
+    note(`${request.url()}: ${request.failure().errorText}`);
+    missing.push(request.url().replace(origin, ''));
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) missing.push(response.url().replace(origin, ''));
+  });
+  page.on('dialog', (dialog) => dialog.dismiss());
+  await page.addInitScript(() => {
+    const tell = (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+    document.addEventListener('securitypolicyviolation', tell);
+  });
+  return { url, origin, page, problems, missing, note };
+}
+
+const visible = async (page, selector, most) => {
+  const all = await page.locator(selector).all();
+  const shown = [];
+  for (const one of all.slice(0, 40)) if (shown.length < most && (await one.isVisible())) shown.push(one);
+  return shown;
+};
+
+/// Evaluates on the page, or on the one that it is just leaving for.
+const inPage = async (page, script) => {
+  for (let leaves = 0; ; leaves += 1) {
+    try {
+      return await page.evaluate(script);
+    } catch (error) {
+      if (leaves === 3 || !/context was destroyed/.test(String(error))) throw error;
+      await page.waitForLoadState('load');
+    }
+  }
+};
+
+/// What a reader sees: the text, how it is shown, and where.
+const look = async ({ page, origin }) => {
+  const seen = await inPage(page, () => {
+    const root = document.body || document.documentElement;
+    const styled = [...root.querySelectorAll('*')].filter((element) => element.getClientRects().length);
+    return `${root.innerText || root.textContent}\n${styled.length} ${scrollY} ${location.href}`;
+  });
+  return seen.replaceAll(origin, '');
+};
+
+const FILTER = '#filter, input[type=search], input[type=text], input:not([type])';
+const SORT = 'th, thead td, .sortable, a[href*="index-sort"]';
+const EXPAND = 'summary, .expand, [onclick], label, select, button, input[type=checkbox], .collapsed, .toggle';
+const FILE = 'td a[href], .file a[href], .name a[href], li a[href], [data-testid] a[href], a.src_link[href], a[href*=".html"]';
+
+/// Takes every step that the report has something for, on the guarded page and on the plain one.
+async function work(browser, { name, guarded, plain }) {
+  const tabs = await Promise.all([guarded, plain].map((url) => watched(browser, url)));
+  const both = (act) => Promise.all(tabs.map(act));
+  const did = [];
+  const differences = [];
+  const compare = async (step) => {
+    for (let waited = 0; ; waited += DRAWN.every) {
+      await tabs[0].page.waitForTimeout(DRAWN.every);
+      const [one, other] = await both(look);
+      if (one === other) return;
+      if (waited >= DRAWN.most) {
+        differences.push(`${step}:\n${one}\nand without the policy:\n${other}`);
+        return;
+      }
+    }
+  };
+  const step = async (step, act) => {
+    did.push(step);
+    await both(async (tab, which) => {
+      try {
+        await act(tab.page, which);
+      } catch (error) {
+        tab.note(`${step}: ${String(error).split('\n')[0]}`);
+      }
+    });
+    await compare(step);
+  };
+  const each = async (name, selector, most, act) => {
+    const found = await both(({ page }) => visible(page, selector, most));
+    if (found[0].length !== found[1].length) differences.push(`${name}: ${found[0].length} and without the policy ${found[1].length}`);
+    for (const nth of found[0].keys()) if (found[1][nth]) await act((which) => found[which][nth]);
+  };
+  const open = () => both(({ page, url }) => page.goto(url, { waitUntil: 'load' }));
+  const expand = () =>
+    each('expand', EXPAND, 4, (one) => step('expand', (_, which) => one(which).click({ timeout: 2000, noWaitAfter: true })));
+  const press = async (keys) => {
+    for (const key of keys) await step('keyboard', (page) => page.keyboard.press(key));
+  };
+  await open();
+  await compare('open');
+  await each('filter', FILTER, 1, async (one) => {
+    await step('filter', (_, which) => one(which).fill('e'));
+    await step('filter', (_, which) => one(which).press('Enter'));
+    await step('filter', (_, which) => one(which).fill(''));
+  });
+  await each('sort', SORT, 3, (one) => step('sort', (_, which) => one(which).click({ timeout: 2000 })));
+  await both(({ page }) => inPage(page, () => document.activeElement && document.activeElement.blur()));
+  await press('nms?f');
+  await open();
+  await expand();
+  await open();
+  const files = await both(async ({ page, url, origin }) => {
+    for (const one of await visible(page, FILE, 20)) {
+      const target = new URL(await one.evaluate((link) => link.href), url);
+      if (target.origin === origin && !/index(-sort-.)?\.html$|\/$/.test(target.pathname)) return one;
+    }
+    return null;
+  });
+  if (files[0] && files[1]) {
+    await step('file', (_, which) => files[which].click({ timeout: 2000 }));
+    await both(({ page }) => page.waitForLoadState('load'));
+    await press('jnkr');
+    await expand();
+  }
+  await both(({ page }) => page.context().close());
+  return { name, did, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
+}
+
+/// Opens a hostile page, clicks where it asks for that, and gives what its scripts could read.
+async function suffer(browser, url) {
+  const { page } = await watched(browser, url);
+  // A page that leaves itself while it loads is never said to be loaded.
+  await page.goto(url, { waitUntil: 'commit' });
+  await page.waitForTimeout(AFTER_ATTACK);
+  for (const one of await visible(page, 'button', 1)) {
+    await one.click();
+    await page.waitForTimeout(AFTER_ATTACK);
+  }
+  const read = await page.evaluate('window.read || []').catch(() => []);
+  await page.context().close();
+  return read;
+}
+
+async function main(executablePath, task) {
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
+    // A reader's browser opens no window that nobody clicked for.
+    ignoreDefaultArgs: ['--disable-popup-blocking'],
+  });
+  const reports = [];
+  const attacks = [];
+  try {
+    for (const report of task.reports) reports.push(await work(browser, report));
+    for (const { name, url } of task.attacks) attacks.push({ name, read: await suffer(browser, url) });
+  } finally {
+    await browser.close();
+  }
+  console.log(JSON.stringify({ reports, attacks }));
+}
+
+main(process.argv[2], JSON.parse(process.argv[3])).catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
