@@ -8,11 +8,14 @@ use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::allowed::Allowed;
 use crate::auth::{ApiKeys, Guesses, Uploader, sent_key};
+use crate::binding::Bindings;
 use crate::config::{ApiKeySource, Config, NetworkLimits};
 use crate::error::Error;
 use crate::github::GitHub;
-use crate::key::RepositoryRule;
+use crate::metrics::{KeylessResult, metrics};
+use crate::oidc::{Oidc, Token, Workflow};
 use crate::reports::Reports;
 use crate::serve::client::Proxies;
 use crate::serve::tls::Tls;
@@ -30,8 +33,10 @@ pub struct App {
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
     guesses: Guesses,
-    /// Whose reports are taken; empty: everybody's.
-    pub allowed: Vec<RepositoryRule>,
+    /// Whose tokens do for a key.
+    pub oidc: Oidc,
+    /// Whose reports are taken.
+    pub allowed: Arc<Allowed>,
     pub storage: Arc<Storage>,
     pub sites: Sites,
     pub values: Values,
@@ -57,6 +62,8 @@ impl App {
             ApiKeySource::Given(keys) => keys,
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
         };
+        let oidc = Oidc::new(config.oidc, &public_url)?;
+        let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports = Arc::new(Reports::new(&public_url, config.report_host.as_ref()));
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
@@ -65,9 +72,10 @@ impl App {
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits),
-            values: Values::new(storage.clone(), github, config.allowed_repositories.clone(), reports.clone(), redis),
+            values: Values::new(storage.clone(), github, allowed.clone(), reports.clone(), redis),
             reports,
-            allowed: config.allowed_repositories,
+            oidc,
+            allowed,
             public_url,
             base_path,
             api_keys,
@@ -81,12 +89,33 @@ impl App {
         })
     }
 
-    /// Who uploads, by the key that a client sent; who guesses keys is slowed.
-    pub fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
+    /// Who uploads, by the key or the token that a client sent; who guesses keys is slowed. A token cannot be guessed,
+    /// and a wrong one costs the right ones from the same address nothing: GitHub's runners share theirs.
+    pub async fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let verdict = || self.api_keys.check(headers);
-        match sent_key(headers) {
-            Some(key) => self.guesses.check(client, key, Instant::now(), verdict),
-            None => verdict(),
+        let Some(sent) = sent_key(headers) else {
+            return verdict().map(Uploader::Keys);
+        };
+        match Token::split(sent) {
+            Some(token) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
+            None => self.guesses.check(client, sent, Instant::now(), verdict).map(Uploader::Keys),
         }
+    }
+
+    async fn run_of(&self, token: &Token<'_>) -> Result<Workflow, Error> {
+        let off = |why| {
+            Err(Error::forbidden(format!(
+                "keyless uploads are off, as {why}: send an API key, or have its operator change that"
+            )))
+        };
+        let verified = match (self.allowed.is_open(), self.oidc.is_off()) {
+            (true, _) => off("this server's ALLOWED_REPOSITORIES is not set"),
+            (_, true) => off("this server's OIDC_ISSUERS is none"),
+            _ => self.oidc.verify(token).await,
+        };
+        if let Err(error) = &verified {
+            metrics().keyless(KeylessResult::of(error.status));
+        }
+        verified
     }
 }

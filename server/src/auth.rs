@@ -1,4 +1,4 @@
-//! Who may upload: API keys, and the signed address of one upload.
+//! Who may upload: API keys, tokens of workflows, and the signed address of one upload.
 
 mod guesses;
 
@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::Error;
 use crate::key::{Repository, RepositoryRule, SiteId};
+use crate::oidc::Workflow;
 pub use guesses::Guesses;
 
 /// A text that no log, error or debug output shows.
@@ -46,26 +47,34 @@ struct ApiKey {
     repositories: Vec<RepositoryRule>,
 }
 
-/// Who showed a key, and what that key may do.
+/// Who uploads, and what they showed for their right to.
 #[derive(Debug)]
-pub struct Uploader<'a>(Vec<&'a ApiKey>);
-
-impl Uploader<'_> {
-    /// Refuses what the key is not for.
-    pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
-        if self.0.iter().any(|key| is_among(&key.repositories, repository)) {
-            return Ok(());
-        }
-        Err(Error::forbidden(format!(
-            "the API key is not for {repository}: use the key of that repository, or have the server's operator add it \
-             to this one's in API_KEY"
-        )))
-    }
+pub enum Uploader<'a> {
+    Keys(Keys<'a>),
+    /// A run of a workflow, by its token.
+    Run(Box<Workflow>),
 }
 
-/// Whether a list of rules allows a repository; an empty one allows all.
-pub fn is_among(rules: &[RepositoryRule], repository: &Repository) -> bool {
-    rules.is_empty() || rules.iter().any(|rule| rule.allows(repository))
+/// The keys that are what was sent: one key may stand there several times.
+#[derive(Debug)]
+pub struct Keys<'a>(Vec<&'a ApiKey>);
+
+impl Uploader<'_> {
+    /// Refuses what the key or the token is not for.
+    pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
+        match self {
+            Self::Keys(Keys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
+            Self::Keys(_) => Err(Error::forbidden(format!(
+                "the API key is not for {repository}: use the key of that repository, or have the server's operator add \
+                 it to this one's in API_KEY"
+            ))),
+            Self::Run(run) if run.repository == *repository => Ok(()),
+            Self::Run(run) => Err(Error::forbidden(format!(
+                "the OIDC token is for {}, and this request for {repository}: a token is for its own repository alone",
+                run.repository
+            ))),
+        }
+    }
 }
 
 /// Bytes of randomness in a key that the server makes.
@@ -97,7 +106,7 @@ impl ApiKeys {
     }
 
     /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
-    pub fn check(&self, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<Keys<'_>, Error> {
         let Some(sent) = sent_key(headers) else {
             return Err(Error::unauthorized(
                 "no API key was sent: put it into the header token, or Authorization: Bearer",
@@ -105,11 +114,11 @@ impl ApiKeys {
         };
         // Each key is compared in constant time, and all of them are.
         let shown = self.0.iter().filter(|key| key.secret.0.as_bytes().ct_eq(sent).into());
-        let uploader = Uploader(shown.collect());
-        if uploader.0.is_empty() {
+        let shown = Keys(shown.collect());
+        if shown.0.is_empty() {
             return Err(Error::forbidden("the API key is not one of this server's"));
         }
-        Ok(uploader)
+        Ok(shown)
     }
 
     /// Signs the right to upload the zip of `site` until `expires` (Unix time, seconds).
@@ -131,6 +140,10 @@ impl ApiKeys {
 }
 
 impl ApiKey {
+    fn is_for(&self, repository: &Repository) -> bool {
+        self.repositories.is_empty() || self.repositories.iter().any(|rule| rule.allows(repository))
+    }
+
     /// A key may hold `=`: what follows the last one is no part of it where repositories follow.
     fn parse(text: &str) -> Result<Self, String> {
         let (key, rules) = text.rsplit_once('=').unwrap_or((text, ""));
@@ -240,7 +253,7 @@ mod tests {
             ("many", true),
         ] {
             let headers = headers("token", key);
-            let published = keys.check(&headers).unwrap().may_publish(&app);
+            let published = Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app);
             assert_eq!(published.is_ok(), allowed, "{key}");
             if let Err(error) = published {
                 assert_eq!(error.status.as_u16(), 403);

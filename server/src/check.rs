@@ -2,6 +2,7 @@
 //! `covered-server healthcheck` asks the server beside it, for containers without a shell.
 
 mod github;
+mod oidc;
 mod storage;
 
 use std::fmt::Write as _;
@@ -11,9 +12,9 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
+use crate::allowed::Rule;
 use crate::cache::{self, RedisUrl};
 use crate::config::{ApiKeySource, Config, TlsFiles};
-use crate::key::RepositoryRule;
 use crate::serve::tls::{Tls, WARN_DAYS};
 
 /// Time for one part to show that it works; the store's own retries fit into it.
@@ -70,7 +71,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     }
     match &config.github {
         Some(github) => {
-            let repository = config.allowed_repositories.iter().find_map(RepositoryRule::exact);
+            let repository = config.allowed_repositories.iter().find_map(Rule::exact);
             findings.extend(in_time("GitHub", github::check(github, repository.as_ref())).await);
         }
         None => findings.push(Finding::note(
@@ -78,6 +79,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked",
         )),
     }
+    findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {
         Some(url) => findings.push(public_url(url).await),
         None => findings.push(Finding::note("PUBLIC_URL", "is not set: links work on this machine alone")),

@@ -8,11 +8,14 @@ use flate2::read::GzDecoder;
 use futures_util::stream::{self, Stream};
 use futures_util::{FutureExt, TryStreamExt};
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use jiff::Timestamp;
 
 use crate::archive::{Entry, Index, Limits, Opened, Tail};
 use crate::badge::{self, Look};
+use crate::config::IssuerUrl;
 use crate::github::Reply;
 use crate::key::{ReportName, ReportPath, Repository, SiteId, is_file_path, value_key};
+use crate::oidc::{Key, Token, jwks_url, keys_of};
 use crate::pages;
 use crate::router::{Route, shown};
 use crate::routes::badge::{is_branch, parameter};
@@ -25,8 +28,15 @@ use crate::value::{Value, percent_of};
 /// A check, by the name of its fuzz target.
 pub type Check = (&'static str, fn(&[u8]));
 
-pub const ALL: &[Check] =
-    &[("archive", archive), ("path", path), ("query", query), ("headers", headers), ("sts", sts), ("json", json)];
+pub const ALL: &[Check] = &[
+    ("archive", archive),
+    ("path", path),
+    ("query", query),
+    ("headers", headers),
+    ("sts", sts),
+    ("json", json),
+    ("token", token),
+];
 
 const LIMITS: Limits = Limits { files: 200, unpacked: 1 << 20 };
 
@@ -219,6 +229,27 @@ pub fn json(bytes: &[u8]) {
         let name = new.name.and_then(|name| name.parse::<ReportName>().ok());
         own_object(&value_key(&repository, name.as_ref()), &format!("values/{repository}/"));
         assert_eq!(repository.to_string().parse(), Ok(repository), "a repository's name");
+    }
+}
+
+/// A token, an issuer's document or its keys: refused, or taken with keys from the issuer's own origin. What is refused
+/// is told in one line.
+pub fn token(bytes: &[u8]) {
+    if let Ok(issuer) = "https://issuer.example/path".parse::<IssuerUrl>()
+        && let Ok(url) = jwks_url(bytes, &issuer)
+    {
+        assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some("issuer.example"), None), "{url}");
+    }
+    let keys: Vec<_> = keys_of(bytes).map(|keys| keys.into_values().collect()).unwrap_or_default();
+    assert!(keys.iter().all(|key| key.n.first() != Some(&0)), "leading zeros");
+    let Some(token) = Token::split(bytes) else { return };
+    assert!(bytes.iter().filter(|byte| **byte == b'.').count() == 2, "three parts");
+    let said = [token.key_id().err(), token.issuer().err()];
+    let key = Key { n: vec![0xff; 256], e: vec![1, 0, 1] };
+    let refused = token.verify("https://issuer.example", &key, "audience", Timestamp::UNIX_EPOCH).err();
+    assert!(refused.is_some(), "signed by nobody");
+    for refusal in said.into_iter().chain([refused]).flatten() {
+        assert!(!refusal.contains(char::is_control) && refusal.len() < 2000, "{refusal:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
 
 mod network;
+mod oidc;
 mod settings;
 mod storage;
 
@@ -12,12 +13,14 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::allowed::Rule;
 use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::cache::RedisUrl;
-use crate::key::RepositoryRule;
+use crate::key::Repository;
 use crate::reports::ReportHost;
 pub use network::{NetworkLimits, TlsFiles};
+pub use oidc::{IssuerUrl, OidcConfig};
 use settings::{Raw, help, name_of};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
@@ -40,6 +43,8 @@ pub enum Command {
     Check(Box<Config>),
     /// Ask the running server whether it lives.
     HealthCheck(Box<Config>),
+    /// Free a name that is bound to a repository's id.
+    Rebind(Box<Config>, Repository),
     /// Text for the terminal: the help or the version.
     Print(String),
 }
@@ -59,7 +64,9 @@ pub struct Config {
     /// What servers share badge values by.
     pub redis: Option<RedisUrl>,
     /// Repositories whose reports are taken, and that GitHub is asked about; empty: all.
-    pub allowed_repositories: Vec<RepositoryRule>,
+    pub allowed_repositories: Vec<Rule>,
+    /// Whose tokens do for a key.
+    pub oidc: OidcConfig,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
     /// What one report's zip may hold.
@@ -117,7 +124,7 @@ pub fn command(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Vec<String>> {
     let mut flags = HashMap::new();
-    let mut what: fn(Box<Config>) -> Command = Command::Serve;
+    let mut what: Box<dyn FnOnce(Box<Config>) -> Command> = Box::new(Command::Serve);
     let mut parser = lexopt::Parser::from_args(arguments);
     let one = |error: lexopt::Error| vec![error.to_string()];
     while let Some(argument) = parser.next().map_err(one)? {
@@ -129,11 +136,17 @@ pub fn command(
                 return Ok(Command::Print(format!("covered-server {}\n", env!("CARGO_PKG_VERSION"))));
             }
             lexopt::Arg::Value(word) if word == "check" => {
-                what = Command::Check;
+                what = Box::new(Command::Check);
                 continue;
             }
             lexopt::Arg::Value(word) if word == "healthcheck" => {
-                what = Command::HealthCheck;
+                what = Box::new(Command::HealthCheck);
+                continue;
+            }
+            lexopt::Arg::Value(word) if word == "rebind" => {
+                let name = parser.value().map_err(|_| vec!["rebind needs a repository: owner/name".to_owned()])?;
+                let name: Repository = name.to_string_lossy().parse().map_err(|why| vec![why])?;
+                what = Box::new(|config| Command::Rebind(config, name));
                 continue;
             }
             lexopt::Arg::Long(name) => name_of(name),
@@ -168,6 +181,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
             text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
         });
+        let oidc = self.oidc();
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
         let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
@@ -187,6 +201,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             github,
             redis,
             allowed_repositories,
+            oidc,
             max_report_bytes,
             report_limits,
             cache_bytes,

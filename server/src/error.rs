@@ -142,6 +142,11 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
+    /// 503: it cannot be told before so many seconds.
+    pub fn not_yet(detail: String, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
     /// 503: too much at once; it is over soon.
     pub fn overloaded(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { retry_after: Some(OVERLOADED_FOR), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }

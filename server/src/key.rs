@@ -121,7 +121,7 @@ impl fmt::Display for Repository {
     }
 }
 
-/// One entry of `ALLOWED_REPOSITORIES`, or of a key's repositories: `owner/*` or `owner/name`.
+/// Repositories by name, in `ALLOWED_REPOSITORIES` or behind a key: `owner/*` or `owner/name`.
 #[derive(Clone, Debug)]
 pub struct RepositoryRule {
     owner: Box<str>,
@@ -147,7 +147,7 @@ impl FromStr for RepositoryRule {
             Some(owner) => Repository::new(owner, "any").map(|rule| Self { owner: rule.owner, name: None }),
             None => text.parse().map(|rule: Repository| Self { owner: rule.owner, name: Some(rule.name) }),
         }
-        .map_err(|why: String| format!("{why}; write owner/* or owner/name, separated by commas"))
+        .map_err(|why: String| format!("{why}; write owner/* or owner/name"))
     }
 }
 
@@ -182,6 +182,11 @@ pub fn value_key(repository: &Repository, name: Option<&ReportName>) -> String {
         Some(name) => format!("values/{repository}/{name}.json"),
         None => format!("values/{repository}/_.json"),
     }
+}
+
+/// `repositories/{owner}/{repo}.json`: which repository the name belongs to.
+pub fn binding_key(repository: &Repository) -> String {
+    format!("repositories/{repository}.json")
 }
 
 /// A path inside a report, decoded: no empty, `.` or `..` part, no backslash, no control character.

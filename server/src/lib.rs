@@ -3,10 +3,12 @@
 //! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
 //! (`value` → `cache`, `github`, `storage`) → `response`.
 
+pub mod allowed;
 pub mod app;
 pub mod archive;
 pub mod auth;
 pub mod badge;
+pub mod binding;
 pub mod cache;
 pub mod check;
 pub mod checks;
@@ -15,6 +17,7 @@ pub mod error;
 pub mod github;
 pub mod key;
 pub mod metrics;
+pub mod oidc;
 pub mod pages;
 pub mod reports;
 pub mod response;

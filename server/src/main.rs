@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use covered_server::check;
 use covered_server::config::{self, Command};
+use covered_server::storage::Storage;
+use covered_server::{binding, check};
 
 fn main() -> ExitCode {
     // reqwest and rustls are built without a provider of their own: this is the only one.
@@ -19,6 +20,11 @@ fn main() -> ExitCode {
             let findings = check::run(&config).await;
             print!("{}", check::table(&findings));
             anyhow::ensure!(!check::failed(&findings), "some parts do not work");
+            Ok(())
+        }),
+        Ok(Command::Rebind(config, repository)) => run(async move {
+            let storage = Storage::new(&config.storage, None)?;
+            println!("{}", binding::rebind(&storage, &repository).await?);
             Ok(())
         }),
         Ok(Command::HealthCheck(config)) => run(async move { check::health(&config).await }),

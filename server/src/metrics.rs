@@ -2,6 +2,7 @@
 //!
 //! Counting costs an atomic or two: a counter is made when it is first used and found by its place in a table after that.
 
+mod labels;
 mod listen;
 mod process;
 
@@ -17,108 +18,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use labels::*;
 pub use listen::start;
 
 /// Seconds: a file from memory takes well under a millisecond, an upload may take a minute.
 const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 /// Bytes: most pages of a report are below 64 KiB.
 const BYTES: [f64; 8] = [1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 16_777_216.0, 268_435_456.0];
-/// The statuses that this server answers with; another one is counted by its class, as `5xx`.
-const CODES: [u16; 21] =
-    [200, 201, 204, 206, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 416, 429, 500, 501, 502, 503];
 
 type Labels = Vec<(&'static str, &'static str)>;
-
-macro_rules! labels {
-    ($(#[$doc:meta])* $name:ident, $label:literal, { $($variant:ident => $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($variant,)* }
-
-        impl Label for $name {
-            const NAME: &'static str = $label;
-            const TEXTS: &'static [&'static str] = &[$($text,)*];
-            fn place(self) -> usize { self as usize }
-        }
-    };
-}
-
-/// The values of one label, as an enum.
-pub trait Label: Copy {
-    const NAME: &'static str;
-    const TEXTS: &'static [&'static str];
-    fn place(self) -> usize;
-}
-
-labels! {
-    /// The addresses that are told apart.
-    Route, "route", {
-        Home => "home", Healthz => "healthz", Readyz => "readyz", Robots => "robots", CreateSite => "create-site",
-        Invalidate => "invalidate-cache", Upload => "upload", Site => "site", File => "file", Badge => "badge",
-        Redirect => "badge-redirect", Unknown => "unknown",
-    }
-}
-labels! {
-    /// What became of the request for a report's file.
-    Served, "result", {
-        Memory => "memory", Store => "store", Stream => "stream", ByFile => "by_file", NotModified => "not_modified",
-        Missing => "missing",
-    }
-}
-labels! {
-    /// In which encoding it went out.
-    Encoding, "encoding", { Gzip => "gzip", Identity => "identity", None => "none", }
-}
-labels! {
-    /// How an uploader writes.
-    UploadKind, "kind", { Zip => "zip", Files => "files", }
-}
-labels! {
-    /// What became of an upload; the store's own uploads are seen opened only.
-    UploadEvent, "event", { Opened => "opened", Completed => "completed", Refused => "refused", }
-}
-labels! {
-    /// What is looked up before the store or GitHub is asked.
-    Cache, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
-}
-labels! {
-    /// What a look-up found.
-    Lookup, "result", { Hit => "hit", Stale => "stale", Miss => "miss", Error => "error", }
-}
-impl Lookup {
-    /// `asked`: whether it took a request to whoever knows.
-    pub fn of<T, E>(found: &Result<T, E>, asked: bool) -> Self {
-        match found {
-            Ok(_) if asked => Self::Miss,
-            Ok(_) => Self::Hit,
-            Err(_) => Self::Error,
-        }
-    }
-}
-
-labels! {
-    /// What a badge showed.
-    Found, "found", { Value => "value", Unknown => "unknown", }
-}
-labels! {
-    /// What became of a request to GitHub; `not_asked`: none was sent, it is left alone.
-    GitHubResult, "result", {
-        Ok => "ok", Failed => "failed", Timeout => "timeout", NotAsked => "not_asked",
-    }
-}
-labels! {
-    /// What the store was asked to do.
-    Operation, "operation", {
-        Put => "put", Multipart => "multipart", Get => "get", Head => "head", Delete => "delete", List => "list",
-        Copy => "copy", Rename => "rename",
-    }
-}
-labels! {
-    /// What the store answered.
-    StoreResult, "result", {
-        Ok => "ok", NotFound => "not_found", Exists => "exists", NotModified => "not_modified", Error => "error",
-    }
-}
 
 /// A counter for each pair of labels' values, made when it is first counted.
 struct Table<A: Label, B: Label> {
@@ -168,23 +76,6 @@ impl<A: Label> Times<A> {
     }
 }
 
-/// A status's place in [`CODES`], or behind it that of its class.
-#[derive(Clone, Copy)]
-struct Code(u16);
-
-impl Label for Code {
-    const NAME: &'static str = "code";
-    const TEXTS: &'static [&'static str] = &[
-        "200", "201", "204", "206", "304", "307", "308", "400", "401", "403", "404", "405", "408", "409", "413", "416",
-        "429", "500", "501", "502", "503", "1xx", "2xx", "3xx", "4xx", "5xx",
-    ];
-
-    fn place(self) -> usize {
-        let class = || CODES.len() + usize::from(self.0 / 100).clamp(1, 5) - 1;
-        CODES.iter().position(|code| *code == self.0).unwrap_or_else(class)
-    }
-}
-
 /// Everything that is counted by this process.
 pub struct Metrics {
     registry: Registry,
@@ -196,6 +87,8 @@ pub struct Metrics {
     caches: Table<Cache, Lookup>,
     badges: Table<Found, Nothing>,
     github: Table<GitHubResult, Nothing>,
+    keyless: Table<KeylessResult, Nothing>,
+    issuers: Table<IssuerResult, Nothing>,
     github_limits: Counter,
     github_quota: [Gauge; 3],
     store: Table<Operation, StoreResult>,
@@ -203,11 +96,6 @@ pub struct Metrics {
     connections: Gauge,
     redis: Gauge,
     process: process::Process,
-}
-
-labels! {
-    /// No second label.
-    Nothing, "", { None => "", }
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -272,6 +160,8 @@ impl Metrics {
             caches: Table::new(registry, "cache_lookups", "Look-ups in what is remembered"),
             badges: Table::new(registry, "badges", "Badges and ways to reports, by what was known"),
             github: Table::new(registry, "github_requests", "Requests to GitHub"),
+            keyless: Table::new(registry, "keyless_requests", "Requests with an OIDC token in place of an API key"),
+            issuers: Table::new(registry, "oidc_issuer_requests", "Questions for the keys of OIDC issuers"),
             github_limits,
             redis,
             github_quota,
@@ -332,6 +222,16 @@ impl Metrics {
 
     pub fn github(&self, result: GitHubResult) {
         self.github.count(result, Nothing::None);
+    }
+
+    /// A request with a token.
+    pub fn keyless(&self, result: KeylessResult) {
+        self.keyless.count(result, Nothing::None);
+    }
+
+    /// A question for an issuer's keys.
+    pub fn issuer(&self, result: IssuerResult) {
+        self.issuers.count(result, Nothing::None);
     }
 
     /// GitHub asked to be left alone.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::allowed::Allowed;
 use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
 use crate::github::{GitHub, Quota};
-use crate::key::{ReportName, Repository, RepositoryRule, SiteId};
+use crate::key::{ReportName, Repository, SiteId};
 use crate::reports::Reports;
 use crate::storage::{Storage, StorageError};
 use order::Order;
@@ -70,7 +71,7 @@ impl Values {
     pub fn new(
         storage: Arc<Storage>,
         github: Option<GitHub>,
-        allowed: Vec<RepositoryRule>,
+        allowed: Arc<Allowed>,
         reports: Arc<Reports>,
         redis: Option<(RedisUrl, String)>,
     ) -> Self {

@@ -55,8 +55,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "ALLOWED_REPOSITORIES",
         value: "LIST",
-        help: "whose reports are taken and whom GitHub is asked about, such as \"octo/*, acme/app\" [all]",
+        help: "whose reports are taken and whom GitHub is asked about, such as \"octo/*, acme/app, id:1296269, owner-id:583231\"; their workflows need no API key [all, each with a key]",
     },
+    Setting {
+        name: "OIDC_ISSUERS",
+        value: "URL[,...]",
+        help: "who signs the tokens of workflows; on Enterprise Server https://HOST/_services/token; none: no token is taken [https://token.actions.githubusercontent.com]",
+    },
+    Setting { name: "OIDC_AUDIENCE", value: "TEXT", help: "whom those tokens have to be for [PUBLIC_URL]" },
     Setting { name: "MAX_REPORT_BYTES", value: "BYTES", help: "largest report, zipped [536870912]" },
     Setting { name: "MAX_REPORT_FILES", value: "NUMBER", help: "files in one report, at most [100000]" },
     Setting {
@@ -172,6 +178,7 @@ pub fn help() -> String {
         "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
          usage: covered-server [--SETTING VALUE ...]\n\
          \x20      covered-server check [--SETTING VALUE ...]        tries every part, says what works and what to fix\n\
+         \x20      covered-server rebind OWNER/NAME [--SETTING VALUE ...]  lets another repository have a name for keyless uploads\n\
          \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\n\
          Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
          it is not set. Each secret can be in a file whose path NAME_FILE or --NAME-file gives, such as\n\

@@ -15,21 +15,34 @@ use hyper::body::Body as HttpBody;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::auth::{Uploader, is_among};
+use crate::auth::Uploader;
 use crate::error::Error;
 use crate::key::Repository;
+use crate::metrics::{KeylessResult, metrics};
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;
 
-/// Refuses a repository that neither the server nor the uploader's key is for.
-fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
-    if !is_among(&app.allowed, repository) {
-        return Err(Error::forbidden(format!(
-            "{repository} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"
-        )));
+/// Refuses a repository that the server, or the uploader's key or token, is not for.
+async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
+    let not_among = |name: &dyn std::fmt::Display| {
+        Error::forbidden(format!("{name} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"))
+    };
+    let Uploader::Run(run) = uploader else {
+        let allowed = app.allowed.has_name(repository).await.map_err(Error::storage)?;
+        return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
+    };
+    let may = async {
+        uploader.may_publish(repository)?;
+        if !app.allowed.has_run(run) {
+            let ids = format_args!("{repository} (id:{}, owner-id:{})", run.repository_id, run.owner_id);
+            return Err(not_among(&ids));
+        }
+        app.allowed.bindings.bind(run).await
     }
-    uploader.may_publish(repository)
+    .await;
+    metrics().keyless(may.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok));
+    may
 }
 
 /// A JSON body, or `None` where the request has none. `limit`: for it to come in.

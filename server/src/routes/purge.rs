@@ -26,9 +26,9 @@ pub(crate) struct NewValue {
 }
 
 pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
-    let uploader = app.uploader(client, request.headers())?;
+    let uploader = app.uploader(client, request.headers()).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository)?;
+    may_publish(app, &uploader, &repository).await?;
     match json_body::<NewValue, _>(request.into_body(), app.limits.header).await? {
         None => {
             app.values.forget(&repository).await;

@@ -15,10 +15,11 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::archive::ArchiveError;
-use crate::auth::{hex, random};
+use crate::auth::{Uploader, hex, random};
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::metrics::{UploadEvent, UploadKind, metrics};
+use crate::oidc::Workflow;
 use crate::response::{self, Answer, Body};
 use crate::routes::paced::Paced;
 use crate::routes::{json_body, may_publish};
@@ -49,6 +50,9 @@ struct Record<'a> {
     created_at: Timestamp,
     /// What the uploader showed for its right to upload.
     created_by: &'static str,
+    /// The run whose token it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a Workflow>,
 }
 
 #[derive(Serialize)]
@@ -72,13 +76,18 @@ struct Upload {
 
 /// Makes a site, and says where its report is to be put.
 pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) -> Answer {
-    let uploader = app.uploader(client, request.headers())?;
+    let uploader = app.uploader(client, request.headers()).await?;
     let Some(new) = json_body::<NewSite, _>(request.into_body(), app.limits.header).await? else {
-        // It names no repository, and sets no badge: any key will do.
-        return create_by_file(app).await;
+        // It names no repository, and sets no badge: any key will do, but a token is for one alone.
+        return match uploader {
+            Uploader::Keys(_) => create_by_file(app).await,
+            Uploader::Run(_) => Err(Error::forbidden(
+                "with an OIDC token, the JSON body has to name the repository: upload with the covered action",
+            )),
+        };
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository)?;
+    may_publish(app, &uploader, &repository).await?;
     let name: Option<ReportName> = match new.name.as_deref() {
         None | Some("") => None,
         Some(name) => Some(name.parse().map_err(Error::bad_request)?),
@@ -86,6 +95,10 @@ pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) ->
     if let Some(size) = new.size.filter(|size| *size > app.max_report_bytes) {
         return Err(too_large(Some(size), app.max_report_bytes));
     }
+    let run = match &uploader {
+        Uploader::Run(run) => Some(run.as_ref()),
+        Uploader::Keys(_) => None,
+    };
     let now = Timestamp::now();
     let record = Record {
         repository: repository.to_string(),
@@ -93,7 +106,8 @@ pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) ->
         name: name.map(|name| name.to_string()),
         size: new.size,
         created_at: now,
-        created_by: "api-key",
+        created_by: if run.is_some() { "oidc" } else { "api-key" },
+        run,
     };
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let site = draw(app, SiteId::record_key, &record_bytes).await?;

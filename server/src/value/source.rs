@@ -9,9 +9,10 @@ use moka::future::Cache as Memory;
 
 use super::order::Order;
 use super::{State, Value, ValueKey};
+use crate::allowed::Allowed;
 use crate::cache::{ABSENT, Answer, FRESH, Place, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
-use crate::key::{Repository, RepositoryRule};
+use crate::key::Repository;
 use crate::reports::Reports;
 use crate::storage::StorageError;
 
@@ -30,8 +31,8 @@ const MAX_COUNTED: u64 = 10_000;
 pub struct Statuses {
     pub order: Order,
     pub github: Option<GitHub>,
-    /// GitHub is asked about these repositories only; empty: about all.
-    allowed: Vec<RepositoryRule>,
+    /// GitHub is asked about these repositories only.
+    allowed: Arc<Allowed>,
     /// Where this server's reports are: only statuses that lead there are followed.
     reports: Arc<Reports>,
     /// Look-ups of the last minute, by repository.
@@ -115,7 +116,7 @@ impl Source for Statuses {
 }
 
 impl Statuses {
-    pub fn new(order: Order, github: Option<GitHub>, allowed: Vec<RepositoryRule>, reports: Arc<Reports>) -> Self {
+    pub fn new(order: Order, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
         let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
         Self { order, github, allowed, reports, asked }
     }
@@ -125,8 +126,11 @@ impl Statuses {
             return Said::Value(None);
         };
         let repository = &key.repository;
-        if !self.allowed.is_empty() && !self.allowed.iter().any(|rule| rule.allows(repository)) {
-            return Said::Value(None);
+        match tokio::time::timeout(STORE_TIME, self.allowed.has_name(repository)).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Said::Value(None),
+            // Whether it may be asked about is to be found out later.
+            Ok(Err(_)) | Err(_) => return Said::Nothing(FRESH_AFTER_FAILURE),
         }
         let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
         if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {

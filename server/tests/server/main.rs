@@ -6,6 +6,7 @@ mod anything;
 mod badge;
 mod check;
 mod files;
+mod keyless;
 mod limits;
 mod ops;
 mod process;

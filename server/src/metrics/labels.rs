@@ -1,0 +1,141 @@
+//! The labels of what is counted: each has few values, known beforehand.
+
+use hyper::StatusCode;
+
+/// The statuses that this server answers with; another one is counted by its class, as `5xx`.
+const CODES: [u16; 21] =
+    [200, 201, 204, 206, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 416, 429, 500, 501, 502, 503];
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident, $label:literal, { $($variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($variant,)* }
+
+        impl Label for $name {
+            const NAME: &'static str = $label;
+            const TEXTS: &'static [&'static str] = &[$($text,)*];
+            fn place(self) -> usize { self as usize }
+        }
+    };
+}
+
+/// The values of one label, as an enum.
+pub trait Label: Copy {
+    const NAME: &'static str;
+    const TEXTS: &'static [&'static str];
+    fn place(self) -> usize;
+}
+
+labels! {
+    /// The addresses that are told apart.
+    Route, "route", {
+        Home => "home", Healthz => "healthz", Readyz => "readyz", Robots => "robots", CreateSite => "create-site",
+        Invalidate => "invalidate-cache", Upload => "upload", Site => "site", File => "file", Badge => "badge",
+        Redirect => "badge-redirect", Unknown => "unknown",
+    }
+}
+labels! {
+    /// What became of the request for a report's file.
+    Served, "result", {
+        Memory => "memory", Store => "store", Stream => "stream", ByFile => "by_file", NotModified => "not_modified",
+        Missing => "missing",
+    }
+}
+labels! {
+    /// In which encoding it went out.
+    Encoding, "encoding", { Gzip => "gzip", Identity => "identity", None => "none", }
+}
+labels! {
+    /// How an uploader writes.
+    UploadKind, "kind", { Zip => "zip", Files => "files", }
+}
+labels! {
+    /// What became of an upload; the store's own uploads are seen opened only.
+    UploadEvent, "event", { Opened => "opened", Completed => "completed", Refused => "refused", }
+}
+labels! {
+    /// What is looked up before the store or GitHub is asked.
+    Cache, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
+}
+labels! {
+    /// What a look-up found.
+    Lookup, "result", { Hit => "hit", Stale => "stale", Miss => "miss", Error => "error", }
+}
+impl Lookup {
+    /// `asked`: whether it took a request to whoever knows.
+    pub fn of<T, E>(found: &Result<T, E>, asked: bool) -> Self {
+        match found {
+            Ok(_) if asked => Self::Miss,
+            Ok(_) => Self::Hit,
+            Err(_) => Self::Error,
+        }
+    }
+}
+
+labels! {
+    /// What a badge showed.
+    Found, "found", { Value => "value", Unknown => "unknown", }
+}
+labels! {
+    /// What became of a request to GitHub; `not_asked`: none was sent, it is left alone.
+    GitHubResult, "result", {
+        Ok => "ok", Failed => "failed", Timeout => "timeout", NotAsked => "not_asked",
+    }
+}
+labels! {
+    /// What became of a request with a token in place of a key.
+    KeylessResult, "result", {
+        Ok => "ok", Refused => "refused", Forbidden => "forbidden", Failed => "failed",
+    }
+}
+impl KeylessResult {
+    /// By the status that the request was refused with.
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Refused,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            _ => Self::Failed,
+        }
+    }
+}
+
+labels! {
+    /// What became of a request for an OIDC issuer's keys.
+    IssuerResult, "result", { Ok => "ok", Failed => "failed", }
+}
+labels! {
+    /// What the store was asked to do.
+    Operation, "operation", {
+        Put => "put", Multipart => "multipart", Get => "get", Head => "head", Delete => "delete", List => "list",
+        Copy => "copy", Rename => "rename",
+    }
+}
+labels! {
+    /// What the store answered.
+    StoreResult, "result", {
+        Ok => "ok", NotFound => "not_found", Exists => "exists", NotModified => "not_modified", Error => "error",
+    }
+}
+
+labels! {
+    /// No second label.
+    Nothing, "", { None => "", }
+}
+
+/// A status's place in [`CODES`], or behind it that of its class.
+#[derive(Clone, Copy)]
+pub struct Code(pub u16);
+
+impl Label for Code {
+    const NAME: &'static str = "code";
+    const TEXTS: &'static [&'static str] = &[
+        "200", "201", "204", "206", "304", "307", "308", "400", "401", "403", "404", "405", "408", "409", "413", "416",
+        "429", "500", "501", "502", "503", "1xx", "2xx", "3xx", "4xx", "5xx",
+    ];
+
+    fn place(self) -> usize {
+        let class = || CODES.len() + usize::from(self.0 / 100).clamp(1, 5) - 1;
+        CODES.iter().position(|code| *code == self.0).unwrap_or_else(class)
+    }
+}

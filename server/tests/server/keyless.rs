@@ -1,0 +1,439 @@
+//! Uploads with a workflow's OIDC token in place of a key: real RSA keys, by an issuer on this machine.
+
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use futures_util::stream::{self, StreamExt};
+use reqwest::{Client, Response};
+use ring::hmac;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use xtask::lab::github::Github;
+use xtask::lab::oidc::{DISCOVERY, Issuer, JWKS};
+use xtask::lab::parts::{Part, skip_without};
+
+use crate::support::*;
+
+/// Longer than an issuer is left alone.
+const MINUTE: Duration = Duration::from_secs(61);
+
+struct Lab {
+    issuer: Issuer,
+    server: Server,
+    folder: TempDir,
+}
+
+impl Lab {
+    /// A server that takes tokens of `octo`; `None` where no keys can be made.
+    async fn start() -> Option<Self> {
+        Self::with(&[("ALLOWED_REPOSITORIES", "octo/*")]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Option<Self> {
+        if skip_without(&[Part::Shells]) {
+            return None;
+        }
+        let (issuer, folder) = (Issuer::start(), tempfile::tempdir().unwrap());
+        let url = issuer.url();
+        let settings = [&[("OIDC_ISSUERS", url.as_str())], settings].concat();
+        let server = Server::on(&folder, &settings).await;
+        Some(Self { issuer, server, folder })
+    }
+
+    fn token(&self) -> String {
+        self.issuer.token(&self.server.url)
+    }
+
+    /// A token with other claims.
+    fn token_with(&self, claims: Value) -> String {
+        self.issuer.set_claims(claims);
+        let token = self.token();
+        self.issuer.set_claims(json!({}));
+        token
+    }
+
+    async fn create(&self, token: &str) -> Response {
+        self.create_for(token, "octo/app").await
+    }
+
+    async fn create_for(&self, token: &str, repository: &str) -> Response {
+        let body = json!({"repository": repository, "commit_sha": SHA}).to_string();
+        self.post(token, "/coverage/create-site/", body).await
+    }
+
+    /// On a connection of its own: the clock is moved, and then idle ones are closed.
+    async fn post(&self, token: &str, path: &str, body: String) -> Response {
+        let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        client.post(format!("{}{path}", self.server.url)).bearer_auth(token).body(body).send().await.unwrap()
+    }
+
+    /// How often the issuer was asked: for its document, and for its keys.
+    fn asked(&self) -> (usize, usize) {
+        (self.issuer.asked(DISCOVERY), self.issuer.asked(JWKS))
+    }
+
+    fn stored(&self, key: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.folder.path().join(key)).unwrap()).unwrap()
+    }
+}
+
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+async fn assert_taken(response: Response) -> Value {
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_workflow_uploads_and_sets_its_value_and_the_record_says_which() {
+    let Some(lab) = Lab::start().await else { return };
+    let session = assert_taken(lab.create_for(&lab.token(), "Octo/App").await).await;
+    assert_eq!(lab.server.put(&session, zip(&[("index.html", b"<p>")])).await.status(), 201);
+    let site = session["site_id"].as_str().unwrap();
+    let mut record = lab.stored(&format!("sites/{site}.json"));
+    assert_eq!(record["created_by"], "oidc");
+    let run = record["run"].take();
+    let expected = json!({
+        "issuer": lab.issuer.url(), "repository_id": 1_296_269, "owner_id": 583_231, "run_id": 1_658_821_493,
+        "run_attempt": 1, "event": "workflow_run",
+        "workflow": "octo/app/.github/workflows/coverage.yml@refs/heads/main",
+    });
+    assert_eq!(run, expected);
+    let bound = lab.stored("repositories/octo/app.json")["bound_to"].take();
+    let expected = json!({"issuer": lab.issuer.url(), "repository_id": 1_296_269, "owner_id": 583_231});
+    assert_eq!(bound, expected);
+
+    let path = "/coverage/invalidate-cache/octo/app/";
+    let value = json!({"site_id": site, "percent": 87.5, "state": "success", "commit_sha": SHA, "run_id": 1});
+    assert_taken(lab.post(&lab.token(), path, value.to_string()).await).await;
+    assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 87%");
+    assert_taken(lab.post(&lab.token(), path, String::new()).await).await;
+    // The other header takes it as well, and an API key works as ever.
+    let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let create = lab.server.client.post(format!("{}/coverage/create-site/", lab.server.url));
+    assert_taken(create.header("token", lab.token()).body(body).send().await.unwrap()).await;
+    let by_key = lab.server.create().await;
+    let record = lab.stored(&format!("sites/{}.json", by_key["site_id"].as_str().unwrap()));
+    assert_eq!((record["created_by"].as_str(), record.get("run")), (Some("api-key"), None));
+    assert_eq!(lab.asked(), (1, 1), "the keys are remembered");
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_as_expected_is_refused_by_its_claim_and_never_shown() {
+    let Some(lab) = Lab::start().await else { return };
+    let elsewhere = Issuer::start();
+    let now = jiff::Timestamp::now().as_second();
+    let url = lab.server.url.as_str();
+    for (claims, expected) in [
+        (json!({"exp": now - 61}), "exp is "),
+        (json!({"nbf": now + 90}), "it is not valid yet"),
+        (json!({"iat": now + 90}), "it is from the future"),
+        (json!({"aud": "https://github.com/octo"}), &format!("aud is \"https://github.com/octo\", expected \"{url}\"")),
+        (json!({"iss": elsewhere.url()}), &format!("iss is {:?}, expected {}", elsewhere.url(), lab.issuer.url())),
+        (json!({"iss": format!("{}/", lab.issuer.url())}), "expected http://127.0.0.1"),
+        (json!({"iss": null}), "it names no issuer (iss)"),
+        (json!({"exp": null}), "missing field `exp`"),
+        (json!({"exp": "soon"}), "expected i64"),
+        (json!({"iat": null}), "missing field `iat`"),
+        (json!({"repository_id": "octo"}), "repository_id is \"octo\", expected a number"),
+        (json!({"repository_id": null}), "missing field `repository_id`"),
+        (json!({"repository": "octo"}), "is no repository"),
+    ] {
+        let token = lab.token_with(claims.clone());
+        let response = lab.create(&token).await;
+        assert_eq!(response.status(), 401, "{claims}");
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let text = body["detail"].as_str().unwrap();
+        assert!(text.starts_with("the OIDC token is refused: ") && text.contains(expected), "{claims}: {text}");
+        let parts: Vec<&str> = token.split('.').collect();
+        assert!(parts.iter().all(|part| !text.contains(part)), "{text}");
+    }
+    // Within the leeway.
+    for claims in [json!({"exp": now - 50}), json!({"nbf": now + 50}), json!({"iat": now + 50}), json!({"nbf": null})] {
+        assert_taken(lab.create(&lab.token_with(claims)).await).await;
+    }
+}
+
+#[tokio::test]
+async fn only_the_issuers_own_key_signs_whatever_the_header_says() {
+    let Some(lab) = Lab::start().await else { return };
+    let claims = lab.issuer.claims(&lab.server.url);
+    let header = lab.issuer.header();
+    let with = |changes: Value| {
+        let mut header = header.clone();
+        header.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        header
+    };
+    let signed = |header: &Value, sign: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let text = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+        let signature = sign(text.as_bytes());
+        format!("{text}.{}", BASE64.encode(signature))
+    };
+    let unsigned = |header: &Value| signed(header, &|_| Vec::new());
+    let none = [with(json!({"alg": "none"})), with(json!({"alg": "None"})), with(json!({"alg": ""}))];
+    for header in &none {
+        assert_refused(lab.create(&unsigned(header)).await, 401, ", expected \"RS256\"").await;
+    }
+    assert_refused(lab.create(&unsigned(&header)).await, 401, "its signature is not by the key that it names").await;
+    // The public key as the secret of an HMAC: in every form that a server could have it.
+    let n = lab.issuer.jwks()["keys"][0]["n"].as_str().unwrap().to_owned();
+    for secret in [lab.issuer.public_key(), BASE64.decode(&n).unwrap(), n.into_bytes()] {
+        let mac = |text: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text).as_ref().to_vec();
+        assert_refused(lab.create(&signed(&with(json!({"alg": "HS256"})), &mac)).await, 401, "alg is \"HS256\"").await;
+        assert_refused(lab.create(&signed(&header, &mac)).await, 401, "its signature").await;
+    }
+    // A key that the token brings along, or says where to find.
+    let theirs = Issuer::start();
+    theirs.rotate(2048);
+    let jwk = theirs.jwks()["keys"][1].clone();
+    let jku = format!("{}{JWKS}", theirs.url());
+    let own = theirs.sign(&with(json!({"jwk": jwk, "jku": jku, "x5u": jku})), &claims);
+    assert_refused(lab.create(&own).await, 401, "its signature is not by the key that it names").await;
+    assert_eq!(theirs.requests().len(), 0);
+    let extended = lab.issuer.sign(&with(json!({"crit": ["exp"]})), &claims);
+    assert_refused(lab.create(&extended).await, 401, "crit").await;
+    let nameless = lab.issuer.sign(&json!({"alg": "RS256"}), &claims);
+    assert_refused(lab.create(&nameless).await, 401, "(kid)").await;
+    // Other claims under a right signature.
+    let right = lab.token();
+    let signature = right.rsplit_once('.').unwrap().1;
+    let other = unsigned(&header);
+    assert_refused(lab.create(&format!("{other}{signature}")).await, 401, "its signature").await;
+    assert_taken(lab.create(&right).await).await;
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_found_within_a_minute_and_one_that_was_withdrawn_forgotten() {
+    let Some(lab) = Lab::start().await else { return };
+    assert_taken(lab.create(&lab.token()).await).await;
+    let old = lab.token_with(json!({"exp": 4_102_444_800_i64}));
+    let kid = lab.issuer.rotate(4096);
+    let refused = lab.create(&lab.token()).await;
+    let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    assert_refused(refused, 503, &format!("kid is \"{kid}\", which http://127.0.0.1")).await;
+    assert_eq!(lab.asked(), (1, 1), "asked once a minute");
+    pass(MINUTE).await;
+    assert_taken(lab.create(&lab.token()).await).await;
+    assert_taken(lab.create(&old).await).await;
+    assert_eq!(lab.asked(), (1, 2), "where the keys are is known");
+    // Known for a minute to be none of the issuer's.
+    let unknown = lab.issuer.sign(&json!({"alg": "RS256", "kid": "made-up"}), &lab.issuer.claims(&lab.server.url));
+    pass(MINUTE).await;
+    assert_refused(lab.create(&unknown).await, 401, "kid is \"made-up\", and http://127.0.0.1").await;
+    // A key that the issuer took back does not work for ever.
+    lab.issuer.withdraw_old_keys();
+    assert_taken(lab.create(&old).await).await;
+    pass(Duration::from_secs(3600)).await;
+    assert_refused(lab.create(&old).await, 401, "has no such key").await;
+    assert_taken(lab.create(&lab.token()).await).await;
+    assert_eq!(lab.asked(), (1, 4));
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_asked_once_a_minute_and_its_known_keys_stay_in_use() {
+    let Some(lab) = Lab::start().await else { return };
+    lab.issuer.set_down(true);
+    for _ in 0..5 {
+        let refused = lab.create(&lab.token()).await;
+        assert!(refused.headers().contains_key("retry-after"));
+        assert_refused(refused, 503, "did not tell its keys, and is asked again in").await;
+    }
+    assert_eq!(lab.asked(), (1, 0));
+    lab.issuer.set_down(false);
+    assert_refused(lab.create(&lab.token()).await, 503, "did not tell its keys").await;
+    pass(MINUTE).await;
+    assert_taken(lab.create(&lab.token()).await).await;
+    assert_eq!(lab.asked(), (2, 1));
+
+    let known = lab.token_with(json!({"exp": 4_102_444_800_i64}));
+    lab.issuer.set_down(true);
+    pass(Duration::from_secs(86400)).await;
+    assert_taken(lab.create(&known).await).await;
+    assert_taken(lab.create(&known).await).await;
+    assert_eq!(lab.asked(), (2, 2), "news was asked for once");
+    lab.issuer.rotate(2048);
+    assert_refused(lab.create(&lab.token()).await, 503, "did not tell its keys").await;
+    lab.issuer.set_down(false);
+    pass(MINUTE).await;
+    assert_taken(lab.create(&lab.token()).await).await;
+    assert_eq!(lab.asked(), (3, 3), "its document was read anew, as its keys could not be");
+}
+
+#[tokio::test]
+async fn ten_thousand_bogus_tokens_cost_the_issuer_one_question_a_minute_and_lock_nobody_out() {
+    let Some(lab) = Lab::start().await else { return };
+    let right = lab.token();
+    let (signed, _) = right.rsplit_once('.').unwrap();
+    let wrong = format!("{signed}.{}", BASE64.encode([7; 256]));
+    let claims = lab.issuer.claims(&lab.server.url);
+    let made_up = |number: usize| lab.issuer.sign(&json!({"alg": "RS256", "kid": format!("{number}")}), &claims);
+    let made_up: Vec<String> = (0..50).map(made_up).collect();
+    let flood = async |count: usize| {
+        let client = Client::new();
+        let answers = stream::iter(0..count).map(|number| {
+            let token = if number % 2 == 0 { &made_up[number % made_up.len()] } else { &wrong };
+            let request = client.post(format!("{}/coverage/create-site/", lab.server.url)).bearer_auth(token);
+            async { request.send().await.unwrap().status().as_u16() }
+        });
+        let statuses: Vec<u16> = answers.buffer_unordered(64).collect().await;
+        assert!(statuses.iter().all(|status| matches!(status, 401 | 503)), "{statuses:?}");
+    };
+    flood(10_000).await;
+    assert_eq!(lab.asked(), (1, 1));
+    assert_taken(lab.create(&right).await).await;
+    pass(MINUTE).await;
+    flood(500).await;
+    assert_eq!(lab.asked(), (1, 2));
+    lab.issuer.set_down(true);
+    pass(MINUTE).await;
+    flood(500).await;
+    assert_eq!(lab.asked(), (1, 3));
+    assert_taken(lab.create(&right).await).await;
+    // From the same address: no token was a guess of a key, and who guesses keys stops no token.
+    lab.server.create().await;
+    for guess in 0..20 {
+        lab.create(&format!("guess-{guess}")).await;
+    }
+    assert_eq!(lab.create("one-more").await.status(), 429);
+    assert_taken(lab.create(&right).await).await;
+}
+
+#[tokio::test]
+async fn a_token_is_for_its_own_repository_alone() {
+    let Some(lab) = Lab::start().await else { return };
+    let token = lab.token();
+    assert_refused(lab.create_for(&token, "octo/other").await, 403, "is for octo/app, and this request for octo/other")
+        .await;
+    let other = "/coverage/invalidate-cache/octo/other/";
+    let value = json!({"site_id": "0".repeat(32), "percent": 1, "state": "success", "commit_sha": SHA}).to_string();
+    for body in [value, String::new()] {
+        assert_refused(lab.post(&token, other, body).await, 403, "for its own repository alone").await;
+    }
+    let nameless = lab.post(&token, "/coverage/create-site/", String::new()).await;
+    assert_refused(nameless, 403, "the JSON body has to name the repository").await;
+    let stranger = lab.token_with(json!({"repository": "evil/app", "repository_id": "6", "repository_owner_id": "66"}));
+    let refused = lab.create_for(&stranger, "evil/app").await;
+    assert_refused(refused, 403, "evil/app (id:6, owner-id:66) is not among this server's ALLOWED_REPOSITORIES").await;
+    let names: Vec<_> = std::fs::read_dir(lab.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name == "repositories" || name == "sites"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
+    let Some(lab) = Lab::start().await else { return };
+    let rebind = |name: &str| {
+        let storage = format!("file://{}", lab.folder.path().display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+        command.env_clear().args(["rebind", name, "--storage-url", &storage]);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = rebind("octo/app");
+    assert!(code == Some(0) && said.contains("octo/app is bound to no repository"), "{said}");
+    let first = lab.token();
+    assert_taken(lab.create(&first).await).await;
+    let second = lab.token_with(json!({"repository_id": "42"}));
+    let why = "octo/app belongs to the repository with the id 1296269 here, and repository_id of the token is 42";
+    for _ in 0..2 {
+        assert_refused(lab.create(&second).await, 403, why).await;
+    }
+    assert_refused(lab.create(&second).await, 403, "`covered-server rebind octo/app`").await;
+    assert_taken(lab.create(&first).await).await;
+    // The same repository under another name.
+    let renamed = lab.token_with(json!({"repository": "octo/renamed"}));
+    assert_taken(lab.create_for(&renamed, "octo/renamed").await).await;
+
+    let (code, said) = rebind("Octo/App");
+    assert!(code == Some(0) && said.contains("octo/app was bound to the repository with the id 1296269"), "{said}");
+    assert_eq!(lab.stored("repositories/octo/app.json")["bound_to"], Value::Null);
+    assert_taken(lab.create(&second).await).await;
+    assert_eq!(lab.stored("repositories/octo/app.json")["bound_to"]["repository_id"], 42);
+    assert_refused(lab.create(&first).await, 403, "the id 42 here, and repository_id of the token is 1296269").await;
+    for (name, why) in [("octo", "is no repository"), ("octo/..", "no repository's name")] {
+        let (code, said) = rebind(name);
+        assert!(code == Some(2) && said.contains(why), "{code:?} {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_another_issuer_is_another() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let issuers = [Issuer::start(), Issuer::start()];
+    let both = issuers.each_ref().map(Issuer::url).join(", ");
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[("OIDC_ISSUERS", &both), ("ALLOWED_REPOSITORIES", "octo/*")]).await;
+    let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let create = |issuer: &Issuer| {
+        let create = server.client.post(format!("{}/coverage/create-site/", server.url));
+        create.bearer_auth(issuer.token(&server.url)).body(body.clone()).send()
+    };
+    assert_taken(create(&issuers[0]).await.unwrap()).await;
+    let issuers_named = format!("({} and {})", issuers[0].url(), issuers[1].url());
+    assert_refused(create(&issuers[1]).await.unwrap(), 403, &issuers_named).await;
+}
+
+#[tokio::test]
+async fn ids_allow_repositories_and_accounts_whatever_their_names() {
+    let github = Github::start();
+    for name in ["octo/app", "octo/other", "stranger/app"] {
+        github.add_repository(name, "main");
+    }
+    let url = github.url();
+    let asked = [("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", url.as_str())];
+    for rules in ["id:1296269", "owner-id:583231", "acme/*, owner-id:583231"] {
+        let settings = [&asked[..], &[("ALLOWED_REPOSITORIES", rules)]].concat();
+        let Some(lab) = Lab::with(&settings).await else { return };
+        let by_key = || {
+            let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+            lab.server.post("/coverage/create-site/").body(body).send()
+        };
+        // A key has no id, and nothing is known of the name's yet.
+        assert_refused(by_key().await.unwrap(), 403, "octo/app is not among").await;
+        let before = github.requests().len();
+        lab.server.badge("/badge/octo/other.svg").await;
+        assert_eq!(github.requests().len(), before);
+        // A name alone does not do.
+        let stranger = lab.token_with(json!({"repository_id": "7", "repository_owner_id": "77"}));
+        assert_refused(lab.create(&stranger).await, 403, "octo/app (id:7, owner-id:77) is not among").await;
+        assert_taken(lab.create(&lab.token()).await).await;
+        assert_eq!(by_key().await.unwrap().status(), 200, "the name is bound to an id that is allowed");
+        lab.server.badge("/badge/octo/app.svg").await;
+        assert_eq!(github.requests().len(), before + 1);
+        let elsewhere = lab.token_with(json!({"repository": "stranger/app", "repository_owner_id": "99"}));
+        let expected = if rules == "id:1296269" { 200 } else { 403 };
+        assert_eq!(lab.create_for(&elsewhere, "stranger/app").await.status(), expected, "{rules}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_list_of_repositories_no_token_is_taken() {
+    for (settings, why) in [
+        (&[][..], "keyless uploads are off, as this server's ALLOWED_REPOSITORIES is not set"),
+        (&[("ALLOWED_REPOSITORIES", "octo/*"), ("OIDC_ISSUERS", "none")], "this server's OIDC_ISSUERS is none"),
+    ] {
+        let Some(lab) = Lab::with(settings).await else { return };
+        for token in [lab.token(), lab.token_with(json!({"exp": 1}))] {
+            assert_refused(lab.create(&token).await, 403, why).await;
+        }
+        assert_eq!(lab.issuer.requests().len(), 0);
+        lab.server.create().await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_for_the_audience_that_is_configured() {
+    let settings = [("ALLOWED_REPOSITORIES", "octo/*"), ("OIDC_AUDIENCE", "covered")];
+    let Some(lab) = Lab::with(&settings).await else { return };
+    assert_taken(lab.create(&lab.issuer.token("covered")).await).await;
+    assert_refused(lab.create(&lab.token()).await, 401, "expected \"covered\"").await;
+}
