@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use std::{env, hint};
 
 use anyhow::{Context, Result, ensure};
-use covered::totals::{Choice, Report, search};
+use covered::report::Report;
+use covered::totals::{Choice, search};
 use memchr::memmem;
 
 const RUNS: usize = 51;
@@ -84,7 +85,7 @@ fn tell_memory(file: &Path) -> Result<()> {
 fn find(path: &Path) -> Result<bool> {
     let name = path.to_str().context("its path is no text")?;
     let choice = Choice::File { path: name.to_owned(), format: None };
-    Ok(search(&Report { index: None, files: Vec::new() }, &choice, None).totals.is_some())
+    Ok(search(&Report::default(), &choice, None).totals.is_some())
 }
 
 fn median(run: impl Fn() -> Result<bool>) -> Result<Duration> {

@@ -1,6 +1,5 @@
-//! A report's folder becomes one zip: compressed on all cores, with the same bytes for the same files.
+//! A report becomes one zip: compressed on all cores, with the same bytes for the same files.
 
-mod walk;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -16,8 +15,7 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-use crate::progress::Progress;
-pub use walk::{Entry, Folder, walk};
+use crate::report::{Content, Entry, Report};
 use zip::{Method, Sums, ZipWriter};
 
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
@@ -38,13 +36,16 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// Packs all files of `folder` into a temporary file in `temp`.
-pub fn pack(folder: &Folder, temp: &Path, progress: &Progress) -> Result<Archive> {
+/// Is told of the bytes that were dealt with since it was told last.
+pub type Tell<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// Packs all files of `report` into a temporary file in `temp`.
+pub fn pack(report: &Report, temp: &Path, tell: Tell) -> Result<Archive> {
     let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
     let out = Out { zip, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
-    let files = &folder.files;
+    let files = &report.files;
     let packer =
-        Packer { files, temp, progress, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
+        Packer { files, temp, tell, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(MAX_WORKERS) {
@@ -72,7 +73,7 @@ fn temporary(folder: &Path) -> Result<File> {
 struct Packer<'a> {
     files: &'a [Entry],
     temp: &'a Path,
-    progress: &'a Progress,
+    tell: Tell<'a>,
     claimed: AtomicUsize,
     out: Mutex<Out>,
     written: Condvar,
@@ -108,7 +109,7 @@ impl Packer<'_> {
                 0..=IN_MEMORY => compress(entry, &mut deflate),
                 _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
             };
-            self.progress.add(entry.size);
+            (self.tell)(entry.size);
             let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             // The file that the others wait for never waits itself.
             let full = |out: &mut Out| out.held >= MAX_WAITING && out.next != index && out.failed.is_none();
@@ -188,9 +189,10 @@ fn compress_into(entry: &Entry, file: File) -> Result<Packed> {
     Ok(Packed { sums, data: Data::File(encoder.finish()?) })
 }
 
-/// Hands the file's bytes on, and makes sure that they are the ones that were there when the folder was walked.
+/// Hands the file's bytes on, and makes sure that they are the ones that were there when the report was looked at.
 fn read(entry: &Entry, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
-    let mut file = File::open(&entry.path)?;
+    let Content::File(path) = &entry.content;
+    let mut file = File::open(path)?;
     let before = modified(&file)?;
     let mut chunk = vec![0; CHUNK.min(entry.size as usize + 1)];
     let mut left = entry.size;
@@ -224,9 +226,9 @@ mod tests {
             std::fs::write(folder.path().join(format!("{number}.html")), "page").unwrap();
         }
         std::fs::write(folder.path().join("large.html"), vec![b' '; IN_MEMORY as usize + 1]).unwrap();
-        let walked = walk(folder.path()).unwrap();
+        let walked = crate::report::walk(folder.path()).unwrap();
         change(folder.path());
-        format!("{:#}", pack(&walked, folder.path(), &Progress::new(0)).unwrap_err())
+        format!("{:#}", pack(&walked, folder.path(), &|_| {}).unwrap_err())
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let missing = folder.path().join("missing");
-        let error = pack(&walk(folder.path()).unwrap(), &missing, &Progress::new(0)).unwrap_err();
+        let error = pack(&crate::report::walk(folder.path()).unwrap(), &missing, &|_| {}).unwrap_err();
         assert!(error.to_string().starts_with("cannot make a temporary file in "), "{error}");
     }
 }

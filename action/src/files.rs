@@ -12,10 +12,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest;
 use ureq::http::Uri;
 
-use crate::archive::Entry;
 use crate::aws::{self, Scope, Signed};
 use crate::http::{Answer, Client, Request};
 use crate::progress::Progress;
+use crate::report::{Content, Entry};
 use crate::session::Grant;
 
 /// What S3's signature leaves as it is in a path.
@@ -47,7 +47,8 @@ impl<'a> Bucket<'a> {
     }
 
     fn put(&self, client: &Client, entry: &Entry) -> Result<()> {
-        let file = File::open(&entry.path)?;
+        let Content::File(path) = &entry.content;
+        let file = File::open(path)?;
         let body = sha256(&file, entry.size)?;
         let key = format!("{}{}", self.prefix, entry.name);
         let url = format!("{}{}", self.base, utf8_percent_encode(&key, PATH));

@@ -1,3 +1,5 @@
-//! What finds a report's total: a library, so that fuzz targets reach it too.
+//! What reads a report, finds its total and packs it: a library, so that fuzz targets reach it too.
 
+pub mod archive;
+pub mod report;
 pub mod totals;

@@ -1,6 +1,5 @@
 //! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
 
-mod archive;
 mod aws;
 mod delta;
 mod files;
@@ -19,7 +18,7 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use covered::totals;
+use covered::{archive, report, totals};
 
 use inputs::Command;
 use workflow::Workflow;

@@ -6,18 +6,19 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::archive::{self, Archive, Folder};
+use crate::archive::{self, Archive};
 use crate::delta;
 use crate::files;
 use crate::github::GitHub;
 use crate::http::{Client, Outage};
 use crate::inputs::{Inputs, Target};
-use crate::progress;
+use crate::progress::{self, Progress};
 use crate::purge::{self, Images};
+use crate::report::{self, Report};
 use crate::session::{self, Place, Session};
 use crate::status::{self, Status};
 use crate::summary::Outcome;
-use crate::totals::{self, Report, Search, State};
+use crate::totals::{self, Search, State};
 use crate::upload;
 use crate::workflow::{Workflow, bytes, count, seconds};
 
@@ -59,21 +60,21 @@ impl Run<'_> {
             self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
         }
         self.log.debug(&self.derived());
-        let folder = archive::walk(&self.inputs.directory)?;
-        self.find_total(&folder)?;
+        let report = report::walk(&self.inputs.directory)?;
+        self.find_total(&report)?;
         if let Some(why) = self.inputs.withheld {
             self.report(format!("nothing is uploaded: {why}"), true);
             return Ok(());
         }
         let Some(target) = target else {
-            let archive = self.pack(&folder)?;
+            let archive = self.pack(&report)?;
             self.dry_run(&archive);
             return Ok(());
         };
         let Inputs { timeout, proxies, .. } = self.inputs;
         let client = Client::new(self.log, self.started, *timeout, proxies, &target.api_url);
-        let archive = self.pack_and_compare(&client, target, &folder)?;
-        let session = self.upload(&client, target, &folder, &archive)?;
+        let archive = self.pack_and_compare(&client, target, &report)?;
+        let session = self.upload(&client, target, &report, &archive)?;
         // From here on the report is there: each step is tried, whatever became of the one before.
         let posted = self.post_status(&client, target);
         posted.unwrap_or_else(|error| self.fail(&error));
@@ -94,17 +95,15 @@ impl Run<'_> {
         )
     }
 
-    fn find_total(&mut self, folder: &Folder) -> Result<()> {
-        let files = folder.files.iter().map(|file| (file.name.as_str(), file.path.as_path())).collect();
-        let report = Report { index: folder.index(), files };
-        if let Some(path) = self.inputs.totals.missing(&report) {
+    fn find_total(&mut self, report: &Report) -> Result<()> {
+        if let Some(path) = self.inputs.totals.missing(report) {
             bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
         }
-        let search = totals::search(&report, &self.inputs.totals, self.inputs.metric);
+        let search = totals::search(report, &self.inputs.totals, self.inputs.metric);
         search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
         match &search.totals {
             Some(totals) => self.log.say(&format!("Found {totals}")),
-            None => self.no_total(&report, &search),
+            None => self.no_total(report, &search),
         }
         self.outcome.totals = search.totals;
         self.outcome.state = Some(self.state());
@@ -112,7 +111,7 @@ impl Run<'_> {
     }
 
     fn no_total(&mut self, report: &Report, search: &Search) {
-        if report.index.is_none() {
+        if report.index().is_none() {
             self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
         }
         let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
@@ -122,11 +121,11 @@ impl Run<'_> {
     }
 
     /// Asks for the default branch's total while the report is packed.
-    fn pack_and_compare(&mut self, client: &Client, target: &Target, folder: &Folder) -> Result<Archive> {
+    fn pack_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Archive> {
         let name = self.inputs.name.as_deref();
         let (archive, before) = thread::scope(|scope| {
             let asked = scope.spawn(|| delta::ask(client, target, name));
-            (self.pack(folder), asked.join())
+            (self.pack(report), asked.join())
         });
         match before {
             Ok(Ok(before)) => self.outcome.before = Some(before),
@@ -139,14 +138,14 @@ impl Run<'_> {
         archive
     }
 
-    fn pack(&mut self, folder: &Folder) -> Result<Archive> {
+    fn pack(&mut self, report: &Report) -> Result<Archive> {
         let started = Instant::now();
-        let pack = |progress: &_| archive::pack(folder, &self.inputs.temp, progress);
-        let archive = progress::watch(self.log, "Packing", folder.bytes(), pack)?;
-        let files = count(folder.files.len(), "file");
-        let packed = format!("{files}, {} -> {}", bytes(folder.bytes()), bytes(archive.size));
+        let pack = |progress: &Progress| archive::pack(report, &self.inputs.temp, &|bytes| progress.add(bytes));
+        let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
+        let files = count(report.files.len(), "file");
+        let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
         self.log.say(&format!("Packed {packed} in {}", seconds(started.elapsed())));
-        let mut largest: Vec<_> = folder.files.iter().collect();
+        let mut largest: Vec<_> = report.files.iter().collect();
         largest.sort_by_key(|file| std::cmp::Reverse(file.size));
         let lines: Vec<String> =
             largest.iter().take(LARGEST).map(|file| format!("{:>10}  {}", bytes(file.size), file.name)).collect();
@@ -155,7 +154,7 @@ impl Run<'_> {
         Ok(archive)
     }
 
-    fn upload(&mut self, client: &Client, target: &Target, folder: &Folder, archive: &Archive) -> Result<Session> {
+    fn upload(&mut self, client: &Client, target: &Target, report: &Report, archive: &Archive) -> Result<Session> {
         let started = Instant::now();
         let session = session::create(client, target, self.inputs.name.as_deref(), archive.size)?;
         self.log.say(&format!(
@@ -177,22 +176,22 @@ impl Run<'_> {
                 [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
                 let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
                 let send =
-                    |progress: &_| files::send(client, &bucket, &folder.files, self.inputs.concurrency, progress);
-                progress::watch(self.log, "Uploading", folder.bytes(), send)
-                    .map(|()| format!("{}, {}", count(folder.files.len(), "file"), bytes(folder.bytes())))
+                    |progress: &_| files::send(client, &bucket, &report.files, self.inputs.concurrency, progress);
+                progress::watch(self.log, "Uploading", report.bytes(), send)
+                    .map(|()| format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes())))
             }
         };
         self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
-        self.outcome.report_url = Some(report_url(&session.url, self.index(folder)));
+        self.outcome.report_url = Some(report_url(&session.url, self.index(report)));
         Ok(session)
     }
 
     /// The page to open: the index, else the page that shows the total.
-    fn index<'a>(&'a self, folder: &'a Folder) -> Option<&'a str> {
+    fn index<'a>(&'a self, report: &'a Report) -> Option<&'a str> {
         let source = || self.outcome.totals.as_ref().map(|totals| totals.source.as_str());
-        let is_page = |name: &&str| name.ends_with(".html") && folder.files.iter().any(|file| file.name == *name);
-        folder.index().or_else(|| source().filter(is_page))
+        let is_page = |name: &&str| name.ends_with(".html") && report.files.iter().any(|file| file.name == *name);
+        report.index().or_else(|| source().filter(is_page))
     }
 
     fn post_status(&mut self, client: &Client, target: &Target) -> Result<()> {

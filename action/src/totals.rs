@@ -36,7 +36,7 @@ use serde::Serialize;
 pub use measure::METRICS;
 use measure::{Found, Measure};
 pub use percent::{Counts, Percent};
-pub use search::{Choice, Report, Search, search};
+pub use search::{Choice, Search, search};
 
 /// Digits after the point of the most precise number, where the log or the status tells it.
 const EXACT_DIGITS: usize = 4;

@@ -2,13 +2,14 @@
 //! that `--totals` names.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::{MAIN_SEPARATOR, Path};
 
 use anyhow::{Context, Result, ensure};
 
 use super::measure::{Found, Measure, choose};
 use super::{FORMATS, FileReader, Format, Page, Read, Totals};
+use crate::report::{Entry, Report};
 
 /// Bytes of a page that are looked at: the largest index seen has 2.8 MB.
 const MAX_PAGE: u64 = 16 << 20;
@@ -52,17 +53,11 @@ impl Choice {
     }
 }
 
-/// The files of a report: their names relative to its folder, and where they are.
-pub struct Report<'a> {
-    pub index: Option<&'a str>,
-    pub files: Vec<(&'a str, &'a Path)>,
-}
-
 impl Choice {
     /// The file that is chosen, where it is neither at its path nor in the report.
     pub fn missing(&self, report: &Report) -> Option<&str> {
         let Self::File { path, .. } = self else { return None };
-        let there = Path::new(path).is_file() || report.files.iter().any(|(inside, _)| *inside == path.as_str());
+        let there = Path::new(path).is_file() || report.get(path).is_some();
         (!there).then_some(path)
     }
 }
@@ -108,31 +103,31 @@ impl Search {
 
     fn auto(&mut self, report: &Report, metric: Option<&str>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
-        for (name, path) in pages(report) {
+        for page in pages(report) {
             let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(_)));
-            candidates.extend(self.ask(formats, name, path, &mut 0));
+            candidates.extend(self.ask(formats, &page.name, Place::Inside(report), &mut 0));
         }
         let has_total = candidates.iter().any(|candidate| choose(&candidate.found, metric).is_some());
         let mut left = if has_total { MAX_COMPARED } else { MAX_READ };
         let files = || FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
         let is_near = |name: &str| name.matches('/').count() < 2 && files().any(|format| format.reads(name));
-        for (name, path) in report.files.iter().filter(|(name, _)| is_near(name)).take(MAX_TRIED) {
+        for Entry { name, .. } in report.files.iter().filter(|file| is_near(&file.name)).take(MAX_TRIED) {
             let formats = files().filter(|format| format.reads(name));
-            candidates.extend(self.ask(formats, name, path, &mut left));
+            candidates.extend(self.ask(formats, name, Place::Inside(report), &mut left));
         }
         candidates
     }
 
     /// A file that is named is looked for from the working directory, then in the report.
     fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
-        let inside = report.files.iter().find(|(inside, _)| *inside == name);
-        let path = inside.filter(|_| !Path::new(name).is_file()).map_or(Path::new(name), |(_, path)| path);
+        let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
+        let place = if is_inside { Place::Inside(report) } else { Place::Outside };
         let by_name = FORMATS.iter().any(|format| format.reads(name));
         let formats = FORMATS.iter().filter(|known| match format {
             Some(format) => known.name == format,
             None => known.reads(name) || !by_name,
         });
-        self.ask(formats, name, path, &mut { MAX_READ })
+        self.ask(formats, name, place, &mut { MAX_READ })
     }
 
     /// Asks one format after the other until one knows the file.
@@ -140,16 +135,16 @@ impl Search {
         &mut self,
         formats: impl Iterator<Item = &'static Format>,
         name: &str,
-        path: &Path,
+        place: Place,
         left: &mut u64,
     ) -> Option<Candidate> {
         self.looked.push(name.to_owned());
         let mut html = None;
         for format in formats {
-            let beside = |name: &str| text(&path.with_file_name(name)).ok();
+            let beside = |other: &str| text(place, &beside(name, other)).ok();
             let found = match format.read {
-                Read::Page(read) => read_page(path, &mut html).map(|html| read(&Page { html, beside: &beside })),
-                Read::File(_, read) => read_file(path, read, left),
+                Read::Page(read) => read_page(place, name, &mut html).map(|html| read(&Page { html, beside: &beside })),
+                Read::File(_, read) => read_file(place, name, read, left),
             };
             match found {
                 Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
@@ -229,41 +224,62 @@ impl Format {
 }
 
 /// The report's index; where there is none, the pages that may be one: some tools name it as they are told.
-fn pages<'a>(report: &Report<'a>) -> Vec<(&'a str, &'a Path)> {
-    let named = |name: &str| report.files.iter().copied().filter(move |(file, _)| *file == name).collect();
-    let is_page = |(name, _): &(&str, &Path)| {
-        let below = name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
-        below || !name.contains('/') && FORMATS[0].reads(name)
+fn pages(report: &Report) -> Vec<&Entry> {
+    let is_page = |file: &&Entry| {
+        let below = file.name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
+        below || !file.name.contains('/') && FORMATS[0].reads(&file.name)
     };
-    match report.index {
-        Some(index) => named(index),
+    match report.index() {
+        Some(index) => report.get(index).into_iter().collect(),
         None => {
             // An index has a shorter name than the pages of files: `coverage.html`, `coverage.main.c.6e96f37f.html`.
-            let mut pages: Vec<_> = report.files.iter().copied().filter(is_page).collect();
-            pages.sort_by_key(|(name, _)| name.len());
+            let mut pages: Vec<_> = report.files.iter().filter(is_page).collect();
+            pages.sort_by_key(|file| file.name.len());
             pages.truncate(MAX_TRIED);
             pages
         }
     }
 }
 
-fn text(path: &Path) -> Result<String> {
-    let file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(MAX_PAGE) as usize + 1);
-    file.take(MAX_PAGE).read_to_end(&mut bytes)?;
+/// Where a file's name leads.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Inside(&'a Report),
+    /// From the working directory.
+    Outside,
+}
+
+impl<'a> Place<'a> {
+    fn open(self, name: &str) -> Result<Box<dyn io::Read + 'a>> {
+        match self {
+            Self::Inside(report) => Ok(report.get(name).context("it is not there")?.open()?),
+            Self::Outside => Ok(Box::new(File::open(name)?)),
+        }
+    }
+}
+
+/// The name of a file in the same folder.
+fn beside(name: &str, other: &str) -> String {
+    let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
+    format!("{folder}{other}")
+}
+
+fn text(place: Place, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    place.open(name)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// A page is read once for all formats.
-fn read_page<'a>(path: &Path, html: &'a mut Option<String>) -> Result<&'a str> {
+fn read_page<'a>(place: Place, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
     if html.is_none() {
-        *html = Some(text(path)?);
+        *html = Some(text(place, name)?);
     }
     Ok(html.as_deref().unwrap_or_default())
 }
 
-fn read_file(path: &Path, read: FileReader, left: &mut u64) -> Result<Option<Found>> {
-    let mut input = BufReader::new(File::open(path).context("it cannot be opened")?).take(*left);
+fn read_file(place: Place, name: &str, read: FileReader, left: &mut u64) -> Result<Option<Found>> {
+    let mut input = BufReader::new(place.open(name).context("it cannot be opened")?).take(*left);
     if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());
     }

@@ -1,47 +1,10 @@
 //! Real tools' reports: small ones kept in `tests/fixtures/totals`, larger ones beside the repository.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-
-/// The files of a folder, as the walk names them.
-struct Folder(BTreeMap<String, PathBuf>);
-
-impl Folder {
-    fn new(root: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        collect(root, "", &mut files);
-        Self(files)
-    }
-
-    fn search(&self, choice: &Choice, metric: Option<&str>) -> Search {
-        search(&self.report(), choice, metric)
-    }
-
-    fn report(&self) -> Report<'_> {
-        let below = |name: &&String| name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
-        let has_index = self.0.contains_key("index.html");
-        let mut indexes = self.0.keys().filter(below);
-        let only = indexes.next().filter(|_| indexes.next().is_none());
-        Report {
-            index: if has_index { Some("index.html") } else { only.map(String::as_str) },
-            files: self.0.iter().map(|(name, path)| (name.as_str(), path.as_path())).collect(),
-        }
-    }
-}
-
-fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
-        if entry.path().is_dir() {
-            collect(&entry.path(), &format!("{name}/"), files);
-        } else {
-            files.insert(name, entry.path());
-        }
-    }
-}
+use crate::report::{Content, Report, walk};
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals");
@@ -75,7 +38,7 @@ fn every_report_of_the_corpus_gives_the_total_that_it_shows() {
     let Some(corpus) = corpus() else { return };
     let mut wrong = Vec::new();
     for report in fs::read_dir(corpus).unwrap().map(|report| report.unwrap().path()) {
-        let search = Folder::new(&report.join("report")).search(&Choice::Auto, None);
+        let search = search(&walk(&report.join("report")).unwrap(), &Choice::Auto, None);
         let percent = search.totals.as_ref().map(|totals| totals.percent.to_string());
         let truth = truth(&report);
         let right = match &truth {
@@ -94,12 +57,12 @@ fn every_report_of_the_corpus_gives_the_total_that_it_shows() {
 fn no_page_of_the_corpus_but_an_index_gives_a_total() {
     let Some(corpus) = corpus() else { return };
     for report in fs::read_dir(corpus).unwrap().map(|report| report.unwrap().path()) {
-        assert_only_indexes_have_a_total(&Folder::new(&report.join("report")));
+        assert_only_indexes_have_a_total(&walk(&report.join("report")).unwrap());
     }
 }
 
-fn assert_only_indexes_have_a_total(folder: &Folder) {
-    let index = folder.report().index;
+fn assert_only_indexes_have_a_total(report: &Report) {
+    let index = report.index();
     // coverage.py's indexes of functions and classes, genhtml's sorted ones, and indexes of other names.
     let same = [
         "function_index.html",
@@ -113,7 +76,8 @@ fn assert_only_indexes_have_a_total(folder: &Folder) {
         "tarpaulin-report.html",
     ];
     let is_other = |name: &str| Some(name) != index && !same.contains(&name);
-    for (_, path) in folder.0.iter().filter(|(name, _)| name.ends_with(".html") && is_other(name)) {
+    for file in report.files.iter().filter(|file| file.name.ends_with(".html") && is_other(&file.name)) {
+        let Content::File(path) = &file.content;
         let html = fs::read_to_string(path).unwrap();
         let beside = |_: &str| None;
         for format in FORMATS {
@@ -134,19 +98,19 @@ fn every_fixture_gives_the_totals_that_are_expected_of_it() {
         assert!(!expected.is_empty(), "{} expects nothing", report.display());
         for line in expected.lines() {
             let (asked, expected) = line.split_once(": ").unwrap();
-            let found = ask(&Folder::new(&report), asked);
+            let found = ask(&walk(&report).unwrap(), asked);
             if found != expected {
                 wrong.push(format!("{} {asked}:\n  {found}, and not\n  {expected}", report.display()));
             }
         }
-        assert_only_indexes_have_a_total(&Folder::new(&report));
+        assert_only_indexes_have_a_total(&walk(&report).unwrap());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn ask(folder: &Folder, asked: &str) -> String {
+fn ask(report: &Report, asked: &str) -> String {
     let (choice, metric) = asked.split_once(' ').unwrap_or((asked, ""));
-    let search = folder.search(&Choice::parse(choice).unwrap(), Some(metric).filter(|metric| !metric.is_empty()));
+    let search = search(report, &Choice::parse(choice).unwrap(), Some(metric).filter(|metric| !metric.is_empty()));
     let found = search.totals.map_or_else(|| "none".to_owned(), |totals| totals.to_string());
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
@@ -286,14 +250,14 @@ fn a_report_without_a_total_fails_nothing() {
 }
 
 /// Reports that lie in a folder of their own for the length of a test.
-fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Folder) {
+fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Report) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let files = Folder::new(folder.path());
+    let files = walk(folder.path()).unwrap();
     (folder, files)
 }
 
@@ -336,13 +300,13 @@ fn the_page_wins_over_a_file_that_disagrees_and_the_log_says_so() {
 fn what_cannot_be_read_is_told() {
     let (_folder, files) =
         folder_of(&[("index.html", "<html>"), ("x.json", "{"), ("y.xml", "<coverage><a></coverage>")]);
-    let search = files.search(&Choice::Auto, None);
+    let search = search(&files, &Choice::Auto, None);
     assert_eq!(search.looked, ["index.html", "x.json", "y.xml"]);
     assert!(
         search.totals.is_none() && search.notes[0].starts_with("cannot read x.json as coverage.py-json: EOF"),
         "{search:?}"
     );
-    let search = files.search(&Choice::parse("gone.xml").unwrap(), None);
+    let search = super::search(&files, &Choice::parse("gone.xml").unwrap(), None);
     assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
 }
 

@@ -5,50 +5,13 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-/// The server refuses reports of more files.
-const MAX_FILES: usize = 100_000;
-
-/// Bytes: a zip's plain entries end there.
-const MAX_FILE: u64 = u32::MAX as u64;
+use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 
 /// Files and folders that are looked at: links can multiply folders that hold no file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
 
-#[derive(Debug)]
-pub struct Folder {
-    /// Sorted by name.
-    pub files: Vec<Entry>,
-}
-
-#[derive(Debug)]
-pub struct Entry {
-    /// Relative to the folder, with `/` on every system.
-    pub name: String,
-    /// Where the bytes are: behind any symbolic link.
-    pub path: PathBuf,
-    /// Bytes.
-    pub size: u64,
-}
-
-impl Folder {
-    /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-
-    /// The page to open: `index.html`, else that of the one folder directly below that has one (`lcov-report/`).
-    pub fn index(&self) -> Option<&str> {
-        let has_index = |name: &&str| name.split_once('/').map_or(*name, |(_, rest)| rest) == "index.html";
-        let indexes: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).filter(has_index).collect();
-        match indexes[..] {
-            [only] => Some(only),
-            _ => indexes.into_iter().find(|name| *name == "index.html"),
-        }
-    }
-}
-
 /// Finds the files below `folder`, and refuses what cannot be served later, by its name.
-pub fn walk(folder: &Path) -> Result<Folder> {
+pub fn walk(folder: &Path) -> Result<Report> {
     let shown = folder.display();
     let root = fs::canonicalize(folder).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow!("there is no folder `{shown}`: did the tests write a report there?"),
@@ -60,7 +23,7 @@ pub fn walk(folder: &Path) -> Result<Folder> {
     let mut files = walk.files;
     ensure!(!files.is_empty(), "the report's folder `{shown}` is empty: did the tests write a report there?");
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    Ok(Folder { files })
+    Ok(Report { files })
 }
 
 struct Walk<'a> {
@@ -97,7 +60,7 @@ impl Walk<'_> {
         } else if found.is_file() {
             ensure!(self.files.len() < MAX_FILES, "{TOO_MANY}");
             ensure!(found.len() < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
-            self.files.push(Entry { name, path, size: found.len() });
+            self.files.push(Entry { name, size: found.len(), content: Content::File(path) });
         }
         // Sockets, pipes and devices are no part of a report.
         Ok(())
