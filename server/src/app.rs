@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::allowed::Allowed;
 use crate::auth::{ApiKeys, Guesses, Uploader, sent_key};
+use crate::badge::Badges;
 use crate::binding::Bindings;
 use crate::config::{ApiKeySource, Config, NetworkLimits};
 use crate::error::Error;
@@ -33,6 +34,7 @@ pub struct App {
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
     guesses: Guesses,
+    pub badges: Badges,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
     /// Whose reports are taken.
@@ -80,6 +82,7 @@ impl App {
             base_path,
             api_keys,
             guesses: Guesses::default(),
+            badges: Badges::default(),
             storage,
             max_report_bytes: config.max_report_bytes,
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),

@@ -1,6 +1,10 @@
-//! A value → an SVG badge or a shields.io endpoint. Pure.
+//! A value → an SVG badge or a shields.io endpoint.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use badge_maker_rs::{BadgeOptions, Color, Style, make_badge};
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::value::{State, Value};
@@ -8,28 +12,36 @@ use crate::value::{State, Value};
 /// Characters of a label, at most.
 const MAX_LABEL: usize = 64;
 
+/// Badges that are kept, at most: some 2 MB.
+const MAX_DRAWN: usize = 1000;
+
 /// The colours of the Python original's badges.
 const GREEN: &str = "#34D058";
 const RED: &str = "#CB2431";
 const GREY: &str = "#9F9F9F";
 
+/// The first one is for who names none, or another.
+const STYLES: [(&str, Style); 5] = [
+    ("flat", Style::Flat),
+    ("flat-square", Style::FlatSquare),
+    ("plastic", Style::Plastic),
+    ("for-the-badge", Style::ForTheBadge),
+    ("social", Style::Social),
+];
+
 /// How a badge is to look.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Look {
     label: String,
-    style: Style,
+    /// One of [`STYLES`].
+    style: usize,
 }
 
 impl Look {
     /// From the query's `label` and `style`; a style that is not known is the flat one.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
         let label: String = label.unwrap_or("coverage").chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect();
-        let style = match style {
-            Some("flat-square") => Style::FlatSquare,
-            Some("plastic") => Style::Plastic,
-            Some("for-the-badge") => Style::ForTheBadge,
-            Some("social") => Style::Social,
-            _ => Style::Flat,
-        };
+        let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
     }
 }
@@ -56,11 +68,43 @@ fn color(value: Option<&Value>) -> &'static str {
     }
 }
 
-/// The badge as an SVG image, with a title such as `coverage: 87%`.
+/// Badges that were drawn: there are few different ones.
+#[derive(Default)]
+pub struct Badges {
+    drawn: RwLock<HashMap<Drawn, Bytes>>,
+}
+
+/// All that a badge's look depends on.
+#[derive(PartialEq, Eq, Hash)]
+struct Drawn {
+    look: Look,
+    message: String,
+    color: &'static str,
+}
+
+impl Badges {
+    /// The badge as an SVG image, with a title such as `coverage: 87%`.
+    pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
+        let badge = Drawn { look, message: message(value), color: color(value) };
+        if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
+            return Ok(svg.clone());
+        }
+        let svg = Bytes::from(svg(value, &badge.look)?);
+        let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
+        // Labels are anybody's: who sends a new one each time has only the others drawn again.
+        if drawn.len() >= MAX_DRAWN {
+            drawn.clear();
+        }
+        drawn.insert(badge, svg.clone());
+        Ok(svg)
+    }
+}
+
+/// Draws the badge.
 pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
     let options = BadgeOptions::new(message(value))
         .label(look.label.as_str())
-        .style(look.style)
+        .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
         .color(Color::literal(color(value)))
         .build();
     make_badge(&options)

@@ -171,10 +171,15 @@ impl<S: Source> Cache<S> {
     pub async fn get(self: &Arc<Self>, key: &S::Key) -> S::Value {
         let place = S::place(key);
         let slot = (key.clone(), self.groups.epoch(&place.group));
-        let obtained = self.obtain(&slot, &place, Timestamp::UNIX_EPOCH);
-        let entry = self.memory.entry(slot.clone()).or_insert_with_if(obtained, Found::is_over).await;
-        let is_new = entry.is_fresh();
-        let found = entry.into_value();
+        let (is_new, found) = match self.memory.get(&slot).await {
+            Some(found) if !found.is_over() => (false, found),
+            // Boxed: what is seldom needed would make every request's future large, and that is moved about.
+            _ => {
+                let obtained = Box::pin(self.obtain(&slot, &place, Timestamp::UNIX_EPOCH));
+                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, Found::is_over)).await;
+                (entry.is_fresh(), entry.into_value())
+            }
+        };
         let is_fresh = found.is_fresh();
         if !is_fresh && found.begins_refresh() {
             tokio::spawn(self.clone().refresh(slot, place, found.clone()));

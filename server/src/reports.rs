@@ -61,6 +61,7 @@ pub struct Reports {
     base_path: String,
     /// Where each report has a host of its own.
     own_host: Option<OwnHost>,
+    trustworthy: bool,
 }
 
 /// What stands around a site's id.
@@ -96,7 +97,8 @@ impl Reports {
             let suffix = host.suffix.clone();
             OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
         });
-        Self { public_url: public_url.to_owned(), base_path, own_host }
+        let trustworthy = url.as_ref().is_some_and(is_trustworthy);
+        Self { public_url: public_url.to_owned(), base_path, own_host, trustworthy }
     }
 
     /// Whether the reports' scripts have the server's own origin, and that of one another.
@@ -162,16 +164,18 @@ impl Reports {
 
     /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
     pub fn are_trustworthy(&self) -> bool {
-        Url::parse(&self.public_url).is_ok_and(|url| {
-            let local = match url.host() {
-                Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
-                Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-                Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-                None => false,
-            };
-            local || url.scheme() == "https"
-        })
+        self.trustworthy
     }
+}
+
+fn is_trustworthy(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    };
+    local || url.scheme() == "https"
 }
 
 /// Whom a request asks, as HTTP/2 or the header tells it.

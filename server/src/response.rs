@@ -97,13 +97,13 @@ pub fn page(html: String) -> Response<Body> {
 }
 
 /// What every answer carries, unless its route has set another value. A report's link is its key: it goes to nobody.
-const GUARDS: &[(&str, &str)] = &[
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("x-dns-prefetch-control", "off"),
-    (
+static GUARDS: [(HeaderName, HeaderValue); 6] = [
+    fixed("x-content-type-options", "nosniff"),
+    fixed("referrer-policy", "no-referrer"),
+    fixed("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    fixed("cross-origin-resource-policy", "same-origin"),
+    fixed("x-dns-prefetch-control", "off"),
+    fixed(
         "permissions-policy",
         "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), compute-pressure=(), \
          display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), \
@@ -114,12 +114,17 @@ const GUARDS: &[(&str, &str)] = &[
     ),
 ];
 
+const fn fixed(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
 /// Adds the headers that tell browsers what an answer's page may do. `trustworthy`: the origin is one on which
 /// browsers heed all of them.
 pub fn guard(response: &mut Response<Body>, trustworthy: bool) {
-    for (name, value) in GUARDS {
-        let name = HeaderName::from_static(name);
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    let headers = response.headers_mut();
+    headers.reserve(GUARDS.len() + 2);
+    for (name, value) in &GUARDS {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if trustworthy {
         set(response, "cross-origin-opener-policy", "same-origin");

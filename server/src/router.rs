@@ -48,11 +48,15 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
     let path = request.uri().path();
     let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
     let path = below.unwrap_or(path).to_owned();
-    let label = Route::of(&path).map_or(metrics::Route::Unknown, |route| route.label());
+    let route = match own_host {
+        Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
+        None => Route::of(&path),
+    };
+    let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
     let reads = matches!(method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(request.headers());
     // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(in_time(&app, client, own_host, &path, caller.refusal, request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(in_time(&app, client, &path, route, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
     let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
@@ -171,19 +175,15 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Routes a request whose turn it is, within the limit of a request's time. `own_host`: the site whose host was asked.
+/// Routes a request whose turn it is, within the limit of a request's time.
 async fn in_time(
     app: &Arc<App>,
     client: IpAddr,
-    own_host: Option<SiteId>,
     path: &str,
+    route: Option<Route<'_>>,
     refusal: Option<&'static str>,
     request: Request<Incoming>,
 ) -> Answer {
-    let route = match own_host {
-        Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
-        None => Route::of(path),
-    };
     match (refusal, &route) {
         // A server with too much to do lives: to start it anew would not help.
         (_, Some(Route::Healthz)) | (None, _) => {}
@@ -216,11 +216,12 @@ async fn answer(
     match route {
         Route::Home => ops::home(app),
         Route::Healthz => ops::healthz(),
-        Route::Readyz => ops::readyz(app).await,
         Route::Robots => ops::robots(),
-        Route::CreateSite => upload::create(app, client, request).await,
-        Route::Invalidate { owner, name } => purge::invalidate(app, client, owner, name, request).await,
-        Route::Upload { site } => upload::put(app, site, query, request).await,
+        // Boxed: what is seldom asked for would make every request's future large, and that is moved about.
+        Route::Readyz => Box::pin(ops::readyz(app)).await,
+        Route::CreateSite => Box::pin(upload::create(app, client, request)).await,
+        Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, request)).await,
+        Route::Upload { site } => Box::pin(upload::put(app, site, query, request)).await,
         Route::Site { site } => report::without_slash(app, site),
         Route::File { site, path } if app.reports.share_an_origin() => {
             let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(&request));

@@ -68,6 +68,15 @@ impl Sites {
     /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
     /// there yet; only the former is remembered.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
+        if let Some(index) = self.indexes.get(site).await {
+            metrics().lookup(metrics::Cache::Index, Lookup::Hit);
+            return Ok(Some(index));
+        }
+        // Boxed: what is seldom needed would make every request's future large, and that is moved about.
+        Box::pin(self.find(site)).await
+    }
+
+    async fn find(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
         if self.by_file.contains_key(site) {
             return Ok(None);
         }
@@ -108,6 +117,16 @@ impl Sites {
 
     /// The content of a file: from memory, or by one read from the store.
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<(Content, Served), Error> {
+        let key = (site.clone(), number);
+        if let Some(packed) = self.files.get(&key).await {
+            metrics().lookup(metrics::Cache::File, Lookup::Hit);
+            return Ok((Content::Packed(packed), Served::Memory));
+        }
+        Box::pin(self.fetch(key, entry)).await
+    }
+
+    async fn fetch(&self, key: (SiteId, u32), entry: &Entry) -> Result<(Content, Served), Error> {
+        let site = key.0.clone();
         let zip = site.zip_key();
         let content = if entry.packed_len() > self.largest_file {
             self.stream(&zip, entry).await.map(|data| (Content::Data(data), Served::Stream)).map_err(Arc::new)
@@ -117,15 +136,15 @@ impl Sites {
                 asked = true;
                 self.packed(&zip, entry).await
             };
-            let packed = self.files.try_get_with((site.clone(), number), read).await;
+            let packed = self.files.try_get_with(key, read).await;
             metrics().lookup(metrics::Cache::File, Lookup::of(&packed, asked));
             packed.map(|packed| (Content::Packed(packed), if asked { Served::Store } else { Served::Memory }))
         };
         if content.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
-            self.indexes.invalidate(site).await;
+            self.indexes.invalidate(&site).await;
         }
-        content.map_err(|error| error.public(site))
+        content.map_err(|error| error.public(&site))
     }
 
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {

@@ -4,6 +4,9 @@
 mod otel;
 
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::Request;
 use hyper::header::{HeaderMap, HeaderValue};
@@ -14,7 +17,6 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::auth::{hex, random};
 use crate::config::LogConfig;
 use crate::metrics::{Label, Operation, Route};
 
@@ -89,7 +91,7 @@ impl Scope {
             http.response.status_code = field::Empty, request_id = field::Empty,
         );
         let trace_id = continued(&trace, headers);
-        let id = given(headers).or(trace_id).unwrap_or_else(|| random::<8>().map(|id| hex(&id)).unwrap_or_default());
+        let id = given(headers).or(trace_id).unwrap_or_else(random_id);
         trace.record("request_id", id.as_str());
         let log = tracing::error_span!("request", request_id = id.as_str());
         Self { id: HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")), log, trace }
@@ -129,6 +131,13 @@ impl Scope {
             self.trace.record("otel.status_code", "ERROR");
         }
     }
+}
+
+/// 16 hexadecimal digits, without a question to the system: a hash, keyed at random, of how many there were.
+fn random_id() -> String {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}", KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// An id that a log can show as it is.

@@ -28,7 +28,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
     let mut response = match form {
         Form::Svg => {
-            let svg = badge::svg(value.as_deref(), &look).map_err(Error::internal)?;
+            let svg = app.badges.svg(value.as_deref(), look).map_err(Error::internal)?;
             response::ok("image/svg+xml; charset=utf-8", BADGE_CACHE, svg)
         }
         Form::Json => response::json(&badge::endpoint(value.as_deref(), &look)),

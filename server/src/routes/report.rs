@@ -22,7 +22,7 @@ const MAX_ROWS: usize = 1000;
 pub async fn show(app: &App, place: &Place, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
     let Some(index) = app.sites.open(&place.site).await? else {
-        return files::show(app, place, &path, encoded, head, headers).await;
+        return Box::pin(files::show(app, place, &path, encoded, head, headers)).await;
     };
     if !path.is_folder() {
         return match index.get(path.as_str()) {
