@@ -63,6 +63,7 @@ impl App {
         let api_keys = match config.api_keys {
             ApiKeySource::Given(keys) => keys,
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
+            ApiKeySource::Nowhere => ApiKeys::unknown()?,
         };
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
@@ -99,10 +100,19 @@ impl App {
         let Some(sent) = sent_key(headers) else {
             return verdict().map(Uploader::Keys);
         };
-        match Token::split(sent) {
-            Some(token) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
-            None => self.guesses.check(client, sent, Instant::now(), verdict).map(Uploader::Keys),
+        let Some(token) = Token::split(sent) else {
+            return self.guesses.check(client, sent, Instant::now(), verdict).map(Uploader::Keys);
+        };
+        // A key may look like a token.
+        match verdict() {
+            Ok(keys) => Ok(Uploader::Keys(keys)),
+            Err(_) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
         }
+    }
+
+    /// Whether uploads need no key.
+    pub fn is_keyless(&self) -> bool {
+        !self.allowed.is_open() && !self.oidc.is_off()
     }
 
     async fn run_of(&self, token: &Token<'_>) -> Result<Workflow, Error> {

@@ -88,6 +88,12 @@ impl ApiKeys {
         if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(Self(keys)) }
     }
 
+    /// One random key that nobody is told: it signs upload addresses.
+    pub fn unknown() -> anyhow::Result<Self> {
+        let secret = Secret::new(hex(&random::<KEY_BYTES>()?));
+        Ok(Self(vec![ApiKey { secret, repositories: Vec::new() }]))
+    }
+
     /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         use anyhow::Context;

@@ -92,6 +92,8 @@ pub enum ApiKeySource {
     Given(ApiKeys),
     /// A file in the reports' folder, made on first start.
     File(PathBuf),
+    /// There are none: each upload comes with a token.
+    Nowhere,
 }
 
 /// Where reports are kept.
@@ -175,13 +177,24 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let report_host = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
         let storage = self.storage()?;
         let upload_role = self.upload_role(&storage);
-        let api_keys = self.api_keys(&storage)?;
         let github = self.github();
         let redis = self.parse("REDIS_URL", None, |text| RedisUrl::parse(text).map(Some));
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
             text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
         });
         let oidc = self.oidc();
+        let keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();
+        let api_keys = self.api_keys(&storage, keyless)?;
+        let mut notes = self.notes_on_traces();
+        if oidc.named && allowed_repositories.is_empty() {
+            notes.push(
+                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
+                    .to_owned(),
+            );
+        }
+        if matches!(api_keys, ApiKeySource::Nowhere) {
+            notes.push("API_KEY is not set: uploads are taken with the OIDC tokens of workflows alone".to_owned());
+        }
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
         let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
@@ -211,7 +224,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             log,
             metrics_listen: self.metrics_listen(listen),
             traces: self.traces(),
-            notes: self.notes_on_traces(),
+            notes,
         })
     }
 
@@ -237,7 +250,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
     }
 
-    fn api_keys(&mut self, storage: &StorageConfig) -> Option<ApiKeySource> {
+    /// `keyless`: whether uploads are taken without one, too.
+    fn api_keys(&mut self, storage: &StorageConfig, keyless: bool) -> Option<ApiKeySource> {
         match (self.get("API_KEY"), storage) {
             (Some(text), _) => match ApiKeys::parse(&text) {
                 Ok(keys) => Some(ApiKeySource::Given(keys)),
@@ -247,10 +261,12 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 }
             },
             (None, StorageConfig::Files(folder)) => Some(ApiKeySource::File(folder.join("api-key"))),
+            (None, _) if keyless => Some(ApiKeySource::Nowhere),
             (None, _) => {
                 self.problem(
                     "API_KEY",
-                    "is not set: choose a long random value, and give it to your workflows as a secret",
+                    "is not set: choose a long random value, and give it to your workflows as a secret; or set \
+                     ALLOWED_REPOSITORIES, whose workflows need none",
                 );
                 None
             }

@@ -49,7 +49,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let json = config.log.json;
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(path.clone()),
-        ApiKeySource::Given(_) => None,
+        ApiKeySource::Given(_) | ApiKeySource::Nowhere => None,
     };
     let without_github = config.github.is_none();
     let listen = config.listen;
@@ -94,6 +94,12 @@ fn welcome(
     }
     if without_github {
         lines.push("GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked".to_owned());
+    }
+    if app.is_keyless() {
+        lines.push(format!(
+            "workflows of ALLOWED_REPOSITORIES need no API key: their tokens are for {}",
+            app.oidc.audience()
+        ));
     }
     if let Some(path) = key_file {
         let path = shell_quoted(&std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)));

@@ -43,10 +43,15 @@ fn page(title: &str, body: Markup) -> String {
     .into_string()
 }
 
-/// What this server is, how to upload to it, how the badge is written. `url`: the server's public address.
-pub fn home(url: &str) -> String {
+/// What this server is, how to upload to it, how the badge is written. `url`: the server's public address. `keyless`:
+/// whether workflows need no key.
+pub fn home(url: &str, keyless: bool) -> String {
+    let (permission, key) = match keyless {
+        true => (", id-token: write", ""),
+        false => ("", "\n      api-key: ${{ secrets.COVERED_API_KEY }}"),
+    };
     let workflow = format!(
-        "permissions: {{contents: read, statuses: write}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    if: always()\n    with:\n      path: htmlcov\n      api-url: {url}\n      api-key: ${{{{ secrets.COVERED_API_KEY }}}}"
+        "permissions: {{contents: read, statuses: write{permission}}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    if: always()\n    with:\n      path: htmlcov\n      api-url: {url}{key}"
     );
     // Drawn here: an image would ask for a repository of that name.
     let sample = badge::svg(None, &Look::new(None, None)).unwrap_or_default();

@@ -86,3 +86,32 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         OidcConfig { issuers, audience, named }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_asked_over_tls_or_on_this_machine() {
+        for (text, taken) in [
+            ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
+            ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:8080", "http://localhost:8080"),
+        ] {
+            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), taken);
+        }
+        for (wrong, why) in [
+            ("http://ghe.example/_services/token", "must begin with https://"),
+            ("http://localhost.evil.example", "must begin with https://"),
+            ("http://10.0.0.1", "must begin with https://"),
+            ("ghe.example", "is no URL"),
+            ("https://me@ghe.example", "user name"),
+            ("https://ghe.example/?a=b", "no query"),
+        ] {
+            let said = wrong.parse::<IssuerUrl>().unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
+    }
+}

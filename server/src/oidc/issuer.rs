@@ -220,7 +220,42 @@ pub(crate) fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use xtask::lab;
+    use xtask::lab::parts::{Part, skip_without};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_uses_up_no_question() {
+        if skip_without(&[Part::Shells]) {
+            return;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let theirs = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
+        let kid = theirs.header()["kid"].as_str().unwrap().to_owned();
+        assert!(issuer.key(&kid).now_or_never().is_none(), "it began to ask, and was dropped");
+        assert!(issuer.key(&kid).await.is_ok());
+        assert_eq!(issuer.key("other").await.err(), Some(NoKey::NotNow { seconds: 60, failed: false }));
+        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_anothers_question_has_its_answer() {
+        if skip_without(&[Part::Shells]) {
+            return;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let theirs = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
+        let all = futures_util::future::join_all((0..100).map(|kid| {
+            let issuer = issuer.clone();
+            async move { issuer.key(&format!("made-up-{kid}")).await.err() }
+        }));
+        assert!(all.await.iter().all(|why| *why == Some(NoKey::Unknown)));
+        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+    }
 
     #[test]
     fn an_issuers_keys_are_at_its_own_origin() {

@@ -15,7 +15,7 @@ const READY_TIME: Duration = Duration::from_secs(5);
 
 /// What this server is, for a person.
 pub fn home(app: &App) -> Answer {
-    Ok(response::page(pages::home(&app.public_url)))
+    Ok(response::page(pages::home(&app.public_url, app.is_keyless())))
 }
 
 /// Nothing here is for search engines: a link is the key to a report.

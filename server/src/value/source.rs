@@ -129,8 +129,11 @@ impl Statuses {
         match tokio::time::timeout(STORE_TIME, self.allowed.has_name(repository)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Said::Value(None),
-            // Whether it may be asked about is to be found out later.
-            Ok(Err(_)) | Err(_) => return Said::Nothing(FRESH_AFTER_FAILURE),
+            Ok(Err(error)) => {
+                tracing::warn!(%repository, "whether GitHub may be asked cannot be read, the last value is shown: {:#}", anyhow::Error::from(error));
+                return Said::Nothing(FRESH_AFTER_FAILURE);
+            }
+            Err(_) => return Said::Nothing(FRESH_AFTER_FAILURE),
         }
         let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
         if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use xtask::lab::oidc::Issuer;
+use xtask::lab::parts::{Part, skip_without};
+
 use crate::support::*;
 
 fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -78,4 +81,25 @@ async fn certificates_are_tried_and_a_health_check_takes_any() {
     std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let (code, text) = run(folder.path(), &["check"], &files);
     assert!(code == Some(1) && text.contains("TLS         FAIL  TLS_KEY="), "{code:?}\n{text}");
+}
+
+#[test]
+fn the_issuer_of_tokens_is_asked_for_its_keys() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let (issuer, folder) = (Issuer::start(), tempfile::tempdir().unwrap());
+    let url = issuer.url();
+    let environment = [("OIDC_ISSUERS", url.as_str()), ("ALLOWED_REPOSITORIES", "octo/*")];
+    issuer.rotate(2048);
+    let (code, text) = run(folder.path(), &["check"], &environment);
+    assert!(code == Some(0) && text.contains(&format!("OIDC        ok    {url} tells 2 keys")), "{text}");
+    issuer.set_down(true);
+    let (code, text) = run(folder.path(), &["check"], &environment);
+    let failed = format!("OIDC        FAIL  {url} does not tell its keys: {url}/.well-known/openid-configuration: ");
+    assert!(code == Some(1) && text.contains(&failed), "{text}");
+    let (code, text) = run(folder.path(), &["check"], &environment[..1]);
+    assert!(code == Some(0) && text.contains("no token is taken: ALLOWED_REPOSITORIES is not set"), "{text}");
+    let (code, text) = run(folder.path(), &["check"], &[("OIDC_ISSUERS", "http://192.0.2.1"), ("OIDC_AUDIENCE", "x")]);
+    assert!(code == Some(2) && text.contains("OIDC_ISSUERS \"http://192.0.2.1\" must begin with https://"), "{text}");
 }

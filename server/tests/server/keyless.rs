@@ -437,3 +437,34 @@ async fn tokens_are_for_the_audience_that_is_configured() {
     assert_taken(lab.create(&lab.issuer.token("covered")).await).await;
     assert_refused(lab.create(&lab.token()).await, 401, "expected \"covered\"").await;
 }
+
+#[tokio::test]
+async fn no_key_has_to_be_there_at_all() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let url = issuer.url();
+    let settings =
+        [("STORAGE_URL", "memory://"), ("API_KEY", ""), ("OIDC_ISSUERS", &url), ("ALLOWED_REPOSITORIES", "octo/*")];
+    let server = Server::with(&settings).await;
+    let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let create = |credential: &str| {
+        let create = server.client.post(format!("{}/coverage/create-site/", server.url));
+        create.bearer_auth(credential).body(body.clone()).send()
+    };
+    let session = assert_taken(create(&issuer.token(&server.url)).await.unwrap()).await;
+    assert_eq!(server.put(&session, zip(&[("index.html", b"<p>")])).await.status(), 201);
+    assert_refused(create(KEY).await.unwrap(), 403, "the API key is not one of this server's").await;
+    let home = server.get("/").send().await.unwrap().text().await.unwrap();
+    assert!(home.contains("id-token: write") && !home.contains("secrets.COVERED_API_KEY"), "{home}");
+}
+
+#[tokio::test]
+async fn a_key_that_looks_like_a_token_stays_a_key() {
+    let key = format!("{}.{}.", BASE64.encode(r#"{"alg":"none"}"#), BASE64.encode("{}"));
+    let server = Server::with(&[("STORAGE_URL", "memory://"), ("API_KEY", &key)]).await;
+    let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let create = server.client.post(format!("{}/coverage/create-site/", server.url)).bearer_auth(&key).body(body);
+    assert_taken(create.send().await.unwrap()).await;
+}

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::json;
+use xtask::lab::oidc::Issuer;
+use xtask::lab::parts::{Part, skip_without};
 
 use crate::support::SHA;
 
@@ -128,6 +130,59 @@ async fn no_secret_is_in_an_answer_or_in_the_log() {
             let line = shown.lines().find(|line| line.contains("SECRET"));
             assert!(line.is_none(), "{line:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (issuer, folder) = (Issuer::start(), tempfile::tempdir().unwrap());
+    let (url, client) = (issuer.url(), Client::new());
+    let settings = [
+        ("STORAGE_URL", "memory://"),
+        ("OIDC_ISSUERS", url.as_str()),
+        ("OIDC_AUDIENCE", "covered"),
+        ("ALLOWED_REPOSITORIES", "octo/app"),
+        ("LOG_LEVEL", "debug"),
+        ("METRICS_LISTEN", "127.0.0.1:0"),
+    ];
+    let server = start(folder.path(), &settings).await;
+    let right = issuer.token("covered");
+    issuer.set_claims(json!({"repository": "octo/other"}));
+    let tokens = [right.clone(), issuer.token("other"), issuer.token("covered"), right.replace('.', ".e30.")];
+    let mut shown = String::new();
+    for (token, repository, status) in [
+        (&tokens[0], "octo/app", 200),
+        (&tokens[0], "octo/other", 403),
+        (&tokens[1], "octo/app", 401),
+        (&tokens[2], "octo/other", 403),
+        (&tokens[3], "octo/app", 403),
+    ] {
+        let create = client.post(format!("{}/coverage/create-site/", server.url)).bearer_auth(token);
+        let body = json!({"repository": repository, "commit_sha": SHA}).to_string();
+        let answer = create.body(body).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        shown += &format!("{answer:?}\n");
+        shown += &answer.text().await.unwrap();
+    }
+    let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
+    let metrics = log.split_once("metrics are at ").unwrap().1.lines().next().unwrap();
+    let metrics = client.get(metrics).send().await.unwrap().text().await.unwrap();
+    for expected in [
+        r#"covered_keyless_requests_total{result="ok"} 1"#,
+        r#"covered_keyless_requests_total{result="forbidden"} 2"#,
+        r#"covered_keyless_requests_total{result="refused"} 1"#,
+        r#"covered_oidc_issuer_requests_total{result="ok"} 1"#,
+    ] {
+        assert!(metrics.contains(expected), "{expected} in\n{metrics}");
+    }
+    assert!(log.contains("refused: the OIDC token is refused: aud is"), "{log}");
+    shown = [shown, log, metrics].concat();
+    for part in tokens.iter().flat_map(|token| token.split('.')).filter(|part| part.len() > 10) {
+        assert!(!shown.contains(part), "{part} in\n{shown}");
     }
 }
 
