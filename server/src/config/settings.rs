@@ -178,8 +178,9 @@ pub fn help() -> String {
         "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
          usage: covered-server [--SETTING VALUE ...]\n\
          \x20      covered-server check [--SETTING VALUE ...]        tries every part, says what works and what to fix\n\
-         \x20      covered-server rebind OWNER/NAME [--SETTING VALUE ...]  lets another repository have a name for keyless uploads\n\
-         \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\n\
+         \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\
+         \x20      covered-server rebind OWNER/NAME [--SETTING VALUE ...]\n\
+         \x20          lets another repository than before upload by this name without a key\n\n\
          Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
          it is not set. Each secret can be in a file whose path NAME_FILE or --NAME-file gives, such as\n\
          API_KEY_FILE: prefer that or the environment, as other users can read a command line.\n\n",
