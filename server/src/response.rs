@@ -96,6 +96,8 @@ pub fn page(html: String) -> Response<Body> {
     response
 }
 
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
 /// What every answer carries, unless its route has set another value. A report's link is its key: it goes to nobody.
 static GUARDS: [(HeaderName, HeaderValue); 6] = [
     fixed("x-content-type-options", "nosniff"),
@@ -127,7 +129,7 @@ pub fn guard(response: &mut Response<Body>, trustworthy: bool) {
         headers.entry(name).or_insert_with(|| value.clone());
     }
     if trustworthy {
-        set(response, "cross-origin-opener-policy", "same-origin");
+        set(response, OPENER_POLICY, "same-origin");
     }
 }
 

@@ -28,19 +28,30 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub struct Sites {
     storage: Arc<Storage>,
     indexes: Cache<SiteId, Arc<Index>>,
-    files: Cache<(SiteId, u32), Bytes>,
+    files: Cache<FileKey, Bytes>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
     limits: Limits,
 }
 
+/// Which file of which site; whether inflated, for clients that don't take gzip.
+type FileKey = (SiteId, u32, bool);
+
 /// A file's bytes on their way out.
 pub enum Content {
     /// As they are kept: see [`Entry::pack`].
     Packed(Bytes),
+    /// Inflated.
+    Plain(Bytes),
     /// The data, as it comes from the store.
     Data(ByteStream),
+}
+
+impl Content {
+    fn held(bytes: Bytes, plain: bool) -> Self {
+        if plain { Self::Plain(bytes) } else { Self::Packed(bytes) }
+    }
 }
 
 impl Sites {
@@ -115,18 +126,25 @@ impl Sites {
         self.by_file.insert(site.clone(), ()).await;
     }
 
-    /// The content of a file: from memory, or by one read from the store.
-    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry) -> Result<(Content, Served), Error> {
-        let key = (site.clone(), number);
-        if let Some(packed) = self.files.get(&key).await {
+    /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
+    pub async fn content(
+        &self,
+        site: &SiteId,
+        number: u32,
+        entry: &Entry,
+        plain: bool,
+    ) -> Result<(Content, Served), Error> {
+        let plain = plain && entry.deflated && entry.size <= self.largest_file;
+        let key = (site.clone(), number, plain);
+        if let Some(bytes) = self.files.get(&key).await {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
-            return Ok((Content::Packed(packed), Served::Memory));
+            return Ok((Content::held(bytes, plain), Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
     }
 
-    async fn fetch(&self, key: (SiteId, u32), entry: &Entry) -> Result<(Content, Served), Error> {
-        let site = key.0.clone();
+    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<(Content, Served), Error> {
+        let (site, plain) = (key.0.clone(), key.2);
         let zip = site.zip_key();
         let content = if entry.packed_len() > self.largest_file {
             self.stream(&zip, entry).await.map(|data| (Content::Data(data), Served::Stream)).map_err(Arc::new)
@@ -134,11 +152,12 @@ impl Sites {
             let mut asked = false;
             let read = async {
                 asked = true;
-                self.packed(&zip, entry).await
+                let packed = self.packed(&zip, entry).await?;
+                if plain { Ok(entry.plain(&packed).await?) } else { Ok(packed) }
             };
-            let packed = self.files.try_get_with(key, read).await;
-            metrics().lookup(metrics::Cache::File, Lookup::of(&packed, asked));
-            packed.map(|packed| (Content::Packed(packed), if asked { Served::Store } else { Served::Memory }))
+            let held = self.files.try_get_with(key, read).await;
+            metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
+            held.map(|bytes| (Content::held(bytes, plain), if asked { Served::Store } else { Served::Memory }))
         };
         if content.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.

@@ -67,6 +67,17 @@ impl Entry {
         Ok(gzip.freeze())
     }
 
+    /// The file's own bytes from [`Entry::pack`]'s.
+    pub async fn plain(&self, packed: &Bytes) -> Result<Bytes, ArchiveError> {
+        let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(self.data_of(packed))])));
+        let mut plain = BytesMut::with_capacity(self.size as usize);
+        while let Some(piece) = file.next().await {
+            plain.extend_from_slice(&piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?);
+            tokio::task::coop::consume_budget().await;
+        }
+        Ok(plain.freeze())
+    }
+
     /// What follows the data in a gzip member: CRC-32 and size.
     fn gzip_trailer(&self) -> [u8; GZIP_TRAILER] {
         let (mut trailer, size) = ([0; GZIP_TRAILER], self.size as u32);

@@ -1,6 +1,6 @@
 //! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
 
-use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Response, header};
 
 use crate::app::App;
@@ -11,6 +11,8 @@ use crate::metrics::{Found, metrics};
 use crate::response::{self, Answer, Body};
 use crate::value::{Value, ValueKey};
 use std::sync::Arc;
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// How long browsers and proxies keep a badge, in seconds.
 const BADGE_CACHE: &str = "public, max-age=10";
@@ -37,12 +39,12 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     // An SVG that is opened as a page of its own runs nothing.
     response::set(
         &mut response,
-        "content-security-policy",
+        header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     );
     // Pages everywhere show it.
     response::set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    response::set(&mut response, "cross-origin-resource-policy", "cross-origin");
+    response::set(&mut response, RESOURCE_POLICY, "cross-origin");
     Ok(response)
 }
 

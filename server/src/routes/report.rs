@@ -1,7 +1,7 @@
 //! `GET /coverage/{site_id}/{path}`: a file of a report.
 
 use futures_util::stream::{self, StreamExt};
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::app::App;
@@ -14,6 +14,8 @@ use crate::reports::Place;
 use crate::response::{self, Answer, Body};
 use crate::routes::files;
 use crate::site::Content;
+
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// Rows of a folder's list: what a reader can use, and what a page may cost.
 const MAX_ROWS: usize = 1000;
@@ -103,7 +105,7 @@ async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, 
         let remaining = if gzip { entry.packed_len() } else { entry.size };
         Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
     } else {
-        let (content, served) = app.sites.content(&place.site, number, entry).await?;
+        let (content, served) = app.sites.content(&place.site, number, entry, !gzip).await?;
         metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
         Response::new(body(entry, content, gzip))
@@ -123,7 +125,7 @@ async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, 
 pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, cache_control: &'static str) {
     response::set(response, header::CONTENT_TYPE, content_type(path));
     response::set(response, header::CACHE_CONTROL, cache_control);
-    response::set(response, "x-robots-tag", "noindex");
+    response::set(response, ROBOTS, "noindex");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, place.policy.clone());
 }
 
@@ -131,6 +133,7 @@ pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, ca
 fn body(entry: &Entry, content: Content, gzip: bool) -> Body {
     let packed_as_is = gzip || !entry.deflated;
     match content {
+        Content::Plain(bytes) => Body::Full(bytes),
         Content::Packed(packed) if packed_as_is => Body::Full(packed),
         Content::Packed(packed) => {
             let data = stream::iter([Ok(entry.data_of(&packed))]).fuse();

@@ -108,9 +108,10 @@ impl Nginx {
         fs::write(root.join("badge.svg"), get(badge, "accept: */*")?.body)?;
         fs::write(root.join("page.html"), get(page, "accept-encoding: identity")?.body)?;
         fs::write(root.join("page.html.gz"), get(page, GZIP)?.body)?;
-        // Pools of a file's facts, sendfile and no log: what nginx's own guide to its speed says.
+        // One process, since a master that is killed leaves its worker; and pools of a file's facts, sendfile and no
+        // log: what nginx's own guide to its speed says.
         let configuration = format!(
-            "daemon off; worker_processes 1; pid {0}/nginx.pid; error_log {0}/nginx.log; user root;\n\
+            "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log; user root;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000;\n\
              types {{ image/svg+xml svg; text/html html; }} open_file_cache max=100 inactive=60s;\n\
