@@ -16,3 +16,4 @@ pub mod proxy;
 pub mod redis;
 pub mod report;
 pub mod s3;
+pub mod tls;

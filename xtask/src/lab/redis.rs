@@ -33,6 +33,30 @@ impl Redis {
         redis
     }
 
+    /// A cluster of this one alone.
+    pub fn cluster() -> Redis {
+        // A node that met no other one does not know its own address; its second port is beyond all unless told.
+        let second = free_port().to_string();
+        let options = ["--cluster-enabled", "yes", "--cluster-port", &second, "--cluster-announce-ip", "127.0.0.1"];
+        let redis = Redis::with(&options);
+        assert_eq!(redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        poll("the cluster", || redis.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok").then_some(())).unwrap();
+        redis
+    }
+
+    /// A sentinel that knows this one by a name.
+    pub fn sentinel(&self, name: &str) -> Redis {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, format!("sentinel monitor {name} 127.0.0.1 {} 1\n", self.port)).unwrap();
+        let mut sentinel = Redis { port: free_port(), options: Vec::new(), process: None, folder };
+        let mut command = Command::new(server());
+        command.arg(&file).args(["--sentinel", "--bind", "127.0.0.1", "--port", &sentinel.port.to_string()]);
+        sentinel.process = Some(Process::spawn(&mut command).unwrap());
+        poll("the sentinel", || TcpStream::connect(("127.0.0.1", sentinel.port)).ok()).unwrap();
+        sentinel
+    }
+
     /// For `REDIS_URL`, without a password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)

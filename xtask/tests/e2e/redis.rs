@@ -12,6 +12,7 @@ use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::process::poll;
 use xtask::lab::redis::Redis;
 use xtask::lab::s3::MiniStack;
+use xtask::lab::tls::TlsFront;
 
 use crate::{REPOSITORY, SHA, Settings, files_in, server, setting};
 
@@ -235,6 +236,38 @@ fn a_server_starts_without_its_redis_uses_it_when_it_comes_and_tells_nobody_the_
     let log = [&one, &other, &refused].map(|server| server.process.output()).join("\n");
     assert!(!log.contains(PASSWORD), "{log}");
     assert!(log.contains("Redis at redis://127.0.0.1") && log.contains("does not answer"), "{log}");
+}
+
+#[test]
+fn a_cluster_a_sentinel_and_tls_do_as_well() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, cluster, single) = (github(), Redis::cluster(), Redis::start());
+    let (sentinel, tls) = (single.sentinel("covered"), TlsFront::start(single.port()));
+    let certificate = tls.certificate().display().to_string();
+    let through_sentinel = format!("redis-sentinel://127.0.0.1:{}/0?sentinelServiceName=covered", sentinel.port());
+    for (number, url) in [
+        (90, format!("redis-cluster://127.0.0.1:{}", cluster.port())),
+        (91, format!("valkey-cluster://127.0.0.1:{}", cluster.port())),
+        (92, through_sentinel),
+        (93, format!("rediss://localhost:{}", tls.port())),
+        (94, format!("valkey://127.0.0.1:{}", single.port())),
+    ] {
+        let store = tempfile::tempdir().unwrap();
+        let mut settings = files_in(store.path());
+        settings.extend(setting("SSL_CERT_FILE", &certificate));
+        let [one, other] = pair(&github, &url, &settings);
+        redis_is(&one, "ok");
+        redis_is(&other, "ok");
+        assert_eq!(percent(&other.get(BADGE).text()), None, "{url}");
+        say(&one, number);
+        assert!(shows(&other, number) < PATIENCE, "{url}");
+    }
+    // A certificate that nobody vouches for is no Redis.
+    let [distrustful, _] =
+        pair(&github, &format!("rediss://localhost:{}", tls.port()), &setting("STORAGE_URL", "memory://"));
+    redis_is(&distrustful, "down");
 }
 
 #[test]
