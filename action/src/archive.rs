@@ -1,9 +1,10 @@
-//! A report becomes one zip: compressed on all cores, with the same bytes for the same files.
+//! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
+//! is checked and copied as it is.
 
 mod zip;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-use crate::report::{Content, Entry, Report};
+use crate::report::{self, Content, Entry, Report, Zipped};
 use zip::{Method, Sums, ZipWriter};
 
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
@@ -65,7 +66,8 @@ fn finish(zip: ZipWriter<BufWriter<File>>) -> Result<Archive> {
     Ok(Archive { file, size })
 }
 
-fn temporary(folder: &Path) -> Result<File> {
+/// A file in `folder` without a name.
+pub fn temporary(folder: &Path) -> Result<File> {
     tempfile::tempfile_in(folder).with_context(|| format!("cannot make a temporary file in {}", folder.display()))
 }
 
@@ -75,40 +77,39 @@ struct Packer<'a> {
     temp: &'a Path,
     tell: Tell<'a>,
     claimed: AtomicUsize,
-    out: Mutex<Out>,
+    out: Mutex<Out<'a>>,
     written: Condvar,
 }
 
-struct Out {
+struct Out<'a> {
     zip: ZipWriter<BufWriter<File>>,
     next: usize,
-    waiting: BTreeMap<usize, Result<Packed>>,
+    waiting: BTreeMap<usize, Result<Packed<'a>>>,
     /// Bytes that wait in memory.
     held: usize,
     /// The error of the first file, in order, that has one.
     failed: Option<anyhow::Error>,
 }
 
-struct Packed {
+struct Packed<'a> {
     sums: Sums,
-    data: Data,
+    data: Data<'a>,
 }
 
-enum Data {
+enum Data<'a> {
     Memory(Vec<u8>),
     File(File),
+    /// In another zip.
+    Zip(&'a Zipped),
 }
 
-impl Packer<'_> {
+impl<'a> Packer<'a> {
     fn work(&self) {
         let mut deflate = Compress::new(Compression::default(), false);
         loop {
             let index = self.claimed.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = self.files.get(index) else { return };
-            let packed = match entry.size {
-                0..=IN_MEMORY => compress(entry, &mut deflate),
-                _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
-            };
+            let packed = self.pack(entry, &mut deflate);
             (self.tell)(entry.size);
             let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             // The file that the others wait for never waits itself.
@@ -122,11 +123,19 @@ impl Packer<'_> {
             self.written.notify_all();
         }
     }
+
+    fn pack(&self, entry: &'a Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
+        match (&entry.content, entry.size) {
+            (Content::Zip(zipped), _) if zipped.deflated => verify(entry, zipped),
+            (_, 0..=IN_MEMORY) => compress(entry, deflate),
+            _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
+        }
+    }
 }
 
-impl Out {
+impl<'a> Out<'a> {
     /// Takes one file, and writes all that are no longer waited for.
-    fn take(&mut self, index: usize, packed: Result<Packed>, files: &[Entry]) {
+    fn take(&mut self, index: usize, packed: Result<Packed<'a>>, files: &[Entry]) {
         self.held += packed.as_ref().map_or(0, Packed::held);
         self.waiting.insert(index, packed);
         while let Some(packed) = self.waiting.remove(&self.next) {
@@ -148,20 +157,29 @@ impl Out {
                 file.rewind()?;
                 self.zip.append(name, &packed.sums, &mut file)
             }
+            Data::Zip(zipped) => self.zip.append(name, &packed.sums, &mut zipped.data()),
         }
     }
 }
 
-impl Packed {
+impl Packed<'_> {
     fn held(&self) -> usize {
         match &self.data {
             Data::Memory(bytes) => bytes.len(),
-            Data::File(_) => 0,
+            Data::File(_) | Data::Zip(_) => 0,
         }
     }
 }
 
-fn compress(entry: &Entry, deflate: &mut Compress) -> Result<Packed> {
+/// Makes sure that the data, which browsers will get as they are, are the file that the zip says they are.
+fn verify<'a>(entry: &'a Entry, zipped: &'a Zipped) -> Result<Packed<'a>> {
+    read(entry, |_| Ok(()))?;
+    let Zipped { packed, crc, .. } = *zipped;
+    let sums = Sums { method: Method::Deflate, crc, packed, size: entry.size };
+    Ok(Packed { sums, data: Data::Zip(zipped) })
+}
+
+fn compress<'a>(entry: &Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
     let mut data = Vec::with_capacity(entry.size as usize);
     read(entry, |chunk| data.write_all(chunk))?;
     let mut crc = Crc::new();
@@ -177,7 +195,7 @@ fn compress(entry: &Entry, deflate: &mut Compress) -> Result<Packed> {
     Ok(Packed { sums, data: Data::Memory(stored) })
 }
 
-fn compress_into(entry: &Entry, file: File) -> Result<Packed> {
+fn compress_into<'a>(entry: &Entry, file: File) -> Result<Packed<'a>> {
     let mut crc = Crc::new();
     let mut encoder = DeflateEncoder::new(file, Compression::default());
     read(entry, |chunk| {
@@ -191,13 +209,12 @@ fn compress_into(entry: &Entry, file: File) -> Result<Packed> {
 
 /// Hands the file's bytes on, and makes sure that they are the ones that were there when the report was looked at.
 fn read(entry: &Entry, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
-    let Content::File(path) = &entry.content;
-    let mut file = File::open(path)?;
-    let before = modified(&file)?;
+    let mut input = entry.open()?;
+    let before = modified(entry)?;
     let mut chunk = vec![0; CHUNK.min(entry.size as usize + 1)];
     let mut left = entry.size;
     loop {
-        let count = file.read(&mut chunk)?;
+        let count = input.read(&mut chunk)?;
         if count == 0 {
             break;
         }
@@ -205,15 +222,43 @@ fn read(entry: &Entry, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<
         left -= count as u64;
         take(&chunk[..count])?;
     }
-    ensure!(left == 0 && modified(&file)? == before, CHANGED);
+    ensure!(left == 0 && modified(entry)? == before, CHANGED);
     Ok(())
 }
 
 const CHANGED: &str = "it changed while it was being read: upload after the report is complete";
 
-fn modified(file: &File) -> Result<Option<SystemTime>> {
-    Ok(file.metadata()?.modified().ok())
+/// When the file was changed last; a zip is this program's own, and nobody changes it.
+fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
+    match &entry.content {
+        Content::File(path) => Ok(fs::metadata(path)?.modified().ok()),
+        Content::Zip(_) => Ok(None),
+    }
 }
+
+/// Takes any bytes for a zip and packs its files anew, for fuzz targets: what comes out is a sound zip of the same files.
+pub fn check_zip(bytes: &[u8]) -> Result<()> {
+    let temp = std::env::temp_dir();
+    let mut file = temporary(&temp)?;
+    file.write_all(bytes)?;
+    let Ok(before) = report::unzip(file, "") else { return Ok(()) };
+    if before.bytes() > MAX_CHECKED {
+        return Ok(());
+    }
+    let Ok(archive) = pack(&before, &temp, &|_| {}) else { return Ok(()) };
+    let after = report::unzip(archive.file, "").context("what was packed is no sound zip")?;
+    ensure!(before.files.len() == after.files.len(), "a file was lost");
+    for (before, after) in before.files.iter().zip(&after.files) {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        before.open()?.read_to_end(&mut one)?;
+        after.open()?.read_to_end(&mut other)?;
+        ensure!((&before.name, one) == (&after.name, other), "`{}` is another one", before.name);
+    }
+    Ok(())
+}
+
+/// Bytes of the files that are packed in a check: more takes too long.
+const MAX_CHECKED: u64 = 32 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,18 @@
 //! The files of a report, wherever they lie: what looks for the total and what packs them read them from here.
 
 mod folder;
+mod zip;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 pub use folder::walk;
+pub use zip::{Zipped, unzip};
 
 /// The server refuses reports of more files.
 const MAX_FILES: usize = 100_000;
+
 /// Bytes: a zip's plain entries end there.
 const MAX_FILE: u64 = u32::MAX as u64;
 
@@ -33,6 +36,7 @@ pub struct Entry {
 pub enum Content {
     /// Behind any symbolic link.
     File(PathBuf),
+    Zip(Zipped),
 }
 
 impl Report {
@@ -58,10 +62,11 @@ impl Report {
 }
 
 impl Entry {
-    /// The file's bytes, from their start.
+    /// The file's bytes, from their start. What is not as a zip says it is ends them with an error.
     pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         match &self.content {
             Content::File(path) => Ok(Box::new(File::open(path)?)),
+            Content::Zip(zipped) => Ok(Box::new(zipped.open(self.size))),
         }
     }
 }

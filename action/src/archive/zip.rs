@@ -53,7 +53,8 @@ impl<W: Write> ZipWriter<W> {
     /// Appends an entry, whose packed bytes are read from `packed`.
     pub fn append(&mut self, name: &str, sums: &Sums, packed: &mut impl Read) -> Result<()> {
         self.out.write_all(&local_header(name, sums)?)?;
-        io::copy(packed, &mut self.out)?;
+        let copied = io::copy(packed, &mut self.out)?;
+        ensure!(copied == sums.packed, "it has {} bytes, and should have {}", copied, sums.packed);
         self.record(name, sums)
     }
 

@@ -77,7 +77,7 @@ fn assert_only_indexes_have_a_total(report: &Report) {
     ];
     let is_other = |name: &str| Some(name) != index && !same.contains(&name);
     for file in report.files.iter().filter(|file| file.name.ends_with(".html") && is_other(&file.name)) {
-        let Content::File(path) = &file.content;
+        let Content::File(path) = &file.content else { panic!("it lies in a folder") };
         let html = fs::read_to_string(path).unwrap();
         let beside = |_: &str| None;
         for format in FORMATS {

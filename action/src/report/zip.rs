@@ -1,0 +1,227 @@
+//! A zip that strangers may have made becomes a report. All that its directory and its headers say is checked here,
+//! before a file's first byte is read; what a file's own bytes say, as they are read (`data`).
+//!
+//! Nothing is written anywhere: a name can only become a name in the packed report.
+
+mod data;
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipFileHeaderRecord};
+
+use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
+pub use data::Zipped;
+
+/// Files and folders, those too that do not belong to the report.
+const MAX_ENTRIES: u64 = 4 * MAX_FILES as u64;
+/// Bytes of all names: the packed report's directory may have 16 MiB, with this for each file besides its name.
+const MAX_DIRECTORY: usize = 16 << 20;
+const RECORD: usize = 46;
+/// Bytes of all files, unpacked: what a covered server takes unless it is told otherwise.
+const MAX_UNPACKED: u64 = 8 << 30;
+/// Bytes of a name: the server takes no longer one.
+const MAX_NAME: usize = 4096;
+/// Deflate makes data smaller by this factor at most.
+const DEFLATE_RATIO: u64 = 1032;
+/// Bytes of a local header without its name and its extra field.
+const LOCAL_HEADER: usize = 30;
+/// The part of a file's mode that says what it is, and the word for a regular file.
+const KIND: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+/// Folders at the top, and characters of a name, that an error shows.
+const SHOWN_FOLDERS: usize = 10;
+const SHOWN_NAME: usize = 100;
+
+/// The files below `folder` of a zip; all of them where that is empty.
+pub fn unzip(file: File, folder: &str) -> Result<Report> {
+    let mut buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
+    let zip = ZipArchive::from_file(file, &mut buffer)
+        .map_err(|error| anyhow!("it is no zip, or not a whole one ({error})"))?;
+    let claimed = zip.entries_hint();
+    ensure!(claimed <= MAX_ENTRIES, "its directory names {claimed} files and folders, more than {MAX_ENTRIES}");
+    let prefix = prefix(folder)?;
+    let mut reading = Reading { prefix: &prefix, placed: Vec::new(), names: 0, unpacked: 0, beside: Vec::new() };
+    let (mut found, mut records) = (0, zip.entries(&mut buffer));
+    while let Some(record) = records.next_entry().context("its directory is broken")? {
+        found += 1;
+        ensure!(found <= claimed, "its directory holds more files than it says, which is {claimed}");
+        reading.take(&record)?;
+    }
+    ensure!(found == claimed, "its directory says that it holds {claimed} files, and holds {found}");
+    let (directory, Reading { placed, beside, .. }) = (zip.directory_offset(), reading);
+    ensure!(!placed.is_empty(), "{}", nothing_below(&prefix, beside));
+    let files = locate(placed, &prefix, directory, Arc::new(zip.into_inner()))?;
+    Ok(Report { files: sorted(files)? })
+}
+
+/// The folder as the names of the files in it start.
+fn prefix(folder: &str) -> Result<String> {
+    let parts: Vec<&str> = folder.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")).collect();
+    ensure!(!parts.contains(&".."), "the folder `{folder}` leads out of it: `path` is a folder inside the artifact");
+    Ok(parts.iter().map(|part| format!("{part}/")).collect())
+}
+
+fn nothing_below(prefix: &str, beside: Vec<String>) -> String {
+    match (prefix, beside.is_empty()) {
+        ("", _) | (_, true) => "it is empty: did the tests write a report?".to_owned(),
+        _ => format!("it holds nothing in `{prefix}`, but {}: correct `path`, or leave it out", beside.join(", ")),
+    }
+}
+
+struct Reading<'a> {
+    prefix: &'a str,
+    placed: Vec<Placed>,
+    /// Bytes.
+    names: usize,
+    unpacked: u64,
+    /// What lies at the top, where that is not what was asked for.
+    beside: Vec<String>,
+}
+
+/// A file, and where its local header begins.
+struct Placed {
+    name: String,
+    offset: u64,
+    packed: u64,
+    size: u64,
+    crc: u32,
+    deflated: bool,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, record: &ZipFileHeaderRecord) -> Result<()> {
+        let raw = record.file_path();
+        let Some(name) = raw.as_bytes().strip_prefix(self.prefix.as_bytes()) else {
+            self.leave(raw.as_bytes());
+            return Ok(());
+        };
+        // A folder is where its files are.
+        if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
+            return Ok(());
+        }
+        let placed = Placed::of(name, record)?;
+        ensure!(self.placed.len() < MAX_FILES, "it holds more than 100,000 files: is it the report's own folder?");
+        self.names += placed.name.len() + RECORD;
+        ensure!(self.names <= MAX_DIRECTORY, "the names of its files take more than 16 MiB");
+        self.unpacked += placed.size;
+        ensure!(self.unpacked <= MAX_UNPACKED, "its files take more than {} GiB unpacked", MAX_UNPACKED >> 30);
+        self.placed.push(placed);
+        Ok(())
+    }
+
+    /// Remembers the first part of a name, for whoever asked for another.
+    fn leave(&mut self, name: &[u8]) {
+        let first = name.split_inclusive(|byte| *byte == b'/').next().unwrap_or_default();
+        let shown = shown(first);
+        if self.beside.len() < SHOWN_FOLDERS && !self.beside.contains(&shown) {
+            self.beside.push(shown);
+        }
+    }
+}
+
+impl Placed {
+    /// What one record of the directory says, if it can be.
+    fn of(name: &[u8], record: &ZipFileHeaderRecord) -> Result<Self> {
+        let name = checked_name(name)?;
+        let flags = record.flags();
+        if flags.is_encrypted() || flags.has_strong_encryption() || flags.is_masked() {
+            bail!("`{name}` is encrypted");
+        }
+        let mode = record.mode();
+        ensure!(!mode.is_symlink(), "`{name}` is a symbolic link: upload what it leads to");
+        ensure!(mode.value() & KIND == REGULAR || mode.value() & KIND == 0, "`{name}` is no regular file");
+        let method = record.compression_method();
+        let is_known = method == CompressionMethod::DEFLATE || method == CompressionMethod::STORE;
+        ensure!(is_known, "`{name}` is compressed by the method {method}: deflate is known, and none at all");
+        let (packed, size, crc) = (record.compressed_size_hint(), record.uncompressed_size_hint(), record.crc32());
+        ensure!(packed.max(size) < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
+        // Some tools call an empty file deflated and write nothing.
+        let deflated = method == CompressionMethod::DEFLATE && (packed, size) != (0, 0);
+        let possible = if deflated { packed > 0 && size / DEFLATE_RATIO <= packed } else { packed == size };
+        ensure!(possible, "`{name}` cannot have {size} bytes, packed into {packed}");
+        Ok(Self { name: name.to_owned(), offset: record.local_header_offset(), packed, size, crc, deflated })
+    }
+
+    /// Where the data begin, by the local header, which must be this file's.
+    fn start(&self, prefix: &str, zip: &FileReader) -> Result<u64> {
+        let name = [prefix, &self.name].concat();
+        let mut header = vec![0; LOCAL_HEADER + name.len()];
+        let end = self.offset.saturating_add(header.len() as u64);
+        let read = RangeReader::new(zip, self.offset..end).read_exact(&mut header);
+        let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let (flags, method, length, extra) = (number(6), number(8), number(26), number(28));
+        let is_own = header.starts_with(b"PK\x03\x04")
+            && flags & 1 == 0
+            && (method == 8 && (self.deflated || self.size == 0) || method == 0 && !self.deflated)
+            && usize::from(length) == name.len()
+            && header[LOCAL_HEADER..] == *name.as_bytes();
+        ensure!(read.is_ok() && is_own, "the header of `{}` is not where, or not what, the directory says", self.name);
+        Ok(self.offset + header.len() as u64 + u64::from(extra))
+    }
+}
+
+/// A name that every system and every browser can use, and that leads nowhere else.
+fn checked_name(name: &[u8]) -> Result<&str> {
+    let shown = || shown(name);
+    let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", shown()) };
+    ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", shown());
+    ensure!(text.split('/').next() != Some(".git"), "it is a git checkout, and no report");
+    let has_drive = matches!(name, [letter, b':', ..] if letter.is_ascii_alphabetic());
+    let is_relative = !has_drive && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    ensure!(is_relative, "the name {} is not that of a file below a folder", shown());
+    let is_plain = !text.contains(|letter: char| letter == '\\' || letter.is_control());
+    ensure!(is_plain, "the name {} holds a backslash or a control character", shown());
+    Ok(text)
+}
+
+/// The start of a name, in quotes and with nothing in it but what can be seen.
+fn shown(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(name);
+    format!("{:?}", text.chars().take(SHOWN_NAME).collect::<String>())
+}
+
+/// Finds each file's data, and refuses those that share bytes with another's or with the directory.
+fn locate(mut placed: Vec<Placed>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
+    placed.sort_unstable_by_key(|file| file.offset);
+    let (mut files, mut free) = (Vec::with_capacity(placed.len()), 0);
+    for file in placed {
+        let start = file.start(prefix, &zip)?;
+        let Placed { name, offset, packed, size, crc, deflated } = file;
+        ensure!(offset >= free && start + packed <= directory, "`{name}` shares bytes with another file of the zip");
+        free = start + packed;
+        let content = Content::Zip(Zipped { zip: Arc::clone(&zip), start, packed, crc, deflated });
+        files.push(Entry { name, size, content });
+    }
+    Ok(files)
+}
+
+/// Sorts by name, and refuses names that stand twice.
+fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
+    files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let twice = files.array_windows().find(|[one, next]| one.name == next.name);
+    ensure!(twice.is_none(), "it holds `{}` twice", twice.map_or("", |[one, _]| &one.name));
+    let is_folder = |file: &Entry| {
+        let folder = format!("{}/", file.name);
+        let at = files.partition_point(|other| other.name < folder);
+        files.get(at).is_some_and(|next| next.name.starts_with(&folder))
+    };
+    let folders: Vec<bool> = files.iter().map(is_folder).collect();
+    let mut folders = folders.into_iter();
+    // GitHub's own library writes a folder that it is handed like an empty file, without the slash.
+    let mut wrong = None;
+    files.retain(|file| {
+        let is_folder = folders.next().unwrap_or_default();
+        if is_folder && file.size > 0 {
+            wrong.get_or_insert_with(|| file.name.clone());
+        }
+        !is_folder
+    });
+    ensure!(wrong.is_none(), "it holds `{}` as a file and as a folder", wrong.unwrap_or_default());
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

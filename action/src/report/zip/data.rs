@@ -1,0 +1,97 @@
+//! A zipped file's bytes: as they lie there, and inflated and checked as they are read.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+use rawzip::{FileReader, RangeReader};
+
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
+
+/// Where a file's data lie in a zip, and what its directory says of them.
+#[derive(Debug)]
+pub struct Zipped {
+    pub(super) zip: Arc<FileReader>,
+    pub(super) start: u64,
+    /// Bytes in the zip.
+    pub packed: u64,
+    pub crc: u32,
+    /// Deflated, not stored.
+    pub deflated: bool,
+}
+
+impl Zipped {
+    /// The data as they are.
+    pub fn data(&self) -> impl Read + '_ {
+        RangeReader::new(&*self.zip, self.start..self.start + self.packed)
+    }
+
+    /// The file of `size` bytes itself.
+    pub(in crate::report) fn open(&self, size: u64) -> impl Read + '_ {
+        let inflate = self.deflated.then(|| Decompress::new(false));
+        let data = BufReader::with_capacity(CHUNK, self.data());
+        Checked { data, inflate, crc: Crc::new(), expected: self.crc, left: size, ended: false }
+    }
+}
+
+/// Ends with an error unless size and CRC-32 are as expected, and the deflated data end where the entry does.
+struct Checked<R> {
+    data: R,
+    inflate: Option<Decompress>,
+    crc: Crc,
+    expected: u32,
+    /// Bytes of the file that are still to come.
+    left: u64,
+    ended: bool,
+}
+
+impl<R: BufRead> Checked<R> {
+    /// Puts the next bytes into `out`, and says how many they are; none may mean that there is more to read first.
+    fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let input = self.data.fill_buf()?;
+        let Some(inflate) = &mut self.inflate else {
+            let count = input.len().min(out.len());
+            out[..count].copy_from_slice(&input[..count]);
+            self.ended = input.is_empty();
+            self.data.consume(count);
+            return Ok(count);
+        };
+        let is_over = input.is_empty();
+        let (read, written) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(input, out, FlushDecompress::None).map_err(|_| broken("is not deflated"))?;
+        let (read, written) = (inflate.total_in() - read, inflate.total_out() - written);
+        self.data.consume(read as usize);
+        self.ended = status == Status::StreamEnd;
+        if self.ended && !self.data.fill_buf()?.is_empty() {
+            return Err(broken("ends before its data do"));
+        }
+        if is_over && !self.ended && written == 0 {
+            return Err(broken("breaks off"));
+        }
+        Ok(written as usize)
+    }
+}
+
+impl<R: BufRead> Read for Checked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        while count == 0 && !self.ended && !out.is_empty() {
+            count = self.step(out)?;
+            self.crc.update(&out[..count]);
+            self.left = self.left.checked_sub(count as u64).ok_or_else(|| broken("is larger than the zip says"))?;
+            if self.ended && self.left > 0 {
+                return Err(broken("is smaller than the zip says"));
+            }
+            if self.ended && self.crc.sum() != self.expected {
+                return Err(broken("is not what its checksum says"));
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Follows the file's name.
+fn broken(how: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it {how}: the zip is damaged, or was forged"))
+}
