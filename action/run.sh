@@ -82,7 +82,7 @@ build() {
     echo "::group::Build covered from source: $1"
     # A build runs other people's code: it does not need our secrets.
     (
-        unset INPUT_API_KEY INPUT_GITHUB_TOKEN
+        unset INPUT_API_KEY INPUT_GITHUB_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
         exec cargo build --locked --profile action --package covered \
             --manifest-path "$here/../Cargo.toml" --target-dir "$temp/covered-build"
     )
@@ -162,6 +162,9 @@ install() {
     trap - EXIT HUP INT TERM
     echo "Installed covered $version for $target from $url"
 }
+
+# The program has no default for what it uploads.
+[ -n "${INPUT_PATH:-}${INPUT_ARTIFACT:-}" ] || export INPUT_PATH=htmlcov
 
 binary=${INPUT_BINARY:-}
 wanted=${INPUT_VERSION:-}

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
-use ureq::http::{self, HeaderValue, Response, Uri};
+use ureq::http::{self, HeaderValue, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
+use crate::inputs::Secret;
 use crate::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;
 pub use proxy::Proxies;
-use request::PEEK_LIMIT;
 pub use request::Request;
+use request::{MAX_ANSWER, PEEK_LIMIT};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Silence that is taken for a broken connection.
@@ -76,10 +77,16 @@ impl<'a> Client<'a> {
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(STALL_LIMIT))
+            .timeout_per_read(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT))
             .build()
             .new_agent();
         Self { agent, log, deadline: started + timeout, timeout, proxies }
+    }
+
+    /// Keeps the runner from ever showing a secret that came with an answer.
+    pub fn mask(&self, secret: &Secret) {
+        self.log.mask(secret);
     }
 
     fn left(&self) -> Duration {
@@ -92,7 +99,9 @@ impl<'a> Client<'a> {
         let mut tries = 1;
         loop {
             let begun = Instant::now();
-            let result = self.try_once(request, tries);
+            // Anew for each try: a token may end while a server is waited for.
+            let head = request.head(self)?;
+            let result = self.try_once(request, head, tries);
             self.debug(request, &result, &place, tries, begun.elapsed());
             let Some(pause) = self.pause_before_next(request, &result, &place, tries) else {
                 return result.map_err(|failure| self.explain(&failure, request, &place, tries));
@@ -135,8 +144,7 @@ impl<'a> Client<'a> {
         self.log.debug(&format!("{method} {place}: {what} in {took} ms, try {tries}, {proxy}"));
     }
 
-    fn try_once(&self, request: &Request, tries: u32) -> Result<Answer, Failure> {
-        let mut head = request.head.clone();
+    fn try_once(&self, request: &Request, mut head: http::Request<()>, tries: u32) -> Result<Answer, Failure> {
         let limit = request.limit.min(self.left());
         let response = match request.reader()? {
             None => self.run(head, limit)?,
@@ -146,7 +154,13 @@ impl<'a> Client<'a> {
                 self.run(head.map(|()| SendBody::from_reader(&mut reader)), limit)?
             }
         };
-        Answer::read(response, request.max_answer, tries)
+        match request.sink {
+            Some(file) if response.status() == StatusCode::OK => {
+                Answer::save(response, file, request.max_answer, request.progress, tries)
+            }
+            Some(_) => Answer::read(response, MAX_ANSWER, tries),
+            None => Answer::read(response, request.max_answer, tries),
+        }
     }
 
     fn run(&self, request: http::Request<impl AsSendBody>, limit: Duration) -> Result<Response<Body>, ureq::Error> {

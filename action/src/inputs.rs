@@ -3,6 +3,7 @@
 mod check;
 mod event;
 mod flags;
+mod source;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,9 +11,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::Proxies;
+use crate::identity::Identity;
 use crate::totals::{Choice, Percent};
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
+pub use source::{Artifact, Source};
+
+const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
+     the job needs `permissions: id-token: write`, and the server to allow this repository";
 
 /// Looks a variable of the environment up; an empty one counts as unset.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -68,7 +74,7 @@ pub enum Command {
 
 #[derive(Debug)]
 pub struct Inputs {
-    pub directory: PathBuf,
+    pub source: Source,
     /// Where to upload to and what for; `Err` says what a dry run is short of for a real one.
     pub target: Result<Target, Vec<String>>,
     pub token: Option<Secret>,
@@ -108,7 +114,7 @@ pub struct Inputs {
 pub struct Target {
     /// Without a slash at the end.
     pub api_url: String,
-    pub api_key: Secret,
+    pub identity: Identity,
     pub repository: Repository,
     pub commit_sha: String,
 }
@@ -162,19 +168,16 @@ impl Reader<'_> {
     fn inputs(mut self) -> Result<Command, Vec<String>> {
         let event = Event::read(self.env);
         let dry_run = self.get("dry-run", check::boolean).unwrap_or(false);
-        let directory = self.typed.directory.take().or_else(|| (self.env)("INPUT_PATH").map(PathBuf::from));
-        if directory.is_none() {
-            self.problems.push("missing directory: name the report's folder, as in `covered htmlcov`".to_owned());
-        }
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
         let repository = self.repository();
         let purge = self.purge(&event, repository.as_ref());
         let withheld = repository.as_ref().and_then(|repository| event.withheld(repository));
-        let target = self.target(&event, repository);
+        let target = self.target(&event, repository.clone());
         let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
         let withheld = withheld.filter(|_| has_no_key && !dry_run);
         let token = self.get("gh-token", check::secret);
+        let source = self.source(&event, repository, token.is_some());
         let threshold = self.get("coverage-threshold", check::threshold);
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let metric = self.get("metric", check::metric);
@@ -190,12 +193,12 @@ impl Reader<'_> {
         if !dry_run && withheld.is_none() {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
-        match (directory, threshold, timeout, concurrency) {
-            (Some(directory), Some(threshold), Some(timeout), Some(concurrency)) if self.problems.is_empty() => {
+        match (source, threshold, timeout, concurrency) {
+            (Some(source), Some(threshold), Some(timeout), Some(concurrency)) if self.problems.is_empty() => {
                 let target = target.ok_or(self.missing);
                 let (run_id, event) = (event.run_id(), event.name);
                 Ok(Command::Run(Box::new(Inputs {
-                    directory,
+                    source,
                     target,
                     token,
                     threshold,
@@ -232,11 +235,29 @@ impl Reader<'_> {
         Some(Repository { owner: owner?, name: name? })
     }
 
+    /// An API key, else what GitHub signs for the job.
+    fn identity(&mut self, api_url: Option<&str>) -> Option<Identity> {
+        let known = self.problems.len();
+        if let Some(key) = self.get("api-key", check::secret) {
+            return Some(Identity::Key(key));
+        }
+        let job = (self.env)("ACTIONS_ID_TOKEN_REQUEST_URL").zip((self.env)("ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
+        match job {
+            _ if self.problems.len() > known => None,
+            Some((url, credential)) => {
+                let told = |problem| format!("ACTIONS_ID_TOKEN_REQUEST_TOKEN {problem}");
+                let credential = check::secret(&credential).map_err(|problem| self.problems.push(told(problem)));
+                Some(Identity::job(&url, credential.ok()?, api_url?))
+            }
+            None => self.get_or("api-key", check::secret, "").map(Identity::Key),
+        }
+    }
+
     fn target(&mut self, event: &Event, repository: Option<Repository>) -> Option<Target> {
         let api_url = self.get_or("api-url", check::url, "");
-        let api_key = self.get_or("api-key", check::secret, "");
+        let identity = self.identity(api_url.as_deref());
         let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
-        Some(Target { api_url: api_url?, api_key: api_key?, repository: repository?, commit_sha: commit_sha? })
+        Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
     }
 
     fn purge(&mut self, event: &Event, repository: Option<&Repository>) -> Purge {
@@ -281,6 +302,7 @@ impl Reader<'_> {
         if value.is_none() && self.problems.len() == known {
             let flag = FLAGS.iter().find(|flag| flag.name == name)?;
             self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
+                Some("true") if name == "api-key" => KEYLESS.to_owned(),
                 Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
                 _ => format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()),
             });
@@ -530,12 +552,12 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "missing directory: name the report's folder, as in `covered htmlcov`",
                 r#"--name ".x" is no name of 1 to 64 letters, digits, dots, dashes and underscores"#,
                 r#"--repo-owner "a/b" is no name of a GitHub owner or repository"#,
                 r#"COVERED_PURGE_CACHE "maybe" is neither true nor false"#,
                 "--api-url \"ftp://x\" is no address such as https://covered.example.com",
                 r#"--commit-sha "abc" is no full commit hash of 40 hexadecimal digits"#,
+                "missing directory: name the report's folder, as in `covered htmlcov`, or its artifact",
                 r#"--coverage-threshold "101" is no number from 0 to 100"#,
                 r#"--timeout "0" is no number of seconds from 1 to 86400"#,
                 "GITHUB_API_URL \"x\" is no address such as https://covered.example.com",

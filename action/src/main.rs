@@ -1,10 +1,12 @@
 //! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
 
+mod artifact;
 mod aws;
 mod delta;
 mod files;
 mod github;
 mod http;
+mod identity;
 mod inputs;
 mod progress;
 mod purge;

@@ -29,9 +29,14 @@ impl Progress {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts from nothing again, as another try does.
+    pub fn restart(&self) {
+        self.done.store(0, Ordering::Relaxed);
+    }
+
     /// Reads from the start, and counts what is read.
     pub fn read<'a>(&'a self, inner: impl Read + 'a) -> impl Read + 'a {
-        self.done.store(0, Ordering::Relaxed);
+        self.restart();
         Counted { inner, progress: self }
     }
 

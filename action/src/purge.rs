@@ -34,7 +34,7 @@ pub struct Value<'a> {
 pub fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?
-        .secret_header("token", "", &target.api_key)?
+        .identity(&target.identity)
         .json(value)?;
     let answer = client.send(&request)?;
     if answer.status != StatusCode::OK {

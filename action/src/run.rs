@@ -3,15 +3,16 @@
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::archive::{self, Archive};
+use crate::artifact;
 use crate::delta;
 use crate::files;
 use crate::github::GitHub;
 use crate::http::{Client, Outage};
-use crate::inputs::{Inputs, Target};
+use crate::inputs::{Artifact, Inputs, Source, Target};
 use crate::progress::{self, Progress};
 use crate::purge::{self, Images};
 use crate::report::{self, Report};
@@ -20,7 +21,7 @@ use crate::status::{self, Status};
 use crate::summary::Outcome;
 use crate::totals::{self, Search, State};
 use crate::upload;
-use crate::workflow::{Workflow, bytes, count, seconds};
+use crate::workflow::{Workflow, bytes, count, one_line, seconds};
 
 /// Files that the log's details name.
 const LARGEST: usize = 10;
@@ -28,7 +29,7 @@ const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write 
 
 /// Whether the job goes on.
 pub fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> bool {
-    let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| &target.api_key)];
+    let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
     let outcome = Outcome::new(inputs.threshold.clone(), inputs.name.clone());
     let mut run = Run { inputs, log, started, outcome, failed: false };
@@ -51,16 +52,19 @@ struct Run<'a> {
     failed: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn pipeline(&mut self) -> Result<()> {
         self.inputs.notes.iter().for_each(|note| self.warn(note));
         let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
         if let Some(Target { repository, commit_sha, .. }) = target {
-            let directory = self.inputs.directory.display();
-            self.log.say(&format!("Uploading {directory} for {repository} at {commit_sha}"));
+            self.log.say(&format!("Uploading {} for {repository} at {commit_sha}", self.inputs.source));
         }
         self.log.debug(&self.derived());
-        let report = report::walk(&self.inputs.directory)?;
+        let client = self.client();
+        let report = match &self.inputs.source {
+            Source::Folder(folder) => report::walk(folder)?,
+            Source::Artifact(artifact) => self.fetch(&client, artifact)?,
+        };
         self.find_total(&report)?;
         if let Some(why) = self.inputs.withheld {
             self.report(format!("nothing is uploaded: {why}"), true);
@@ -71,8 +75,6 @@ impl Run<'_> {
             self.dry_run(&archive);
             return Ok(());
         };
-        let Inputs { timeout, proxies, .. } = self.inputs;
-        let client = Client::new(self.log, self.started, *timeout, proxies, &target.api_url);
         let archive = self.pack_and_compare(&client, target, &report)?;
         let session = self.upload(&client, target, &report, &archive)?;
         // From here on the report is there: each step is tried, whatever became of the one before.
@@ -81,6 +83,38 @@ impl Run<'_> {
         let refreshed = self.refresh_badge(&client, target, &session);
         refreshed.unwrap_or_else(|error| self.fail(&error));
         Ok(())
+    }
+
+    fn client(&self) -> Client<'a> {
+        let Inputs { timeout, proxies, target, github_api, .. } = self.inputs;
+        let first = target.as_ref().map_or(github_api, |target| &target.api_url);
+        Client::new(self.log, self.started, *timeout, proxies, first)
+    }
+
+    /// The report in an artifact.
+    fn fetch(&mut self, client: &Client, artifact: &Artifact) -> Result<Report> {
+        let Some(token) = &self.inputs.token else { bail!("{NO_TOKEN}") };
+        let github = GitHub { api: &self.inputs.github_api, repository: &artifact.repository, token };
+        let Artifact { name, run_id, .. } = artifact;
+        let (found, count) = artifact::find(client, &github, artifact)?;
+        if count > 1 {
+            self.log
+                .say(&format!("Run {run_id} has {count} artifacts `{name}`, one of each attempt: taking the newest"));
+        }
+        if let Some(how) = artifact.failure() {
+            self.warn(&format!("run {run_id} ended as `{how}`: its report may tell of a part of the tests only"));
+        }
+        let target = self.inputs.target.as_ref().ok().map(|target| target.commit_sha.as_str());
+        if let (Some(tested), Some(target)) = (found.commit().filter(|tested| Some(*tested) != target), target) {
+            self.warn(&format!("run {run_id} was about commit {}, and the status goes to {target}", one_line(tested)));
+        }
+        let started = Instant::now();
+        let download =
+            |progress: &Progress| artifact::download(client, &github, artifact, &found, &self.inputs.temp, progress);
+        let file = progress::watch(self.log, "Downloading", found.size, download)?;
+        let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
+        self.log.say(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
+        report::unzip(file, &artifact.folder).with_context(|| format!("cannot take the artifact `{name}`"))
     }
 
     /// What was made of the event.
@@ -188,7 +222,7 @@ impl Run<'_> {
     }
 
     /// The page to open: the index, else the page that shows the total.
-    fn index<'a>(&'a self, report: &'a Report) -> Option<&'a str> {
+    fn index<'r>(&'r self, report: &'r Report) -> Option<&'r str> {
         let source = || self.outcome.totals.as_ref().map(|totals| totals.source.as_str());
         let is_page = |name: &&str| name.ends_with(".html") && report.files.iter().any(|file| file.name == *name);
         report.index().or_else(|| source().filter(is_page))
@@ -284,7 +318,7 @@ impl Run<'_> {
         }
     }
 
-    fn github<'a>(&'a self, target: &'a Target) -> Option<GitHub<'a>> {
+    fn github<'r>(&'r self, target: &'r Target) -> Option<GitHub<'r>> {
         let token = self.inputs.token.as_ref()?;
         Some(GitHub { api: &self.inputs.github_api, repository: &target.repository, token })
     }

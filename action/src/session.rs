@@ -71,9 +71,8 @@ pub struct Upload {
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -> Result<Session> {
     let api = &target.api_url;
     let ask = Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
-    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?
-        .secret_header("token", "", &target.api_key)?
-        .json(&ask)?;
+    let request =
+        Request::new("POST", &format!("{api}/coverage/create-site/"))?.identity(&target.identity).json(&ask)?;
     let answer = client.send(&request)?;
     let said = answer.describe();
     match answer.status {
@@ -82,9 +81,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
             return Err(answer.refusal(format!("the covered server at {api} opened no site ({said})")));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if answer.is_json() => {
-            bail!(
-                "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
-            )
+            bail!("{}", target.identity.refused(&said))
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             bail!("there is no covered server at {api} ({said}): check api-url")

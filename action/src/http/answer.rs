@@ -1,5 +1,7 @@
 //! What a server answered, and how it is told to a person.
 
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -12,8 +14,11 @@ use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 
 use super::{Failure, Outage, place};
+use crate::progress::Progress;
 use crate::workflow::shorten;
 
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
 /// Characters of a server's own words that are shown.
 const MAX_DETAIL: usize = 300;
 /// GitHub's hourly limit: the requests that are left, and when there are more, in seconds since 1970.
@@ -35,6 +40,38 @@ impl Answer {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(limit).read_to_vec()?;
         Ok(Self { status: head.status, tries, headers: head.headers, body })
+    }
+
+    /// Writes the whole answer into `file`, up to `limit` bytes, in place of what an earlier try left there.
+    pub fn save(
+        response: Response<Body>,
+        mut file: &File,
+        limit: u64,
+        progress: Option<&Progress>,
+        tries: u32,
+    ) -> Result<Self, Failure> {
+        let (head, mut body) = response.into_parts();
+        file.rewind().and_then(|()| file.set_len(0)).map_err(|error| Failure::kept(&error))?;
+        let mut reader = body.with_config().limit(limit).reader();
+        let mut chunk = vec![0; CHUNK];
+        if let Some(progress) = progress {
+            progress.restart();
+        }
+        loop {
+            let count = reader.read(&mut chunk).map_err(ureq::Error::from)?;
+            if count == 0 {
+                return Ok(Self { status: head.status, tries, headers: head.headers, body: Vec::new() });
+            }
+            file.write_all(&chunk[..count]).map_err(|error| Failure::kept(&error))?;
+            if let Some(progress) = progress {
+                progress.add(count as u64);
+            }
+        }
+    }
+
+    /// Where a redirect leads. It may be a credential: it is never shown.
+    pub fn location(&self) -> Option<&str> {
+        self.header(LOCATION)
     }
 
     /// Too many requests (GitHub's limits are 403s that say when to come back), or a fault of the server.

@@ -26,6 +26,14 @@ impl Failure {
         Self { what, advice, is_temporary: false, is_outage: false }
     }
 
+    /// What came could not be written down.
+    pub fn kept(error: &io::Error) -> Self {
+        Self::lasting(
+            "gave more than can be kept here",
+            format!("{error}; make room where RUNNER_TEMP is, or the system's folder for temporary files"),
+        )
+    }
+
     fn tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => Self::lasting(

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
-use super::Answer;
+use super::{Answer, Client};
+use crate::identity::Identity;
 use crate::inputs::Secret;
 use crate::progress::Progress;
 
@@ -15,7 +16,7 @@ use crate::progress::Progress;
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// One try of a request that nothing depends on.
 pub const PEEK_LIMIT: Duration = Duration::from_secs(3);
-const MAX_ANSWER: u64 = 1 << 20;
+pub const MAX_ANSWER: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
 /// A request, and what it may cost.
@@ -28,7 +29,11 @@ pub struct Request<'a> {
     pub(super) max_answer: u64,
     pub(super) max_tries: u32,
     pub(super) is_temporary: fn(&Answer) -> bool,
-    progress: Option<&'a Progress>,
+    pub(super) progress: Option<&'a Progress>,
+    /// By what the server knows the run.
+    identity: Option<&'a Identity>,
+    /// Where the answer goes.
+    pub(super) sink: Option<&'a File>,
 }
 
 pub(super) enum Content<'a> {
@@ -50,6 +55,8 @@ impl<'a> Request<'a> {
             max_tries: MAX_TRIES,
             is_temporary: Answer::is_temporary,
             progress: None,
+            identity: None,
+            sink: None,
         })
     }
 
@@ -63,10 +70,9 @@ impl<'a> Request<'a> {
     }
 
     fn insert(mut self, name: &str, value: &str, is_secret: bool) -> Result<Self> {
-        let unfit = || format!("the header {name:?} cannot be sent");
-        let mut value = HeaderValue::try_from(value).with_context(unfit)?;
-        value.set_sensitive(is_secret);
-        self.head.headers_mut().insert(HeaderName::try_from(name).with_context(unfit)?, value);
+        let value = header_value(name, value, is_secret)?;
+        let name = HeaderName::try_from(name).with_context(|| unfit(name))?;
+        self.head.headers_mut().insert(name, value);
         Ok(self)
     }
 
@@ -90,7 +96,27 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Tells how much of the file is sent.
+    /// Shows the covered server who asks.
+    pub fn identity(self, identity: &'a Identity) -> Self {
+        Self { identity: Some(identity), ..self }
+    }
+
+    /// The head as the next try sends it.
+    pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
+        let mut head = self.head.clone();
+        if let Some(identity) = self.identity {
+            let (name, prefix, secret) = identity.header(client)?;
+            head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
+        }
+        Ok(head)
+    }
+
+    /// Writes the answer's body into `file`, of `max` bytes at most, for as long as the run may take.
+    pub fn save(self, file: &'a File, max: u64) -> Self {
+        Self { sink: Some(file), limit: Duration::MAX, max_answer: max, ..self }
+    }
+
+    /// Tells how much of the file is sent, or has come.
     pub fn progress(self, progress: &'a Progress) -> Self {
         Self { progress: Some(progress), ..self }
     }
@@ -128,4 +154,14 @@ impl<'a> Request<'a> {
             }
         })
     }
+}
+
+fn header_value(name: &str, value: &str, is_secret: bool) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).with_context(|| unfit(name))?;
+    value.set_sensitive(is_secret);
+    Ok(value)
+}
+
+fn unfit(name: &str) -> String {
+    format!("the header {name:?} cannot be sent")
 }

@@ -99,6 +99,19 @@ pub fn concurrency(text: &str) -> Result<usize, String> {
     files.ok_or_else(|| format!("{text:?} is no number of files from 1 to {MAX_CONCURRENCY}"))
 }
 
+/// A name as GitHub's actions/upload-artifact takes it.
+pub fn artifact(text: &str) -> Result<String, String> {
+    if text.len() <= MAX_CONTEXT && !text.contains(|letter: char| letter.is_control() || "\":<>|*?\\/".contains(letter))
+    {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no name that an artifact can have"))
+}
+
+pub fn run_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no id of one workflow run, such as 1658821493"))
+}
+
 /// The words that the Python original takes.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

@@ -15,8 +15,8 @@ pub struct Event {
 }
 
 const DEPENDABOT: &str = "dependabot[bot]";
-const FROM_FORK: &str = "GitHub gives a pull request from a fork no secrets, so there is no api-key; \
-     upload from a workflow_run workflow instead, see action/README.md";
+const FROM_FORK: &str = "GitHub gives a pull request from a fork neither secrets, so there is no api-key, nor an \
+     identity by `id-token: write`; upload from a workflow_run workflow instead, see action/README.md";
 const FROM_DEPENDABOT: &str = "GitHub gives a run that Dependabot started none of the Actions secrets, so there is no \
      api-key; put it under the repository's Dependabot secrets too, or upload from a workflow_run workflow, see \
      action/README.md";
@@ -85,6 +85,11 @@ impl Event {
             _ => self.actor.as_deref() == Some(DEPENDABOT),
         };
         by_dependabot.then_some(FROM_DEPENDABOT)
+    }
+
+    /// How the run ended, if the event is about it.
+    pub fn conclusion(&self, run_id: u64) -> Option<&str> {
+        self.text("/workflow_run/conclusion").filter(|_| self.is_workflow_run() && self.run_id() == Some(run_id))
     }
 
     /// The run whose tests were measured.

@@ -15,7 +15,14 @@ pub struct Flag {
 
 pub const FLAGS: &[Flag] = &[
     flag("api-url", "URL", "", "address of the covered server"),
-    flag("api-key", "KEY", "", "one of the server's API keys; a secret, better kept in the environment"),
+    flag(
+        "api-key",
+        "KEY",
+        "",
+        "one of the server's API keys; a secret, better kept in the environment [default: the job's token from GitHub]",
+    ),
+    flag("artifact", "NAME", "", "take the report out of this artifact of a workflow run"),
+    flag("run-id", "ID", "", "the run that has the artifact [default: the one that the event is about, else this one]"),
     flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
@@ -139,10 +146,10 @@ pub fn help() -> String {
 const HEAD: &str = "\
 Upload a coverage report to a covered server, post its total as a commit status, and refresh the badge.
 
-Usage: covered DIRECTORY [FLAGS]
+Usage: covered [DIRECTORY] [FLAGS]
 
   DIRECTORY
-      folder that holds the HTML report, such as htmlcov
+      folder that holds the HTML report, such as htmlcov; with --artifact one inside the artifact, or none for all of it
       [environment: INPUT_PATH]
 ";
 
@@ -154,6 +161,7 @@ const TAIL: &str = "  -h, --help
 A flag wins over INPUT_…, INPUT_… over COVERED_…, and that over what GitHub says. An empty value counts as unset.
 From GitHub's environment: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA,
 GITHUB_RUN_ID, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG.
+Without an API key, in a job with `id-token: write`: ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN.
 For a backend of the Python original on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE, SSL_CERT_DIR.
 

@@ -148,7 +148,7 @@ fn without_key(peer: &Peer, event: &str, from: &str) -> Covered {
 #[test]
 fn a_pull_request_from_a_fork_without_secrets_is_told_its_total_and_why_nothing_is_uploaded() {
     let peer = Peer::new();
-    let text = "nothing is uploaded: GitHub gives a pull request from a fork no secrets";
+    let text = "nothing is uploaded: GitHub gives a pull request from a fork neither secrets";
     let fork = || without_key(&peer, "pull_request", "stranger/app");
     let ended = fork().run().succeeds().says(&format!("::warning::{text}")).says_not("::error::").summarizes(text);
     ended.outputs("uploaded=false").outputs("coverage=84.62").outputs("state=success");

@@ -3,9 +3,11 @@
 // A test's helpers may panic as its tests do; clippy's own exception covers `#[test]` functions alone.
 #![allow(clippy::unwrap_used)]
 
+mod artifact;
 mod delta;
 mod failures;
 mod files;
+mod identity;
 mod inputs;
 mod network;
 mod peer;

@@ -32,7 +32,7 @@ pub enum Reply {
     Answer {
         status: u16,
         headers: Vec<(String, String)>,
-        body: String,
+        body: Vec<u8>,
     },
     /// An answer without waiting for the body, after which the connection is closed.
     Early(u16, String),
@@ -45,8 +45,8 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub fn new(status: u16, body: &str) -> Self {
-        Self::Answer { status, headers: Vec::new(), body: body.to_owned() }
+    pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
+        Self::Answer { status, headers: Vec::new(), body: body.as_ref().to_vec() }
     }
 
     pub fn with(self, name: &str, value: &str) -> Self {
@@ -83,7 +83,7 @@ impl Peer {
                 thread::spawn(move || peer.serve(stream.unwrap()));
             }
         });
-        peer.on("POST", "/coverage/create-site/", [Reply::new(200, &peer.session())])
+        peer.on("POST", "/coverage/create-site/", [Reply::new(200, peer.session())])
             .on("PUT", &format!("/store/{SITE}.zip"), [Reply::new(200, "")])
             .on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [Reply::new(201, "{}")])
             .on("POST", "/coverage/invalidate-cache/octo/app/", [Reply::new(200, r#"{"status":"success"}"#)])
@@ -184,7 +184,7 @@ fn answer(mut stream: &TcpStream, reader: &mut impl Read, reply: Reply) -> bool 
         Reply::Answer { status, headers, body } => {
             let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n", body.len());
-            stream.write_all(format!("{head}{body}").as_bytes()).is_ok()
+            stream.write_all(&[head.as_bytes(), &body].concat()).is_ok()
         }
         Reply::Early(status, body) => {
             let head =

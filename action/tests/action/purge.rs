@@ -35,7 +35,7 @@ fn this_repositorys_badges_are_purged_once_each_and_nothing_else() {
         image(&format!("{url}/camo/4"), "https://img.shields.io/badge/octo/app.svg"),
         image(&format!("{}/camo/5", stranger.url), &format!("{url}/badge/octo/app.svg")),
     ];
-    peer.on("GET", README, [Reply::new(200, &html.concat())]);
+    peer.on("GET", README, [Reply::new(200, html.concat())]);
     peer.on("PURGE", "/camo/1", [Reply::new(200, "")]).on("PURGE", "/camo/2", [Reply::new(200, "")]);
     Covered::new(&peer).run().succeeds().says("Refreshed 2 images of the README in ");
     let purged: Vec<String> =

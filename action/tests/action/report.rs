@@ -10,7 +10,7 @@ use crate::run::Covered;
 const STORE: &str = "/store/";
 
 /// The entries of the uploaded zip, read by another implementation that checks sizes and CRC-32.
-fn uploaded(peer: &Peer) -> BTreeMap<String, Vec<u8>> {
+pub fn uploaded(peer: &Peer) -> BTreeMap<String, Vec<u8>> {
     entries(&peer.one("PUT", STORE).body)
 }
 

@@ -29,7 +29,7 @@ fn an_unknown_host_is_told() {
 #[test]
 fn too_many_requests_are_waited_for_as_long_as_the_server_asks() {
     let peer = Peer::new();
-    peer.on("POST", CREATE, [Reply::new(429, "").with("retry-after", "1"), Reply::new(200, &peer.session())]);
+    peer.on("POST", CREATE, [Reply::new(429, "").with("retry-after", "1"), Reply::new(200, peer.session())]);
     Covered::new(&peer)
         .run()
         .succeeds()
@@ -56,14 +56,14 @@ fn a_server_that_fails_on_and_on_is_given_up() {
 #[test]
 fn a_truncated_answer_is_asked_for_again() {
     let peer = Peer::new();
-    peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, &peer.session())]);
+    peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, peer.session())]);
     Covered::new(&peer).run().succeeds().says("closed the connection before its answer was complete, next try in");
 }
 
 #[test]
 fn an_answer_without_end_is_cut_off() {
     let peer = Peer::new();
-    peer.on("POST", CREATE, [Reply::new(200, &" ".repeat(1 << 21))]);
+    peer.on("POST", CREATE, [Reply::new(200, " ".repeat(1 << 21))]);
     Covered::new(&peer).run().fails("gave too long an answer: more than 1048576 bytes");
 }
 
@@ -87,7 +87,7 @@ fn an_upload_that_nobody_answers_ends_with_the_deadline() {
 #[test]
 fn debugging_tells_of_every_request_and_of_the_event() {
     let peer = Peer::new();
-    peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0"), Reply::new(200, &peer.session())]);
+    peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0"), Reply::new(200, peer.session())]);
     let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();
     let url = &peer.url;
     run("1")

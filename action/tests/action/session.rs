@@ -74,7 +74,7 @@ fn an_answer_that_is_no_session_is_described() {
 #[test]
 fn nothing_in_the_answer_is_taken_on_trust() {
     let peer = Peer::new();
-    let with = |from: &str, to: &str| answered(Reply::new(200, &peer.session().replace(from, to)));
+    let with = |from: &str, to: &str| answered(Reply::new(200, peer.session().replace(from, to)));
     with(crate::run::SITE, "../../etc").fails("error: the server gave a site id that is none: \"../../etc\"");
     with(&format!("{}/coverage", peer.url), "javascript:alert(1)")
         .fails("error: the server gave a report address that is none");
@@ -88,7 +88,7 @@ fn nothing_in_the_answer_is_taken_on_trust() {
 fn a_hostile_detail_can_neither_command_the_runner_nor_flood_the_log() {
     let peer = Peer::new();
     let detail = format!("x\\r\\n::add-mask::main\\n##[error]\\u001b[2J{}", "y".repeat(100_000));
-    peer.on("POST", CREATE, [Reply::new(400, &format!(r#"{{"detail":"{detail}"}}"#))]);
+    peer.on("POST", CREATE, [Reply::new(400, format!(r#"{{"detail":"{detail}"}}"#))]);
     let ended = Covered::new(&peer).in_actions().run();
     assert_eq!(ended.code, Some(1));
     assert!(ended.stdout.lines().filter(|line| line.starts_with("::add-mask::")).all(|line| !line.contains("main")));

@@ -1,0 +1,149 @@
+//! By what the covered server knows the run: an API key, or the token that GitHub signs for a job that may ask for it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use ureq::http::StatusCode;
+
+use crate::http::{Client, Request};
+use crate::inputs::Secret;
+use crate::workflow::shorten;
+
+/// A token that ends so soon is not sent any more: GitHub's hold for five minutes.
+const SPARE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub enum Identity {
+    Key(Secret),
+    /// The job's own, with `permissions: id-token: write`.
+    Job(Job),
+}
+
+/// Where GitHub gives tokens out to this job alone.
+#[derive(Debug)]
+pub struct Job {
+    url: String,
+    credential: Secret,
+    given: Mutex<Option<Token>>,
+}
+
+#[derive(Clone, Debug)]
+struct Token {
+    secret: Secret,
+    expires: Timestamp,
+}
+
+impl Identity {
+    /// `url` and `credential`: `ACTIONS_ID_TOKEN_REQUEST_URL` and `…_TOKEN`. `audience`: the covered server.
+    pub fn job(url: &str, credential: Secret, audience: &str) -> Self {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let audience = utf8_percent_encode(audience, NON_ALPHANUMERIC);
+        let url = format!("{url}{separator}audience={audience}");
+        Self::Job(Job { url, credential, given: Mutex::default() })
+    }
+
+    /// What must never be shown.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Self::Key(key) => key,
+            Self::Job(job) => &job.credential,
+        }
+    }
+
+    /// The header that shows it: its name, what stands before the secret, and the secret.
+    pub fn header(&self, client: &Client) -> Result<(&'static str, &'static str, Secret)> {
+        match self {
+            // The Python original's backend knows this one alone.
+            Self::Key(key) => Ok(("token", "", key.clone())),
+            Self::Job(job) => Ok(("authorization", "Bearer ", job.token(client)?)),
+        }
+    }
+
+    /// Why the covered server may have refused it.
+    pub fn refused(&self, said: &str) -> String {
+        match self {
+            Self::Key(_) => format!(
+                "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
+            ),
+            Self::Job(_) => format!(
+                "the covered server does not accept this job's token from GitHub ({said}): without an api-key it has to allow \
+                 this repository by ALLOWED_REPOSITORIES, and to have api-url as its PUBLIC_URL or OIDC_AUDIENCE"
+            ),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Given {
+    value: Secret,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    exp: i64,
+}
+
+impl Job {
+    /// The token that was given before, while it holds, else a new one.
+    fn token(&self, client: &Client) -> Result<Secret> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let soon = Timestamp::now().saturating_add(SPARE)?;
+        if let Some(token) = given.as_ref().filter(|token| token.expires > soon) {
+            return Ok(token.secret.clone());
+        }
+        let token = self.ask(client)?;
+        Ok(given.insert(token).secret.clone())
+    }
+
+    fn ask(&self, client: &Client) -> Result<Token> {
+        let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
+        let answer = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?)?;
+        if answer.status != StatusCode::OK {
+            let text = format!("GitHub gave this job no token ({})", answer.describe());
+            return Err(answer.refusal(text));
+        }
+        let Ok(Given { value }) = answer.json() else { bail!("GitHub gave this job something else than a token") };
+        client.mask(&value);
+        let expires = expiry(value.expose()).context("GitHub gave this job a token that cannot be read")?;
+        Ok(Token { secret: value, expires })
+    }
+}
+
+/// When a JWT ends. Nothing else in it concerns whoever only hands it on.
+fn expiry(token: &str) -> Result<Timestamp> {
+    let claims = token.split('.').nth(1).context("it has no claims")?;
+    // An error of these would quote the token.
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok().context("its claims are no Base64")?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok().context("it does not say when it ends")?;
+    Timestamp::from_second(exp).map_err(|error| anyhow::anyhow!("it ends never: {}", shorten(&error.to_string(), 100)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tokens_end_is_read_and_no_error_quotes_it() {
+        // {"alg":"RS256"} and {"aud":"x","exp":1767225600}
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4IiwiZXhwIjoxNzY3MjI1NjAwfQ.c2lnbmF0dXJl";
+        assert_eq!(expiry(token).unwrap().to_string(), "2026-01-01T00:00:00Z");
+        for token in ["", "hunter2", "a.hunter2!.c", "a.aHVudGVyMg.c", "a.eyJleHAiOiJodW50ZXIyIn0.c"] {
+            assert!(!format!("{:#}", expiry(token).unwrap_err()).contains("hunter"), "{token}");
+        }
+    }
+
+    #[test]
+    fn the_audience_is_escaped_and_no_secret_is_shown() {
+        let credential = Secret::for_tests("hunter2");
+        let job = Identity::job("https://t.example/x?v=2", credential, "https://c.example.com/a b");
+        let Identity::Job(Job { url, .. }) = &job else { panic!("it is a job's") };
+        assert_eq!(url, "https://t.example/x?v=2&audience=https%3A%2F%2Fc%2Eexample%2Ecom%2Fa%20b");
+        assert!(!format!("{job:?}").contains("hunter"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Where the report lies: in a folder, or in an artifact of a workflow run.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::event::Event;
+use super::{Reader, Repository, check};
+
+/// Where the report lies.
+#[derive(Debug)]
+pub enum Source {
+    Folder(PathBuf),
+    Artifact(Artifact),
+}
+
+/// An artifact of a workflow run.
+#[derive(Debug)]
+pub struct Artifact {
+    pub name: String,
+    pub run_id: u64,
+    pub repository: Repository,
+    /// Inside the artifact; empty for all of it.
+    pub folder: String,
+    /// How the run ended, where the event is about it.
+    pub conclusion: Option<String>,
+}
+
+impl Artifact {
+    /// How the run ended, if not well.
+    pub fn failure(&self) -> Option<&str> {
+        self.conclusion.as_deref().filter(|how| *how != "success")
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Artifact(Artifact { name, run_id, .. }) => write!(f, "the artifact `{name}` of run {run_id}"),
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub fn source(&mut self, event: &Event, repository: Option<Repository>, has_token: bool) -> Option<Source> {
+        let path = self.typed.directory.take().or_else(|| (self.env)("INPUT_PATH").map(PathBuf::from));
+        let name = self.get("artifact", check::artifact);
+        let run_id = self.get("run-id", check::run_id);
+        let Some(name) = name else {
+            match path {
+                Some(_) if run_id.is_some() => {
+                    self.problems.push("--run-id says where an artifact is: name it by --artifact".to_owned());
+                }
+                None => {
+                    let text = "missing directory: name the report's folder, as in `covered htmlcov`, or its artifact";
+                    self.problems.push(text.to_owned());
+                }
+                Some(_) => {}
+            }
+            return path.map(Source::Folder);
+        };
+        let folder = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let run_id = run_id.or(event.run_id());
+        let mut need = |is_there: bool, what: &str| {
+            if !is_there {
+                self.problems.push(format!("missing {what}, without which the artifact `{name}` is not found"));
+            }
+        };
+        need(run_id.is_some(), "run-id: the event names no workflow run, set --run-id (input `run-id`)");
+        need(has_token, "github-token (--gh-token): a token with `actions: read`");
+        need(repository.is_some(), "repo-owner and repo-name: the repository on GitHub");
+        let (run_id, repository) = (run_id?, repository?);
+        let conclusion = event.conclusion(run_id).map(str::to_owned);
+        Some(Source::Artifact(Artifact { name, run_id, repository, folder, conclusion }))
+    }
+}

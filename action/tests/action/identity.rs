@@ -1,0 +1,123 @@
+//! No API key: the job's own token from GitHub.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::peer::{Peer, Reply, Seen};
+use crate::run::{Covered, KEY, SIGNATURE};
+
+const ISSUE: &str = "/idtoken";
+const REQUEST_TOKEN: &str = "request-token-signature-that-must-stay-secret";
+
+/// A token that ends so many seconds from now. Whoever shows it shows `SIGNATURE`.
+fn token(number: u32, lifetime: i64) -> String {
+    let claims = json!({"jti": number, "exp": Timestamp::now().as_second() + lifetime}).to_string();
+    format!("eyJhbGciOiJSUzI1NiJ9.{}.{SIGNATURE}", BASE64_URL_SAFE_NO_PAD.encode(claims))
+}
+
+fn given(token: &str) -> Reply {
+    Reply::new(200, json!({"count": 1, "value": token}).to_string())
+}
+
+/// A job with `id-token: write` and without a key.
+fn keyless(peer: &Peer) -> Covered {
+    Covered::new(peer)
+        .env("COVERED_API_KEY", "")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &format!("{}{ISSUE}?api-version=2.0", peer.url))
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", REQUEST_TOKEN)
+}
+
+fn all(peer: &Peer, start: &str) -> Vec<Seen> {
+    peer.seen().into_iter().filter(|seen| seen.target.starts_with(start)).collect()
+}
+
+#[test]
+fn a_job_without_a_key_shows_its_token_from_github_for_this_server() {
+    let peer = Peer::new();
+    let token = token(1, 300);
+    peer.on("GET", ISSUE, [given(&token)]);
+    let url = format!("{}//", peer.url);
+    let ended = keyless(&peer).env("COVERED_API_URL", &url).in_actions().run().succeeds().outputs("uploaded=true");
+    ended.says(&format!("::add-mask::{token}\n")).says(&format!("::add-mask::{REQUEST_TOKEN}\n"));
+    let asked = peer.one("GET", ISSUE);
+    let host = peer.url.strip_prefix("http://").unwrap().replace('.', "%2E").replace(':', "%3A");
+    assert_eq!(asked.target, format!("{ISSUE}?api-version=2.0&audience=http%3A%2F%2F{host}"));
+    assert_eq!(asked.header("authorization"), Some(format!("Bearer {REQUEST_TOKEN}").as_str()));
+    for path in ["/coverage/create-site/", "/coverage/invalidate-cache/"] {
+        let seen = peer.one("POST", path);
+        assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()), "{path}");
+        assert_eq!(seen.header("token"), None, "{path}");
+    }
+    assert_eq!(peer.one("PUT", "/store/").header("authorization"), None);
+}
+
+#[test]
+fn a_token_that_ends_while_the_server_is_waited_for_is_asked_for_anew() {
+    let peer = Peer::new();
+    let tokens = [token(1, 10), token(2, 10), token(3, 300)];
+    peer.on("GET", ISSUE, tokens.each_ref().map(|token| given(token)));
+    let session = Reply::new(200, peer.session());
+    peer.on("POST", "/coverage/create-site/", [Reply::new(503, ""), Reply::new(503, ""), session]);
+    keyless(&peer).run().succeeds();
+    let shown: Vec<String> = all(&peer, "/coverage/create-site/")
+        .iter()
+        .map(|seen| seen.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(shown, tokens.map(|token| format!("Bearer {token}")));
+    // The third one holds long enough for the badge too.
+    assert_eq!(all(&peer, ISSUE).len(), 3);
+}
+
+#[test]
+fn a_key_that_is_given_wins() {
+    let peer = Peer::new();
+    keyless(&peer).env("COVERED_API_KEY", KEY).run().succeeds();
+    assert_eq!(peer.one("POST", "/coverage/create-site/").header("token"), Some(KEY));
+    assert_eq!(all(&peer, ISSUE).len(), 0);
+}
+
+#[test]
+fn a_job_that_may_not_ask_is_told_the_permission() {
+    let peer = Peer::new();
+    let covered = || Covered::new(&peer).env("COVERED_API_KEY", "").in_actions();
+    covered().run().rejects("").says("Without a key the job needs `permissions: id-token: write`");
+    let half = covered().env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url).run();
+    half.rejects("").says("`permissions: id-token: write`");
+    let event = r#"{"pull_request":{"head":{"sha":"0123456789abcdef0123456789abcdef01234567","repo":{"full_name":"evil/app"}}},
+        "repository":{"full_name":"octo/app","default_branch":"main"}}"#;
+    let fork = covered().event("pull_request", event).run();
+    fork.says(
+        "neither secrets, so there is no api-key, nor an identity by `id-token: write`; upload from a workflow_run",
+    );
+}
+
+#[test]
+fn a_server_that_refuses_the_token_is_told_apart_from_a_wrong_key() {
+    let peer = Peer::new();
+    peer.on("GET", ISSUE, [given(&token(1, 300))]);
+    let detail = r#"{"detail":"ALLOWED_REPOSITORIES does not allow octo/app"}"#;
+    for status in [401, 403] {
+        peer.on("POST", "/coverage/create-site/", [Reply::new(status, detail)]);
+        let ended = keyless(&peer).run().fails("the covered server does not accept this job's token from GitHub (");
+        ended.complains("ALLOWED_REPOSITORIES does not allow octo/app").complains("PUBLIC_URL or OIDC_AUDIENCE");
+    }
+}
+
+#[test]
+fn no_token_is_an_error_that_quotes_none() {
+    let peer = Peer::new();
+    let no_jwt = format!("x.{SIGNATURE}.y");
+    for (reply, told) in [
+        (Reply::new(403, r#"{"message":"no"}"#), "GitHub gave this job no token (403 Forbidden: no)"),
+        (Reply::new(200, "<html>"), "GitHub gave this job something else than a token"),
+        (Reply::new(200, r#"{"value":7}"#), "GitHub gave this job something else than a token"),
+        (given(&no_jwt), "GitHub gave this job a token that cannot be read: its claims are no"),
+        (given("a.e30.b\r\nx: y"), "GitHub gave this job a token that cannot be read: it does not say when it ends"),
+    ] {
+        peer.on("GET", ISSUE, [reply]);
+        keyless(&peer).run().fails(told);
+    }
+    assert_eq!(all(&peer, "/coverage/").len(), 0);
+}
