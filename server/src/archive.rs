@@ -18,7 +18,7 @@ const LOCAL_HEADER: u64 = 30;
 /// Why a zip cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    #[error("it is no zip that can be read ({0})")]
+    #[error("it is not a valid zip file ({0})")]
     NoZip(#[from] rawzip::Error),
     #[error("it holds no file")]
     Empty,

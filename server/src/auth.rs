@@ -1,6 +1,7 @@
 //! Who may upload: API keys, tokens of workflows, and the signed address of one upload.
 
 mod guesses;
+mod scopes;
 
 use std::fmt;
 use std::path::Path;

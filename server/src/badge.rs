@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::value::{State, Value};
 
+/// The label of a badge that is asked for without one.
+const LABEL: &str = "coverage";
 /// Characters of a label, at most.
 const MAX_LABEL: usize = 64;
 
@@ -40,7 +42,9 @@ pub struct Look {
 impl Look {
     /// From the query's `label` and `style`; a style that is not known is the flat one.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
-        let label: String = label.unwrap_or("coverage").chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect();
+        let label: String = label.unwrap_or_default().chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect();
+        // Some styles would draw an empty bubble.
+        let label = if label.trim().is_empty() { LABEL.to_owned() } else { label };
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
     }
@@ -182,6 +186,9 @@ mod tests {
             assert!(!svg.to_lowercase().contains("<script") && svg.len() < 8000, "{svg}");
             assert!(!svg.contains(['\u{1}', '\u{fffe}']), "{svg}");
         }
-        assert!(svg(None, &Look::new(Some(""), None)).is_ok());
+        for empty in ["", " ", "\u{1}"] {
+            let svg = svg(None, &Look::new(Some(empty), Some("social"))).unwrap();
+            assert!(svg.contains(">Coverage<"), "{empty:?}: {svg}");
+        }
     }
 }

@@ -58,9 +58,13 @@ impl Finding {
 pub async fn run(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "read, and they do not contradict each other")];
     findings.extend(config.notes.iter().map(|note| Finding::note("settings", note)));
-    if let ApiKeySource::File(path) = &config.api_keys {
-        let state = if path.exists() { "is in" } else { "will be made at the first start, in" };
-        findings.push(Finding::note("API key", format!("the key for uploads {state} {}", path.display())));
+    match &config.api_keys {
+        ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
+        ApiKeySource::File(path) => {
+            let state = if path.exists() { "is in" } else { "will be made at the first start, in" };
+            findings.push(Finding::note("API_KEY", format!("the key for uploads {state} {}", path.display())));
+        }
+        ApiKeySource::Nowhere => {}
     }
     findings.extend(in_time("storage", storage::check(config)).await);
     if let Some(url) = &config.redis {
@@ -74,10 +78,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             let repository = config.allowed_repositories.iter().find_map(Rule::exact);
             findings.extend(in_time("GitHub", github::check(github, repository.as_ref())).await);
         }
-        None => findings.push(Finding::note(
-            "GitHub",
-            "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked",
-        )),
+        None => findings.push(Finding::note("GitHub", crate::WITHOUT_GITHUB)),
     }
     findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {

@@ -18,7 +18,7 @@ use crate::archive::Limits;
 use crate::auth::{ApiKeys, Secret};
 use crate::cache::RedisUrl;
 use crate::key::Repository;
-use crate::reports::ReportHost;
+use crate::reports::{ReportHost, is_trustworthy};
 pub use network::{NetworkLimits, TlsFiles};
 pub use oidc::{IssuerUrl, OidcConfig};
 use settings::{Raw, help, name_of};
@@ -35,6 +35,17 @@ pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 pub const DEFAULT_FOLDER: &str = "covered-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
+
+/// A setting that turned out to be wrong when it was used; the text names it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct WrongSetting(anyhow::Error);
+
+impl From<anyhow::Error> for WrongSetting {
+    fn from(why: anyhow::Error) -> Self {
+        Self(why)
+    }
+}
 
 /// What the command line asks for.
 pub enum Command {
@@ -83,7 +94,7 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Whether traces are sent, as the standard's variables say.
     pub traces: bool,
-    /// Settings that are known but without effect here, worth a line in the log.
+    /// Settings that do less than they seem to, or more: worth a line in the log.
     pub notes: Vec<String>,
 }
 
@@ -171,7 +182,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn resolve(&mut self) -> Option<Config> {
         let listen: SocketAddr = DEFAULT_LISTEN.parse().ok()?;
         let listen = self.parse("LISTEN", listen, |text| {
-            text.parse().map_err(|_| format!("{text:?} is no address and port, such as 0.0.0.0:8000 or [::]:8000"))
+            text.parse()
+                .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
         });
         let public_url = self.public_url(listen);
         let report_host = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
@@ -194,6 +206,10 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
         if matches!(api_keys, ApiKeySource::Nowhere) {
             notes.push("API_KEY is not set: uploads are taken with the OIDC tokens of workflows alone".to_owned());
+        }
+        notes.extend(public_url.as_ref().and_then(note_on_plain_http));
+        if let ApiKeySource::Given(keys) = &api_keys {
+            notes.extend(keys.doubts());
         }
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
@@ -300,13 +316,22 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let json = self.parse("LOG_FORMAT", false, |text| match text {
             "text" => Ok(false),
             "json" => Ok(true),
-            _ => Err(format!("{text:?} is neither text nor json")),
+            _ => Err(format!("{text:?} is not a valid format: write text or json")),
         });
         let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
-            text.parse().map_err(|_| format!("{text:?} is none of error, warn, info, debug"))
+            text.parse().map_err(|_| format!("{text:?} is not a valid level: write error, warn, info or debug"))
         });
         LogConfig { json, level }
     }
+}
+
+fn note_on_plain_http(public_url: &Url) -> Option<String> {
+    (!is_trustworthy(public_url)).then(|| {
+        format!(
+            "PUBLIC_URL {public_url} is plain HTTP: API keys and reports can be read on their way; use https://, by TLS_CERT \
+             or by a proxy"
+        )
+    })
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -315,7 +340,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
     move |text| match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is no number of {of} above zero")),
+        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
         Ok(number) => Ok(number),
     }
 }
@@ -323,7 +348,7 @@ fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
 /// An http or https URL without query, fragment or credentials; its path has no trailing slash.
 fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim_end_matches('/'))
-        .map_err(|why| format!("{text:?} is no URL ({why}): it must begin with https:// or http://"))?;
+        .map_err(|why| format!("{text:?} is not a valid URL ({why}): it must begin with https:// or http://"))?;
     match url.scheme() {
         "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
             Err(format!("{text:?} must end with its path: no query, no fragment"))

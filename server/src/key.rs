@@ -96,10 +96,10 @@ impl Repository {
     pub fn new(owner: &str, name: &str) -> Result<Self, String> {
         let letters = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
         if owner.is_empty() || owner.len() > 39 || !letters(owner, "-_") {
-            return Err(format!("{owner:?} is no owner's name on GitHub"));
+            return Err(format!("{owner:?} is not a valid owner name on GitHub"));
         }
         if name.is_empty() || name.len() > 100 || matches!(name, "." | "..") || !letters(name, "-_.") {
-            return Err(format!("{name:?} is no repository's name on GitHub"));
+            return Err(format!("{name:?} is not a valid repository name on GitHub"));
         }
         Ok(Self { owner: owner.to_ascii_lowercase().into(), name: name.to_ascii_lowercase().into() })
     }
@@ -110,7 +110,7 @@ impl FromStr for Repository {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (owner, name) =
-            text.split_once('/').ok_or_else(|| format!("{text:?} is no repository: write owner/name"))?;
+            text.split_once('/').ok_or_else(|| format!("{text:?} is not a valid repository: write owner/name"))?;
         Self::new(owner, name)
     }
 }
@@ -139,6 +139,12 @@ impl RepositoryRule {
     }
 }
 
+impl fmt::Display for RepositoryRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name.as_deref().unwrap_or("*"))
+    }
+}
+
 impl FromStr for RepositoryRule {
     type Err = String;
 
@@ -164,7 +170,7 @@ impl FromStr for ReportName {
             Ok(Self(text.to_ascii_lowercase().into()))
         } else {
             Err(format!(
-                "{text:?} is no report name: use up to 64 letters, digits, dots, dashes and underscores, a letter or a digit first"
+                "{text:?} is not a valid report name: use up to 64 letters, digits, dots, dashes and underscores, a letter or a digit first"
             ))
         }
     }

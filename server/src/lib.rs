@@ -30,27 +30,29 @@ pub mod trace;
 pub mod value;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 
 use app::App;
-use config::{ApiKeySource, Config};
+use config::{ApiKeySource, Config, WrongSetting};
+
+/// What an operator is told who has set no `GITHUB_TOKEN`.
+pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
 
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let telemetry = trace::start(&config.log, config.traces)?;
-    for note in &config.notes {
-        tracing::warn!("{note}");
-    }
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
+    let notes = std::mem::take(&mut config.notes);
     let key_file = match &config.api_keys {
-        ApiKeySource::File(path) => Some(path.clone()),
+        ApiKeySource::File(path) => Some(std::path::absolute(path)?),
         ApiKeySource::Given(_) | ApiKeySource::Nowhere => None,
     };
+    let keys_are_given = matches!(config.api_keys, ApiKeySource::Given(_));
     let without_github = config.github.is_none();
     let listen = config.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| {
@@ -63,15 +65,37 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     // Before anybody is told that it listens: who reads that may stop it at once.
     let stop = serve::signal()?;
-    let app = Arc::new(App::new(config, address)?);
+    let app = Arc::new(App::new(config, address).map_err(WrongSetting::from)?);
+    let mut facts = facts(&app, keys_are_given, key_file.as_deref());
+    if without_github {
+        facts.push(WITHOUT_GITHUB.to_owned());
+    }
     if json {
         tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), metrics = metrics_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "listening");
+        facts.iter().for_each(|fact| tracing::info!("{fact}"));
     } else {
-        println!("{}", welcome(&app, address, metrics_address, key_file.as_deref(), without_github));
+        println!("{}", welcome(&app, address, metrics_address, facts, key_file.as_deref()));
+    }
+    for note in notes {
+        tracing::warn!("{note}");
     }
     serve::serve(listener, app, stop).await;
     telemetry.stop().await;
     Ok(())
+}
+
+/// What follows from the settings, and is not seen in them.
+fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String> {
+    let mut facts = Vec::new();
+    if app.is_keyless() {
+        let audience = app.oidc.audience();
+        facts.push(format!("workflows of ALLOWED_REPOSITORIES need no API key: their tokens are for {audience}"));
+    }
+    if keys_are_given {
+        facts.push(format!("API_KEY holds {}", app.api_keys.scopes()));
+    }
+    facts.extend(key_file.map(|file| format!("the API key for uploads is in {}", shell_quoted(file))));
+    facts
 }
 
 /// What an operator reads first.
@@ -79,8 +103,8 @@ fn welcome(
     app: &App,
     address: SocketAddr,
     metrics: Option<SocketAddr>,
+    facts: Vec<String>,
     key_file: Option<&Path>,
-    without_github: bool,
 ) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let scheme = if app.tls.is_some() { "https" } else { "http" };
@@ -92,22 +116,13 @@ fn welcome(
     if let Some(metrics) = metrics {
         lines.push(format!("metrics are at http://{metrics}/metrics"));
     }
-    if without_github {
-        lines.push("GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked".to_owned());
-    }
-    if app.is_keyless() {
-        lines.push(format!(
-            "workflows of ALLOWED_REPOSITORIES need no API key: their tokens are for {}",
-            app.oidc.audience()
-        ));
-    }
+    lines.extend(facts);
     if let Some(path) = key_file {
-        let path = shell_quoted(&std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)));
-        lines.push(format!("the API key for uploads is in {path}"));
+        let path = shell_quoted(path);
         lines.push(String::new());
         lines.push("Upload a first report, from the folder of a repository whose tests wrote htmlcov/:".to_owned());
         lines.push(format!(
-            "  COVERED_API_KEY=$(cat {path}) {} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --purge-cache",
+            "  COVERED_API_KEY=$(cat {path}) {} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
             uploader(),
             app.public_url
         ));

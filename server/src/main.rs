@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use covered_server::config::{self, Command};
+use covered_server::config::{self, Command, WrongSetting};
 use covered_server::storage::Storage;
 use covered_server::{binding, check};
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             Ok(())
         }),
         Ok(Command::Rebind(config, repository)) => run(async move {
-            let storage = Storage::new(&config.storage, None)?;
+            let storage = Storage::new(&config.storage, None).map_err(WrongSetting::from)?;
             println!("{}", binding::rebind(&storage, &repository).await?);
             Ok(())
         }),
@@ -32,10 +32,14 @@ fn main() -> ExitCode {
             for problem in problems {
                 eprintln!("covered-server: {problem}");
             }
-            eprintln!("covered-server: nothing was started; see covered-server --help");
-            ExitCode::from(2)
+            wrong_settings()
         }
     }
+}
+
+fn wrong_settings() -> ExitCode {
+    eprintln!("covered-server: nothing was started; see covered-server --help");
+    ExitCode::from(2)
 }
 
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
@@ -50,7 +54,7 @@ fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("covered-server: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongSetting>() { wrong_settings() } else { ExitCode::FAILURE }
         }
     }
 }

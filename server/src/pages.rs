@@ -14,7 +14,7 @@ const STYLE: &str = "
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin-top: 2rem; }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; overflow-x: auto; }
 pre, code { font: 14px/1.5 ui-monospace, monospace; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
@@ -51,7 +51,10 @@ pub fn home(url: &str, keyless: bool) -> String {
         false => ("", "\n      api-key: ${{ secrets.COVERED_API_KEY }}"),
     };
     let workflow = format!(
-        "permissions: {{contents: read, statuses: write{permission}}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    if: always()\n    with:\n      path: htmlcov\n      api-url: {url}{key}"
+        "permissions: {{contents: read, statuses: write{permission}}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    if: ${{{{ !cancelled() }}}} # a failed test has coverage too\n    with:\n      path: htmlcov\n      api-url: {url}{key}\n      coverage-threshold: \"80\" # below it, status and badge are red; without it, never"
+    );
+    let command = format!(
+        "COVERED_API_KEY=… covered htmlcov --api-url {url} \\\n  --repo-owner OWNER --repo-name REPO --commit-sha SHA \\\n  --coverage-threshold 80 --purge-cache"
     );
     // Drawn here: an image would ask for a repository of that name.
     let sample = badge::svg(None, &Look::new(None, None)).unwrap_or_default();
@@ -64,29 +67,29 @@ pub fn home(url: &str, keyless: bool) -> String {
             h2 { "Upload a report" }
             p { "In the job that runs the tests:" }
             pre { code { (workflow) } }
+            p { code { "org" } " stands for the owner of Covered's own repository on GitHub." }
             p { "From anywhere else:" }
-            pre { code {
-                "COVERED_API_KEY=… covered htmlcov --api-url " (url)
-                " --repo-owner OWNER --repo-name REPO --commit-sha SHA --purge-cache"
-            } }
+            pre { code { (command) } }
             p { code { "--purge-cache" } " gives the badge the new number: for the default branch." }
             h2 { "Show the badge" }
             p { "In the README, with OWNER and REPO replaced:" }
             pre { code { (badge) } }
             p { (PreEscaped(sample)) }
+            p { "It is green from the threshold on, red below it, and grey where no number is known." }
             p { "The badge of a report with a name: " code { "?name=NAME" } "; of a branch: " code { "?branch=BRANCH" } "." }
         },
     )
 }
 
-/// A refusal or a failure, for a person.
-pub fn error(status: StatusCode, detail: &str) -> String {
+/// A refusal or a failure, for a person. `home`: the address of the home page.
+pub fn error(status: StatusCode, detail: &str, home: &str) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     page(
         reason,
         html! {
             h1 { (reason) }
             p { (sentence(detail)) }
+            p { a href=(home) { "What this server is" } }
         },
     )
 }

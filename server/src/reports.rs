@@ -25,7 +25,7 @@ impl FromStr for ReportHost {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no host with a star for the report: write *.reports.example.net, with :PORT behind it or \
+                "{text:?} is not a valid host pattern: write *.reports.example.net, with :PORT behind it or \
                  https:// before it where they are not those of PUBLIC_URL"
             )
         };
@@ -39,6 +39,10 @@ impl FromStr for ReportHost {
         let url = Url::parse(&format!("covered://{domain}")).map_err(|_| wrong())?;
         let domain =
             url.host_str().map(str::to_ascii_lowercase).filter(|domain| is_domain(domain)).ok_or_else(wrong)?;
+        // To browsers, what ends in a number is an address, and nothing is below one.
+        if domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(format!("{text:?} has an IP address behind the star: a report's host needs a domain name"));
+        }
         let bare = url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
             return Err(wrong());
@@ -168,7 +172,8 @@ impl Reports {
     }
 }
 
-fn is_trustworthy(url: &Url) -> bool {
+/// Whether nobody on the way can read what goes to an address: browsers' own rule.
+pub fn is_trustworthy(url: &Url) -> bool {
     let local = match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
@@ -239,6 +244,8 @@ mod tests {
             "*.[::1]",
             "*.a b",
             "*.a..b",
+            "https://*.127.0.0.1",
+            "*.0x7f.1",
         ] {
             assert!(wrong.parse::<ReportHost>().is_err(), "{wrong}");
         }

@@ -148,16 +148,15 @@ pub fn set(response: &mut Response<Body>, name: impl hyper::header::IntoHeaderNa
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
-/// An error as JSON, or as a page where a reader's browser asked.
-pub fn error(error: &Error, page_wanted: bool) -> Response<Body> {
+/// An error as JSON or, where a reader's browser asked, as a page that leads to the home page.
+pub fn error(error: &Error, home: Option<&str>) -> Response<Body> {
     #[derive(Serialize)]
     struct Detail<'a> {
         detail: &'a str,
     }
-    let mut response = if page_wanted {
-        page(pages::error(error.status, &error.detail))
-    } else {
-        json(&Detail { detail: &error.detail })
+    let mut response = match home {
+        Some(home) => page(pages::error(error.status, &error.detail, home)),
+        None => json(&Detail { detail: &error.detail }),
     };
     *response.status_mut() = error.status;
     if let Some(methods) = error.allow {

@@ -48,6 +48,8 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
     let path = request.uri().path();
     let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
     let path = below.unwrap_or(path).to_owned();
+    // A report's own host has no other page.
+    let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
     let route = match own_host {
         Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
         None => Route::of(&path),
@@ -65,7 +67,7 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
         } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
             tracing::warn!(%client, %method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
-        response::error(&error, page_wanted)
+        response::error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
     });
     response::guard(&mut answer, app.reports.are_trustworthy());
     if app.tls.is_some() {

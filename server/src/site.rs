@@ -8,7 +8,7 @@ use moka::future::Cache;
 
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::error::{Error, no_report};
-use crate::key::SiteId;
+use crate::key::{RESERVATION, SiteId};
 use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
@@ -104,6 +104,15 @@ impl Sites {
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
             Err(error) => Err(error.public(site)),
         }
+    }
+
+    /// Whether something of a site was uploaded file by file, or is about to be.
+    pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
+        if self.by_file.contains_key(site) {
+            return Ok(true);
+        }
+        let there = async |file| self.storage.exists(&site.file_key(file)).await;
+        Ok(there(RESERVATION).await? || there("index.html").await?)
     }
 
     /// Reads a zip's directory: by one read from the store, or two where it holds very many files.

@@ -93,17 +93,21 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("{text:?} is no number of seconds from 0 to a day"))
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("{text:?} is not a valid time: write seconds, more than 0 and at most 86400 (a day)"))
 }
 
 fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| format!("{text:?} is no whole number above zero"))
+    count.ok_or_else(|| format!("{text:?} is not a valid number: write a whole number above 0"))
 }
 
 /// A network such as 10.0.0.0/8, or a single address.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
     let network: Result<IpNet, _> = text.parse();
-    network.or_else(|_| address()).map_err(|_| format!("{text:?} is no address or network, such as 10.0.0.0/8"))
+    network
+        .or_else(|_| address())
+        .map_err(|_| format!("{text:?} is not a valid address or network, such as 10.0.0.0/8"))
 }

@@ -106,7 +106,7 @@ mod tests {
             ("http://ghe.example/_services/token", "must begin with https://"),
             ("http://localhost.evil.example", "must begin with https://"),
             ("http://10.0.0.1", "must begin with https://"),
-            ("ghe.example", "is no URL"),
+            ("ghe.example", "is not a valid URL"),
             ("https://me@ghe.example", "user name"),
             ("https://ghe.example/?a=b", "no query"),
         ] {

@@ -254,7 +254,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub fn metrics_listen(&mut self, listen: SocketAddr) -> Option<SocketAddr> {
         let metrics = self.parse("METRICS_LISTEN", None, |text| {
             let address = text.parse().map(Some);
-            address.map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:9100"))
+            address.map_err(|_| format!("{text:?} is not a valid address and port, such as 127.0.0.1:9100"))
         })?;
         if metrics == listen && listen.port() != 0 {
             self.problem(

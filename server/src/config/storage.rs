@@ -28,7 +28,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             Err(why) => {
                 self.problem(
                     "STORAGE_URL",
-                    format!("{url:?} is no URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
+                    format!("{url:?} is not a valid URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
                 );
                 return None;
             }
@@ -110,7 +110,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         if !role.starts_with("arn:") || role.split(':').count() < 6 {
             self.problem(
                 "AWS_UPLOAD_ROLE_ARN",
-                format!("{role:?} is no role's ARN, such as arn:aws:iam::123456789012:role/upload"),
+                format!("{role:?} is not a valid role ARN, such as arn:aws:iam::123456789012:role/upload"),
             );
         }
         Some(role)

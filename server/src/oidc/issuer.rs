@@ -179,7 +179,7 @@ pub(crate) fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Ur
     }
     let discovery: Discovery = serde_json::from_slice(document).context("no discovery document")?;
     ensure!(discovery.issuer == issuer.as_str(), "it is the document of {:?}", discovery.issuer);
-    let url = Url::parse(&discovery.jwks_uri).context("its jwks_uri is no URL")?;
+    let url = Url::parse(&discovery.jwks_uri).context("its jwks_uri is not a valid URL")?;
     let own = url.origin().is_tuple() && url.origin() == issuer.origin();
     ensure!(own, "its jwks_uri is at another origin, {:?}", discovery.jwks_uri);
     Ok(url)
@@ -273,7 +273,7 @@ mod tests {
             (own, "https://ghe.example.org/jwks", "another origin"),
             (own, "https://ghe.example@evil.example/jwks", "another origin"),
             (own, "file:///etc/passwd", "another origin"),
-            (own, "/jwks", "no URL"),
+            (own, "/jwks", "not a valid URL"),
         ] {
             let refused = check(own, jwks).unwrap_err();
             assert!(refused.contains(why), "{jwks}: {refused}");

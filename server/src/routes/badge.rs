@@ -54,9 +54,22 @@ pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
         Some(site) => response::redirect(&app.reports.location(&site)),
-        None => Err(Error::not_found(format!(
-            "no report of {owner}/{name} is known here: it is there after the first upload from the default branch"
-        ))),
+        None => Err(Error::not_found(unknown(&format!("{owner}/{name}"), query))),
+    }
+}
+
+fn unknown(repository: &str, query: Option<&str>) -> String {
+    let is_given = |name: &str| parameter(query, name).is_some_and(|text| !text.is_empty());
+    let (with_name, by_name) = if is_given("name") { (" with this name", " by that name") } else { ("", "") };
+    match is_given("branch") {
+        true => format!(
+            "no report of {repository}{with_name} on this branch is known here: it is there after the first \
+             upload{by_name} from the branch, where the server has a GITHUB_TOKEN to see branches with"
+        ),
+        false => format!(
+            "no report of {repository}{with_name} is known here: it is there after the first upload{by_name} from the \
+             default branch"
+        ),
     }
 }
 

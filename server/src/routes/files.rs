@@ -41,7 +41,9 @@ pub async fn show(
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
         return response::redirect(&format!("{}{encoded}/", place.root));
     }
-    Err(if path.as_str().is_empty() { no_report() } else { no_file(&file) })
+    let is_known =
+        !path.as_str().is_empty() && app.sites.is_known_by_file(&place.site).await.map_err(Error::storage)?;
+    Err(if is_known { no_file(&file) } else { no_report() })
 }
 
 /// The file's answer, or `None` where there is no such file.

@@ -123,7 +123,7 @@ pub fn commit_sha(text: &str) -> Result<&str, Error> {
     if hex && matches!(text.len(), 40 | 64) {
         Ok(text)
     } else {
-        Err(Error::bad_request("commit_sha is no full commit id of 40 hex characters"))
+        Err(Error::bad_request("commit_sha is not a full commit id of 40 hex characters"))
     }
 }
 

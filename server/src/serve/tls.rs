@@ -49,8 +49,7 @@ impl Tls {
     /// Needs the runtime. From now on SIGHUP asks for the files to be read.
     pub fn new(files: TlsFiles) -> anyhow::Result<Self> {
         let content = Self::read(&files).map_err(|why| anyhow!(why))?;
-        let (key, expires) = certified_key(&files, &content.0, &content.1)?;
-        say_expiry(expires);
+        let (key, _) = certified_key(&files, &content.0, &content.1)?;
         let current = Arc::new(Current(RwLock::new(Arc::new(key))));
         let provider = Arc::new(ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -80,6 +79,7 @@ impl Tls {
 
     /// Looks at the files every now and then, and on SIGHUP; never ends.
     pub async fn keep_current(&self) {
+        self.expires().into_iter().for_each(say_expiry);
         let mut hangup = self.hangup.lock().await;
         let mut look = tokio::time::interval(LOOK);
         let mut seen: Content = Ok(self.at_start.clone());
@@ -144,11 +144,12 @@ fn certified_key(files: &TlsFiles, cert: &[u8], key: &[u8]) -> anyhow::Result<(C
     let (cert_path, key_path) = (files.cert.display(), files.key.display());
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(cert)
         .collect::<Result<_, _>>()
-        .with_context(|| format!("TLS_CERT={cert_path} is no PEM file"))?;
+        .with_context(|| format!("TLS_CERT={cert_path} is not a valid PEM file"))?;
     let Some(leaf) = chain.first() else {
         bail!("TLS_CERT={cert_path} holds no certificate: it has to be a PEM file, the server's certificate first");
     };
-    let expires = last_second(leaf).with_context(|| format!("TLS_CERT={cert_path} holds no certificate of X.509"))?;
+    let expires = last_second(leaf)
+        .with_context(|| format!("TLS_CERT={cert_path} does not begin with a valid X.509 certificate"))?;
     let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
         _ if key.windows(9).any(|text| text == b"ENCRYPTED") => {
             anyhow!("TLS_KEY={key_path} is encrypted: give the key without a passphrase")
@@ -156,7 +157,7 @@ fn certified_key(files: &TlsFiles, cert: &[u8], key: &[u8]) -> anyhow::Result<(C
         rustls::pki_types::pem::Error::NoItemsFound => {
             anyhow!("TLS_KEY={key_path} holds no private key: it has to be a PEM file")
         }
-        other => anyhow!("TLS_KEY={key_path} is no PEM file: {other}"),
+        other => anyhow!("TLS_KEY={key_path} is not a valid PEM file: {other}"),
     })?;
     let pair = CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => anyhow!(
@@ -181,8 +182,8 @@ fn say_expiry(expires: i64) {
     let days = days_until(expires);
     match days {
         ..0 => tracing::error!(days, "the certificate of TLS_CERT has expired: clients refuse it"),
-        0..WARN_DAYS => tracing::warn!(days, "the certificate of TLS_CERT expires soon: it holds for {days} days more"),
-        _ => tracing::info!(days, "the certificate of TLS_CERT holds for {days} days more"),
+        0..WARN_DAYS => tracing::warn!(days, "the certificate of TLS_CERT expires soon: renew it"),
+        _ => tracing::info!(days, "the certificate of TLS_CERT is valid"),
     }
 }
 

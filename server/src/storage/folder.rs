@@ -28,6 +28,14 @@ pub fn make(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
+/// Who has to be able to write a folder.
+pub fn user() -> Option<u32> {
+    #[cfg(unix)]
+    return Some(rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    None
+}
+
 /// Writes a file where uploads wait. It makes no folder: one that is gone, or not mounted, is a fault.
 pub fn probe(folder: &Path) -> std::io::Result<()> {
     let probe = folder.join(STAGING).join("probe");

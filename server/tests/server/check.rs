@@ -39,16 +39,31 @@ fn an_open_folder_is_worth_a_note_and_one_that_is_none_has_to_be_fixed() {
     assert!(code == Some(0) && text.contains("has mode 755: every user of this machine"), "{code:?}\n{text}");
     let (code, text) = run(folder.path(), &["check", "--storage-url", "file:///dev/null/x"], &[]);
     assert!(
-        code == Some(1) && text.contains("FAIL  the reports' folder /dev/null/x cannot be used"),
+        code == Some(1)
+            && text.contains("FAIL  the folder /dev/null/x (STORAGE_URL) cannot be used: it must be writable by uid "),
         "{code:?}\n{text}"
     );
+}
+
+#[test]
+fn keys_are_told_by_their_repositories_and_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = run(folder.path(), &["check"], &[("API_KEY", "0123456789abcdef,hunter2=octo/*")]);
+    assert!(
+        code == Some(0) && text.contains("API_KEY     ok    2 keys: one for all repositories, one for octo/*"),
+        "{text}"
+    );
+    assert!(text.contains("note  API_KEY: key 2 has fewer than 16 characters") && !text.contains("hunter"), "{text}");
 }
 
 #[test]
 fn wrong_settings_are_told_as_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check", "--listen", "nonsense"], &[]);
-    assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is no address and port"), "{code:?}\n{text}");
+    assert!(
+        code == Some(2) && text.contains("LISTEN \"nonsense\" is not a valid address and port"),
+        "{code:?}\n{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

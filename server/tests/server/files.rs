@@ -108,6 +108,21 @@ async fn a_name_that_can_be_no_file_is_404() {
 }
 
 #[tokio::test]
+async fn a_site_that_is_not_there_is_told_from_a_file_that_is_not() {
+    let other = "cccccccccccccccccccccccccccccccc";
+    for (file, site, detail) in [
+        (".keep", SITE, "this report has no file nothing"),
+        ("index.html", SITE, "this report has no file nothing"),
+        ("index.html", other, "there is no such report here"),
+    ] {
+        let folder = bucket(&[(file, b"x")]);
+        let server = Server::on(&folder, &[]).await;
+        let request = server.get(&format!("/coverage/{site}/nothing")).header("accept", "application/json");
+        assert_refused(request.send().await.unwrap(), 404, detail).await;
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_gets_shorter_while_it_is_sent_ends_the_answer() {
     let folder = bucket(&[("large.bin", &noise(40 << 20, 5))]);
     let server = Server::on(&folder, &[]).await;

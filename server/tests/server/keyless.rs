@@ -144,7 +144,7 @@ async fn a_token_that_is_not_as_expected_is_refused_by_its_claim_and_never_shown
         (json!({"iat": null}), "missing field `iat`"),
         (json!({"repository_id": "octo"}), "repository_id is \"octo\", expected a number"),
         (json!({"repository_id": null}), "missing field `repository_id`"),
-        (json!({"repository": "octo"}), "is no repository"),
+        (json!({"repository": "octo"}), "is not a valid repository"),
     ] {
         let token = lab.token_with(claims.clone());
         let response = lab.create(&token).await;
@@ -357,7 +357,7 @@ async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
     assert_taken(lab.create(&second).await).await;
     assert_eq!(lab.stored("repositories/octo/app.json")["bound_to"]["repository_id"], 42);
     assert_refused(lab.create(&first).await, 403, "the id 42 here, and repository_id of the token is 1296269").await;
-    for (name, why) in [("octo", "is no repository"), ("octo/..", "no repository's name")] {
+    for (name, why) in [("octo", "is not a valid repository"), ("octo/..", "not a valid repository name")] {
         let (code, said) = rebind(name);
         assert!(code == Some(2) && said.contains(why), "{code:?} {said}");
     }

@@ -10,6 +10,9 @@ async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
     let page = response.text().await.unwrap();
     for expected in [
         "uses: org/covered@v1",
+        "<code>org</code> stands for the owner of Covered's own repository on GitHub",
+        "if: ${{ !cancelled() }}",
+        "coverage-threshold: &quot;80&quot;",
         "api-url: https://covered.example.com\n",
         "https://covered.example.com/badge/OWNER/REPO.svg",
         "https://covered.example.com/badge/redirect/OWNER/REPO/",
@@ -17,6 +20,24 @@ async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
     ] {
         assert!(page.contains(expected), "{expected} in {page}");
     }
+}
+
+#[tokio::test]
+async fn an_errors_page_leads_to_the_home_page_wherever_that_is() {
+    let settings = [
+        ("STORAGE_URL", "memory://"),
+        ("PUBLIC_URL", "https://covered.example.com/c"),
+        ("REPORT_HOST", "*.reports.example.net"),
+    ];
+    let server = Server::with(&settings).await;
+    let link = async |host: &str| {
+        let page = server.get("/nothing").header("host", host).send().await.unwrap().text().await.unwrap();
+        page.split_once("<a href=\"").unwrap().1.split_once('"').unwrap().0.to_owned()
+    };
+    assert_eq!(link("covered.example.com").await, "/c/");
+    assert_eq!(link(&format!("{}.reports.example.net", "a".repeat(32))).await, "https://covered.example.com/c/");
+    let server = Server::start().await;
+    assert!(server.get("/nothing").send().await.unwrap().text().await.unwrap().contains("<a href=\"/\">"));
 }
 
 #[tokio::test]

@@ -35,6 +35,43 @@ fn first_lines(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) 
     text
 }
 
+/// The next line of a JSON log with this message.
+fn line_of(output: &mut impl BufRead, message: &str) -> serde_json::Value {
+    let lines = output.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+    let found =
+        lines.into_iter().find(|line: &serde_json::Value| line["message"].as_str().unwrap().starts_with(message));
+    found.unwrap_or_else(|| panic!("the log ended without {message:?}"))
+}
+
+#[test]
+fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |settings: &[(&str, &str)]| {
+        let environment = [&[("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json")], settings].concat();
+        let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        (child, output)
+    };
+    let (mut child, mut output) = start(&[]);
+    let key_file = line_of(&mut output, "the API key for uploads is in /").to_string();
+    let key = std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap();
+    assert!(key_file.contains("/covered-data/api-key\"") && !key_file.contains(key.trim()), "{key_file}");
+    line_of(&mut output, "GITHUB_TOKEN is not set");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let keys = "0123456789abcdef,short=octo/*,0123456789abcdefg=octo";
+    let (mut child, mut output) = start(&[("API_KEY", keys), ("PUBLIC_URL", "http://covered.example.com")]);
+    let told = line_of(&mut output, "API_KEY holds 3 keys: one for all repositories, one for octo/*, one for all");
+    assert_eq!(told["level"], "INFO");
+    for warning in
+        ["PUBLIC_URL http://covered.example.com/ is plain HTTP", "API_KEY: key 2 has fewer", "API_KEY: key 3 is"]
+    {
+        assert_eq!(line_of(&mut output, warning)["level"], "WARN");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,16 +125,16 @@ fn settings_that_cannot_be_are_named_all_at_once() {
     let (code, _, errors) = run(&["--cache-bytes", "many"], &environment);
     assert_eq!(code, Some(2));
     for expected in [
-        "LISTEN \"nonsense\" is no address and port",
-        "MAX_REPORT_BYTES \"0\" is no number of bytes above zero",
-        "CACHE_BYTES \"many\" is no number of bytes",
-        "LOG_FORMAT \"xml\" is neither text nor json",
-        "ALLOWED_REPOSITORIES \"octo\" is no repository: write owner/name; write owner/* or owner/name",
+        "LISTEN \"nonsense\" is not a valid address and port",
+        "MAX_REPORT_BYTES \"0\" is not a valid number of bytes: write a whole number above 0",
+        "CACHE_BYTES \"many\" is not a valid number of bytes",
+        "LOG_FORMAT \"xml\" is not a valid format: write text or json",
+        "ALLOWED_REPOSITORIES \"octo\" is not a valid repository: write owner/name; write owner/* or owner/name",
         "GITHUB_TOKEN holds characters that no GitHub token has",
-        "MAX_CONNECTIONS \"0\" is no whole number above zero",
-        "STALL_TIMEOUT \"NaN\" is no number of seconds",
-        "IDLE_TIMEOUT \"1 h\" is no number of seconds",
-        "TRUSTED_PROXIES \"proxy\" is no address or network, such as 10.0.0.0/8",
+        "MAX_CONNECTIONS \"0\" is not a valid number: write a whole number above 0",
+        "STALL_TIMEOUT \"NaN\" is not a valid time: write seconds, more than 0 and at most 86400",
+        "IDLE_TIMEOUT \"1 h\" is not a valid time: write seconds, more than 0 and at most 86400",
+        "TRUSTED_PROXIES \"proxy\" is not a valid address or network, such as 10.0.0.0/8",
         "nothing was started; see covered-server --help",
     ] {
         assert!(errors.contains(expected), "{expected:?} in\n{errors}");
@@ -108,7 +145,7 @@ fn settings_that_cannot_be_are_named_all_at_once() {
 fn contradictions_and_what_is_missing_are_named() {
     for (environment, expected) in [
         (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 can be reached from outside"),
-        (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is no URL"),
+        (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is not a valid URL"),
         (
             vec![("PUBLIC_URL", "ftp://example.com")],
             "PUBLIC_URL \"ftp://example.com\" must begin with https:// or http://",
@@ -119,7 +156,7 @@ fn contradictions_and_what_is_missing_are_named() {
             vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
             "STORAGE_URL ftp:// is not known: use file, s3, gs, az or memory",
         ),
-        (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is no URL"),
+        (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is not a valid URL"),
         (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "names no bucket"),
         (
             vec![("STORAGE_URL", "s3://one"), ("AWS_BUCKET", "two"), ("API_KEY", "k")],
@@ -136,12 +173,12 @@ fn contradictions_and_what_is_missing_are_named() {
         ),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", "upload"), ("AWS_BUCKET", "b"), ("API_KEY", "k")],
-            "AWS_UPLOAD_ROLE_ARN \"upload\" is no role's ARN",
+            "AWS_UPLOAD_ROLE_ARN \"upload\" is not a valid role ARN",
         ),
         (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: they go together"),
         (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: they go together"),
         (vec![("API_KEY", " , ")], "API_KEY holds no key"),
-        (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is no URL"),
+        (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is not a valid URL"),
         (vec![("REDIS_URL", "redis://:hunter2@127.0.0.1/many")], "REDIS_URL cannot be used: "),
         (vec![("REDIS_URL", "http://:hunter2@127.0.0.1")], "REDIS_URL begins with http://, which is not known"),
     ] {
@@ -173,7 +210,11 @@ fn an_address_that_is_taken_is_named() {
 #[test]
 fn a_folder_that_cannot_be_used_is_named() {
     let (code, _, errors) = run(&["--storage-url", "file:///dev/null/x"], &[("LISTEN", "127.0.0.1:0")]);
-    assert!(code == Some(1) && errors.contains("the reports' folder /dev/null/x cannot be used"), "{code:?}\n{errors}");
+    assert!(
+        code == Some(2)
+            && errors.contains("the folder /dev/null/x (STORAGE_URL) cannot be used: it must be writable by uid "),
+        "{code:?}\n{errors}"
+    );
 }
 
 #[test]
@@ -191,10 +232,7 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
     let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(started["message"], "listening");
+    let started = line_of(&mut output, "listening");
     let address = started["address"].as_str().unwrap();
     let mut connection = std::net::TcpStream::connect(address).unwrap();
     std::io::Write::write_all(
@@ -203,16 +241,14 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
     )
     .unwrap();
     connection.read_to_end(&mut Vec::new()).unwrap();
-    line.clear();
-    output.read_line(&mut line).unwrap();
-    let request: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let request = line_of(&mut output, "request");
     assert_eq!(
         (&request["method"], &request["path"], &request["status"]),
         (&"GET".into(), &"/healthz".into(), &200.into())
     );
-    assert!(request["bytes"].as_u64().unwrap() > 10 && request["ms"].as_f64().unwrap() >= 0.0, "{line}");
-    assert!(!line.contains("hunter2"), "{line}");
-    assert_eq!(request["client"], "192.0.2.1", "{line}");
+    assert!(request["bytes"].as_u64().unwrap() > 10 && request["ms"].as_f64().unwrap() >= 0.0, "{request}");
+    assert!(!request.to_string().contains("hunter2"), "{request}");
+    assert_eq!(request["client"], "192.0.2.1", "{request}");
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let mut rest = String::new();
@@ -237,9 +273,7 @@ fn out_of_file_descriptors_it_says_so_and_goes_on() {
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     assert!(line.contains("MAX_CONNECTIONS=10000 is more than this process has file descriptors for"), "{line}");
-    line.clear();
-    output.read_line(&mut line).unwrap();
-    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let started = line_of(&mut output, "listening");
     let address = started["address"].as_str().unwrap().to_owned();
     let connect = || std::net::TcpStream::connect(&address).unwrap();
     let flood: Vec<std::net::TcpStream> = (0..200).map(|_| connect()).collect();
@@ -276,9 +310,7 @@ fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {
         .spawn()
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    let started: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let started = line_of(&mut output, "listening");
     let server = format!("http://{}", started["address"].as_str().unwrap());
     let new = format!(r#"{{"repository": "octo/app", "commit_sha": "{}"}}"#, "0".repeat(40));
     let session = request("POST", &format!("{server}/coverage/create-site/"), &[("token", "a-key")], new).unwrap();

@@ -110,8 +110,8 @@ async fn a_value_that_cannot_be_is_refused() {
         ("percent", json!(100.1), "percent is not between 0 and 100"),
         ("percent", json!(-1), "percent is not between 0 and 100"),
         ("state", json!("green"), "unknown variant `green`"),
-        ("commit_sha", json!("main"), "commit_sha is no full commit id"),
-        ("name", json!("a/b"), "\"a/b\" is no report name"),
+        ("commit_sha", json!("main"), "commit_sha is not a full commit id"),
+        ("name", json!("a/b"), "\"a/b\" is not a valid report name"),
     ] {
         let mut body = good.clone();
         body[name] = value;
@@ -119,7 +119,7 @@ async fn a_value_that_cannot_be_is_refused() {
         assert_refused(response, 400, why).await;
     }
     let response = server.post("/coverage/invalidate-cache/oc%20to/app/").send().await.unwrap();
-    assert_refused(response, 400, "is no owner's name on GitHub").await;
+    assert_refused(response, 400, "is not a valid owner name on GitHub").await;
     let path = format!("{}/coverage/invalidate-cache/octo/app/", server.url);
     assert_refused(server.client.post(&path).send().await.unwrap(), 401, "no API key was sent").await;
     assert_refused(

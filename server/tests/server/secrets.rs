@@ -218,7 +218,10 @@ fn a_secrets_file_that_cannot_be_used_is_named() {
             "GITHUB_TOKEN_FILE is /none/token, which cannot be read: No such file",
         ),
         (vec![("API_KEY_FILE", &empty)], "/empty, which is empty"),
-        (vec![("REPORT_HOST", "reports.example.net")], "REPORT_HOST \"reports.example.net\" is no host with a star"),
+        (
+            vec![("REPORT_HOST", "reports.example.net")],
+            "REPORT_HOST \"reports.example.net\" is not a valid host pattern",
+        ),
         (
             [s3.as_slice(), &[("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token)]].concat(),
             "/token, which holds a line's end",

@@ -297,7 +297,7 @@ fn a_certificate_that_cannot_be_used_is_named_at_start() {
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             &key,
-            "TLS_CERT=cert.pem holds no certificate of X.509",
+            "TLS_CERT=cert.pem does not begin with a valid X.509 certificate",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -305,7 +305,7 @@ fn a_certificate_that_cannot_be_used_is_named_at_start() {
         std::fs::write(folder.path().join("key.pem"), key).unwrap();
         let output = command(folder.path()).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && errors.contains(expected), "{expected:?}\n{errors}");
+        assert!(output.status.code() == Some(2) && errors.contains(expected), "{expected:?}\n{errors}");
     }
     let folder = tempfile::tempdir().unwrap();
     let errors = String::from_utf8(command(folder.path()).output().unwrap().stderr).unwrap();

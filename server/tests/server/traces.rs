@@ -33,6 +33,7 @@ struct Running {
 
 impl Running {
     async fn start(settings: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
         command.env_clear().env("LISTEN", "127.0.0.1:0").env("LOG_FORMAT", "json").envs(settings.iter().copied());
@@ -50,9 +51,16 @@ impl Running {
         Self { child, lines, url, _folder: folder }
     }
 
+    /// The next line after those of the start.
     async fn line(&mut self) -> serde_json::Value {
-        let line = self.lines.next_line().await.unwrap().expect("it ended");
-        serde_json::from_str(&line).unwrap()
+        loop {
+            let line = self.lines.next_line().await.unwrap().expect("it ended");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let of_the_start = ["the API key for uploads is in", "GITHUB_TOKEN is not set"];
+            if !of_the_start.iter().any(|start| line["message"].as_str().unwrap().starts_with(start)) {
+                return line;
+            }
+        }
     }
 
     /// SIGTERM, and its end; gives what it printed.

@@ -80,17 +80,17 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
     assert_refused(
         with("repository", json!("octo")).await.unwrap(),
         400,
-        "\"octo\" is no repository: write owner/name",
+        "\"octo\" is not a valid repository: write owner/name",
     )
     .await;
     assert_refused(
         with("repository", json!("octo/..")).await.unwrap(),
         400,
-        "\"..\" is no repository's name on GitHub",
+        "\"..\" is not a valid repository name on GitHub",
     )
     .await;
-    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha is no full commit id").await;
-    assert_refused(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is no report name").await;
+    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha is not a full commit id").await;
+    assert_refused(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is not a valid report name").await;
     assert_refused(
         with("size", json!(2001)).await.unwrap(),
         413,
@@ -142,9 +142,9 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
     let second = overlapping.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
     overlapping[second + 42..second + 46].copy_from_slice(&100u32.to_le_bytes());
     let cases: Vec<(Vec<u8>, &str)> = vec![
-        (b"hello".to_vec(), "it is no zip that can be read"),
-        (Vec::new(), "it is no zip that can be read"),
-        (good[..good.len() - 30].to_vec(), "it is no zip that can be read"),
+        (b"hello".to_vec(), "it is not a valid zip file"),
+        (Vec::new(), "it is not a valid zip file"),
+        (good[..good.len() - 30].to_vec(), "it is not a valid zip file"),
         (zip(&[]), "it holds no file"),
         (zip(&[("../evil", b"x")]), "it names a file \"../evil\""),
         (zip(&[("/etc/passwd", b"x")]), "it names a file \"/etc/passwd\""),

@@ -211,12 +211,12 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
         ("a folder", beside(stored("sub/", b"")), Right),
         ("a zip in the zip", beside(stored("nested.zip", &good)), Right),
         ("a drive's name", named(b"C:/x"), Right),
-        ("no end record", good[..good.len() - 22].to_vec(), Refused("it is no zip that can be read")),
+        ("no end record", good[..good.len() - 22].to_vec(), Refused("it is not a valid zip file")),
         ("an end record alone", Raw::of(&[]).bytes(), Refused("it holds no file")),
         (
             "a comment longer than the rest",
             with(&|raw| raw.comment = b"x".to_vec())[..good.len()].to_vec(),
-            Refused("it is no zip"),
+            Refused("it is not a valid zip file"),
         ),
         ("an empty zip in the comment", with(&|raw| raw.comment = Raw::of(&[]).bytes()), Refused("it")),
         ("more files claimed", with(&|raw| raw.count = Some(3)), Refused("its directory names 3 files and holds 1")),
@@ -234,7 +234,7 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
         (
             "a directory beyond the end",
             with(&|raw| raw.directory_offset = Some(1 << 30)),
-            Refused("it is no zip that can be read"),
+            Refused("it is not a valid zip file"),
         ),
         ("the same in zip64", with(&|raw| (raw.zip64, raw.directory_offset) = (true, Some(1 << 62))), Refused("it")),
         (

@@ -84,7 +84,7 @@ fn what_does_not_work_is_told_with_what_to_do() {
     let text = changed("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     assert_line(&text, "storage", "FAIL", "nothing answers there");
     let text = changed("REDIS_URL", "redis://user:hunter2@127.0.0.1:1");
-    assert_line(&text, "Redis", "FAIL", "redis://127.0.0.1:1");
+    assert_line(&text, "Redis", "FAIL", "redis://127.0.0.1:1 cannot be used: Connection refused; is REDIS_URL right?");
     assert!(!text.contains("hunter2"), "{text}");
     let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/nobodys");
     assert_line(&text, "upload role", "FAIL", "role/nobodys");

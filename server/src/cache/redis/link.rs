@@ -99,7 +99,7 @@ impl Link {
             ready = async {
                 let _: String = commands.ping(None).await?;
                 subscriber.subscribe(vec![shared.prefix.clone(), own_channel.clone()]).await
-            } => ready?,
+            } => ready.map_err(|error| anyhow::anyhow!("{}", said(&error)))?,
         }
         Ok(Self { commands, messages, own_channel, tasks })
     }
@@ -184,8 +184,16 @@ fn client(url: &RedisUrl) -> anyhow::Result<Client> {
 
 fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok(Err(error)) => anyhow::anyhow!("{error}"),
+        Ok(Err(error)) => anyhow::anyhow!("{}", said(&error)),
         Ok(Ok(())) => anyhow::anyhow!("the connection was closed"),
         Err(error) => error.into(),
     }
+}
+
+/// What an error says. Of the system's the library tells the debug form: `Os { …, message: "Connection refused" }`, or
+/// `Custom { …, error: "…" }`.
+fn said(error: &Error) -> String {
+    let details = error.details();
+    let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));
+    quoted.map_or_else(|| error.to_string(), |(said, _)| said.to_owned())
 }

@@ -19,7 +19,7 @@ impl RedisUrl {
     /// What is wrong with a URL is said without the URL: it may hold a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|why| {
-            format!("is no URL ({why}): write redis://HOST:6379; a password in it is percent-encoded")
+            format!("is not a valid URL ({why}): write redis://HOST:6379; a password in it is percent-encoded")
         })?;
         let (kind, suffix) = url.scheme().split_once('-').unwrap_or((url.scheme(), ""));
         if !["redis", "rediss", "valkey", "valkeys"].contains(&kind) || !["", "cluster", "sentinel"].contains(&suffix) {
@@ -79,11 +79,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_password() {
         for (url, why) in [
-            ("redis", "is no URL"),
+            ("redis", "is not a valid URL"),
             ("http://:hunter2@a", "begins with http://"),
             ("redis-ring://:hunter2@a", "begins with redis-ring://"),
             ("redis:///hunter2", "names no host"),
-            ("redis://:hunter2@a:99999", "is no URL (invalid port number)"),
+            ("redis://:hunter2@a:99999", "is not a valid URL (invalid port number)"),
             ("redis://:hunter2@a/many", "cannot be used"),
             ("redis://:hunter2@a/0/1", "cannot be used"),
             ("redis-cluster://:hunter2@a/1", "a cluster has no numbered databases"),

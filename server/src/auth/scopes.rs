@@ -1,0 +1,96 @@
+//! What an operator is told of the keys in `API_KEY`: how many, for which repositories, and what looks like a mistake.
+//! Never a key.
+
+use super::{ApiKey, ApiKeys};
+
+/// Characters below which a key could be guessed.
+const SHORT: usize = 16;
+
+impl ApiKeys {
+    /// Such as `2 keys: one for all repositories, one for octo/*`.
+    pub fn scopes(&self) -> String {
+        match self.0.as_slice() {
+            [key] => format!("1 key, for {}", key.scope()),
+            keys => {
+                let each: Vec<String> = keys.iter().map(|key| format!("one for {}", key.scope())).collect();
+                format!("{} keys: {}", keys.len(), each.join(", "))
+            }
+        }
+    }
+
+    /// What may not be as it was meant, each by the key's place in the list.
+    pub fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for (place, key) in (1..).zip(&self.0) {
+            let text = key.secret.expose();
+            if text.len() < SHORT {
+                doubts.push(format!(
+                    "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: `openssl rand -hex 24` \
+                     makes a good one"
+                ));
+            }
+            // Base64 has its `=` at the end, where nothing follows.
+            let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
+            if follows && key.repositories.is_empty() {
+                doubts.push(format!(
+                    "API_KEY: key {place} is for all repositories, and what follows its last = is a part of the key: to \
+                     limit it to repositories, write KEY=owner/*|owner/name"
+                ));
+            }
+        }
+        doubts
+    }
+}
+
+impl ApiKey {
+    fn scope(&self) -> String {
+        let rules: Vec<String> = self.repositories.iter().map(ToString::to_string).collect();
+        if rules.is_empty() { "all repositories".to_owned() } else { rules.join("|") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_counted_with_their_repositories_and_not_shown() {
+        for (keys, told) in [
+            ("0123456789abcdef", "1 key, for all repositories"),
+            (
+                "hunter2,hunter3=Octo/*,hunter4=octo/app|acme/*",
+                "3 keys: one for all repositories, one for octo/*, one for octo/app|acme/*",
+            ),
+        ] {
+            assert_eq!(ApiKeys::parse(keys).unwrap().scopes(), told);
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_none_and_a_short_key_are_doubted() {
+        let good = "0123456789abcdef";
+        for (scope, doubted) in [
+            ("", false),
+            ("=", false),
+            ("==", false),
+            ("=octo/*", false),
+            ("==octo/app", false),
+            ("=octo", true),
+            ("=octo/", true),
+            ("=octo/*/", true),
+            ("=octo/app/*|acme", true),
+        ] {
+            let doubts = ApiKeys::parse(&format!("first-of-the-keys,{good}{scope}")).unwrap().doubts();
+            assert_eq!(doubts.len(), usize::from(doubted), "{scope}: {doubts:?}");
+            assert!(
+                doubts.iter().all(|doubt| doubt.contains("key 2 is for all") && !doubt.contains(good)),
+                "{doubts:?}"
+            );
+        }
+        let doubts = ApiKeys::parse("hunter2=octo/*").unwrap().doubts();
+        assert!(
+            doubts.len() == 1 && doubts[0].contains("key 1 has fewer than 16") && !doubts[0].contains("hunter"),
+            "{doubts:?}"
+        );
+    }
+}
