@@ -1,6 +1,7 @@
 //! An in-process GitHub: commit statuses, README and image proxy over REST, and the history of a branch over
 //! GraphQL. It answers what is asked, out of what was put in, and remembers every request.
 
+mod artifacts;
 mod data;
 mod graph;
 mod graphql;
@@ -13,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 
-pub use data::{Fault, Recorded, Status};
+pub use data::{Artifact, Fault, Recorded, Status};
 
 use self::data::{Repository, State};
 use super::http::{Body, Dropped, Serving, full, headers_of};
@@ -23,6 +24,7 @@ use super::http::{Body, Dropped, Serving, full, headers_of};
 pub struct Github {
     state: Arc<Mutex<State>>,
     serving: Serving,
+    _store: Serving,
 }
 
 impl Github {
@@ -32,7 +34,8 @@ impl Github {
         let (shared, own) = (Arc::clone(&state), Arc::clone(&base));
         let serving = Serving::start(move |request| handle(Arc::clone(&shared), Arc::clone(&own), request));
         base.get_or_init(|| serving.url());
-        Github { state, serving }
+        let store = artifacts::store(Arc::clone(&state));
+        Github { state, serving, _store: store }
     }
 
     /// For `GITHUB_API_URL` and `GITHUB_SERVER_URL`; with `/api/v3` behind it, it is an Enterprise server.
@@ -65,6 +68,15 @@ impl Github {
         let images = markdown_image_urls.iter().map(ToString::to_string);
         let images = Some(images.collect());
         self.change(full_name, |repository| repository.readme_images = images);
+    }
+
+    pub fn add_artifact(&self, full_name: &str, artifact: Artifact) {
+        self.change(full_name, |repository| repository.artifacts.push(artifact));
+    }
+
+    /// What the store was asked for that artifacts lie in, which is another host.
+    pub fn store_requests(&self) -> Vec<Recorded> {
+        self.state().store_requests.clone()
     }
 
     /// The author's addresses of the images that were purged, in order.

@@ -16,7 +16,7 @@ use xtask::lab::report;
 use crate::{REPOSITORY, World, setting};
 
 /// The commit of a pull request's branch: the runner itself is on another one.
-const TESTED: &str = "2222222222222222222222222222222222222222";
+pub const TESTED: &str = "2222222222222222222222222222222222222222";
 
 /// Uses of the action, each with a step behind it that keeps what the first one gave out.
 const STEP: &str = r#"
@@ -115,29 +115,35 @@ impl Workflow<'_> {
     }
 
     fn command(&self, workspace: &Path, action: &Path, kept: &Path) -> Command {
-        let folder = self.world.folder.path();
-        let mut command = clean(&paths::python("act"));
-        command.current_dir(workspace).env("HOME", folder).arg(self.event);
-        command.arg("-e").arg(folder.join("event.json"));
-        command.args(["-P", "ubuntu-latest=-self-hosted", "--no-cache-server"]);
-        command.arg("--local-repository").arg(format!("org/covered@v1={}", action.display()));
-        for secret in [format!("COVERED_API_KEY={}", self.key), "GITHUB_TOKEN=a-token".to_owned()] {
-            command.args(["-s", &secret]);
-        }
-        let github = self.world.github.url();
+        let mut command = act(self.world, workspace, action, self.event);
+        command.args(["-s", &format!("COVERED_API_KEY={}", self.key)]);
         for (name, value) in [
-            ("GITHUB_REPOSITORY", REPOSITORY),
-            ("GITHUB_API_URL", &github),
-            ("GITHUB_SERVER_URL", &github),
             ("COVERED_SERVER", &self.server),
             ("COVERED_BINARY", &paths::binary("covered").display().to_string()),
             ("KEPT", &kept.display().to_string()),
-            ("REPORTS", &folder.join("reports").display().to_string()),
+            ("REPORTS", &self.world.folder.path().join("reports").display().to_string()),
         ] {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         command
     }
+}
+
+/// The runner, for the event in `event.json`, with the world's GitHub and the action in a folder.
+pub fn act(world: &World, workspace: &Path, action: &Path, event: &str) -> Command {
+    let folder = world.folder.path();
+    let mut command = clean(&paths::python("act"));
+    command.current_dir(workspace).env("HOME", folder).arg(event);
+    command.arg("-e").arg(folder.join("event.json"));
+    command.args(["-P", "ubuntu-latest=-self-hosted", "--no-cache-server", "-s", "GITHUB_TOKEN=a-token"]);
+    command.arg("--local-repository").arg(format!("org/covered@v1={}", action.display()));
+    let github = world.github.url();
+    for (name, value) in
+        [("GITHUB_REPOSITORY", REPOSITORY), ("GITHUB_API_URL", &github), ("GITHUB_SERVER_URL", &github)]
+    {
+        command.arg("--env").arg(format!("{name}={value}"));
+    }
+    command
 }
 
 impl Ran {
@@ -172,12 +178,12 @@ impl Ran {
     }
 }
 
-fn repository() -> Value {
+pub fn repository() -> Value {
     json!({"full_name": REPOSITORY, "default_branch": "main"})
 }
 
 /// The action as a runner downloads it, without its sources.
-fn copy_action(to: &Path) {
+pub fn copy_action(to: &Path) {
     let top = paths::root();
     let beside = std::fs::read_dir(top.join("action")).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = beside.filter(|path| path.is_file()).chain([top.join("action.yml")]).collect();
@@ -187,19 +193,19 @@ fn copy_action(to: &Path) {
 }
 
 /// The commit that the runner was on.
-fn head(world: &World) -> String {
+pub fn head(world: &World) -> String {
     let folder = world.folder.path().join("workspace");
     let head = run(Command::new("git").current_dir(folder).args(["rev-parse", "HEAD"])).unwrap();
     head.succeeded().stdout.trim().to_owned()
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub fn write(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
 
 /// Commits the workspace: the runner asks git for the branch and for the commit that a push is about.
-fn commit(folder: &Path) {
+pub fn commit(folder: &Path) {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.current_dir(folder).args(["-c", "user.name=octo", "-c", "user.email=octo@example.com"]);

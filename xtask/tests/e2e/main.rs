@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod action;
+mod artifact;
 mod bindings;
 mod browser;
 mod browser_policy;

@@ -54,6 +54,9 @@ pub struct State {
     pub fault: Fault,
     pub requests: Vec<Recorded>,
     pub purged: Vec<String>,
+    /// The store that artifacts lie in, and what it was asked for.
+    pub store: String,
+    pub store_requests: Vec<Recorded>,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +69,17 @@ pub struct Repository {
     /// By commit, oldest first.
     statuses: HashMap<String, Vec<Status>>,
     pub readme_images: Option<Vec<String>>,
+    /// Of all runs, oldest first.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// What a run left behind: a zip.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    pub run_id: u64,
+    pub name: String,
+    pub head_sha: String,
+    pub zip: Vec<u8>,
 }
 
 impl State {

@@ -3,6 +3,7 @@
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::artifacts;
 use super::data::{Recorded, Repository, State, Status};
 use super::graph::THEN;
 use super::{answer, json_answer};
@@ -23,6 +24,9 @@ pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body
         ("GET", ["repos", owner, name, "readme"]) => {
             let repository = state.repository(&format!("{owner}/{name}"));
             readme(repository, base, request)
+        }
+        ("GET", ["repos", owner, name, "actions", rest @ ..]) => {
+            artifacts::route(state, &format!("{owner}/{name}"), rest, request)
         }
         _ => refusal(404, "Not Found"),
     }

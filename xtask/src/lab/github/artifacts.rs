@@ -1,0 +1,87 @@
+//! The artifacts of workflow runs: GitHub lists them and leads to a store on another host, which wants no token.
+
+use std::sync::{Arc, Mutex};
+
+use hyper::header::LOCATION;
+use hyper::{Response, StatusCode};
+use ring::digest;
+use serde_json::{Value, json};
+
+use super::data::{Artifact, Recorded, State};
+use super::rest::refusal;
+use super::{answer, json_answer};
+use crate::lab::http::{Body, Serving, full, headers_of};
+
+/// What makes an address of the store a credential.
+const SIGNATURE: &str = "sig=a-signature-to-hide";
+
+/// Starts the store. Its host has another name than GitHub's.
+pub fn store(state: Arc<Mutex<State>>) -> Serving {
+    let shared = Arc::clone(&state);
+    let serving = Serving::start(move |request| {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let method = request.method().to_string();
+        let headers = headers_of(request.headers());
+        let mut state = shared.lock().unwrap();
+        let zip = state.stored(&path);
+        state.store_requests.push(Recorded { method, path, headers, body: String::new() });
+        async {
+            Ok(match zip {
+                Some(zip) => Response::builder().header("content-type", "application/zip").body(full(zip)).unwrap(),
+                None => answer(403, "application/xml", "<Error><Code>AuthenticationFailed</Code></Error>".to_owned()),
+            })
+        }
+    });
+    state.lock().unwrap().store = serving.url().replace("127.0.0.1", "localhost");
+    serving
+}
+
+impl State {
+    /// The zip at a signed address.
+    fn stored(&self, path: &str) -> Option<Vec<u8>> {
+        let (full_name, id) = path.strip_suffix(&format!(".zip?{SIGNATURE}"))?.strip_prefix('/')?.rsplit_once('/')?;
+        let artifact = self.repository(full_name)?.artifacts.get(id.parse::<usize>().ok()?)?;
+        Some(artifact.zip.clone())
+    }
+}
+
+/// Answers below `/repos/OWNER/NAME/actions/`. An artifact's id is its number.
+pub fn route(state: &State, full_name: &str, path: &[&str], request: &Recorded) -> Response<Body> {
+    if request.header("authorization").is_none() {
+        return refusal(401, "Requires authentication");
+    }
+    let Some(repository) = state.repository(full_name) else { return refusal(404, "Not Found") };
+    match path {
+        ["runs", run_id, "artifacts"] => {
+            let query = request.path.split_once('?').map_or("", |(_, query)| query);
+            let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
+            let named = |artifact: &Artifact| name.is_none_or(|name| name.replace("%2D", "-") == artifact.name);
+            let all = repository.artifacts.iter().enumerate();
+            let found = all.filter(|(_, artifact)| artifact.run_id.to_string() == **run_id && named(artifact));
+            let artifacts: Vec<Value> = found.map(|(id, artifact)| described(id, artifact)).collect();
+            json_answer(200, &json!({"total_count": artifacts.len(), "artifacts": artifacts}))
+        }
+        ["artifacts", id, "zip"] => {
+            let mut found = answer(StatusCode::FOUND.as_u16(), "text/html", String::new());
+            let url = format!("{}/{full_name}/{id}.zip?{SIGNATURE}", state.store);
+            found.headers_mut().insert(LOCATION, url.parse().unwrap());
+            found
+        }
+        _ => refusal(404, "Not Found"),
+    }
+}
+
+fn described(id: usize, artifact: &Artifact) -> Value {
+    let hash = digest::digest(&digest::SHA256, &artifact.zip);
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "id": id,
+        "name": artifact.name,
+        "size_in_bytes": artifact.zip.len(),
+        "expired": false,
+        "digest": format!("sha256:{hash}"),
+        "created_at": format!("2026-11-22T15:{:02}:00Z", id % 60),
+        "expires_at": "2027-02-20T15:00:00Z",
+        "workflow_run": {"id": artifact.run_id, "head_branch": "main", "head_sha": artifact.head_sha},
+    })
+}

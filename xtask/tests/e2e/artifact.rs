@@ -1,0 +1,153 @@
+//! README's recipe as it stands there: one step, no key, the report straight out of the artifact.
+
+use serde_json::json;
+use xtask::lab::covered::API_KEY;
+use xtask::lab::github::Artifact;
+use xtask::lab::http;
+use xtask::lab::oidc::Issuer;
+use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::paths;
+use xtask::lab::process::{Finished, free_port, run};
+
+use crate::action::{TESTED, act, commit, copy_action, repository, write};
+use crate::{REPOSITORY, World, setting};
+
+const RUN: u64 = 1_658_821_493;
+
+/// A server that takes tokens of the issuer, and a run of the tests that left a report behind.
+struct Keyless {
+    world: World,
+    issuer: Issuer,
+}
+
+/// What a real run's artifact is: written by GitHub's own client library.
+fn artifact() -> Vec<u8> {
+    std::fs::read(fixtures().join("artifacts/actions-artifact.zip")).unwrap()
+}
+
+fn fixtures() -> std::path::PathBuf {
+    paths::root().join("action/tests/fixtures")
+}
+
+/// The workflow in README.md that names an artifact.
+fn recipe() -> String {
+    let readme = std::fs::read_to_string(paths::root().join("README.md")).unwrap();
+    let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut recipes = blocks.filter(|block| block.contains("artifact: coverage-html"));
+    let recipe = recipes.next().unwrap().to_owned();
+    assert!(recipes.next().is_none(), "README.md has two such recipes");
+    recipe
+}
+
+impl Keyless {
+    /// `None` where there is no runner, and the test is skipped.
+    fn new(zip: Vec<u8>) -> Option<Keyless> {
+        if skip_without(&[Part::Python, Part::Shells]) {
+            return None;
+        }
+        let (issuer, port) = (Issuer::start(), free_port());
+        let mut settings = setting("STORAGE_URL", "memory://");
+        // What tokens are for: the address has to be known before.
+        settings.extend(setting("LISTEN", &format!("127.0.0.1:{port}")));
+        settings.extend(setting("PUBLIC_URL", &format!("http://127.0.0.1:{port}")));
+        settings.extend(setting("OIDC_ISSUERS", &issuer.url()));
+        settings.extend(setting("ALLOWED_REPOSITORIES", "octo/*"));
+        let world = World::new(&settings);
+        world.github.push(REPOSITORY, "main", TESTED);
+        let name = "coverage-html".to_owned();
+        world.github.add_artifact(REPOSITORY, Artifact { run_id: RUN, name, head_sha: TESTED.to_owned(), zip });
+        Some(Keyless { world, issuer })
+    }
+
+    /// Runs the recipe after the tests of a push to the default branch. `permitted`: with `id-token: write`.
+    fn run(&self, permitted: bool) -> Finished {
+        let folder = self.world.folder.path();
+        let (workspace, action) = (folder.join("workspace"), folder.join("action"));
+        let workflow = recipe().replace("https://covered.example.com", &self.world.server.url);
+        write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
+        let event = json!({"action": "completed", "repository": repository(), "workflow_run": {
+            "id": RUN, "event": "push", "conclusion": "success", "head_sha": TESTED, "head_branch": "main",
+            "head_repository": {"full_name": REPOSITORY, "fork": false}, "repository": repository()}});
+        write(&folder.join("event.json"), event.to_string().as_bytes());
+        copy_action(&action);
+        // The recipe downloads a release's program; this is the built one.
+        let file = action.join("action.yml");
+        let inputs = std::fs::read_to_string(&file).unwrap();
+        let of_releases = "runners that may download nothing\n    default: \"\"";
+        assert!(inputs.contains(of_releases));
+        let built = format!("the test\n    default: \"{}\"", paths::binary("covered").display());
+        write(&file, inputs.replace(of_releases, &built).as_bytes());
+        commit(&workspace);
+        let mut command = act(&self.world, &workspace, &action, "workflow_run");
+        if permitted {
+            for (name, value) in [("URL", self.issuer.request_url().as_str()), ("TOKEN", self.issuer.request_token())] {
+                command.arg("--env").arg(format!("ACTIONS_ID_TOKEN_REQUEST_{name}={value}"));
+            }
+        }
+        let job = run(&mut command).unwrap();
+        let secrets = ["a-token", API_KEY, self.issuer.request_token(), "a-signature-to-hide", "eyJ"];
+        for line in job.text().lines().filter(|line| !line.contains("::add-mask::")) {
+            assert!(secrets.iter().all(|secret| !line.contains(secret)), "a secret is in the log: {line}");
+        }
+        job
+    }
+
+    #[track_caller]
+    fn published_nothing(&self, job: &Finished) {
+        assert_eq!(self.world.github.statuses(REPOSITORY, TESTED), [], "{}", job.text());
+        assert!(self.world.badge().text().contains("coverage: ??"), "{}", job.text());
+    }
+}
+
+/// Log and summary: the runner prints both.
+#[track_caller]
+fn said(job: &Finished, expected: &[&str]) {
+    let log = job.text();
+    expected.iter().for_each(|text| assert!(log.contains(text), "{text:?} is not in\n{log}"));
+}
+
+#[test]
+fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
+    let Some(keyless) = Keyless::new(artifact()) else { return };
+    let world = &keyless.world;
+    let job = keyless.run(true).succeeded();
+    said(&job, &["### Coverage", "**84.62%**", "Gave the badge its new value"]);
+
+    let statuses = world.github.statuses(REPOSITORY, TESTED);
+    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", job.text()) };
+    assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
+    assert_eq!(status.description, "84.62%");
+    assert!(world.badge().text().contains("coverage: 84%"), "{}", job.text());
+    assert_eq!(status.target_url, format!("{}{}", world.server.url, world.report_path()));
+
+    for name in ["index.html", "sample_py.html"] {
+        let reply = http::get(&format!("{}{name}", status.target_url)).unwrap();
+        let expected = std::fs::read(fixtures().join("coverage_py").join(name)).unwrap();
+        assert!(reply.status == 200 && reply.body == expected, "{name} is not what the tests wrote");
+    }
+    let page = http::get(&format!("{}deep/%C3%A9%20%C3%BC.html", status.target_url)).unwrap();
+    assert_eq!(page.text(), "<p>Umlaute</p>\n");
+
+    let stored = world.github.store_requests();
+    let [download] = stored.as_slice() else { panic!("not one download: {stored:?}") };
+    assert_eq!((download.header("authorization"), download.header("token")), (None, None));
+}
+
+#[test]
+fn a_hostile_artifact_is_refused_by_name_and_nothing_is_published() {
+    let mut zip = artifact();
+    let at = zip.windows(10).position(|window| window == b"index.html").unwrap();
+    zip[at + 500] ^= 0x55;
+    let Some(keyless) = Keyless::new(zip) else { return };
+    let job = keyless.run(true).succeeded();
+    said(&job, &["::error::cannot pack `index.html`", "the zip is damaged, or was forged"]);
+    keyless.published_nothing(&job);
+}
+
+#[test]
+fn a_job_without_the_permission_is_told_it() {
+    let Some(keyless) = Keyless::new(artifact()) else { return };
+    let job = keyless.run(false).failed();
+    said(&job, &["`permissions: id-token: write`"]);
+    keyless.published_nothing(&job);
+}
