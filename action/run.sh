@@ -81,12 +81,13 @@ build() {
         stop "$1, and this runner has no cargo to build it with; install Rust in a step before, or point the input 'binary' to a covered program"
     echo "::group::Build covered from source: $1"
     # A build runs other people's code: it does not need our secrets.
-    (
+    if (
         unset INPUT_API_KEY INPUT_GITHUB_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
         exec cargo build --locked --profile action --package covered \
             --manifest-path "$here/../Cargo.toml" --target-dir "$temp/covered-build"
-    )
+    ); then built=yes; else built=; fi
     echo '::endgroup::'
+    [ -n "$built" ] || stop 'covered could not be built from source, see above; pin a release, or point the input binary to a covered program'
     binary=$temp/covered-build/action/covered$exe
 }
 
@@ -190,6 +191,7 @@ elif [ "$version" = source ]; then
 elif [ -n "$targets" ]; then
     build "covered $version has no release for $system, only for:$targets"
 else
+    [ -z "${INPUT_DOWNLOAD_URL:-}" ] || tell notice "the input 'download-url' is not used: this commit of the action names no release"
     build 'this commit of the action names no release'
 fi
 exec "$binary"

@@ -16,6 +16,7 @@ pub fn ask(client: &Client, target: &Target, name: Option<&str>) -> Result<Perce
     let answer = client.send(&request)?;
     ensure!(answer.status == StatusCode::OK, "{}", answer.describe());
     let badge: Value = answer.json()?;
-    // A number's own digits: no way through a float of ours.
-    Percent::parse(&badge["percent"].to_string()).context("it shows no number")
+    // A number's own digits: no way through a float of ours. The server writes a whole number with a zero behind it.
+    let number = badge["percent"].to_string();
+    Percent::parse(number.strip_suffix(".0").unwrap_or(&number)).context("it shows no number")
 }

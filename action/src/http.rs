@@ -72,7 +72,7 @@ impl<'a> Client<'a> {
             // A redirect could carry the API key to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(first.and_then(|uri| proxies.choose(&uri)).cloned())
+            .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|named| named.proxy.clone()))
             .timeout_global(Some(PEEK_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
@@ -123,7 +123,7 @@ impl<'a> Client<'a> {
             Ok(answer) if (request.is_temporary)(answer) => {
                 (format!("answered {}", answer.status), answer.retry_after(Timestamp::now()))
             }
-            Err(failure) if failure.is_temporary => (failure.what.to_owned(), None),
+            Err(failure) if failure.is_temporary => (self.told(failure, request), None),
             _ => return None,
         };
         let pause = asked.unwrap_or_else(|| pause(tries, random()));
@@ -136,10 +136,10 @@ impl<'a> Client<'a> {
 
     fn debug(&self, request: &Request, result: &Result<Answer, Failure>, place: &str, tries: u32, took: Duration) {
         let what = result.as_ref().map_or_else(|failure| failure.what.to_owned(), |answer| answer.status.to_string());
-        let proxy = self.proxies.choose(request.head.uri()).map_or_else(
-            || "without a proxy".to_owned(),
-            |proxy| format!("through the proxy {}:{}", proxy.host(), proxy.port()),
-        );
+        let proxy = self
+            .proxies
+            .choose(request.head.uri())
+            .map_or_else(|| "without a proxy".to_owned(), |proxy| format!("through the proxy {proxy}"));
         let (method, took) = (request.head.method(), took.as_millis());
         self.log.debug(&format!("{method} {place}: {what} in {took} ms, try {tries}, {proxy}"));
     }
@@ -164,7 +164,7 @@ impl<'a> Client<'a> {
     }
 
     fn run(&self, request: http::Request<impl AsSendBody>, limit: Duration) -> Result<Response<Body>, ureq::Error> {
-        let proxy = self.proxies.choose(request.uri()).cloned();
+        let proxy = self.proxies.choose(request.uri()).map(|named| named.proxy.clone());
         let agent = self.agent.config();
         // A request with settings of its own loads the system's certificates anew, unless one without has left them.
         if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
@@ -174,6 +174,14 @@ impl<'a> Client<'a> {
         self.agent.run(request.build())
     }
 
+    /// What happened, and to whom: it is the proxy that is connected to, where there is one.
+    fn told(&self, failure: &Failure, request: &Request) -> String {
+        match self.proxies.choose(request.head.uri()).filter(|_| failure.is_of_way) {
+            Some(proxy) => format!("cannot be reached: the proxy {proxy} {}", failure.what),
+            None => failure.what.to_owned(),
+        }
+    }
+
     fn explain(&self, failure: &Failure, request: &Request, place: &str, tries: u32) -> anyhow::Error {
         if self.left().is_zero() {
             let limit = self.timeout.as_secs();
@@ -181,11 +189,12 @@ impl<'a> Client<'a> {
             return Outage(text).into();
         }
         let tries = if tries > 1 { format!(" ({tries} tries)") } else { String::new() };
-        let proxy = match self.proxies.choose(request.head.uri()) {
-            Some(_) => "; a proxy is set, see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
-            None => "",
-        };
-        let text = format!("{place} {}{tries}: {}{proxy}", failure.what, failure.advice);
+        let proxy = self.proxies.choose(request.head.uri());
+        let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_of_way {
+            true => format!("; correct {}, or list the host in NO_PROXY if it needs no proxy", proxy.variable),
+            false => format!("; between it and here is the proxy {proxy}"),
+        });
+        let text = format!("{place} {}{tries}: {}{proxy}", self.told(failure, request), failure.advice);
         if failure.is_outage { Outage(text).into() } else { anyhow!(text) }
     }
 }

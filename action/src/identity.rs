@@ -68,6 +68,10 @@ impl Identity {
     /// Why the covered server may have refused it.
     pub fn refused(&self, said: &str) -> String {
         match self {
+            // Which repositories it takes is another matter.
+            Self::Key(_) if said.contains("ALLOWED_REPOSITORIES") => {
+                format!("the covered server refuses this report ({said})")
+            }
             Self::Key(_) => format!(
                 "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
             ),

@@ -94,7 +94,8 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
         status if status.is_redirection() => {
             bail!("the covered server is not at {api} ({said}): set api-url to where it is")
         }
-        _ => bail!("the covered server at {api} opened no site ({said})"),
+        _ if answer.is_json() => bail!("the covered server at {api} opened no site ({said})"),
+        _ => bail!("something else than a covered server answers at {api} ({said}): check api-url"),
     }
     let Ok(json) = answer.json::<serde_json::Value>() else {
         bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");

@@ -15,15 +15,21 @@ pub struct Failure {
     pub is_temporary: bool,
     /// Whether it passes by itself: a wrong address does not, though the network may be tried again.
     pub is_outage: bool,
+    /// It happened on the way there: to the first that is connected to, which is the proxy where there is one.
+    pub is_of_way: bool,
 }
 
 impl Failure {
     fn temporary(what: &'static str, advice: &str) -> Self {
-        Self { what, advice: advice.to_owned(), is_temporary: true, is_outage: true }
+        Self { what, advice: advice.to_owned(), is_temporary: true, is_outage: true, is_of_way: false }
+    }
+
+    fn of_way(self) -> Self {
+        Self { is_of_way: true, ..self }
     }
 
     fn lasting(what: &'static str, advice: String) -> Self {
-        Self { what, advice, is_temporary: false, is_outage: false }
+        Self { what, advice, is_temporary: false, is_outage: false, is_of_way: false }
     }
 
     /// What came could not be written down.
@@ -36,17 +42,16 @@ impl Failure {
 
     fn tls(error: &rustls::Error) -> Self {
         match error {
-            rustls::Error::InvalidCertificate(why) => Self::lasting(
-                "shows a certificate that is not trusted",
-                format!("{why}; for a private CA, set SSL_CERT_FILE to its certificates"),
-            ),
+            rustls::Error::InvalidCertificate(why) => {
+                Self::lasting("shows a certificate that is not trusted", format!("{why}; {}", authorities()))
+            }
             rustls::Error::InvalidMessage(_) => Self::lasting(
                 "could not be spoken to over TLS",
                 "what answers there speaks no TLS: is it an http:// address?".to_owned(),
             ),
             other => Self::lasting(
                 "could not be spoken to over TLS",
-                format!("{other}; check the address, and the system's CA certificates (or SSL_CERT_FILE)"),
+                format!("{other}; check the address; {}", authorities()),
             ),
         }
     }
@@ -60,13 +65,11 @@ impl From<Error> for Failure {
             Error::Timeout(Timeout::Resolve | Timeout::Connect) => Self::temporary(
                 "could not be connected to in time",
                 "check the address, and whether a firewall or a missing proxy is in the way",
-            ),
+            )
+            .of_way(),
             Error::Timeout(_) => Self::temporary("gave no answer in time", "is the server overloaded?"),
             Error::Rustls(error) => Self::tls(&error),
-            Error::ConnectProxyFailed(why) => Self::temporary(
-                "could not be reached through the proxy",
-                &format!("{}; check the proxy's address, user and password", shorten(&why, 100)),
-            ),
+            Error::ConnectProxyFailed(why) => refusing_proxy(&why).of_way(),
             Error::BodyExceedsLimit(limit) => {
                 Self::lasting("gave too long an answer", format!("more than {limit} bytes"))
             }
@@ -90,7 +93,8 @@ impl From<io::Error> for Failure {
         }
         match error.kind() {
             ErrorKind::ConnectionRefused => {
-                Self::temporary("refused the connection", "check the address and its port, and whether the server runs")
+                Self::temporary("refused the connection", "check the address and its port, and whether it runs")
+                    .of_way()
             }
             ErrorKind::UnexpectedEof
             | ErrorKind::ConnectionReset
@@ -107,6 +111,30 @@ impl From<io::Error> for Failure {
 }
 
 fn unknown_host() -> Failure {
-    let failure = Failure::temporary("has a host name that nobody knows", "check the address, and the name server");
-    Failure { is_outage: false, ..failure }
+    let failure = Failure::temporary("has a host name that cannot be resolved (DNS)", "check the address");
+    Failure { is_outage: false, ..failure.of_way() }
+}
+
+/// What a proxy said to CONNECT: the library tells it as `… 407/407`.
+fn refusing_proxy(why: &str) -> Failure {
+    match why.rsplit('/').next() {
+        Some("407") => Failure::lasting(
+            "wants a user and a password, or others (407)",
+            "write them as http://USER:PASSWORD@HOST:PORT, percent-encoded".to_owned(),
+        ),
+        Some("403") => Failure::lasting("does not let it through (403)", "have the host allowed there".to_owned()),
+        _ => Failure::temporary("could not connect to it", &shorten(why, 100)),
+    }
+}
+
+/// Where the certificates of authorities come from, and what is wrong there.
+fn authorities() -> String {
+    let set = |name: &'static str| Some((name, std::env::var(name).ok().filter(|path| !path.is_empty())?));
+    let Some((name, path)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
+        return "for a private CA, set SSL_CERT_FILE to its certificates".to_owned();
+    };
+    match std::fs::metadata(&path) {
+        Err(error) => format!("{name} is {path}, which cannot be read: {error}"),
+        Ok(_) => format!("the CA's certificate has to be in {path}, which {name} points to"),
+    }
 }

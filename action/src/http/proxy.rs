@@ -11,10 +11,24 @@ use crate::inputs::Env;
 /// What the environment says of proxies.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Option<Named>,
+    https: Option<Named>,
     /// The entries of `NO_PROXY`.
     bypass: Vec<String>,
+}
+
+/// A proxy, and the variable that it comes from.
+#[derive(Clone)]
+pub struct Named {
+    pub proxy: Proxy,
+    pub variable: String,
+}
+
+impl fmt::Display for Named {
+    /// Without the user and the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} of {}", self.proxy.host(), self.proxy.port(), self.variable)
+    }
 }
 
 impl fmt::Debug for Proxies {
@@ -33,7 +47,7 @@ impl Proxies {
     }
 
     /// The proxy for a request to `uri`.
-    pub fn choose(&self, uri: &Uri) -> Option<&Proxy> {
+    pub fn choose(&self, uri: &Uri) -> Option<&Named> {
         let (proxy, port) = match uri.scheme_str() {
             Some("https") => (self.https.as_ref()?, 443),
             _ => (self.http.as_ref()?, 80),
@@ -44,15 +58,17 @@ impl Proxies {
 }
 
 /// The lower-case name wins, and the scheme's over `ALL_PROXY`.
-fn read(env: Env, scheme: &str) -> Result<Option<Proxy>, String> {
+fn read(env: Env, scheme: &str) -> Result<Option<Named>, String> {
     let lower = [format!("{scheme}_proxy"), "all_proxy".to_owned()];
     let mut names = lower.into_iter().flat_map(|name| [name.clone(), name.to_ascii_uppercase()]);
-    let Some((name, value)) = names.find_map(|name| env(&name).map(|value| (name, value))) else { return Ok(None) };
+    let Some((variable, value)) = names.find_map(|name| env(&name).map(|value| (name, value))) else {
+        return Ok(None);
+    };
     let is_http = |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
-    let proxy = Proxy::new(&value).ok().filter(is_http);
-    proxy
-        .map(Some)
-        .ok_or_else(|| format!("{name} is no address of an HTTP proxy such as http://proxy.example.com:3128"))
+    match Proxy::new(&value).ok().filter(is_http) {
+        Some(proxy) => Ok(Some(Named { proxy, variable })),
+        None => Err(format!("{variable} is no address of an HTTP proxy such as http://proxy.example.com:3128")),
+    }
 }
 
 /// Whether an entry of `NO_PROXY` is about this host: `*`, a name and all below it, an address, a network, each with a
@@ -103,7 +119,7 @@ mod tests {
     fn chosen(variables: &[(&str, &str)], url: &str) -> Option<String> {
         let env = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let proxies = Proxies::from_env(&env).unwrap();
-        proxies.choose(&url.parse().unwrap()).map(|proxy| proxy.host().to_owned())
+        proxies.choose(&url.parse().unwrap()).map(|named| named.proxy.host().to_owned())
     }
 
     #[test]

@@ -106,6 +106,48 @@ fn a_private_ca_is_refused_with_its_cure_and_taken_from_ssl_cert_file() {
 }
 
 #[test]
+fn a_wrong_ssl_cert_file_is_named() {
+    let peer = Peer::new();
+    let (url, _) = tls_before(&peer);
+    let run = Covered::new(&peer).env("COVERED_API_URL", &url).env("SSL_CERT_FILE", "/none/ca.pem").run();
+    run.fails("SSL_CERT_FILE is /none/ca.pem, which cannot be read: No such file");
+}
+
+/// A proxy that answers everything so.
+fn refusing(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            head(&mut BufReader::new(client.try_clone().unwrap()));
+            let _ = write!(&client, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    address.to_string()
+}
+
+#[test]
+fn what_a_proxy_refuses_is_told_as_the_proxys_and_without_its_password() {
+    let peer = Peer::new();
+    let run = |proxy: &str| {
+        let proxy = format!("http://me:hunter2@{proxy}");
+        let run = Covered::new(&peer).env("HTTP_PROXY", &proxy).env("NO_PROXY", "").arg("--timeout=1").run();
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"));
+        run
+    };
+    let proxy = refusing("407 Proxy Authentication Required");
+    let place = format!("{}/coverage/create-site/ cannot be reached: the proxy", peer.url);
+    run(&proxy)
+        .fails(&format!("error: {place} {proxy} of HTTP_PROXY wants a user and a password, or others (407): "))
+        .complains("correct HTTP_PROXY, or list the host in NO_PROXY");
+    run(&refusing("403 Forbidden")).fails("does not let it through (403): have the host allowed there");
+    run(&refusing("502 Bad Gateway")).fails("could not connect to it").complains("502");
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    run(&gone).fails(&format!("{place} {gone} of HTTP_PROXY refused the connection"));
+    assert!(peer.seen().is_empty());
+}
+
+#[test]
 fn a_wrong_scheme_is_told_either_way() {
     let peer = Peer::new();
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -146,6 +188,6 @@ fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_told() {
     wrong.rejects("error: ALL_PROXY is no address of an HTTP proxy").says_not("hunter2");
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = Covered::new(&peer).env("ALL_PROXY", &format!("http://{address}")).arg("--timeout=1").run();
-    away.fails("; a proxy is set, see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY");
+    away.fails("; correct ALL_PROXY, or list the host in NO_PROXY if it needs no proxy");
     assert!(peer.seen().is_empty());
 }

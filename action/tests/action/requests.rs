@@ -15,7 +15,7 @@ fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
     let run = Covered::new(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1").run();
     let place = format!("http://{address}/coverage/create-site/ refused the connection");
     run.fails(&format!("error: {place}"))
-        .complains("check the address and its port, and whether the server runs")
+        .complains("check the address and its port, and whether it runs")
         .says(&format!("{place}, next try in 0."));
 }
 
@@ -23,7 +23,7 @@ fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
 fn an_unknown_host_is_told() {
     let peer = Peer::new();
     let run = Covered::new(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=5").run();
-    run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that nobody knows");
+    run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that cannot be resolved (DNS)");
 }
 
 #[test]
