@@ -110,8 +110,8 @@ impl Metrics {
         let mut own = Registry::default();
         let build = Info::new(vec![
             ("version", env!("CARGO_PKG_VERSION")),
-            // What GitHub Actions calls the commit that it builds.
-            ("commit", option_env!("GITHUB_SHA").unwrap_or("unknown")),
+            // Told by whoever builds: what GITHUB_SHA says in a workflow may be another repository's commit.
+            ("commit", option_env!("COVERED_COMMIT").unwrap_or("unknown")),
         ]);
         own.register("covered_build", "The program that runs", build);
         let registry = own.sub_registry_with_prefix("covered");

@@ -103,10 +103,7 @@ impl Storage {
 
     fn files(folder: &FilePath) -> anyhow::Result<Self> {
         let folder = std::path::absolute(folder)?;
-        let unusable = || {
-            let user = folder::user().map(|uid| format!(" by uid {uid}")).unwrap_or_default();
-            format!("the folder {} (STORAGE_URL) cannot be used: it must be writable{user}", folder.display())
-        };
+        let unusable = || folder::unusable(&folder);
         let staging = folder.join(STAGING);
         folder::make(&folder).and_then(|()| folder::make(&staging)).with_context(unusable)?;
         folder::sweep(&staging);

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the whole way on this machine, from a coverage run to the badge.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,6 +19,17 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Where a newcomer expects it; taken by something else, any free port will do.
 const USUAL: &str = "127.0.0.1:8000";
 
+const HELP: &str = "\
+usage: cargo xtask demo [--once] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
+
+Builds both programs, starts a server, uploads a report, and stays up to be looked at.
+
+  --once                 checks badge, redirect and report, and ends
+  --listen ADDRESS:PORT  where the server listens; default: 127.0.0.1:8000, where that is free
+  --folder FOLDER        where the report and the server's data are; default: demo below cargo's target folder
+  --no-build             takes the programs as they are
+";
+
 struct Options {
     once: bool,
     no_build: bool,
@@ -27,7 +38,11 @@ struct Options {
 }
 
 pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let options = options(arguments)?;
+    let Some(options) = options(arguments)? else {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let _lock = lock(&options.folder)?;
     if !options.no_build {
         println!("building covered and covered-server");
         cargo::build_programs()?;
@@ -62,17 +77,18 @@ fn show(server: &Server, badge: &str, link: &str) {
     println!("To upload a report of your own:\n");
     println!("  COVERED_API_KEY={API_KEY} {} htmlcov \\", paths::binary("covered").display());
     println!("    --api-url {} --repo-owner octo --repo-name mine \\", server.url);
-    println!("    --commit-sha {COMMIT} --purge-cache\n");
+    println!("    --commit-sha {COMMIT} --coverage-threshold 0 --purge-cache\n");
     println!("Ctrl-C stops the server. Its log:\n");
     server.process.show();
 }
 
-fn options(arguments: Vec<OsString>) -> anyhow::Result<Options> {
+fn options(arguments: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     let folder = paths::target().join("demo");
     let mut options = Options { once: false, no_build: false, listen: None, folder };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
+            Long("help") | Short('h') => return Ok(None),
             Long("once") => options.once = true,
             Long("no-build") => options.no_build = true,
             Long("listen") => options.listen = Some(parser.value()?.string()?),
@@ -80,7 +96,16 @@ fn options(arguments: Vec<OsString>) -> anyhow::Result<Options> {
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(options)
+    Ok(Some(options))
+}
+
+/// Keeps the folder for this demo alone, while the file is open.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    fs::create_dir_all(folder)?;
+    let file = File::create(folder.join("lock"))?;
+    let taken = || format!("another demo runs in {}: stop it, or name another folder by --folder", folder.display());
+    file.try_lock().with_context(taken)?;
+    Ok(file)
 }
 
 /// Measures the sample by coverage.py where Python is there, else takes the report that was made so before.

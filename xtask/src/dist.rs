@@ -24,6 +24,7 @@ usage: cargo xtask dist [--target TARGET] [--program PROGRAM] [--out FOLDER]
 
 Builds covered and covered-server and packs each with its README and the license; beside it stands its bill of
 materials (CycloneDX), and SHA256SUMS over all. The same source and toolchain give the same bytes, in any folder.
+covered-server tells its commit, too: git's, or where the source is no checkout what COVERED_COMMIT says.
 
   --target TARGET    system to build for, such as x86_64-unknown-linux-musl; default: this one's
   --program PROGRAM  covered or covered-server only

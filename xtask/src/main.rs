@@ -15,9 +15,8 @@ use xtask::{cargo, dist};
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  demo [--once] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
-         builds both programs, starts a server, uploads a report, and stays up to be looked at;
-         --once checks badge, redirect and report, and ends
+  demo [--help]
+         builds both programs, starts a server, uploads a report, and stays up to be looked at
   test [ARGUMENTS]
          installs what the end-to-end tests run against, and runs all tests;
          the arguments go to cargo test

@@ -28,12 +28,13 @@ pub fn make(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-/// Who has to be able to write a folder.
-pub fn user() -> Option<u32> {
+/// What a folder has to be like, where it is not.
+pub fn unusable(folder: &Path) -> String {
     #[cfg(unix)]
-    return Some(rustix::process::geteuid().as_raw());
+    let user = format!(" by uid {}", rustix::process::geteuid().as_raw());
     #[cfg(not(unix))]
-    None
+    let user = "";
+    format!("the folder {} (STORAGE_URL) cannot be used: it must be writable{user}", folder.display())
 }
 
 /// Writes a file where uploads wait. It makes no folder: one that is gone, or not mounted, is a fault.

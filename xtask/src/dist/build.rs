@@ -29,6 +29,11 @@ impl Build<'_> {
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags()?.join("\x1f"));
         // Times in the objects that macOS archives.
         command.env("ZERO_AR_DATE", "1");
+        if std::env::var_os("COVERED_COMMIT").is_none()
+            && let Some(commit) = commit(self.source)?
+        {
+            command.env("COVERED_COMMIT", commit);
+        }
         done(&mut command)?;
         Ok(self.folder.join(self.target).join(profile).join(format!("{name}{}", suffix(self.target))))
     }
@@ -55,6 +60,17 @@ impl Build<'_> {
     }
 }
 
+/// The source's commit, where it is a checkout of git's: what the server tells of itself.
+fn commit(source: &Path) -> anyhow::Result<Option<String>> {
+    if !source.join(".git").exists() {
+        return Ok(None);
+    }
+    let mut git = Command::new("git");
+    git.current_dir(source).args(["describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]);
+    let described = process::run(&mut git)?;
+    Ok(described.ok.then(|| described.stdout.trim().to_owned()))
+}
+
 /// Where cargo keeps the sources of the crates: panic messages name them.
 fn cargo_home() -> anyhow::Result<PathBuf> {
     if let Some(home) = std::env::var_os("CARGO_HOME") {
@@ -74,4 +90,31 @@ pub fn host() -> anyhow::Result<String> {
     let rustc = process::run(Command::new("rustc").arg("-vV"))?;
     let line = rustc.stdout.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(line.context("rustc does not tell its host")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_is_told_of_a_checkout_and_whether_it_was_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(commit(folder.path()).unwrap(), None);
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.current_dir(&folder).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+            process::run(&mut git).unwrap().succeeded().stdout.trim().to_owned()
+        };
+        git(&["init", "--quiet"]);
+        fs::write(folder.path().join("a"), "1").unwrap();
+        git(&["add", "a"]);
+        git(&["commit", "--quiet", "--message", "One"]);
+        git(&["tag", "--annotate", "--message", "One", "v1"]);
+        let head = git(&["rev-parse", "HEAD"]);
+        assert_eq!(commit(folder.path()).unwrap(), Some(head.clone()));
+        fs::write(folder.path().join("a"), "2").unwrap();
+        assert_eq!(commit(folder.path()).unwrap(), Some(format!("{head}-dirty")));
+    }
 }

@@ -15,6 +15,12 @@ fn demo(folder: &Path) -> Command {
 }
 
 #[test]
+fn its_help_is_its_own() {
+    let help = run(demo(Path::new("none")).arg("--help")).unwrap().succeeded().stdout;
+    assert!(help.starts_with("usage: cargo xtask demo") && !Path::new("none").exists(), "{help}");
+}
+
+#[test]
 fn once_it_measures_the_sample_and_checks_the_whole_way() {
     if skip_without(&[Part::Python]) {
         return;
@@ -32,6 +38,8 @@ fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
     std::os::unix::fs::symlink(which("kill").unwrap(), programs.join("kill")).unwrap();
     let mut process = Process::spawn(demo(folder.path()).env("PATH", programs)).unwrap();
     process.wait_for_line(|line| line.starts_with("Ctrl-C").then_some(())).unwrap();
+    let second = run(demo(folder.path()).arg("--once")).unwrap();
+    assert!(!second.ok && second.text().contains("another demo runs in"), "{}", second.text());
     process.terminate();
     assert!(process.wait_for_exit().unwrap().success());
     let text = process.output();
