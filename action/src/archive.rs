@@ -20,11 +20,11 @@ use crate::report::{self, Content, Entry, Report, Zipped};
 use zip::{Method, Sums, ZipWriter};
 
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
-const IN_MEMORY: u64 = 1 << 20;
+const IN_MEMORY: u64 = 256 << 10;
 const MAX_WORKERS: usize = 16;
 /// Compressed bytes that wait for the files before them. With the two limits above this bounds what packing holds,
-/// to some 50 MB on 16 cores and half of it on two.
-const MAX_WAITING: usize = 16 << 20;
+/// to some 15 MB on 16 cores and half of it on two: a hostile artifact's names may take 45 MB besides.
+const MAX_WAITING: usize = 4 << 20;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -105,7 +105,7 @@ enum Data<'a> {
 
 impl<'a> Packer<'a> {
     fn work(&self) {
-        let mut deflate = Compress::new(Compression::default(), false);
+        let mut deflate = deflater();
         loop {
             let index = self.claimed.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = self.files.get(index) else { return };
@@ -179,6 +179,10 @@ fn verify<'a>(entry: &'a Entry, zipped: &'a Zipped) -> Result<Packed<'a>> {
     Ok(Packed { sums, data: Data::Zip(zipped) })
 }
 
+fn deflater() -> Compress {
+    Compress::new(Compression::default(), false)
+}
+
 fn compress<'a>(entry: &Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
     let mut data = Vec::with_capacity(entry.size as usize);
     read(entry, |chunk| data.write_all(chunk))?;
@@ -188,6 +192,10 @@ fn compress<'a>(entry: &Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
     let mut packed = Vec::with_capacity(data.len());
     deflate.reset();
     let ended = deflate.compress_vec(&data, &mut packed, FlushCompress::Finish)? == Status::StreamEnd;
+    if !ended {
+        // zlib-rs 0.6.8 does not reset one that ran out of room to its start, and panics some files later.
+        *deflate = deflater();
+    }
     let shrunk = ended && packed.len() < data.len();
     let (method, mut stored) = if shrunk { (Method::Deflate, packed) } else { (Method::Store, data) };
     stored.shrink_to_fit();

@@ -307,3 +307,16 @@ fn a_file_of_totals_that_is_not_there_ends_the_run_before_anything_is_sent() {
     run.fails("there is no file `coverage.xlm`, neither here nor in the report, which totals (--totals) names");
     assert!(peer.asked().is_empty());
 }
+
+#[test]
+fn many_small_files_that_do_not_shrink_are_packed() {
+    let peer = Peer::new();
+    roomy(&peer);
+    let noise = noise(700 * 400);
+    let pieces = noise.chunks(700).enumerate();
+    let covered =
+        pieces.fold(Covered::new(&peer), |covered, (number, piece)| covered.file(&format!("{number}.png"), piece));
+    covered.run().succeeds();
+    let files = uploaded(&peer);
+    assert!(noise.chunks(700).enumerate().all(|(number, piece)| files[&format!("{number}.png")] == piece));
+}
