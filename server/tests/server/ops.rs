@@ -11,7 +11,6 @@ async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
     for expected in [
         "uses: org/covered@v1",
         "<code>org</code> stands for the owner of Covered's own repository on GitHub",
-        "if: ${{ !cancelled() }}",
         "coverage-threshold: &quot;80&quot;",
         "api-url: https://covered.example.com\n",
         "https://covered.example.com/badge/OWNER/REPO.svg",
