@@ -51,7 +51,7 @@ pub fn home(url: &str, keyless: bool) -> String {
         false => ("", "\n      api-key: ${{ secrets.COVERED_API_KEY }}"),
     };
     let workflow = format!(
-        "permissions: {{contents: read, statuses: write{permission}}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    with:\n      path: htmlcov\n      api-url: {url}{key}\n      coverage-threshold: \"80\" # below it, status and badge are red; without it, never"
+        "permissions: {{contents: read, statuses: write{permission}}}\nsteps:\n  # … run the tests, write the HTML report to htmlcov/ …\n  - uses: org/covered@v1\n    with:\n      path: htmlcov\n      api-url: {url}{key}\n      coverage-threshold: \"80\""
     );
     let command = format!(
         "COVERED_API_KEY=… covered htmlcov \\\n  --api-url {url} \\\n  --repo-owner OWNER --repo-name REPO --commit-sha SHA \\\n  --coverage-threshold 80 --purge-cache"
@@ -75,7 +75,7 @@ pub fn home(url: &str, keyless: bool) -> String {
             p { "In the README, with OWNER and REPO replaced:" }
             pre { code { (badge) } }
             p { (PreEscaped(sample)) }
-            p { "It is green from the threshold on, red below it, and grey where no number is known." }
+            p { "It is green from coverage-threshold on (without one always), red below it, and grey where no number is known." }
             p { "The badge of a report with a name: " code { "?name=NAME" } "; of a branch, where this server has a GITHUB_TOKEN: " code { "?branch=BRANCH" } "." }
         },
     )
