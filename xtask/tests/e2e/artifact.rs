@@ -125,8 +125,12 @@ fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
         let expected = std::fs::read(fixtures().join("coverage_py").join(name)).unwrap();
         assert!(reply.status == 200 && reply.body == expected, "{name} is not what the tests wrote");
     }
-    let page = http::get(&format!("{}deep/%C3%A9%20%C3%BC.html", status.target_url)).unwrap();
-    assert_eq!(page.text(), "<p>Umlaute</p>\n");
+    for (name, expected) in
+        [("deep/%C3%A9%20%C3%BC.html", "<p>Umlaute</p>\n"), (".gitignore", "*\n"), ("empty.css", "")]
+    {
+        let reply = http::get(&format!("{}{name}", status.target_url)).unwrap();
+        assert_eq!((reply.status, reply.text().as_str()), (200, expected), "{name}");
+    }
 
     let stored = world.github.store_requests();
     let [download] = stored.as_slice() else { panic!("not one download: {stored:?}") };

@@ -108,7 +108,8 @@ impl Runner {
         command.env("PATH", &self.path).env("RUNNER_OS", "Linux").env("RUNNER_ARCH", "X64");
         command.env("RUNNER_TOOL_CACHE", at("cache")).env("RUNNER_TEMP", at("temp"));
         command.env("GITHUB_OUTPUT", at("output")).env("GITHUB_STEP_SUMMARY", at("summary"));
-        command.env("INPUT_API_KEY", "a-secret").envs(self.inputs.iter().cloned());
+        command.env("INPUT_API_KEY", "a-secret").env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "an-identity");
+        command.envs(self.inputs.iter().cloned());
         command
     }
 
@@ -262,12 +263,15 @@ fn another_system_is_built_for_and_told_what_there_is() {
     says(&log, &["::error::", "no release for Plan9/mips", "no cargo"]);
     TARGETS.iter().for_each(|target| says(&log, &[target]));
     // In place of cargo: it shows what it was asked to do, and does not see the secrets.
-    let build = "#!/bin/sh\necho cargo \"$@\" with \"${INPUT_API_KEY-no secret}\"\nd=$RUNNER_TEMP/covered-build/action\n\
+    let build = "#!/bin/sh\necho cargo \"$@\" with \"${INPUT_API_KEY-no secret}\" and \"${ACTIONS_ID_TOKEN_REQUEST_TOKEN-no identity}\"\nd=$RUNNER_TEMP/covered-build/action\n\
                  mkdir -p \"$d\"\nprintf '#!/bin/sh\\necho the build ran' >\"$d/covered\"\nchmod +x \"$d/covered\"\n";
     runner.script("cargo", build);
     runner.link(&["chmod"]);
     let log = runner.run().succeeded().text();
-    says(&log, &["cargo build --locked --profile action --package covered", "with no secret", "the build ran"]);
+    says(
+        &log,
+        &["cargo build --locked --profile action --package covered", "with no secret and no identity", "the build ran"],
+    );
     assert_eq!(runner.asked(), [""; 0]);
 }
 
@@ -421,6 +425,21 @@ fn a_zip_is_unpacked_for_windows() {
 }
 
 /// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
+#[test]
+fn the_report_is_in_htmlcov_unless_told() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let path_of = |runner: Runner| {
+        let said = runner.run().succeeded().text();
+        said.lines().find_map(|line| line.strip_prefix("INPUT_PATH=")).map(str::to_owned)
+    };
+    assert_eq!(path_of(Runner::new().input("INPUT_PATH", "")).as_deref(), Some("htmlcov"));
+    assert_eq!(path_of(Runner::new().input("INPUT_PATH", "reports")).as_deref(), Some("reports"));
+    let artifact = Runner::new().input("INPUT_PATH", "").input("INPUT_ARTIFACT", "coverage-html");
+    assert_eq!(path_of(artifact).as_deref(), Some(""));
+}
+
 #[test]
 fn every_input_reaches_the_program_through_the_step_s_own_environment() {
     let action = fs::read_to_string(paths::root().join("action.yml")).unwrap();
