@@ -56,7 +56,8 @@ fn a_named_report_is_compared_with_its_own_name_also_from_a_fork() {
 #[test]
 fn a_failed_upload_still_tells_the_difference() {
     let peer = Peer::new();
-    peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":90}"#)]);
+    peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":90.0}"#)]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(400, "{}")]);
-    Covered::new(&peer).run().fails("opened no site").outputs("delta=-5.38%").outputs("uploaded=false");
+    let ended = Covered::new(&peer).run().fails("opened no site").says("The default branch has 90%: -5.38%");
+    ended.outputs("delta=-5.38%").outputs("uploaded=false");
 }
