@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::allowed::Allowed;
-use crate::auth::{ApiKeys, Guesses, Uploader, sent_key};
+use crate::auth::{ApiKeys, Guesses, UploadSigner, Uploader, sent_key};
 use crate::badge::Badges;
 use crate::binding::Bindings;
 use crate::config::{ApiKeySource, Config, NetworkLimits};
@@ -34,6 +34,8 @@ pub struct App {
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
     guesses: Guesses,
+    /// For what the server takes itself.
+    pub upload_signer: UploadSigner,
     pub badges: Badges,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
@@ -63,7 +65,7 @@ impl App {
         let api_keys = match config.api_keys {
             ApiKeySource::Given(keys) => keys,
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
-            ApiKeySource::Nowhere => ApiKeys::unknown()?,
+            ApiKeySource::Nowhere => ApiKeys::none(),
         };
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
@@ -83,6 +85,10 @@ impl App {
             base_path,
             api_keys,
             guesses: Guesses::default(),
+            upload_signer: match storage.folder() {
+                Some(folder) => UploadSigner::from_file(&folder.join("upload-key"))?,
+                None => UploadSigner::random()?,
+            },
             badges: Badges::default(),
             storage,
             max_report_bytes: config.max_report_bytes,

@@ -1,20 +1,21 @@
-//! Who may upload: API keys, tokens of workflows, and the signed address of one upload.
+//! Who may upload: API keys, and the signed address of one upload.
 
 mod guesses;
 mod scopes;
+mod uploads;
 
 use std::fmt;
 use std::path::Path;
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
-use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::error::Error;
-use crate::key::{Repository, RepositoryRule, SiteId};
+use crate::key::{Repository, RepositoryRule};
 use crate::oidc::Workflow;
 pub use guesses::Guesses;
+pub use uploads::UploadSigner;
 
 /// A text that no log, error or debug output shows.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The keys that uploaders may send: the first signs, all are accepted, so that one can be rotated out.
+/// The keys that uploaders may send: all are accepted, so that one can be rotated out.
 #[derive(Debug)]
 pub struct ApiKeys(Vec<ApiKey>);
 
@@ -89,10 +90,9 @@ impl ApiKeys {
         if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(Self(keys)) }
     }
 
-    /// One random key that nobody is told: it signs upload addresses.
-    pub fn unknown() -> anyhow::Result<Self> {
-        let secret = Secret::new(hex(&random::<KEY_BYTES>()?));
-        Ok(Self(vec![ApiKey { secret, repositories: Vec::new() }]))
+    /// None: nobody uploads by a key.
+    pub fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
@@ -126,23 +126,6 @@ impl ApiKeys {
             return Err(Error::forbidden("the API key is not one of this server's"));
         }
         Ok(shown)
-    }
-
-    /// Signs the right to upload the zip of `site` until `expires` (Unix time, seconds).
-    pub fn sign_upload(&self, site: &SiteId, expires: i64) -> String {
-        self.0
-            .first()
-            .map(|key| hex(hmac::sign(&upload_key(&key.secret), upload_text(site, expires).as_bytes()).as_ref()))
-            .unwrap_or_default()
-    }
-
-    /// Whether one of the keys signed this right.
-    pub fn verify_upload(&self, site: &SiteId, expires: i64, signature: &str) -> bool {
-        let Some(signature) = unhex(signature) else {
-            return false;
-        };
-        let text = upload_text(site, expires);
-        self.0.iter().any(|key| hmac::verify(&upload_key(&key.secret), text.as_bytes(), &signature).is_ok())
     }
 }
 
@@ -185,14 +168,6 @@ pub fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
-}
-
-fn upload_key(key: &Secret) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, key.0.as_bytes())
-}
-
-fn upload_text(site: &SiteId, expires: i64) -> String {
-    format!("covered upload\n{site}\n{expires}")
 }
 
 /// `N` bytes from the system's random source.
@@ -274,19 +249,6 @@ mod tests {
             let why = ApiKeys::parse(wrong).unwrap_err();
             assert!(!why.contains("hunter"), "{why}");
         }
-    }
-
-    #[test]
-    fn a_signature_holds_for_its_site_and_time_alone_and_survives_rotation() {
-        let (site, other) = (SiteId::random().unwrap(), SiteId::random().unwrap());
-        let signature = ApiKeys::parse("old").unwrap().sign_upload(&site, 100);
-        let keys = ApiKeys::parse("new,old").unwrap();
-        assert!(keys.verify_upload(&site, 100, &signature));
-        assert!(!keys.verify_upload(&other, 100, &signature));
-        assert!(!keys.verify_upload(&site, 101, &signature));
-        assert!(!keys.verify_upload(&site, 100, "zz"));
-        assert!(!keys.verify_upload(&site, 100, "é0"));
-        assert!(!ApiKeys::parse("new").unwrap().verify_upload(&site, 100, &signature));
     }
 
     #[test]

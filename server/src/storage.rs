@@ -3,6 +3,7 @@
 mod fault;
 mod folder;
 mod measured;
+mod object;
 mod ranged;
 pub(crate) mod sts;
 mod vendors;
@@ -10,7 +11,7 @@ mod vendors;
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::Range;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,16 +23,16 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
-use object_store::{
-    GetOptions, GetRange, GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion,
-};
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use url::Url;
 
 use crate::archive::Tail;
 use crate::config::StorageConfig;
-use crate::key::{STAGING, SiteId};
+use crate::key::SiteId;
 pub use fault::StorageError;
+use folder::Folder;
 use measured::Measured;
+pub use object::{Fetched, FileMeta, Incoming};
 use sts::Sts;
 pub use sts::{Grant, GrantError};
 
@@ -58,7 +59,7 @@ pub struct Storage {
     presigner: Option<Presigner>,
     sts: Option<Sts>,
     /// Where the objects are files.
-    folder: Option<PathBuf>,
+    folder: Option<Arc<Folder>>,
     /// Whether the last bytes of an object can be asked for without its size: not of Azure.
     knows_suffixes: bool,
     shown: String,
@@ -102,21 +103,15 @@ impl Storage {
     }
 
     fn files(folder: &FilePath) -> anyhow::Result<Self> {
-        let folder = std::path::absolute(folder)?;
-        let unusable = || folder::unusable(&folder);
-        let staging = folder.join(STAGING);
-        folder::make(&folder).and_then(|()| folder::make(&staging)).with_context(unusable)?;
-        folder::sweep(&staging);
-        // Now, and not at the first upload: that a folder cannot be written, or is on a full disk.
-        folder::probe(&folder).with_context(unusable)?;
-        let store = LocalFileSystem::new_with_prefix(&folder).with_context(unusable)?.with_fsync(true);
+        let folder = Folder::open(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder.path())?.with_fsync(true);
         Ok(Self {
             store: Arc::new(Measured(Arc::new(store))),
             presigner: None,
             sts: None,
             knows_suffixes: true,
-            shown: folder.display().to_string(),
-            folder: Some(folder),
+            shown: folder.path().display().to_string(),
+            folder: Some(Arc::new(folder)),
         })
     }
 
@@ -157,19 +152,28 @@ impl Storage {
 
     /// Whether the store answers, and lets this server in.
     pub async fn check(&self) -> Result<()> {
-        if let Some(folder) = self.folder.clone() {
-            let probed = tokio::task::spawn_blocking(move || folder::probe(&folder)).await;
-            return probed
-                .map_err(anyhow::Error::from)
-                .and_then(|probed| Ok(probed?))
-                .map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be written")));
+        match &self.folder {
+            Some(_) => self.folder_is(Folder::probe).await,
+            None => self.exists("sites/readyz").await.map(|_| ()),
         }
-        self.exists("sites/readyz").await.map(|_| ())
+    }
+
+    /// Where the objects are files.
+    pub fn folder(&self) -> Option<&FilePath> {
+        self.folder.as_deref().map(Folder::path)
+    }
+
+    async fn folder_is(&self, all_right: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let looked = tokio::task::spawn_blocking(move || all_right(&folder)).await;
+        let looked = looked.map_err(anyhow::Error::from).and_then(|looked| Ok(looked?));
+        looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
     }
 
     /// Writes a new object; one that is there is not touched.
     pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let path = path(key)?;
+        self.folder_is(Folder::there).await?;
         within(async { Ok(self.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await?) }).await?;
         Ok(())
     }
@@ -195,6 +199,7 @@ impl Storage {
     /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
     pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
+        self.folder_is(Folder::there).await?;
         let written = async {
             match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
                 Err(object_store::Error::NotImplemented { .. }) => Ok(self.store.put(&path, bytes.into()).await?),
@@ -261,6 +266,10 @@ impl Storage {
         };
         match once().await {
             Err(StorageError::Failed(_)) => once().await,
+            // In a folder that is not mounted nothing is found.
+            Err(StorageError::NotFound) => {
+                Err(self.folder_is(Folder::there).await.err().unwrap_or(StorageError::NotFound))
+            }
             other => other,
         }
     }
@@ -328,6 +337,7 @@ impl Storage {
 
     /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
     pub async fn begin(&self, key: &str) -> Result<Incoming> {
+        self.folder_is(Folder::there).await?;
         Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
     }
 
@@ -338,47 +348,6 @@ impl Storage {
 
     pub async fn delete(&self, key: &str) -> Result<()> {
         Ok(self.store.delete(&path(key)?).await?)
-    }
-}
-
-/// A whole object, or that it did not change.
-pub enum Fetched {
-    Unchanged,
-    File(FileMeta, BoxStream<'static, std::io::Result<Bytes>>),
-}
-
-/// What is known of an object beside its bytes.
-pub struct FileMeta {
-    pub size: u64,
-    /// The store's entity tag, in quotes.
-    pub etag: Option<String>,
-}
-
-impl FileMeta {
-    fn of(meta: &object_store::ObjectMeta) -> Self {
-        let etag = meta.e_tag.as_ref().map(|etag| format!("\"{}\"", etag.trim_start_matches("W/").trim_matches('"')));
-        Self { size: meta.size, etag }
-    }
-}
-
-/// An object on its way into the store.
-pub struct Incoming {
-    upload: Box<dyn MultipartUpload>,
-}
-
-impl Incoming {
-    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        Ok(self.upload.put_part(bytes.into()).await?)
-    }
-
-    pub async fn finish(mut self) -> Result<()> {
-        self.upload.complete().await?;
-        Ok(())
-    }
-
-    /// Nothing is kept.
-    pub async fn abort(mut self) -> Result<()> {
-        Ok(self.upload.abort().await?)
     }
 }
 

@@ -181,7 +181,7 @@ async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
         UploadTarget::Presigned { url, headers } => (url.to_string(), headers),
         UploadTarget::Server => {
             let expires = expires_at.as_second();
-            let signature = app.api_keys.sign_upload(site, expires);
+            let signature = app.upload_signer.sign(site, expires);
             let url = format!("{}/coverage/{site}.zip?expires={expires}&signature={signature}", app.public_url);
             (url, vec![("content-type", "application/zip")])
         }
@@ -241,7 +241,7 @@ fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
             "this upload address is not complete: use the one that create-site answered, unchanged",
         ));
     };
-    if !app.api_keys.verify_upload(site, expires, &signature) {
+    if !app.upload_signer.verify(site, expires, &signature) {
         return Err(Error::forbidden(
             "this upload address was not made by this server for this site: use the one that create-site answered, unchanged",
         ));

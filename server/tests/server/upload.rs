@@ -1,8 +1,11 @@
 //! `POST /coverage/create-site/` and `PUT /coverage/{site_id}.zip`.
 
+use covered_server::auth::UploadSigner;
 use serde_json::{Value, json};
 
 use crate::support::*;
+
+const SITE: &str = "0123456789abcdef0123456789abcdef";
 
 fn new_site() -> Value {
     json!({"repository": "Octo/App", "commit_sha": SHA, "name": "backend", "size": 1234})
@@ -228,12 +231,55 @@ async fn an_upload_address_holds_for_its_site_alone() {
 
 #[tokio::test]
 async fn an_upload_address_expires() {
-    let server = Server::start().await;
-    let site = "0123456789abcdef0123456789abcdef".parse().unwrap();
-    let signature = covered_server::auth::ApiKeys::parse(KEY).unwrap().sign_upload(&site, 1_000_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let site = SITE.parse().unwrap();
+    let signer = UploadSigner::from_file(&folder.path().join("upload-key")).unwrap();
+    let signature = signer.sign(&site, 1_000_000_000);
     let url = format!("{}/coverage/{site}.zip?expires=1000000000&signature={signature}", server.url);
     let response = server.client.put(url).body(zip(&[("index.html", b"x")])).send().await.unwrap();
     assert_refused(response, 403, "held for 15 minutes and has expired: ask create-site for a new one").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_not_mounted_any_more_is_not_made_anew() {
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("elsewhere"));
+    let server = Server::with(&[("STORAGE_URL", &format!("file://{}", folder.display()))]).await;
+    let session = server.create().await;
+    assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
+    std::fs::rename(&folder, &elsewhere).unwrap();
+    // What lies below a mount point while nothing is mounted there.
+    for below in [false, true] {
+        if below {
+            std::fs::create_dir_all(folder.join("uploads")).unwrap();
+        }
+        let refused = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
+        assert_refused(refused, 502, "the server's storage did not do its part").await;
+        assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503);
+        let unread = server.get(&format!("/coverage/{}/", SITE)).header("accept", "application/json").send().await;
+        assert_refused(unread.unwrap(), 502, "the server's storage did not do its part").await;
+        assert!(!folder.join("sites").exists());
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(&elsewhere, &folder).unwrap();
+    assert_eq!(server.get("/readyz").send().await.unwrap().status(), 200);
+    assert_eq!(server.put(&server.create().await, zip(&[("index.html", b"x")])).await.status(), 201);
+}
+
+#[tokio::test]
+async fn no_api_key_signs_upload_addresses() {
+    let server = Server::start().await;
+    let (site, expires) = (SITE.parse().unwrap(), 4_102_444_800);
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY.as_bytes());
+    let signed = ring::hmac::sign(&key, format!("covered upload\n{SITE}\n{expires}").as_bytes());
+    let url = |signature: String| format!("{}/coverage/{SITE}.zip?expires={expires}&signature={signature}", server.url);
+    for signature in [covered_server::auth::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
+    {
+        let refused = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
+        assert_refused(refused, 403, "was not made by this server for this site").await;
+    }
 }
 
 #[cfg(unix)]
