@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::App;
 use connection::Connections;
@@ -59,11 +61,19 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
 }
 
-/// Never ends.
+/// On SIGHUP too, which is no reason to end where there is none; never ends.
 async fn keep_certificate(app: &App) {
     match &app.tls {
         Some(tls) => tls.keep_current().await,
-        None => std::future::pending().await,
+        None => {
+            #[cfg(unix)]
+            if let Ok(mut hangup) = unix::signal(SignalKind::hangup()) {
+                while hangup.recv().await.is_some() {
+                    tracing::info!("SIGHUP: there is no certificate to read anew");
+                }
+            }
+            std::future::pending().await
+        }
     }
 }
 
@@ -82,8 +92,9 @@ fn bound_unsent(listener: &TcpListener) {
 pub fn signal() -> std::io::Result<impl Future<Output = &'static str>> {
     #[cfg(unix)]
     let (mut terminate, mut interrupt) = {
-        use tokio::signal::unix::{SignalKind, signal};
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        // By default the system ends who writes a file beyond its limit, and now the write fails.
+        let _ = unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?)
     };
     Ok(async move {
         #[cfg(unix)]
