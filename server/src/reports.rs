@@ -87,6 +87,9 @@ pub struct Place {
     pub root: String,
     /// The Content-Security-Policy of its files.
     pub policy: HeaderValue,
+    /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,
+    /// and no shared cache may keep it for others.
+    pub is_shared: bool,
 }
 
 impl Reports {
@@ -147,7 +150,7 @@ impl Reports {
 
     /// Where a report is that was asked for on its own host.
     pub fn on_own_host(&self, site: SiteId) -> Place {
-        Place { site, root: "/".to_owned(), policy: policy("'self'") }
+        Place { site, root: "/".to_owned(), policy: policy("'self'"), is_shared: true }
     }
 
     /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
@@ -157,13 +160,12 @@ impl Reports {
         let public = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
         let public = public.strip_suffix(&self.base_path).unwrap_or(public);
         let mut sources = vec![source(public, &root)];
-        if let Some(authority) = authority.filter(|authority| !authority.eq_ignore_ascii_case(public)) {
-            sources.push(source(authority, &root));
-        }
+        let other = authority.filter(|authority| !authority.eq_ignore_ascii_case(public));
+        sources.extend(other.map(|authority| source(authority, &root)));
         if !self.base_path.is_empty() {
             sources.extend(authority.map(|authority| source(authority, &format!("/coverage/{site}/"))));
         }
-        Place { policy: policy(&sources.join(" ")), site, root }
+        Place { policy: policy(&sources.join(" ")), site, root, is_shared: other.is_none() }
     }
 
     /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.

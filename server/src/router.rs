@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::header::HeaderMap;
+use hyper::header::{HOST, HeaderMap};
 use hyper::{Method, Request, Response};
 
 use crate::app::App;
@@ -211,6 +211,10 @@ async fn answer(
     let allow = route.allow();
     if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return Err(Error::method_not_allowed(allow));
+    }
+    // RFC 9112, 3.2: which of them counts would be each reader's own choice.
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        return Err(Error::bad_request("the request has two Host headers"));
     }
     refuse_reports_scripts(app, &route, request.headers())?;
     let uri = request.uri().clone();

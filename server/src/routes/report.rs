@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use crate::app::App;
 use crate::archive::{Entry, Index};
 use crate::error::{Error, no_report};
-use crate::key::{FOREVER, ReportPath, content_type};
+use crate::key::{FOREVER, NEVER, ReportPath, content_type};
 use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
 use crate::reports::Place;
@@ -124,7 +124,13 @@ async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, 
 /// What every file of a report carries: its type, how long it is kept, and what it may do.
 pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, cache_control: &'static str) {
     response::set(response, header::CONTENT_TYPE, content_type(path));
-    response::set(response, header::CACHE_CONTROL, cache_control);
+    let cache_control = match (place.is_shared, cache_control.strip_prefix("public")) {
+        (false, Some(rest)) => {
+            HeaderValue::try_from(format!("private{rest}")).unwrap_or(HeaderValue::from_static(NEVER))
+        }
+        _ => HeaderValue::from_static(cache_control),
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
     response::set(response, ROBOTS, "noindex");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, place.policy.clone());
 }

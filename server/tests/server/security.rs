@@ -179,3 +179,25 @@ async fn reports_of_repositories_that_are_not_allowed_are_refused() {
     let forget = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
     assert_refused(forget, 403, refused).await;
 }
+
+#[tokio::test]
+async fn a_policy_that_names_the_host_that_was_asked_is_kept_by_no_shared_cache() {
+    let server = Server::start().await;
+    let report = server.upload(zip(&[("index.html", b"x")])).await;
+    let own = server.url.strip_prefix("http://").unwrap();
+    for (host, cache) in
+        [(own, "public, max-age=31536000, immutable"), ("evil.example.com", "private, max-age=31536000, immutable")]
+    {
+        let answer = server.get(&format!("{report}index.html")).header("host", host).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), text(answer.headers(), "cache-control")), (200, cache), "{host}");
+        let policy = text(answer.headers(), "content-security-policy");
+        assert_eq!(policy.contains("evil"), host != own, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn two_hosts_are_none() {
+    let server = Server::start().await;
+    let twice = server.get("/").header("host", "a.example.com").header("host", "b.example.com").send().await.unwrap();
+    assert_eq!(twice.status(), 400);
+}
