@@ -62,7 +62,11 @@ impl Folder {
         std::fs::write(&probe, b"probe").inspect_err(|_| {
             let _ = std::fs::remove_file(&probe);
         })?;
-        std::fs::remove_file(&probe)
+        match std::fs::remove_file(&probe) {
+            // Somebody else's probe, at the same moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
 

@@ -110,3 +110,13 @@ async fn a_stop_lets_a_running_upload_end() {
     stopping.await.unwrap();
     assert!(folder.path().join(format!("sites/{site}.zip")).exists());
 }
+
+#[tokio::test]
+async fn many_who_ask_at_once_whether_it_is_ready_are_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(&folder, &[]).await;
+    let asked = (0..2000).map(|_| server.get("/readyz").send());
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+}
