@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -121,7 +122,7 @@ impl Reply {
             url.push('/');
         }
         let place = match (self.upload, self.grant) {
-            (Some(upload), _) => Place::Zip(upload.checked(size)?),
+            (Some(upload), _) => Place::Zip(upload.checked(api, size)?),
             (None, Some(grant)) => Place::Files(grant.checked()?),
             (None, None) => bail!("{api} answered with neither an upload address nor credentials: update the server"),
         };
@@ -129,9 +130,40 @@ impl Reply {
     }
 }
 
+/// What a store may ask to be told besides the type: its own words, as in `x-ms-blob-type`.
+const HEADERS: [&str; 2] = ["content-type", "if-none-match"];
+const VENDORS: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
+
 impl Upload {
-    fn checked(self, size: u64) -> Result<Self> {
+    /// Whoever answers as the server must not make the runner speak to what only the runner reaches.
+    fn checked(self, api: &str, size: u64) -> Result<Self> {
         ensure!(is_http(&self.url), "the server gave an upload address that is no http(s) address");
+        let (uri, api): (Uri, Uri) = (self.url.parse()?, api.parse()?);
+        let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        ensure!(!has_user, "the server gave an upload address with a user in it");
+        let host = Host::of(&uri);
+        let is_weaker = uri.scheme_str() == Some("http") && api.scheme_str() == Some("https");
+        ensure!(
+            !is_weaker || host == Host::Loopback,
+            "the server gave an upload address by http, though it is asked by https: give its store, or its PUBLIC_URL, \
+             an https address"
+        );
+        ensure!(
+            host != Host::LinkLocal || Host::of(&api) == Host::LinkLocal,
+            "the server gave a link-local upload address, which is the runner's own surroundings and no store"
+        );
+        ensure!(
+            self.method == "PUT",
+            "the server asks for an upload by {:?}, not by PUT: is this the newest version of the action?",
+            shorten(&self.method, 20)
+        );
+        let is_plain = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            HEADERS.contains(&name.as_str()) || VENDORS.iter().any(|vendor| name.starts_with(vendor))
+        };
+        if let Some(other) = self.headers.keys().find(|name| !is_plain(name)) {
+            bail!("the server asks for the header {:?} in an upload, which no store takes", shorten(other, 40));
+        }
         let max = self.max_bytes.unwrap_or(u64::MAX);
         ensure!(
             size <= max,
@@ -140,6 +172,31 @@ impl Upload {
             bytes(max)
         );
         Ok(self)
+    }
+}
+
+/// Where an address leads, as far as it says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    Loopback,
+    /// Of this network's cable: there clouds have the metadata of their machines.
+    LinkLocal,
+    Other,
+}
+
+impl Host {
+    fn of(uri: &Uri) -> Self {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(address) if address.is_loopback() => Self::Loopback,
+            Ok(IpAddr::V4(address)) if address.is_link_local() => Self::LinkLocal,
+            Ok(IpAddr::V6(address)) if Ipv6Addr::is_unicast_link_local(&address) => Self::LinkLocal,
+            Ok(_) => Self::Other,
+            Err(_) if host == "localhost" => Self::Loopback,
+            // Systems read 2852039166 and 0xa9fea9fe for an address too.
+            Err(_) if host.rsplit('.').next().is_some_and(is_number) => Self::LinkLocal,
+            Err(_) => Self::Other,
+        }
     }
 }
 
@@ -174,4 +231,72 @@ fn is_http(text: &str) -> bool {
     uri.is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
+}
+
+fn is_number(text: &str) -> bool {
+    match text.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: &str = "https://covered.example.com";
+    const STORE: &str = "https://s3.example.com/bucket/a.zip?X-Amz-Signature=secret";
+
+    fn checked(api: &str, url: &str, method: &str, headers: &[&str]) -> Result<(), String> {
+        let headers = headers.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        let upload = Upload { method: method.to_owned(), url: url.to_owned(), headers, max_bytes: None };
+        upload.checked(api, 1).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_store_s_own_upload_is_taken() {
+        for headers in [
+            ["content-type", "if-none-match"],
+            ["content-type", "x-goog-if-generation-match"],
+            ["x-ms-blob-type", "If-None-Match"],
+            ["x-amz-server-side-encryption", "Content-Type"],
+        ] {
+            assert_eq!(checked(API, STORE, "PUT", &headers), Ok(()));
+        }
+        assert_eq!(checked("http://10.0.0.7", "http://minio:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "https://store.7up/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "http://127.0.0.1:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "http://[::1]:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked("http://169.254.7.7", "http://169.254.7.8/a.zip", "PUT", &[]), Ok(()));
+    }
+
+    #[test]
+    fn an_upload_that_is_none_is_refused() {
+        let refused = |url: &str, method: &str, header: &str, why: &str| {
+            for api in [API, "http://covered.example.com"] {
+                let error = checked(api, url, method, &[header]).unwrap_err();
+                assert!(error.contains(why), "{url}: {error}");
+                assert!(!error.contains("secret"), "{error}");
+            }
+        };
+        for header in ["host", "authorization", "cookie", "metadata-flavor", "x-aws-ec2-metadata-token-ttl-seconds"] {
+            refused(STORE, "PUT", header, &format!("the header {header:?} in an upload"));
+        }
+        for method in ["POST", "DELETE", "put", "GET"] {
+            refused(STORE, method, "content-type", &format!("an upload by {method:?}"));
+        }
+        refused("https://user:secret@s3.example.com/a.zip", "PUT", "content-type", "with a user in it");
+        for host in [
+            "169.254.169.254",
+            "[fe80::1]",
+            "[::ffff:169.254.169.254]",
+            "2852039166",
+            "0xa9.254.43518",
+            "169.254.169.254.",
+        ] {
+            refused(&format!("https://{host}/a.zip"), "PUT", "content-type", "link-local");
+        }
+        let error = checked(API, "http://s3.example.com/a.zip", "PUT", &[]).unwrap_err();
+        assert!(error.contains("by http, though it is asked by https"), "{error}");
+    }
 }

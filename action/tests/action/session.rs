@@ -81,7 +81,9 @@ fn nothing_in_the_answer_is_taken_on_trust() {
     with(&format!("{}/store", peer.url), "file:///etc")
         .fails("error: the server gave an upload address that is no http(s) address");
     with("1000000", "100").fails("the server takes 100 bytes at most: leave files out, or raise its MAX_REPORT_BYTES");
-    with("if-none-match", "a header").fails("error: the header \"a header\" cannot be sent");
+    with("if-none-match", "a header").fails("error: the server asks for the header \"a header\" in an upload");
+    with("if-none-match", "authorization").fails("the server asks for the header \"authorization\" in an upload");
+    with("\"PUT\"", "\"DELETE\"").fails("the server asks for an upload by \"DELETE\", not by PUT");
 }
 
 #[test]
