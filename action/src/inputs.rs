@@ -167,6 +167,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn inputs(mut self) -> Result<Command, Vec<String>> {
         let event = Event::read(self.env);
+        self.notes.extend(event.problem.clone());
         let dry_run = self.get("dry-run", check::boolean).unwrap_or(false);
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
@@ -257,6 +258,10 @@ impl Reader<'_> {
         let api_url = self.get_or("api-url", check::url, "");
         let identity = self.identity(api_url.as_deref());
         let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
+        let missing = self.missing.iter_mut().find(|missing| missing.starts_with("commit-sha"));
+        if let (Some(missing), Some(problem)) = (missing, &event.problem) {
+            *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");
+        }
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
     }
 
@@ -469,8 +474,11 @@ mod tests {
                 ("GITHUB_EVENT_NAME", event),
                 ("GITHUB_SHA", SHA),
             ];
-            let problems = read("htmlcov", &variables, "no JSON").unwrap_err();
+            let problems = read("htmlcov", &variables, "{}").unwrap_err();
             assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
+            let [problem] = &read("htmlcov", &variables, "no JSON").unwrap_err()[..] else { panic!("{event}") };
+            assert!(problem.starts_with("missing commit-sha: the event file "), "{problem}");
+            assert!(problem.contains(" (GITHUB_EVENT_PATH) is no JSON: "), "{problem}");
         }
     }
 

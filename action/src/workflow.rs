@@ -1,6 +1,6 @@
 //! The log, and GitHub's workflow commands and files: escaping, groups, annotations, masks, outputs, the summary.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,6 +123,10 @@ impl Workflow {
 
     fn append(&self, path: Option<&PathBuf>, text: &str) {
         let Some(path) = path else { return };
+        // To open a pipe waits for whoever reads from it.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return self.warn(&format!("cannot write to {}: it is no regular file", path.display()));
+        }
         let written = OpenOptions::new()
             .append(true)
             .create(true)

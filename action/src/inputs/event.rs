@@ -1,5 +1,8 @@
 //! What GitHub says about the run: its event, the commit that was tested, and whether the default branch was pushed.
 
+use std::fs::File;
+use std::io::Read;
+
 use serde_json::Value;
 
 use super::{Env, Repository};
@@ -8,6 +11,8 @@ use super::{Env, Repository};
 pub struct Event {
     pub name: String,
     body: Value,
+    /// Why the file says nothing.
+    pub problem: Option<String>,
     /// `GITHUB_SHA`, `GITHUB_RUN_ID`: in a `workflow_run` event they belong to another commit and run than the tested.
     sha: Option<String>,
     run: Option<u64>,
@@ -21,12 +26,35 @@ const FROM_DEPENDABOT: &str = "GitHub gives a run that Dependabot started none o
      api-key; put it under the repository's Dependabot secrets too, or upload from a workflow_run workflow, see \
      action/README.md";
 
+/// Bytes: GitHub's webhooks have no larger ones.
+const MAX_EVENT: u64 = 25 << 20;
+
+fn body(path: &str) -> Result<Value, String> {
+    let unreadable = |error| format!("cannot be read: {error}");
+    // To open a pipe waits for whoever writes to it.
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_EVENT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_EVENT {
+        return Err("is larger than 25 MiB".to_owned());
+    }
+    serde_json::from_slice(&bytes).map_err(|error| format!("is no JSON: {error}"))
+}
+
 impl Event {
     pub fn read(env: Env) -> Self {
-        let text = env("GITHUB_EVENT_PATH").and_then(|path| std::fs::read_to_string(path).ok());
+        let read = env("GITHUB_EVENT_PATH").map(|path| body(&path).map_err(|why| (path, why)));
+        let (body, problem) = match read.transpose() {
+            Ok(body) => (body.unwrap_or_default(), None),
+            Err((path, why)) => (Value::Null, Some(format!("the event file {path} (GITHUB_EVENT_PATH) {why}"))),
+        };
         Self {
             name: env("GITHUB_EVENT_NAME").unwrap_or_default(),
-            body: text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            body,
+            problem,
             sha: env("GITHUB_SHA"),
             run: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
             actor: env("GITHUB_ACTOR"),
@@ -75,7 +103,7 @@ impl Event {
     pub fn withheld(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
         let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
-        if is_untrusted && !from.is_some_and(|from| repository.is(from)) {
+        if is_untrusted && self.problem.is_none() && !from.is_some_and(|from| repository.is(from)) {
             return Some(FROM_FORK);
         }
         // Whoever runs it again, `GITHUB_ACTOR` stays who started it first. A `workflow_run` has all secrets.

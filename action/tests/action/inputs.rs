@@ -117,3 +117,28 @@ fn a_port_that_cannot_be_is_no_other_port() {
     let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://me:hunter2@127.0.0.1").run();
     ended.rejects("--api-url is no address").says_not("hunter2");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_the_runners_files_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let peer = Peer::new();
+    let covered = Covered::new(&peer).env("GITHUB_EVENT_PATH", pipe).env("GITHUB_OUTPUT", pipe);
+    covered
+        .run()
+        .succeeds()
+        .complains(&format!("the event file {pipe} (GITHUB_EVENT_PATH) is no regular file"))
+        .complains(&format!("cannot write to {pipe}: it is no regular file"));
+}
+
+#[test]
+fn an_event_that_is_too_large_or_gone_is_told() {
+    let large = tempfile::NamedTempFile::new().unwrap();
+    large.as_file().set_len((25 << 20) + 1).unwrap();
+    let told = |path: &str| Covered::new(&Peer::new()).env("GITHUB_EVENT_PATH", path).run().succeeds();
+    told(large.path().to_str().unwrap()).complains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
+    told("/nowhere/event.json").complains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
+}
