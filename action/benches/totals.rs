@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use std::{env, hint};
 
 use anyhow::{Context, Result, ensure};
+use covered::deadline::Deadline;
 use covered::report::Report;
 use covered::totals::{Choice, search};
 use memchr::memmem;
@@ -85,7 +86,7 @@ fn tell_memory(file: &Path) -> Result<()> {
 fn find(path: &Path) -> Result<bool> {
     let name = path.to_str().context("its path is no text")?;
     let choice = Choice::File { path: name.to_owned(), format: None };
-    Ok(search(&Report::default(), &choice, None).totals.is_some())
+    Ok(search(&Report::default(), &choice, None, Deadline::NEVER).totals.is_some())
 }
 
 fn median(run: impl Fn() -> Result<bool>) -> Result<Duration> {

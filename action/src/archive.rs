@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
+use crate::deadline::Deadline;
 use crate::report::{self, Content, Entry, Report, Zipped};
 use zip::{Method, Sums, ZipWriter};
 
@@ -40,13 +41,20 @@ pub struct Archive {
 /// Is told of the bytes that were dealt with since it was told last.
 pub type Tell<'a> = &'a (dyn Fn(u64) + Sync);
 
-/// Packs all files of `report` into a temporary file in `temp`.
-pub fn pack(report: &Report, temp: &Path, tell: Tell) -> Result<Archive> {
+/// Packs all files of `report` into a temporary file in `temp`, while there is time.
+pub fn pack(report: &Report, temp: &Path, deadline: Deadline, tell: Tell) -> Result<Archive> {
     let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
     let out = Out { zip, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
     let files = &report.files;
-    let packer =
-        Packer { files, temp, tell, claimed: AtomicUsize::new(0), out: Mutex::new(out), written: Condvar::new() };
+    let packer = Packer {
+        files,
+        temp,
+        deadline,
+        tell,
+        claimed: AtomicUsize::new(0),
+        out: Mutex::new(out),
+        written: Condvar::new(),
+    };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(MAX_WORKERS) {
@@ -75,6 +83,7 @@ pub fn temporary(folder: &Path) -> Result<File> {
 struct Packer<'a> {
     files: &'a [Entry],
     temp: &'a Path,
+    deadline: Deadline,
     tell: Tell<'a>,
     claimed: AtomicUsize,
     out: Mutex<Out<'a>>,
@@ -125,10 +134,11 @@ impl<'a> Packer<'a> {
     }
 
     fn pack(&self, entry: &'a Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
+        let input = self.deadline.read(entry.open()?);
         match (&entry.content, entry.size) {
-            (Content::Zip(zipped), _) if zipped.deflated => verify(entry, zipped),
-            (_, 0..=IN_MEMORY) => compress(entry, deflate),
-            _ => temporary(self.temp).and_then(|file| compress_into(entry, file)),
+            (Content::Zip(zipped), _) if zipped.deflated => verify(entry, input, zipped),
+            (_, 0..=IN_MEMORY) => compress(entry, input, deflate),
+            _ => compress_into(entry, input, temporary(self.temp)?),
         }
     }
 }
@@ -172,8 +182,8 @@ impl Packed<'_> {
 }
 
 /// Makes sure that the data, which browsers will get as they are, are the file that the zip says they are.
-fn verify<'a>(entry: &'a Entry, zipped: &'a Zipped) -> Result<Packed<'a>> {
-    read(entry, |_| Ok(()))?;
+fn verify<'a>(entry: &'a Entry, input: impl Read, zipped: &'a Zipped) -> Result<Packed<'a>> {
+    read(entry, input, |_| Ok(()))?;
     let Zipped { packed, crc, .. } = *zipped;
     let sums = Sums { method: Method::Deflate, crc, packed, size: entry.size };
     Ok(Packed { sums, data: Data::Zip(zipped) })
@@ -183,9 +193,9 @@ fn deflater() -> Compress {
     Compress::new(Compression::default(), false)
 }
 
-fn compress<'a>(entry: &Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
+fn compress<'a>(entry: &Entry, input: impl Read, deflate: &mut Compress) -> Result<Packed<'a>> {
     let mut data = Vec::with_capacity(entry.size as usize);
-    read(entry, |chunk| data.write_all(chunk))?;
+    read(entry, input, |chunk| data.write_all(chunk))?;
     let mut crc = Crc::new();
     crc.update(&data);
     // Given no more room than the file itself takes, deflate ends only where it saves something.
@@ -203,10 +213,10 @@ fn compress<'a>(entry: &Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
     Ok(Packed { sums, data: Data::Memory(stored) })
 }
 
-fn compress_into<'a>(entry: &Entry, file: File) -> Result<Packed<'a>> {
+fn compress_into<'a>(entry: &Entry, input: impl Read, file: File) -> Result<Packed<'a>> {
     let mut crc = Crc::new();
     let mut encoder = DeflateEncoder::new(file, Compression::default());
-    read(entry, |chunk| {
+    read(entry, input, |chunk| {
         crc.update(chunk);
         encoder.write_all(chunk)
     })?;
@@ -216,8 +226,7 @@ fn compress_into<'a>(entry: &Entry, file: File) -> Result<Packed<'a>> {
 }
 
 /// Hands the file's bytes on, and makes sure that they are the ones that were there when the report was looked at.
-fn read(entry: &Entry, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
-    let mut input = entry.open()?;
+fn read(entry: &Entry, mut input: impl Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
     let before = modified(entry)?;
     let mut chunk = vec![0; CHUNK.min(entry.size as usize + 1)];
     let mut left = entry.size;
@@ -253,7 +262,7 @@ pub fn check_zip(bytes: &[u8]) -> Result<()> {
     if before.bytes() > MAX_CHECKED {
         return Ok(());
     }
-    let Ok(archive) = pack(&before, &temp, &|_| {}) else { return Ok(()) };
+    let Ok(archive) = pack(&before, &temp, Deadline::NEVER, &|_| {}) else { return Ok(()) };
     let after = report::unzip(archive.file, "").context("what was packed is no sound zip")?;
     ensure!(before.files.len() == after.files.len(), "a file was lost");
     for (before, after) in before.files.iter().zip(&after.files) {
@@ -281,7 +290,7 @@ mod tests {
         std::fs::write(folder.path().join("large.html"), vec![b' '; IN_MEMORY as usize + 1]).unwrap();
         let walked = crate::report::walk(folder.path()).unwrap();
         change(folder.path());
-        format!("{:#}", pack(&walked, folder.path(), &|_| {}).unwrap_err())
+        format!("{:#}", pack(&walked, folder.path(), Deadline::NEVER, &|_| {}).unwrap_err())
     }
 
     #[test]
@@ -306,7 +315,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let missing = folder.path().join("missing");
-        let error = pack(&crate::report::walk(folder.path()).unwrap(), &missing, &|_| {}).unwrap_err();
+        let error = pack(&crate::report::walk(folder.path()).unwrap(), &missing, Deadline::NEVER, &|_| {}).unwrap_err();
         assert!(error.to_string().starts_with("cannot make a temporary file in "), "{error}");
+    }
+
+    #[test]
+    fn packing_ends_with_the_runs_time() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("index.html"), "page").unwrap();
+        let report = crate::report::walk(folder.path()).unwrap();
+        let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
+        let error = format!("{:#}", pack(&report, folder.path(), over, &|_| {}).unwrap_err());
+        assert_eq!(error, "cannot pack `index.html`: the time limit of 0 s is over: raise --timeout");
     }
 }

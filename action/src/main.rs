@@ -20,7 +20,7 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use covered::{archive, report, totals};
+use covered::{archive, deadline, report, totals};
 
 use inputs::Command;
 use workflow::Workflow;

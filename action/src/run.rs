@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::archive::{self, Archive};
 use crate::artifact;
+use crate::deadline::Deadline;
 use crate::delta;
 use crate::files;
 use crate::github::GitHub;
@@ -91,6 +92,10 @@ impl<'a> Run<'a> {
         Client::new(self.log, self.started, *timeout, proxies, first)
     }
 
+    fn deadline(&self) -> Deadline {
+        Deadline::new(self.started, self.inputs.timeout)
+    }
+
     /// The report in an artifact.
     fn fetch(&mut self, client: &Client, artifact: &Artifact) -> Result<Report> {
         let Some(token) = &self.inputs.token else { bail!("{NO_TOKEN}") };
@@ -133,7 +138,8 @@ impl<'a> Run<'a> {
         if let Some(path) = self.inputs.totals.missing(report) {
             bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
         }
-        let search = totals::search(report, &self.inputs.totals, self.inputs.metric);
+        let search = totals::search(report, &self.inputs.totals, self.inputs.metric, self.deadline());
+        self.deadline().check().context("cannot find the total")?;
         search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
         match &search.totals {
             Some(totals) => self.log.say(&format!("Found {totals}")),
@@ -174,7 +180,8 @@ impl<'a> Run<'a> {
 
     fn pack(&mut self, report: &Report) -> Result<Archive> {
         let started = Instant::now();
-        let pack = |progress: &Progress| archive::pack(report, &self.inputs.temp, &|bytes| progress.add(bytes));
+        let (temp, deadline) = (&self.inputs.temp, self.deadline());
+        let pack = |progress: &Progress| archive::pack(report, temp, deadline, &|bytes| progress.add(bytes));
         let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));

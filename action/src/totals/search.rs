@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::measure::{Found, Measure, choose};
 use super::{FORMATS, FileReader, Format, Page, Read, Totals};
+use crate::deadline::Deadline;
 use crate::report::{Entry, Report};
 
 /// Bytes of a page that are looked at: the largest index seen has 2.8 MB.
@@ -70,6 +71,7 @@ pub struct Search {
     pub notes: Vec<String>,
     /// Each file that was looked at.
     pub looked: Vec<String>,
+    deadline: Deadline,
 }
 
 struct Candidate {
@@ -78,9 +80,9 @@ struct Candidate {
     found: Found,
 }
 
-/// Looks for the total of a report, or of the file that is chosen.
-pub fn search(report: &Report, choice: &Choice, metric: Option<&str>) -> Search {
-    let mut search = Search::default();
+/// Looks for the total of a report, or of the file that is chosen; in no further file once the time is over.
+pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: Deadline) -> Search {
+    let mut search = Search { deadline, ..Search::default() };
     let candidates = match choice {
         Choice::Auto => search.auto(report, metric),
         Choice::File { path, format } => search.file(report, path, *format).into_iter().collect(),
@@ -138,13 +140,14 @@ impl Search {
         place: Place,
         left: &mut u64,
     ) -> Option<Candidate> {
+        self.deadline.check().ok()?;
         self.looked.push(name.to_owned());
         let mut html = None;
         for format in formats {
             let beside = |other: &str| text(place, &beside(name, other)).ok();
             let found = match format.read {
                 Read::Page(read) => read_page(place, name, &mut html).map(|html| read(&Page { html, beside: &beside })),
-                Read::File(_, read) => read_file(place, name, read, left),
+                Read::File(_, read) => read_file(place, name, read, left, self.deadline),
             };
             match found {
                 Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
@@ -278,8 +281,9 @@ fn read_page<'a>(place: Place, name: &str, html: &'a mut Option<String>) -> Resu
     Ok(html.as_deref().unwrap_or_default())
 }
 
-fn read_file(place: Place, name: &str, read: FileReader, left: &mut u64) -> Result<Option<Found>> {
-    let mut input = BufReader::new(place.open(name).context("it cannot be opened")?).take(*left);
+fn read_file(place: Place, name: &str, read: FileReader, left: &mut u64, deadline: Deadline) -> Result<Option<Found>> {
+    let input = deadline.read(place.open(name).context("it cannot be opened")?);
+    let mut input = BufReader::new(input).take(*left);
     if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());
     }

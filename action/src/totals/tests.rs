@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::deadline::Deadline;
 use crate::report::{Content, Report, walk};
 
 fn fixtures() -> Vec<PathBuf> {
@@ -38,7 +39,7 @@ fn every_report_of_the_corpus_gives_the_total_that_it_shows() {
     let Some(corpus) = corpus() else { return };
     let mut wrong = Vec::new();
     for report in fs::read_dir(corpus).unwrap().map(|report| report.unwrap().path()) {
-        let search = search(&walk(&report.join("report")).unwrap(), &Choice::Auto, None);
+        let search = search(&walk(&report.join("report")).unwrap(), &Choice::Auto, None, Deadline::NEVER);
         let percent = search.totals.as_ref().map(|totals| totals.percent.to_string());
         let truth = truth(&report);
         let right = match &truth {
@@ -110,7 +111,12 @@ fn every_fixture_gives_the_totals_that_are_expected_of_it() {
 
 fn ask(report: &Report, asked: &str) -> String {
     let (choice, metric) = asked.split_once(' ').unwrap_or((asked, ""));
-    let search = search(report, &Choice::parse(choice).unwrap(), Some(metric).filter(|metric| !metric.is_empty()));
+    let search = search(
+        report,
+        &Choice::parse(choice).unwrap(),
+        Some(metric).filter(|metric| !metric.is_empty()),
+        Deadline::NEVER,
+    );
     let found = search.totals.map_or_else(|| "none".to_owned(), |totals| totals.to_string());
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
@@ -300,14 +306,22 @@ fn the_page_wins_over_a_file_that_disagrees_and_the_log_says_so() {
 fn what_cannot_be_read_is_told() {
     let (_folder, files) =
         folder_of(&[("index.html", "<html>"), ("x.json", "{"), ("y.xml", "<coverage><a></coverage>")]);
-    let search = search(&files, &Choice::Auto, None);
+    let search = search(&files, &Choice::Auto, None, Deadline::NEVER);
     assert_eq!(search.looked, ["index.html", "x.json", "y.xml"]);
     assert!(
         search.totals.is_none() && search.notes[0].starts_with("cannot read x.json as coverage.py-json: EOF"),
         "{search:?}"
     );
-    let search = super::search(&files, &Choice::parse("gone.xml").unwrap(), None);
+    let search = super::search(&files, &Choice::parse("gone.xml").unwrap(), None, Deadline::NEVER);
     assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
+}
+
+#[test]
+fn the_search_ends_with_the_runs_time() {
+    let (_folder, files) = folder_of(&[("cobertura.xml", COBERTURA)]);
+    let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
+    let search = search(&files, &Choice::Auto, None, over);
+    assert!(search.totals.is_none() && search.looked.is_empty(), "{search:?}");
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! The end of the whole run's time: what can take long without a network asks as it goes on.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deadline(Option<(Instant, Duration)>);
+
+impl Deadline {
+    pub const NEVER: Self = Self(None);
+
+    pub fn new(started: Instant, timeout: Duration) -> Self {
+        Self(Some((started + timeout, timeout)))
+    }
+
+    /// An error where the time is over.
+    pub fn check(self) -> io::Result<()> {
+        match self.0 {
+            Some((end, timeout)) if Instant::now() >= end => {
+                let text = format!("the time limit of {} s is over: raise --timeout", timeout.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads as long as there is time.
+    pub fn read(self, inner: impl Read) -> impl Read {
+        Timed { inner, deadline: self }
+    }
+}
+
+struct Timed<R> {
+    inner: R,
+    deadline: Deadline,
+}
+
+impl<R: Read> Read for Timed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.deadline.check()?;
+        self.inner.read(buffer)
+    }
+}
