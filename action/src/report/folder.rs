@@ -42,7 +42,10 @@ impl Walk<'_> {
             let name = format!("{prefix}{}", checked_name(&child.path())?);
             self.visits += 1;
             // Beside the source it may hold the job's token.
-            ensure!(name != ".git", "the folder is a git checkout: give the report's own folder, such as htmlcov");
+            ensure!(
+                !child.file_name().eq_ignore_ascii_case(".git"),
+                "the report holds a git checkout, `{name}`: give the report's own folder, such as htmlcov"
+            );
             ensure!(self.visits <= MAX_VISITS, "{TOO_MANY}");
             let is_link = child.file_type().with_context(|| cannot_read(&name))?.is_symlink();
             let path = if is_link { self.follow(&child.path(), &name)? } else { child.path() };

@@ -98,6 +98,9 @@ impl Reading<'_> {
             self.leave(raw.as_bytes());
             return Ok(());
         };
+        // It may hold the job's token.
+        let is_git = raw.as_bytes().split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git"));
+        ensure!(!is_git, "it holds a git checkout, {}, and is no report", shown(raw.as_bytes()));
         // A folder is where its files are.
         if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
             return Ok(());
@@ -168,7 +171,6 @@ fn checked_name(name: &[u8]) -> Result<&str> {
     let shown = || shown(name);
     let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", shown()) };
     ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", shown());
-    ensure!(text.split('/').next() != Some(".git"), "it is a git checkout, and no report");
     let has_drive = matches!(name, [letter, b':', ..] if letter.is_ascii_alphabetic());
     let is_relative = !has_drive && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
     ensure!(is_relative, "the name {} is not that of a file below a folder", shown());

@@ -296,7 +296,11 @@ fn a_git_checkout_is_not_published() {
     Covered::new(&peer)
         .file(".git/config", "[core]")
         .run()
-        .fails("the folder is a git checkout: give the report's own folder, such as htmlcov");
+        .fails("the report holds a git checkout, `.git`: give the report's own folder, such as htmlcov");
+    Covered::new(&Peer::new())
+        .file("deep/er/.git", "gitdir: ../..")
+        .run()
+        .fails("the report holds a git checkout, `deep/er/.git`: give the report's own folder");
     assert!(peer.asked().is_empty());
 }
 

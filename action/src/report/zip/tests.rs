@@ -262,9 +262,12 @@ fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
     refused(&[Made::new("", PAGE)], "is not that of a file");
     refused(&[Made::new("folder/", PAGE)], "is not that of a file");
     refused(&[Made::new("x".repeat(MAX_NAME + 1), PAGE)], "is longer than 4096 bytes");
-    refused(&[Made::new(".git/config", PAGE)], "it is a git checkout");
-    refused(&[Made::new(".git", PAGE)], "it is a git checkout");
-    let fine = [Made::new("INDEX.html", b"1"), Made::new("index.html", b"2"), Made::new("a/.git/x", b"3")];
+    refused(&[Made::new(".git/config", PAGE)], "it holds a git checkout");
+    refused(&[Made::new(".git", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.git/config", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.git/", b""), Made::new("a/b", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.GIT", PAGE)], "it holds a git checkout");
+    let fine = [Made::new("INDEX.html", b"1"), Made::new("index.html", b"2"), Made::new("a/x.git/x", b"3")];
     assert_eq!(repacked(&zip(&fine), "").unwrap().len(), 3);
 }
 
