@@ -19,6 +19,8 @@ use pace::Pace;
 pub use pace::Quota;
 
 /// Time to connect to GitHub.
+/// Characters of a message of GitHub's that the log has.
+const MAX_MESSAGE: usize = 300;
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// Bytes of an answer, at most: 20 commits with two short statuses each are far below it.
 const MAX_ANSWER: usize = 1 << 20;
@@ -212,7 +214,8 @@ impl GitHub {
 impl Reply {
     pub(crate) fn statuses(self) -> Result<Vec<CommitStatus>, Refusal> {
         if let Some(error) = self.errors.iter().find(|error| !error.is("NOT_FOUND")) {
-            let message = error.message.replace(char::is_control, " ");
+            let message: String = error.message.chars().take(MAX_MESSAGE).collect();
+            let message = message.replace(char::is_control, " ");
             return Err(Refusal::Failed(anyhow::anyhow!("GitHub answered: {message}")));
         }
         let no_repository = self.data.as_ref().is_none_or(|data| data.repository.is_none());

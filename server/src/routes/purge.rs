@@ -15,6 +15,9 @@ use crate::response::{self, Answer};
 use crate::routes::{json_body, may_publish};
 use crate::value::{State, Value};
 
+/// No run has a higher number, and one that claims it would have the last word for ever.
+const MAX_RUN: u64 = 1 << 53;
+
 #[derive(Deserialize)]
 pub(crate) struct NewValue {
     site_id: String,
@@ -52,6 +55,9 @@ impl NewValue {
             .transpose()?;
         if self.percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
             return Err(Error::bad_request("percent is not between 0 and 100"));
+        }
+        if self.run_id.is_some_and(|run| run > MAX_RUN) {
+            return Err(Error::bad_request("run_id is not the number of a workflow's run"));
         }
         let value = Value {
             // Minus zero is zero.

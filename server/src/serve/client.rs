@@ -1,6 +1,7 @@
 //! Whose request it is: the address that a connection comes from, or the one that a trusted proxy tells.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::HeaderMap;
 use ipnet::IpNet;
@@ -10,16 +11,20 @@ use ipnet::IpNet;
 /// `X-Forwarded-For` alone is read. A proxy that sets it hands on a `Forwarded` that the client made up, and one that sets
 /// `Forwarded` does so the other way round: of two headers one would be anybody's to write.
 #[derive(Debug)]
-pub struct Proxies(Vec<IpNet>);
+pub struct Proxies {
+    trusted: Vec<IpNet>,
+    /// It was said that a proxy seems to be missing here.
+    said: AtomicBool,
+}
 
 impl Proxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self { trusted: networks, said: AtomicBool::new(false) }
     }
 
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.trusted.iter().any(|network| network.contains(&address))
     }
 
     /// The client's address: each proxy adds at the right whom it was asked by, so that the first address from
@@ -27,6 +32,12 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
+            if is_near(client) && headers.contains_key("x-forwarded-for") && !self.said.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, name it in TRUSTED_PROXIES; until \
+                     then all who come through it share its limits of connections and of wrong API keys"
+                );
+            }
             return client;
         }
         for line in headers.get_all("x-forwarded-for").iter().rev() {
@@ -41,6 +52,14 @@ impl Proxies {
             }
         }
         client
+    }
+}
+
+/// Whether an address is of this machine or of a private network, where proxies are; from elsewhere a header says little.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     }
 }
 

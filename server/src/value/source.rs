@@ -185,7 +185,16 @@ pub(crate) fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.split_whitespace().next_back()?;
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    number.parse().ok().filter(|percent| digits && (0.0..=100.0).contains(percent))
+    let percent = number.parse().ok().filter(|percent: &f64| digits && (0.0..=100.0).contains(percent))?;
+    // What is next to them must not become them.
+    let exact = |whole: &str| {
+        number.split('.').next() == Some(whole) && !number[whole.len()..].contains(|c| ('1'..='9').contains(&c))
+    };
+    Some(match percent {
+        100.0 if !exact("100") => percent.next_down(),
+        0.0 if number.contains(|c| ('1'..='9').contains(&c)) => f64::MIN_POSITIVE,
+        _ => percent,
+    })
 }
 
 #[cfg(test)]
@@ -203,6 +212,11 @@ mod tests {
             ("report uploaded, no total found", None),
             ("Unknown%", None),
             ("101%", None),
+            ("100.00%", Some(100.0)),
+            ("99.999999999999999999%", Some(100.0_f64.next_down())),
+            ("100.000000000000000000001%", Some(100.0_f64.next_down())),
+            ("0.00%", Some(0.0)),
+            (&format!("0.{}1%", "0".repeat(400)), Some(f64::MIN_POSITIVE)),
             ("1e1%", None),
             ("-5%", None),
             ("1.2.3%", None),

@@ -109,6 +109,7 @@ async fn a_value_that_cannot_be_is_refused() {
         ("site_id", json!("../../x"), "site_id is not one of this server's"),
         ("percent", json!(100.1), "percent is not between 0 and 100"),
         ("percent", json!(-1), "percent is not between 0 and 100"),
+        ("run_id", json!(u64::MAX), "run_id is not the number of a workflow's run"),
         ("state", json!("green"), "unknown variant `green`"),
         ("commit_sha", json!("main"), "commit_sha is not a full commit id"),
         ("name", json!("a/b"), "\"a/b\" is not a valid report name"),
