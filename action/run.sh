@@ -10,21 +10,31 @@ temp=${RUNNER_TEMP:-${TMPDIR:-/tmp}}
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# tell error|warning|notice TEXT: as an annotation, in one line and with nothing in it that the runner would obey.
-tell() { printf '::%s::%s\n' "$1" "$(printf '%s' "$2" | tr '\r\n' '  ' | sed 's/%/%25/g')"; }
+# tell error|warning|notice TEXT: as an annotation, in one line and with nothing in it that the runner would obey. It
+# shows no address's user and password.
+tell() { printf '::%s::%s\n' "$1" "$(line "$2" | sed 's/%/%25/g')"; }
+
+# say TEXT: a line of the log, the same way.
+say() { printf '%s\n' "$(line "$1" | sed 's/##\[/## [/g; s/^ *::/- &/')"; }
+
+line() { printf '%s' "$1" | tr '\r\n' '  ' | sed 's,://[^/ ]*@,://,g'; }
 
 stop() {
     tell error "$1"
     exit 1
 }
 
+# append TEXT FILE, where that is one that can be written to.
+append() {
+    [ -z "$2" ] || { printf '%s\n' "$1" >>"$2"; } 2>/dev/null || tell warning "cannot write to $2"
+}
+
 # What is no fault of this repository's is red only where that was asked for.
 outage() {
     case ${INPUT_FAIL_ON_ERROR:-} in [Tt]* | [Yy]* | [Oo][Nn] | 1) stop "$1" ;; esac
     tell warning "the report was not uploaded: $1"
-    [ -z "${GITHUB_OUTPUT:-}" ] || echo 'uploaded=false' >>"$GITHUB_OUTPUT"
-    [ -z "${GITHUB_STEP_SUMMARY:-}" ] ||
-        echo 'The coverage report was **not uploaded**: its uploader could not be downloaded, see the log.' >>"$GITHUB_STEP_SUMMARY"
+    append 'uploaded=false' "${GITHUB_OUTPUT:-}"
+    append 'The coverage report was **not uploaded**: its uploader could not be downloaded, see the log.' "${GITHUB_STEP_SUMMARY:-}"
     exit 0
 }
 
@@ -47,7 +57,7 @@ find_target() {
 find_release() {
     version=$1 versions='' targets='' url='' archive_hash='' program_hash=''
     [ "$version" != source ] || return 0
-    [ ! -f "$here/release.txt" ] || while read -r line_version line_target line_url line_archive line_program; do
+    [ ! -f "$here/release.txt" ] || while read -r line_version line_target line_url line_archive line_program || [ -n "$line_version" ]; do
         case $line_version in '' | '#'*) continue ;; esac
         case "$versions " in *" $line_version "*) ;; *) versions="$versions $line_version" ;; esac
         version=${version:-$line_version}
@@ -79,7 +89,7 @@ matches() {
 build() {
     has cargo ||
         stop "$1, and this runner has no cargo to build it with; install Rust in a step before, or point the input 'binary' to a covered program"
-    echo "::group::Build covered from source: $1"
+    tell group "Build covered from source: $1"
     # A build runs other people's code: it does not need our secrets.
     if (
         unset INPUT_API_KEY INPUT_GITHUB_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
@@ -95,7 +105,7 @@ build() {
 transfer() {
     case $url in https://*) protocols='=https' ;; *) protocols='=http,https' ;; esac
     if has curl; then
-        curl --fail --silent --show-error --location --proto "$protocols" --connect-timeout 15 --max-time 120 \
+        curl -q --globoff --fail --silent --show-error --location --proto "$protocols" --connect-timeout 15 --max-time 120 \
             --output "$1" "$url"
     else
         # Not by wget's own -T: Debian's busybox crashes on it.
@@ -112,7 +122,7 @@ download() {
     until said=$(transfer "$1" 2>&1); do
         case $said in *' 404' | *' 404 '* | *' 404:'*) pause=8 ;; esac
         [ "$pause" -lt 8 ] || outage "cannot download $url: $said"
-        echo "cannot download $url: $said; trying again in $pause s"
+        say "cannot download $url: $said; trying again in $pause s"
         sleep "$pause"
         pause=$((pause * 2))
     done
@@ -142,11 +152,15 @@ install() {
         if [ -f "$binary" ]; then
             if matches "$binary" "$program_hash"; then return; fi
             tell warning "$binary was changed, its SHA-256 is $hash, expected is $program_hash: it is replaced"
+        elif [ -d "$binary" ]; then
+            # What is moved there would land inside.
+            tell warning "$binary is a folder, where the program should be: remove it"
+            continue
         fi
         if { mkdir -p "$folder" && work=$(mktemp -d "$folder/new.XXXXXX"); } 2>/dev/null; then break; fi
         tell notice "the folder $folder cannot be written to"
     done
-    [ -n "$work" ] || stop "there is no place for covered: neither the runner's tool cache nor $temp can be written to"
+    [ -n "$work" ] || stop "there is no place for covered: neither the runner's tool cache nor $temp can be used"
     # What is not whole never bears the program's name: it is made in a folder beside, and moved.
     trap 'rm -rf "$work"' EXIT
     trap 'exit 1' HUP INT TERM
@@ -161,7 +175,7 @@ install() {
     mv -f "$program" "$binary" 2>/dev/null || expect "$binary" "$program_hash" "$binary"
     rm -rf "$work"
     trap - EXIT HUP INT TERM
-    echo "Installed covered $version for $target from $url"
+    say "Installed covered $version for $target from $url"
 }
 
 # The program has no default for what it uploads.
@@ -183,7 +197,7 @@ elif [ -n "$url" ]; then
     [ -z "${INPUT_DOWNLOAD_URL:-}" ] || url=${INPUT_DOWNLOAD_URL%/}/v$version/${url##*/}
     case $url in
         https://?* | http://?*) ;;
-        *) stop "the input 'download-url' is '$INPUT_DOWNLOAD_URL', which is no address such as https://mirror.example.com/covered" ;;
+        *) stop "the input 'download-url' is '${INPUT_DOWNLOAD_URL##*@}', which is no address such as https://mirror.example.com/covered" ;;
     esac
     install
 elif [ "$version" = source ]; then

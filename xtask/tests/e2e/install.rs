@@ -347,6 +347,56 @@ fn a_mirror_takes_the_release_s_place() {
 }
 
 #[test]
+fn nothing_in_an_address_commands_the_runner_or_shows_a_password() {
+    let runner = Runner::new();
+    let mirror = runner.server.url().replace("://", "://user:pass-word@");
+    let log = runner.input("INPUT_DOWNLOAD_URL", mirror).run().succeeded().text();
+    says(&log, &["Installed covered ", "covered ran"]);
+    assert!(log.lines().all(|line| !line.contains("pass-word") || line.starts_with("INPUT_DOWNLOAD_URL=")), "{log}");
+    for address in ["http://user:pass-word@127.0.0.1:1/\n::error::forged", "user:pass-word@host\n::error::forged"] {
+        let runner = Runner::new().without("sleep").input("INPUT_DOWNLOAD_URL", address);
+        runner.script("sleep", "#!/bin/sh\n");
+        let runner = runner.input("INPUT_FAIL_ON_ERROR", "true");
+        let log = runner.run().failed().text();
+        assert!(!log.contains("pass-word"), "{log}");
+        assert!(!log.lines().any(|line| line.starts_with("::error::forged")), "{log}");
+    }
+    let runner = Runner::new().answers(&[Answer::Status(503)]);
+    let mirror = format!("{}/a\n##[error]forged\n::error::forged", runner.server.url());
+    let log = runner.input("INPUT_DOWNLOAD_URL", mirror).run().text();
+    assert!(!log.lines().any(|line| line.starts_with("::error::forged") || line.starts_with("##[")), "{log}");
+    let system = Runner::new().input("RUNNER_OS", "Plan9\n::error::forged").run().failed().text();
+    assert!(!system.lines().any(|line| line.starts_with("::error::forged")), "{system}");
+}
+
+#[test]
+fn an_outage_is_no_failure_where_the_outputs_cannot_be_written_either() {
+    let runner = Runner::new().answers(&[Answer::Status(404)]);
+    let runner = runner.input("GITHUB_OUTPUT", "/nowhere/output").input("GITHUB_STEP_SUMMARY", "/");
+    let log = runner.run().succeeded().text();
+    says(&log, &["::warning::the report was not uploaded", "::warning::cannot write to /nowhere/output"]);
+}
+
+#[test]
+fn a_folder_in_the_program_s_place_is_said_and_done_without() {
+    let runner = Runner::new();
+    fs::create_dir_all(runner.cached()).unwrap();
+    let log = runner.run().succeeded().text();
+    says(&log, &["::warning::", "covered is a folder, where the program should be: remove it", "covered ran"]);
+    assert_eq!(crate::keys_in(&runner.cached()), [""; 0]);
+}
+
+#[test]
+fn a_last_line_without_its_end_counts() {
+    let runner = Runner::new();
+    let list = runner.folder.path().join("action/release.txt");
+    let text = fs::read_to_string(&list).unwrap();
+    let own = text.lines().find(|line| line.contains(TARGET)).unwrap();
+    fs::write(&list, own).unwrap();
+    says(&runner.run().succeeded().text(), &["Installed covered ", "covered ran"]);
+}
+
+#[test]
 fn two_jobs_at_once_install_the_same() {
     let runner = Runner::new();
     std::thread::scope(|scope| {
