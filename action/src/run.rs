@@ -32,6 +32,8 @@ const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write 
 pub fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> bool {
     let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
+    // What stands last counts: this, where the run is cut off.
+    log.write_outputs(&[("uploaded", "false".to_owned())]);
     let outcome = Outcome::new(inputs.threshold.clone(), inputs.name.clone());
     let mut run = Run { inputs, log, started, outcome, failed: false };
     if let Err(error) = run.pipeline() {

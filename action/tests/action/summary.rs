@@ -7,6 +7,7 @@ fn the_summary_and_the_outputs_tell_it_all() {
     let url = &peer.url;
     let ended = Covered::new(&peer).run().succeeds();
     let outputs = [
+        "uploaded=false".to_owned(),
         "coverage=84.62".to_owned(),
         "state=success".to_owned(),
         format!("report-url={url}/coverage/{SITE}/"),
@@ -44,7 +45,7 @@ fn both_files_are_appended_to() {
     std::fs::write(&summary, "before\n").unwrap();
     let covered = Covered::new(&peer).env("GITHUB_OUTPUT", output.to_str().unwrap());
     covered.env("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()).run().succeeds();
-    assert!(std::fs::read_to_string(output).unwrap().starts_with("before=1\ncoverage=84.62\n"));
+    assert!(std::fs::read_to_string(output).unwrap().starts_with("before=1\nuploaded=false\ncoverage=84.62\n"));
     assert!(std::fs::read_to_string(summary).unwrap().starts_with("before\n### Coverage\n"));
 }
 
