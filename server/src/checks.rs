@@ -76,7 +76,7 @@ fn data(entry: &Entry, data: Bytes, piece: usize) {
         stream::iter(pieces)
     };
     let packed = now(entry.pack(data.clone()));
-    let streamed = now(collected(entry.pack_stream(pieces(), Some(|| ()))));
+    let streamed = now(collected(entry.pack_stream(pieces())));
     let plain = now(collected(entry.inflate(pieces())));
     let packed = packed.ok();
     assert_eq!(packed.as_deref(), streamed.ok().as_deref(), "{entry:?}: kept and streamed differ");

@@ -1,7 +1,6 @@
 //! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -22,8 +21,6 @@ const INDEX_SHARE: u64 = 4;
 const LARGEST_SHARE: u64 = 16;
 /// Sites uploaded file by file that are remembered as such.
 const MAX_BY_FILE: u64 = 10_000;
-/// Files that are remembered as right, at most.
-const MAX_RIGHT: usize = 10_000;
 /// No file larger than this is held in memory whole, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -34,8 +31,6 @@ pub struct Sites {
     files: Cache<FileKey, Bytes>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
-    /// Files too large to be kept whose checksums were right.
-    right: Arc<Mutex<HashSet<(SiteId, u32)>>>,
     largest_file: u64,
     limits: Limits,
 }
@@ -77,7 +72,6 @@ impl Sites {
                 .weigher(move |_, bytes: &Bytes| weight(bytes.len() + 128))
                 .build(),
             by_file: Cache::new(MAX_BY_FILE),
-            right: Arc::default(),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
         }
     }
@@ -179,19 +173,6 @@ impl Sites {
             self.indexes.invalidate(&site).await;
         }
         content.map_err(|error| error.public(&site))
-    }
-
-    /// What a file that was sent whole and was right is told by; `None`: that is known.
-    pub fn is_right(&self, site: &SiteId, number: u32) -> Option<impl FnOnce() + Send + use<>> {
-        let (right, key) = (self.right.clone(), (site.clone(), number));
-        let known = right.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
-        (!known).then_some(move || {
-            let mut right = right.lock().unwrap_or_else(PoisonError::into_inner);
-            if right.len() >= MAX_RIGHT {
-                right.clear();
-            }
-            right.insert(key);
-        })
     }
 
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {

@@ -91,34 +91,23 @@ impl Entry {
         if self.deflated { packed.slice(GZIP_HEADER.len()..packed.len() - GZIP_TRAILER) } else { packed.clone() }
     }
 
-    /// [`Entry::pack`] for data that comes as a stream: what is not as its checksum says ends it with an error, and
-    /// `is_right` is called for what is. Without it the file is known to be right: inflating it costs far more than sending it.
-    pub fn pack_stream<S, F>(
-        &self,
-        data: S,
-        is_right: Option<F>,
-    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S, F>
+    /// [`Entry::pack`] for data that comes as a stream: what is not as its checksum says ends it with an error.
+    pub fn pack_stream<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
-        F: FnOnce() + Send,
     {
         let trailer = Bytes::copy_from_slice(&self.gzip_trailer());
-        let check = is_right.map(|is_right| (Check::of(self), is_right));
-        let checked = stream::try_unfold((data, check), |(mut data, mut check)| async move {
+        let checked = stream::try_unfold((data, Some(Check::of(self))), |(mut data, check)| async move {
+            let Some(mut check) = check else { return Ok(None) };
             let Some(piece) = data.next().await.transpose()? else {
-                if let Some((check, is_right)) = check {
-                    check.finish()?;
-                    is_right();
-                }
+                check.finish()?;
                 return Ok(None);
             };
-            if let Some((check, _)) = &mut check {
-                let mut input = piece.clone();
-                while !check.next(&mut input)?.is_empty() {
-                    tokio::task::coop::consume_budget().await;
-                }
+            let mut input = piece.clone();
+            while !check.next(&mut input)?.is_empty() {
+                tokio::task::coop::consume_budget().await;
             }
-            Ok(Some((piece, (data, check))))
+            Ok(Some((piece, (data, Some(check)))))
         });
         let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
         let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));

@@ -108,7 +108,7 @@ async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, 
         let (content, served) = app.sites.content(&place.site, number, entry, !gzip).await?;
         metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
-        Response::new(body(entry, content, gzip, app.sites.is_right(&place.site, number)))
+        Response::new(body(entry, content, gzip))
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&etag).map_err(Error::internal)?);
     if entry.deflated {
@@ -136,7 +136,7 @@ pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, ca
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.
-fn body(entry: &Entry, content: Content, gzip: bool, is_right: Option<impl FnOnce() + Send + 'static>) -> Body {
+fn body(entry: &Entry, content: Content, gzip: bool) -> Body {
     let packed_as_is = gzip || !entry.deflated;
     match content {
         Content::Plain(bytes) => Body::Full(bytes),
@@ -146,7 +146,7 @@ fn body(entry: &Entry, content: Content, gzip: bool, is_right: Option<impl FnOnc
             Body::Stream { bytes: entry.inflate(data).boxed(), remaining: Some(entry.size) }
         }
         Content::Data(data) if gzip => {
-            Body::Stream { bytes: entry.pack_stream(data, is_right).boxed(), remaining: Some(entry.packed_len()) }
+            Body::Stream { bytes: entry.pack_stream(data).boxed(), remaining: Some(entry.packed_len()) }
         }
         Content::Data(data) => Body::Stream { bytes: entry.inflate(data.fuse()).boxed(), remaining: Some(entry.size) },
     }
