@@ -75,10 +75,8 @@ impl Identity {
             Self::Key(_) => format!(
                 "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
             ),
-            Self::Job(_) => format!(
-                "the covered server does not accept this job's token from GitHub ({said}): without an api-key it has to allow \
-                 this repository by ALLOWED_REPOSITORIES, and to have api-url as its PUBLIC_URL or OIDC_AUDIENCE"
-            ),
+            // The server says itself what to do about it.
+            Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({said})"),
         }
     }
 }
@@ -109,7 +107,7 @@ impl Job {
         let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
         let answer = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?)?;
         if answer.status != StatusCode::OK {
-            let text = format!("GitHub gave this job no token ({})", answer.describe());
+            let text = format!("GitHub gave this job no token ({}): run the job again", answer.describe());
             return Err(answer.refusal(text));
         }
         let Ok(Given { value }) = answer.json() else { bail!("GitHub gave this job something else than a token") };

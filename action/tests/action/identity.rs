@@ -101,7 +101,7 @@ fn a_server_that_refuses_the_token_is_told_apart_from_a_wrong_key() {
     for status in [401, 403] {
         peer.on("POST", "/coverage/create-site/", [Reply::new(status, detail)]);
         let ended = keyless(&peer).run().fails("the covered server does not accept this job's token from GitHub (");
-        ended.complains("ALLOWED_REPOSITORIES does not allow octo/app").complains("PUBLIC_URL or OIDC_AUDIENCE");
+        ended.complains("ALLOWED_REPOSITORIES does not allow octo/app)");
     }
 }
 
@@ -110,7 +110,10 @@ fn no_token_is_an_error_that_quotes_none() {
     let peer = Peer::new();
     let no_jwt = format!("x.{SIGNATURE}.y");
     for (reply, told) in [
-        (Reply::new(403, r#"{"message":"no"}"#), "GitHub gave this job no token (403 Forbidden: no)"),
+        (
+            Reply::new(403, r#"{"message":"no"}"#),
+            "GitHub gave this job no token (403 Forbidden: no): run the job again",
+        ),
         (Reply::new(200, "<html>"), "GitHub gave this job something else than a token"),
         (Reply::new(200, r#"{"value":7}"#), "GitHub gave this job something else than a token"),
         (given(&no_jwt), "GitHub gave this job a token that cannot be read: its claims are no"),
