@@ -142,7 +142,10 @@ async fn write(
 /// Frees a name, and says what became of it. It is written over, as the server's rights need not let it delete.
 pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<String> {
     let Some((Binding { bound_to: Some(bound), changed_at }, version)) = read(storage, name).await? else {
-        return Ok(format!("{name} is bound to no repository in {}: nothing was changed", storage.shown()));
+        return Ok(format!(
+            "{name} is bound to no repository in {}: nothing was changed; is that the server's storage?",
+            storage.shown()
+        ));
     };
     write(storage, name, None, Some(version)).await?;
     Ok(format!(

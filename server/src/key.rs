@@ -149,11 +149,13 @@ impl FromStr for RepositoryRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_suffix("/*") {
-            Some(owner) => Repository::new(owner, "any").map(|rule| Self { owner: rule.owner, name: None }),
-            None => text.parse().map(|rule: Repository| Self { owner: rule.owner, name: Some(rule.name) }),
-        }
-        .map_err(|why: String| format!("{why}; write owner/* or owner/name"))
+        let Some((owner, name)) = text.split_once('/') else {
+            return Err(format!("{text:?} is not a valid repository: write owner/* or owner/name"));
+        };
+        let name = (name != "*").then_some(name);
+        Repository::new(owner, name.unwrap_or("any"))
+            .map(|rule| Self { owner: rule.owner, name: name.map(|_| rule.name) })
+            .map_err(|why| format!("{why}: write owner/* or owner/name"))
     }
 }
 

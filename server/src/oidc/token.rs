@@ -145,7 +145,7 @@ impl Audience {
         }
         let sent = shown(&all.join(", "));
         Err(format!(
-            "aud is {sent}, expected {expected:?}: ask for a token for that, or have the server's operator set OIDC_AUDIENCE"
+            "aud is {sent}, expected {expected:?}: upload to that api-url, or have the server's operator set OIDC_AUDIENCE"
         ))
     }
 }

@@ -129,7 +129,7 @@ fn settings_that_cannot_be_are_named_all_at_once() {
         "MAX_REPORT_BYTES \"0\" is not a valid number of bytes: write a whole number above 0",
         "CACHE_BYTES \"many\" is not a valid number of bytes",
         "LOG_FORMAT \"xml\" is not a valid format: write text or json",
-        "ALLOWED_REPOSITORIES \"octo\" is not a valid repository: write owner/name; write owner/* or owner/name",
+        "ALLOWED_REPOSITORIES \"octo\" is not a valid repository: write owner/* or owner/name, id:NUMBER or owner-id:NUMBER",
         "GITHUB_TOKEN holds characters that no GitHub token has",
         "MAX_CONNECTIONS \"0\" is not a valid number: write a whole number above 0",
         "STALL_TIMEOUT \"NaN\" is not a valid time: write seconds, more than 0 and at most 86400",
