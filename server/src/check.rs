@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
+use crate::NO_KEY;
 use crate::allowed::Rule;
 use crate::cache::{self, RedisUrl};
 use crate::config::{ApiKeySource, Config, TlsFiles};
@@ -64,7 +65,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             let state = if path.exists() { "is in" } else { "will be made at the first start, in" };
             findings.push(Finding::note("API_KEY", format!("the key for uploads {state} {}", path.display())));
         }
-        ApiKeySource::Nowhere => {}
+        ApiKeySource::Nowhere => findings.push(Finding::ok("API_KEY", NO_KEY)),
     }
     findings.extend(in_time("storage", storage::check(config)).await);
     if let Some(url) = &config.redis {

@@ -204,9 +204,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                     .to_owned(),
             );
         }
-        if matches!(api_keys, ApiKeySource::Nowhere) {
-            notes.push("API_KEY is not set: uploads are taken with the OIDC tokens of workflows alone".to_owned());
-        }
         notes.extend(public_url.as_ref().and_then(note_on_plain_http));
         if let ApiKeySource::Given(keys) = &api_keys {
             notes.extend(keys.doubts());

@@ -42,6 +42,9 @@ use config::{ApiKeySource, Config, WrongSetting};
 /// What an operator is told who has set no `GITHUB_TOKEN`.
 pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
 
+/// What becomes of `API_KEY` where workflows need none.
+const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
+
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let telemetry = trace::start(&config.log, config.traces)?;
@@ -93,8 +96,11 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
     }
     if keys_are_given {
         facts.push(format!("API_KEY holds {}", app.api_keys.scopes()));
+    } else if let Some(file) = key_file {
+        facts.push(format!("the API key for uploads is in {}", shell_quoted(file)));
+    } else {
+        facts.push(format!("API_KEY {NO_KEY}"));
     }
-    facts.extend(key_file.map(|file| format!("the API key for uploads is in {}", shell_quoted(file))));
     facts
 }
 

@@ -70,6 +70,10 @@ fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    let (mut child, mut output) = start(&[("STORAGE_URL", "memory://"), ("ALLOWED_REPOSITORIES", "octo/*")]);
+    assert_eq!(line_of(&mut output, "API_KEY is not set: only workflows of ALLOWED_REPOSITORIES can")["level"], "INFO");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
