@@ -41,7 +41,12 @@ pub const FLAGS: &[Flag] = &[
         "where the total is read; auto: the index page, else a file beside it",
     ),
     flag("metric", "METRIC", "", "lines, branches, statements, functions or instructions [default: lines where shown]"),
-    flag("gh-token", "TOKEN", "", "GitHub token that may write commit statuses; without it no status is posted"),
+    flag(
+        "gh-token",
+        "TOKEN",
+        "",
+        "GitHub token that may write commit statuses, without which none is posted, and read the artifact",
+    ),
     flag("name", "NAME", "", "name of this report, where a repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
     flag("purge-cache", "[=auto|true|false]", "auto", "refresh the badge; auto: after a push to the default branch"),
