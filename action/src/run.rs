@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
             self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
         }
         let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
-        self.warn(&format!("no total{of} was found: point to it by --totals FILE or FILE:FORMAT"));
+        self.warn(&format!("no total{of} was found: point to it by totals (--totals), FILE or FILE:FORMAT"));
         self.log.say(&format!("Looked in {}", search.looked()));
         self.log.say(&format!("Looked for the total of {}", totals::known()));
     }

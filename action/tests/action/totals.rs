@@ -40,7 +40,7 @@ fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
     covered
         .run()
         .succeeds()
-        .complains("no total was found: point to it by --totals FILE or FILE:FORMAT")
+        .complains("no total was found: point to it by totals (--totals), FILE or FILE:FORMAT")
         .says("Looked in index.html, note.json")
         .says("Looked for the total of Clover, Cobertura, ")
         .outputs("state=success");
