@@ -1,7 +1,7 @@
 //! Whether workflows can upload without a key: their tokens' issuers tell their keys.
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{ApiKeySource, Config};
 use crate::oidc::Issuer;
 
 const PART: &str = "OIDC";
@@ -15,6 +15,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     if let Some(why) = off {
         return vec![Finding::note(PART, format!("{why}: each upload needs an API key"))];
     }
+    let needed = config.oidc.named || matches!(config.api_keys, ApiKeySource::Nowhere);
     let mut findings = Vec::new();
     for url in &config.oidc.issuers {
         let read = match Issuer::new(url.clone()) {
@@ -25,13 +26,13 @@ pub async fn check(config: &Config) -> Vec<Finding> {
             Ok(keys) => {
                 Finding::ok(PART, format!("{url} tells {keys} keys: workflows of ALLOWED_REPOSITORIES need no API key"))
             }
-            Err(error) if config.oidc.named => Finding::fail(
+            Err(error) if needed => Finding::fail(
                 PART,
                 format!(
                     "{url} does not tell its keys: {error:#}; is OIDC_ISSUERS right, and may this machine reach it?"
                 ),
             ),
-            // Nobody asked for it by name: API keys may be all that is used.
+            // Nobody asked for it by name, and there is a key: that may be all that is used.
             Err(error) => Finding::note(
                 PART,
                 format!("{url} does not tell its keys: {error:#}; until it does, each upload needs an API key"),

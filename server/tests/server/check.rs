@@ -115,6 +115,16 @@ fn the_issuer_of_tokens_is_asked_for_its_keys() {
     assert!(code == Some(1) && text.contains(&failed), "{text}");
     let (code, text) = run(folder.path(), &["check"], &environment[..1]);
     assert!(code == Some(0) && text.contains("no token is taken: ALLOWED_REPOSITORIES is not set"), "{text}");
+    // GitHub's own, which cannot be reached through this proxy: a key would do instead, and without one nobody uploads.
+    let proxied = [("HTTPS_PROXY", "http://127.0.0.1:9"), ("ALLOWED_REPOSITORIES", "octo/*")];
+    let (code, text) = run(folder.path(), &["check"], &proxied);
+    assert!(code == Some(0) && text.contains("until it does, each upload needs an API key"), "{text}");
+    let (code, text) = run(folder.path(), &["check", "--storage-url", "memory://"], &proxied);
+    assert!(
+        code == Some(1) && text.contains("OIDC        FAIL  https://token.actions.githubusercontent.com"),
+        "{text}"
+    );
+    assert!(text.contains("API_KEY     ok    is not set: only workflows of ALLOWED_REPOSITORIES"), "{text}");
     let (code, text) = run(folder.path(), &["check"], &[("OIDC_ISSUERS", "http://192.0.2.1"), ("OIDC_AUDIENCE", "x")]);
     assert!(code == Some(2) && text.contains("OIDC_ISSUERS \"http://192.0.2.1\" must begin with https://"), "{text}");
 }
