@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
 use hyper::{Method, Request, Response};
 
 use crate::app::App;
@@ -56,7 +56,7 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
     };
     let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
     let reads = matches!(method, Method::GET | Method::HEAD);
-    let page_wanted = reads && response::wants_page(request.headers());
+    let accept = request.headers().get(ACCEPT).cloned();
     // A bug, here or in a library, costs one answer and not the connection.
     let routed = AssertUnwindSafe(in_time(&app, client, &path, route, caller.refusal, request)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
@@ -67,9 +67,12 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
         } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
             tracing::warn!(%client, %method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
+        let page_wanted = reads && response::wants_page(accept.as_ref());
         response::error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
     });
-    response::guard(&mut answer, app.reports.are_trustworthy());
+    if app.reports.are_trustworthy() {
+        response::guard_opener(&mut answer);
+    }
     if app.tls.is_some() {
         response::set(&mut answer, "strict-transport-security", "max-age=31536000");
     }
@@ -175,6 +178,11 @@ impl<'a> Route<'a> {
             _ => READS,
         }
     }
+
+    fn takes(&self, method: &Method) -> bool {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        self.allow() == if reads { READS } else { method.as_str() }
+    }
 }
 
 /// Routes a request whose turn it is, within the limit of a request's time.
@@ -208,9 +216,8 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
-    let allow = route.allow();
-    if !allow.split(", ").any(|method| method == request.method().as_str()) {
-        return Err(Error::method_not_allowed(allow));
+    if !route.takes(request.method()) {
+        return Err(Error::method_not_allowed(route.allow()));
     }
     // RFC 9112, 3.2: which of them counts would be each reader's own choice.
     if request.headers().get_all(HOST).iter().nth(1).is_some() {
@@ -243,16 +250,20 @@ async fn answer(
     }
 }
 
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
 /// A report may not ask for what could tell it of others, nor put itself between readers and the server. That its policy
 /// forbids most of it anyway is not relied on: a window that it opens has a policy of its own.
 fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
-    let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
-    if is("service-worker", "script") {
+    let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
+    if is(SERVICE_WORKER, "script") {
         return Err(Error::forbidden("a report cannot have a service worker here"));
     }
     // A picture of a badge tells a script nothing.
-    let of_others = matches!(route, Route::Redirect { .. } | Route::Badge { .. }) && !is("sec-fetch-dest", "image");
-    if of_others && app.reports.share_an_origin() && is("sec-fetch-site", "same-origin") {
+    let of_others = matches!(route, Route::Redirect { .. } | Route::Badge { .. }) && app.reports.share_an_origin();
+    if of_others && is(SEC_FETCH_SITE, "same-origin") && !is(SEC_FETCH_DEST, "image") {
         return Err(Error::forbidden(
             "a page at this server's own address asked for this, and that may be a report: open the link yourself, or \
              have the server's operator set REPORT_HOST",

@@ -1,7 +1,7 @@
 //! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
 
+use hyper::header;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Response, header};
 
 use crate::app::App;
 use crate::badge::{self, Look};
@@ -13,9 +13,18 @@ use crate::value::{Value, ValueKey};
 use std::sync::Arc;
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// How long browsers and proxies keep a badge, in seconds.
-const BADGE_CACHE: &str = "public, max-age=10";
+/// Of a badge in any form. Browsers and proxies keep it for seconds.
+const SHORTLY: HeaderValue = HeaderValue::from_static("public, max-age=10");
+/// An SVG that is opened as a page of its own runs nothing.
+const SVG_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Pages everywhere show it.
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+const ANY_PAGE: HeaderValue = HeaderValue::from_static("cross-origin");
 
 /// The form a badge is asked for in.
 #[derive(Clone, Copy)]
@@ -28,23 +37,25 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, owner, name, query).await;
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
-    let mut response = match form {
-        Form::Svg => {
-            let svg = app.badges.svg(value.as_deref(), look).map_err(Error::internal)?;
-            response::ok("image/svg+xml; charset=utf-8", BADGE_CACHE, svg)
+    let (content_type, bytes) = match form {
+        Form::Svg => (SVG, app.badges.svg(value.as_deref(), look).map_err(Error::internal)?),
+        Form::Json => {
+            (JSON, serde_json::to_vec(&badge::endpoint(value.as_deref(), &look)).map_err(Error::internal)?.into())
         }
-        Form::Json => response::json(&badge::endpoint(value.as_deref(), &look)),
     };
-    set_cache(&mut response, headers);
-    // An SVG that is opened as a page of its own runs nothing.
-    response::set(
-        &mut response,
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
-    );
-    // Pages everywhere show it.
-    response::set(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    response::set(&mut response, RESOURCE_POLICY, "cross-origin");
+    let mut response = response::new(Body::Full(bytes));
+    let to = response.headers_mut();
+    to.insert(header::CONTENT_TYPE, content_type);
+    to.insert(header::CONTENT_SECURITY_POLICY, SVG_POLICY);
+    to.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+    to.insert(RESOURCE_POLICY, ANY_PAGE);
+    // GitHub's image proxy would keep a badge for long unless told not to.
+    if headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo")) {
+        to.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        to.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
+    } else {
+        to.insert(header::CACHE_CONTROL, SHORTLY);
+    }
     Ok(response)
 }
 
@@ -101,14 +112,4 @@ pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
 /// What git allows in a branch's name, as far as it matters here.
 pub(crate) fn is_branch(text: &str) -> bool {
     text.len() <= 250 && !text.contains("..") && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
-}
-
-/// GitHub's image proxy would keep a badge for long unless told not to.
-fn set_cache(response: &mut Response<Body>, headers: &HeaderMap) {
-    let camo = headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo"));
-    let policy = if camo { "private, no-store" } else { BADGE_CACHE };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(policy));
-    if camo {
-        response::set(response, "cdn-cache-control", NEVER);
-    }
 }

@@ -78,7 +78,7 @@ async fn get(
         metrics().file(Served::ByFile, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(size);
     }
-    let mut response = Response::new(match gzip {
+    let mut response = response::new(match gzip {
         true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
         false => Body::Stream { bytes, remaining: Some(size) },
     });
@@ -97,7 +97,7 @@ async fn get(
 }
 
 fn not_modified(etag: Option<&str>, place: &Place, file: &str) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     // One tag is the one that matched; of several the store does not say which.
     let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());

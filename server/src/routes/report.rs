@@ -98,17 +98,17 @@ async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, 
     let gzip = entry.deflated && accepts_gzip(headers);
     let etag = format!("\"{:08x}-{:x}{}\"", entry.crc, entry.size, if gzip { "-gz" } else { "" });
     let mut response = if matches(headers, &etag) {
-        let mut response = Response::new(Body::empty());
+        let mut response = response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else if head {
         let remaining = if gzip { entry.packed_len() } else { entry.size };
-        Response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
+        response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
     } else {
         let (content, served) = app.sites.content(&place.site, number, entry, !gzip).await?;
         metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
-        Response::new(body(entry, content, gzip))
+        response::new(body(entry, content, gzip))
     };
     response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&etag).map_err(Error::internal)?);
     if entry.deflated {

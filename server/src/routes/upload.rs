@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use hyper::Request;
-use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Incoming as RequestBody;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tracing::Instrument;
 
 use crate::app::App;
 use crate::archive::ArchiveError;
@@ -25,6 +23,7 @@ use crate::routes::paced::Paced;
 use crate::routes::{json_body, may_publish};
 use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
+use crate::trace;
 
 /// Ids that are drawn before a store that has them all is given up on.
 const DRAWS: usize = 5;
@@ -225,8 +224,8 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Reque
         }
         received
     };
-    tokio::spawn(task.in_current_span()).await.map_err(Error::internal)??;
-    let mut response = Response::new(Body::empty());
+    trace::spawn(task).await.map_err(Error::internal)??;
+    let mut response = response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }

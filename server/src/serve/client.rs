@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The proxies whose word is taken for a client's address (`TRUSTED_PROXIES`).
 ///
@@ -32,7 +35,7 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
-            if is_near(client) && headers.contains_key("x-forwarded-for") && !self.said.swap(true, Ordering::Relaxed) {
+            if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, name it in TRUSTED_PROXIES; until \
                      then all who come through it share its limits of connections and of wrong API keys"
@@ -40,7 +43,7 @@ impl Proxies {
             }
             return client;
         }
-        for line in headers.get_all("x-forwarded-for").iter().rev() {
+        for line in headers.get_all(FORWARDED_FOR).iter().rev() {
             for hop in line.as_bytes().rsplit(|byte| *byte == b',') {
                 let Some(address) = hop_address(hop) else {
                     return client;

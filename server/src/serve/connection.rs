@@ -163,8 +163,7 @@ fn service(
     service_fn(move |request| {
         let (app, begun) = (app.clone(), pulse.request());
         async move {
-            // Boxed: an idle connection would keep its room, 25 KB.
-            let answer = Box::pin(router::handle(app, caller, request)).await;
+            let answer = router::handle(app, caller, request).await;
             Ok::<_, Infallible>(answer.map(|body| begun.answered(body)))
         }
     })

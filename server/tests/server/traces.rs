@@ -95,7 +95,7 @@ async fn every_answer_and_every_log_line_has_the_requests_id() {
             None => assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}"),
         }
         let line = server.line().await;
-        assert_eq!((&line["message"], &line["span"]["request_id"]), (&"request".into(), &id.into()), "{line}");
+        assert_eq!((&line["message"], &line["request_id"]), (&"request".into(), &id.into()), "{line}");
     }
     server.stop().await;
 }
