@@ -8,10 +8,12 @@ pub mod purge;
 pub mod report;
 pub mod upload;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Body as HttpBody;
+use hyper::Request;
+use hyper::body::{Body as HttpBody, Incoming};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -19,9 +21,27 @@ use crate::auth::Uploader;
 use crate::error::Error;
 use crate::key::Repository;
 use crate::metrics::{KeylessResult, metrics};
+use crate::routes::paced::Paced;
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;
+
+/// Who uploads, and the JSON body that came with it.
+async fn uploader<T: DeserializeOwned>(
+    app: &App,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Result<(Uploader<'_>, Option<T>), Error> {
+    let (head, body) = request.into_parts();
+    match app.uploader(client, &head.headers).await {
+        Ok(uploader) => Ok((uploader, json_body(body, app.limits.header).await?)),
+        Err(error) => {
+            let mut body = Paced::new(body, &app.limits);
+            let _ = tokio::time::timeout(app.limits.header, body.drain(MAX_JSON as u64)).await;
+            Err(error)
+        }
+    }
+}
 
 /// Refuses a repository that the server, or the uploader's key or token, is not for.
 async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::response::{self, Answer};
-use crate::routes::{json_body, may_publish};
+use crate::routes::{may_publish, uploader};
 use crate::value::{State, Value};
 
 /// No run has a higher number, and one that claims it would have the last word for ever.
@@ -29,10 +29,10 @@ pub(crate) struct NewValue {
 }
 
 pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
-    let uploader = app.uploader(client, request.headers()).await?;
+    let (uploader, new) = uploader::<NewValue>(app, client, request).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     may_publish(app, &uploader, &repository).await?;
-    match json_body::<NewValue, _>(request.into_body(), app.limits.header).await? {
+    match new {
         None => {
             app.values.forget(&repository).await;
         }

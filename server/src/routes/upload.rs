@@ -20,7 +20,7 @@ use crate::metrics::{UploadEvent, UploadKind, metrics};
 use crate::oidc::Workflow;
 use crate::response::{self, Answer, Body};
 use crate::routes::paced::Paced;
-use crate::routes::{json_body, may_publish};
+use crate::routes::{may_publish, uploader};
 use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
 use crate::trace;
@@ -75,8 +75,8 @@ struct Upload {
 
 /// Makes a site, and says where its report is to be put.
 pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) -> Answer {
-    let uploader = app.uploader(client, request.headers()).await?;
-    let Some(new) = json_body::<NewSite, _>(request.into_body(), app.limits.header).await? else {
+    let (uploader, new) = uploader::<NewSite>(app, client, request).await?;
+    let Some(new) = new else {
         // It names no repository, and sets no badge: any key will do, but a token is for one alone.
         return match uploader {
             Uploader::Keys(_) => create_by_file(app).await,

@@ -41,6 +41,24 @@ async fn closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
+async fn a_refusal_is_not_lost_in_a_connection_that_breaks_under_the_body() {
+    let server = Server::with(&[MEMORY]).await;
+    let mut stream = connect(&server).await;
+    for (path, key) in [
+        ("/coverage/create-site/", "wrong"),
+        ("/coverage/invalidate-cache/octo/app/", "wrong"),
+        ("/coverage/invalidate-cache/oc%20to/app/", KEY),
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ntoken: {key}\r\ncontent-length: 40\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        sleep(4 * STEP).await;
+        stream.write_all(&[b' '; 40]).await.unwrap();
+        let told = ask(&mut stream, "/healthz", "\"ok\"").await;
+        assert!(told.starts_with("HTTP/1.1 40"), "{path}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn who_does_not_finish_the_first_head_is_cut_off() {
     let server = Server::with(&[MEMORY, ("HEADER_TIMEOUT", "0.3")]).await;
     assert_eq!(closed(&mut connect(&server).await).await, "", "a connection that says nothing");
