@@ -24,6 +24,8 @@ const TRIES: usize = 3;
 /// The object. Without `bound_to`, the name is free: the next token binds it.
 #[derive(Serialize, Deserialize)]
 struct Binding {
+    // Has to be there: what another version wrote frees no name.
+    #[serde(deserialize_with = "Option::deserialize")]
     bound_to: Option<Bound>,
     changed_at: Timestamp,
 }
@@ -93,8 +95,10 @@ async fn read(
 ) -> Result<Option<(Binding, crate::storage::Version)>, StorageError> {
     match storage.get(&binding_key(name)).await {
         Ok(stored) => {
-            let binding = serde_json::from_slice(&stored.bytes)
-                .map_err(|error| StorageError::nonsense(format_args!("{}: {error}", binding_key(name))))?;
+            let key = binding_key(name);
+            let binding = serde_json::from_slice(&stored.bytes).map_err(|error| {
+                StorageError::nonsense(format_args!("{key}: {error}; whoever deletes it frees the name"))
+            })?;
             Ok(Some((binding, stored.version)))
         }
         Err(StorageError::NotFound) => Ok(None),

@@ -21,7 +21,7 @@ use crate::key::Repository;
 use crate::reports::{ReportHost, is_trustworthy};
 pub use network::{NetworkLimits, TlsFiles};
 pub use oidc::{IssuerUrl, OidcConfig};
-use settings::{Raw, help, name_of};
+use settings::{Raw, help, list, name_of};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
@@ -192,7 +192,12 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let github = self.github();
         let redis = self.parse("REDIS_URL", None, |text| RedisUrl::parse(text).map(Some));
         let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
-            text.split(',').map(str::trim).filter(|rule| !rule.is_empty()).map(str::parse).collect()
+            let rules: Vec<Rule> = list(text).map(str::parse).collect::<Result<_, _>>()?;
+            if rules.is_empty() {
+                Err(format!("{text:?} names no repository: leave it out for all"))
+            } else {
+                Ok(rules)
+            }
         });
         let oidc = self.oidc();
         let keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::settings::Raw;
+use super::settings::{Raw, list};
 
 /// How much is taken at once, and how long it may take.
 #[derive(Clone, Debug)]
@@ -85,9 +85,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 
     pub(super) fn trusted_proxies(&mut self) -> Vec<IpNet> {
-        self.parse("TRUSTED_PROXIES", Vec::new(), |text| {
-            text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(network).collect()
-        })
+        self.parse("TRUSTED_PROXIES", Vec::new(), |text| list(text).map(network).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use url::{Host, Origin, Url};
 
 use super::http_url;
-use super::settings::Raw;
+use super::settings::{Raw, list};
 
 /// Where GitHub signs the tokens of workflows.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -78,8 +78,12 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             if text == OFF {
                 return Ok(Some(Vec::new()));
             }
-            let list = text.split(',').map(str::trim).filter(|url| !url.is_empty());
-            list.map(str::parse).collect::<Result<Vec<IssuerUrl>, _>>().map(Some)
+            let urls: Vec<IssuerUrl> = list(text).map(str::parse).collect::<Result<_, _>>()?;
+            if urls.is_empty() {
+                Err(format!("{text:?} names no issuer: write {OFF} for that"))
+            } else {
+                Ok(Some(urls))
+            }
         });
         let named = audience.is_some() || issuers.is_some();
         let issuers = issuers.unwrap_or_else(|| GITHUB.parse().into_iter().collect());

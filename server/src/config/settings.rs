@@ -200,6 +200,11 @@ pub fn help() -> String {
     text
 }
 
+/// The entries of a list that is separated by commas.
+pub fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 pub struct Raw<E> {
     pub flags: HashMap<String, OsString>,
     pub environment: E,

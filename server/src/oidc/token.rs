@@ -5,6 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use jiff::Timestamp;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::key::Repository;
 
@@ -139,8 +140,7 @@ impl Audience {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         };
-        // A slash at the end of an address says nothing.
-        if all.iter().any(|one| one.trim_end_matches('/') == expected.trim_end_matches('/')) {
+        if all.iter().any(|one| address(one) == address(expected)) {
             return Ok(());
         }
         let sent = shown(&all.join(", "));
@@ -148,6 +148,12 @@ impl Audience {
             "aud is {sent}, expected {expected:?}: upload to that api-url, or have the server's operator set OIDC_AUDIENCE"
         ))
     }
+}
+
+/// An address as each of its spellings has it: `HTTPS://Covered.example:443/` is `https://covered.example`.
+fn address(text: &str) -> String {
+    let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
+    url.trim_end_matches('/').to_owned()
 }
 
 impl Claims {
@@ -260,7 +266,14 @@ mod tests {
         let check = |aud: &str, expected: &str| serde_json::from_str::<Audience>(aud).unwrap().check(expected).is_ok();
         assert!(check(r#""https://c.example""#, "https://c.example/"));
         assert!(check(r#"["https://x.example", "https://c.example/"]"#, "https://c.example"));
-        assert!(!check(r#""https://c.example.org""#, "https://c.example"));
+        for spelling in [r#""HTTPS://C.example:443/""#, r#""https://c.example//""#] {
+            assert!(check(spelling, "https://c.example"), "{spelling}");
+        }
+        for other in ["https://c.example.org", "http://c.example", "https://c.example:8443", "https://c.example/C", ""]
+        {
+            assert!(!check(&format!("{other:?}"), "https://c.example"), "{other}");
+        }
+        assert!(check(r#""covered""#, "covered") && !check(r#""Covered""#, "covered"));
         assert!(!check("[]", "https://c.example"));
     }
 

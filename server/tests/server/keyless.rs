@@ -74,6 +74,15 @@ impl Lab {
         (self.issuer.asked(DISCOVERY), self.issuer.asked(JWKS))
     }
 
+    /// Runs `covered-server rebind`: its exit code, and what it says.
+    fn rebind(&self, name: &str) -> (Option<i32>, String) {
+        let storage = format!("file://{}", self.folder.path().display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
+        command.env_clear().args(["rebind", name, "--storage-url", &storage]);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
     fn stored(&self, key: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.folder.path().join(key)).unwrap()).unwrap()
     }
@@ -329,13 +338,7 @@ async fn a_token_is_for_its_own_repository_alone() {
 #[tokio::test]
 async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
     let Some(lab) = Lab::start().await else { return };
-    let rebind = |name: &str| {
-        let storage = format!("file://{}", lab.folder.path().display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
-        command.env_clear().args(["rebind", name, "--storage-url", &storage]);
-        let output = command.output().unwrap();
-        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
-    };
+    let rebind = |name: &str| lab.rebind(name);
     let (code, said) = rebind("octo/app");
     assert!(code == Some(0) && said.contains("octo/app is bound to no repository"), "{said}");
     let first = lab.token();
@@ -361,6 +364,24 @@ async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
         let (code, said) = rebind(name);
         assert!(code == Some(2) && said.contains(why), "{code:?} {said}");
     }
+}
+
+#[tokio::test]
+async fn a_binding_that_cannot_be_read_frees_no_name() {
+    let Some(lab) = Lab::start().await else { return };
+    let path = lab.folder.path().join("repositories/octo/app.json");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let bound =
+        |id: &str| format!(r#"{{"bound_to":{{"issuer":"x","repository_id":{id},"owner_id":1}},"changed_at":"?"}}"#);
+    for broken in ["", "{", "{}", "null", r#"{"changed_at":"2026-11-22T15:04:05Z"}"#, &bound("\"1\""), &bound("1.0")] {
+        std::fs::write(&path, broken).unwrap();
+        assert_eq!(lab.create(&lab.token()).await.status(), 502, "{broken}");
+        let (code, said) = lab.rebind("octo/app");
+        assert!(code == Some(1) && said.contains("whoever deletes it frees the name"), "{broken}: {said}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_taken(lab.create(&lab.token()).await).await;
 }
 
 #[tokio::test]

@@ -156,6 +156,8 @@ fn contradictions_and_what_is_missing_are_named() {
         ),
         (vec![("PUBLIC_URL", "https://user:pass@example.com")], "PUBLIC_URL must not hold a user name or a password"),
         (vec![("STORAGE_URL", "memory://")], "API_KEY is not set"),
+        (vec![("ALLOWED_REPOSITORIES", " , ")], "ALLOWED_REPOSITORIES \",\" names no repository: leave it out for all"),
+        (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" names no issuer: write none for that"),
         (
             vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
             "STORAGE_URL ftp:// is not known: use file, s3, gs, az or memory",
