@@ -40,8 +40,8 @@ pub enum ArchiveError {
     Encrypted(String),
     #[error("{0:?} is compressed by a method other than deflate")]
     Method(String),
-    #[error("{0:?} is larger than 4 GiB")]
-    TooLarge(String),
+    #[error("{path:?} takes more than {limit} bytes unpacked")]
+    TooLarge { path: String, limit: u64 },
     #[error("{0:?} lies outside of the file, or over another entry")]
     Misplaced(String),
     #[error("{0:?} has sizes or a checksum that cannot be")]
@@ -57,6 +57,7 @@ impl ArchiveError {
     pub fn limit(&self) -> Option<&'static str> {
         match self {
             Self::TooManyFiles(_) | Self::DirectoryTooLarge(_) => Some("MAX_REPORT_FILES"),
+            Self::TooLarge { .. } => Some("MAX_FILE_BYTES"),
             Self::TooLargeUnpacked(_) => Some("MAX_UNPACKED_BYTES"),
             _ => None,
         }
@@ -68,6 +69,8 @@ impl ArchiveError {
 pub struct Limits {
     /// `MAX_REPORT_FILES`.
     pub files: usize,
+    /// `MAX_FILE_BYTES`, of one file, unpacked.
+    pub file: u32,
     /// `MAX_UNPACKED_BYTES`, of all files together.
     pub unpacked: u64,
 }
@@ -163,7 +166,7 @@ impl Index {
             if record.is_dir() && record.uncompressed_size_hint() == 0 {
                 continue;
             }
-            let entry = Entry::of(&record)?;
+            let entry = Entry::of(&record, limits)?;
             unpacked = unpacked.saturating_add(entry.size);
             if unpacked > limits.unpacked {
                 return Err(ArchiveError::TooLargeUnpacked(limits.unpacked));
@@ -225,7 +228,7 @@ impl Index {
 
 impl Entry {
     /// What one record of the directory says, if it can be.
-    fn of(record: &ZipFileHeaderRecord<'_>) -> Result<Self, ArchiveError> {
+    fn of(record: &ZipFileHeaderRecord<'_>, limits: &Limits) -> Result<Self, ArchiveError> {
         let raw = record.file_path();
         let path = match std::str::from_utf8(raw.as_bytes()) {
             Ok(path) if crate::key::is_file_path(path) => Box::<str>::from(path),
@@ -241,10 +244,14 @@ impl Entry {
         if method != CompressionMethod::DEFLATE && method != CompressionMethod::STORE {
             return Err(ArchiveError::Method(path.into()));
         }
-        if compressed.max(size) > u64::from(u32::MAX) {
-            return Err(ArchiveError::TooLarge(path.into()));
+        if size > u64::from(limits.file) {
+            return Err(ArchiveError::TooLarge { path: path.into(), limit: limits.file.into() });
         }
-        let possible = if deflated { compressed > 0 && size / DEFLATE_RATIO <= compressed } else { compressed == size };
+        let possible = if deflated {
+            (1..=u64::from(u32::MAX)).contains(&compressed) && size / DEFLATE_RATIO <= compressed
+        } else {
+            compressed == size
+        };
         if !possible || size == 0 && record.crc32() != 0 {
             return Err(ArchiveError::Sizes(path.into()));
         }

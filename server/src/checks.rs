@@ -38,7 +38,7 @@ pub const ALL: &[Check] = &[
     ("token", token),
 ];
 
-const LIMITS: Limits = Limits { files: 200, unpacked: 1 << 20 };
+const LIMITS: Limits = Limits { files: 200, file: 1 << 20, unpacked: 1 << 20 };
 
 /// A zip is refused, or each of its files comes out the same by gzip and by identity, and as its checksum says, or not
 /// at all. The first byte says how much of the rest is read first.

@@ -27,6 +27,8 @@ use settings::{Raw, help, list, name_of};
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
 /// Files in one report where `MAX_REPORT_FILES` is not set.
 pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
+/// Bytes of one file of a report, unpacked, where `MAX_FILE_BYTES` is not set: 1 GiB.
+pub const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
 /// Bytes of one report's files together where `MAX_UNPACKED_BYTES` is not set: 8 GiB.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
 /// Memory for report indexes and hot files where `CACHE_BYTES` is not set: 64 MiB.
@@ -215,8 +217,16 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
+        let file = self.parse("MAX_FILE_BYTES", DEFAULT_MAX_FILE_BYTES, |text| {
+            let valid = text.parse().ok().filter(|bytes| *bytes > 0);
+            valid.ok_or_else(|| {
+                format!(
+                    "{text:?} is not a valid number of bytes: write a whole number above 0 and below 4294967296 (4 GiB)"
+                )
+            })
+        });
         let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
-        let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), unpacked };
+        let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), file, unpacked };
         let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
         let limits = self.limits();
         let tls = self.tls();

@@ -12,6 +12,9 @@ use super::{ArchiveError, Entry, LOCAL_HEADER};
 
 /// Bytes of an inflated chunk.
 const CHUNK: usize = 64 << 10;
+/// A file larger than this makes way for others after each chunk: to inflate so much takes a core some milliseconds, and
+/// a few MB can inflate to GBs.
+const MAKES_WAY: u64 = 4 << 20;
 /// Deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const GZIP_TRAILER: usize = 8;
@@ -54,8 +57,6 @@ impl Entry {
         let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(data.clone())])));
         while let Some(piece) = file.next().await {
             piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?;
-            // Inflating can take long, and others wait for this thread too.
-            tokio::task::coop::consume_budget().await;
         }
         if !self.deflated {
             return Ok(data);
@@ -73,7 +74,6 @@ impl Entry {
         let mut plain = BytesMut::with_capacity(self.size as usize);
         while let Some(piece) = file.next().await {
             plain.extend_from_slice(&piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?);
-            tokio::task::coop::consume_budget().await;
         }
         Ok(plain.freeze())
     }
@@ -104,9 +104,7 @@ impl Entry {
                 return Ok(None);
             };
             let mut input = piece.clone();
-            while !check.next(&mut input)?.is_empty() {
-                tokio::task::coop::consume_budget().await;
-            }
+            while !check.next(&mut input).await?.is_empty() {}
             Ok(Some((piece, (data, Some(check)))))
         });
         let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
@@ -144,7 +142,7 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
     /// The next bytes of the file; `None` at its end, if it is as it should be.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
-            let chunk = self.check.next(&mut self.input)?;
+            let chunk = self.check.next(&mut self.input).await?;
             if !chunk.is_empty() {
                 return Ok(Some(chunk));
             }
@@ -165,16 +163,22 @@ struct Check {
     expected_crc: u32,
     /// Bytes of the file that are still to come.
     remaining: u64,
+    makes_way: bool,
 }
 
 impl Check {
     fn of(entry: &Entry) -> Self {
         let inflater = entry.deflated.then(|| Decompress::new(false));
-        Self { inflater, ended: false, crc: Crc32::new(), expected_crc: entry.crc, remaining: entry.size }
+        let makes_way = entry.size > MAKES_WAY;
+        Self { inflater, ended: false, crc: Crc32::new(), expected_crc: entry.crc, remaining: entry.size, makes_way }
     }
 
     /// The next bytes of the file, as far as `input` has them; empty: it has no more.
-    fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+    async fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+        if self.makes_way {
+            // First come those who wait for this thread, and what the network brought meanwhile.
+            tokio::task::yield_now().await;
+        }
         let chunk = self.inflated(input)?;
         self.crc.update(&chunk);
         let remaining = self.remaining.checked_sub(chunk.len() as u64);
@@ -216,4 +220,45 @@ impl Check {
 
 fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a stored file is {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// An entry of so many zeros, and its data.
+    fn zeros(size: u64) -> (Entry, Bytes) {
+        let file = vec![0; size as usize];
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &file).unwrap();
+        let data = Bytes::from(encoder.finish().unwrap());
+        let (compressed, crc) = (data.len() as u64, rawzip::crc32(&file));
+        (Entry { path: "zeros".into(), offset: 0, span: compressed, compressed, size, crc, deflated: true }, data)
+    }
+
+    #[tokio::test]
+    async fn a_large_file_lets_others_go_first_before_each_chunk() {
+        let (large, data) = zeros(4 * MAKES_WAY);
+        let pieces = || stream::iter([Ok(data.clone())]);
+        for (way, inflated) in [
+            ("kept", large.pack(data.clone()).map(drop).boxed()),
+            ("streamed", large.pack_stream(pieces()).count().map(drop).boxed()),
+            ("plain", large.inflate(pieces()).count().map(drop).boxed()),
+        ] {
+            let mut steps = 0;
+            let others = async {
+                loop {
+                    steps += 1;
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = inflated => {}
+                () = others => {}
+            }
+            assert!(steps >= large.size / CHUNK as u64, "{way}: {steps} steps");
+        }
+    }
 }

@@ -66,6 +66,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "MAX_REPORT_BYTES", value: "BYTES", help: "largest report, zipped [536870912]" },
     Setting { name: "MAX_REPORT_FILES", value: "NUMBER", help: "files in one report, at most [100000]" },
     Setting {
+        name: "MAX_FILE_BYTES",
+        value: "BYTES",
+        help: "bytes of one file of a report, unpacked, at most; less than 4 GiB [1073741824]",
+    },
+    Setting {
         name: "MAX_UNPACKED_BYTES",
         value: "BYTES",
         help: "bytes of one report's files together, unpacked, at most [8589934592]",

@@ -174,7 +174,11 @@ async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u
 async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
     use Expected::{NoFile, Refused, Right};
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::on(&folder, &[("MAX_REPORT_FILES", "50"), ("MAX_UNPACKED_BYTES", "50000000")]).await;
+    let server = Server::on(
+        &folder,
+        &[("MAX_REPORT_FILES", "50"), ("MAX_FILE_BYTES", "45000000"), ("MAX_UNPACKED_BYTES", "50000000")],
+    )
+    .await;
     let index = file("index.html", INDEX);
     let with = |change: &dyn Fn(&mut Raw)| {
         let mut raw = Raw::of(std::slice::from_ref(&index));
@@ -293,7 +297,12 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
         (
             "4 GiB by zip64",
             entry(&|e| (e.size, e.extra) = (u32::MAX, [&[1, 0, 8, 0][..], &(1_u64 << 33).to_le_bytes()].concat())),
-            Refused("\"index.html\" is larger than 4 GiB"),
+            Refused("\"index.html\" takes more than 45000000 bytes unpacked"),
+        ),
+        (
+            "a file of 45 MB and a byte",
+            Raw::of(&[file("index.html", &vec![0; 45_000_001])]).bytes(),
+            Refused("\"index.html\" takes more than 45000000 bytes unpacked"),
         ),
         ("a wrong checksum", entry(&|e| e.crc ^= 1), NoFile("is not what its checksum says")),
         ("a wrong bit", entry(&|e| e.data[5] ^= 1), NoFile("is not what its checksum says")),
@@ -349,4 +358,7 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
     let limits = "its operator can raise MAX_REPORT_FILES";
     let many = Raw::of(&(0..60).map(|n| file(&n.to_string(), b"")).collect::<Vec<_>>()).bytes();
     assert_refused(server.put(&server.create().await, many).await, 422, limits).await;
+    let large = Raw::of(&[file("index.html", &vec![0; 45_000_001])]).bytes();
+    let limit = "its operator can raise MAX_FILE_BYTES";
+    assert_refused(server.put(&server.create().await, large).await, 422, limit).await;
 }
