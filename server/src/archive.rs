@@ -82,6 +82,7 @@ impl Limits {
 }
 
 /// The end of a zip file: `bytes`, up to the file's end, the first at `offset`.
+#[derive(Clone)]
 pub struct Tail {
     pub offset: u64,
     pub bytes: Bytes,

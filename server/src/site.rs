@@ -118,16 +118,23 @@ impl Sites {
     /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
     pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
         let tail = self.storage.tail(key, TAIL_BYTES).await?;
-        let start = match Index::open(&tail, &self.limits)? {
+        let start = match self.parse(tail.clone()).await? {
             Opened::Index(index) => return Ok(index),
             Opened::Before(start) => start,
         };
         let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
         bytes.extend_from_slice(&tail.bytes);
-        match Index::open(&Tail { offset: start, bytes: bytes.into() }, &self.limits)? {
+        match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
             Opened::Index(index) => Ok(index),
             Opened::Before(_) => Err(ArchiveError::Misplaced("its directory".to_owned()).into()),
         }
+    }
+
+    /// Beside the threads that serve: 100,000 files take up to a second.
+    async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
+        let limits = self.limits;
+        let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;
+        Ok(opened.map_err(|error| StorageError::Failed(error.into()))??)
     }
 
     /// Remembers that a site was uploaded file by file.
@@ -233,5 +240,40 @@ impl IndexError {
             Self::Storage(StorageError::NotFound) => no_report(),
             Self::Storage(error) => Error::storage(error.shared(&about)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StorageConfig;
+
+    #[tokio::test]
+    async fn an_index_of_very_many_files_keeps_nobody_waiting() {
+        let files = 99_999;
+        let mut zip = rawzip::ZipArchiveWriter::new(Vec::new());
+        for number in 0..files {
+            let name = format!("{number}.html");
+            let name = rawzip::path::EntryPath::verbatim(name.as_bytes());
+            let (mut entry, config) = zip.new_file(name).start().unwrap();
+            let (_, nothing) = config.wrap(&mut entry).finish().unwrap();
+            entry.finish(nothing).unwrap();
+        }
+        let storage = Arc::new(Storage::new(&StorageConfig::Memory, None).unwrap());
+        storage.create("sites/many.zip", zip.finish().unwrap()).await.unwrap();
+        let sites = Sites::new(storage, 1 << 20, Limits { files, file: u32::MAX, unpacked: u64::MAX });
+        let mut steps = 0;
+        let others = async {
+            loop {
+                steps += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
+        tokio::select! {
+            index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
+            () = others => {}
+        }
+        assert!(steps > 50, "{steps} steps");
     }
 }
