@@ -1,9 +1,9 @@
 //! Slows who guesses API keys, by address.
 //!
 //! Only refusing slows a guesser: who is answered late asks on another connection. So an address that has sent too many
-//! wrong keys is refused whatever key it sends next, with two exceptions that tell a guesser nothing: a key
-//! that was right there before goes on to work for those who share the address, and one that was wrong before
-//! (a workflow with an old key, run again and again) costs nothing.
+//! wrong keys is refused whatever key it sends next, with exceptions that help no guesser: a key that is too long to be
+//! guessed is taken, and so is one that was right there before, for those who share the address; and one that was wrong
+//! before (a workflow with an old key, run again and again) costs nothing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -20,6 +20,8 @@ use crate::serve::client::party;
 const GUESSES: u32 = 10;
 /// Time until it may send one more.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of a key that nobody guesses, at any pace: 32 hexadecimal digits are 128 bits, and no word has so many letters.
+const UNGUESSABLE: usize = 32;
 /// Wrong keys that are known again.
 const REMEMBERED: usize = 4;
 /// Addresses that are told apart; beyond that, those that have not guessed of late are forgotten.
@@ -47,8 +49,13 @@ impl Guesses {
         client: IpAddr,
         key: &[u8],
         now: Instant,
-        verdict: impl FnOnce() -> Result<T, Error>,
+        verdict: impl Fn() -> Result<T, Error>,
     ) -> Result<T, Error> {
+        if key.len() >= UNGUESSABLE
+            && let Ok(right) = verdict()
+        {
+            return Ok(right);
+        }
         let key = self.seed.hash_one(key);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= MAX_ADDRESSES {
@@ -84,6 +91,8 @@ impl Guesses {
 mod tests {
     use super::*;
 
+    const LONG: &str = "0123456789abcdef0123456789abcdef";
+
     struct Guesser {
         guesses: Guesses,
         now: Instant,
@@ -95,7 +104,7 @@ mod tests {
         }
 
         fn send(&self, client: &str, key: &str) -> u16 {
-            let verdict = || if key == "right" { Ok(()) } else { Err(Error::forbidden("wrong")) };
+            let verdict = || if ["right", LONG].contains(&key) { Ok(()) } else { Err(Error::forbidden("wrong")) };
             let checked = self.guesses.check(client.parse().unwrap(), key.as_bytes(), self.now, verdict);
             checked.map_or_else(|error| error.status.as_u16(), |()| 200)
         }
@@ -130,6 +139,15 @@ mod tests {
         guesser.guess_in_vain("2001:db8::2");
         assert_eq!(guesser.send("2001:db8::3", "another"), 429, "one line, whatever its last half");
         assert_eq!(guesser.send("2001:db8::3", "right"), 200);
+    }
+
+    #[test]
+    fn a_key_too_long_to_be_guessed_is_taken_whoever_guesses_beside_it() {
+        let guesser = Guesser::new();
+        guesser.guess_in_vain("192.0.2.1");
+        assert_eq!(guesser.send("192.0.2.1", LONG), 200);
+        assert_eq!(guesser.send("192.0.2.1", &LONG.replace('f', "e")), 429, "a wrong one of its length");
+        assert_eq!(guesser.send("192.0.2.1", "right"), 429);
     }
 
     #[test]

@@ -299,7 +299,9 @@ async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
 
 #[tokio::test]
 async fn who_guesses_keys_is_slowed_by_address() {
-    let server = Server::with(&[MEMORY, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let long = "0123456789abcdef0123456789abcdef";
+    let keys = format!("{KEY},{long}");
+    let server = Server::with(&[MEMORY, ("TRUSTED_PROXIES", "127.0.0.1"), ("API_KEY", &keys)]).await;
     let send = |key: String, client: &str| {
         let url = format!("{}/coverage/create-site/", server.url);
         let request = server.client.post(url).bearer_auth(key).header("x-forwarded-for", client).body("{}");
@@ -314,4 +316,5 @@ async fn who_guesses_keys_is_slowed_by_address() {
     assert_refused(refused, 429, "too many wrong API keys came from your address").await;
     // The key is right, and the body is not.
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
+    assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);
 }
