@@ -94,21 +94,23 @@ impl Values {
         self.cache.appeared(&repository.to_string()).await;
     }
 
-    /// Takes a default branch's new value, unless it is from an older run than the one that is known.
+    /// Takes a default branch's new value, unless it is from an older run than the one that is known: that one's number is
+    /// given back, as its value stays.
     pub async fn set(
         &self,
         repository: Repository,
         name: Option<ReportName>,
         value: Value,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Option<u64>, StorageError> {
         let order = &self.statuses.order;
         let _lane = order.lane(&repository).await;
         let turn = self.cache.turn(&repository.to_string()).await;
-        let stored = order.store(&repository, name.as_ref(), value).await?;
+        let stored = order.store(&repository, name.as_ref(), value.clone()).await?;
+        let newer = stored.run_id.filter(|_| stored != value);
         let key = ValueKey { repository, name, branch: None };
         // What the store decided on, and after it did.
         self.cache.put(key, Some(Arc::new(stored)), turn).await;
-        Ok(())
+        Ok(newer)
     }
 
     /// How often look-ups came to this so far.

@@ -32,16 +32,20 @@ pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, requ
     let (uploader, new) = uploader::<NewValue>(app, client, request).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     may_publish(app, &uploader, &repository).await?;
-    match new {
+    let newer = match new {
         None => {
             app.values.forget(&repository).await;
+            None
         }
         Some(new) => {
             let (name, value) = new.check()?;
-            app.values.set(repository, name, value).await.map_err(Error::storage)?;
+            app.values.set(repository, name, value).await.map_err(Error::storage)?
         }
-    }
-    Ok(response::json(&json!({"status": "success"})))
+    };
+    Ok(response::json(&match newer {
+        None => json!({"status": "success"}),
+        Some(run) => json!({"status": "success", "detail": format!("the value of run {run} stays: it is a newer one")}),
+    }))
 }
 
 impl NewValue {

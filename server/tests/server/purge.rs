@@ -32,7 +32,13 @@ async fn an_older_runs_value_never_replaces_a_newer_ones() {
         let folder = tempfile::tempdir().unwrap();
         let server = if memory { Server::start().await } else { Server::on(&folder, &[]).await };
         server.set_value(SITE, Some(80.0), "success", 1_658_821_493).await;
-        server.set_value(SITE, Some(70.0), "success", 1_658_821_492).await;
+        let older =
+            json!({"site_id": SITE, "percent": 70, "state": "success", "commit_sha": SHA, "run_id": 1_658_821_492});
+        let answer = server.post("/coverage/invalidate-cache/octo/app/").body(older.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let told: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let stays = "the value of run 1658821493 stays: it is a newer one";
+        assert_eq!(told, json!({"status": "success", "detail": stays}));
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 80%");
         // The same run once more, and one from elsewhere than GitHub Actions.
         server.set_value(SITE, Some(81.0), "success", 1_658_821_493).await;
