@@ -188,7 +188,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
         });
         let public_url = self.public_url(listen);
-        let report_host = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
+        let report_host: Option<ReportHost> = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
         let storage = self.storage()?;
         let upload_role = self.upload_role(&storage);
         let github = self.github();
@@ -212,6 +212,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             );
         }
         notes.extend(public_url.as_ref().and_then(note_on_plain_http));
+        notes.extend(report_host.as_ref().zip(public_url.as_ref()).and_then(|(host, url)| host.doubt(url)));
         if let ApiKeySource::Given(keys) = &api_keys {
             notes.extend(keys.doubts());
         }
@@ -231,6 +232,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let limits = self.limits();
         let tls = self.tls();
         let trusted_proxies = self.trusted_proxies();
+        notes.extend(network::note_on_proxies(&trusted_proxies));
         let log = self.log();
         Some(Config {
             listen,

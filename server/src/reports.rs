@@ -51,6 +51,33 @@ impl FromStr for ReportHost {
     }
 }
 
+impl ReportHost {
+    /// What an operator is told where cookies that a report's script sets go to others, too.
+    pub fn doubt(&self, public_url: &Url) -> Option<String> {
+        let Some(Host::Domain(public)) = public_url.host() else { return None };
+        let reports = self.suffix.trim_start_matches('.');
+        let below = |host: &str, domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
+        let shared = if below(reports, public) { Some(public) } else { registrable(reports) };
+        let shared = shared.filter(|domain| below(public, domain))?;
+        Some(format!(
+            "REPORT_HOST *.{reports} and PUBLIC_URL are both below {shared}: a report's script can set cookies for all that is; \
+             give the reports a domain of their own, which no other service is below"
+        ))
+    }
+}
+
+/// What a registrar gave to somebody, as far as a name's look tells: `example.com`, `example.co.uk`.
+fn registrable(domain: &str) -> Option<&str> {
+    let dots: Vec<usize> = domain.rmatch_indices('.').map(|(at, _)| at).collect();
+    let (last, start) = (dots.first()?, dots.get(1).map_or(0, |at| at + 1));
+    let is_country = domain.len() - last == 3;
+    if is_country && last - start <= 3 {
+        // `co.uk` alone is nobody's.
+        return (start > 0).then(|| &domain[dots.get(2).map_or(0, |at| at + 1)..]);
+    }
+    Some(&domain[start..])
+}
+
 fn is_domain(text: &str) -> bool {
     let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     // An id in front makes it longer, and 253 is a name's end.
@@ -301,6 +328,31 @@ mod tests {
         assert!(policy(Some("10.0.0.5:8000")).starts_with(&inner), "{}", policy(Some("10.0.0.5:8000")));
         for odd in ["[::1]:8000", "a b", "*", "a;script-src *", "a:80/x", "é", "a:"] {
             assert!(policy(Some(odd)).starts_with(&format!("{own}'self' 'self' data:")), "{}", policy(Some(odd)));
+        }
+    }
+
+    #[test]
+    fn a_domain_that_the_reports_share_with_the_server_is_doubted() {
+        for (public, host, shared) in [
+            ("https://covered.example.com", "*.reports.example.net", None),
+            ("https://covered.example.com", "*.example.net", None),
+            ("https://covered.example.com", "*.covered.example.com", Some("covered.example.com")),
+            ("https://covered.example.com", "https://*.r.covered.example.com:8443", Some("covered.example.com")),
+            ("https://covered.example.com", "*.reports.example.com", Some("example.com")),
+            ("https://example.com", "*.reports.example.com", Some("example.com")),
+            ("https://notexample.com", "*.example.com", None),
+            ("https://covered.co.uk", "*.reports.co.uk", None),
+            ("https://a.team.co.uk", "*.b.team.co.uk", Some("team.co.uk")),
+            ("https://covered.gitlab.io", "*.reports.gitlab.io", Some("gitlab.io")),
+            ("http://localhost:8000", "*.localhost", Some("localhost")),
+            ("http://covered.localhost", "*.reports", None),
+            ("http://127.0.0.1:8000", "*.localhost", None),
+        ] {
+            let host: ReportHost = host.parse().unwrap();
+            let doubt = host.doubt(&Url::parse(public).unwrap());
+            let expected = shared.map(|shared| format!("are both below {shared}:"));
+            assert_eq!(doubt.is_some(), shared.is_some(), "{public} {host:?}: {doubt:?}");
+            assert!(doubt.zip(expected).is_none_or(|(doubt, expected)| doubt.contains(&expected)), "{public} {host:?}");
         }
     }
 

@@ -89,6 +89,15 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 }
 
+/// A network that everybody is in.
+pub(super) fn note_on_proxies(proxies: &[IpNet]) -> Option<String> {
+    let all = proxies.iter().find(|network| network.prefix_len() == 0)?;
+    Some(format!(
+        "TRUSTED_PROXIES holds {all}: everybody can claim any address, in the log too, and no limit per address holds; name \
+         the load balancer's own addresses"
+    ))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
     seconds

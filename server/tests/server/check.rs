@@ -57,6 +57,25 @@ fn keys_are_told_by_their_repositories_and_doubted() {
 }
 
 #[test]
+fn a_domain_that_is_shared_and_proxies_that_are_everybody_are_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = [
+        ("PUBLIC_URL", "https://covered.example.com"),
+        ("REPORT_HOST", "*.reports.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::/0"),
+        ("API_KEY", "0123456789abcdef0123456789abcdef"),
+        ("STORAGE_URL", "memory://"),
+    ];
+    let (_, text) = run(folder.path(), &["check"], &shared);
+    for doubt in [
+        "REPORT_HOST *.reports.example.com and PUBLIC_URL are both below example.com: a report's script",
+        "TRUSTED_PROXIES holds ::/0: everybody",
+    ] {
+        assert!(text.contains(&format!("note  {doubt}")), "{doubt:?} in\n{text}");
+    }
+}
+
+#[test]
 fn wrong_settings_are_told_as_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check", "--listen", "nonsense"], &[]);
