@@ -67,7 +67,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         None => None,
     };
     // Before anybody is told that it listens: who reads that may stop it at once.
-    let stop = serve::signal()?;
+    let (stop, stop_at_once) = (serve::signal(1)?, serve::signal(2)?);
     let app = Arc::new(App::new(config, address).map_err(WrongSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
     if without_github {
@@ -82,7 +82,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     for note in notes {
         tracing::warn!("{note}");
     }
-    serve::serve(listener, app, stop).await;
+    tokio::select! {
+        () = serve::serve(listener, app, stop) => {}
+        why = stop_at_once => tracing::warn!("{why} once more: stopped at once, with requests still under way"),
+    }
     telemetry.stop().await;
     Ok(())
 }

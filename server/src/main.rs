@@ -1,10 +1,15 @@
 //! The binary: configuration → app → listen → serve; an error becomes an exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use covered_server::config::{self, Command, WrongSetting};
 use covered_server::storage::Storage;
 use covered_server::{binding, check};
+
+/// Time for what a thread does with files to end, when all else has: a read from a pipe, or from a server that is gone,
+/// never does.
+const LAST_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // reqwest and rustls are built without a provider of their own: this is the only one.
@@ -50,7 +55,9 @@ fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(work) {
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_TIME);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("covered-server: {error:#}");

@@ -88,8 +88,8 @@ fn bound_unsent(listener: &TcpListener) {
     let _ = listener;
 }
 
-/// Asks to be told of SIGTERM and SIGINT, from now on; the future is done on the first of them.
-pub fn signal() -> std::io::Result<impl Future<Output = &'static str>> {
+/// Asks to be told of SIGTERM and SIGINT, from now on; the future is done when `count` of them came.
+pub fn signal(count: usize) -> std::io::Result<impl Future<Output = &'static str>> {
     #[cfg(unix)]
     let (mut terminate, mut interrupt) = {
         // By default the system ends who writes a file beyond its limit, and now the write fails.
@@ -97,15 +97,17 @@ pub fn signal() -> std::io::Result<impl Future<Output = &'static str>> {
         (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?)
     };
     Ok(async move {
-        #[cfg(unix)]
-        return tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
-            "Ctrl-C"
+        let mut last = "";
+        for _ in 0..count {
+            #[cfg(unix)]
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            #[cfg(not(unix))]
+            let name = tokio::signal::ctrl_c().await.map_or("Ctrl-C", |()| "Ctrl-C");
+            last = name;
         }
+        last
     })
 }

@@ -269,6 +269,66 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
 
 #[cfg(unix)]
 #[test]
+fn a_second_signal_stops_it_at_once_whatever_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("API_KEY", "test-key")];
+    let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let started = line_of(&mut output, "listening");
+    let address = started["address"].as_str().unwrap();
+    let ask = |request: &str| {
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
+        connection
+    };
+    let answer = |request: &str| {
+        let mut text = String::new();
+        ask(request).read_to_string(&mut text).unwrap();
+        text
+    };
+    let body = format!("{{\"repository\": \"octo/app\", \"commit_sha\": \"{}\"}}", "0".repeat(40));
+    let session = answer(&format!(
+        "POST /coverage/create-site/ HTTP/1.1\r\nhost: x\r\ntoken: test-key\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    ));
+    let session: serde_json::Value = serde_json::from_str(session.split_once("\r\n\r\n").unwrap().1).unwrap();
+    // Who opens a pipe waits until somebody writes to it.
+    let site = "0123456789abcdef0123456789abcdef";
+    let pipe = folder.path().join(format!("covered-data/sites/{site}.zip"));
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let hung = answer(&format!("GET /coverage/{site}/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+    assert!(hung.starts_with("HTTP/1.1 504 "), "{hung}");
+    // An upload that is under way: the server asked for its body.
+    let url = session["upload"]["url"].as_str().unwrap();
+    let path = url.split_once(address).unwrap().1;
+    let mut upload =
+        ask(&format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n"));
+    let mut asked = [0; 12];
+    upload.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    let terminate =
+        || assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    terminate();
+    line_of(&mut output, "SIGTERM: no new requests are taken");
+    terminate();
+    line_of(&mut output, "SIGTERM once more: stopped at once");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            None if std::time::Instant::now() < deadline => std::thread::sleep(std::time::Duration::from_millis(50)),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("it still runs a minute after it said that it stopped");
+            }
+            Some(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
 fn out_of_file_descriptors_it_says_so_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
