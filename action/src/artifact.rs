@@ -13,7 +13,7 @@ use ureq::http::{StatusCode, Uri};
 
 use crate::files::sha256;
 use crate::github::GitHub;
-use crate::http::{Answer, Client, Request};
+use crate::http::{Answer, Client, Host, Request};
 use crate::inputs::Artifact;
 use crate::progress::Progress;
 use crate::workflow::{bytes, shorten};
@@ -67,7 +67,7 @@ impl Found {
         if self.sha256().is_some() {
             "whose SHA-256 is the one that GitHub tells"
         } else {
-            "of which GitHub tells no digest"
+            "of which GitHub tells no SHA-256"
         }
     }
 }
@@ -182,16 +182,44 @@ pub fn download(
         let digest = sha256(&file)?;
         ensure!(
             digest == expected,
-            "the artifact `{name}` came with the SHA-256 {digest}, and GitHub says {expected}: run the job again"
+            "the artifact `{name}` came with the SHA-256 {digest}, and GitHub says {}: run the job again",
+            shorten(&expected, 64)
         );
     }
     Ok(file)
 }
 
-/// An address to follow: never from https to http.
+/// An address to follow: never from https to http, nor to the runner's own surroundings.
 fn trusted(api: &str, url: &str) -> Option<String> {
-    let uri: Uri = url.parse().ok()?;
+    let (api, uri): (Uri, Uri) = (api.parse().ok()?, url.parse().ok()?);
     let is_http = uri.host().is_some_and(|host| !host.is_empty())
-        && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && api.starts_with("http://"));
-    is_http.then(|| url.to_owned())
+        && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && api.scheme() == uri.scheme());
+    let is_near = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
+    (is_http && !is_near).then(|| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_leads_to_a_store_and_not_to_the_runners_surroundings() {
+        let (github, plain) = ("https://api.github.com", "http://ghe.example/api/v3");
+        for (api, url, is_trusted) in [
+            (github, "https://store.example/a.zip?sig=x", true),
+            (github, "http://store.example/a.zip", false),
+            (plain, "http://store.example/a.zip", true),
+            (plain, "https://store.example/a.zip", true),
+            (plain, "http://127.0.0.1:9000/a.zip", true),
+            (plain, "http://169.254.169.254/latest/meta-data/", false),
+            (github, "https://[fe80::1]/a.zip", false),
+            (plain, "http://[::ffff:169.254.169.254]/", false),
+            (plain, "http://2852039166/", false),
+            ("http://169.254.7.7/api/v3", "http://169.254.7.8/a.zip", true),
+            (github, "file:///etc/passwd", false),
+            (github, "/a.zip", false),
+        ] {
+            assert_eq!(trusted(api, url).is_some(), is_trusted, "{api} -> {url}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod failure;
+mod host;
 mod proxy;
 mod request;
 
@@ -23,6 +24,7 @@ use crate::inputs::Secret;
 use crate::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;
+pub use host::Host;
 pub use proxy::Proxies;
 pub use request::Request;
 use request::{MAX_ANSWER, PEEK_LIMIT};

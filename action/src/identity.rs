@@ -105,7 +105,8 @@ impl Job {
 
     fn ask(&self, client: &Client) -> Result<Token> {
         let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
-        let answer = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?)?;
+        let answer = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?);
+        let answer = answer.context("GitHub gave this job no token")?;
         if answer.status != StatusCode::OK {
             let text = format!("GitHub gave this job no token ({}): run the job again", answer.describe());
             return Err(answer.refusal(text));

@@ -22,7 +22,7 @@ use crate::status::{self, Status};
 use crate::summary::Outcome;
 use crate::totals::{self, Search, State};
 use crate::upload;
-use crate::workflow::{Workflow, bytes, count, one_line, seconds};
+use crate::workflow::{Workflow, bytes, count, seconds, shorten};
 
 /// Files that the log's details name.
 const LARGEST: usize = 10;
@@ -113,7 +113,10 @@ impl<'a> Run<'a> {
         }
         let target = self.inputs.target.as_ref().ok().map(|target| target.commit_sha.as_str());
         if let (Some(tested), Some(target)) = (found.commit().filter(|tested| Some(*tested) != target), target) {
-            self.warn(&format!("run {run_id} was about commit {}, and the status goes to {target}", one_line(tested)));
+            self.warn(&format!(
+                "run {run_id} was about commit {}, and the status goes to {target}",
+                shorten(tested, 64)
+            ));
         }
         let started = Instant::now();
         let download =

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use ureq::http::{StatusCode, Uri};
 
-use crate::http::{Client, Request};
+use crate::http::{Client, Host, Request};
 use crate::inputs::{Secret, Target};
 use crate::workflow::{bytes, shorten};
 
@@ -175,31 +174,6 @@ impl Upload {
     }
 }
 
-/// Where an address leads, as far as it says so itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Host {
-    Loopback,
-    /// Of this network's cable: there clouds have the metadata of their machines.
-    LinkLocal,
-    Other,
-}
-
-impl Host {
-    fn of(uri: &Uri) -> Self {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-        match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(address) if address.is_loopback() => Self::Loopback,
-            Ok(IpAddr::V4(address)) if address.is_link_local() => Self::LinkLocal,
-            Ok(IpAddr::V6(address)) if Ipv6Addr::is_unicast_link_local(&address) => Self::LinkLocal,
-            Ok(_) => Self::Other,
-            Err(_) if host == "localhost" => Self::Loopback,
-            // Systems read 2852039166 and 0xa9fea9fe for an address too.
-            Err(_) if host.rsplit('.').next().is_some_and(is_number) => Self::LinkLocal,
-            Err(_) => Self::Other,
-        }
-    }
-}
-
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("method", &self.method).finish_non_exhaustive()
@@ -231,13 +205,6 @@ fn is_http(text: &str) -> bool {
     uri.is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
-}
-
-fn is_number(text: &str) -> bool {
-    match text.strip_prefix("0x") {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
-    }
 }
 
 #[cfg(test)]

@@ -177,7 +177,8 @@ pub fn markdown(text: &str) -> String {
         }
         escaped.push(letter);
     }
-    escaped
+    // GitHub makes links of plain addresses too.
+    escaped.replace("://", "\\://").replace("www.", "www\\.")
 }
 
 /// Bytes, as `1.2 MB`.
@@ -226,6 +227,7 @@ mod tests {
     #[test]
     fn markdown_shows_what_was_written() {
         assert_eq!(markdown("a|b <img> [x](y) `c`"), "a\\|b \\<img\\> \\[x\\](y) \\`c\\`");
+        assert_eq!(markdown("https://x.example www.x.example"), "https\\://x.example www\\.x.example");
     }
 
     #[test]

@@ -44,7 +44,11 @@ impl fmt::Display for Source {
 impl Reader<'_> {
     pub fn source(&mut self, event: &Event, repository: Option<Repository>, has_token: bool) -> Option<Source> {
         let path = self.typed.directory.take().or_else(|| (self.env)("INPUT_PATH").map(PathBuf::from));
+        let known = self.problems.len();
         let name = self.get("artifact", check::artifact);
+        if self.problems.len() > known {
+            return None;
+        }
         let run_id = self.get("run-id", check::run_id);
         let Some(name) = name else {
             match path {

@@ -143,13 +143,19 @@ fn the_run_is_the_one_that_is_named_else_the_events_own() {
     push().arg("--run-id=7, 8").run().rejects("--run-id \"7, 8\" is no id of one workflow run, such as 1658821493");
     push().env("GITHUB_RUN_ID", "").run().rejects("missing run-id: the event names no workflow run");
     push().env("COVERED_GH_TOKEN", "").run().rejects("missing github-token (--gh-token): a token with `actions: read`");
-    push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" is no name that an artifact can have");
+    let ended = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" is no name that an artifact can have");
+    assert!(!ended.stderr.contains("missing directory"), "{}", ended.stderr);
     let covered = Covered::new(&world.peer).arg("--run-id=7");
     covered.run().rejects("--run-id says where an artifact is: name it by --artifact");
     let other = "e".repeat(40);
     let told = format!("warning: run 7 was about commit {SHA}, and the status goes to {other}");
     world.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
     world.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&told);
+    let mut endless = artifact(42, "2026-11-22T15:04:05Z");
+    endless["workflow_run"]["head_sha"] = json!("z".repeat(100_000));
+    world.peer.on("GET", LIST, [listed(&[endless])]);
+    let ended = world.covered().run().succeeds().complains("warning: run 7 was about commit zzz");
+    assert!(ended.summary.len() < 2_000, "{}", ended.summary.len());
 }
 
 #[test]
@@ -226,7 +232,7 @@ fn another_digest_than_githubs_names_both() {
     world.sent_nothing();
     // Older servers tell none.
     world.holds_anything(ARTIFACT);
-    world.covered().run().succeeds().says("of which GitHub tells no digest");
+    world.covered().run().succeeds().says("of which GitHub tells no SHA-256");
 }
 
 #[test]

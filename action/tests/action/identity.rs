@@ -124,3 +124,13 @@ fn no_token_is_an_error_that_quotes_none() {
     }
     assert_eq!(all(&peer, "/coverage/").len(), 0);
 }
+
+#[test]
+fn a_token_service_that_is_away_is_named_and_an_outage() {
+    let peer = Peer::new();
+    let away =
+        || keyless(&peer).env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/x?sig=hunter2").arg("--timeout=1");
+    let told = "GitHub gave this job no token: http://127.0.0.1:1/x refused the connection";
+    away().run().fails(told);
+    away().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {told}"));
+}
