@@ -17,6 +17,10 @@ impl SiteId {
         Ok(Self(hex(&random::<16>()?).into()))
     }
 
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The first characters: enough to find a site in the store, too few to read it.
     pub fn short(text: &str) -> &str {
         text.get(..8).unwrap_or_default()
