@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what Covered does beside what a team would use instead, in one run; medians, ratios and goals.
 
+mod capacity;
 mod footprint;
 mod reading;
 mod serving;
@@ -24,7 +25,7 @@ use table::Row;
 const HELP: &str = "\
 usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-build]
 
-  PART       serving, reading, uploading or footprint [all]
+  PART       serving, reading, uploading, footprint or capacity [all]
   --rounds   how often each side takes its turn; the medians count [5]
   --seconds  how long a turn under load takes [3]
   --no-build takes the programs of the last run
@@ -43,6 +44,7 @@ const PARTS: &[(&str, Part)] = &[
     ("reading", reading::run_all),
     ("uploading", uploading::run_all),
     ("footprint", footprint::run_all),
+    ("capacity", capacity::run_all),
 ];
 
 /// How long to measure.

@@ -19,7 +19,7 @@ use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 
 /// A far server: added to every request.
 const FAR: Duration = Duration::from_millis(40);
-const ORIGINAL: &str = "Python CLI 0.1.1";
+pub const ORIGINAL: &str = "Python CLI 0.1.1";
 
 pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -59,14 +59,14 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
 }
 
 /// A GitHub as far away as the rest.
-struct Far {
+pub struct Far {
     url: String,
     _github: Github,
     _proxy: Proxy,
 }
 
 impl Far {
-    fn github(is_far: bool) -> Far {
+    pub fn github(is_far: bool) -> Far {
         let github = Github::start();
         github.add_repository(REPOSITORY, "main");
         github.push(REPOSITORY, "main", COMMIT);
@@ -78,7 +78,7 @@ impl Far {
 }
 
 /// The whole command of the original, in seconds.
-fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64> {
+pub fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64> {
     let (owner, name) = REPOSITORY.split_once('/').context("owner/name")?;
     let mut command = clean(&paths::program(&paths::original("0.1.1"), "python"));
     command.arg(paths::script("original.py")).arg(report).arg("--purge-cache");

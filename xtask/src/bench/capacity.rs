@@ -1,0 +1,103 @@
+//! What reports and badges cost a bucket, a server's memory and Redis.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use xtask::lab::covered::{API_KEY, Server, clean};
+use xtask::lab::http;
+use xtask::lab::proxy::Proxy;
+use xtask::lab::redis::Redis;
+use xtask::lab::report;
+use xtask::lab::s3::MiniStack;
+
+use super::serving::resident;
+use super::table::{Goal, Row};
+use super::uploading::{Far, ORIGINAL, original};
+use super::{COMMIT, Options, pinned, release, upload};
+
+/// Badges whose values are set and shown.
+const BADGES: usize = 5000;
+
+pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    bucket(folder.path(), rows)?;
+    values(rows)
+}
+
+/// Requests to S3 and bytes in it, for a report of the default branch.
+fn bucket(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let s3 = MiniStack::start();
+    let proxy = Proxy::start(&s3.url());
+    let mut settings = s3.settings(&proxy.url());
+    settings.push(("AWS_UPLOAD_ROLE_ARN".to_owned(), s3.upload_role.clone()));
+    let server = Server::with(clean(&release("covered-server")), &settings)?;
+    let github = Far::github(false);
+    for (count, goal) in [(75, 0.1), (3600, 0.01)] {
+        let report = folder.join(count.to_string());
+        let files = report::large(&report, count);
+        // A server's first upload looks at more.
+        upload(&report, &server.url, &[])?;
+        proxy.take();
+        let site = upload(&report, &server.url, &[])?;
+        let ours = proxy.take().len() as f64;
+        original(&report, &server.url, &proxy.url(), &github)?;
+        let theirs = Some((ORIGINAL, proxy.take().len() as f64));
+        let name = format!("requests to S3 for an upload of {count} files");
+        rows.push(Row { name, unit: "requests", ours, peer: theirs, goal: Goal::AtMost(goal) });
+
+        let zip = s3.signed(&format!("sites/{}.zip", site.replace("/coverage/", "").trim_end_matches('/')));
+        let zip = http::request("GET", &zip, &[], "")?;
+        ensure!(zip.status == 200, "the report's zip: {}", zip.status);
+        let plain: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+        let (name, peer) = (format!("kept for a report of {count} files"), Some((ORIGINAL, plain as f64 / 1e3)));
+        rows.push(Row { name, unit: "kB", ours: zip.body.len() as f64 / 1e3, peer, goal: Goal::AtMost(0.5) });
+    }
+    Ok(())
+}
+
+/// Memory for the values of many badges.
+fn values(rows: &mut Vec<Row>) -> Result<()> {
+    let redis = Redis::start();
+    let settings = [("STORAGE_URL", "memory://"), ("REDIS_URL", &redis.url()), ("LOG_LEVEL", "warn")];
+    let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
+    // What the first ones need is needed once.
+    badges(&server, 0..BADGES / 10)?;
+    let before = (resident(&server)? * 1024.0 * 1024.0, used(&redis)?);
+    badges(&server, BADGES / 10..BADGES / 10 + BADGES)?;
+    let each = |before: f64, after: f64| (after - before) / BADGES as f64;
+    let ours = each(before.0, resident(&server)? * 1024.0 * 1024.0);
+    rows.push(Row::alone(
+        "server's memory for a badge's value, with what memory:// stores of it",
+        "bytes",
+        ours,
+        Goal::AtMost(4000.0),
+    ));
+    rows.push(Row::alone(
+        "Redis's memory for a badge's value",
+        "bytes",
+        each(before.1, used(&redis)?),
+        Goal::AtMost(600.0),
+    ));
+    Ok(())
+}
+
+/// Sets and shows badges of repositories by number.
+fn badges(server: &Server, numbers: std::ops::Range<usize>) -> Result<()> {
+    for number in numbers {
+        let value = json!({"site_id": format!("{number:032x}"), "percent": 87.5, "state": "success", "commit_sha": COMMIT, "run_id": number});
+        let url = format!("{}/coverage/invalidate-cache/octo/repository-{number}/", server.url);
+        let set = http::request("POST", &url, &[("token", API_KEY)], value.to_string())?;
+        ensure!(set.status == 200, "{url}: {} {}", set.status, set.text());
+        let badge = http::get(&format!("{}/badge/octo/repository-{number}.svg", server.url))?;
+        ensure!(badge.text().contains("87%"), "a badge shows {}", badge.text());
+    }
+    Ok(())
+}
+
+/// The bytes that Redis uses.
+fn used(redis: &Redis) -> Result<f64> {
+    let info = redis.command(&["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    Ok(used.context("Redis tells no memory")?.trim().parse()?)
+}
