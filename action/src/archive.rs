@@ -23,9 +23,13 @@ use zip::{Method, Sums, ZipWriter};
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
 const IN_MEMORY: u64 = 256 << 10;
 const MAX_WORKERS: usize = 16;
-/// Compressed bytes that wait for the files before them. With the two limits above this bounds what packing holds,
-/// to some 15 MB on 16 cores and half of it on two: a hostile artifact's names may take 45 MB besides.
+/// What waits for the files before it. With the two limits above this bounds what packing holds, to some 15 MB on 16
+/// cores and half of it on two: a hostile artifact's names may take 45 MB besides.
 const MAX_WAITING: usize = 4 << 20;
+/// What one that waits counts for besides its bytes: for some memory, and in a temporary file for one of the few that a
+/// system lets a process open.
+const WAITING: usize = 1 << 10;
+const WAITING_FILE: usize = MAX_WAITING / 16;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -94,7 +98,7 @@ struct Out<'a> {
     zip: ZipWriter<BufWriter<File>>,
     next: usize,
     waiting: BTreeMap<usize, Result<Packed<'a>>>,
-    /// Bytes that wait in memory.
+    /// What waits, in bytes.
     held: usize,
     /// The error of the first file, in order, that has one.
     failed: Option<anyhow::Error>,
@@ -175,8 +179,9 @@ impl<'a> Out<'a> {
 impl Packed<'_> {
     fn held(&self) -> usize {
         match &self.data {
-            Data::Memory(bytes) => bytes.len(),
-            Data::File(_) | Data::Zip(_) => 0,
+            Data::Memory(bytes) => bytes.len() + WAITING,
+            Data::File(_) => WAITING_FILE,
+            Data::Zip(_) => WAITING,
         }
     }
 }

@@ -127,6 +127,26 @@ fn more_files_than_a_plain_zip_can_count_arrive() {
     assert_eq!(uploaded(&peer).len(), 66_003);
 }
 
+/// While the first file takes its time, the others are packed and wait.
+#[cfg(unix)]
+#[test]
+fn few_files_are_open_however_many_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    let mut dice = 1_u32;
+    let mut noise = || {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (dice >> 24) as u8
+    };
+    write("0.bin", &std::iter::repeat_with(&mut noise).take(40 << 20).collect::<Vec<u8>>());
+    (0..150).for_each(|number| write(&format!("{number}.html"), &[b' '; 300 << 10]));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" --dry-run \"$1\""]).env_clear();
+    let output = command.arg(env!("CARGO_BIN_EXE_covered")).arg(folder.path()).output().unwrap();
+    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && told.contains("Packed 151 files"), "{told}");
+}
+
 #[cfg(unix)]
 #[test]
 fn more_than_a_hundred_thousand_files_are_too_many() {
