@@ -203,12 +203,12 @@ fn compress<'a>(entry: &Entry, input: impl Read, deflate: &mut Compress) -> Resu
     read(entry, input, |chunk| data.write_all(chunk))?;
     let mut crc = Crc::new();
     crc.update(&data);
-    // Given no more room than the file itself takes, deflate ends only where it saves something.
-    let mut packed = Vec::with_capacity(data.len());
+    // Room for what cannot be made smaller too: a deflater that runs out of it has to be made anew (zlib-rs 0.6.8 does not
+    // reset it to its start, and panics some files later), and memory in pieces is what that leaves.
+    let mut packed = Vec::with_capacity(data.len() + data.len() / 8 + 64);
     deflate.reset();
     let ended = deflate.compress_vec(&data, &mut packed, FlushCompress::Finish)? == Status::StreamEnd;
     if !ended {
-        // zlib-rs 0.6.8 does not reset one that ran out of room to its start, and panics some files later.
         *deflate = deflater();
     }
     let shrunk = ended && packed.len() < data.len();
@@ -332,5 +332,24 @@ mod tests {
         let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
         let error = format!("{:#}", pack(&report, folder.path(), over, &|_| {}).unwrap_err());
         assert_eq!(error, "cannot pack `index.html`: the time limit of 0 s is over: raise --timeout");
+    }
+    #[test]
+    fn one_deflater_does_for_files_that_become_no_smaller() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut dice = 1_u32;
+        let mut noise = || {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (dice >> 24) as u8
+        };
+        let mut deflate = deflater();
+        for size in [1, 40, 1_000, 70_000, IN_MEMORY] {
+            let path = folder.path().join(size.to_string());
+            let content: Vec<u8> = std::iter::repeat_with(&mut noise).take(size as usize).collect();
+            std::fs::write(&path, content).unwrap();
+            let entry = Entry { name: size.to_string(), size, content: Content::File(path) };
+            let packed = compress(&entry, entry.open().unwrap(), &mut deflate).unwrap();
+            assert!(matches!(packed.sums.method, Method::Store), "{size}");
+            assert_eq!(deflate.total_in(), size, "it is the same one");
+        }
     }
 }
