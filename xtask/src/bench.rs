@@ -29,7 +29,7 @@ usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-bu
   --rounds   how often each side takes its turn; the medians count [5]
   --seconds  how long a turn under load takes [3]
   --no-build takes the programs of the last run
-  --keep     keeps the table as xtask/bench.json and xtask/bench.md, for later runs to compare with
+  --keep     keeps the table in README.md, and as xtask/bench.json for later runs to compare with
 
 It needs nginx, wrk, h2load and zip, which are installed by apt where we may, and a machine with nothing else to do.
 ";
@@ -37,6 +37,10 @@ It needs nginx, wrk, h2load and zip, which are installed by apt where we may, an
 /// The repository and the commit of everything that is uploaded.
 const REPOSITORY: &str = "octo/app";
 const COMMIT: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
+
+/// Where the README's table begins and ends.
+const BEGIN: &str = "<!-- measured by cargo xtask bench --keep -->";
+const END: &str = "<!-- end -->";
 
 type Part = fn(&Options, &mut Vec<Row>) -> Result<()>;
 const PARTS: &[(&str, Part)] = &[
@@ -71,16 +75,14 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         println!("measuring {name}");
         part(&options, &mut rows)?;
     }
-    let last = fs::read(kept("json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let last = fs::read(kept()).ok().and_then(|json| serde_json::from_slice(&json).ok());
     let text = table::markdown(&rows, last.as_ref());
     println!("\n{text}\non {}", machine());
     if options.keep {
         let json = table::json(&rows, &machine(), &today()?);
-        fs::write(kept("json"), format!("{json:#}\n"))?;
-        fs::write(
-            kept("md"),
-            format!("{}\nMeasured on {}, on {}.\n", table::markdown(&rows, None), today()?, machine()),
-        )?;
+        fs::write(kept(), format!("{json:#}\n"))?;
+        let text = format!("{}\nMeasured on {}, on {}.\n", table::markdown(&rows, None), today()?, machine());
+        show(&paths::root().join("README.md"), &text)?;
     }
     Ok(if rows.iter().all(Row::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -118,8 +120,16 @@ fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
 }
 
 /// Where the last table is kept.
-fn kept(extension: &str) -> PathBuf {
-    paths::root().join("xtask/bench").with_extension(extension)
+fn kept() -> PathBuf {
+    paths::root().join("xtask/bench.json")
+}
+
+/// Puts the table where the README has it.
+fn show(readme: &Path, table: &str) -> Result<()> {
+    let text = fs::read_to_string(readme)?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.with_context(|| format!("{} has no {BEGIN} and {END}", readme.display()))?;
+    Ok(fs::write(readme, format!("{before}{BEGIN}\n{table}{END}{after}"))?)
 }
 
 /// A program that was built with this profile.
