@@ -1,23 +1,18 @@
-//! How long a total takes to be found in a large index, beside a plain scan of its bytes, and what memory large XML
-//! files take: `cargo bench -p covered --bench totals`.
+//! What memory large XML files take: `cargo bench -p covered --bench totals`.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use std::{env, hint};
+
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use covered::deadline::Deadline;
 use covered::report::Report;
 use covered::totals::{Choice, search};
-use memchr::memmem;
 
-const RUNS: usize = 51;
-/// Bytes of the largest index seen, and what is asked of one.
-const INDEX: usize = 2_800_000;
-const INDEX_GOAL: Duration = Duration::from_millis(10);
 /// Bytes of an XML file, and what is asked of one.
 const XML: usize = 500_000_000;
 const XML_GOAL: u64 = 20_000_000;
@@ -36,7 +31,6 @@ fn main() -> Result<()> {
 
 fn measure() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    index(&folder.path().join("index.html"))?;
     let class = include_str!("../tests/fixtures/totals/coverage.py-7.13-branch/coverage.xml");
     let cobertura = folder.path().join("cobertura.xml");
     repeat(&cobertura, class, "<class ", "</class>", XML)?;
@@ -46,20 +40,6 @@ fn measure() -> Result<()> {
     let jacoco = folder.path().join("jacoco.xml");
     repeat(&jacoco, package, "<package ", "</package>", XML)?;
     memory(&jacoco)
-}
-
-/// coverage.py's index with so many rows that it has the size of the largest one seen.
-fn index(path: &Path) -> Result<()> {
-    let html = include_str!("../tests/fixtures/totals/coverage.py-7.17-branch/index.html");
-    repeat(path, html, "<tr class=\"region\">", "</tr>", INDEX)?;
-    let bytes = fs::read(path)?;
-    let found = median(|| find(path));
-    let scan = median(|| Ok(memmem::find(&fs::read(path)?, b"no page holds this").is_none()));
-    let (found, scan) = (found?, scan?);
-    let times = found.as_secs_f64() / scan.as_secs_f64();
-    println!("index of {:.1} MB: {found:.2?}, {times:.1} times a scan of its bytes ({scan:.2?})", mega(bytes.len()));
-    ensure!(found < INDEX_GOAL, "the goal is {INDEX_GOAL:?}");
-    Ok(())
 }
 
 fn memory(path: &Path) -> Result<()> {
@@ -87,17 +67,6 @@ fn find(path: &Path) -> Result<bool> {
     let name = path.to_str().context("its path is no text")?;
     let choice = Choice::File { path: name.to_owned(), format: None };
     Ok(search(&Report::default(), &choice, None, Deadline::NEVER).totals.is_some())
-}
-
-fn median(run: impl Fn() -> Result<bool>) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..RUNS {
-        let start = Instant::now();
-        ensure!(hint::black_box(run()?), "nothing was found");
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    Ok(times[RUNS / 2])
 }
 
 /// Writes a report in which the part from `start` to `end` stands as often as `size` bytes take.

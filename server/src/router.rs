@@ -87,7 +87,7 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
 }
 
 /// The addresses that this server knows.
-pub(crate) enum Route<'a> {
+pub enum Route<'a> {
     Home,
     Healthz,
     Readyz,
@@ -126,7 +126,7 @@ pub(crate) enum Route<'a> {
 const READS: &str = "GET, HEAD";
 
 impl<'a> Route<'a> {
-    pub(crate) fn of(path: &'a str) -> Option<Self> {
+    pub fn of(path: &'a str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         Some(match *segments.as_slice() {
             [""] => Self::Home,

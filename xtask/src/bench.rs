@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what Covered does beside what a team would use instead, in one run; medians, ratios and goals.
 
 mod capacity;
+mod counts;
 mod footprint;
 mod reading;
 mod serving;
@@ -25,13 +26,13 @@ use table::Row;
 const HELP: &str = "\
 usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-build]
 
-  PART       serving, reading, uploading, footprint or capacity [all]
+  PART       serving, reading, uploading, footprint, capacity or counts [all]
   --rounds   how often each side takes its turn; the medians count [5]
   --seconds  how long a turn under load takes [3]
   --no-build takes the programs of the last run
   --keep     keeps the table in README.md, and as xtask/bench.json for later runs to compare with
 
-It needs nginx, wrk, h2load and zip, which are installed by apt where we may, and a machine with nothing else to do.
+It needs nginx, wrk, h2load, zip and valgrind, which are installed by apt where we may, and a machine with nothing else to do.
 ";
 
 /// The repository and the commit of everything that is uploaded.
@@ -49,6 +50,7 @@ const PARTS: &[(&str, Part)] = &[
     ("uploading", uploading::run_all),
     ("footprint", footprint::run_all),
     ("capacity", capacity::run_all),
+    ("counts", counts::run_all),
 ];
 
 /// How long to measure.
@@ -129,7 +131,7 @@ fn show(readme: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(readme)?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.with_context(|| format!("{} has no {BEGIN} and {END}", readme.display()))?;
-    Ok(fs::write(readme, format!("{before}{BEGIN}\n{table}{END}{after}"))?)
+    Ok(fs::write(readme, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?)
 }
 
 /// A program that was built with this profile.

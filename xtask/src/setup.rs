@@ -126,7 +126,13 @@ fn programs(there: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
 
 /// What only the benchmarks need.
 pub fn bench() -> anyhow::Result<()> {
-    let tools = [("nginx", "nginx-light"), ("wrk", "wrk"), ("h2load", "nghttp2-client"), ("zip", "zip")];
+    let tools = [
+        ("nginx", "nginx-light"),
+        ("wrk", "wrk"),
+        ("h2load", "nghttp2-client"),
+        ("zip", "zip"),
+        ("valgrind", "valgrind"),
+    ];
     for (program, package) in tools {
         programs(which(program).is_some(), program, &[package])?;
     }

@@ -1,0 +1,105 @@
+//! How long a total takes to be found in a large index, beside a plain scan of its bytes, and a report to be packed:
+//! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it does one of them so often, for
+//! `cargo xtask bench counts`.
+
+use std::env;
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use covered::archive;
+use covered::deadline::Deadline;
+use covered::report::{Report, walk};
+use covered::totals::{Choice, search};
+use criterion::Criterion;
+use memchr::memmem;
+
+/// Bytes of the largest index seen.
+const INDEX: usize = 2_800_000;
+/// Pages of a report, and the bytes of one.
+const PAGES: usize = 75;
+const PAGE: usize = 25_000;
+
+/// A name, and what is done.
+type Case = (&'static str, Box<dyn FnMut() -> Result<()>>);
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let folder = tempfile::tempdir()?;
+    match &arguments[..] {
+        [flag, name, times] if flag == "--count" => {
+            let mut cases = cases(folder.path())?.into_iter();
+            let (_, mut case) = cases.find(|(case, _)| case == name).context("there is no such case")?;
+            (0..times.parse()?).try_for_each(|_: u64| case())
+        }
+        // `cargo test --all-targets` runs this too, without the flag.
+        _ if arguments.iter().any(|argument| argument == "--bench") => {
+            let mut criterion = Criterion::default().configure_from_args();
+            for (name, mut case) in cases(folder.path())? {
+                case()?;
+                criterion.bench_function(name, |bencher| bencher.iter(|| black_box(case().is_ok())));
+            }
+            criterion.final_summary();
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cases(folder: &Path) -> Result<Vec<Case>> {
+    let index = folder.join("index.html");
+    fs::write(&index, large_index()?)?;
+    let (scanned, pages, temp) = (index.clone(), report(folder)?, folder.to_owned());
+    Ok(vec![
+        ("total of an index of 2.8 MB", Box::new(move || find(&index))),
+        (
+            "scan of an index of 2.8 MB",
+            Box::new(move || {
+                ensure!(memmem::find(&fs::read(&scanned)?, b"no page holds this").is_none());
+                Ok(())
+            }),
+        ),
+        (
+            "packing of 75 files",
+            Box::new(move || {
+                black_box(archive::pack(&pages, &temp, Deadline::NEVER, &|_| ())?);
+                Ok(())
+            }),
+        ),
+    ])
+}
+
+fn find(index: &Path) -> Result<()> {
+    let path = index.to_str().context("its path is no text")?.to_owned();
+    let choice = Choice::File { path, format: None };
+    let found = search(&Report::default(), &choice, None, Deadline::NEVER);
+    ensure!(black_box(found).totals.is_some(), "no total was found");
+    Ok(())
+}
+
+/// coverage.py's index with so many rows that it has the size of the largest one seen.
+fn large_index() -> Result<String> {
+    let page = include_str!("../tests/fixtures/totals/coverage.py-7.17-branch/index.html");
+    let from = page.find("<tr class=\"region\">").context("the index has no row")?;
+    let to = from + page[from..].find("</tr>").context("the row has no end")? + "</tr>".len();
+    let rows = page[from..to].repeat((INDEX - page.len()) / (to - from));
+    Ok([&page[..from], &rows, &page[from..]].concat())
+}
+
+/// Pages of many like lines.
+fn report(folder: &Path) -> Result<Report> {
+    let pages: PathBuf = folder.join("pages");
+    fs::create_dir(&pages)?;
+    for page in 0..PAGES {
+        let mut html = String::new();
+        while html.len() < PAGE {
+            let line = html.len();
+            html += &format!(
+                "<p class=\"run\"><a href=\"#t{line}\">{line}</a> <span>value_{line:x} = f_{page}()</span></p>\n"
+            );
+        }
+        fs::write(pages.join(format!("page_{page}.html")), html)?;
+    }
+    walk(&pages)
+}

@@ -1,0 +1,56 @@
+//! Instructions of the hot parts, as callgrind counts them: what else runs on the machine does not move them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use xtask::cargo;
+use xtask::lab::process::run;
+
+use super::Options;
+use super::table::{Goal, Row};
+
+/// Package, case of its bench `hot`, how often it is done, and the instructions that one may take: a tenth more than it
+/// does.
+const CASES: &[(&str, &str, u32, f64)] = &[
+    ("covered-server", "path to route", 1000, 1_100.0),
+    ("covered-server", "value to SVG, remembered", 1000, 2_200.0),
+    ("covered-server", "value to SVG, drawn", 100, 220_000.0),
+    ("covered-server", "entry to response, gzipped", 200, 17_500.0),
+    ("covered-server", "entry to response, not gzipped", 200, 17_500.0),
+    ("covered-server", "entry to response, not modified", 200, 16_000.0),
+    ("covered", "total of an index of 2.8 MB", 3, 3.1e6),
+    ("covered", "packing of 75 files", 3, 140e6),
+];
+
+pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
+    for package in ["covered-server", "covered"] {
+        let program = program(package)?;
+        for (_, case, times, goal) in CASES.iter().filter(|(of, ..)| *of == package) {
+            let each = (instructions(&program, case, *times)? - instructions(&program, case, 0)?) / f64::from(*times);
+            rows.push(Row::alone(case, "instructions", each, Goal::AtMost(*goal)));
+        }
+    }
+    Ok(())
+}
+
+/// The bench `hot` of a package, built.
+fn program(package: &str) -> Result<PathBuf> {
+    let mut command = cargo::command(&["bench", "--quiet", "-p", package, "--bench", "hot", "--no-run"]);
+    let built = run(command.arg("--message-format=json"))?;
+    ensure!(built.ok, "the bench of {package} was not built: {}", built.text());
+    let messages = built.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut programs = messages.filter(|message| message["target"]["name"] == "hot");
+    let program = programs.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    program.with_context(|| format!("cargo named no program of {package}"))
+}
+
+fn instructions(program: &Path, case: &str, times: u32) -> Result<f64> {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
+    let counted = run(command.args(["--count", case, &times.to_string()]))?;
+    ensure!(counted.ok, "{case}: {}", counted.text());
+    let collected = counted.stderr.split("Collected :").nth(1).and_then(|rest| rest.split_whitespace().next());
+    Ok(collected.with_context(|| format!("callgrind told no count: {}", counted.text()))?.parse()?)
+}
