@@ -2,17 +2,19 @@
 //! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it does one of them so often, for
 //! `cargo xtask bench counts`.
 
-use std::env;
+#[path = "../../xtask/src/bench/cases.rs"]
+mod cases;
+
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use cases::Case;
 use covered::archive;
 use covered::deadline::Deadline;
 use covered::report::{Report, walk};
 use covered::totals::{Choice, search};
-use criterion::Criterion;
 use memchr::memmem;
 
 /// Bytes of the largest index seen.
@@ -21,30 +23,8 @@ const INDEX: usize = 2_800_000;
 const PAGES: usize = 75;
 const PAGE: usize = 25_000;
 
-/// A name, and what is done.
-type Case = (&'static str, Box<dyn FnMut() -> Result<()>>);
-
 fn main() -> Result<()> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let folder = tempfile::tempdir()?;
-    match &arguments[..] {
-        [flag, name, times] if flag == "--count" => {
-            let mut cases = cases(folder.path())?.into_iter();
-            let (_, mut case) = cases.find(|(case, _)| case == name).context("there is no such case")?;
-            (0..times.parse()?).try_for_each(|_: u64| case())
-        }
-        // `cargo test --all-targets` runs this too, without the flag.
-        _ if arguments.iter().any(|argument| argument == "--bench") => {
-            let mut criterion = Criterion::default().configure_from_args();
-            for (name, mut case) in cases(folder.path())? {
-                case()?;
-                criterion.bench_function(name, |bencher| bencher.iter(|| black_box(case().is_ok())));
-            }
-            criterion.final_summary();
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+    cases::run(cases)
 }
 
 fn cases(folder: &Path) -> Result<Vec<Case>> {

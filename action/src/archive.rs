@@ -333,6 +333,7 @@ mod tests {
         let error = format!("{:#}", pack(&report, folder.path(), over, &|_| {}).unwrap_err());
         assert_eq!(error, "cannot pack `index.html`: the time limit of 0 s is over: raise --timeout");
     }
+
     #[test]
     fn one_deflater_does_for_files_that_become_no_smaller() {
         let folder = tempfile::tempdir().unwrap();

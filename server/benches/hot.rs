@@ -1,12 +1,15 @@
 //! What an answer from memory takes, without a socket: `cargo bench -p covered-server --bench hot`. With
 //! `--count CASE TIMES` it does one of them so often, for `cargo xtask bench counts`.
 
-use std::env;
+#[path = "../../xtask/src/bench/cases.rs"]
+mod cases;
+
 use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use cases::Case;
 use covered_server::app::App;
 use covered_server::badge::{self, Badges, Look};
 use covered_server::config::{self, Command};
@@ -14,7 +17,6 @@ use covered_server::key::SiteId;
 use covered_server::router::Route;
 use covered_server::routes::report;
 use covered_server::value::{State, Value};
-use criterion::Criterion;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -26,32 +28,10 @@ const PAGE: &str = "page.html";
 /// Bytes of a coverage report's page.
 const PAGE_BYTES: usize = 145_000;
 
-/// A name, and what is done.
-type Case = (&'static str, Box<dyn FnMut() -> Result<()>>);
-
 fn main() -> Result<()> {
     // As the server's own `main` does.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let folder = tempfile::tempdir()?;
-    match &arguments[..] {
-        [flag, name, times] if flag == "--count" => {
-            let mut cases = cases(folder.path())?.into_iter();
-            let (_, mut case) = cases.find(|(case, _)| case == name).context("there is no such case")?;
-            (0..times.parse()?).try_for_each(|_: u64| case())
-        }
-        // `cargo test --all-targets` runs this too, without the flag.
-        _ if arguments.iter().any(|argument| argument == "--bench") => {
-            let mut criterion = Criterion::default().configure_from_args();
-            for (name, mut case) in cases(folder.path())? {
-                case()?;
-                criterion.bench_function(name, |bencher| bencher.iter(|| black_box(case().is_ok())));
-            }
-            criterion.final_summary();
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+    cases::run(cases)
 }
 
 fn cases(folder: &Path) -> Result<Vec<Case>> {

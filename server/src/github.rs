@@ -18,9 +18,9 @@ use crate::trace;
 use pace::Pace;
 pub use pace::Quota;
 
-/// Time to connect to GitHub.
 /// Characters of a message of GitHub's that the log has.
 const MAX_MESSAGE: usize = 300;
+/// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// Bytes of an answer, at most: 20 commits with two short statuses each are far below it.
 const MAX_ANSWER: usize = 1 << 20;

@@ -233,7 +233,7 @@ fn source(authority: &str, root: &str) -> String {
 /// styles inside of their pages, and some draw by `eval`.
 fn policy(own: &str) -> HeaderValue {
     let any = " data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; base-uri ";
-    // Each file has it: pieces of known length take one allocation, and a tenth of a page's work less than a format.
+    // Each file has it: pieces of known length take one allocation, and less than a format.
     let text = ["default-src ", own, any, own, "; form-action ", own, "; frame-ancestors 'self'"].concat();
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

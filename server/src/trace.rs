@@ -88,7 +88,7 @@ impl Telemetry {
 }
 
 /// Log lines with the id of the request that they belong to. A span for it would be made for each request, whether a
-/// line is written or not: it took a fifth of a cached badge's time.
+/// line is written or not: it took a fifth of a cached badge's instructions.
 struct WithRequest<F> {
     lines: F,
     is_json: bool,

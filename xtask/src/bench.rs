@@ -32,7 +32,8 @@ usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-bu
   --no-build takes the programs of the last run
   --keep     keeps the table in README.md, and as xtask/bench.json for later runs to compare with
 
-It needs nginx, wrk, h2load, zip and valgrind, which are installed by apt where we may, and a machine with nothing else to do.
+It needs nginx, wrk, h2load, zip and valgrind, which are installed by apt where we may, and a machine with nothing else
+to do.
 ";
 
 /// The repository and the commit of everything that is uploaded.

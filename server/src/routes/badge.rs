@@ -1,7 +1,6 @@
 //! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
 
-use hyper::header;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::app::App;
 use crate::badge::{self, Look};
@@ -21,7 +20,6 @@ const SHORTLY: HeaderValue = HeaderValue::from_static("public, max-age=10");
 const SVG_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Pages everywhere show it.
 const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 const ANY_PAGE: HeaderValue = HeaderValue::from_static("cross-origin");
@@ -37,15 +35,16 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, owner, name, query).await;
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
-    let (content_type, bytes) = match form {
-        Form::Svg => (SVG, app.badges.svg(value.as_deref(), look).map_err(Error::internal)?),
-        Form::Json => {
-            (JSON, serde_json::to_vec(&badge::endpoint(value.as_deref(), &look)).map_err(Error::internal)?.into())
+    let mut response = match form {
+        Form::Svg => {
+            let svg = app.badges.svg(value.as_deref(), look).map_err(Error::internal)?;
+            let mut response = response::new(Body::Full(svg));
+            response.headers_mut().insert(header::CONTENT_TYPE, SVG);
+            response
         }
+        Form::Json => response::json(&badge::endpoint(value.as_deref(), &look)),
     };
-    let mut response = response::new(Body::Full(bytes));
     let to = response.headers_mut();
-    to.insert(header::CONTENT_TYPE, content_type);
     to.insert(header::CONTENT_SECURITY_POLICY, SVG_POLICY);
     to.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
     to.insert(RESOURCE_POLICY, ANY_PAGE);

@@ -474,7 +474,6 @@ fn a_zip_is_unpacked_for_windows() {
     assert_eq!(runner.kept(), [format!("{folder}/covered.exe")]);
 }
 
-/// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
 #[test]
 fn the_report_is_in_htmlcov_unless_told() {
     if skip_without(&[Part::Shells]) {
@@ -490,6 +489,7 @@ fn the_report_is_in_htmlcov_unless_told() {
     assert_eq!(path_of(artifact).as_deref(), Some(""));
 }
 
+/// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
 #[test]
 fn every_input_reaches_the_program_through_the_step_s_own_environment() {
     let action = fs::read_to_string(paths::root().join("action.yml")).unwrap();

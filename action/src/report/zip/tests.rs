@@ -8,6 +8,7 @@ use flate2::{Compression, Crc};
 
 use super::*;
 use crate::archive;
+use crate::deadline::Deadline;
 
 const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
 
@@ -124,7 +125,7 @@ fn opened(bytes: &[u8], folder: &str) -> Result<Report> {
 /// Packs what the zip holds, and gives the names and the contents, as another implementation reads them.
 fn repacked(bytes: &[u8], folder: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let report = opened(bytes, folder)?;
-    let mut packed = archive::pack(&report, &std::env::temp_dir(), crate::deadline::Deadline::NEVER, &|_| {})?.file;
+    let mut packed = archive::pack(&report, &std::env::temp_dir(), Deadline::NEVER, &|_| {})?.file;
     let mut bytes = Vec::new();
     packed.rewind().unwrap();
     packed.read_to_end(&mut bytes).unwrap();
@@ -190,9 +191,7 @@ fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
     let data = slow.finish().unwrap();
     let large = Made { packed: data.len() as u32, data: data.clone(), ..Made::new("large.html", PAGE) };
     let bytes = zip(&[large, Made::stored("stored.html", PAGE)]);
-    let packed =
-        archive::pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), crate::deadline::Deadline::NEVER, &|_| {})
-            .unwrap();
+    let packed = archive::pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), Deadline::NEVER, &|_| {}).unwrap();
     let report = unzip(packed.file, "").unwrap();
     let sizes: Vec<u64> = report
         .files
