@@ -18,6 +18,8 @@ use crate::github::GitHub;
 use crate::metrics::{KeylessResult, metrics};
 use crate::oidc::{Oidc, Token, Workflow};
 use crate::reports::Reports;
+use crate::response::Answers;
+use crate::routes::{badge, report};
 use crate::serve::client::Proxies;
 use crate::serve::tls::Tls;
 use crate::site::Sites;
@@ -37,6 +39,9 @@ pub struct App {
     /// For what the server takes itself.
     pub upload_signer: UploadSigner,
     pub badges: Badges,
+    pub answers: Answers,
+    pub badge_heads: badge::Heads,
+    pub file_heads: report::Heads,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
     /// Whose reports are taken.
@@ -71,6 +76,7 @@ impl App {
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports = Arc::new(Reports::new(&public_url, config.report_host.as_ref()));
+        let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {asked}", storage.shown());
@@ -90,6 +96,9 @@ impl App {
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
+            badge_heads: badge::Heads::new(&answers),
+            file_heads: report::Heads::new(&answers),
+            answers,
             storage,
             max_report_bytes: config.max_report_bytes,
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),

@@ -34,7 +34,8 @@ const STYLES: [(&str, Style); 5] = [
 /// How a badge is to look.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Look {
-    label: String,
+    /// `None`: [`LABEL`].
+    label: Option<Box<str>>,
     /// One of [`STYLES`].
     style: usize,
 }
@@ -42,11 +43,15 @@ pub struct Look {
 impl Look {
     /// From the query's `label` and `style`; a style that is not known is the flat one.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
-        let label: String = label.unwrap_or_default().chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect();
+        let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
         // Some styles would draw an empty bubble.
-        let label = if label.trim().is_empty() { LABEL.to_owned() } else { label };
+        let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
+    }
+
+    fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(LABEL)
     }
 }
 
@@ -55,45 +60,62 @@ fn is_xml(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// The badge's text: never rounded up, `100%` for exactly 100 and `0%` for exactly 0 alone.
-pub fn message(value: Option<&Value>) -> String {
-    match value.and_then(|value| value.percent) {
-        None => "??".to_owned(),
-        Some(percent) if percent > 0.0 && percent < 1.0 => "<1%".to_owned(),
-        Some(percent) => format!("{}%", percent.floor()),
+/// What a badge shows of a value: there are few different ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Shown {
+    percent: Percent,
+    state: Option<State>,
+}
+
+/// Never rounded up: 100 is exactly 100, and 0 exactly 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Percent {
+    Unknown,
+    BelowOne,
+    Whole(u8),
+}
+
+impl Shown {
+    fn of(value: Option<&Value>) -> Self {
+        let percent = match value.and_then(|value| value.percent) {
+            None => Percent::Unknown,
+            Some(percent) if percent > 0.0 && percent < 1.0 => Percent::BelowOne,
+            Some(percent) => Percent::Whole(percent.floor() as u8),
+        };
+        Self { percent, state: value.map(|value| value.state) }
+    }
+
+    fn message(self) -> String {
+        match self.percent {
+            Percent::Unknown => "??".to_owned(),
+            Percent::BelowOne => "<1%".to_owned(),
+            Percent::Whole(percent) => format!("{percent}%"),
+        }
+    }
+
+    fn color(self) -> &'static str {
+        match (self.percent, self.state) {
+            (Percent::Unknown, _) | (_, None) => GREY,
+            (_, Some(State::Success)) => GREEN,
+            (_, Some(State::Failure)) => RED,
+        }
     }
 }
 
-fn color(value: Option<&Value>) -> &'static str {
-    match value {
-        Some(Value { percent: Some(_), state: State::Success, .. }) => GREEN,
-        Some(Value { percent: Some(_), state: State::Failure, .. }) => RED,
-        _ => GREY,
-    }
-}
-
-/// Badges that were drawn: there are few different ones.
+/// Badges that were drawn.
 #[derive(Default)]
 pub struct Badges {
-    drawn: RwLock<HashMap<Drawn, Bytes>>,
-}
-
-/// All that a badge's look depends on.
-#[derive(PartialEq, Eq, Hash)]
-struct Drawn {
-    look: Look,
-    message: String,
-    color: &'static str,
+    drawn: RwLock<HashMap<(Look, Shown), Bytes>>,
 }
 
 impl Badges {
     /// The badge as an SVG image, with a title such as `coverage: 87%`.
     pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
-        let badge = Drawn { look, message: message(value), color: color(value) };
+        let badge = (look, Shown::of(value));
         if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
             return Ok(svg.clone());
         }
-        let svg = Bytes::from(svg(value, &badge.look)?);
+        let svg = Bytes::from(draw(&badge.0, badge.1)?);
         let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
         // Labels are anybody's: who sends a new one each time has only the others drawn again.
         if drawn.len() >= MAX_DRAWN {
@@ -106,10 +128,14 @@ impl Badges {
 
 /// Draws the badge.
 pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
-    let options = BadgeOptions::new(message(value))
-        .label(look.label.as_str())
+    draw(look, Shown::of(value))
+}
+
+fn draw(look: &Look, shown: Shown) -> Result<String, badge_maker_rs::Error> {
+    let options = BadgeOptions::new(shown.message())
+        .label(look.label())
         .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
-        .color(Color::literal(color(value)))
+        .color(Color::literal(shown.color()))
         .build();
     make_badge(&options)
 }
@@ -128,11 +154,12 @@ pub struct Endpoint<'a> {
 
 /// The value as a shields.io endpoint.
 pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
+    let shown = Shown::of(value);
     Endpoint {
         schema_version: 1,
-        label: &look.label,
-        message: message(value),
-        color: color(value),
+        label: look.label(),
+        message: shown.message(),
+        color: shown.color(),
         percent: value.and_then(|value| value.percent),
     }
 }
@@ -150,6 +177,10 @@ mod tests {
             seen_at: jiff::Timestamp::UNIX_EPOCH,
             run_id: None,
         }
+    }
+
+    fn message(value: Option<&Value>) -> String {
+        Shown::of(value).message()
     }
 
     #[test]

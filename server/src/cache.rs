@@ -41,8 +41,10 @@ pub trait Source: Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
     type Value: Clone + Send + Sync + 'static;
 
-    /// The group of a key, and its name within it.
-    fn place(key: &Self::Key) -> Place;
+    /// The group of a key.
+    fn group(key: &Self::Key) -> &str;
+    /// Its name within the group.
+    fn name(key: &Self::Key) -> String;
     /// The value as bytes, for Redis.
     fn write(value: &Self::Value) -> Vec<u8>;
     /// The value, unless the bytes are none that were written.
@@ -53,11 +55,17 @@ pub trait Source: Send + Sync + 'static {
     fn ask(&self, question: Question<'_, Self>) -> impl Future<Output = Answer<Self::Value>> + Send;
 }
 
-/// Where a value is kept.
+/// Where a value is kept for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub group: String,
-    pub name: String,
+struct Place {
+    group: String,
+    name: String,
+}
+
+impl Place {
+    fn of<S: Source>(key: &S::Key) -> Self {
+        Self { group: S::group(key).to_owned(), name: S::name(key) }
+    }
 }
 
 /// What a source is asked.
@@ -70,14 +78,13 @@ pub struct Question<'a, S: Source + ?Sized> {
     /// The last value that was seen in this process.
     pub known: Option<S::Value>,
     groups: &'a Groups,
-    place: &'a Place,
     epoch: u64,
 }
 
-impl<S: Source + ?Sized> Question<'_, S> {
+impl<S: Source> Question<'_, S> {
     /// Whether the group was forgotten since: what was said then is newer than the answer.
     pub fn is_overtaken(&self) -> bool {
-        self.groups.epoch(&self.place.group) != self.epoch
+        self.groups.epoch(S::group(self.key)) != self.epoch
     }
 }
 
@@ -123,12 +130,12 @@ impl<V> Found<V> {
         Self { value, fresh_until: now + fresh, shown_until: now + shown.max(fresh), sure: true, refreshing }
     }
 
-    fn is_fresh(&self) -> bool {
-        Instant::now() < self.fresh_until
+    fn is_fresh(&self, now: Instant) -> bool {
+        now < self.fresh_until
     }
 
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.shown_until
+    fn is_over(&self, now: Instant) -> bool {
+        now >= self.shown_until
     }
 
     /// True for one caller: it refreshes the value.
@@ -168,21 +175,23 @@ impl<S: Source> Cache<S> {
     }
 
     /// The value to show; however many ask at once, one look-up is made.
-    pub async fn get(self: &Arc<Self>, key: &S::Key) -> S::Value {
-        let place = S::place(key);
-        let slot = (key.clone(), self.groups.epoch(&place.group));
+    pub async fn get(self: &Arc<Self>, key: S::Key) -> S::Value {
+        let epoch = self.groups.epoch(S::group(&key));
+        let (slot, mut now) = ((key, epoch), Instant::now());
         let (is_new, found) = match self.memory.get(&slot).await {
-            Some(found) if !found.is_over() => (false, found),
+            Some(found) if !found.is_over(now) => (false, found),
             // Boxed: what is seldom needed would make every request's future large, and that is moved about.
             _ => {
-                let obtained = Box::pin(self.obtain(&slot, &place, Timestamp::UNIX_EPOCH));
-                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, Found::is_over)).await;
+                let obtained = Box::pin(self.obtain(&slot, Timestamp::UNIX_EPOCH));
+                let is_over = |found: &Found<_>| found.is_over(Instant::now());
+                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_over)).await;
+                now = Instant::now();
                 (entry.is_fresh(), entry.into_value())
             }
         };
-        let is_fresh = found.is_fresh();
+        let is_fresh = found.is_fresh(now);
         if !is_fresh && found.begins_refresh() {
-            tokio::spawn(self.clone().refresh(slot, place, found.clone()));
+            tokio::spawn(self.clone().refresh(slot, found.clone()));
         }
         self.count(match (is_new, is_fresh) {
             (true, _) => LookUp::Miss,
@@ -221,7 +230,7 @@ impl<S: Source> Cache<S> {
     /// Takes a new value, and forgets the group's others. Where somebody else was there meanwhile, it cannot be told
     /// whose value is the newer one: then nobody's is kept, and the next reader's question goes to the source.
     pub async fn put(&self, key: S::Key, value: S::Value, turn: Turn) {
-        let place = S::place(&key);
+        let place = Place::of::<S>(&key);
         let alone = self.groups.epoch(&place.group) == turn.epoch;
         let epoch = self.groups.forget(&place.group);
         if alone {
@@ -257,10 +266,10 @@ impl<S: Source> Cache<S> {
         self.look_ups[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn refresh(self: Arc<Self>, slot: Slot<S>, place: Place, old: Found<S::Value>) {
+    async fn refresh(self: Arc<Self>, slot: Slot<S>, old: Found<S::Value>) {
         let oldest = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut found = self.obtain(&slot, &place, oldest).await;
-        if self.groups.epoch(&place.group) == slot.1 {
+        let mut found = self.obtain(&slot, oldest).await;
+        if self.groups.epoch(S::group(&slot.0)) == slot.1 {
             if !found.sure {
                 // A source that fails does not make a value younger.
                 found.shown_until = found.shown_until.min(old.shown_until).max(found.fresh_until);
@@ -270,8 +279,8 @@ impl<S: Source> Cache<S> {
     }
 
     /// The value from Redis, unless it is older than that; else from the source, which one instance asks.
-    async fn obtain(&self, slot: &Slot<S>, place: &Place, oldest: Timestamp) -> Found<S::Value> {
-        let begun = Instant::now();
+    async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> Found<S::Value> {
+        let (place, begun) = (&Place::of::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
             match shared.fetch(place, oldest).await {
@@ -292,7 +301,7 @@ impl<S: Source> Cache<S> {
                 Fetched::Held | Fetched::Nothing => break,
             }
         }
-        let answer = self.ask(slot, place, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
+        let answer = self.ask(slot, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
         let value = answer.value;
         if answer.absent {
             self.groups.is_absent(&place.group);
@@ -311,10 +320,10 @@ impl<S: Source> Cache<S> {
         Found::new(value, answer.fresh, shown)
     }
 
-    async fn ask(&self, slot: &Slot<S>, place: &Place, time: Duration, claim: Option<&Claim>) -> Answer<S::Value> {
+    async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> Answer<S::Value> {
         let known = self.last.get(&slot.0).await;
-        let absent = self.groups.was_absent(&place.group);
-        let question = Question { key: &slot.0, time, absent, known, groups: &self.groups, place, epoch: slot.1 };
+        let absent = self.groups.was_absent(S::group(&slot.0));
+        let question = Question { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
         let asked = self.source.ask(question);
         tokio::pin!(asked);
         loop {

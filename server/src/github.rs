@@ -235,8 +235,8 @@ impl ReplyError {
 fn body(repository: &Repository, branch: Option<&str>, name: Option<&str>) -> serde_json::Value {
     let context = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
     let original = if name.is_none() { ORIGINAL_CONTEXT } else { &context };
-    let mut variables =
-        json!({"owner": repository.owner, "name": repository.name, "context": context, "original": original});
+    let (owner, repository) = repository.parts();
+    let mut variables = json!({"owner": owner, "name": repository, "context": context, "original": original});
     let query = match branch {
         None => DEFAULT_BRANCH,
         Some(branch) => {

@@ -8,17 +8,16 @@ use percent_encoding::percent_decode_str;
 use crate::auth::{hex, random};
 
 /// A site's id: 32 lower-case hex characters, or the 12 of the Python original. Whoever knows it can read the report.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SiteId(Box<str>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SiteId {
+    bits: u128,
+    is_short: bool,
+}
 
 impl SiteId {
     /// 128 random bits: the link is the key to a report, so it cannot be guessed.
     pub fn random() -> anyhow::Result<Self> {
-        Ok(Self(hex(&random::<16>()?).into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Ok(Self { bits: u128::from_be_bytes(random()?), is_short: false })
     }
 
     /// The first characters: enough to find a site in the store, too few to read it.
@@ -78,34 +77,44 @@ impl FromStr for SiteId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if hex && matches!(text.len(), 12 | 32) { Ok(Self(text.into())) } else { Err(()) }
+        let bits = u128::from_str_radix(text, 16).ok().filter(|_| hex && matches!(text.len(), 12 | 32));
+        bits.map(|bits| Self { bits, is_short: text.len() == 12 }).ok_or(())
     }
 }
 
 impl fmt::Display for SiteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let text = hex(&self.bits.to_be_bytes());
+        f.write_str(if self.is_short { text.get(20..).unwrap_or_default() } else { &text })
     }
 }
 
 /// `owner/name` on GitHub, in lower case: GitHub does not tell case apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Repository {
-    pub owner: Box<str>,
-    pub name: Box<str>,
-}
+pub struct Repository(Box<str>);
 
 impl Repository {
     /// An owner and a repository as GitHub allows them, or what is wrong.
     pub fn new(owner: &str, name: &str) -> Result<Self, String> {
-        let letters = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
-        if owner.is_empty() || owner.len() > 39 || !letters(owner, "-_") {
+        let letters = |text: &str, more: &[u8]| text.bytes().all(|c| c.is_ascii_alphanumeric() || more.contains(&c));
+        if owner.is_empty() || owner.len() > 39 || !letters(owner, b"-_") {
             return Err(format!("{owner:?} is not a valid owner name on GitHub"));
         }
-        if name.is_empty() || name.len() > 100 || matches!(name, "." | "..") || !letters(name, "-_.") {
+        if name.is_empty() || name.len() > 100 || matches!(name, "." | "..") || !letters(name, b"-_.") {
             return Err(format!("{name:?} is not a valid repository name on GitHub"));
         }
-        Ok(Self { owner: owner.to_ascii_lowercase().into(), name: name.to_ascii_lowercase().into() })
+        let mut both = [owner, "/", name].concat();
+        both.make_ascii_lowercase();
+        Ok(Self(both.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The owner, and the name below it.
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or_default()
     }
 }
 
@@ -121,31 +130,40 @@ impl FromStr for Repository {
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name)
+        f.write_str(&self.0)
     }
 }
 
 /// Repositories by name, in `ALLOWED_REPOSITORIES` or behind a key: `owner/*` or `owner/name`.
 #[derive(Clone, Debug)]
-pub struct RepositoryRule {
-    owner: Box<str>,
-    name: Option<Box<str>>,
+pub enum RepositoryRule {
+    All(Box<str>),
+    One(Repository),
 }
 
 impl RepositoryRule {
     pub fn allows(&self, repository: &Repository) -> bool {
-        self.owner == repository.owner && self.name.as_ref().is_none_or(|name| *name == repository.name)
+        match self {
+            Self::All(owner) => **owner == *repository.parts().0,
+            Self::One(one) => one == repository,
+        }
     }
 
     /// The repository, where the rule is for one alone.
     pub fn exact(&self) -> Option<Repository> {
-        Some(Repository { owner: self.owner.clone(), name: self.name.clone()? })
+        match self {
+            Self::All(_) => None,
+            Self::One(one) => Some(one.clone()),
+        }
     }
 }
 
 impl fmt::Display for RepositoryRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name.as_deref().unwrap_or("*"))
+        match self {
+            Self::All(owner) => write!(f, "{owner}/*"),
+            Self::One(one) => write!(f, "{one}"),
+        }
     }
 }
 
@@ -153,13 +171,12 @@ impl FromStr for RepositoryRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some((owner, name)) = text.split_once('/') else {
-            return Err(format!("{text:?} is not a valid repository: write owner/* or owner/name"));
+        let rule = match text.split_once('/') {
+            Some((owner, "*")) => Repository::new(owner, "any").map(|any| Self::All(any.parts().0.into())),
+            Some((owner, name)) => Repository::new(owner, name).map(Self::One),
+            None => return Err(format!("{text:?} is not a valid repository: write owner/* or owner/name")),
         };
-        let name = (name != "*").then_some(name);
-        Repository::new(owner, name.unwrap_or("any"))
-            .map(|rule| Self { owner: rule.owner, name: name.map(|_| rule.name) })
-            .map_err(|why| format!("{why}: write owner/* or owner/name"))
+        rule.map_err(|why| format!("{why}: write owner/* or owner/name"))
     }
 }
 

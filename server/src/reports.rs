@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use hyper::Request;
 use hyper::header::{HOST, HeaderValue};
+use hyper::http::request::Parts;
 use url::{Host, Url};
 
 use crate::key::SiteId;
@@ -90,6 +90,8 @@ pub struct Reports {
     /// The server's own address, without a slash at its end, and its path.
     public_url: String,
     base_path: String,
+    /// Host and port of that address.
+    public_authority: String,
     /// Where each report has a host of its own.
     own_host: Option<OwnHost>,
     trustworthy: bool,
@@ -108,15 +110,49 @@ struct OwnHost {
 
 /// A report as a reader asked for it.
 #[derive(Debug)]
-pub struct Place {
+pub struct Place<'a> {
     pub site: SiteId,
+    reports: &'a Reports,
+    /// On its own host; else below the server's address.
+    is_alone: bool,
+    /// Whom the reader asked.
+    asked: Option<&'a str>,
+}
+
+impl Place<'_> {
     /// The path of the report's top as the browser knows it, with a slash at its end.
-    pub root: String,
+    pub fn root(&self) -> String {
+        if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
+    }
+
     /// The Content-Security-Policy of its files.
-    pub policy: HeaderValue,
+    pub fn policy(&self) -> HeaderValue {
+        if self.is_alone {
+            return policy("'self'");
+        }
+        let Reports { public_authority, base_path, .. } = self.reports;
+        let root = self.root();
+        // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
+        let mut own = source(public_authority, &root);
+        let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
+        let elsewhere = self.elsewhere().map(|authority| source(authority, &root));
+        let below_base = self.asked.zip(without_base).map(|(authority, root)| source(authority, root));
+        for more in [elsewhere, below_base].into_iter().flatten() {
+            own = [&own, " ", &more].concat();
+        }
+        policy(&own)
+    }
+
     /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,
     /// and no shared cache may keep it for others.
-    pub is_shared: bool,
+    pub fn is_shared(&self) -> bool {
+        self.elsewhere().is_none()
+    }
+
+    /// Whom the reader asked, where that is not the public address.
+    fn elsewhere(&self) -> Option<&str> {
+        self.asked.filter(|asked| !asked.eq_ignore_ascii_case(&self.reports.public_authority))
+    }
 }
 
 impl Reports {
@@ -132,7 +168,9 @@ impl Reports {
             OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
         });
         let trustworthy = url.as_ref().is_some_and(is_trustworthy);
-        Self { public_url: public_url.to_owned(), base_path, own_host, trustworthy }
+        let authority = public_url.split_once("://").map_or("", |(_, rest)| rest);
+        let public_authority = authority.strip_suffix(&base_path).unwrap_or(authority).to_owned();
+        Self { public_url: public_url.to_owned(), base_path, public_authority, own_host, trustworthy }
     }
 
     /// Whether the reports' scripts have the server's own origin, and that of one another.
@@ -152,8 +190,12 @@ impl Reports {
     pub fn location(&self, site: &SiteId) -> String {
         match &self.own_host {
             Some(_) => self.url(site),
-            None => format!("{}/coverage/{site}/", self.base_path),
+            None => self.below_base(site),
         }
+    }
+
+    fn below_base(&self, site: &SiteId) -> String {
+        format!("{}/coverage/{site}/", self.base_path)
     }
 
     /// The site that an address leads to; only one of this server's has one. Statuses from before `REPORT_HOST` was set stay valid.
@@ -168,34 +210,22 @@ impl Reports {
     }
 
     /// The site whose own host a request asks.
-    pub fn site_at(&self, authority: &str) -> Option<SiteId> {
+    pub fn site_at<'a>(&self, authority: impl FnOnce() -> Option<&'a str>) -> Option<SiteId> {
         let own = self.own_host.as_ref()?;
+        let authority = authority()?;
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         host.strip_suffix(&own.suffix)?.parse().ok()
     }
 
     /// Where a report is that was asked for on its own host.
-    pub fn on_own_host(&self, site: SiteId) -> Place {
-        Place { site, root: "/".to_owned(), policy: policy("'self'"), is_shared: true }
+    pub fn on_own_host(&self, site: SiteId) -> Place<'_> {
+        Place { site, reports: self, is_alone: true, asked: None }
     }
 
     /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
-    pub fn below(&self, site: SiteId, authority: Option<&str>) -> Place {
-        let below_host = ["/coverage/", site.as_str(), "/"].concat();
-        let root = [&self.base_path, below_host.as_str()].concat();
-        // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
-        let public = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
-        let public = public.strip_suffix(&self.base_path).unwrap_or(public);
-        let mut own = source(public, &root);
-        let other = authority.filter(|authority| !authority.eq_ignore_ascii_case(public));
-        let below_base = authority.filter(|_| !self.base_path.is_empty());
-        let more = [other.map(|authority| (authority, &root)), below_base.map(|authority| (authority, &below_host))];
-        for (authority, root) in more.into_iter().flatten() {
-            own += " ";
-            own += &source(authority, root);
-        }
-        Place { policy: policy(&own), site, root, is_shared: other.is_none() }
+    pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> Place<'a> {
+        Place { site, reports: self, is_alone: false, asked: authority }
     }
 
     /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
@@ -216,9 +246,9 @@ pub fn is_trustworthy(url: &Url) -> bool {
 }
 
 /// Whom a request asks, as HTTP/2 or the header tells it.
-pub fn authority<B>(request: &Request<B>) -> Option<&str> {
-    let told = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    request.uri().authority().map(|authority| authority.as_str()).or(told)
+pub fn authority(head: &Parts) -> Option<&str> {
+    let told = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(|authority| authority.as_str()).or_else(told)
 }
 
 /// A source of a Content-Security-Policy: all below a path at one host, whatever the scheme. What has no such form is
@@ -312,18 +342,19 @@ mod tests {
         for host in
             [format!("{ID}.reports.example.net"), format!("{}.REPORTS.example.net.:8443", ID.to_ascii_uppercase())]
         {
-            assert_eq!(reports.site_at(&host), Some(site()), "{host}");
+            assert_eq!(reports.site_at(|| Some(&host)), Some(site()), "{host}");
         }
         for host in ["covered.example.com", "www.reports.example.net", "reports.example.net", "[::1]:80", ":", ""] {
-            assert_eq!(reports.site_at(host), None, "{host}");
+            assert_eq!(reports.site_at(|| Some(host)), None, "{host}");
         }
-        assert_eq!(reports.site_at(&format!("a.{ID}.reports.example.net")), None);
+        let below = format!("a.{ID}.reports.example.net");
+        assert_eq!(reports.site_at(|| Some(&below)), None);
     }
 
     #[test]
     fn a_policy_names_the_reports_own_path_and_nothing_that_a_host_could_add() {
         let reports = Reports::new("https://covered.example.com/c", None);
-        let policy = |authority| reports.below(site(), authority).policy.to_str().unwrap().to_owned();
+        let policy = |authority| reports.below(site(), authority).policy().to_str().unwrap().to_owned();
         let own = format!("default-src covered.example.com/c/coverage/{ID}/ ");
         assert!(policy(None).starts_with(&format!("{own}data:")), "{}", policy(None));
         let inner = format!("{own}10.0.0.5:8000/c/coverage/{ID}/ 10.0.0.5:8000/coverage/{ID}/ data:");

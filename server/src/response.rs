@@ -2,19 +2,20 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::trace::REQUEST_ID;
 use crate::{key, pages};
 
 /// Bytes as they come from the store or from the inflater.
@@ -72,35 +73,6 @@ impl HttpBody for Body {
 /// What a route answers.
 pub type Answer = Result<Response<Body>, Error>;
 
-/// 200 with a body that is at hand.
-pub fn ok(content_type: &'static str, cache_control: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = new(Body::Full(body.into()));
-    set(&mut response, CONTENT_TYPE, content_type);
-    set(&mut response, CACHE_CONTROL, cache_control);
-    response
-}
-
-/// 200 with JSON that no cache keeps.
-pub fn json(value: &impl Serialize) -> Response<Body> {
-    ok("application/json", key::NEVER, serde_json::to_vec(value).unwrap_or_default())
-}
-
-/// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
-pub fn page(html: String) -> Response<Body> {
-    let mut response = ok("text/html; charset=utf-8", key::NEVER, html);
-    set(
-        &mut response,
-        "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    );
-    response
-}
-
-const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-
-/// Headers that a route may add: the map grows once.
-const ADDED_HEADERS: usize = 12;
-
 /// What tells browsers what an answer's page may do. A report's link is its key: it goes to nobody.
 const GUARDS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
@@ -119,58 +91,107 @@ const GUARDS: [(&str, &str); 6] = [
     ),
 ];
 
-/// What every answer begins with: a copy costs less than adding one by one.
-static GUARDED: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    guards.into_iter().collect()
-});
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// 200 with the guards, and nothing else said.
-pub fn new(body: Body) -> Response<Body> {
+/// Answers as they begin. The headers that never change are made once: a copy costs less than adding them one by one.
+pub struct Answers {
+    guards: HeaderMap,
+}
+
+impl Answers {
+    /// `is_trustworthy`: browsers heed on trustworthy origins alone what guards a page from its opener, and complain about it on
+    /// others. `is_tls`: browsers are to come by HTTPS from now on.
+    pub fn new(is_trustworthy: bool, is_tls: bool) -> Self {
+        let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let opener = is_trustworthy.then_some((OPENER_POLICY, SAME_ORIGIN));
+        let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR));
+        // The router puts each request's own in its place, for which the map need not grow.
+        let id = (REQUEST_ID, HeaderValue::from_static(""));
+        Self { guards: guards.into_iter().chain(opener).chain(https).chain([id]).collect() }
+    }
+
+    /// What each answer begins with.
+    pub fn guards(&self) -> &HeaderMap {
+        &self.guards
+    }
+
+    /// 200 with the guards, and nothing else said.
+    pub fn of(&self, body: Body) -> Response<Body> {
+        with(&self.guards, body)
+    }
+
+    /// 200 with a body that is at hand.
+    pub fn ok(
+        &self,
+        content_type: &'static str,
+        cache_control: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Response<Body> {
+        let mut response = self.of(Body::Full(body.into()));
+        set(&mut response, CONTENT_TYPE, content_type);
+        set(&mut response, CACHE_CONTROL, cache_control);
+        response
+    }
+
+    /// 200 with JSON that no cache keeps.
+    pub fn json(&self, value: &impl Serialize) -> Response<Body> {
+        self.ok("application/json", key::NEVER, serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
+    pub fn page(&self, html: String) -> Response<Body> {
+        let mut response = self.ok("text/html; charset=utf-8", key::NEVER, html);
+        set(
+            &mut response,
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        );
+        response
+    }
+
+    /// 307 to another address of this server.
+    pub fn redirect(&self, location: &str) -> Answer {
+        let location = HeaderValue::from_str(location).map_err(Error::internal)?;
+        let mut response = self.of(Body::empty());
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(LOCATION, location);
+        set(&mut response, CACHE_CONTROL, key::NEVER);
+        Ok(response)
+    }
+
+    /// An error as JSON or, where a reader's browser asked, as a page that leads to the home page.
+    pub fn error(&self, error: &Error, home: Option<&str>) -> Response<Body> {
+        #[derive(Serialize)]
+        struct Detail<'a> {
+            detail: &'a str,
+        }
+        let mut response = match home {
+            Some(home) => self.page(pages::error(error.status, &error.detail, home)),
+            None => self.json(&Detail { detail: &error.detail }),
+        };
+        *response.status_mut() = error.status;
+        if let Some(methods) = error.allow {
+            set(&mut response, ALLOW, methods);
+        }
+        if let Some(seconds) = error.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// 200 with these headers.
+pub fn with(head: &HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.headers_mut() = GUARDED.clone();
-    response.headers_mut().reserve(ADDED_HEADERS);
+    *response.headers_mut() = head.clone();
     response
-}
-
-/// The guard that browsers heed on trustworthy origins alone; on others they complain about it.
-pub fn guard_opener(response: &mut Response<Body>) {
-    response.headers_mut().insert(OPENER_POLICY, const { HeaderValue::from_static("same-origin") });
-}
-
-/// 307 to another address of this server.
-pub fn redirect(location: &str) -> Answer {
-    let location = HeaderValue::from_str(location).map_err(Error::internal)?;
-    let mut response = new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    response.headers_mut().insert(LOCATION, location);
-    set(&mut response, CACHE_CONTROL, key::NEVER);
-    Ok(response)
 }
 
 /// Sets a header to a fixed value.
 pub fn set(response: &mut Response<Body>, name: impl hyper::header::IntoHeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
-}
-
-/// An error as JSON or, where a reader's browser asked, as a page that leads to the home page.
-pub fn error(error: &Error, home: Option<&str>) -> Response<Body> {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        detail: &'a str,
-    }
-    let mut response = match home {
-        Some(home) => page(pages::error(error.status, &error.detail, home)),
-        None => json(&Detail { detail: &error.detail }),
-    };
-    *response.status_mut() = error.status;
-    if let Some(methods) = error.allow {
-        set(&mut response, ALLOW, methods);
-    }
-    if let Some(seconds) = error.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }
 
 /// Whether a GET's error should be a page, by its `Accept`: unless JSON is what is asked for.

@@ -1,17 +1,20 @@
 //! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
 
+use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::{self, Either};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use crate::app::App;
@@ -33,56 +36,63 @@ pub struct Caller {
 }
 
 /// Answers one request; what is logged and asked for meanwhile belongs to it.
-pub async fn handle(app: Arc<App>, caller: Caller, request: Request<Incoming>) -> Response<Logged> {
+///
+/// What is at hand is answered at once. By that the request is gone before hyper looks whether its client still is there,
+/// and the memory that it was read into serves the next one.
+pub fn handle(
+    app: &Arc<App>,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<Logged>> + Send + use<> {
     let scope = Scope::of(&request);
-    let response = respond(app, caller, request, scope.clone());
-    scope.run(response).await
+    let mut answer = scope.run(respond(app.clone(), caller, request, scope.clone()));
+    match (&mut answer).now_or_never() {
+        Some(answer) => Either::Left(future::ready(answer)),
+        None => Either::Right(answer),
+    }
 }
 
 async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scope: Scope) -> Response<Logged> {
     let started = Instant::now();
-    let client = app.proxies.client(caller.peer, request.headers());
-    let method = request.method().clone();
-    let own_host = reports::authority(&request).and_then(|authority| app.reports.site_at(authority));
+    let (head, body) = request.into_parts();
+    let client = app.proxies.client(caller.peer, &head.headers);
+    let own_host = app.reports.site_at(|| reports::authority(&head));
     // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
-    let path = request.uri().path();
+    let path = head.uri.path();
     let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
-    let path = below.unwrap_or(path).to_owned();
+    let path = below.unwrap_or(path);
     // A report's own host has no other page.
     let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
     let route = match own_host {
         Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
-        None => Route::of(&path),
+        None => Route::of(path),
     };
     let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
-    let reads = matches!(method, Method::GET | Method::HEAD);
-    let accept = request.headers().get(ACCEPT).cloned();
+    let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
+    let work = pin!(answer(&app, client, path, route, caller.refusal, &head, body));
     // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(in_time(&app, client, &path, route, caller.refusal, request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
     let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
+    let method = head.method.clone();
     let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
-            tracing::error!(%method, path = shown(&path), status = error.status.as_u16(), "{cause:#}");
-            error.detail = format!("{} (request {})", error.detail, scope.shown_id()).into();
+            tracing::error!(%method, path = shown(path), status = error.status.as_u16(), "{cause:#}");
+            error.detail = format!("{} (request {})", error.detail, scope.id()).into();
         } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
-            tracing::warn!(%client, %method, path = shown(&path), status = error.status.as_u16(), "refused: {}", error.detail);
+            tracing::warn!(%client, %method, path = shown(path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
-        let page_wanted = reads && response::wants_page(accept.as_ref());
-        response::error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
+        let reads = matches!(method, Method::GET | Method::HEAD);
+        let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
+        app.answers.error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
     });
-    if app.reports.are_trustworthy() {
-        response::guard_opener(&mut answer);
-    }
-    if app.tls.is_some() {
-        response::set(&mut answer, "strict-transport-security", "max-age=31536000");
-    }
     if method == Method::HEAD {
         answer = response::head_only(answer);
     }
-    answer.headers_mut().insert(trace::REQUEST_ID, scope.id().clone());
-    metrics().answered(label, answer.status().as_u16());
-    scope.answered(method.as_str(), label, answer.status().as_u16());
-    let line = Line { scope, label, client, method, path, status: answer.status().as_u16(), bytes: 0, started };
+    answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
+    let status = answer.status().as_u16();
+    metrics().answered(label, status);
+    scope.answered(method.as_str(), label, status);
+    let line = Box::new(Line { scope, label, client, method, path: path.to_owned(), status, bytes: 0, started });
     answer.map(|body| Logged { body, line })
 }
 
@@ -127,8 +137,13 @@ const READS: &str = "GET, HEAD";
 
 impl<'a> Route<'a> {
     pub fn of(path: &'a str) -> Option<Self> {
-        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        Some(match *segments.as_slice() {
+        // No address has more segments than this but a report's files, whose path is taken as it stands.
+        let (mut segments, mut count) = ([""; 6], 0);
+        for segment in path.strip_prefix('/')?.splitn(segments.len(), '/') {
+            segments[count] = segment;
+            count += 1;
+        }
+        Some(match segments[..count] {
             [""] => Self::Home,
             ["healthz"] => Self::Healthz,
             ["readyz"] => Self::Readyz,
@@ -185,27 +200,13 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Routes a request whose turn it is, within the limit of a request's time.
-async fn in_time(
-    app: &Arc<App>,
-    client: IpAddr,
-    path: &str,
-    route: Option<Route<'_>>,
-    refusal: Option<&'static str>,
-    request: Request<Incoming>,
-) -> Answer {
-    match (refusal, &route) {
-        // A server with too much to do lives: to start it anew would not help.
-        (_, Some(Route::Healthz)) | (None, _) => {}
-        (Some(refusal), _) => return Err(Error::overloaded(refusal)),
+/// Within the limit of a request's time. A timer takes longer than an answer that is at hand: it is set for others.
+async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = Answer>>) -> Answer {
+    let Some(limit) = limit else { return work.await };
+    if let Some(answer) = work.as_mut().now_or_never() {
+        return answer;
     }
-    let has_own_limits = matches!(route, Some(Route::Upload { .. }));
-    let answer = answer(app, client, path, route, request);
-    if has_own_limits {
-        return answer.await;
-    }
-    let limit = app.limits.request;
-    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
 }
 
 async fn answer(
@@ -213,39 +214,44 @@ async fn answer(
     client: IpAddr,
     path: &str,
     route: Option<Route<'_>>,
-    request: Request<Incoming>,
+    refusal: Option<&'static str>,
+    head: &Parts,
+    body: Incoming,
 ) -> Answer {
+    // A server with too much to do lives: to start it anew would not help.
+    if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
+        return Err(Error::overloaded(refusal));
+    }
     let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
-    if !route.takes(request.method()) {
+    if !route.takes(&head.method) {
         return Err(Error::method_not_allowed(route.allow()));
     }
     // RFC 9112, 3.2: which of them counts would be each reader's own choice.
-    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+    if head.headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(Error::bad_request("the request has two Host headers"));
     }
-    refuse_reports_scripts(app, &route, request.headers())?;
-    let uri = request.uri().clone();
-    let query = uri.query();
+    refuse_reports_scripts(app, &route, &head.headers)?;
+    let (query, headers, is_head) = (head.uri.query(), &head.headers, head.method == Method::HEAD);
     match route {
         Route::Home => ops::home(app),
-        Route::Healthz => ops::healthz(),
-        Route::Robots => ops::robots(),
-        // Boxed: what is seldom asked for would make every request's future large, and that is moved about.
+        Route::Healthz => ops::healthz(app),
+        Route::Robots => ops::robots(app),
+        // Boxed: what is seldom asked for would make every request's future large.
         Route::Readyz => Box::pin(ops::readyz(app)).await,
-        Route::CreateSite => Box::pin(upload::create(app, client, request)).await,
-        Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, request)).await,
-        Route::Upload { site } => Box::pin(upload::put(app, site, query, request)).await,
+        Route::CreateSite => Box::pin(upload::create(app, client, headers, body)).await,
+        Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, headers, body)).await,
+        Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
         Route::Site { site } => report::without_slash(app, site),
         Route::File { site, path } if app.reports.share_an_origin() => {
-            let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(&request));
-            report::show(app, &place, path, request.method() == Method::HEAD, request.headers()).await
+            let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(head));
+            report::show(app, &place, path, is_head, headers).await
         }
         Route::File { site, path } => report::elsewhere(app, site, path, query),
         Route::OwnFile { site, path } => {
             let place = app.reports.on_own_host(site);
-            report::show(app, &place, path, request.method() == Method::HEAD, request.headers()).await
+            report::show(app, &place, path, is_head, headers).await
         }
-        Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, request.headers()).await,
+        Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
     }
 }
@@ -291,7 +297,8 @@ struct Line {
 /// A body that writes the request's log line when it was sent, or dropped on the way.
 pub struct Logged {
     body: Body,
-    line: Line,
+    /// Boxed: an answer is moved about until it is sent.
+    line: Box<Line>,
 }
 
 impl HttpBody for Logged {
@@ -327,7 +334,7 @@ impl HttpBody for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        let Line { scope, label, client, method, path, status, bytes, started } = &self.line;
+        let Line { scope, label, client, method, path, status, bytes, started } = &*self.line;
         let time = started.elapsed();
         metrics().request(*label, *status, time);
         let milliseconds = time.as_secs_f64() * 1e3;

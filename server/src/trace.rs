@@ -6,8 +6,10 @@ mod otel;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 
 use hyper::Request;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -22,6 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::auth::hex;
 use crate::config::LogConfig;
 use crate::metrics::{Label, Operation, Route};
 
@@ -34,7 +37,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
     /// The id of the request that is worked on.
-    static REQUEST: HeaderValue;
+    static REQUEST: Id;
 }
 
 /// What has to be ended with the server.
@@ -101,10 +104,9 @@ where
     F: FormatEvent<S, N>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Ok(id) = REQUEST.try_with(HeaderValue::clone) else {
+        let Ok(id) = REQUEST.try_with(Id::clone) else {
             return self.lines.format_event(context, to, event);
         };
-        let id = id.to_str().unwrap_or_default();
         let mut line = String::new();
         self.lines.format_event(context, Writer::new(&mut line), event)?;
         let line = line.trim_end();
@@ -115,15 +117,50 @@ where
     }
 }
 
+/// A request's id.
+#[derive(Clone)]
+pub enum Id {
+    /// The client or a proxy gave it, or it is the trace's.
+    Given(Arc<str>),
+    /// Told as 16 hexadecimal digits.
+    Own(u64),
+}
+
+impl Id {
+    /// One of its own, without a question to the system: a hash, keyed at random, of how many there were.
+    fn own() -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self::Own(KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub fn header(&self) -> HeaderValue {
+        let value = match self {
+            Self::Given(id) => HeaderValue::from_str(id),
+            Self::Own(id) => HeaderValue::try_from(hex(&id.to_be_bytes())),
+        };
+        value.unwrap_or(HeaderValue::from_static("none"))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(id) => f.write_str(id),
+            Self::Own(id) => write!(f, "{id:016x}"),
+        }
+    }
+}
+
 /// What is done for one request: its id is in all log lines, its span holds those of what it asks others.
 #[derive(Clone)]
 pub struct Scope {
-    id: HeaderValue,
+    id: Id,
     trace: Span,
 }
 
 impl Scope {
-    /// The id is the one that the client or a proxy gave, else that of the trace, else a random one.
+    /// The id is the one that the client or a proxy gave, else that of the trace, else one of its own.
     pub fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let trace = tracing::info_span!(
@@ -132,23 +169,20 @@ impl Scope {
             http.response.status_code = field::Empty, request_id = field::Empty,
         );
         let trace_id = continued(&trace, headers);
-        let id = given(headers).or(trace_id).unwrap_or_else(random_id);
-        trace.record("request_id", id.as_str());
-        Self { id: HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none")), trace }
+        let id = given(headers).or(trace_id).map_or_else(Id::own, |id| Id::Given(id.into()));
+        if !trace.is_disabled() {
+            trace.record("request_id", field::display(&id));
+        }
+        Self { id, trace }
     }
 
-    pub fn id(&self) -> &HeaderValue {
+    pub fn id(&self) -> &Id {
         &self.id
     }
 
-    pub fn shown_id(&self) -> &str {
-        self.id.to_str().unwrap_or_default()
-    }
-
-    /// Runs the work of the request.
-    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
-        // Boxed: it is large, what is around it would move it, and an idle connection would keep its room.
-        REQUEST.scope(self.id.clone(), Box::pin(work)).instrument(self.trace.clone())
+    /// The work of the request.
+    pub fn run<F: Future>(&self, work: F) -> Within<F> {
+        Within { scope: self.clone(), work: Box::pin(work) }
     }
 
     /// Whatever `work` logs belongs to the request.
@@ -174,23 +208,32 @@ impl Scope {
     }
 }
 
+/// Work that belongs to a request. Boxed: it is large, what is around it would move it, and an idle connection would keep
+/// its room.
+pub struct Within<F> {
+    scope: Scope,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { scope, work } = &mut *self;
+        scope.within(|| work.as_mut().poll(context))
+    }
+}
+
 /// Starts a task that belongs to the request that is worked on.
 pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     let task = task.in_current_span();
-    match REQUEST.try_with(HeaderValue::clone) {
+    match REQUEST.try_with(Id::clone) {
         Ok(id) => tokio::spawn(REQUEST.scope(id, task)),
         Err(_) => tokio::spawn(task),
     }
-}
-
-/// 16 hexadecimal digits, without a question to the system: a hash, keyed at random, of how many there were.
-fn random_id() -> String {
-    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{:016x}", KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// An id that a log can show as it is.
@@ -265,7 +308,7 @@ mod tests {
         let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(file.try_clone().unwrap());
         let log = log.map_event_format(|lines| WithRequest { lines, is_json: false });
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
-            REQUEST.sync_scope(HeaderValue::from_static("abc"), || tracing::warn!(bytes = 1, "within"));
+            REQUEST.sync_scope(Id::Given("abc".into()), || tracing::warn!(bytes = 1, "within"));
             tracing::warn!("without");
         });
         let mut text = String::new();

@@ -19,7 +19,7 @@ use source::Statuses;
 pub(crate) use source::percent_of;
 
 /// Whether the coverage is good enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Success,
@@ -80,18 +80,18 @@ impl Values {
     }
 
     /// The value to show; however many ask at once, one look-up is made.
-    pub async fn get(&self, key: &ValueKey) -> Option<Arc<Value>> {
+    pub async fn get(&self, key: ValueKey) -> Option<Arc<Value>> {
         self.cache.get(key).await
     }
 
     /// Forgets what is remembered of a repository: the next reader's question goes to GitHub.
     pub async fn forget(&self, repository: &Repository) {
-        self.cache.forget(&repository.to_string()).await;
+        self.cache.forget(repository.as_str()).await;
     }
 
     /// A repository that GitHub did not know may be there by now.
     pub async fn appeared(&self, repository: &Repository) {
-        self.cache.appeared(&repository.to_string()).await;
+        self.cache.appeared(repository.as_str()).await;
     }
 
     /// Takes a default branch's new value, unless it is from an older run than the one that is known: that one's number is
@@ -104,7 +104,7 @@ impl Values {
     ) -> Result<Option<u64>, StorageError> {
         let order = &self.statuses.order;
         let _lane = order.lane(&repository).await;
-        let turn = self.cache.turn(&repository.to_string()).await;
+        let turn = self.cache.turn(repository.as_str()).await;
         let stored = order.store(&repository, name.as_ref(), value.clone()).await?;
         let newer = stored.run_id.filter(|_| stored != value);
         let key = ValueKey { repository, name, branch: None };

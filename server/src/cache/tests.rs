@@ -25,8 +25,12 @@ impl Source for Oracle {
     type Key = Key;
     type Value = Option<u32>;
 
-    fn place(key: &Key) -> Place {
-        Place { group: key.0.to_owned(), name: key.1.to_string() }
+    fn group(key: &Key) -> &str {
+        key.0
+    }
+
+    fn name(key: &Key) -> String {
+        key.1.to_string()
     }
 
     fn write(value: &Option<u32>) -> Vec<u8> {
@@ -87,18 +91,18 @@ async fn settle() {
 async fn an_old_value_is_shown_at_once_while_one_request_refreshes_it() {
     let oracle = Oracle::saying(1, SOON);
     let cache = Cache::new(oracle.clone(), None);
-    assert_eq!(cache.get(&KEY).await, Some(1));
+    assert_eq!(cache.get(KEY).await, Some(1));
     oracle.say(2);
     advance(FRESH - 2 * SOON).await;
-    assert_eq!((cache.get(&KEY).await, oracle.asked()), (Some(1), 1), "fresh");
+    assert_eq!((cache.get(KEY).await, oracle.asked()), (Some(1), 1), "fresh");
     advance(2 * SOON).await;
     let before = Instant::now();
     for _ in 0..100 {
-        assert_eq!(cache.get(&KEY).await, Some(1), "stale");
+        assert_eq!(cache.get(KEY).await, Some(1), "stale");
     }
     assert_eq!(before.elapsed(), Duration::ZERO, "nobody waited");
     settle().await;
-    assert_eq!((cache.get(&KEY).await, oracle.asked()), (Some(2), 2));
+    assert_eq!((cache.get(KEY).await, oracle.asked()), (Some(2), 2));
     let counted = LookUp::ALL.map(|outcome| cache.look_ups(outcome));
     assert_eq!(counted, [2, 100, 1]);
 }
@@ -107,20 +111,20 @@ async fn an_old_value_is_shown_at_once_while_one_request_refreshes_it() {
 async fn a_source_that_fails_leaves_the_old_value_for_a_day() {
     let oracle = Oracle::saying(1, SOON);
     let cache = Cache::new(oracle.clone(), None);
-    assert_eq!(cache.get(&KEY).await, Some(1));
+    assert_eq!(cache.get(KEY).await, Some(1));
     oracle.fails.store(true, Ordering::SeqCst);
     let begun = Instant::now();
     while begun.elapsed() < SHOWN - 2 * FRESH {
         advance(FRESH).await;
         let before = Instant::now();
-        assert_eq!((cache.get(&KEY).await, before.elapsed()), (Some(1), Duration::ZERO));
+        assert_eq!((cache.get(KEY).await, before.elapsed()), (Some(1), Duration::ZERO));
         settle().await;
     }
     advance(2 * FRESH).await;
     let before = Instant::now();
     oracle.fails.store(false, Ordering::SeqCst);
     oracle.say(2);
-    assert_eq!(cache.get(&KEY).await, Some(2), "too old to be shown");
+    assert_eq!(cache.get(KEY).await, Some(2), "too old to be shown");
     assert!(before.elapsed() >= SOON, "it was waited for");
 }
 
@@ -128,25 +132,25 @@ async fn a_source_that_fails_leaves_the_old_value_for_a_day() {
 async fn an_unknown_value_is_waited_for_again() {
     let oracle = Arc::new(Oracle { takes: SOON, ..Oracle::default() });
     let cache = Cache::new(oracle.clone(), None);
-    assert_eq!(cache.get(&KEY).await, None);
+    assert_eq!(cache.get(KEY).await, None);
     oracle.say(1);
     advance(FRESH).await;
-    assert_eq!(cache.get(&KEY).await, Some(1));
+    assert_eq!(cache.get(KEY).await, Some(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forgotten_while_the_source_is_asked_is_not_kept() {
     let oracle = Oracle::saying(1, SOON);
     let cache = Cache::new(oracle.clone(), None);
-    let (old, ()) = tokio::join!(cache.get(&KEY), async {
+    let (old, ()) = tokio::join!(cache.get(KEY), async {
         tokio::time::sleep(SOON / 2).await;
         cache.forget("octo/app").await;
         oracle.say(2);
     });
-    assert_eq!((old, cache.get(&KEY).await), (Some(1), Some(2)));
+    assert_eq!((old, cache.get(KEY).await), (Some(1), Some(2)));
     cache.forget("octo/app").await;
     oracle.fails.store(true, Ordering::SeqCst);
-    assert_eq!(cache.get(&KEY).await, Some(2), "the last that is known, while the source fails");
+    assert_eq!(cache.get(KEY).await, Some(2), "the last that is known, while the source fails");
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,12 +159,12 @@ async fn a_group_that_is_not_there_is_not_asked_about_for_a_while_under_any_name
     oracle.absent.store(true, Ordering::SeqCst);
     let cache = Cache::new(oracle.clone(), None);
     for name in 0..10 {
-        assert_eq!(cache.get(&("octo/app", name)).await, None);
+        assert_eq!(cache.get(("octo/app", name)).await, None);
     }
     assert_eq!(oracle.asked(), 1);
     oracle.absent.store(false, Ordering::SeqCst);
     cache.appeared("octo/app").await;
-    assert_eq!((cache.get(&KEY).await, oracle.asked()), (Some(1), 2));
+    assert_eq!((cache.get(KEY).await, oracle.asked()), (Some(1), 2));
 }
 
 /// Two instances on one Redis.
@@ -186,7 +190,7 @@ async fn until(cache: &Cache<Oracle>, state: RedisState) {
 /// Asks until the answer is that one; gives the time that it took.
 async fn shows(cache: &Arc<Cache<Oracle>>, key: &Key, value: u32) -> Duration {
     let begun = Instant::now();
-    while cache.get(key).await != Some(value) {
+    while cache.get(*key).await != Some(value) {
         assert!(begun.elapsed() < Duration::from_secs(30), "{value} is never shown");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -206,7 +210,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
         let before = oracle.asked();
         let readers = (0..200).map(|reader| {
             let cache = [&one, &other][reader % 2].clone();
-            tokio::spawn(async move { cache.get(&key).await })
+            tokio::spawn(async move { cache.get(key).await })
         });
         for reader in readers.collect::<Vec<_>>() {
             assert_eq!(reader.await.unwrap(), Some(1));
@@ -230,7 +234,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
         let turn = other.turn("octo/app").await;
         other.put(KEY, Some(value), turn).await;
         tokio::time::sleep(SOON).await;
-        told |= (one.get(&KEY).await, other.get(&KEY).await) == (Some(value), Some(value));
+        told |= (one.get(KEY).await, other.get(KEY).await) == (Some(value), Some(value));
     }
     assert!(told);
 
@@ -251,13 +255,13 @@ async fn a_redis_that_hangs_costs_no_look_up_more_than_its_bound_and_is_used_aga
     }
     let (mut redis, oracle) = (Redis::start(), Oracle::saying(1, Duration::ZERO));
     let [one, other] = pair(&redis.url(), &oracle).await;
-    assert_eq!((one.get(&KEY).await, other.get(&KEY).await), (Some(1), Some(1)));
+    assert_eq!((one.get(KEY).await, other.get(KEY).await), (Some(1), Some(1)));
     oracle.say(2);
     redis.pause();
     let begun = Instant::now();
     for name in 10..110 {
         let before = Instant::now();
-        assert_eq!(one.get(&("octo/cold", name)).await, Some(2));
+        assert_eq!(one.get(("octo/cold", name)).await, Some(2));
         // The bound is 50 ms; what is beyond is a busy machine's.
         assert!(before.elapsed() < Duration::from_millis(500), "{:?}", before.elapsed());
     }
@@ -265,19 +269,19 @@ async fn a_redis_that_hangs_costs_no_look_up_more_than_its_bound_and_is_used_aga
     assert!(begun.elapsed() < Duration::from_millis(1500), "100 look-ups took {:?}", begun.elapsed());
     assert_eq!(one.redis(), Some(RedisState::Down));
     one.forget("octo/app").await;
-    assert_eq!(one.get(&KEY).await, Some(2), "forgotten here");
-    assert_eq!(other.get(&KEY).await, Some(1), "the other one cannot know");
+    assert_eq!(one.get(KEY).await, Some(2), "forgotten here");
+    assert_eq!(other.get(KEY).await, Some(1), "the other one cannot know");
     redis.resume();
     until(&one, RedisState::Up).await;
     shows(&other, &KEY, 2).await;
 
     redis.kill();
     until(&one, RedisState::Down).await;
-    assert_eq!(one.get(&("octo/cold", 1)).await, Some(2));
+    assert_eq!(one.get(("octo/cold", 1)).await, Some(2));
     oracle.say(3);
     let turn = one.turn("octo/app").await;
     one.put(KEY, Some(3), turn).await;
-    assert_eq!(one.get(&KEY).await, Some(3));
+    assert_eq!(one.get(KEY).await, Some(3));
     redis.start_again();
     until(&one, RedisState::Up).await;
     until(&other, RedisState::Up).await;
@@ -292,12 +296,12 @@ async fn a_full_redis_keeps_nothing_new_and_still_tells_what_is_forgotten() {
     let redis = Redis::with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
     let oracle = Oracle::saying(1, Duration::ZERO);
     let [one, other] = pair(&redis.url(), &oracle).await;
-    assert_eq!((one.get(&KEY).await, other.get(&KEY).await), (Some(1), Some(1)));
+    assert_eq!((one.get(KEY).await, other.get(KEY).await), (Some(1), Some(1)));
     let junk = "x".repeat(10_000);
     let full = (0..1000).any(|number| redis.command(&["SET", &format!("junk{number}"), &junk]).starts_with("-OOM"));
     assert!(full, "it never was full");
     oracle.say(2);
-    assert_eq!(one.get(&("octo/new", 1)).await, Some(2));
+    assert_eq!(one.get(("octo/new", 1)).await, Some(2));
     one.forget("octo/app").await;
     assert!(shows(&other, &KEY, 2).await < Duration::from_secs(1));
     assert_eq!((one.redis(), other.redis()), (Some(RedisState::Up), Some(RedisState::Up)));
@@ -310,7 +314,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
     }
     let (redis, oracle) = (Redis::start(), Oracle::saying(1, Duration::ZERO));
     let [one, _other] = pair(&redis.url(), &oracle).await;
-    assert_eq!(one.get(&KEY).await, Some(1));
+    assert_eq!(one.get(KEY).await, Some(1));
     let key = |what: &str| {
         let keys = redis.keys();
         keys.iter().find(|key| key.contains(what)).cloned().unwrap_or_else(|| panic!("no {what} in {keys:?}"))
@@ -326,7 +330,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
         }
         assert!(time < 50, "nothing is kept: {:?}", redis.keys());
         one.forget("octo/app").await;
-        assert_eq!(one.get(&KEY).await, Some(1));
+        assert_eq!(one.get(KEY).await, Some(1));
     }
     let (epoch, value) = (key(":epoch"), key(":value:"));
     assert!(value.starts_with("covered:") && epoch.starts_with("covered:"), "{epoch} {value}");
@@ -368,7 +372,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
             // An instance that has just started.
             let [new, _] = pair(&redis.url(), &oracle).await;
             let begun = Instant::now();
-            assert_eq!(new.get(&KEY).await, Some(says), "{key} {text:.40}");
+            assert_eq!(new.get(KEY).await, Some(says), "{key} {text:.40}");
             assert!(begun.elapsed() < WAIT, "it was waited for somebody who does not ask");
             while begun.elapsed() < Duration::from_secs(1) && !redis.command(&["GET", &value]).ends_with(&ends) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -389,14 +393,14 @@ async fn an_instance_that_died_while_it_asked_is_not_waited_for_long() {
     }
     let (redis, oracle) = (Redis::start(), Oracle::saying(1, Duration::ZERO));
     let [one, other] = pair(&redis.url(), &oracle).await;
-    assert_eq!(one.get(&("octo/app", 2)).await, Some(1));
+    assert_eq!(one.get(("octo/app", 2)).await, Some(1));
     let keys = redis.keys();
     let epoch = keys.iter().find(|key| key.ends_with(":epoch")).unwrap();
     let lock = epoch.replace(":epoch", ":lock:1");
     let held = format!("{} dead-1", redis.command(&["GET", epoch]));
     redis.command(&["SET", &lock, &held, "PX", &CLAIM_MILLIS.to_string()]);
     let begun = Instant::now();
-    assert_eq!(other.get(&KEY).await, Some(1));
+    assert_eq!(other.get(KEY).await, Some(1));
     assert!(begun.elapsed() < WAIT, "{:?}", begun.elapsed());
 }
 
@@ -413,7 +417,7 @@ async fn a_server_that_talks_nonsense_instead_of_redis_is_no_help_and_no_harm() 
         let cache = Cache::new(oracle.clone(), Some((url, String::new())));
         for name in 0..20 {
             let before = Instant::now();
-            assert_eq!(cache.get(&("octo/app", name)).await, Some(1));
+            assert_eq!(cache.get(("octo/app", name)).await, Some(1));
             assert!(before.elapsed() < Duration::from_millis(500), "{:?}", before.elapsed());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -86,7 +86,8 @@ async fn ask(config: &GitHubConfig, repository: Option<&Repository>) -> Result<(
         .map_err(failed)?;
     let body = match repository {
         None => json!({"query": QUERY}),
-        Some(Repository { owner, name }) => {
+        Some(repository) => {
+            let (owner, name) = repository.parts();
             json!({"query": QUERY_REPOSITORY, "variables": {"owner": owner, "name": name}})
         }
     };

@@ -7,22 +7,50 @@ use crate::badge::{self, Look};
 use crate::error::Error;
 use crate::key::{NEVER, ReportName, Repository};
 use crate::metrics::{Found, metrics};
-use crate::response::{self, Answer, Body};
+use crate::response::{self, Answer, Answers, Body};
 use crate::value::{Value, ValueKey};
 use std::sync::Arc;
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// Of a badge in any form. Browsers and proxies keep it for seconds.
-const SHORTLY: HeaderValue = HeaderValue::from_static("public, max-age=10");
-/// An SVG that is opened as a page of its own runs nothing.
-const SVG_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
-const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml; charset=utf-8");
-/// Pages everywhere show it.
-const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
-const ANY_PAGE: HeaderValue = HeaderValue::from_static("cross-origin");
+/// What badges begin with.
+pub struct Heads {
+    any: HeaderMap,
+    /// GitHub's image proxy would keep a badge for long unless told not to.
+    camo: HeaderMap,
+}
+
+impl Heads {
+    pub fn new(answers: &Answers) -> Self {
+        let mut any = answers.guards().clone();
+        let own = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
+            // An SVG that is opened as a page of its own runs nothing.
+            (
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
+            ),
+            // Pages everywhere show it.
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
+            // Browsers and proxies keep it for seconds.
+            (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10")),
+        ];
+        for (name, value) in own {
+            any.insert(name, value);
+        }
+        let mut camo = any.clone();
+        camo.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
+        Self { any, camo }
+    }
+
+    fn of(&self, client: &HeaderMap) -> &HeaderMap {
+        let is_camo = client.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo"));
+        if is_camo { &self.camo } else { &self.any }
+    }
+}
 
 /// The form a badge is asked for in.
 #[derive(Clone, Copy)]
@@ -35,27 +63,16 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, owner, name, query).await;
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
-    let mut response = match form {
-        Form::Svg => {
-            let svg = app.badges.svg(value.as_deref(), look).map_err(Error::internal)?;
-            let mut response = response::new(Body::Full(svg));
-            response.headers_mut().insert(header::CONTENT_TYPE, SVG);
+    let head = app.badge_heads.of(headers);
+    Ok(match form {
+        Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
+        Form::Json => {
+            let json = serde_json::to_vec(&badge::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
+            let mut response = response::with(head, Body::Full(json.into()));
+            response::set(&mut response, header::CONTENT_TYPE, "application/json");
             response
         }
-        Form::Json => response::json(&badge::endpoint(value.as_deref(), &look)),
-    };
-    let to = response.headers_mut();
-    to.insert(header::CONTENT_SECURITY_POLICY, SVG_POLICY);
-    to.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
-    to.insert(RESOURCE_POLICY, ANY_PAGE);
-    // GitHub's image proxy would keep a badge for long unless told not to.
-    if headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo")) {
-        to.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        to.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
-    } else {
-        to.insert(header::CACHE_CONTROL, SHORTLY);
-    }
-    Ok(response)
+    })
 }
 
 /// 307 to the report behind the badge: one of this server's, never elsewhere.
@@ -63,7 +80,7 @@ pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -
     let value = value(app, owner, name, query).await;
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
-        Some(site) => response::redirect(&app.reports.location(&site)),
+        Some(site) => app.answers.redirect(&app.reports.location(&site)),
         None => Err(Error::not_found(unknown(&format!("{owner}/{name}"), query))),
     }
 }
@@ -101,7 +118,7 @@ async fn known(app: &App, owner: &str, name: &str, query: Option<&str>) -> Optio
         Some(_) => return None,
         None => None,
     };
-    app.values.get(&ValueKey { repository, name, branch }).await
+    app.values.get(ValueKey { repository, name, branch }).await
 }
 
 pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {

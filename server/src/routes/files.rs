@@ -6,16 +6,16 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream::{self, Stream, StreamExt};
+use hyper::Response;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Response, StatusCode};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, ReportPath, SHORTLY, content_type};
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
-use crate::response::{self, Answer, Body};
-use crate::routes::report::{accepts_gzip, matches, no_file, set_policies};
+use crate::response::{Answer, Body};
+use crate::routes::report::{File, accepts_gzip, matches, no_file};
 use crate::storage::{Fetched, FileMeta, StorageError};
 
 /// Bytes below which compressing gains nothing.
@@ -23,7 +23,7 @@ const WORTH_COMPRESSING: u64 = 1000;
 
 pub async fn show(
     app: &App,
-    place: &Place,
+    place: &Place<'_>,
     path: &ReportPath,
     encoded: &str,
     head: bool,
@@ -39,7 +39,7 @@ pub async fn show(
     }
     let index = place.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return response::redirect(&format!("{}{encoded}/", place.root));
+        return app.answers.redirect(&format!("{}{encoded}/", place.root()));
     }
     let is_known =
         !path.as_str().is_empty() && app.sites.is_known_by_file(&place.site).await.map_err(Error::storage)?;
@@ -49,7 +49,7 @@ pub async fn show(
 /// The file's answer, or `None` where there is no such file.
 async fn get(
     app: &App,
-    place: &Place,
+    place: &Place<'_>,
     file: &str,
     head: bool,
     headers: &HeaderMap,
@@ -64,13 +64,13 @@ async fn get(
     };
     let (meta, bytes) = match fetched {
         Ok(Fetched::File(meta, bytes)) => (meta, bytes),
-        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, place, file))),
+        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, file, place))),
         Err(StorageError::NotFound) => return Ok(None),
         Err(error) => return Err(Error::storage(error)),
     };
     let FileMeta { size, etag } = meta;
     if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
-        return Ok(Some(not_modified(Some(etag), place, file)));
+        return Ok(Some(not_modified(Some(etag), file, place)));
     }
     let compressible = is_text(file) && size >= WORTH_COMPRESSING;
     let gzip = compressible && accepts_gzip(headers);
@@ -78,34 +78,21 @@ async fn get(
         metrics().file(Served::ByFile, if gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(size);
     }
-    let mut response = response::new(match gzip {
+    let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
+    let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
+    let told = File { path: file, etag, cache_control: SHORTLY, is_by_encoding: compressible, is_gzip: gzip };
+    let body = match gzip {
         true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
         false => Body::Stream { bytes, remaining: Some(size) },
-    });
-    if gzip {
-        response::set(&mut response, header::CONTENT_ENCODING, "gzip");
-    }
-    if compressible {
-        response::set(&mut response, header::VARY, "accept-encoding");
-    }
-    let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
-    if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    set_policies(&mut response, place, file, SHORTLY);
-    Ok(Some(response))
+    };
+    Ok(Some(app.file_heads.answer(place, told, body)))
 }
 
-fn not_modified(etag: Option<&str>, place: &Place, file: &str) -> Response<Body> {
-    let mut response = response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
+fn not_modified(etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
     // One tag is the one that matched; of several the store does not say which.
     let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
-    if let Some(etag) = etag {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    set_policies(&mut response, place, file, SHORTLY);
-    response
+    let told = File { path: file, etag, cache_control: SHORTLY, is_by_encoding: is_text(file), is_gzip: false };
+    told.not_modified(place)
 }
 
 fn is_text(file: &str) -> bool {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::Request;
+use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Incoming};
 use serde::de::DeserializeOwned;
 
@@ -27,13 +27,13 @@ use crate::routes::paced::Paced;
 const MAX_JSON: usize = 64 << 10;
 
 /// Who uploads, and the JSON body that came with it.
-async fn uploader<T: DeserializeOwned>(
-    app: &App,
+async fn uploader<'a, T: DeserializeOwned>(
+    app: &'a App,
     client: IpAddr,
-    request: Request<Incoming>,
-) -> Result<(Uploader<'_>, Option<T>), Error> {
-    let (head, body) = request.into_parts();
-    match app.uploader(client, &head.headers).await {
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<(Uploader<'a>, Option<T>), Error> {
+    match app.uploader(client, headers).await {
         Ok(uploader) => Ok((uploader, json_body(body, app.limits.header).await?)),
         Err(error) => {
             let mut body = Paced::new(body, &app.limits);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::cache::RedisState;
 use crate::error::Error;
-use crate::response::{self, Answer};
+use crate::response::Answer;
 use crate::{key, pages};
 
 /// Time for the store to show that it answers.
@@ -15,17 +15,17 @@ const READY_TIME: Duration = Duration::from_secs(5);
 
 /// What this server is, for a person.
 pub fn home(app: &App) -> Answer {
-    Ok(response::page(pages::home(&app.public_url, app.is_keyless())))
+    Ok(app.answers.page(pages::home(&app.public_url, app.is_keyless())))
 }
 
 /// Nothing here is for search engines: a link is the key to a report.
-pub fn robots() -> Answer {
-    Ok(response::ok("text/plain; charset=utf-8", "public, max-age=86400", "User-agent: *\nDisallow: /\n"))
+pub fn robots(app: &App) -> Answer {
+    Ok(app.answers.ok("text/plain; charset=utf-8", "public, max-age=86400", "User-agent: *\nDisallow: /\n"))
 }
 
 /// The process lives.
-pub fn healthz() -> Answer {
-    Ok(response::json(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})))
+pub fn healthz(app: &App) -> Answer {
+    Ok(app.answers.json(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})))
 }
 
 /// The store answers. Redis is told of, but not waited for: without it badges answer as well.
@@ -36,7 +36,7 @@ pub async fn readyz(app: &App) -> Answer {
             if let Some(state) = app.values.redis() {
                 body["redis"] = if state == RedisState::Up { "ok" } else { "down" }.into();
             }
-            Ok(response::ok("application/json", key::NEVER, body.to_string()))
+            Ok(app.answers.ok("application/json", key::NEVER, body.to_string()))
         }
         Ok(Err(error)) => {
             Err(Error::unavailable("the storage does not answer as it should: the cause is in the server's log", error))

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use hyper::Request;
+use hyper::HeaderMap;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
-use crate::response::{self, Answer};
+use crate::response::Answer;
 use crate::routes::{may_publish, uploader};
 use crate::value::{State, Value};
 
@@ -28,8 +28,15 @@ pub(crate) struct NewValue {
     run_id: Option<u64>,
 }
 
-pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, request: Request<Incoming>) -> Answer {
-    let (uploader, new) = uploader::<NewValue>(app, client, request).await?;
+pub async fn invalidate(
+    app: &App,
+    client: IpAddr,
+    owner: &str,
+    name: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Answer {
+    let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     may_publish(app, &uploader, &repository).await?;
     let newer = match new {
@@ -42,7 +49,7 @@ pub async fn invalidate(app: &App, client: IpAddr, owner: &str, name: &str, requ
             app.values.set(repository, name, value).await.map_err(Error::storage)?
         }
     };
-    Ok(response::json(&match newer {
+    Ok(app.answers.json(&match newer {
         None => json!({"status": "success"}),
         Some(run) => json!({"status": "success", "detail": format!("the value of run {run} stays: it is a newer one")}),
     }))

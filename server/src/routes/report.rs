@@ -6,22 +6,96 @@ use hyper::{Response, StatusCode};
 
 use crate::app::App;
 use crate::archive::{Entry, Index};
+use crate::auth::hex;
 use crate::error::{Error, no_report};
 use crate::key::{FOREVER, NEVER, ReportPath, content_type};
 use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
 use crate::reports::Place;
-use crate::response::{self, Answer, Body};
+use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
 use crate::site::Content;
 
-const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+/// What the files of reports begin with.
+pub struct Heads {
+    /// As they are.
+    plain: HeaderMap,
+    gzip: HeaderMap,
+}
+
+impl Heads {
+    pub fn new(answers: &Answers) -> Self {
+        let mut plain = answers.guards().clone();
+        let robots = HeaderName::from_static("x-robots-tag");
+        plain.insert(robots, HeaderValue::from_static("noindex"));
+        // Each file's own are put in their places, for which the map need not grow.
+        for own in [header::CONTENT_TYPE, header::CACHE_CONTROL, header::CONTENT_SECURITY_POLICY, header::ETAG] {
+            plain.insert(own, HeaderValue::from_static(""));
+        }
+        let mut gzip = plain.clone();
+        gzip.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        gzip.insert(header::VARY, ACCEPT_ENCODING);
+        Self { plain, gzip }
+    }
+
+    /// 200 with a file's bytes.
+    pub fn answer(&self, place: &Place<'_>, file: File<'_>, body: Body) -> Response<Body> {
+        let mut response = response::with(if file.is_gzip { &self.gzip } else { &self.plain }, body);
+        let to = response.headers_mut();
+        to.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(file.path)));
+        to.insert(header::CONTENT_SECURITY_POLICY, place.policy());
+        to.insert(header::CACHE_CONTROL, file.cache_control(place));
+        match file.etag {
+            Some(etag) => to.insert(header::ETAG, etag),
+            None => to.remove(header::ETAG),
+        };
+        if file.is_by_encoding && !file.is_gzip {
+            to.insert(header::VARY, ACCEPT_ENCODING);
+        }
+        response
+    }
+}
+
+/// A file of a report, as its answer tells of it.
+pub struct File<'a> {
+    pub path: &'a str,
+    pub etag: Option<HeaderValue>,
+    /// [`FOREVER`] or less.
+    pub cache_control: &'static str,
+    /// Clients that take gzip get it.
+    pub is_by_encoding: bool,
+    pub is_gzip: bool,
+}
+
+impl File<'_> {
+    /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
+    pub fn not_modified(self, place: &Place<'_>) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        let always = [(header::CACHE_CONTROL, self.cache_control(place))];
+        let etag = self.etag.map(|etag| (header::ETAG, etag));
+        let vary = self.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
+        response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
+        response
+    }
+
+    fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
+        match self.cache_control.strip_prefix("public") {
+            Some(rest) if !place.is_shared() => {
+                HeaderValue::try_from(format!("private{rest}")).unwrap_or(HeaderValue::from_static(NEVER))
+            }
+            _ => HeaderValue::from_static(self.cache_control),
+        }
+    }
+}
+
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Rows of a folder's list: what a reader can use, and what a page may cost.
 const MAX_ROWS: usize = 1000;
 
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
-pub async fn show(app: &App, place: &Place, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
+pub async fn show(app: &App, place: &Place<'_>, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
     let Some(index) = app.sites.open(&place.site).await? else {
         return Box::pin(files::show(app, place, &path, encoded, head, headers)).await;
@@ -30,7 +104,7 @@ pub async fn show(app: &App, place: &Place, encoded: &str, head: bool, headers: 
         return match index.get(path.as_str()) {
             Some((number, entry)) => file(app, place, number, entry, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                response::redirect(&format!("{}{encoded}/", place.root))
+                app.answers.redirect(&format!("{}{encoded}/", place.root()))
             }
             None => Err(no_file(path.as_str())),
         };
@@ -41,21 +115,21 @@ pub async fn show(app: &App, place: &Place, encoded: &str, head: bool, headers: 
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(&index)
     {
-        return response::redirect(&format!("{}{}", place.root, pages::href(&folder).trim_start_matches("./")));
+        return app.answers.redirect(&format!("{}{}", place.root(), pages::href(&folder).trim_start_matches("./")));
     }
-    list(&index, path.as_str())
+    list(app, &index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: the links inside of a report need the slash.
 pub fn without_slash(app: &App, site: &str) -> Answer {
-    response::redirect(&app.reports.location(&site.parse().map_err(|()| no_report())?))
+    app.answers.redirect(&app.reports.location(&site.parse().map_err(|()| no_report())?))
 }
 
 /// The same file on the report's own host, which is where it is read.
 pub fn elsewhere(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
     let site = site.parse().map_err(|()| no_report())?;
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    response::redirect(&format!("{}{encoded}{query}", app.reports.url(&site)))
+    app.answers.redirect(&format!("{}{encoded}{query}", app.reports.url(&site)))
 }
 
 pub fn no_file(path: &str) -> Error {
@@ -72,7 +146,7 @@ fn only_folder_with_index(index: &Index) -> Option<String> {
     folders.next().is_none().then_some(first)
 }
 
-fn list(index: &Index, folder: &str) -> Answer {
+fn list(app: &App, index: &Index, folder: &str) -> Answer {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for entry in index.below(folder) {
         let rest = &entry.path[folder.len()..];
@@ -89,50 +163,37 @@ fn list(index: &Index, folder: &str) -> Answer {
     }
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
-    let mut page = response::page(pages::list(folder, &rows, more));
+    let mut page = app.answers.page(pages::list(folder, &rows, more));
     response::set(&mut page, header::CACHE_CONTROL, FOREVER);
     Ok(page)
 }
 
-async fn file(app: &App, place: &Place, number: u32, entry: &Entry, head: bool, headers: &HeaderMap) -> Answer {
-    let gzip = entry.deflated && accepts_gzip(headers);
-    let etag = format!("\"{:08x}-{:x}{}\"", entry.crc, entry.size, if gzip { "-gz" } else { "" });
-    let mut response = if matches(headers, &etag) {
-        let mut response = response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else if head {
-        let remaining = if gzip { entry.packed_len() } else { entry.size };
-        response::new(Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) })
+async fn file(app: &App, place: &Place<'_>, number: u32, entry: &Entry, head: bool, headers: &HeaderMap) -> Answer {
+    let is_gzip = entry.deflated && accepts_gzip(headers);
+    let etag = etag(entry, is_gzip);
+    let is_known = matches(headers, &etag);
+    let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
+    let file =
+        File { path: &entry.path, etag: Some(etag), cache_control: FOREVER, is_by_encoding: entry.deflated, is_gzip };
+    if is_known {
+        return Ok(file.not_modified(place));
+    }
+    let body = if head {
+        let remaining = if is_gzip { entry.packed_len() } else { entry.size };
+        Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) }
     } else {
-        let (content, served) = app.sites.content(&place.site, number, entry, !gzip).await?;
-        metrics().file(served, if gzip { Encoding::Gzip } else { Encoding::Identity });
+        let (content, served) = app.sites.content(&place.site, number, entry, !is_gzip).await?;
+        metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
-        response::new(body(entry, content, gzip))
+        body(entry, content, is_gzip)
     };
-    response.headers_mut().insert(header::ETAG, HeaderValue::from_str(&etag).map_err(Error::internal)?);
-    if entry.deflated {
-        response::set(&mut response, header::VARY, "accept-encoding");
-    }
-    if gzip && response.status() == StatusCode::OK {
-        response::set(&mut response, header::CONTENT_ENCODING, "gzip");
-    }
-    set_policies(&mut response, place, &entry.path, FOREVER);
-    Ok(response)
+    Ok(app.file_heads.answer(place, file, body))
 }
 
-/// What every file of a report carries: its type, how long it is kept, and what it may do.
-pub fn set_policies(response: &mut Response<Body>, place: &Place, path: &str, cache_control: &'static str) {
-    response::set(response, header::CONTENT_TYPE, content_type(path));
-    let cache_control = match (place.is_shared, cache_control.strip_prefix("public")) {
-        (false, Some(rest)) => {
-            HeaderValue::try_from(format!("private{rest}")).unwrap_or(HeaderValue::from_static(NEVER))
-        }
-        _ => HeaderValue::from_static(cache_control),
-    };
-    response.headers_mut().insert(header::CACHE_CONTROL, cache_control);
-    response::set(response, ROBOTS, "noindex");
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, place.policy.clone());
+/// By the file's checksum and size, and how its bytes are sent.
+fn etag(entry: &Entry, is_gzip: bool) -> String {
+    let (crc, size) = (hex(&entry.crc.to_be_bytes()), hex(&entry.size.to_be_bytes()));
+    ["\"", &crc, "-", size.trim_start_matches('0'), if is_gzip { "-gz" } else { "" }, "\""].concat()
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use hyper::Request;
+use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::body::Incoming as RequestBody;
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::metrics::{UploadEvent, UploadKind, metrics};
 use crate::oidc::Workflow;
-use crate::response::{self, Answer, Body};
+use crate::response::{Answer, Body};
 use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};
 use crate::site::IndexError;
@@ -74,8 +74,8 @@ struct Upload {
 }
 
 /// Makes a site, and says where its report is to be put.
-pub async fn create(app: &App, client: IpAddr, request: Request<RequestBody>) -> Answer {
-    let (uploader, new) = uploader::<NewSite>(app, client, request).await?;
+pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: RequestBody) -> Answer {
+    let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
         // It names no repository, and sets no badge: any key will do, but a token is for one alone.
         return match uploader {
@@ -164,7 +164,7 @@ async fn create_by_file(app: &App) -> Answer {
         None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
     };
     metrics().upload(UploadKind::Files, UploadEvent::Opened);
-    Ok(response::json(&json!({
+    Ok(app.answers.json(&json!({
         "site_id": site.to_string(),
         "bucket": grant.bucket,
         "region": grant.region,
@@ -188,7 +188,7 @@ async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let upload =
         Upload { method: "PUT", url, headers, expires_at: round_down(expires_at), max_bytes: app.max_report_bytes };
-    Ok(response::json(&Session {
+    Ok(app.answers.json(&Session {
         site_id: site.to_string(),
         url: app.reports.url(site),
         public_url: &app.public_url,
@@ -208,13 +208,14 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
 }
 
 /// Takes the zip of a site. The store gets it as it comes; it counts as the report once it is known to be a whole zip.
-pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Request<RequestBody>) -> Answer {
+pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestBody) -> Answer {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
     check_signature(app, &site, query.unwrap_or_default())?;
-    let app = app.clone();
+    let shared = app.clone();
     // A task of its own: where the client goes away, it still cleans up.
     let task = async move {
-        let mut body = Paced::new(request.into_body(), &app.limits);
+        let app = shared;
+        let mut body = Paced::new(body, &app.limits);
         let received = match app.uploads.try_acquire() {
             Ok(_permit) => receive(&app, &site, &mut body).await,
             Err(_) => Err(Error::overloaded("the server takes as many uploads as it can: try again in a few seconds")),
@@ -225,7 +226,7 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, request: Reque
         received
     };
     trace::spawn(task).await.map_err(Error::internal)??;
-    let mut response = response::new(Body::empty());
+    let mut response = app.answers.of(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }

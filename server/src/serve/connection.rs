@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -161,11 +162,8 @@ fn service(
     Future = impl Future<Output = Result<Response<Sent<Logged>>, Infallible>> + Send + 'static,
 > {
     service_fn(move |request| {
-        let (app, begun) = (app.clone(), pulse.request());
-        async move {
-            let answer = router::handle(app, caller, request).await;
-            Ok::<_, Infallible>(answer.map(|body| begun.answered(body)))
-        }
+        let begun = pulse.request();
+        router::handle(&app, caller, request).map(|answer| Ok(answer.map(|body| begun.answered(body))))
     })
 }
 

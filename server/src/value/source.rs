@@ -10,7 +10,7 @@ use moka::future::Cache as Memory;
 use super::order::Order;
 use super::{State, Value, ValueKey};
 use crate::allowed::Allowed;
-use crate::cache::{ABSENT, Answer, FRESH, Place, Question, Source};
+use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
 use crate::key::Repository;
 use crate::reports::Reports;
@@ -53,11 +53,15 @@ impl Source for Statuses {
     type Key = ValueKey;
     type Value = Option<Arc<Value>>;
 
-    fn place(key: &ValueKey) -> Place {
+    fn group(key: &ValueKey) -> &str {
+        key.repository.as_str()
+    }
+
+    fn name(key: &ValueKey) -> String {
         let name = key.name.as_ref().map(ToString::to_string).unwrap_or_default();
         let branch = key.branch.as_deref().unwrap_or_default();
         // Neither a name nor a branch holds a colon.
-        Place { group: key.repository.to_string(), name: format!("{name}:{branch}") }
+        format!("{name}:{branch}")
     }
 
     fn write(value: &Option<Arc<Value>>) -> Vec<u8> {
