@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 use tokio::time::Instant;
@@ -178,7 +179,7 @@ impl<S: Source> Cache<S> {
     pub async fn get(self: &Arc<Self>, key: S::Key) -> S::Value {
         let epoch = self.groups.epoch(S::group(&key));
         let (slot, mut now) = ((key, epoch), Instant::now());
-        let (is_new, found) = match self.memory.get(&slot).await {
+        let (is_new, found) = match at_hand(self.memory.get(&slot)) {
             Some(found) if !found.is_over(now) => (false, found),
             // Boxed: what is seldom needed would make every request's future large, and that is moved about.
             _ => {
@@ -337,6 +338,12 @@ impl<S: Source> Cache<S> {
             }
         }
     }
+}
+
+/// What a look-up in memory finds. It waits for nothing, unless its cache is being tidied up: then the way of what is not
+/// there, on which it is looked for again, does as well. By that no request has to make room for it.
+pub fn at_hand<T>(look_up: impl Future<Output = Option<T>>) -> Option<T> {
+    look_up.now_or_never().flatten()
 }
 
 /// Whether Redis can be reached as a server would reach it.

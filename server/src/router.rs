@@ -25,7 +25,7 @@ use crate::reports;
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
-use crate::trace::{self, Scope};
+use crate::trace::{self, Scope, Within};
 
 /// Who is on the other end of a connection.
 #[derive(Clone, Copy)]
@@ -45,36 +45,45 @@ pub fn handle(
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<Logged>> + Send + use<> {
     let scope = Scope::of(&request);
-    let mut answer = scope.run(respond(app.clone(), caller, request, scope.clone()));
+    let (head, body) = request.into_parts();
+    let mut answer = Within::new(&scope, respond(app.clone(), caller, head, body, scope.clone()));
     match (&mut answer).now_or_never() {
         Some(answer) => Either::Left(future::ready(answer)),
         None => Either::Right(answer),
     }
 }
 
-async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scope: Scope) -> Response<Logged> {
-    let started = Instant::now();
-    let (head, body) = request.into_parts();
-    let client = app.proxies.client(caller.peer, &head.headers);
-    let own_host = app.reports.site_at(|| reports::authority(&head));
-    // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
-    let path = head.uri.path();
-    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
-    let path = below.unwrap_or(path);
-    // A report's own host has no other page.
-    let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
-    let route = match own_host {
-        Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
-        None => Route::of(path),
-    };
-    let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
-    let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
-    let work = pin!(answer(&app, client, path, route, caller.refusal, &head, body));
-    // A bug, here or in a library, costs one answer and not the connection.
-    let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
-    let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
-    let method = head.method.clone();
-    let mut answer = routed.unwrap_or_else(|mut error| {
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+fn respond(
+    app: Arc<App>,
+    caller: Caller,
+    head: Parts,
+    body: Incoming,
+    scope: Scope,
+) -> impl Future<Output = Response<Logged>> + Send {
+    async move {
+        let started = Instant::now();
+        let client = app.proxies.client(caller.peer, &head.headers);
+        let own_host = app.reports.site_at(|| reports::authority(&head));
+        // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
+        let path = head.uri.path();
+        let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
+        let path = below.unwrap_or(path);
+        // A report's own host has no other page.
+        let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
+        let route = match own_host {
+            Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
+            None => Route::of(path),
+        };
+        let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
+        let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
+        let work = pin!(answer(&app, client, path, route.as_ref(), caller.refusal, &head, body));
+        // A bug, here or in a library, costs one answer and not the connection.
+        let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
+        let routed =
+            routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
+        let method = head.method.clone();
+        let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
             tracing::error!(%method, path = shown(path), status = error.status.as_u16(), "{cause:#}");
             error.detail = format!("{} (request {})", error.detail, scope.id()).into();
@@ -85,18 +94,20 @@ async fn respond(app: Arc<App>, caller: Caller, request: Request<Incoming>, scop
         let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
         app.answers.error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
     });
-    if method == Method::HEAD {
-        answer = response::head_only(answer);
+        if method == Method::HEAD {
+            answer = response::head_only(answer);
+        }
+        answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
+        let status = answer.status().as_u16();
+        metrics().answered(label, status);
+        scope.answered(method.as_str(), label, status);
+        let line = Box::new(Line { scope, label, client, method, path: path.to_owned(), status, bytes: 0, started });
+        answer.map(|body| Logged { body, line })
     }
-    answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
-    let status = answer.status().as_u16();
-    metrics().answered(label, status);
-    scope.answered(method.as_str(), label, status);
-    let line = Box::new(Line { scope, label, client, method, path: path.to_owned(), status, bytes: 0, started });
-    answer.map(|body| Logged { body, line })
 }
 
 /// The addresses that this server knows.
+#[derive(Clone, Copy)]
 pub enum Route<'a> {
     Home,
     Healthz,
@@ -213,7 +224,7 @@ async fn answer(
     app: &Arc<App>,
     client: IpAddr,
     path: &str,
-    route: Option<Route<'_>>,
+    route: Option<&Route<'_>>,
     refusal: Option<&'static str>,
     head: &Parts,
     body: Incoming,
@@ -230,9 +241,9 @@ async fn answer(
     if head.headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(Error::bad_request("the request has two Host headers"));
     }
-    refuse_reports_scripts(app, &route, &head.headers)?;
+    refuse_reports_scripts(app, route, &head.headers)?;
     let (query, headers, is_head) = (head.uri.query(), &head.headers, head.method == Method::HEAD);
-    match route {
+    match *route {
         Route::Home => ops::home(app),
         Route::Healthz => ops::healthz(app),
         Route::Robots => ops::robots(app),
@@ -264,7 +275,7 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// forbids most of it anyway is not relied on: a window that it opens has a policy of its own.
 fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
-    if is(SERVICE_WORKER, "script") {
+    if matches!(route, Route::File { .. } | Route::OwnFile { .. }) && is(SERVICE_WORKER, "script") {
         return Err(Error::forbidden("a report cannot have a service worker here"));
     }
     // A picture of a badge tells a script nothing.

@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use moka::future::Cache;
 
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
+use crate::cache::at_hand;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, SiteId};
 use crate::metrics::{self, Lookup, Served, metrics};
@@ -79,7 +80,7 @@ impl Sites {
     /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
     /// there yet; only the former is remembered.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
-        if let Some(index) = self.indexes.get(site).await {
+        if let Some(index) = at_hand(self.indexes.get(site)) {
             metrics().lookup(metrics::Cache::Index, Lookup::Hit);
             return Ok(Some(index));
         }
@@ -139,7 +140,7 @@ impl Sites {
 
     /// Remembers that a site was uploaded file by file.
     pub async fn is_by_file(&self, site: &SiteId) {
-        self.by_file.insert(site.clone(), ()).await;
+        self.by_file.insert(*site, ()).await;
     }
 
     /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
@@ -151,8 +152,8 @@ impl Sites {
         plain: bool,
     ) -> Result<(Content, Served), Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
-        let key = (site.clone(), number, plain);
-        if let Some(bytes) = self.files.get(&key).await {
+        let key = (*site, number, plain);
+        if let Some(bytes) = at_hand(self.files.get(&key)) {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
             return Ok((Content::held(bytes, plain), Served::Memory));
         }
@@ -160,7 +161,7 @@ impl Sites {
     }
 
     async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<(Content, Served), Error> {
-        let (site, plain) = (key.0.clone(), key.2);
+        let (site, plain) = (key.0, key.2);
         let zip = site.zip_key();
         let content = if entry.packed_len() > self.largest_file {
             self.stream(&zip, entry).await.map(|data| (Content::Data(data), Served::Stream)).map_err(Arc::new)

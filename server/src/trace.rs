@@ -180,11 +180,6 @@ impl Scope {
         &self.id
     }
 
-    /// The work of the request.
-    pub fn run<F: Future>(&self, work: F) -> Within<F> {
-        Within { scope: self.clone(), work: Box::pin(work) }
-    }
-
     /// Whatever `work` logs belongs to the request.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         self.trace.in_scope(|| REQUEST.sync_scope(self.id.clone(), work))
@@ -213,6 +208,12 @@ impl Scope {
 pub struct Within<F> {
     scope: Scope,
     work: Pin<Box<F>>,
+}
+
+impl<F> Within<F> {
+    pub fn new(scope: &Scope, work: F) -> Self {
+        Self { scope: scope.clone(), work: Box::pin(work) }
+    }
 }
 
 impl<F: Future> Future for Within<F> {

@@ -80,8 +80,8 @@ impl Values {
     }
 
     /// The value to show; however many ask at once, one look-up is made.
-    pub async fn get(&self, key: ValueKey) -> Option<Arc<Value>> {
-        self.cache.get(key).await
+    pub fn get(&self, key: ValueKey) -> impl Future<Output = Option<Arc<Value>>> {
+        self.cache.get(key)
     }
 
     /// Forgets what is remembered of a repository: the next reader's question goes to GitHub.

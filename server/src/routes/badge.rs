@@ -61,7 +61,7 @@ pub enum Form {
 
 pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<&str>, headers: &HeaderMap) -> Answer {
     let parameter = |name: &str| parameter(query, name);
-    let value = value(app, owner, name, query).await;
+    let value = value(app, key(owner, name, query)).await;
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
     let head = app.badge_heads.of(headers);
     Ok(match form {
@@ -77,7 +77,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
 
 /// 307 to the report behind the badge: one of this server's, never elsewhere.
 pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
-    let value = value(app, owner, name, query).await;
+    let value = value(app, key(owner, name, query)).await;
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
         Some(site) => app.answers.redirect(&app.reports.location(&site)),
@@ -100,25 +100,23 @@ fn unknown(repository: &str, query: Option<&str>) -> String {
     }
 }
 
-/// A repository, a name or a branch that cannot exist has no value; its badge is grey, never a broken image.
-async fn value(app: &App, owner: &str, name: &str, query: Option<&str>) -> Option<Arc<Value>> {
-    let value = known(app, owner, name, query).await;
+async fn value(app: &App, key: Option<ValueKey>) -> Option<Arc<Value>> {
+    let value = match key {
+        Some(key) => app.values.get(key).await,
+        None => None,
+    };
     metrics().badge(if value.is_some() { Found::Value } else { Found::Unknown });
     value
 }
 
-async fn known(app: &App, owner: &str, name: &str, query: Option<&str>) -> Option<Arc<Value>> {
+/// Whose value it is. A repository, a name or a branch that cannot exist has none: its badge is grey, never a broken image.
+fn key(owner: &str, name: &str, query: Option<&str>) -> Option<ValueKey> {
     let repository = Repository::new(owner, name).ok()?;
-    let name = match parameter(query, "name").filter(|name| !name.is_empty()) {
-        Some(name) => Some(name.parse::<ReportName>().ok()?),
-        None => None,
-    };
-    let branch = match parameter(query, "branch").filter(|branch| !branch.is_empty()) {
-        Some(branch) if is_branch(&branch) => Some(branch),
-        Some(_) => return None,
-        None => None,
-    };
-    app.values.get(ValueKey { repository, name, branch }).await
+    let given = |name: &str| parameter(query, name).filter(|text| !text.is_empty());
+    let name = given("name").map(|name| name.parse::<ReportName>()).transpose().ok()?;
+    let branch = given("branch");
+    let can_be = branch.as_deref().is_none_or(is_branch);
+    can_be.then_some(ValueKey { repository, name, branch })
 }
 
 pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
