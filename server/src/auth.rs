@@ -178,11 +178,17 @@ pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// The lower-case hexadecimal digit of a byte's lower half.
+pub fn digit(byte: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(byte & 15)]
+}
+
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| b"0123456789abcdef"[usize::from(half & 15)];
-    let mut text = Vec::with_capacity(bytes.len() * 2);
-    bytes.iter().for_each(|byte| text.extend_from_slice(&[digit(byte >> 4), digit(*byte)]));
+    let mut text = vec![0; bytes.len() * 2];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
     String::from_utf8(text).unwrap_or_default()
 }
 

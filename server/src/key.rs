@@ -76,9 +76,16 @@ impl FromStr for SiteId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let bits = u128::from_str_radix(text, 16).ok().filter(|_| hex && matches!(text.len(), 12 | 32));
-        bits.map(|bits| Self { bits, is_short: text.len() == 12 }).ok_or(())
+        let mut bits = 0;
+        for byte in text.bytes() {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => return Err(()),
+            };
+            bits = bits << 4 | u128::from(digit);
+        }
+        if matches!(text.len(), 12 | 32) { Ok(Self { bits, is_short: text.len() == 12 }) } else { Err(()) }
     }
 }
 
@@ -249,10 +256,6 @@ pub fn is_file_path(text: &str) -> bool {
 /// The file that reserves a site, and that no reader sees.
 pub const RESERVATION: &str = ".keep";
 
-/// A site of single files may still be on its way up: seconds.
-pub const SHORTLY: &str = "public, max-age=60";
-/// A zip site never changes: kept for a year.
-pub const FOREVER: &str = "public, max-age=31536000, immutable";
 /// What must be asked for again each time.
 pub const NEVER: &str = "no-store";
 

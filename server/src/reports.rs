@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
@@ -141,6 +142,12 @@ impl Place<'_> {
             own = [&own, " ", &more].concat();
         }
         policy(&own)
+    }
+
+    /// The same, kept for readers who ask the public address, as nearly all do.
+    pub fn kept_policy(&self, kept: &OnceLock<HeaderValue>) -> HeaderValue {
+        let is_usual = self.is_alone || (self.asked.is_some() && self.is_shared());
+        if is_usual { kept.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
     /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,

@@ -1,9 +1,10 @@
 //! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
+use hyper::header::HeaderValue;
 use moka::future::Cache;
 
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
@@ -20,6 +21,8 @@ const TAIL_BYTES: u64 = 512 << 10;
 const INDEX_SHARE: u64 = 4;
 /// A file larger than the memory for files / this is not kept.
 const LARGEST_SHARE: u64 = 16;
+/// Bytes of a policy, about.
+const POLICY_BYTES: usize = 512;
 /// Sites uploaded file by file that are remembered as such.
 const MAX_BY_FILE: u64 = 10_000;
 /// No file larger than this is held in memory whole, however large the cache is.
@@ -28,12 +31,19 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// The reports in the store, with what is remembered of them.
 pub struct Sites {
     storage: Arc<Storage>,
-    indexes: Cache<SiteId, Arc<Index>>,
+    open: Cache<SiteId, Arc<Site>>,
     files: Cache<FileKey, Bytes>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
     limits: Limits,
+}
+
+/// A report whose index was read.
+pub struct Site {
+    pub index: Index,
+    /// The Content-Security-Policy of its files, once it was asked for.
+    pub policy: OnceLock<HeaderValue>,
 }
 
 /// Which file of which site; whether inflated, for clients that don't take gzip.
@@ -64,9 +74,9 @@ impl Sites {
         Self {
             storage,
             limits,
-            indexes: Cache::builder()
+            open: Cache::builder()
                 .max_capacity(for_indexes)
-                .weigher(move |_, index: &Arc<Index>| weight(index.weight()))
+                .weigher(move |_, site: &Arc<Site>| weight(site.index.weight() + POLICY_BYTES))
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
@@ -79,29 +89,29 @@ impl Sites {
 
     /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
     /// there yet; only the former is remembered.
-    pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
-        if let Some(index) = at_hand(self.indexes.get(site)) {
+    pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
+        if let Some(open) = at_hand(self.open.get(site)) {
             metrics().lookup(metrics::Cache::Index, Lookup::Hit);
-            return Ok(Some(index));
+            return Ok(Some(open));
         }
         // Boxed: what is seldom needed would make every request's future large, and that is moved about.
         Box::pin(self.find(site)).await
     }
 
-    async fn find(&self, site: &SiteId) -> Result<Option<Arc<Index>>, Error> {
+    async fn find(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
         if self.by_file.contains_key(site) {
             return Ok(None);
         }
-        let read = async { self.read_index(&site.zip_key()).await.map(Arc::new) };
         let mut asked = false;
         let read = async {
             asked = true;
-            read.await
+            let index = self.read_index(&site.zip_key()).await?;
+            Ok(Arc::new(Site { index, policy: OnceLock::new() }))
         };
-        let index = self.indexes.try_get_with_by_ref(site, read).await;
-        metrics().lookup(metrics::Cache::Index, Lookup::of(&index, asked));
-        match index {
-            Ok(index) => Ok(Some(index)),
+        let open = self.open.try_get_with_by_ref(site, read).await;
+        metrics().lookup(metrics::Cache::Index, Lookup::of(&open, asked));
+        match open {
+            Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
             Err(error) => Err(error.public(site)),
         }
@@ -178,7 +188,7 @@ impl Sites {
         };
         if content.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
-            self.indexes.invalidate(&site).await;
+            self.open.invalidate(&site).await;
         }
         content.map_err(|error| error.public(&site))
     }

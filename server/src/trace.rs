@@ -24,7 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::auth::hex;
+use crate::auth::digit;
 use crate::config::LogConfig;
 use crate::metrics::{Label, Operation, Route};
 
@@ -137,7 +137,10 @@ impl Id {
     pub fn header(&self) -> HeaderValue {
         let value = match self {
             Self::Given(id) => HeaderValue::from_str(id),
-            Self::Own(id) => HeaderValue::try_from(hex(&id.to_be_bytes())),
+            Self::Own(id) => {
+                let digits: [u8; 16] = std::array::from_fn(|place| digit((id >> (60 - 4 * place)) as u8));
+                HeaderValue::from_bytes(&digits)
+            }
         };
         value.unwrap_or(HeaderValue::from_static("none"))
     }

@@ -19,7 +19,7 @@ use source::Statuses;
 pub(crate) use source::percent_of;
 
 /// Whether the coverage is good enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Success,

@@ -11,11 +11,11 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::{RESERVATION, ReportPath, SHORTLY, content_type};
+use crate::key::{RESERVATION, ReportPath, content_type};
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
 use crate::response::{Answer, Body};
-use crate::routes::report::{File, accepts_gzip, matches, no_file};
+use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file};
 use crate::storage::{Fetched, FileMeta, StorageError};
 
 /// Bytes below which compressing gains nothing.
@@ -80,18 +80,18 @@ async fn get(
     }
     let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
-    let told = File { path: file, etag, cache_control: SHORTLY, is_by_encoding: compressible, is_gzip: gzip };
+    let told = File { path: file, etag, kept: Kept::Shortly, is_by_encoding: compressible, is_gzip: gzip };
     let body = match gzip {
         true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
         false => Body::Stream { bytes, remaining: Some(size) },
     };
-    Ok(Some(app.file_heads.answer(place, told, body)))
+    Ok(Some(app.file_heads.answer(place, told, place.policy(), body)))
 }
 
 fn not_modified(etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
     // One tag is the one that matched; of several the store does not say which.
     let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
-    let told = File { path: file, etag, cache_control: SHORTLY, is_by_encoding: is_text(file), is_gzip: false };
+    let told = File { path: file, etag, kept: Kept::Shortly, is_by_encoding: is_text(file), is_gzip: false };
     told.not_modified(place)
 }
 

@@ -8,13 +8,13 @@ use crate::app::App;
 use crate::archive::{Entry, Index};
 use crate::auth::hex;
 use crate::error::{Error, no_report};
-use crate::key::{FOREVER, NEVER, ReportPath, content_type};
+use crate::key::{ReportPath, content_type};
 use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
 use crate::reports::Place;
 use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
-use crate::site::Content;
+use crate::site::{Content, Site};
 
 /// What the files of reports begin with.
 pub struct Heads {
@@ -28,8 +28,9 @@ impl Heads {
         let mut plain = answers.guards().clone();
         let robots = HeaderName::from_static("x-robots-tag");
         plain.insert(robots, HeaderValue::from_static("noindex"));
+        plain.insert(header::CACHE_CONTROL, FOR_ALL);
         // Each file's own are put in their places, for which the map need not grow.
-        for own in [header::CONTENT_TYPE, header::CACHE_CONTROL, header::CONTENT_SECURITY_POLICY, header::ETAG] {
+        for own in [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::ETAG] {
             plain.insert(own, HeaderValue::from_static(""));
         }
         let mut gzip = plain.clone();
@@ -39,12 +40,15 @@ impl Heads {
     }
 
     /// 200 with a file's bytes.
-    pub fn answer(&self, place: &Place<'_>, file: File<'_>, body: Body) -> Response<Body> {
+    pub fn answer(&self, place: &Place<'_>, file: File<'_>, policy: HeaderValue, body: Body) -> Response<Body> {
         let mut response = response::with(if file.is_gzip { &self.gzip } else { &self.plain }, body);
         let to = response.headers_mut();
         to.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(file.path)));
-        to.insert(header::CONTENT_SECURITY_POLICY, place.policy());
-        to.insert(header::CACHE_CONTROL, file.cache_control(place));
+        to.insert(header::CONTENT_SECURITY_POLICY, policy);
+        let cache_control = file.cache_control(place);
+        if cache_control != FOR_ALL {
+            to.insert(header::CACHE_CONTROL, cache_control);
+        }
         match file.etag {
             Some(etag) => to.insert(header::ETAG, etag),
             None => to.remove(header::ETAG),
@@ -60,8 +64,7 @@ impl Heads {
 pub struct File<'a> {
     pub path: &'a str,
     pub etag: Option<HeaderValue>,
-    /// [`FOREVER`] or less.
-    pub cache_control: &'static str,
+    pub kept: Kept,
     /// Clients that take gzip get it.
     pub is_by_encoding: bool,
     pub is_gzip: bool,
@@ -80,15 +83,25 @@ impl File<'_> {
     }
 
     fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
-        match self.cache_control.strip_prefix("public") {
-            Some(rest) if !place.is_shared() => {
-                HeaderValue::try_from(format!("private{rest}")).unwrap_or(HeaderValue::from_static(NEVER))
-            }
-            _ => HeaderValue::from_static(self.cache_control),
+        match (self.kept, place.is_shared()) {
+            (Kept::Forever, true) => FOR_ALL,
+            (Kept::Forever, false) => HeaderValue::from_static("private, max-age=31536000, immutable"),
+            (Kept::Shortly, true) => HeaderValue::from_static("public, max-age=60"),
+            (Kept::Shortly, false) => HeaderValue::from_static("private, max-age=60"),
         }
     }
 }
 
+/// How long a file is kept by browsers and, where its answer is the same for all readers, by caches on the way.
+#[derive(Clone, Copy)]
+pub enum Kept {
+    /// For a year: a zip site never changes.
+    Forever,
+    /// For a minute: a site of single files may still be on its way up.
+    Shortly,
+}
+
+const FOR_ALL: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Rows of a folder's list: what a reader can use, and what a page may cost.
@@ -97,27 +110,28 @@ const MAX_ROWS: usize = 1000;
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
 pub async fn show(app: &App, place: &Place<'_>, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
-    let Some(index) = app.sites.open(&place.site).await? else {
+    let Some(site) = app.sites.open(&place.site).await? else {
         return Box::pin(files::show(app, place, &path, encoded, head, headers)).await;
     };
+    let index = &site.index;
     if !path.is_folder() {
         return match index.get(path.as_str()) {
-            Some((number, entry)) => file(app, place, number, entry, head, headers).await,
+            Some(found) => file(app, place, &site, found, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
                 app.answers.redirect(&format!("{}{encoded}/", place.root()))
             }
             None => Err(no_file(path.as_str())),
         };
     }
-    if let Some((number, entry)) = index.get(&format!("{}index.html", path.as_str())) {
-        return file(app, place, number, entry, head, headers).await;
+    if let Some(found) = index.get(&format!("{}index.html", path.as_str())) {
+        return file(app, place, &site, found, head, headers).await;
     }
     if path.as_str().is_empty()
-        && let Some(folder) = only_folder_with_index(&index)
+        && let Some(folder) = only_folder_with_index(index)
     {
         return app.answers.redirect(&format!("{}{}", place.root(), pages::href(&folder).trim_start_matches("./")));
     }
-    list(app, &index, path.as_str())
+    list(app, index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: the links inside of a report need the slash.
@@ -164,17 +178,24 @@ fn list(app: &App, index: &Index, folder: &str) -> Answer {
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
     let mut page = app.answers.page(pages::list(folder, &rows, more));
-    response::set(&mut page, header::CACHE_CONTROL, FOREVER);
+    page.headers_mut().insert(header::CACHE_CONTROL, FOR_ALL);
     Ok(page)
 }
 
-async fn file(app: &App, place: &Place<'_>, number: u32, entry: &Entry, head: bool, headers: &HeaderMap) -> Answer {
+async fn file(
+    app: &App,
+    place: &Place<'_>,
+    site: &Site,
+    (number, entry): (u32, &Entry),
+    head: bool,
+    headers: &HeaderMap,
+) -> Answer {
     let is_gzip = entry.deflated && accepts_gzip(headers);
     let etag = etag(entry, is_gzip);
     let is_known = matches(headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
     let file =
-        File { path: &entry.path, etag: Some(etag), cache_control: FOREVER, is_by_encoding: entry.deflated, is_gzip };
+        File { path: &entry.path, etag: Some(etag), kept: Kept::Forever, is_by_encoding: entry.deflated, is_gzip };
     if is_known {
         return Ok(file.not_modified(place));
     }
@@ -187,13 +208,14 @@ async fn file(app: &App, place: &Place<'_>, number: u32, entry: &Entry, head: bo
         metrics().file_size(entry.size);
         body(entry, content, is_gzip)
     };
-    Ok(app.file_heads.answer(place, file, body))
+    Ok(app.file_heads.answer(place, file, place.kept_policy(&site.policy), body))
 }
 
 /// By the file's checksum and size, and how its bytes are sent.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
-    let (crc, size) = (hex(&entry.crc.to_be_bytes()), hex(&entry.size.to_be_bytes()));
-    ["\"", &crc, "-", size.trim_start_matches('0'), if is_gzip { "-gz" } else { "" }, "\""].concat()
+    let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
+    let (crc, size) = digits[8..].split_at(8);
+    ["\"", crc, "-", size.trim_start_matches('0'), if is_gzip { "-gz" } else { "" }, "\""].concat()
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.
@@ -215,17 +237,19 @@ fn body(entry: &Entry, content: Content, gzip: bool) -> Body {
 
 /// Whether gzip is among the encodings that the client takes (RFC 9110, 12.5.3).
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let is_taken = |weight: &str| {
+        let (name, weight) = weight.split_once('=').unwrap_or_default();
+        !(name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0))
+    };
     let mut any = false;
     for list in headers.get_all(header::ACCEPT_ENCODING) {
         for coding in list.to_str().unwrap_or_default().split(',') {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let (name_of_weight, weight) = weight.split_once('=').unwrap_or_default();
-            let refused = name_of_weight.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0);
             match name.trim() {
                 gzip if gzip.eq_ignore_ascii_case("gzip") || gzip.eq_ignore_ascii_case("x-gzip") => {
-                    return !refused;
+                    return is_taken(weight);
                 }
-                "*" => any = !refused,
+                "*" => any = is_taken(weight),
                 _ => {}
             }
         }

@@ -64,11 +64,11 @@ impl Pulse {
     }
 
     /// A request's head is there.
-    pub fn request(self: &Arc<Self>) -> Preparing {
+    pub fn request(self: &Arc<Self>) -> Begun {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Preparing(self.clone())
+        Begun { pulse: self.clone(), is_answered: false }
     }
 
     fn turn(&self) -> Turn {
@@ -98,33 +98,33 @@ impl Pulse {
     }
 }
 
-/// A request whose answer is being prepared.
-pub struct Preparing(Arc<Pulse>);
+/// A request: its answer is being prepared, or on its way.
+pub struct Begun {
+    pulse: Arc<Pulse>,
+    is_answered: bool,
+}
 
-impl Preparing {
+impl Begun {
     /// The answer's head is ready: from now on its body is on its way.
-    pub fn answered<B>(self, body: B) -> Sent<B> {
-        self.0.sending.fetch_add(1, Relaxed);
-        Sent { body, pulse: self.0.clone() }
+    pub fn answered<B>(mut self, body: B) -> Sent<B> {
+        self.pulse.sending.fetch_add(1, Relaxed);
+        self.pulse.preparing.fetch_sub(1, Relaxed);
+        self.is_answered = true;
+        Sent { body, _begun: self }
     }
 }
 
-impl Drop for Preparing {
+impl Drop for Begun {
     fn drop(&mut self) {
-        self.0.preparing.fetch_sub(1, Relaxed);
+        let Pulse { preparing, sending, .. } = &*self.pulse;
+        if self.is_answered { sending } else { preparing }.fetch_sub(1, Relaxed);
     }
 }
 
 /// A body on its way.
 pub struct Sent<B> {
     body: B,
-    pulse: Arc<Pulse>,
-}
-
-impl<B> Drop for Sent<B> {
-    fn drop(&mut self) {
-        self.pulse.sending.fetch_sub(1, Relaxed);
-    }
+    _begun: Begun,
 }
 
 impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
