@@ -1,5 +1,6 @@
 //! Names and where they lead: sites, repositories, paths → object keys, content types, cache policies.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -261,9 +262,10 @@ pub const NEVER: &str = "no-store";
 
 /// The content type by a file name's extension; what is not known is offered as a download.
 pub fn content_type(path: &str) -> &'static str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
-    match extension.as_str() {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.contains('/'));
+    let extension = extension.unwrap_or_default();
+    let is_lower = !extension.bytes().any(|byte| byte.is_ascii_uppercase());
+    match if is_lower { Cow::Borrowed(extension) } else { Cow::Owned(extension.to_ascii_lowercase()) }.as_ref() {
         "html" | "htm" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",

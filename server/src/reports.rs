@@ -118,6 +118,8 @@ pub struct Place<'a> {
     is_alone: bool,
     /// Whom the reader asked.
     asked: Option<&'a str>,
+    /// The same, where that is not the public address.
+    elsewhere: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -136,7 +138,7 @@ impl Place<'_> {
         // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
         let mut own = source(public_authority, &root);
         let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
-        let elsewhere = self.elsewhere().map(|authority| source(authority, &root));
+        let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
         let below_base = self.asked.zip(without_base).map(|(authority, root)| source(authority, root));
         for more in [elsewhere, below_base].into_iter().flatten() {
             own = [&own, " ", &more].concat();
@@ -153,12 +155,7 @@ impl Place<'_> {
     /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,
     /// and no shared cache may keep it for others.
     pub fn is_shared(&self) -> bool {
-        self.elsewhere().is_none()
-    }
-
-    /// Whom the reader asked, where that is not the public address.
-    fn elsewhere(&self) -> Option<&str> {
-        self.asked.filter(|asked| !asked.eq_ignore_ascii_case(&self.reports.public_authority))
+        self.elsewhere.is_none()
     }
 }
 
@@ -227,12 +224,14 @@ impl Reports {
 
     /// Where a report is that was asked for on its own host.
     pub fn on_own_host(&self, site: SiteId) -> Place<'_> {
-        Place { site, reports: self, is_alone: true, asked: None }
+        Place { site, reports: self, is_alone: true, asked: None, elsewhere: None }
     }
 
     /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
     pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> Place<'a> {
-        Place { site, reports: self, is_alone: false, asked: authority }
+        let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
+        let elsewhere = authority.filter(|asked| !is_public(asked));
+        Place { site, reports: self, is_alone: false, asked: authority, elsewhere }
     }
 
     /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
