@@ -1,6 +1,7 @@
 //! The run: every step in its order, and what becomes of the job when one fails.
 
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +16,7 @@ use crate::github::GitHub;
 use crate::http::{Client, Outage};
 use crate::inputs::{Artifact, Inputs, Source, Target};
 use crate::progress::{self, Progress};
-use crate::purge::{self, Images};
+use crate::purge;
 use crate::report::{self, Report};
 use crate::session::{self, Place, Session};
 use crate::status::{self, Status};
@@ -78,13 +79,8 @@ impl<'a> Run<'a> {
             self.dry_run(&archive);
             return Ok(());
         };
-        let archive = self.pack_and_compare(&client, target, &report)?;
-        let session = self.upload(&client, target, &report, &archive)?;
-        // From here on the report is there: each step is tried, whatever became of the one before.
-        let posted = self.post_status(&client, target);
-        posted.unwrap_or_else(|error| self.fail(&error));
-        let refreshed = self.refresh_badge(&client, target, &session);
-        refreshed.unwrap_or_else(|error| self.fail(&error));
+        let session = self.upload_and_compare(&client, target, &report)?;
+        self.announce(&client, target, &session);
         Ok(())
     }
 
@@ -165,12 +161,13 @@ impl<'a> Run<'a> {
         self.log.say(&format!("Looked for the total of {}", totals::known()));
     }
 
-    /// Asks for the default branch's total while the report is packed.
-    fn pack_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Archive> {
+    /// Asks for the default branch's total while the report is packed and uploaded.
+    fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
-        let (archive, before) = thread::scope(|scope| {
+        let (session, before) = thread::scope(|scope| {
             let asked = scope.spawn(|| delta::ask(client, target, name));
-            (self.pack(report), asked.join())
+            let session = self.pack(report).and_then(|archive| self.upload(client, target, report, &archive));
+            (session, asked.join())
         });
         match before {
             Ok(Ok(before)) => self.outcome.before = Some(before),
@@ -180,7 +177,7 @@ impl<'a> Run<'a> {
         if let (Some(delta), Some(before)) = (self.outcome.delta(), &self.outcome.before) {
             self.log.say(&format!("The default branch has {before}%: {delta}"));
         }
-        archive
+        session
     }
 
     fn pack(&mut self, report: &Report) -> Result<Archive> {
@@ -240,47 +237,57 @@ impl<'a> Run<'a> {
         report.index().or_else(|| source().filter(is_page))
     }
 
-    fn post_status(&mut self, client: &Client, target: &Target) -> Result<()> {
-        let Some(github) = self.github(target) else {
-            self.warn(&format!("no status was posted: {NO_TOKEN}"));
-            return Ok(());
-        };
-        let started = Instant::now();
-        let status = self.status();
-        status::post(client, &github, &target.commit_sha, &status)?;
-        self.log.say(&format!("Posted the status {status} in {}", seconds(started.elapsed())));
-        Ok(())
-    }
-
-    fn refresh_badge(&mut self, client: &Client, target: &Target, session: &Session) -> Result<()> {
-        if let Some(reason) = self.inputs.purge.reason() {
-            self.log.say(reason);
-            return Ok(());
-        }
-        let started = Instant::now();
+    /// The report is there: GitHub and the badge are told at once, whatever becomes of one of them. The log tells it in
+    /// one order.
+    fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
+        let (inputs, status, github) = (self.inputs, self.status(), self.github(target));
+        let posted_as = status.to_string();
         let value = purge::Value {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
-            state: self.state(),
+            state: status.state,
             commit_sha: &target.commit_sha,
-            name: self.inputs.name.as_deref(),
-            run_id: self.inputs.run_id,
+            name: inputs.name.as_deref(),
+            run_id: inputs.run_id,
         };
-        purge::server(client, target, &value)?;
-        self.log.say(&format!("Gave the badge its new value in {}", seconds(started.elapsed())));
-        self.refresh_readme(client, target, session.public_url(target));
-        Ok(())
+        let bases = [target.api_url.as_str(), session.public_url(target)];
+        let reason = inputs.purge.reason();
+        let (posted, given, images) = thread::scope(|scope| {
+            let github = github.as_ref();
+            let posted = github
+                .map(|github| scope.spawn(|| timed(|| status::post(client, github, &target.commit_sha, &status))));
+            let images = github
+                .filter(|_| reason.is_none())
+                .map(|github| scope.spawn(|| purge::images(client, github, &inputs.github_server, &bases)));
+            let given = timed(|| if reason.is_none() { purge::server(client, target, &value) } else { Ok(()) });
+            (posted.map(joined), given, images.map(joined))
+        });
+        match posted {
+            None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
+            Some((Ok(()), took)) => self.log.say(&format!("Posted the status {posted_as} in {took}")),
+            Some((Err(error), _)) => self.fail(&error),
+        }
+        match (reason, given) {
+            (Some(reason), _) => self.log.say(reason),
+            (None, (Err(error), _)) => self.fail(&error),
+            (None, (Ok(()), took)) => {
+                self.log.say(&format!("Gave the badge its new value in {took}"));
+                if let Some(images) = images {
+                    self.refresh_readme(client, images);
+                }
+            }
+        }
     }
 
-    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
-    fn refresh_readme(&mut self, client: &Client, target: &Target, public_url: &str) {
-        let Some(github) = self.github(target) else { return };
-        let started = Instant::now();
-        match purge::readme(client, &github, &self.inputs.github_server, &[&target.api_url, public_url]) {
-            Ok(Images::NoReadme) => self.log.say("Found no README, so no image to refresh"),
-            Ok(Images::Purged { purged, failures }) => {
-                let images = count(purged, "image");
-                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(started.elapsed())));
+    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run. By now the
+    /// server has the new value: GitHub's image cache would ask it at once.
+    fn refresh_readme(&mut self, client: &Client, images: Result<Option<Vec<String>>>) {
+        match images {
+            Ok(None) => self.log.say("Found no README, so no image to refresh"),
+            Ok(Some(images)) => {
+                let (failures, took) = timed(|| purge::refresh(client, &images));
+                let purged = count(images.len() - failures.len(), "image");
+                self.log.say(&format!("Refreshed {purged} of the README in {took}"));
                 failures.iter().for_each(|failure| self.warn(failure));
             }
             Err(error) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
@@ -368,6 +375,17 @@ impl<'a> Run<'a> {
         self.log.warn(text);
         self.outcome.problems.push(text.to_owned());
     }
+}
+
+/// What `work` gives, and how long it took.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, String) {
+    let started = Instant::now();
+    (work(), seconds(started.elapsed()))
+}
+
+/// What a thread gives; its panic goes on here.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// The page to open: the server shows `index.html` for a folder, and a list where there is none.

@@ -26,7 +26,7 @@ pub const STOP_TIME: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes that the system takes for a connection beyond those that are on their way to its peer.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-const MAX_UNSENT: u32 = 32 << 10;
+const MAX_UNSENT: u32 = 64 << 10;
 
 /// Serves until `stop` is done; then lets running requests end, for [`STOP_TIME`] at most.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {

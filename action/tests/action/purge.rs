@@ -60,6 +60,41 @@ fn a_badge_is_known_by_the_servers_public_address_too() {
 }
 
 #[test]
+fn images_are_purged_once_the_server_has_the_value_and_never_where_it_has_not() {
+    let peer = Peer::new();
+    let url = &peer.url;
+    let image = |number: usize| {
+        peer.on("PURGE", &format!("/camo/{number}"), [Reply::new(200, "")]);
+        format!("<img src=\"{url}/camo/{number}\" data-canonical-src=\"{url}/badge/octo/app.svg\">")
+    };
+    let html: String = (0..6).map(image).collect();
+    peer.on("GET", README, [Reply::new(200, html)]);
+    let later = Reply::new(503, "").with("retry-after", "0");
+    peer.on("POST", INVALIDATE, [later, Reply::new(200, "{}")]);
+    Covered::new(&peer).run().succeeds().says("Refreshed 6 images of the README in ");
+    let asked = peer.asked();
+    let last_try = asked.iter().rposition(|asked| asked.contains(INVALIDATE)).unwrap();
+    let first_purge = asked.iter().position(|asked| asked.contains("PURGE")).unwrap();
+    assert!(last_try < first_purge, "{asked:?}");
+    assert_eq!(asked.iter().filter(|asked| asked.contains("PURGE")).count(), 6);
+    peer.on("POST", INVALIDATE, [Reply::new(400, "{}")]);
+    Covered::new(&peer).run().fails("did not take the badge's new value").says_not("README");
+    assert_eq!(peer.asked().iter().filter(|asked| asked.contains("PURGE")).count(), 6);
+}
+
+#[test]
+fn what_is_done_at_once_is_told_in_one_order() {
+    let peer = Peer::new();
+    let lines = ["Uploaded ", "Posted the status ", "Gave the badge ", "Found no README", "Report: "];
+    for _ in 0..5 {
+        Covered::new(&peer).run().succeeds().says_in_order(&lines);
+    }
+    peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [Reply::new(403, "{}")]);
+    let run = Covered::new(&peer).run().fails("the token may not write statuses");
+    run.says_in_order(&["Uploaded ", "Gave the badge ", "Found no README", "Report: "]);
+}
+
+#[test]
 fn an_image_that_is_not_purged_is_a_warning() {
     let peer = Peer::new();
     let url = &peer.url;

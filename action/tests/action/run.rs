@@ -186,6 +186,18 @@ impl Ended {
     }
 
     #[track_caller]
+    pub fn says_in_order(self, texts: &[&str]) -> Self {
+        let mut rest = self.stdout.as_str();
+        for text in texts {
+            let Some((_, after)) = rest.split_once(text) else {
+                panic!("expected {texts:?} in this order on stdout of\n{}", self.told())
+            };
+            rest = after;
+        }
+        self
+    }
+
+    #[track_caller]
     pub fn says_not(self, text: &str) -> Self {
         assert!(!self.everything().contains(text), "did not expect {text:?} of\n{}", self.told());
         self

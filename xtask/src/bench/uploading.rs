@@ -39,13 +39,13 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
             report::large(&report, count);
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..options.rounds {
-                let started = Instant::now();
                 let github = Far::github(is_far);
                 let environment = [
                     ("COVERED_GH_TOKEN", "a-token"),
                     ("GITHUB_API_URL", &github.url),
                     ("GITHUB_SERVER_URL", &github.url),
                 ];
+                let started = Instant::now();
                 upload(&report, &api, &environment)?;
                 ours.push(started.elapsed().as_secs_f64());
                 theirs.push(original(&report, &api, &endpoint, &github)?);
