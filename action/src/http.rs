@@ -5,6 +5,7 @@
 mod answer;
 mod failure;
 mod host;
+mod names;
 mod proxy;
 mod request;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::{self, HeaderValue, Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use crate::inputs::Secret;
@@ -25,6 +27,7 @@ use crate::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;
 pub use host::Host;
+use names::Names;
 pub use proxy::Proxies;
 pub use request::Request;
 use request::{MAX_ANSWER, PEEK_LIMIT};
@@ -34,6 +37,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// A try with less time would tell of the time limit, and not of what is wrong.
+const SHORTEST_TRY: Duration = Duration::from_millis(200);
 
 /// An address without its user, its query and its fragment.
 pub fn place(uri: &Uri) -> String {
@@ -66,7 +71,7 @@ impl<'a> Client<'a> {
     /// A client whose requests all end before `timeout` after `started` is over. `first`: where it peeks first.
     pub fn new(log: &'a Workflow, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
         let first = first.parse().ok();
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .user_agent(concat!("covered/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
@@ -81,8 +86,8 @@ impl<'a> Client<'a> {
             .timeout_recv_response(Some(STALL_LIMIT))
             .timeout_per_read(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT))
-            .build()
-            .new_agent();
+            .build();
+        let agent = Agent::with_parts(config, DefaultConnector::default(), <Names>::default());
         Self { agent, log, deadline: started + timeout, timeout, proxies }
     }
 
@@ -129,7 +134,7 @@ impl<'a> Client<'a> {
             _ => return None,
         };
         let pause = asked.unwrap_or_else(|| pause(tries, random()));
-        if tries == request.max_tries || pause >= self.left() {
+        if tries == request.max_tries || pause + SHORTEST_TRY >= self.left() {
             return None;
         }
         self.log.say(&format!("{place} {why}, next try in {:.1} s", pause.as_secs_f64()));
