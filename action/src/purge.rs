@@ -2,7 +2,9 @@
 
 mod images;
 
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -35,7 +37,7 @@ pub struct Value<'a> {
 }
 
 /// Gives the server the new value.
-pub fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
+fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?
         .identity(&target.identity)
@@ -48,9 +50,45 @@ pub fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The repository's badges, as its README shows them, in GitHub's image cache; `None`: there is no README. `bases` are the
-/// addresses of the covered server that may stand there; `github_server` is where people see the README.
-pub fn images(client: &Client, github: &GitHub, github_server: &str, bases: &[&str]) -> Result<Option<Vec<String>>> {
+/// What became of the badge.
+pub struct Refreshed {
+    /// The server has the new value; and how long that took.
+    pub given: (Result<()>, Duration),
+    /// The README's images, where GitHub could be asked and the server has the value.
+    pub images: Option<Result<Images>>,
+}
+
+/// What became of the README's images.
+pub enum Images {
+    NoReadme,
+    Purged { purged: usize, failures: Vec<String>, took: Duration },
+}
+
+/// Where a README is, and which of its images are this repository's badges.
+pub struct Readme<'a> {
+    pub github: GitHub<'a>,
+    /// Where people see it.
+    pub server: &'a str,
+    /// The addresses of the covered server that may stand there.
+    pub bases: [&'a str; 2],
+}
+
+/// Gives the server the new value, and has GitHub's image cache let go of the badges in the README: once the server has
+/// it, as the cache would ask it at once. Which images these are is found out meanwhile.
+pub fn refresh(client: &Client, target: &Target, value: &Value, readme: Option<&Readme>) -> Refreshed {
+    let (given, found) = thread::scope(|scope| {
+        let found = readme.map(|readme| scope.spawn(|| images(client, readme)));
+        let started = Instant::now();
+        let given = server(client, target, value);
+        ((given, started.elapsed()), found.map(joined))
+    });
+    let images = found.filter(|_| given.0.is_ok()).map(|found| found.map(|urls| purge(client, urls)));
+    Refreshed { given, images }
+}
+
+/// The addresses of the images in GitHub's cache; `None`: there is no README.
+fn images(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
+    let Readme { github, server, bases } = readme;
     let repository = github.repository;
     let request = github.request("GET", "readme", "application/vnd.github.html+json")?.max_answer(MAX_README);
     let answer = client.send(&request)?;
@@ -61,21 +99,27 @@ pub fn images(client: &Client, github: &GitHub, github_server: &str, bases: &[&s
     }
     let badges: Vec<String> = bases.iter().map(|base| format!("{base}/badge/{repository}.svg")).collect();
     let mut urls = images::find(&answer.text(), &badges);
-    urls.retain(|url| images::is_cache(url, github_server, github.api));
+    urls.retain(|url| images::is_cache(url, server, github.api));
     urls.truncate(MAX_IMAGES);
     Ok(Some(urls))
 }
 
-/// Has GitHub's image cache let go of these, some at a time; gives what failed.
-pub fn refresh(client: &Client, images: &[String]) -> Vec<String> {
-    thread::scope(|scope| {
-        let purge = |urls: &[String]| -> Vec<String> {
-            let failures = urls.iter().filter_map(|url| image(client, url).err());
-            failures.map(|error| format!("{error:#}")).collect()
-        };
-        let lanes: Vec<_> = images.chunks(IMAGES_IN_TURN).map(|urls| scope.spawn(move || purge(urls))).collect();
-        lanes.into_iter().filter_map(|lane| lane.join().ok()).flatten().collect()
-    })
+/// Some at a time.
+fn purge(client: &Client, urls: Option<Vec<String>>) -> Images {
+    let Some(urls) = urls else { return Images::NoReadme };
+    let started = Instant::now();
+    let one = |url: &String| image(client, url).err().map(|error| format!("{error:#}"));
+    let in_turn = |urls: &[String]| urls.iter().filter_map(one).collect::<Vec<_>>();
+    let failures: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = urls.chunks(IMAGES_IN_TURN).map(|urls| scope.spawn(move || in_turn(urls))).collect();
+        lanes.into_iter().flat_map(joined).collect()
+    });
+    Images::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
+}
+
+/// What a thread gives; its panic goes on here.
+pub fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn image(client: &Client, url: &str) -> Result<()> {

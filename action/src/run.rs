@@ -1,7 +1,6 @@
 //! The run: every step in its order, and what becomes of the job when one fails.
 
-use std::panic::resume_unwind;
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +15,7 @@ use crate::github::GitHub;
 use crate::http::{Client, Outage};
 use crate::inputs::{Artifact, Inputs, Source, Target};
 use crate::progress::{self, Progress};
-use crate::purge;
+use crate::purge::{self, Images, Readme, Refreshed};
 use crate::report::{self, Report};
 use crate::session::{self, Place, Session};
 use crate::status::{self, Status};
@@ -240,8 +239,8 @@ impl<'a> Run<'a> {
     /// The report is there: GitHub and the badge are told at once, whatever becomes of one of them. The log tells it in
     /// one order.
     fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
-        let (inputs, status, github) = (self.inputs, self.status(), self.github(target));
-        let posted_as = status.to_string();
+        let (inputs, status) = (self.inputs, self.status());
+        let shown = status.to_string();
         let value = purge::Value {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
@@ -251,43 +250,39 @@ impl<'a> Run<'a> {
             run_id: inputs.run_id,
         };
         let bases = [target.api_url.as_str(), session.public_url(target)];
+        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github_server, bases });
         let reason = inputs.purge.reason();
-        let (posted, given, images) = thread::scope(|scope| {
-            let github = github.as_ref();
-            let posted = github
-                .map(|github| scope.spawn(|| timed(|| status::post(client, github, &target.commit_sha, &status))));
-            let images = github
-                .filter(|_| reason.is_none())
-                .map(|github| scope.spawn(|| purge::images(client, github, &inputs.github_server, &bases)));
-            let given = timed(|| if reason.is_none() { purge::server(client, target, &value) } else { Ok(()) });
-            (posted.map(joined), given, images.map(joined))
+        let (posted, refreshed) = thread::scope(|scope| {
+            let post = |github| {
+                let started = Instant::now();
+                status::post(client, github, &target.commit_sha, &status).map(|()| started.elapsed())
+            };
+            let posted = readme.as_ref().map(|readme| scope.spawn(move || post(&readme.github)));
+            let refreshed = reason.is_none().then(|| purge::refresh(client, target, &value, readme.as_ref()));
+            (posted.map(purge::joined), refreshed)
         });
         match posted {
             None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
-            Some((Ok(()), took)) => self.log.say(&format!("Posted the status {posted_as} in {took}")),
-            Some((Err(error), _)) => self.fail(&error),
+            Some(Ok(took)) => self.log.say(&format!("Posted the status {shown} in {}", seconds(took))),
+            Some(Err(error)) => self.fail(&error),
         }
-        match (reason, given) {
-            (Some(reason), _) => self.log.say(reason),
-            (None, (Err(error), _)) => self.fail(&error),
-            (None, (Ok(()), took)) => {
-                self.log.say(&format!("Gave the badge its new value in {took}"));
-                if let Some(images) = images {
-                    self.refresh_readme(client, images);
-                }
+        reason.iter().for_each(|reason| self.log.say(reason));
+        if let Some(Refreshed { given: (given, took), images }) = refreshed {
+            match given {
+                Ok(()) => self.log.say(&format!("Gave the badge its new value in {}", seconds(took))),
+                Err(error) => self.fail(&error),
             }
+            images.into_iter().for_each(|images| self.tell_images(images));
         }
     }
 
-    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run. By now the
-    /// server has the new value: GitHub's image cache would ask it at once.
-    fn refresh_readme(&mut self, client: &Client, images: Result<Option<Vec<String>>>) {
+    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
+    fn tell_images(&mut self, images: Result<Images>) {
         match images {
-            Ok(None) => self.log.say("Found no README, so no image to refresh"),
-            Ok(Some(images)) => {
-                let (failures, took) = timed(|| purge::refresh(client, &images));
-                let purged = count(images.len() - failures.len(), "image");
-                self.log.say(&format!("Refreshed {purged} of the README in {took}"));
+            Ok(Images::NoReadme) => self.log.say("Found no README, so no image to refresh"),
+            Ok(Images::Purged { purged, failures, took }) => {
+                let images = count(purged, "image");
+                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(took)));
                 failures.iter().for_each(|failure| self.warn(failure));
             }
             Err(error) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
@@ -375,17 +370,6 @@ impl<'a> Run<'a> {
         self.log.warn(text);
         self.outcome.problems.push(text.to_owned());
     }
-}
-
-/// What `work` gives, and how long it took.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, String) {
-    let started = Instant::now();
-    (work(), seconds(started.elapsed()))
-}
-
-/// What a thread gives; its panic goes on here.
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// The page to open: the server shows `index.html` for a folder, and a list where there is none.

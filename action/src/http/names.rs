@@ -1,7 +1,7 @@
 //! Hosts' addresses: a host is looked up once in a while. ureq asks for each request, also where a connection is there.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
@@ -16,23 +16,30 @@ const KEPT: Duration = Duration::from_secs(10);
 pub struct Names<R = DefaultResolver> {
     resolver: R,
     /// By scheme, host and port.
-    known: Mutex<HashMap<String, (Instant, ResolvedSocketAddrs)>>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
+
+/// Since when its addresses are known; held while they are looked up, as whoever asks meanwhile wants the same.
+type Host = Mutex<Option<(Instant, ResolvedSocketAddrs)>>;
 
 impl<R: Resolver> Resolver for Names<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = format!("{:?}://{:?}", uri.scheme(), uri.authority());
-        // Held meanwhile: requests that begin at once are for few hosts.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, addresses)) = known.get(&host)
+        let host = lock(&self.hosts).entry(host).or_default().clone();
+        let mut known = lock(&host);
+        if let Some((since, addresses)) = &*known
             && since.elapsed() < KEPT
         {
             return Ok(addresses.clone());
         }
         let addresses = self.resolver.resolve(uri, config, timeout)?;
-        known.insert(host, (Instant::now(), addresses.clone()));
+        *known = Some((Instant::now(), addresses.clone()));
         Ok(addresses)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
