@@ -149,11 +149,13 @@ const READS: &str = "GET, HEAD";
 impl<'a> Route<'a> {
     pub fn of(path: &'a str) -> Option<Self> {
         // No address has more segments than this but a report's files, whose path is taken as it stands.
-        let (mut segments, mut count) = ([""; 6], 0);
-        for segment in path.strip_prefix('/')?.splitn(segments.len(), '/') {
-            segments[count] = segment;
+        let (mut segments, mut count, mut rest) = ([""; 6], 1, path.strip_prefix('/')?);
+        while let Some(at) = rest.bytes().position(|byte| byte == b'/').filter(|_| count < segments.len()) {
+            segments[count - 1] = &rest[..at];
+            rest = &rest[at + 1..];
             count += 1;
         }
+        segments[count - 1] = rest;
         Some(match segments[..count] {
             [""] => Self::Home,
             ["healthz"] => Self::Healthz,
