@@ -64,13 +64,13 @@ async fn get(
     };
     let (meta, bytes) = match fetched {
         Ok(Fetched::File(meta, bytes)) => (meta, bytes),
-        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(known, file, place))),
+        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(app, known, file, place))),
         Err(StorageError::NotFound) => return Ok(None),
         Err(error) => return Err(Error::storage(error)),
     };
     let FileMeta { size, etag } = meta;
     if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
-        return Ok(Some(not_modified(Some(etag), file, place)));
+        return Ok(Some(not_modified(app, Some(etag), file, place)));
     }
     let compressible = is_text(file) && size >= WORTH_COMPRESSING;
     let gzip = compressible && accepts_gzip(headers);
@@ -88,11 +88,11 @@ async fn get(
     Ok(Some(app.file_heads.answer(place, told, place.policy(), body)))
 }
 
-fn not_modified(etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
+fn not_modified(app: &App, etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
     // One tag is the one that matched; of several the store does not say which.
     let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
     let told = File { path: file, etag, kept: Kept::Shortly, is_by_encoding: is_text(file), is_gzip: false };
-    told.not_modified(place)
+    app.file_heads.not_modified(place, told)
 }
 
 fn is_text(file: &str) -> bool {

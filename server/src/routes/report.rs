@@ -15,12 +15,15 @@ use crate::reports::Place;
 use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
 use crate::site::{Content, Site};
+use crate::trace::REQUEST_ID;
 
 /// What the files of reports begin with.
 pub struct Heads {
     /// As they are.
     plain: HeaderMap,
     gzip: HeaderMap,
+    /// Of 304: a page's guards came with the page.
+    not_modified: HeaderMap,
 }
 
 impl Heads {
@@ -36,7 +39,11 @@ impl Heads {
         let mut gzip = plain.clone();
         gzip.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         gzip.insert(header::VARY, ACCEPT_ENCODING);
-        Self { plain, gzip }
+        let mut not_modified = HeaderMap::new();
+        for name in [header::STRICT_TRANSPORT_SECURITY, REQUEST_ID] {
+            not_modified.extend(plain.get(&name).map(|value| (name, value.clone())));
+        }
+        Self { plain, gzip, not_modified }
     }
 
     /// 200 with a file's bytes.
@@ -58,6 +65,17 @@ impl Heads {
         }
         response
     }
+
+    /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
+    pub fn not_modified(&self, place: &Place<'_>, file: File<'_>) -> Response<Body> {
+        let mut response = response::with(&self.not_modified, Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        let always = [(header::CACHE_CONTROL, file.cache_control(place))];
+        let vary = file.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
+        let etag = file.etag.map(|etag| (header::ETAG, etag));
+        response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
+        response
+    }
 }
 
 /// A file of a report, as its answer tells of it.
@@ -71,17 +89,6 @@ pub struct File<'a> {
 }
 
 impl File<'_> {
-    /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
-    pub fn not_modified(self, place: &Place<'_>) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        let always = [(header::CACHE_CONTROL, self.cache_control(place))];
-        let etag = self.etag.map(|etag| (header::ETAG, etag));
-        let vary = self.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
-        response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
-        response
-    }
-
     fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
         match (self.kept, place.is_shared()) {
             (Kept::Forever, true) => FOR_ALL,
@@ -197,7 +204,7 @@ async fn file(
     let file =
         File { path: &entry.path, etag: Some(etag), kept: Kept::Forever, is_by_encoding: entry.deflated, is_gzip };
     if is_known {
-        return Ok(file.not_modified(place));
+        return Ok(app.file_heads.not_modified(place, file));
     }
     let body = if head {
         let remaining = if is_gzip { entry.packed_len() } else { entry.size };

@@ -81,6 +81,10 @@ async fn what_the_client_has_already_is_not_sent_again() {
         let request = server.get(&report).header("accept-encoding", "gzip").header("if-none-match", &known);
         let response = request.send().await.unwrap();
         assert_eq!((response.status().as_u16(), etag(&response)), (304, gzip.clone()), "{known}");
+        let told = |name: &str| response.headers()[name].to_str().unwrap();
+        assert_eq!((told("cache-control"), told("vary")), ("public, max-age=31536000, immutable", "accept-encoding"));
+        assert_eq!(told("x-request-id").len(), 16);
+        assert!(!response.headers().contains_key("content-type"), "what it has is told of already");
         assert_eq!(response.text().await.unwrap(), "");
     }
     let other =

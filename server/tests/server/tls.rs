@@ -104,6 +104,10 @@ async fn reports_and_badges_come_over_http_2_with_hsts() {
         assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2), "{path}");
         assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
     }
+    let etag = server.get(&site).send().await.unwrap().headers()["etag"].clone();
+    let known = server.get(&site).header("if-none-match", etag).send().await.unwrap();
+    assert_eq!(known.status(), 304);
+    assert_eq!(known.headers()["strict-transport-security"], "max-age=31536000");
     assert_eq!(server.get(&format!("{site}large.bin")).send().await.unwrap().bytes().await.unwrap(), large);
 }
 
