@@ -139,7 +139,8 @@ impl Place<'_> {
         let mut own = source(public_authority, &root);
         let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
         let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
-        let below_base = self.asked.zip(without_base).map(|(authority, root)| source(authority, root));
+        let asked = self.asked.map(|_| self.elsewhere.unwrap_or(public_authority));
+        let below_base = asked.zip(without_base).map(|(authority, root)| source(authority, root));
         for more in [elsewhere, below_base].into_iter().flatten() {
             own = [&own, " ", &more].concat();
         }

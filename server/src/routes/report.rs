@@ -221,8 +221,8 @@ async fn file(
 /// By the file's checksum and size, and how its bytes are sent.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
     let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
-    let (crc, size) = digits[8..].split_at(8);
-    ["\"", crc, "-", size.trim_start_matches('0'), if is_gzip { "-gz" } else { "" }, "\""].concat()
+    let ((crc, size), last) = (digits[8..31].split_at(8), &digits[31..]);
+    ["\"", crc, "-", size.trim_start_matches('0'), last, if is_gzip { "-gz" } else { "" }, "\""].concat()
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.
@@ -274,6 +274,18 @@ pub fn matches(headers: &HeaderMap, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_tells_checksum_size_and_encoding() {
+        let entry = |crc, size| Entry { path: "".into(), offset: 0, span: 0, compressed: 0, size, crc, deflated: true };
+        for (crc, size, is_gzip, tag) in [
+            (0xab, 0, false, "\"000000ab-0\""),
+            (0xfbdd_27ff, 0x2_3696, true, "\"fbdd27ff-23696-gz\""),
+            (u32::MAX, u64::MAX, false, "\"ffffffff-ffffffffffffffff\""),
+        ] {
+            assert_eq!(etag(&entry(crc, size), is_gzip), tag);
+        }
+    }
 
     #[test]
     fn gzip_is_negotiated_by_its_weight() {
