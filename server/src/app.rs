@@ -75,7 +75,8 @@ impl App {
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
-        let reports = Arc::new(Reports::new(&public_url, config.report_host.as_ref()));
+        let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
+        let reports = Arc::new(reports);
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());

@@ -67,6 +67,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Without a trailing slash; `None`: the address that is listened on.
     pub public_url: Option<Url>,
+    /// Addresses that statuses from before may lead to.
+    pub former_urls: Vec<Url>,
     /// `None`: reports are at the public URL.
     pub report_host: Option<ReportHost>,
     pub storage: StorageConfig,
@@ -188,6 +190,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
         });
         let public_url = self.public_url(listen);
+        let former_urls = self.parse("FORMER_URLS", Vec::new(), |text| list(text).map(http_url).collect());
         let report_host: Option<ReportHost> = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
         let storage = self.storage()?;
         let upload_role = self.upload_role(&storage);
@@ -237,6 +240,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         Some(Config {
             listen,
             public_url,
+            former_urls,
             report_host,
             storage,
             upload_role,

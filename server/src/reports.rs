@@ -1,6 +1,8 @@
 //! Where a report is for its readers: below the server's own address, or each on a host of its own (`REPORT_HOST`);
 //! and to which addresses that keeps its scripts.
 
+mod links;
+
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -95,6 +97,8 @@ pub struct Reports {
     public_authority: String,
     /// Where each report has a host of its own.
     own_host: Option<OwnHost>,
+    /// Addresses that the server had before: `FORMER_URLS`.
+    former_urls: Vec<String>,
     trustworthy: bool,
 }
 
@@ -175,7 +179,14 @@ impl Reports {
         let trustworthy = url.as_ref().is_some_and(is_trustworthy);
         let authority = public_url.split_once("://").map_or("", |(_, rest)| rest);
         let public_authority = authority.strip_suffix(&base_path).unwrap_or(authority).to_owned();
-        Self { public_url: public_url.to_owned(), base_path, public_authority, own_host, trustworthy }
+        let former_urls = Vec::new();
+        Self { public_url: public_url.to_owned(), base_path, public_authority, own_host, former_urls, trustworthy }
+    }
+
+    /// `urls`: addresses that were this server's, or the Python original's before it.
+    pub fn formerly(mut self, urls: &[Url]) -> Self {
+        self.former_urls = urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
+        self
     }
 
     /// Whether the reports' scripts have the server's own origin, and that of one another.
@@ -201,17 +212,6 @@ impl Reports {
 
     fn below_base(&self, site: &SiteId) -> String {
         format!("{}/coverage/{site}/", self.base_path)
-    }
-
-    /// The site that an address leads to; only one of this server's has one. Statuses from before `REPORT_HOST` was set stay valid.
-    pub fn site_of(&self, url: &str) -> Option<SiteId> {
-        let shared = url.strip_prefix(&self.public_url).and_then(|rest| rest.strip_prefix("/coverage/"));
-        let own = || {
-            let OwnHost { before, behind, .. } = self.own_host.as_ref()?;
-            let (site, rest) = url.strip_prefix(before)?.split_once('.')?;
-            behind.strip_prefix('.').filter(|behind| rest.starts_with(behind)).map(|_| site)
-        };
-        shared.and_then(|rest| rest.split('/').next()).or_else(own)?.parse().ok()
     }
 
     /// The site whose own host a request asks.
@@ -317,30 +317,6 @@ mod tests {
         ] {
             assert!(wrong.parse::<ReportHost>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn statuses_with_either_address_are_followed_and_others_not() {
-        let reports = reports("https://covered.example.com/c", "*.reports.example.net");
-        for right in [
-            format!("https://covered.example.com/c/coverage/{ID}/"),
-            format!("https://{ID}.reports.example.net/"),
-            format!("https://{ID}.reports.example.net/a.html"),
-        ] {
-            assert_eq!(reports.site_of(&right), Some(site()), "{right}");
-        }
-        for wrong in [
-            format!("https://covered.example.com/coverage/{ID}/"),
-            format!("http://{ID}.reports.example.net/"),
-            format!("https://{ID}.reports.example.net.evil.test/"),
-            format!("https://{ID}.reports.example.net:81/"),
-            format!("https://{ID}@evil.test/"),
-            format!("https://evil.test/{ID}.reports.example.net/"),
-            "https://www.reports.example.net/".to_owned(),
-        ] {
-            assert_eq!(reports.site_of(&wrong), None, "{wrong}");
-        }
-        assert_eq!(Reports::new("http://a", None).site_of(&format!("http://{ID}.a/")), None);
     }
 
     #[test]

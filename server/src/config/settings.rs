@@ -23,6 +23,11 @@ pub const SETTINGS: &[Setting] = &[
         help: "the address that readers use [http://LISTEN, on loopback only]",
     },
     Setting {
+        name: "FORMER_URLS",
+        value: "URL[,...]",
+        help: "addresses that the server, or the Python original before it, had: links of older commit statuses lead there [none]",
+    },
+    Setting {
         name: "REPORT_HOST",
         value: "*.DOMAIN[:PORT]",
         help: "a host for each report, so that no script of one shares an origin with another [none: all are at PUBLIC_URL]",
