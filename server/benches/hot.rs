@@ -49,6 +49,7 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
         commit_sha: String::new(),
         seen_at: jiff::Timestamp::UNIX_EPOCH,
         run_id: None,
+        issuer: None,
     };
     let (look, badges, same) = (Look::new(None, None), Badges::default(), value.clone());
     cases.push((

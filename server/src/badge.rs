@@ -176,6 +176,7 @@ mod tests {
             commit_sha: String::new(),
             seen_at: jiff::Timestamp::UNIX_EPOCH,
             run_id: None,
+            issuer: None,
         }
     }
 

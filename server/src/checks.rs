@@ -208,7 +208,7 @@ pub fn sts(bytes: &[u8]) {
 
 /// What GitHub, the store and uploaders say in JSON: numbers are percents, names are names.
 pub fn json(bytes: &[u8]) {
-    if let Ok(Ok(statuses)) = serde_json::from_slice::<Reply>(bytes).map(Reply::statuses) {
+    if let Ok(Ok(statuses)) = serde_json::from_slice::<Reply>(bytes).map(|reply| reply.statuses(None)) {
         for status in statuses {
             let percent = percent_of(&status.description);
             assert!(percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{percent:?}");

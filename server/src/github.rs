@@ -2,6 +2,7 @@
 
 mod pace;
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -22,9 +23,9 @@ pub use pace::Quota;
 const MAX_MESSAGE: usize = 300;
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
-/// Bytes of an answer, at most: 20 commits with two short statuses each are far below it.
-const MAX_ANSWER: usize = 1 << 20;
-/// The context that the Python original posts.
+/// Bytes of an answer, at most: 20 commits with 500 statuses each are below it.
+const MAX_ANSWER: usize = 4 << 20;
+/// The context that the Python original posts. It reads every context that contains the word.
 const ORIGINAL_CONTEXT: &str = "coverage";
 
 /// A client for GitHub's GraphQL API.
@@ -51,20 +52,21 @@ pub struct CommitStatus {
     pub state: String,
     pub description: String,
     pub target_url: String,
+    /// Its context is Covered's own or the original's; else one that only contains the word.
+    pub is_exact: bool,
 }
 
 macro_rules! query {
     ($arguments:literal, $branch:literal) => {
         concat!(
-            "query($owner: String!, $name: String!, $context: String!, $original: String!",
+            "query($owner: String!, $name: String!",
             $arguments,
             ") { ",
             "repository(owner: $owner, name: $name) { branch: ",
             $branch,
             " { target { ... on Commit { ",
             "history(first: 20) { nodes { oid status { ",
-            "ours: context(name: $context) { state description targetUrl } ",
-            "original: context(name: $original) { state description targetUrl } } } } } } } } }"
+            "contexts { context state description targetUrl createdAt } } } } } } } } }"
         )
     };
 }
@@ -122,13 +124,14 @@ struct Commit {
 
 #[derive(Deserialize)]
 struct Contexts {
-    ours: Option<Context>,
-    original: Option<Context>,
+    contexts: Vec<Context>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Context {
+    context: String,
+    created_at: Timestamp,
     state: String,
     description: Option<String>,
     target_url: Option<String>,
@@ -149,8 +152,9 @@ impl GitHub {
         Ok(Self { client, pace: Pace::default() })
     }
 
-    /// The statuses with this context on the last 20 commits of a branch (`None`: the default branch), the newest first.
-    /// The original's context counts too, for a report without a name. `time`: how long to wait for them.
+    /// The report's statuses on the last 20 commits of a branch (`None`: the default branch), the newest commit's first,
+    /// and of one commit in the order in which they count: Covered's own; for a report without a name, then those whose
+    /// context contains `coverage`, the newest first, as the original reads them. `time`: how long to wait for them.
     pub async fn statuses(
         &self,
         repository: &Repository,
@@ -162,11 +166,11 @@ impl GitHub {
             metrics().github(GitHubResult::NotAsked);
             Refusal::LeftAlone(time)
         })?;
-        let body = body(repository, branch, name);
+        let body = body(repository, branch);
         let asked = tokio::time::timeout(time, trace::client("GitHub", self.ask(&body))).await;
         let in_time = asked.is_ok();
         let reply = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {time:?}")));
-        let statuses = reply.map_err(Refusal::Failed).and_then(Reply::statuses);
+        let statuses = reply.map_err(Refusal::Failed).and_then(|reply| reply.statuses(name));
         metrics().github(match &statuses {
             Err(Refusal::Failed(_)) if in_time => GitHubResult::Failed,
             Err(Refusal::Failed(_)) => GitHubResult::Timeout,
@@ -212,7 +216,7 @@ impl GitHub {
 }
 
 impl Reply {
-    pub(crate) fn statuses(self) -> Result<Vec<CommitStatus>, Refusal> {
+    pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, Refusal> {
         if let Some(error) = self.errors.iter().find(|error| !error.is("NOT_FOUND")) {
             let message: String = error.message.chars().take(MAX_MESSAGE).collect();
             let message = message.replace(char::is_control, " ");
@@ -222,7 +226,7 @@ impl Reply {
         if no_repository && !self.errors.is_empty() {
             return Err(Refusal::NoRepository);
         }
-        Ok(statuses(self.data))
+        Ok(statuses(self.data, name))
     }
 }
 
@@ -232,11 +236,9 @@ impl ReplyError {
     }
 }
 
-fn body(repository: &Repository, branch: Option<&str>, name: Option<&str>) -> serde_json::Value {
-    let context = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
-    let original = if name.is_none() { ORIGINAL_CONTEXT } else { &context };
+fn body(repository: &Repository, branch: Option<&str>) -> serde_json::Value {
     let (owner, repository) = repository.parts();
-    let mut variables = json!({"owner": owner, "name": repository, "context": context, "original": original});
+    let mut variables = json!({"owner": owner, "name": repository});
     let query = match branch {
         None => DEFAULT_BRANCH,
         Some(branch) => {
@@ -247,19 +249,37 @@ fn body(repository: &Repository, branch: Option<&str>, name: Option<&str>) -> se
     json!({"query": query, "variables": variables})
 }
 
-fn statuses(data: Option<Data>) -> Vec<CommitStatus> {
+fn statuses(data: Option<Data>, name: Option<&str>) -> Vec<CommitStatus> {
+    let own = name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"));
     let history = data.and_then(|data| data.repository?.branch?.target?.history);
-    let commits = history.into_iter().flat_map(|history| history.nodes).flatten();
-    commits
-        .filter_map(|commit| {
-            let contexts = commit.status?;
-            let context = contexts.ours.or(contexts.original)?;
-            Some(CommitStatus {
-                commit_sha: commit.oid,
-                state: context.state,
-                description: context.description.unwrap_or_default(),
-                target_url: context.target_url.unwrap_or_default(),
-            })
-        })
-        .collect()
+    let mut statuses = Vec::new();
+    for commit in history.into_iter().flat_map(|history| history.nodes).flatten() {
+        let contexts = commit.status.into_iter().flat_map(|status| status.contexts);
+        let mut ranked: Vec<_> =
+            contexts.filter_map(|context| Some((rank(&context.context, &own, name)?, context))).collect();
+        ranked.sort_by_key(|(rank, context)| (*rank, Reverse(context.created_at)));
+        statuses.extend(ranked.into_iter().map(|(rank, context)| CommitStatus {
+            commit_sha: commit.oid.clone(),
+            is_exact: rank == Rank::Own || context.context.eq_ignore_ascii_case(ORIGINAL_CONTEXT),
+            state: context.state,
+            description: context.description.unwrap_or_default(),
+            target_url: context.target_url.unwrap_or_default(),
+        }));
+    }
+    statuses
+}
+
+/// The order in which the contexts of one commit count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Own,
+    /// The Python original reads it.
+    Original,
+}
+
+/// `None`: it is not about this report.
+fn rank(context: &str, own: &str, name: Option<&str>) -> Option<Rank> {
+    let context = context.to_ascii_lowercase();
+    let is_original = name.is_none() && context.contains(ORIGINAL_CONTEXT) && !context.starts_with("covered/");
+    if context == own.to_ascii_lowercase() { Some(Rank::Own) } else { is_original.then_some(Rank::Original) }
 }

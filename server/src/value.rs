@@ -3,6 +3,7 @@
 mod order;
 mod source;
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -36,9 +37,13 @@ pub struct Value {
     pub site_id: Option<String>,
     pub commit_sha: String,
     pub seen_at: Timestamp,
-    /// The workflow run that uploaded it: runs can overtake one another, and a later one has a higher number.
+    /// The newest workflow run that is known to have said a value: runs can overtake one another, and a later one has a
+    /// higher number.
     #[serde(default)]
     pub run_id: Option<u64>,
+    /// The GitHub instance that numbers its runs so; each instance starts anew.
+    #[serde(default)]
+    pub issuer: Option<String>,
 }
 
 /// Whose value: a repository's, by the report's name and the branch (`None`: the default branch).
@@ -56,6 +61,34 @@ impl Value {
         let percent_fits = value.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent));
         let site_fits = value.site_id.as_ref().is_none_or(|site| site.parse::<SiteId>().is_ok());
         (percent_fits && site_fits).then_some(value)
+    }
+
+    /// Why this value, which was known before, stays where another one is said.
+    fn stays(&self, said: &Self) -> Option<Stays> {
+        let is_newer_run = self.issuer == said.issuer && said.run_id.is_some() && said.run_id < self.run_id;
+        match self.run_id.filter(|_| is_newer_run) {
+            Some(run) => Some(Stays::NewerRun(run)),
+            None if said.percent.is_none() && self.percent.is_some() => Some(Stays::Number),
+            None => None,
+        }
+    }
+}
+
+/// Why a value that was known before stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// A newer run said it. Runs of different GitHub instances, and those without a number, are taken as they come.
+    NewerRun(u64),
+    /// It has a number, and the other one has none.
+    Number,
+}
+
+impl fmt::Display for Stays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewerRun(run) => write!(f, "the value of run {run} stays: it is a newer one"),
+            Self::Number => f.write_str("the last number stays: this report has no total"),
+        }
     }
 }
 
@@ -94,23 +127,26 @@ impl Values {
         self.cache.appeared(repository.as_str()).await;
     }
 
-    /// Takes a default branch's new value, unless it is from an older run than the one that is known: that one's number is
-    /// given back, as its value stays.
+    /// Takes a default branch's new value; gives back why the known one stays instead, if it does.
     pub async fn set(
         &self,
         repository: Repository,
         name: Option<ReportName>,
         value: Value,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Option<Stays>, StorageError> {
         let order = &self.statuses.order;
         let _lane = order.lane(&repository).await;
         let turn = self.cache.turn(repository.as_str()).await;
-        let stored = order.store(&repository, name.as_ref(), value.clone()).await?;
-        let newer = stored.run_id.filter(|_| stored != value);
+        let (stored, stays) = order.store(&repository, name.as_ref(), value).await?;
+        if stored.percent.is_none() {
+            // GitHub may know a number of an older commit, which the badge shows in place of none.
+            self.cache.forget(repository.as_str()).await;
+            return Ok(stays);
+        }
         let key = ValueKey { repository, name, branch: None };
         // What the store decided on, and after it did.
         self.cache.put(key, Some(Arc::new(stored)), turn).await;
-        Ok(newer)
+        Ok(stays)
     }
 
     /// How often look-ups came to this so far.

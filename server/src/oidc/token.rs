@@ -54,6 +54,9 @@ struct Claims {
     workflow_ref: Option<String>,
     job_workflow_ref: Option<String>,
     event_name: String,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+    sha: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +82,28 @@ pub struct Workflow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     pub event: String,
+    /// `refs/heads/main`: what the run is of.
+    #[serde(skip)]
+    pub git_ref: Option<String>,
+    #[serde(skip)]
+    pub commit_sha: Option<String>,
+}
+
+impl Workflow {
+    /// Why a value of this commit cannot be the default branch's, by what the token says of the event. The token of a
+    /// `workflow_run` is about the run that uploads and says nothing of the one that tested.
+    pub fn is_elsewhere(&self, commit_sha: &str) -> Option<String> {
+        let Self { event, git_ref, .. } = self;
+        let is_branch = git_ref.as_deref().is_none_or(|git_ref| git_ref.starts_with("refs/heads/"));
+        let is_tested = self.commit_sha.as_deref().is_none_or(|sha| sha.eq_ignore_ascii_case(commit_sha));
+        match event.as_str() {
+            "workflow_run" => None,
+            "push" if !is_branch => Some(format!("its token is for {}", shown(git_ref.as_deref().unwrap_or_default()))),
+            "push" if !is_tested => Some("its token is for another commit".to_owned()),
+            "push" => None,
+            other => Some(format!("its token is for the event {}", shown(other))),
+        }
+    }
 }
 
 impl<'a> Token<'a> {
@@ -188,6 +213,8 @@ impl Claims {
             run_attempt: self.run_attempt.map(|text| id("run_attempt", &text)).transpose()?,
             workflow: self.workflow_ref.or(self.job_workflow_ref),
             event: self.event_name,
+            git_ref: self.git_ref,
+            commit_sha: self.sha,
         })
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::app::App;
+use crate::auth::Uploader;
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::response::Answer;
@@ -17,6 +18,8 @@ use crate::value::{State, Value};
 
 /// No run has a higher number, and one that claims it would have the last word for ever.
 const MAX_RUN: u64 = 1 << 53;
+/// Bytes of the address of a GitHub instance.
+const MAX_ISSUER: usize = 300;
 
 #[derive(Deserialize)]
 pub(crate) struct NewValue {
@@ -26,6 +29,8 @@ pub(crate) struct NewValue {
     commit_sha: String,
     name: Option<String>,
     run_id: Option<u64>,
+    /// The GitHub instance that numbers the run, such as `https://github.com`.
+    issuer: Option<String>,
 }
 
 pub async fn invalidate(
@@ -39,20 +44,39 @@ pub async fn invalidate(
     let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     may_publish(app, &uploader, &repository).await?;
-    let newer = match new {
+    let detail = match new {
         None => {
             app.values.forget(&repository).await;
             None
         }
         Some(new) => {
             let (name, value) = new.check()?;
-            app.values.set(repository, name, value).await.map_err(Error::storage)?
+            take(app, &uploader, repository, name, value).await?
         }
     };
-    Ok(app.answers.json(&match newer {
+    Ok(app.answers.json(&match detail {
         None => json!({"status": "success"}),
-        Some(run) => json!({"status": "success", "detail": format!("the value of run {run} stays: it is a newer one")}),
+        Some(detail) => json!({"status": "success", "detail": detail}),
     }))
+}
+
+/// Takes the new value of the default branch; gives back why the badge shows another one, if it does.
+async fn take(
+    app: &App,
+    uploader: &Uploader<'_>,
+    repository: Repository,
+    name: Option<ReportName>,
+    mut value: Value,
+) -> Result<Option<String>, Error> {
+    if let Uploader::Run(run) = uploader {
+        if let Some(why) = run.is_elsewhere(&value.commit_sha) {
+            app.values.forget(&repository).await;
+            return Ok(Some(format!("the badge takes values of pushes to the default branch alone, and {why}")));
+        }
+        value.issuer = value.issuer.or_else(|| Some(run.issuer.clone()));
+    }
+    let stays = app.values.set(repository, name, value).await.map_err(Error::storage)?;
+    Ok(stays.map(|stays| stays.to_string()))
 }
 
 impl NewValue {
@@ -70,6 +94,9 @@ impl NewValue {
         if self.run_id.is_some_and(|run| run > MAX_RUN) {
             return Err(Error::bad_request("run_id is not the number of a workflow's run"));
         }
+        if self.issuer.as_ref().is_some_and(|issuer| issuer.len() > MAX_ISSUER) {
+            return Err(Error::bad_request(format!("issuer is longer than {MAX_ISSUER} bytes")));
+        }
         let value = Value {
             // Minus zero is zero.
             percent: self.percent.map(|percent| percent + 0.0),
@@ -78,6 +105,7 @@ impl NewValue {
             commit_sha: super::upload::commit_sha(&self.commit_sha)?.to_owned(),
             seen_at: Timestamp::now(),
             run_id: self.run_id,
+            issuer: self.issuer,
         };
         Ok((name, value))
     }

@@ -4,10 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::Value;
-use crate::key::{ReportName, Repository, value_key};
+use super::{Stays, Value};
+use crate::key::{ReportName, Repository, SiteId, value_key};
 use crate::storage::{Storage, StorageError, Version};
 
 /// Writes to the store at once; those of one repository go one after the other.
@@ -35,6 +36,16 @@ impl Order {
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
         Ok(self.stored(repository, name).await?.and_then(|(value, _)| value))
+    }
+
+    /// The repository that a site's record names; sites that were uploaded file by file have no record.
+    pub async fn owner_of(&self, site: &SiteId) -> Option<Repository> {
+        #[derive(Deserialize)]
+        struct Record {
+            repository: String,
+        }
+        let stored = self.storage.get(&site.record_key()).await.ok()?;
+        serde_json::from_slice::<Record>(&stored.bytes).ok()?.repository.parse().ok()
     }
 
     async fn stored(
@@ -71,38 +82,42 @@ impl Order {
         }
         if let Some(known) = self.last(repository, name).await? {
             value.run_id = known.run_id;
+            value.issuer = known.issuer.clone();
+            if known.commit_sha == value.commit_sha {
+                // A status may lead to an address that the server no longer has; the report is still there.
+                value.site_id = value.site_id.or_else(|| known.site_id.clone());
+            }
             if known.seen_at > asked_at || (Value { seen_at: known.seen_at, ..value.clone() }) == known {
                 return Ok(known);
             }
         }
-        self.store(repository, name, value).await
+        self.store(repository, name, value).await.map(|(stored, _)| stored)
     }
 
-    /// Writes the last value unless an older run says it; gives back the one that is valid then.
+    /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays.
     pub async fn store(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
-    ) -> Result<Value, StorageError> {
+    ) -> Result<(Value, Option<Stays>), StorageError> {
         let key = value_key(repository, name);
         let bytes = serde_json::to_vec(&value).map_err(|error| StorageError::Failed(error.into()))?;
         for _ in 0..WRITES {
             let written = match self.stored(repository, name).await? {
-                Some((Some(known), _)) if is_older(value.run_id, known.run_id) => return Ok(known),
-                Some((_, version)) => self.storage.replace(&key, bytes.clone(), version).await,
+                Some((known, version)) => {
+                    if let Some((known, stays)) = known.and_then(|known| known.stays(&value).map(|why| (known, why))) {
+                        return Ok((known, Some(stays)));
+                    }
+                    self.storage.replace(&key, bytes.clone(), version).await
+                }
                 None => self.storage.create(&key, bytes.clone()).await,
             };
             match written {
                 Err(StorageError::Exists) => {}
-                other => return other.map(|()| value),
+                other => return other.map(|()| (value, None)),
             }
         }
         Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
     }
-}
-
-/// Runs without a number, from elsewhere than GitHub Actions, are taken as they come.
-fn is_older(run: Option<u64>, known: Option<u64>) -> bool {
-    run.is_some() && run < known
 }

@@ -12,7 +12,7 @@ use super::{State, Value, ValueKey};
 use crate::allowed::Allowed;
 use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
-use crate::key::Repository;
+use crate::key::{Repository, SiteId};
 use crate::reports::Reports;
 use crate::storage::StorageError;
 
@@ -23,6 +23,8 @@ const FRESH_AFTER_FAILURE: Duration = Duration::from_secs(10);
 const STORE_TIME: Duration = Duration::from_millis(600);
 /// Look-ups at GitHub for one repository in a minute: names and branches are free to choose, and the quota is not.
 const LOOK_UPS_A_MINUTE: u32 = 30;
+/// What the Python original writes before the number.
+const ORIGINAL_PREFIX: &str = "Coverage ";
 const MINUTE: Duration = Duration::from_secs(60);
 /// Repositories whose look-ups are counted, at most.
 const MAX_COUNTED: u64 = 10_000;
@@ -146,7 +148,7 @@ impl Statuses {
         }
         let name = key.name.as_ref().map(ToString::to_string);
         match github.statuses(repository, key.branch.as_deref(), name.as_deref(), time).await {
-            Ok(statuses) => Said::Value(self.newest(statuses)),
+            Ok(statuses) => Said::Value(self.newest(repository, statuses).await),
             Err(Refusal::NoRepository) => Said::Absent,
             Err(Refusal::LeftAlone(time)) => {
                 tracing::debug!(%repository, "GitHub is left alone for {time:?}, the last value is shown");
@@ -159,35 +161,52 @@ impl Statuses {
         }
     }
 
-    /// The newest status with a number, or else the newest; a commit whose CI still runs is passed over.
-    fn newest(&self, statuses: Vec<CommitStatus>) -> Option<Value> {
-        let mut values: Vec<Value> = statuses.into_iter().filter_map(|status| self.value_of(status)).collect();
-        let at = values.iter().position(|value| value.percent.is_some()).unwrap_or(0);
-        (at < values.len()).then(|| values.swap_remove(at))
-    }
-
-    fn value_of(&self, status: CommitStatus) -> Option<Value> {
-        let state = match status.state.as_str() {
-            "SUCCESS" => State::Success,
-            "FAILURE" => State::Failure,
-            _ => return None,
-        };
+    /// The newest status with a number, Covered's and the original's own before those of others, or else the newest own
+    /// one. A commit whose CI still runs is passed over.
+    async fn newest(&self, repository: &Repository, mut statuses: Vec<CommitStatus>) -> Option<Value> {
+        statuses.retain(|status| state_of(status).is_some());
+        let has_number = |status: &CommitStatus| percent_of(&status.description).is_some();
+        let first = |fits: &dyn Fn(&CommitStatus) -> bool| statuses.iter().position(fits);
+        let at = first(&|status| status.is_exact && has_number(status));
+        let at = at.or_else(|| first(&has_number)).or_else(|| first(&|status| status.is_exact))?;
+        let status = statuses.swap_remove(at);
         Some(Value {
             percent: percent_of(&status.description),
-            state,
-            // It is written by whoever can write to *that* repository: its link counts only where it leads to this server.
-            site_id: self.reports.site_of(&status.target_url).map(|site| site.to_string()),
+            state: state_of(&status)?,
+            site_id: self.site_of(repository, &status.target_url).await.map(|site| site.to_string()),
             commit_sha: status.commit_sha,
             seen_at: Timestamp::now(),
             run_id: None,
+            issuer: None,
         })
+    }
+
+    /// The site that a status leads to. It is written by whoever can write to *that* repository: its link counts where
+    /// it leads to this server, or names a site whose record says that it is this very repository's.
+    async fn site_of(&self, repository: &Repository, url: &str) -> Option<SiteId> {
+        if let Some(site) = self.reports.site_of(url) {
+            return Some(site);
+        }
+        let site = self.reports.site_named_by(url)?;
+        let owner = tokio::time::timeout(STORE_TIME, self.order.owner_of(&site)).await;
+        (owner.ok()?.as_ref() == Some(repository)).then_some(site)
     }
 }
 
-/// The number before the first percent sign: `87.42%, below …` as this project writes it, `Coverage 87.5%` as the original does.
+/// The state of a status that says how a run ended. The Python original shows an error as it shows a failure.
+fn state_of(status: &CommitStatus) -> Option<State> {
+    match status.state.as_str() {
+        "SUCCESS" => Some(State::Success),
+        "FAILURE" | "ERROR" => Some(State::Failure),
+        _ => None,
+    }
+}
+
+/// The number at the start, `87.42%, below …` as this project writes it, or as the original does: `Coverage 87.5%`. A
+/// percent sign anywhere else may be a threshold's.
 pub(crate) fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
-    let number = before.split_whitespace().next_back()?;
+    let number = before.strip_prefix(ORIGINAL_PREFIX).unwrap_or(before).trim();
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let percent = number.parse().ok().filter(|percent: &f64| digits && (0.0..=100.0).contains(percent))?;
     // What is next to them must not become them.
@@ -215,6 +234,12 @@ mod tests {
             ("0 %", Some(0.0)),
             ("report uploaded, no total found", None),
             ("Unknown%", None),
+            ("no total found, and the threshold is 80%", None),
+            ("threshold 80%", None),
+            ("Coverage", None),
+            ("Coverage of 12 files is 80%", None),
+            ("Tests 3/4, 75%", None),
+            ("coverage increased (+0.1%) to 80%", None),
             ("101%", None),
             ("100.00%", Some(100.0)),
             ("99.999999999999999999%", Some(100.0_f64.next_down())),

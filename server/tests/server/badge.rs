@@ -81,6 +81,113 @@ async fn the_originals_context_counts_and_names_and_branches_have_their_own() {
 }
 
 #[tokio::test]
+async fn contexts_that_contain_coverage_and_errors_count_as_the_original_reads_them() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    for (number, statuses, badge, colour) in [
+        (1, vec![("Smokeshow / Coverage", "success", "Coverage 71.5%")], "coverage: 71%", "#34D058"),
+        (2, vec![("coverage", "error", "Coverage 12%")], "coverage: 12%", "#CB2431"),
+        // A newer status of another tool replaces neither Covered's own nor the original's.
+        (3, vec![("covered", "success", "90%"), ("ci/coverage", "success", "50%")], "coverage: 90%", "#34D058"),
+        (
+            4,
+            vec![("coverage", "success", "Coverage 89%"), ("x-coverage", "failure", "50%")],
+            "coverage: 89%",
+            "#34D058",
+        ),
+        (5, vec![("a-coverage", "success", "40%"), ("b-coverage", "failure", "50%")], "coverage: 50%", "#CB2431"),
+        // No number that the original or Covered would have written.
+        (6, vec![("coverage/coveralls", "success", "Coverage increased (+0.1%) to 80%")], "coverage: ??", "#9F9F9F"),
+        (7, vec![("covered", "failure", "no total found, and the threshold is 80%")], "coverage: ??", "#9F9F9F"),
+        // A named report's status is not the nameless one's.
+        (8, vec![("covered/coverage", "success", "33%")], "coverage: ??", "#9F9F9F"),
+    ] {
+        let repository = format!("octo/app{number}");
+        github.add_repository(&repository, "main");
+        github.push(&repository, "main", &sha(1));
+        for (context, state, description) in statuses {
+            github.set_status(&repository, &sha(1), status(context, state, description, ""));
+        }
+        assert_eq!(server.badge(&format!("/badge/{repository}.svg")).await, badge, "{number}");
+        let json = server.get(&format!("/badge/{repository}.json")).send().await.unwrap().text().await.unwrap();
+        assert!(json.contains(colour), "{number}: {json}");
+    }
+    assert_eq!(server.badge("/badge/octo/app8.svg?name=coverage").await, "coverage: 33%");
+}
+
+#[tokio::test]
+async fn another_tools_number_gives_way_to_an_older_one_of_covered() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "90%", ""));
+    // CI of the next still runs, and the other tool was first.
+    github.push("octo/app", "main", &sha(2));
+    github.set_status("octo/app", &sha(2), status("ci/coverage", "success", "50%", ""));
+    github.set_status("octo/app", &sha(2), status("covered", "pending", "", ""));
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 90%");
+}
+
+#[tokio::test]
+async fn a_new_address_keeps_the_badges_link() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let old = server(&github, &folder).await;
+    let path = old.upload(zip(&[("index.html", b"<p>87%")])).await;
+    let foreign = old.create().await["site_id"].as_str().unwrap().to_owned();
+    old.stop().await;
+    github.push("octo/app", "main", &sha(1));
+    // The server had another host and port then; its record says whose the report is.
+    let link = format!("https://gone.example.com:8443/covered{path}");
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87%", &link));
+    let server = server(&github, &folder).await;
+    assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, path.clone()));
+    assert_eq!(server.get(&path).send().await.unwrap().status(), 200);
+    // A site of octo/app is no other repository's.
+    github.add_repository("evil/app", "main");
+    github.push("evil/app", "main", &sha(1));
+    let link = format!("https://gone.example.com/coverage/{foreign}/");
+    github.set_status("evil/app", &sha(1), status("covered", "success", "87%", &link));
+    assert_eq!(server.badge("/badge/evil/app.svg").await, "coverage: 87%");
+    assert_eq!(location(&server, "/badge/redirect/evil/app/").await.0, 404);
+}
+
+#[tokio::test]
+async fn reports_without_a_record_are_found_by_former_urls() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    github.push("octo/app", "main", &sha(1));
+    let link = "https://hosted.example.com/coverage/0123456789ab/";
+    github.set_status("octo/app", &sha(1), status("coverage", "success", "Coverage 70.5%", link));
+    let url = github.url();
+    let mut settings = vec![("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", url.as_str())];
+    let without = Server::on(&folder, &settings).await;
+    assert_eq!(location(&without, "/badge/redirect/octo/app/").await.0, 404);
+    settings.push(("FORMER_URLS", "http://a.example.com:8000, https://hosted.example.com/"));
+    let server = Server::on(&folder, &settings).await;
+    assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, "/coverage/0123456789ab/".to_owned()));
+}
+
+#[tokio::test]
+async fn a_link_that_is_known_is_never_replaced_by_none() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    let value = serde_json::json!({"site_id": SITE, "percent": 66, "state": "success", "commit_sha": sha(1)});
+    server.post("/coverage/invalidate-cache/octo/app/").body(value.to_string()).send().await.unwrap();
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "66%", "https://gone.example.com/x/"));
+    server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 66%");
+    assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, format!("/coverage/{SITE}/")));
+    let stored = std::fs::read_to_string(folder.path().join("values/octo/app/_.json")).unwrap();
+    assert!(stored.contains(SITE), "{stored}");
+    // Another commit's number never has this one's link.
+    github.push("octo/app", "main", &sha(2));
+    github.set_status("octo/app", &sha(2), status("covered", "success", "67%", "https://gone.example.com/x/"));
+    server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 67%");
+    assert_eq!(location(&server, "/badge/redirect/octo/app/").await.0, 404);
+}
+
+#[tokio::test]
 async fn a_repository_or_a_query_that_cannot_be_has_a_grey_badge_and_never_a_broken_image() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;

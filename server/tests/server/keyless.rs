@@ -489,3 +489,32 @@ async fn a_key_that_looks_like_a_token_stays_a_key() {
     let create = server.client.post(format!("{}/coverage/create-site/", server.url)).bearer_auth(&key).body(body);
     assert_taken(create.send().await.unwrap()).await;
 }
+
+#[tokio::test]
+async fn a_token_sets_a_value_only_where_its_claims_fit_a_push_to_the_default_branch() {
+    let Some(lab) = Lab::start().await else { return };
+    let site = "a".repeat(32);
+    let path = "/coverage/invalidate-cache/octo/app/";
+    let value = |percent: u32, sha: &str| {
+        json!({"site_id": site, "percent": percent, "state": "success", "commit_sha": sha}).to_string()
+    };
+    let push = |git_ref: &str, sha: &str| json!({"event_name": "push", "ref": git_ref, "sha": sha});
+    assert_taken(lab.post(&lab.token_with(push("refs/heads/main", SHA)), path, value(96, SHA)).await).await;
+    let other = "f".repeat(40);
+    for (claims, why) in [
+        (json!({"event_name": "pull_request"}), "the event \"pull_request\""),
+        (json!({"event_name": "pull_request_target"}), "the event \"pull_request_target\""),
+        (json!({"event_name": "schedule"}), "the event \"schedule\""),
+        (push("refs/tags/main", SHA), "\"refs/tags/main\""),
+        (push("refs/heads/main", &other), "another commit"),
+    ] {
+        let answer = assert_taken(lab.post(&lab.token_with(claims), path, value(0, SHA)).await).await;
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.starts_with("the badge takes values of pushes to the default branch alone"), "{detail}");
+        assert!(detail.contains(why), "{detail}");
+        assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 96%", "{why}");
+    }
+    // What the tests ran for is not in this token: the action knows it, and sends a value or none.
+    assert_taken(lab.post(&lab.token(), path, value(97, &other)).await).await;
+    assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 97%");
+}

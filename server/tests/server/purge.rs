@@ -1,6 +1,6 @@
 //! `POST /coverage/invalidate-cache/{owner}/{repo}/`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::lab::github::{Github, Status};
 
 use crate::support::*;
@@ -16,8 +16,6 @@ async fn the_new_value_is_shown_from_that_moment_on_and_after_a_restart() {
     assert_eq!(server.badge("/badge/Octo/App.svg").await, "coverage: 87%");
     server.set_value(SITE, Some(12.0), "failure", 2).await;
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 12%");
-    server.set_value(SITE, None, "success", 3).await;
-    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
     server.set_value(SITE, Some(100.0), "success", 4).await;
     server.stop().await;
     let server = Server::on(&folder, &[]).await;
@@ -47,6 +45,90 @@ async fn an_older_runs_value_never_replaces_a_newer_ones() {
         server.post("/coverage/invalidate-cache/octo/app/").body(body.to_string()).send().await.unwrap();
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 82%");
     }
+}
+
+/// Posts a value; gives the answer's `detail`.
+async fn said(server: &Server, value: Value) -> Option<String> {
+    let body = value.to_string();
+    let response = server.post("/coverage/invalidate-cache/octo/app/").body(body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!(answer["status"], "success");
+    answer["detail"].as_str().map(str::to_owned)
+}
+
+fn value(site: &str, percent: impl Into<Value>, run_id: u64) -> Value {
+    json!({"site_id": site, "percent": percent.into(), "state": "success", "commit_sha": SHA, "run_id": run_id})
+}
+
+async fn shown(server: &Server) -> (String, String) {
+    let redirect = server.get("/badge/redirect/octo/app/").send().await.unwrap();
+    let location = redirect.headers()["location"].to_str().unwrap().to_owned();
+    (server.badge("/badge/octo/app.svg").await, location)
+}
+
+#[tokio::test]
+async fn a_value_without_a_number_never_replaces_one_with() {
+    for memory in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = if memory { Server::start().await } else { Server::on(&folder, &[]).await };
+        let (first, second) = (SITE, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+        // Nothing is known yet: the report without a total is the best there is.
+        assert_eq!(said(&server, value(first, Value::Null, 1)).await, None);
+        assert_eq!(shown(&server).await, ("coverage: ??".to_owned(), format!("/coverage/{first}/")));
+        assert_eq!(said(&server, value(first, 80, 2)).await, None);
+        let stays = said(&server, value(second, Value::Null, 3)).await;
+        assert_eq!(stays.as_deref(), Some("the last number stays: this report has no total"));
+        assert_eq!(shown(&server).await, ("coverage: 80%".to_owned(), format!("/coverage/{first}/")));
+        assert_eq!(said(&server, value(second, 81, 4)).await, None);
+        assert_eq!(shown(&server).await, ("coverage: 81%".to_owned(), format!("/coverage/{second}/")));
+    }
+}
+
+#[tokio::test]
+async fn a_push_without_a_total_leaves_the_number_and_the_link_that_github_knows() {
+    let github = Github::start();
+    let (url, folder) = (github.url(), tempfile::tempdir().unwrap());
+    let server = Server::on(&folder, &[("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", &url)]).await;
+    let (first, second) = (SITE, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+    let post = |sha: &str, description: &str, site: &str| {
+        github.push("octo/app", "main", sha);
+        let (context, state) = ("covered".into(), "success".into());
+        let target_url = format!("{}/coverage/{site}/", server.url);
+        github.set_status("octo/app", sha, Status { context, state, description: description.into(), target_url });
+    };
+    github.add_repository("octo/app", "main");
+    post(&"1".repeat(40), "80%", first);
+    post(SHA, "report uploaded, no total found", second);
+    // The value is said before anybody looked at the badge: the store knows no number.
+    assert_eq!(said(&server, value(second, Value::Null, 2)).await, None);
+    for _ in 0..2 {
+        assert_eq!(shown(&server).await, ("coverage: 80%".to_owned(), format!("/coverage/{first}/")));
+        let stored = std::fs::read(folder.path().join("values/octo/app/_.json")).unwrap();
+        let stored: Value = serde_json::from_slice(&stored).unwrap();
+        assert_eq!((stored["percent"].as_f64(), stored["site_id"].as_str()), (Some(80.0), Some(first)));
+        assert_eq!(stored["commit_sha"], "1".repeat(40));
+        server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn run_numbers_are_compared_within_one_github_alone() {
+    let server = Server::start().await;
+    let from = |percent: u32, run: u64, issuer: &str| {
+        let mut value = value(SITE, percent, run);
+        value["issuer"] = issuer.into();
+        value
+    };
+    assert_eq!(said(&server, from(80, 20_000_000_000, "https://github.com")).await, None);
+    let stays = said(&server, from(70, 19_999_999_999, "https://github.com")).await;
+    assert_eq!(stays.as_deref(), Some("the value of run 20000000000 stays: it is a newer one"));
+    // The repository moved: its new instance has had few runs.
+    assert_eq!(said(&server, from(90, 500, "https://ghe.example.com")).await, None);
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 90%");
+    assert!(said(&server, from(70, 499, "https://ghe.example.com")).await.is_some());
+    assert_eq!(said(&server, from(91, 501, "https://ghe.example.com")).await, None);
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 91%");
 }
 
 #[tokio::test]
@@ -116,6 +198,7 @@ async fn a_value_that_cannot_be_is_refused() {
         ("percent", json!(100.1), "percent is not between 0 and 100"),
         ("percent", json!(-1), "percent is not between 0 and 100"),
         ("run_id", json!(u64::MAX), "run_id is not the number of a workflow's run"),
+        ("issuer", json!("x".repeat(301)), "issuer is longer than 300 bytes"),
         ("state", json!("green"), "unknown variant `green`"),
         ("commit_sha", json!("main"), "commit_sha is not a full commit id"),
         ("name", json!("a/b"), "\"a/b\" is not a valid report name"),

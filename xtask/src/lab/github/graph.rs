@@ -19,7 +19,8 @@ pub enum Node<'a> {
     Commit(&'a Repository, &'a str),
     History(&'a Repository, Vec<&'a str>),
     Rollup(&'a Repository, &'a str),
-    Context(&'a Status),
+    /// A status, and how many are older.
+    Context(&'a Status, usize),
 }
 
 impl<'a> Object for Node<'a> {
@@ -34,7 +35,7 @@ impl<'a> Object for Node<'a> {
             Node::Commit(..) => "Commit",
             Node::History(..) => "CommitHistoryConnection",
             Node::Rollup(..) => "Status",
-            Node::Context(_) => "StatusContext",
+            Node::Context(..) => "StatusContext",
         }
     }
 
@@ -76,7 +77,7 @@ impl<'a> Object for Node<'a> {
                 _ => None,
             },
             Node::Rollup(repository, sha) => rollup(repository.statuses_of(sha), name, arguments),
-            Node::Context(status) => context(status, name),
+            Node::Context(status, age) => context(status, *age, name),
         }
     }
 }
@@ -153,19 +154,23 @@ fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &
 }
 
 fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+    // GitHub shows the newest status of each context, whatever its case.
+    let is_newest = |(at, status): &(usize, &Status)| {
+        !statuses[at + 1..].iter().any(|newer| newer.context.eq_ignore_ascii_case(&status.context))
+    };
+    let mut newest = statuses.iter().enumerate().filter(is_newest).map(|(at, status)| (status, at));
     match name {
         "context" => {
             let wanted = arguments.get("name")?.as_str()?;
-            let mut newest_first = statuses.iter().rev();
-            let found = newest_first.find(|status| status.context.eq_ignore_ascii_case(wanted));
-            Some(one_or_null(found.map(Node::Context)))
+            let found = newest.find(|(status, _)| status.context.eq_ignore_ascii_case(wanted));
+            Some(one_or_null(found.map(|(status, age)| Node::Context(status, age))))
         }
-        "contexts" => Some(Found::Many(statuses.iter().map(Node::Context).collect())),
+        "contexts" => Some(Found::Many(newest.map(|(status, age)| Node::Context(status, age)).collect())),
         _ => None,
     }
 }
 
-fn context<'a>(status: &Status, name: &str) -> Option<Found<Node<'a>>> {
+fn context<'a>(status: &Status, age: usize, name: &str) -> Option<Found<Node<'a>>> {
     let text = |text: &str| {
         if text.is_empty() { json!(null) } else { json!(text) }
     };
@@ -174,7 +179,7 @@ fn context<'a>(status: &Status, name: &str) -> Option<Found<Node<'a>>> {
         "state" => json!(status.state.to_uppercase()),
         "description" => text(&status.description),
         "targetUrl" => text(&status.target_url),
-        "createdAt" => json!(THEN),
+        "createdAt" => json!(format!("2026-01-02T03:{:02}:{:02}Z", age / 60 % 60, age % 60)),
         _ => return None,
     };
     Some(Found::Leaf(value))
