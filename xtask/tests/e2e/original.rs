@@ -93,6 +93,29 @@ fn the_command_line_before_that_does_too() {
     every_file_is_served(&world, &path, &files);
 }
 
+#[test]
+fn a_new_address_keeps_the_way_from_the_badge_to_the_originals_report() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let mut world = World::new(&with_role(&s3));
+    let files = report::small(&world.folder.path().join("small"), "91");
+    run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded();
+    let (path, former) = (follows(&world, SHA, "91%"), world.server.url.clone());
+    // Another port: the status leads to an address where nobody is any more.
+    world.restart(&with_role(&s3));
+    assert_ne!(world.server.url, former);
+    assert_eq!(world.report_path(), path);
+    every_file_is_served(&world, &path, &files);
+    // Nor does another push change what older links lead to.
+    world.github.push(REPOSITORY, "main", NEXT_SHA);
+    world.upload_small("87.5", NEXT_SHA);
+    let path = world.report_path();
+    world.restart(&with_role(&s3));
+    assert_eq!(world.report_path(), path);
+}
+
 /// What the server answers the original: credentials for one new site.
 fn credentials(server: &Server) -> Value {
     let url = format!("{}/coverage/create-site/", server.url);
