@@ -1,6 +1,7 @@
 //! An in-process GitHub: commit statuses, README and image proxy over REST, and the history of a branch over
 //! GraphQL. It answers what is asked, out of what was put in, and remembers every request.
 
+mod answer;
 mod artifacts;
 mod data;
 mod graph;
@@ -16,8 +17,9 @@ use serde_json::{Value, json};
 
 pub use data::{Artifact, Fault, Recorded, Status};
 
+use self::answer::{answer, json_answer, refusal};
 use self::data::{Repository, State};
-use super::http::{Body, Dropped, Serving, full, headers_of};
+use super::http::{Body, Dropped, Serving, headers_of};
 
 /// The stub; its server stops when it is dropped.
 #[derive(Debug)]
@@ -155,14 +157,14 @@ fn is_graphql(request: &Recorded) -> bool {
 
 fn graphql_answer(state: &State, request: &Recorded) -> Response<Body> {
     if request.method != "POST" {
-        return rest::refusal(404, "Not Found");
+        return refusal(404, "Not Found");
     }
     if request.header("authorization").is_none() {
-        return rest::refusal(401, "This endpoint requires you to be authenticated.");
+        return refusal(401, "This endpoint requires you to be authenticated.");
     }
     match serde_json::from_str::<Value>(&request.body) {
         Ok(asked) => json_answer(200, &graphql::answer(&graph::Node::Query(state), &asked)),
-        Err(_) => rest::refusal(400, "Problems parsing JSON"),
+        Err(_) => refusal(400, "Problems parsing JSON"),
     }
 }
 
@@ -172,7 +174,7 @@ fn rate_limited(graphql: bool) -> Response<Body> {
         let errors = json!({"errors": [{"type": "RATE_LIMITED", "message": message}]});
         json_answer(200, &errors)
     } else {
-        rest::refusal(403, message)
+        refusal(403, message)
     };
     let headers = response.headers_mut();
     headers.insert("x-ratelimit-limit", 5000.into());
@@ -180,19 +182,6 @@ fn rate_limited(graphql: bool) -> Response<Body> {
     // Far ahead: whoever waits for it hangs, and the test sees it.
     headers.insert("x-ratelimit-reset", 4_102_444_800_u64.into());
     response
-}
-
-fn json_answer(code: u16, body: &Value) -> Response<Body> {
-    answer(code, "application/json; charset=utf-8", body.to_string())
-}
-
-fn answer(code: u16, content_type: &str, body: String) -> Response<Body> {
-    Response::builder()
-        .status(code)
-        .header("content-type", content_type)
-        .header("x-github-request-id", "C0DE:1")
-        .body(full(body))
-        .unwrap()
 }
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use hyper::{Response, StatusCode};
 use ring::digest;
 use serde_json::{Value, json};
 
+use super::answer::{answer, json_answer, refusal};
 use super::data::{Artifact, Recorded, State};
-use super::rest::refusal;
-use super::{answer, json_answer};
 use crate::lab::http::{Body, Serving, full, headers_of};
 
 /// What makes an address of the store a credential.

@@ -3,13 +3,11 @@
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::answer::{DOCUMENTATION, answer, json_answer, refusal};
 use super::artifacts;
 use super::data::{Recorded, Repository, State, Status};
 use super::graph::THEN;
-use super::{answer, json_answer};
 use crate::lab::http::Body;
-
-const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
 /// Answers everything but GraphQL. `base` is the stub's own address.
 pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body> {
@@ -30,15 +28,6 @@ pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body
         }
         _ => refusal(404, "Not Found"),
     }
-}
-
-pub fn refusal(code: u16, message: &str) -> Response<Body> {
-    let body = json!({
-        "message": message,
-        "documentation_url": DOCUMENTATION,
-        "status": code.to_string(),
-    });
-    json_answer(code, &body)
 }
 
 fn invalid(field: &str, message: &str) -> Response<Body> {
