@@ -1,5 +1,7 @@
 //! `cargo xtask tidy`: the project's conventions, as checks. It names every breach, not only the first.
 
+mod layers;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -31,13 +33,15 @@ const MAX_LINES: usize = 400;
 pub fn run() -> anyhow::Result<ExitCode> {
     cargo::build_programs()?;
     let files = files()?;
-    let mut breaches = Vec::new();
+    let (mut breaches, mut sources) = (Vec::new(), Vec::new());
     for file in &files {
         breaches.extend(top_level(file));
         if let Some(text) = source(file)? {
             breaches.extend(check_source(file, &text));
+            sources.push(layers::Source::new(file, &text));
         }
     }
+    breaches.extend(layers::check(&sources));
     let help = [("covered", "action/README.md"), ("covered-server", "server/README.md")];
     for (program, readme) in help {
         match read(readme) {

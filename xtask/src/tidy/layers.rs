@@ -1,0 +1,198 @@
+//! The layers of each crate, and the check that imports go down only: never up, and never round.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rooms of a crate (files and folders right below `src`) by layer, from the top. A room may import from lower
+/// layers and from itself.
+const LAYERS: &[(&str, &[&[&str]])] =
+    &[("xtask/src", &[&["main"], &["bench", "demo", "dist", "test", "tidy"], &["setup"], &["cargo"], &["lib", "lab"]])];
+
+/// A source file: its path below the repository, and its lines without comments and tests.
+pub struct Source {
+    pub file: String,
+    pub text: String,
+}
+
+impl Source {
+    pub fn new(file: &str, text: &str) -> Self {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().lines();
+        let code: Vec<&str> = code.filter(|line| !line.trim_start().starts_with("//")).collect();
+        Self { file: file.to_owned(), text: code.join("\n") }
+    }
+}
+
+/// Every import that runs up or sideways, every room without a layer, and every circle of files.
+pub fn check(sources: &[Source]) -> Vec<String> {
+    LAYERS.iter().flat_map(|(root, layers)| check_crate(root, layers, sources)).collect()
+}
+
+fn check_crate(root: &str, layers: &[&[&str]], sources: &[Source]) -> Vec<String> {
+    let modules: BTreeMap<Vec<String>, &Source> =
+        sources.iter().filter_map(|source| Some((module(root, &source.file)?, source))).collect();
+    let mut breaches = Vec::new();
+    let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (own, source) in &modules {
+        let Some(from) = layer(layers, own) else {
+            breaches.push(format!("{}: its room has no layer: give it one in xtask/src/tidy/layers.rs", source.file));
+            continue;
+        };
+        for path in imports(&source.text, own) {
+            let to = layer(layers, &path);
+            if path[0] != own[0] && to.is_some_and(|to| to <= from) {
+                let way = if to == Some(from) { "sideways" } else { "up" };
+                breaches.push(format!("{}: imports {way}, from crate::{}", source.file, path.join("::")));
+            }
+            let target = (1..=path.len()).rev().find_map(|length| modules.get(&path[..length]));
+            let is_own = |target: &&&Source| target.file == source.file;
+            if let Some(target) = target.filter(|target| !is_own(target)) {
+                arrows.entry(&source.file).or_default().insert(&target.file);
+            }
+        }
+    }
+    breaches.extend(circle(&arrows).map(|files| format!("{root}: a circle of imports: {}", files.join(" → "))));
+    breaches
+}
+
+/// The module of a file below a crate's root: `src/a/b.rs` is `a::b`, and the root's own files are named by themselves.
+fn module(root: &str, file: &str) -> Option<Vec<String>> {
+    let path = file.strip_prefix(root)?.strip_prefix('/')?.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    Some(path.split('/').map(ToOwned::to_owned).collect())
+}
+
+fn layer(layers: &[&[&str]], module: &[String]) -> Option<usize> {
+    layers.iter().position(|rooms| rooms.contains(&module[0].as_str()))
+}
+
+/// The modules and items of this crate that a file names, from the crate's root: by `crate::`, or by `super::` beyond
+/// its own parent's items. A parent and its children are one unit.
+fn imports(text: &str, own: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let is_word = text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
+        if !is_word {
+            paths(&text[at + "crate::".len()..], &mut Vec::new(), &mut found);
+        }
+    }
+    for (at, _) in text.match_indices("use super::") {
+        let mut rest = &text[at + "use super::".len()..];
+        let mut parent = own.len() - 1;
+        while let Some(above) = rest.strip_prefix("super::") {
+            (rest, parent) = (above, parent.saturating_sub(1));
+        }
+        let mut below = Vec::new();
+        paths(rest, &mut own[..parent].to_vec(), &mut below);
+        // An item of the parent, unless a module follows.
+        found.extend(below.into_iter().filter(|path| path.len() > parent + 1));
+    }
+    found
+}
+
+/// Reads `a::{b, c::d}` into the paths that it stands for; gives back what follows.
+fn paths<'a>(mut text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
+    let depth = prefix.len();
+    loop {
+        if let Some(group) = text.strip_prefix('{') {
+            text = group.trim_start();
+            while !text.starts_with('}') && !text.is_empty() {
+                text = paths(text, prefix, found).trim_start_matches([',', ' ', '\n']);
+            }
+            prefix.truncate(depth);
+            return text.strip_prefix('}').unwrap_or(text);
+        }
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        if end == 0 {
+            // A `*`, or nothing that is a path.
+            text = text
+                .strip_prefix('*')
+                .unwrap_or(text.get(text.chars().next().map_or(0, char::len_utf8)..).unwrap_or(""));
+            break;
+        }
+        if &text[..end] != "self" {
+            prefix.push(text[..end].to_owned());
+        }
+        text = &text[end..];
+        match text.strip_prefix("::") {
+            Some(more) => text = more,
+            None => break,
+        }
+    }
+    if !prefix.is_empty() {
+        found.push(prefix.clone());
+    }
+    prefix.truncate(depth);
+    // `as name` is not a path.
+    text.strip_prefix(" as ").map_or(text, |name| name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// One circle, if there is any.
+fn circle<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
+    let mut done = BTreeSet::new();
+    arrows.keys().find_map(|start| walk(start, arrows, &mut Vec::new(), &mut done))
+}
+
+fn walk<'a>(
+    file: &'a str,
+    arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    way: &mut Vec<&'a str>,
+    done: &mut BTreeSet<&'a str>,
+) -> Option<Vec<&'a str>> {
+    if let Some(at) = way.iter().position(|before| *before == file) {
+        return Some([&way[at..], &[file]].concat());
+    }
+    if !done.insert(file) {
+        return None;
+    }
+    way.push(file);
+    let found = arrows.get(file).into_iter().flatten().find_map(|next| walk(next, arrows, way, done));
+    way.pop();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOMS: &[&[&str]] = &[&["main", "lib"], &["serve", "routes"], &["base"]];
+
+    fn breaches(sources: &[(&str, &str)]) -> Vec<String> {
+        let sources: Vec<Source> =
+            sources.iter().map(|(file, text)| Source::new(&format!("a/src/{file}"), text)).collect();
+        check_crate("a/src", ROOMS, &sources)
+    }
+
+    #[test]
+    fn imports_go_down_or_stay_in_their_room() {
+        let down =
+            "//! See crate::main.\nuse crate::base::{self, hex, random::Random as R};\nuse crate::serve::listen;\n";
+        assert_eq!(breaches(&[("main.rs", down), ("serve/tls.rs", "use super::listen;\n"), ("base.rs", "")]), [""; 0]);
+        let up = breaches(&[("base.rs", "fn f() { crate::serve::listen(); }"), ("serve.rs", "")]);
+        assert_eq!(up, ["a/src/base.rs: imports up, from crate::serve::listen"]);
+        let sideways = breaches(&[("serve/tls.rs", "use crate::{base, routes};"), ("routes.rs", ""), ("base.rs", "")]);
+        assert_eq!(sideways, ["a/src/serve/tls.rs: imports sideways, from crate::routes"]);
+        let above = breaches(&[("base/hex.rs", "use super::super::routes::badge;"), ("routes/badge.rs", "")]);
+        assert_eq!(above, ["a/src/base/hex.rs: imports up, from crate::routes::badge"]);
+        let stranger = breaches(&[("other.rs", "")]);
+        assert!(stranger[0].starts_with("a/src/other.rs: its room has no layer"), "{stranger:?}");
+    }
+
+    #[test]
+    fn files_of_one_room_import_in_one_direction() {
+        let (one, other) = ("use crate::base::b::B;", "use super::c::{C, D};");
+        assert_eq!(breaches(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use super::Own;")]), [""; 0]);
+        let round = breaches(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use crate::base::a;")]);
+        assert_eq!(
+            round,
+            ["a/src: a circle of imports: a/src/base/a.rs → a/src/base/b.rs → a/src/base/c.rs → a/src/base/a.rs"]
+        );
+    }
+
+    #[test]
+    fn a_group_stands_for_its_paths() {
+        let own = ["x".to_owned()];
+        let joined = |text: &str| -> Vec<String> { imports(text, &own).iter().map(|path| path.join("::")).collect() };
+        let text = "use crate::{a, b::{self, c::D as E, *}};\nuse other_crate::f;\nlet g = crate::h::i();";
+        assert_eq!(joined(text), ["a", "b", "b::c::D", "b", "h::i"]);
+        assert_eq!(joined("use crate::a::{\n    B,\n    c::{D, E},\n};\n"), ["a::B", "a::c::D", "a::c::E"]);
+    }
+}
