@@ -324,12 +324,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A report without a total fails nothing, unless the job is to fail below the threshold: that takes a number.
     fn state(&self) -> State {
-        match &self.outcome.totals {
-            None if self.inputs.fail_under && !self.inputs.threshold.is_zero() => State::Failure,
-            totals => State::of(totals.as_ref(), &self.inputs.threshold),
-        }
+        State::of(self.outcome.totals.as_ref(), &self.inputs.threshold)
     }
 
     fn github<'r>(&'r self, target: &'r Target) -> Option<GitHub<'r>> {

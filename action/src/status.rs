@@ -29,11 +29,11 @@ impl fmt::Display for Status<'_> {
 }
 
 /// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes. `delta`: the
-/// difference to the default branch.
+/// difference to the default branch. Without a total it has no percent sign: badges read the number in front of one.
 pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, delta: Option<&str>) -> String {
     let Some(totals) = totals else {
         return match state {
-            State::Failure => format!("no total found, and the threshold is {threshold}%"),
+            State::Failure => format!("no total found; a total of at least {threshold} is required"),
             State::Success => "report uploaded, no total found".to_owned(),
         };
     };
@@ -108,15 +108,19 @@ mod tests {
         );
         assert_eq!(told("87.42", "80"), "87.42%");
         assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
-        assert_eq!(
-            description(None, &Percent::parse("90").unwrap(), State::Success, None),
-            "report uploaded, no total found"
-        );
         let delta = |percent: Totals, threshold: &str| {
             description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"))
         };
         assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
         assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
         assert!(told("099.123456789012", "099.999999999999").len() <= 140);
+    }
+
+    #[test]
+    fn a_description_without_a_total_has_no_number_that_a_badge_could_show() {
+        let told = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
+        assert_eq!(told(State::Failure), "no total found; a total of at least 80 is required");
+        assert_eq!(told(State::Success), "report uploaded, no total found");
+        assert!([State::Failure, State::Success].iter().all(|state| !told(*state).contains('%')));
     }
 }

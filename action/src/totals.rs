@@ -213,12 +213,11 @@ pub enum State {
 }
 
 impl State {
-    /// Failure below the threshold; a report without a total fails nothing.
+    /// Failure below the threshold, and without a total where there is a threshold: a gate that nothing can be compared
+    /// with must not let everything through.
     pub fn of(totals: Option<&Totals>, threshold: &Percent) -> Self {
-        match totals {
-            Some(totals) if !totals.reaches(threshold) => Self::Failure,
-            _ => Self::Success,
-        }
+        let reaches = totals.map_or(threshold.is_zero(), |totals| totals.reaches(threshold));
+        if reaches { Self::Success } else { Self::Failure }
     }
 
     pub fn as_str(self) -> &'static str {

@@ -26,7 +26,12 @@ pub const FLAGS: &[Flag] = &[
     flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
-    flag("coverage-threshold", "PERCENT", "100", "a total below this makes the commit status a failure"),
+    flag(
+        "coverage-threshold",
+        "PERCENT",
+        "100",
+        "a total below this makes the commit status a failure, and so does no total; 0: neither does",
+    ),
     flag("fail-under", "[=true|false]", "false", "a total below the threshold, or none at all, is exit code 1 too"),
     flag(
         "fail-on-error",

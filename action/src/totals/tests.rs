@@ -251,8 +251,9 @@ fn a_module_in_the_first_row_is_no_total_of_opencppcoverage() {
 }
 
 #[test]
-fn a_report_without_a_total_fails_nothing() {
-    assert_eq!(State::of(None, &Percent::parse("100").unwrap()), State::Success);
+fn a_report_without_a_total_fails_where_there_is_a_threshold() {
+    assert_eq!(State::of(None, &Percent::parse("0.0").unwrap()), State::Success);
+    assert_eq!(State::of(None, &Percent::parse("0.1").unwrap()), State::Failure);
 }
 
 /// Reports that lie in a folder of their own for the length of a test.

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::peer::{Peer, Reply};
+use crate::peer::{Peer, Reply, Seen};
 use crate::run::{Covered, Ended, SHA};
 
 const CREATE: &str = "/coverage/create-site/";
@@ -114,24 +114,29 @@ fn a_total_below_the_threshold_fails_the_job_though_the_upload_failed_too() {
 }
 
 #[test]
-fn without_a_total_the_status_and_the_job_agree() {
+fn without_a_total_the_status_fails_where_there_is_a_threshold() {
     let peer = Peer::new();
     let run = |threshold: &str, flag: &str| {
         let covered = Covered::new(&peer).file("index.html", "<p>none</p>").without_file("sample_py.html");
         covered.arg(format!("--coverage-threshold={threshold}")).arg(flag).run()
     };
-    run("80", "--fail-under=false").succeeds().outputs("state=success");
+    let why = "no total found; a total of at least 80 is required";
+    run("80", "--fail-under=false")
+        .succeeds()
+        .says(&format!("Posted the status `covered`: failure, {why}"))
+        .outputs("state=failure")
+        .summarizes("| Total | none found |")
+        .summarizes("| Threshold | 80%, missed |");
     run("0", "--fail-under").succeeds().outputs("state=success");
     run("80", "--fail-under")
-        .fails("error: the job fails, as fail-under asks: no total found, and the threshold is 80%")
+        .fails(&format!("error: the job fails, as fail-under asks: {why}"))
         .outputs("state=failure");
-    let posted: Vec<String> = peer
-        .seen()
-        .iter()
-        .filter(|seen| seen.target.contains("/statuses/"))
-        .map(|seen| seen.json()["state"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(posted, ["success", "success", "failure"]);
+    let posted: Vec<_> = peer.seen().iter().filter(|seen| seen.target.contains("/statuses/")).map(Seen::json).collect();
+    let expected = [("failure", why), ("success", "report uploaded, no total found"), ("failure", why)];
+    for (status, (state, description)) in posted.iter().zip(expected) {
+        assert_eq!((&status["state"], &status["description"]), (&state.into(), &description.into()));
+    }
+    assert_eq!(posted.len(), expected.len());
 }
 
 fn pull_request(from: &str) -> String {

@@ -202,7 +202,7 @@ fn without_an_index_the_report_goes_up_with_a_warning_and_no_total() {
     let status = peer.one("POST", "/repos/").json();
     assert_eq!(
         (&status["state"], &status["description"]),
-        (&"success".into(), &"report uploaded, no total found".into())
+        (&"failure".into(), &"no total found; a total of at least 80 is required".into())
     );
     assert!(peer.one("POST", "/coverage/invalidate").json().get("percent").is_none());
 }

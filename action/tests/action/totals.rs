@@ -43,8 +43,9 @@ fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
         .complains("no total was found: point to it by totals (--totals), FILE or FILE:FORMAT")
         .says("Looked in index.html, note.json")
         .says("Looked for the total of Clover, Cobertura, ")
-        .outputs("state=success");
-    assert_eq!(peer.one("POST", "/repos/").json()["description"], "report uploaded, no total found");
+        .outputs("state=failure");
+    let status = peer.one("POST", "/repos/").json();
+    assert_eq!(status["description"], "no total found; a total of at least 80 is required");
 }
 
 #[test]
