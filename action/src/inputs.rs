@@ -1,5 +1,6 @@
 //! Every value that the run needs: by which name it comes, which name wins, and whether it makes sense.
 
+mod badge;
 mod check;
 mod event;
 mod flags;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::http::Proxies;
 use crate::identity::Identity;
 use crate::totals::{Choice, Percent};
+pub use badge::Purge;
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
 pub use source::{Artifact, Source};
@@ -117,28 +119,6 @@ pub struct Target {
     pub identity: Identity,
     pub repository: Repository,
     pub commit_sha: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
-    Yes,
-    /// `--purge-cache=false`.
-    No,
-    /// `auto`, and the tested event was no push to the default branch.
-    NotDefaultBranch,
-}
-
-impl Purge {
-    /// Why the badge is left alone.
-    pub fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Yes => None,
-            Self::No => Some("Left the badge alone, as told by purge-cache"),
-            Self::NotDefaultBranch => {
-                Some("Left the badge alone: the tests did not run for a push to the default branch")
-            }
-        }
-    }
 }
 
 /// Reads and checks everything; `Err` holds all that is wrong.
@@ -265,21 +245,6 @@ impl Reader<'_> {
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
     }
 
-    fn purge(&mut self, event: &Event, repository: Option<&Repository>) -> Purge {
-        let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
-        let asked = self.get("purge-cache", auto).flatten();
-        let deprecated = self.get("is-default-branch", check::boolean);
-        if deprecated.is_some() {
-            self.notes.push("is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)".to_owned());
-        }
-        match asked.or(deprecated) {
-            Some(true) => Purge::Yes,
-            Some(false) => Purge::No,
-            None if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => Purge::Yes,
-            None => Purge::NotDefaultBranch,
-        }
-    }
-
     /// The flag's value by the order of precedence, else its default, and the name that it came by.
     fn find(&self, flag: &Flag) -> Option<(String, String)> {
         let typed = self.typed.values.iter().rev().find(|(name, _)| *name == flag.name);
@@ -354,6 +319,10 @@ mod tests {
     }
 
     fn in_event(name: &str, event: &str) -> Inputs {
+        run_in_event("htmlcov", name, event)
+    }
+
+    fn run_in_event(arguments: &str, name: &str, event: &str) -> Inputs {
         let variables = [
             ("COVERED_API_URL", "https://covered.example.com"),
             ("COVERED_API_KEY", "key"),
@@ -362,7 +331,7 @@ mod tests {
             ("GITHUB_SHA", SHA),
             ("GITHUB_RUN_ID", "7"),
         ];
-        read("htmlcov", &variables, event).unwrap()
+        read(arguments, &variables, event).unwrap()
     }
 
     fn push(full_name: &str, branch: &str) -> String {
@@ -383,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_push_to_the_default_branch_refreshes_the_badge() {
-        assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), Purge::Yes));
+        assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), Purge::Update));
         for event in [
             push("octo/app", "refs/heads/topic"),
             push("octo/app", "refs/tags/main"),
@@ -404,12 +373,12 @@ mod tests {
     #[test]
     fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
         let event = workflow_run("push", "octo/app", "main");
-        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::Yes));
+        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::Update));
     }
 
-    #[test]
-    fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
-        for event in [
+    /// Runs that are no push to the default branch of `octo/app`.
+    fn other_runs() -> [String; 7] {
+        [
             workflow_run("pull_request", "evil/app", "main"),
             workflow_run("push", "evil/app", "main"),
             workflow_run("pull_request", "octo/app", "main"),
@@ -417,9 +386,44 @@ mod tests {
             workflow_run("schedule", "octo/app", "main"),
             workflow_run("workflow_dispatch", "octo/app", "main"),
             workflow_run("merge_group", "octo/app", "gh-readonly-queue/main/pr-7-0"),
-        ] {
+        ]
+    }
+
+    #[test]
+    fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
+        for event in other_runs() {
             assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::NotDefaultBranch), "{event}");
         }
+    }
+
+    #[test]
+    fn only_a_push_to_the_default_branch_gives_a_value_whatever_purge_cache_says() {
+        for asked in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
+            let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).purge;
+            for event in other_runs() {
+                assert_eq!(purge("workflow_run", &event), Purge::Forget, "{asked} {event}");
+            }
+            let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
+            let pull =
+                format!(r#"{{"ref":"refs/heads/main","pull_request":{{"head":{{"sha":"{HEAD}"}}}},{repository}}}"#);
+            for name in ["pull_request", "pull_request_target", "workflow_dispatch", "schedule", "create"] {
+                assert_eq!(purge(name, &pull), Purge::Forget, "{asked} {name}");
+            }
+            assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), Purge::Forget);
+            assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), Purge::Forget);
+            assert_eq!(purge("workflow_run", &workflow_run("push", "octo/app", "main")), Purge::Update);
+            assert_eq!(purge("push", &push("octo/app", "refs/heads/main")), Purge::Update);
+        }
+        let no = run_in_event("htmlcov --purge-cache=no", "push", &push("octo/app", "refs/heads/main"));
+        assert_eq!(no.purge, Purge::No);
+    }
+
+    #[test]
+    fn who_types_the_command_gives_the_value_and_a_runner_without_an_event_does_not() {
+        let purge = |variable| read("htmlcov --dry-run --purge-cache", &[variable], "").unwrap().purge;
+        assert_eq!(purge(("GITHUB_SHA", SHA)), Purge::Update);
+        assert_eq!(purge(("GITHUB_ACTIONS", "true")), Purge::Forget);
+        assert_eq!(purge(("GITHUB_EVENT_NAME", "push")), Purge::Forget);
     }
 
     #[test]
@@ -534,10 +538,10 @@ mod tests {
         let purge = |arguments: &str, variable| {
             read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().purge
         };
-        assert_eq!(purge("--purge-cache", ""), Purge::Yes);
+        assert_eq!(purge("--purge-cache", ""), Purge::Update);
         assert_eq!(purge("--purge-cache=false", "true"), Purge::No);
         assert_eq!(purge("--purge-cache=auto", "true"), Purge::NotDefaultBranch);
-        assert_eq!(purge("", "1"), Purge::Yes);
+        assert_eq!(purge("", "1"), Purge::Update);
     }
 
     #[test]

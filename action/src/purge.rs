@@ -7,13 +7,14 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ureq::http::StatusCode;
 
 use crate::github::GitHub;
 use crate::http::{Client, Request};
 use crate::inputs::Target;
 use crate::totals::{Percent, State};
+use crate::workflow::shorten;
 
 const MAX_README: u64 = 8 << 20;
 /// GitHub asks to purge sparingly; no README shows more badges of one repository.
@@ -22,6 +23,8 @@ const MAX_IMAGES: usize = 16;
 const IMAGES_IN_TURN: usize = 4;
 /// An image that is not purged refreshes itself in time: it is not worth more waiting.
 const IMAGE_TRIES: u32 = 1;
+/// Characters of the server's own words that the log shows.
+const MAX_DETAIL: usize = 300;
 
 #[derive(Serialize)]
 pub struct Value<'a> {
@@ -34,27 +37,40 @@ pub struct Value<'a> {
     pub name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<u64>,
+    /// The GitHub instance that numbers the runs, such as `https://github.com`: each counts from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
-/// Gives the server the new value.
-fn server(client: &Client, target: &Target, value: &Value) -> Result<()> {
+/// What a server says besides that it is done.
+#[derive(Default, Deserialize)]
+struct Said {
+    detail: Option<String>,
+}
+
+/// Sends the server the new value; without one the server forgets the value that it has. Returns why the server kept it.
+fn server(client: &Client, target: &Target, value: Option<&Value>) -> Result<Option<String>> {
     let Target { api_url, repository, .. } = target;
-    let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?
-        .identity(&target.identity)
-        .json(value)?;
+    let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
+    let request = request.identity(&target.identity);
+    let (request, failed) = match value {
+        Some(value) => (request.json(value)?, "did not take the badge's new value"),
+        // Some proxies answer 411 to a POST that does not say that it is empty.
+        None => (request.header("content-length", "0")?, "did not refresh the badge"),
+    };
     let answer = client.send(&request)?;
     if answer.status != StatusCode::OK {
-        let text = format!("the covered server did not take the badge's new value ({})", answer.describe());
-        return Err(answer.refusal(text));
+        return Err(answer.refusal(format!("the covered server {failed} ({})", answer.describe())));
     }
-    Ok(())
+    let Said { detail } = answer.json().unwrap_or_default();
+    Ok(detail.map(|detail| shorten(&detail, MAX_DETAIL)))
 }
 
 /// What became of the badge.
 pub struct Refreshed {
-    /// The server has the new value; and how long that took.
-    pub given: (Result<()>, Duration),
-    /// The README's images, where GitHub could be asked and the server has the value.
+    /// Why the server kept the badge as it was, if it did; and how long it took.
+    pub server: (Result<Option<String>>, Duration),
+    /// The README's images, where GitHub could be asked and the badge may be another one now.
     pub images: Option<Result<Images>>,
 }
 
@@ -73,17 +89,17 @@ pub struct Readme<'a> {
     pub bases: [&'a str; 2],
 }
 
-/// Gives the server the new value, and has GitHub's image cache let go of the badges in the README: once the server has
-/// it, as the cache would ask it at once. Which images these are is found out meanwhile.
-pub fn refresh(client: &Client, target: &Target, value: &Value, readme: Option<&Readme>) -> Refreshed {
-    let (given, found) = thread::scope(|scope| {
+/// Sends the server the new value, or has it forget its own, and then purges the README's badges from GitHub's image
+/// cache, which would ask the server at once. Which images these are is found out meanwhile.
+pub fn refresh(client: &Client, target: &Target, value: Option<&Value>, readme: Option<&Readme>) -> Refreshed {
+    let (server, found) = thread::scope(|scope| {
         let found = readme.map(|readme| scope.spawn(|| images(client, readme)));
         let started = Instant::now();
-        let given = server(client, target, value);
-        ((given, started.elapsed()), found.map(joined))
+        let answer = server(client, target, value);
+        ((answer, started.elapsed()), found.map(joined))
     });
-    let images = found.filter(|_| given.0.is_ok()).map(|found| found.map(|urls| purge(client, urls)));
-    Refreshed { given, images }
+    let images = found.filter(|_| matches!(server.0, Ok(None))).map(|found| found.map(|urls| purge(client, urls)));
+    Refreshed { server, images }
 }
 
 /// The addresses of the images in GitHub's cache; `None`: there is no README.

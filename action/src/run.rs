@@ -1,5 +1,7 @@
 //! The run: every step in its order, and what becomes of the job when one fails.
 
+mod announce;
+
 use std::thread;
 use std::time::Instant;
 
@@ -15,7 +17,6 @@ use crate::github::GitHub;
 use crate::http::{Client, Outage};
 use crate::inputs::{Artifact, Inputs, Source, Target};
 use crate::progress::{self, Progress};
-use crate::purge::{self, Images, Readme, Refreshed};
 use crate::report::{self, Report};
 use crate::session::{self, Place, Session};
 use crate::status::{self, Status};
@@ -236,59 +237,6 @@ impl<'a> Run<'a> {
         report.index().or_else(|| source().filter(is_page))
     }
 
-    /// The report is there: GitHub and the badge are told at once, whatever becomes of one of them. The log tells it in
-    /// one order.
-    fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
-        let (inputs, status) = (self.inputs, self.status());
-        let shown = status.to_string();
-        let value = purge::Value {
-            site_id: &session.site_id,
-            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
-            state: status.state,
-            commit_sha: &target.commit_sha,
-            name: inputs.name.as_deref(),
-            run_id: inputs.run_id,
-        };
-        let bases = [target.api_url.as_str(), session.public_url(target)];
-        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github_server, bases });
-        let reason = inputs.purge.reason();
-        let (posted, refreshed) = thread::scope(|scope| {
-            let post = |github| {
-                let started = Instant::now();
-                status::post(client, github, &target.commit_sha, &status).map(|()| started.elapsed())
-            };
-            let posted = readme.as_ref().map(|readme| scope.spawn(move || post(&readme.github)));
-            let refreshed = reason.is_none().then(|| purge::refresh(client, target, &value, readme.as_ref()));
-            (posted.map(purge::joined), refreshed)
-        });
-        match posted {
-            None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
-            Some(Ok(took)) => self.log.say(&format!("Posted the status {shown} in {}", seconds(took))),
-            Some(Err(error)) => self.fail(&error),
-        }
-        reason.iter().for_each(|reason| self.log.say(reason));
-        if let Some(Refreshed { given: (given, took), images }) = refreshed {
-            match given {
-                Ok(()) => self.log.say(&format!("Gave the badge its new value in {}", seconds(took))),
-                Err(error) => self.fail(&error),
-            }
-            images.into_iter().for_each(|images| self.tell_images(images));
-        }
-    }
-
-    /// The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
-    fn tell_images(&mut self, images: Result<Images>) {
-        match images {
-            Ok(Images::NoReadme) => self.log.say("Found no README, so no image to refresh"),
-            Ok(Images::Purged { purged, failures, took }) => {
-                let images = count(purged, "image");
-                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(took)));
-                failures.iter().for_each(|failure| self.warn(failure));
-            }
-            Err(error) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
-        }
-    }
-
     fn dry_run(&self, archive: &Archive) {
         let log = self.log;
         log.say("Dry run: nothing is sent");
@@ -306,7 +254,7 @@ impl<'a> Run<'a> {
             Some(_) => log.say(&format!("Would post the status {}", self.status())),
             None => log.say(&format!("Would post no status: {NO_TOKEN}")),
         }
-        log.say(self.inputs.purge.reason().unwrap_or("Would refresh the badge"));
+        log.say(self.inputs.purge.plan());
     }
 
     fn status(&self) -> Status<'_> {

@@ -17,6 +17,8 @@ pub struct Event {
     sha: Option<String>,
     run: Option<u64>,
     actor: Option<String>,
+    /// No runner started the program: a person or another CI system did.
+    pub is_absent: bool,
 }
 
 const DEPENDABOT: &str = "dependabot[bot]";
@@ -58,6 +60,7 @@ impl Event {
             sha: env("GITHUB_SHA"),
             run: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
             actor: env("GITHUB_ACTOR"),
+            is_absent: env("GITHUB_ACTIONS").or(env("GITHUB_EVENT_NAME")).is_none(),
         }
     }
 

@@ -54,7 +54,12 @@ pub const FLAGS: &[Flag] = &[
     ),
     flag("name", "NAME", "", "name of this report, where a repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
-    flag("purge-cache", "[=auto|true|false]", "auto", "refresh the badge; auto: after a push to the default branch"),
+    flag(
+        "purge-cache",
+        "[=auto|true|false]",
+        "auto",
+        "refresh the badge; auto: after a push to the default branch, which alone sets its value in GitHub Actions",
+    ),
     flag("is-default-branch", "[=true|false]", "", "deprecated, use --purge-cache"),
     flag("concurrency", "FILES", "50", "files uploaded at once, to a backend of the Python original"),
     flag("timeout", "SECONDS", "300", "time limit of the whole run"),

@@ -115,9 +115,9 @@ fn the_originals_switch_still_works_and_is_told_to_be_deprecated() {
     let peer = Peer::new();
     let deprecated = "warning: is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)";
     let ended = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();
-    ended.succeeds().says("Gave the badge its new value").complains(deprecated);
+    ended.succeeds().says("Asked the server to refresh the badge").complains(deprecated);
     let ended = Covered::new(&peer).env("COVERED_IS_DEFAULT_BRANCH", "false").run();
-    ended.succeeds().says("Left the badge alone").complains(deprecated);
+    ended.succeeds().says("Badge not updated").complains(deprecated);
     let ended = Covered::new(&peer).arg("--is-default-branch").arg("--no-purge-cache").run();
-    ended.succeeds().says("Left the badge alone");
+    ended.succeeds().says("Badge not updated");
 }

@@ -67,7 +67,7 @@ fn a_dry_run_says_what_would_be_sent_where() {
         .succeeds()
         .says(&format!(" to {}, for octo/app at {}", peer.url, crate::run::SHA))
         .says("Would post the status `covered`: success, 84.62%")
-        .says("Would refresh the badge");
+        .says("Would update the badge");
     assert!(peer.seen().is_empty());
 }
 
@@ -81,7 +81,7 @@ fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_and_leaves_the_badge_alo
         "head_repository":{{"full_name":"evil/app"}}}},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
     );
     let run = Covered::new(&peer).event("workflow_run", &event).run();
-    run.succeeds().says("Left the badge alone: the tests did not run for a push to the default branch");
+    run.succeeds().says("Badge not updated: this run is not a push to the default branch");
     let asked = peer.asked();
     assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(asked[2], format!("POST /repos/octo/app/statuses/{head}"));

@@ -7,14 +7,11 @@ const README: &str = "/repos/octo/app/readme";
 #[test]
 fn the_server_gets_the_new_value() {
     let peer = Peer::new();
-    Covered::new(&peer)
-        .run()
-        .succeeds()
-        .says("Gave the badge its new value in ")
-        .says("Found no README, so no image to refresh");
+    Covered::new(&peer).run().succeeds().says("Updated the badge in ").says("Found no README, so no image to refresh");
     let seen = peer.one("POST", INVALIDATE);
     assert_eq!(seen.header("token"), Some(KEY));
-    let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA, "run_id": 1_658_821_493});
+    let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA,
+        "run_id": 1_658_821_493, "issuer": peer.url});
     assert_eq!(seen.json(), expected);
     let readme = peer.one("GET", README);
     assert_eq!(readme.header("accept"), Some("application/vnd.github.html+json"));
@@ -85,13 +82,13 @@ fn images_are_purged_once_the_server_has_the_value_and_never_where_it_has_not() 
 #[test]
 fn what_is_done_at_once_is_told_in_one_order() {
     let peer = Peer::new();
-    let lines = ["Uploaded ", "Posted the status ", "Gave the badge ", "Found no README", "Report: "];
+    let lines = ["Uploaded ", "Posted the status ", "Updated the badge ", "Found no README", "Report: "];
     for _ in 0..5 {
         Covered::new(&peer).run().succeeds().says_in_order(&lines);
     }
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [Reply::new(403, "{}")]);
     let run = Covered::new(&peer).run().fails("the token may not write statuses");
-    run.says_in_order(&["Uploaded ", "Gave the badge ", "Found no README", "Report: "]);
+    run.says_in_order(&["Uploaded ", "Updated the badge ", "Found no README", "Report: "]);
 }
 
 #[test]
@@ -132,12 +129,77 @@ fn a_server_that_does_not_take_the_value_fails_the_run() {
 #[test]
 fn purge_cache_overrules_the_event() {
     let peer = Peer::new();
-    Covered::new(&peer)
-        .arg("--purge-cache=false")
-        .run()
-        .succeeds()
-        .says("Left the badge alone, as told by purge-cache");
+    Covered::new(&peer).arg("--purge-cache=false").run().succeeds().says("Badge not updated: purge-cache is false");
     assert!(!peer.asked().iter().any(|asked| asked.contains("invalidate")));
     Covered::new(&peer).event("schedule", "{}").arg("--purge-cache").run().succeeds();
     peer.one("POST", INVALIDATE);
+}
+
+/// What the seed's own workflow asks for after a fork's tests on a branch `main`.
+fn after_a_fork(peer: &Peer) -> Covered {
+    let event = format!(
+        r#"{{"workflow_run":{{"id":42,"event":"pull_request","head_sha":"{SHA}","head_branch":"main",
+        "head_repository":{{"full_name":"evil/app"}}}},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
+    );
+    Covered::new(peer).event("workflow_run", &event).env("COVERED_PURGE_CACHE", "true")
+}
+
+#[test]
+fn a_forks_main_gives_the_badge_no_value_though_purge_cache_is_true() {
+    let peer = Peer::new();
+    let url = &peer.url;
+    let html = format!("<img src=\"{url}/camo/1\" data-canonical-src=\"{url}/badge/octo/app.svg\">");
+    peer.on("GET", README, [Reply::new(200, &html)]).on("PURGE", "/camo/1", [Reply::new(200, "")]);
+    after_a_fork(&peer)
+        .run()
+        .succeeds()
+        .says("Asked the server to refresh the badge; its value was not set, because this run is not a push to the")
+        .says("Refreshed 1 image of the README")
+        .says_not("Updated the badge");
+    let seen = peer.one("POST", INVALIDATE);
+    assert_eq!((seen.body.len(), seen.header("content-length"), seen.header("token")), (0, Some("0"), Some(KEY)));
+    // The server reads the status for what it forgot.
+    let asked = peer.asked();
+    let at = |part: &str| asked.iter().position(|asked| asked.contains(part)).unwrap();
+    assert!(at("/statuses/") < at(INVALIDATE) && at(INVALIDATE) < at("PURGE"), "{asked:?}");
+
+    after_a_fork(&peer)
+        .arg("--dry-run")
+        .run()
+        .succeeds()
+        .says("Would ask the server to refresh the badge, without a value");
+    peer.on("POST", INVALIDATE, [Reply::new(400, "{}")]);
+    after_a_fork(&peer).run().fails("the covered server did not refresh the badge (400 Bad Request");
+}
+
+#[test]
+fn a_command_that_is_typed_gives_the_value() {
+    let peer = Peer::new();
+    let typed = Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "").arg("--purge-cache");
+    typed.run().succeeds().says("Updated the badge in ");
+    let value = peer.one("POST", INVALIDATE).json();
+    assert_eq!((&value["percent"], value.get("run_id"), value.get("issuer")), (&84.62.into(), None, None));
+}
+
+#[test]
+fn the_value_names_the_github_instance_that_numbers_its_runs() {
+    let peer = Peer::new();
+    Covered::new(&peer).env("GITHUB_SERVER_URL", "https://GHE.Example.com/").run().succeeds();
+    assert_eq!(peer.one("POST", INVALIDATE).json()["issuer"], "https://ghe.example.com");
+}
+
+#[test]
+fn a_server_that_keeps_the_badge_as_it_was_is_quoted() {
+    let peer = Peer::new();
+    let url = &peer.url;
+    let html = format!("<img src=\"{url}/camo/1\" data-canonical-src=\"{url}/badge/octo/app.svg\">");
+    let detail = format!("the value of run 12 stays: it is a newer one\\n::error::{}", "x".repeat(1_000));
+    let kept = Reply::new(200, format!(r#"{{"status":"success","detail":"{detail}"}}"#));
+    peer.on("GET", README, [Reply::new(200, &html)]).on("POST", INVALIDATE, [kept]);
+    let run = Covered::new(&peer).run().succeeds();
+    let line = run.stdout.lines().find(|line| line.starts_with("The server kept")).unwrap();
+    let text = "The server kept the badge as it was: the value of run 12 stays: it is a newer one ::error::xx";
+    assert!(line.starts_with(text) && line.chars().count() < 350, "{line}");
+    run.says_not("Updated the badge");
+    assert!(!peer.asked().iter().any(|asked| asked.contains("PURGE")), "{:?}", peer.asked());
 }

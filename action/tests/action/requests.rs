@@ -92,7 +92,7 @@ fn debugging_tells_of_every_request_and_of_the_event() {
     let url = &peer.url;
     run("1")
         .says(&format!(
-            "::debug::event \"push\": commit {}, run 1658821493, purge Yes, threshold 80%25",
+            "::debug::event \"push\": commit {}, run 1658821493, purge Update, threshold 80%25",
             crate::run::SHA
         ))
         .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))

@@ -83,5 +83,5 @@ fn the_log_tells_the_story_and_ends_with_the_link() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).run().succeeds();
     let words: Vec<&str> = ended.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(words, ["Uploading", "Found", "Packed", "Opened", "Uploaded", "Posted", "Gave", "Found", "Report:"]);
+    assert_eq!(words, ["Uploading", "Found", "Packed", "Opened", "Uploaded", "Posted", "Updated", "Found", "Report:"]);
 }

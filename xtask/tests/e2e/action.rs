@@ -254,7 +254,7 @@ fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
     ] {
         assert_eq!(ran.output(name), expected, "{name}: {}", ran.log());
     }
-    ran.says(&["Found 87.5%", "Packed ", "Gave the badge its new value", "### Coverage", "**87.5%**"]);
+    ran.says(&["Found 87.5%", "Packed ", "Updated the badge", "### Coverage", "**87.5%**"]);
 
     // The next push is compared with this one.
     let next = Workflow { percent: "88", ..Workflow::push(&world) }.run().green();
@@ -270,7 +270,7 @@ fn a_pull_request_gets_its_status_and_leaves_the_badge_alone() {
     let ran = Workflow::pull_request(&world, REPOSITORY).run().green();
     assert_eq!(the_status(&world, TESTED, &ran).description, "87.5%");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
-    ran.says(&["Left the badge alone"]);
+    ran.says(&["Badge not updated"]);
     assert!(world.badge().text().contains("coverage: ??"));
 }
 
@@ -281,7 +281,7 @@ fn after_a_forks_tests_the_forks_commit_gets_the_status_and_its_main_is_not_ours
     let ran = Workflow::after_a_fork(&world).run().green();
     assert_eq!(the_status(&world, TESTED, &ran).state, "success");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
-    ran.says(&["Left the badge alone"]);
+    ran.says(&["Badge not updated"]);
     assert_eq!(ran.output("uploaded"), "true");
     assert!(world.badge().text().contains("coverage: ??"));
 }
@@ -372,7 +372,7 @@ fn two_named_reports_have_a_status_and_a_badge_each() {
 fn a_dry_run_sends_nothing_and_says_what_it_would() {
     let Some(world) = world() else { return };
     let ran = Workflow::push(&world).with("dry-run: true").run().green();
-    ran.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would refresh the badge"]);
+    ran.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would update the badge"]);
     assert_eq!((ran.output("uploaded"), ran.output("coverage"), ran.output("state")), ("false", "87.5", "success"));
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     assert_eq!(world.github.requests().len(), 0);

@@ -111,7 +111,7 @@ fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
     let Some(keyless) = Keyless::new(artifact()) else { return };
     let world = &keyless.world;
     let job = keyless.run(true).succeeded();
-    said(&job, &["### Coverage", "**84.62%**", "Gave the badge its new value"]);
+    said(&job, &["### Coverage", "**84.62%**", "Updated the badge"]);
 
     let statuses = world.github.statuses(REPOSITORY, TESTED);
     let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", job.text()) };

@@ -1,0 +1,86 @@
+//! Steps 5 and 6: the status and the badge, and what the log says of them.
+
+use std::thread;
+use std::time::Instant;
+
+use super::{NO_TOKEN, Run};
+use crate::http::Client;
+use crate::inputs::{Purge, Target};
+use crate::purge::{self, Images, Readme, Refreshed};
+use crate::session::{Place, Session};
+use crate::status;
+use crate::workflow::{count, seconds};
+
+impl Run<'_> {
+    /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.
+    pub(super) fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
+        let (inputs, status) = (self.inputs, self.status());
+        let shown = status.to_string();
+        let value = purge::Value {
+            site_id: &session.site_id,
+            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
+            state: status.state,
+            commit_sha: &target.commit_sha,
+            name: inputs.name.as_deref(),
+            run_id: inputs.run_id,
+            issuer: inputs.run_id.map(|_| inputs.github_server.to_ascii_lowercase()),
+        };
+        let value = Some(&value).filter(|_| inputs.purge == Purge::Update);
+        let bases = [target.api_url.as_str(), session.public_url(target)];
+        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github_server, bases });
+        let post = || {
+            let started = Instant::now();
+            let posted = status::post(client, &readme.as_ref()?.github, &target.commit_sha, &status);
+            Some(posted.map(|()| started.elapsed()))
+        };
+        let reason = inputs.purge.reason();
+        let refresh = || reason.is_none().then(|| purge::refresh(client, target, value, readme.as_ref()));
+        let (posted, refreshed) = if value.is_some() && !is_the_originals(session) {
+            thread::scope(|scope| {
+                let posted = scope.spawn(post);
+                let refreshed = refresh();
+                (purge::joined(posted), refreshed)
+            })
+        } else {
+            // A server that takes no value reads it from GitHub: the status must be there first.
+            (post(), refresh())
+        };
+        match posted {
+            None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
+            Some(Ok(took)) => self.log.say(&format!("Posted the status {shown} in {}", seconds(took))),
+            Some(Err(error)) => self.fail(&error),
+        }
+        reason.iter().for_each(|reason| self.log.say(reason));
+        if let Some(refreshed) = refreshed {
+            self.tell_refreshed(refreshed);
+        }
+    }
+
+    fn tell_refreshed(&mut self, Refreshed { server: (answer, took), images }: Refreshed) {
+        match answer {
+            Ok(Some(why)) => self.log.say(&format!("The server kept the badge as it was: {why}")),
+            Ok(None) if self.inputs.purge == Purge::Forget => self.log.say(
+                "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
+                 default branch",
+            ),
+            Ok(None) => self.log.say(&format!("Updated the badge in {}", seconds(took))),
+            Err(error) => self.fail(&error),
+        }
+        // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
+        match images {
+            None => {}
+            Some(Ok(Images::NoReadme)) => self.log.say("Found no README, so no image to refresh"),
+            Some(Ok(Images::Purged { purged, failures, took })) => {
+                let images = count(purged, "image");
+                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(took)));
+                failures.iter().for_each(|failure| self.warn(failure));
+            }
+            Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
+        }
+    }
+}
+
+/// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
+fn is_the_originals(session: &Session) -> bool {
+    matches!(session.place, Place::Files(_))
+}
