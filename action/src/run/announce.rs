@@ -47,12 +47,27 @@ impl Run<'_> {
         };
         match posted {
             None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
-            Some(Ok(took)) => self.log.say(&format!("Posted the status {shown} in {}", seconds(took))),
+            Some(Ok(took)) => {
+                self.log.say(&format!("Posted the status {shown} in {}", seconds(took)));
+                self.check_context(target, session);
+            }
             Some(Err(error)) => self.fail(&error),
         }
         reason.iter().for_each(|reason| self.log.say(reason));
         if let Some(refreshed) = refreshed {
             self.tell_refreshed(refreshed);
+        }
+    }
+
+    /// The original's backend shows statuses of other contexts nowhere.
+    fn check_context(&mut self, target: &Target, session: &Session) {
+        let context = &self.inputs.context;
+        if is_the_originals(session) && !context.to_ascii_lowercase().contains("coverage") {
+            self.warn(&format!(
+                "the server at {} is a backend of the Python original, which reads only statuses whose context contains \
+                 `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",
+                target.api_url
+            ));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A backend of the Python original: temporary credentials, and each file by itself.
 
 use crate::peer::{Peer, Reply};
-use crate::run::{Covered, Ended, SIGNATURE, SITE};
+use crate::run::{Covered, Ended, SHA, SIGNATURE, SITE, TOKEN};
 
 const BUCKET: &str = "reports";
 
@@ -120,4 +120,31 @@ fn the_originals_switch_still_works_and_is_told_to_be_deprecated() {
     ended.succeeds().says("Badge not updated").complains(deprecated);
     let ended = Covered::new(&peer).arg("--is-default-branch").arg("--no-purge-cache").run();
     ended.succeeds().says("Badge not updated");
+}
+
+#[test]
+fn a_context_that_the_originals_badge_does_not_read_is_a_warning() {
+    let warned = |context: &str, token: &str| {
+        let peer = original("eu-west-1");
+        let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", token).env("COVERED_CONTEXT", context);
+        let ended = covered.env("AWS_ENDPOINT_URL", &peer.url).run().succeeds();
+        ended.stderr.lines().any(|line| {
+            line.starts_with(&format!("warning: the server at {} is a backend of the Python original", peer.url))
+                && line.contains("set `context: coverage` (--context)")
+        })
+    };
+    assert!(warned("", TOKEN) && warned("ci/covered", TOKEN));
+    assert!(!warned("coverage", TOKEN) && !warned("Code Coverage / unit", TOKEN) && !warned("", ""));
+    Covered::new(&Peer::new()).run().succeeds().says_not("Python original");
+}
+
+#[test]
+fn the_originals_backend_is_asked_for_the_badge_once_the_status_is_there() {
+    let peer = original("eu-west-1");
+    let status = Reply::new(503, "").with("retry-after", "0");
+    peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [status.clone(), status, Reply::new(201, "{}")]);
+    run(&peer).succeeds();
+    let asked = peer.asked();
+    let posted = asked.iter().rposition(|asked| asked.contains("/statuses/")).unwrap();
+    assert!(posted < asked.iter().position(|asked| asked.contains("invalidate-cache")).unwrap(), "{asked:?}");
 }
