@@ -31,7 +31,7 @@ append() {
 
 # What is no fault of this repository's is red only where that was asked for.
 outage() {
-    case ${INPUT_FAIL_ON_ERROR:-} in [Tt]* | [Yy]* | [Oo][Nn] | 1) stop "$1" ;; esac
+    case ${INPUT_FAIL_ON_ERROR:-${COVERED_FAIL_ON_ERROR:-}} in [Tt]* | [Yy]* | [Oo][Nn] | 1) stop "$1" ;; esac
     tell warning "the report was not uploaded: $1"
     append 'uploaded=false' "${GITHUB_OUTPUT:-}"
     append 'The coverage report was **not uploaded**: its uploader could not be downloaded, see the log.' "${GITHUB_STEP_SUMMARY:-}"
@@ -92,7 +92,8 @@ build() {
     tell group "Build covered from source: $1"
     # A build runs other people's code: it does not need our secrets.
     if (
-        unset INPUT_API_KEY INPUT_GITHUB_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
+        unset INPUT_API_KEY INPUT_GITHUB_TOKEN COVERED_API_KEY COVERED_GH_TOKEN ACTION_DEFAULT_GITHUB_TOKEN
+        unset ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
         exec cargo build --locked --profile action --package covered \
             --manifest-path "$here/../Cargo.toml" --target-dir "$temp/covered-build"
     ); then built=yes; else built=; fi
@@ -177,9 +178,6 @@ install() {
     trap - EXIT HUP INT TERM
     say "Installed covered $version for $target from $url"
 }
-
-# The program has no default for what it uploads.
-[ -n "${INPUT_PATH:-}${INPUT_ARTIFACT:-}" ] || export INPUT_PATH=htmlcov
 
 binary=${INPUT_BINARY:-}
 wanted=${INPUT_VERSION:-}

@@ -6,6 +6,9 @@ mod event;
 mod flags;
 mod source;
 
+#[cfg(test)]
+mod action_yml;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -255,6 +258,7 @@ impl Reader<'_> {
             .and_then(|(name, value)| given(value, format!("--{name}")))
             .or_else(|| from_env(flag.input()))
             .or_else(|| from_env(flag.covered()))
+            .or_else(|| from_env(flag.action_default()))
             .or_else(|| given(flag.default, format!("--{}", flag.name)))
     }
 

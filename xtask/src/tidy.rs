@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the project's conventions, as checks. It names every breach, not only the first.
 
+mod inputs;
 mod layers;
 
 use std::collections::BTreeSet;
@@ -51,9 +52,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     if files.iter().any(|file| file == "action.yml") {
         let readers = ["action/src/inputs.rs", "action/src/inputs/flags.rs", "action/run.sh"];
-        let inputs: String = readers.iter().filter_map(|file| read(file).ok()).collect();
-        let readme = read("action/README.md").unwrap_or_default();
-        breaches.extend(check_inputs(&read("action.yml")?, &readme, &inputs));
+        let readers: String = readers.iter().filter_map(|file| read(file).ok()).collect();
+        let (action, readme) = (read("action.yml")?, read("action/README.md").unwrap_or_default());
+        breaches.extend(inputs::check(&action, &readme, &readers));
+        breaches.extend(inputs::check_defaults(&action, &readme, &help_of("covered")?));
     }
     breaches.iter().for_each(|breach| eprintln!("{breach}"));
     if breaches.is_empty() {
@@ -153,34 +155,6 @@ fn word(text: &str) -> &str {
     text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
-/// Every input of `action.yml` is handed to the script, stands in the README, and is read by the program or the script.
-fn check_inputs(action: &str, readme: &str, inputs: &str) -> Vec<String> {
-    let mut breaches = Vec::new();
-    for name in inputs_of(action) {
-        let variable = name.to_ascii_uppercase().replace('-', "_");
-        if !readme.contains(&format!("`{name}`")) && !readme.contains(&format!("`INPUT_{variable}`")) {
-            breaches.push(format!("action/README.md: says nothing of the input `{name}` of action.yml"));
-        }
-        if !action.contains(&format!("\n        INPUT_{variable}: ${{{{ inputs.{name} }}}}\n")) {
-            breaches.push(format!("action.yml: does not hand its input {name} on, as INPUT_{variable} under env"));
-        }
-        if !inputs.contains(&format!("\"{name}\"")) && !inputs.contains(&variable) {
-            breaches.push(format!(
-                "action.yml: its input {name} is read neither in action/src/inputs.rs nor in action/run.sh"
-            ));
-        }
-    }
-    breaches
-}
-
-/// The keys below `inputs:`, by their indentation.
-fn inputs_of(action: &str) -> Vec<&str> {
-    let block = action.lines().skip_while(|line| *line != "inputs:").skip(1);
-    let block = block.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
-    let keys = block.filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
-    keys.filter(|key| !key.starts_with([' ', '#'])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,16 +187,5 @@ mod tests {
             1
         );
         assert_eq!(check_help(help, "x", "R", "nothing\n").len(), 1);
-    }
-
-    #[test]
-    fn inputs_are_the_keys_below_inputs() {
-        let inputs = "name: x\ninputs:\n  path:\n    default: a\n\n  api-url:\n    required: true\nruns:\n  using: y\n";
-        let env = "        INPUT_PATH: ${{ inputs.path }}\n        INPUT_API_URL: ${{ inputs.api-url }}\n";
-        assert_eq!(inputs_of(inputs), ["path", "api-url"]);
-        let action = format!("{inputs}{env}");
-        assert_eq!(check_inputs(&action, "`path` and `api-url`", "\"path\", API_URL"), [""; 0]);
-        assert_eq!(check_inputs(&action, "", "").len(), 4);
-        assert_eq!(check_inputs(inputs, "", "").len(), 6);
     }
 }

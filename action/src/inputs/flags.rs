@@ -73,7 +73,17 @@ const fn flag(name: &'static str, value: &'static str, default: &'static str, he
 impl Flag {
     /// `INPUT_…`, which the composite action sets: its inputs are called like the flags, but for the token's.
     pub fn input(&self) -> String {
-        format!("INPUT_{}", if self.name == "gh-token" { "GITHUB_TOKEN".to_owned() } else { upper(self.name) })
+        format!("INPUT_{}", upper(self.input_name()))
+    }
+
+    /// `ACTION_DEFAULT_…`, which the composite action sets too, where its default is not the program's. It stands alone,
+    /// since a default of the input itself would look like a value that the workflow gives, and win over `COVERED_…`.
+    pub fn action_default(&self) -> String {
+        format!("ACTION_DEFAULT_{}", upper(self.input_name()))
+    }
+
+    fn input_name(&self) -> &'static str {
+        if self.name == "gh-token" { "github-token" } else { self.name }
     }
 
     /// `COVERED_…`, the Python original's name.
@@ -165,7 +175,7 @@ Usage: covered [DIRECTORY] [FLAGS]
 
   DIRECTORY
       folder that holds the HTML report, such as htmlcov; with --artifact one inside the artifact, or none for all of it
-      [environment: INPUT_PATH]
+      [environment: INPUT_PATH, COVERED_PATH]
 ";
 
 const TAIL: &str = "  -h, --help
@@ -173,7 +183,8 @@ const TAIL: &str = "  -h, --help
   -V, --version
       show the version
 
-A flag wins over INPUT_…, INPUT_… over COVERED_…, and that over what GitHub says. An empty value counts as unset.
+A flag wins over INPUT_…, INPUT_… over COVERED_…, that over what GitHub says, and that over the default. The action
+sets its own defaults, where they differ, as ACTION_DEFAULT_…. An empty value counts as unset.
 From GitHub's environment: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA,
 GITHUB_RUN_ID, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG.
 Without an API key, in a job with `id-token: write`: ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN.

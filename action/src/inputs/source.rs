@@ -43,7 +43,9 @@ impl fmt::Display for Source {
 
 impl Reader<'_> {
     pub fn source(&mut self, event: &Event, repository: Option<Repository>, has_token: bool) -> Option<Source> {
-        let path = self.typed.directory.take().or_else(|| (self.env)("INPUT_PATH").map(PathBuf::from));
+        let variable = |name| (self.env)(name).map(PathBuf::from);
+        let path = self.typed.directory.take();
+        let path = path.or_else(|| variable("INPUT_PATH")).or_else(|| variable("COVERED_PATH"));
         let known = self.problems.len();
         let name = self.get("artifact", check::artifact);
         if self.problems.len() > known {
@@ -51,6 +53,8 @@ impl Reader<'_> {
         }
         let run_id = self.get("run-id", check::run_id);
         let Some(name) = name else {
+            // Inside an artifact the default is all of it.
+            let path = path.or_else(|| (self.env)("ACTION_DEFAULT_PATH").map(PathBuf::from));
             match path {
                 Some(_) if run_id.is_some() => {
                     self.problems.push("--run-id says where an artifact is: name it by --artifact".to_owned());

@@ -241,6 +241,8 @@ fn a_release_that_cannot_be_had_is_a_warning_unless_the_job_asks_for_more() {
     says(&log, &["::warning::the report was not uploaded", "404"]);
     assert!(!log.contains("covered ran"), "{log}");
     says(&runner.written(), &["uploaded=false\n", "**not uploaded**"]);
+    let asked = Runner::new().answers(&[Answer::Status(404)]).input("COVERED_FAIL_ON_ERROR", "true");
+    says(&asked.run().failed().text(), &["::error::"]);
     let runner = runner.input("INPUT_FAIL_ON_ERROR", "true");
     says(&runner.run().failed().text(), &["::error::cannot download"]);
     // What is not there is asked for once.
@@ -257,21 +259,28 @@ fn a_host_that_stays_away_is_asked_four_times() {
 
 #[test]
 fn another_system_is_built_for_and_told_what_there_is() {
-    let runner = Runner::new().without("uname").input("RUNNER_OS", "").input("RUNNER_ARCH", "");
+    let mut runner = Runner::new().without("uname").input("RUNNER_OS", "").input("RUNNER_ARCH", "");
+    let secrets = [
+        "INPUT_GITHUB_TOKEN",
+        "COVERED_API_KEY",
+        "COVERED_GH_TOKEN",
+        "ACTION_DEFAULT_GITHUB_TOKEN",
+        "ACTIONS_RUNTIME_TOKEN",
+    ];
+    for secret in secrets {
+        runner = runner.input(secret, "a-secret");
+    }
     runner.script("uname", "#!/bin/sh\n[ \"$1\" = -s ] && echo Plan9 || echo mips\n");
     let log = runner.run().failed().text();
     says(&log, &["::error::", "no release for Plan9/mips", "no cargo"]);
     TARGETS.iter().for_each(|target| says(&log, &[target]));
     // In place of cargo: it shows what it was asked to do, and does not see the secrets.
-    let build = "#!/bin/sh\necho cargo \"$@\" with \"${INPUT_API_KEY-no secret}\" and \"${ACTIONS_ID_TOKEN_REQUEST_TOKEN-no identity}\"\nd=$RUNNER_TEMP/covered-build/action\n\
+    let build = "#!/bin/sh\ncase $(set) in *a-secret* | *an-identity*) saw='a secret' ;; *) saw='no secret' ;; esac\necho cargo \"$@\" saw \"$saw\"\nd=$RUNNER_TEMP/covered-build/action\n\
                  mkdir -p \"$d\"\nprintf '#!/bin/sh\\necho the build ran' >\"$d/covered\"\nchmod +x \"$d/covered\"\n";
     runner.script("cargo", build);
     runner.link(&["chmod"]);
     let log = runner.run().succeeded().text();
-    says(
-        &log,
-        &["cargo build --locked --profile action --package covered", "with no secret and no identity", "the build ran"],
-    );
+    says(&log, &["cargo build --locked --profile action --package covered", "saw no secret", "the build ran"]);
     assert_eq!(runner.asked(), [""; 0]);
 }
 
@@ -474,21 +483,6 @@ fn a_zip_is_unpacked_for_windows() {
     assert_eq!(runner.kept(), [format!("{folder}/covered.exe")]);
 }
 
-#[test]
-fn the_report_is_in_htmlcov_unless_told() {
-    if skip_without(&[Part::Shells]) {
-        return;
-    }
-    let path_of = |runner: Runner| {
-        let said = runner.run().succeeded().text();
-        said.lines().find_map(|line| line.strip_prefix("INPUT_PATH=")).map(str::to_owned)
-    };
-    assert_eq!(path_of(Runner::new().input("INPUT_PATH", "")).as_deref(), Some("htmlcov"));
-    assert_eq!(path_of(Runner::new().input("INPUT_PATH", "reports")).as_deref(), Some("reports"));
-    let artifact = Runner::new().input("INPUT_PATH", "").input("INPUT_ARTIFACT", "coverage-html");
-    assert_eq!(path_of(artifact).as_deref(), Some(""));
-}
-
 /// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
 #[test]
 fn every_input_reaches_the_program_through_the_step_s_own_environment() {
@@ -512,15 +506,16 @@ fn every_input_reaches_the_program_through_the_step_s_own_environment() {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("-e").arg(&step);
     for line in env.lines() {
         let (name, expression) = line.trim().split_once(": ").unwrap();
-        let expression = expression.strip_prefix("${{ ").unwrap().strip_suffix(" }}").unwrap();
-        command.env(
-            name,
-            match expression.strip_prefix("inputs.") {
-                Some(input) => value(input),
-                None if expression == "github.action_path" => paths::root().display().to_string(),
-                None => panic!("what is {expression}?"),
-            },
-        );
+        let Some(expression) = expression.strip_prefix("${{ ") else {
+            command.env(name, expression.trim_matches('"'));
+            continue;
+        };
+        let value = match expression.strip_suffix(" }}").unwrap() {
+            "github.action_path" => paths::root().display().to_string(),
+            "github.token" => "a-token".to_owned(),
+            expression => value(expression.strip_prefix("inputs.").unwrap()),
+        };
+        command.env(name, value);
     }
     let seen = run(&mut command).unwrap().succeeded().text();
     for name in inputs {

@@ -18,6 +18,7 @@ mod metrics;
 mod original;
 mod reads;
 mod redis;
+mod seed;
 mod spec;
 mod stop;
 mod storage;

@@ -1,0 +1,124 @@
+//! The step of `action.yml` as a runner fills it: which of a value's sources wins there.
+
+use super::*;
+
+const ACTION: &str = include_str!("../../../action.yml");
+/// What `action/run.sh` reads, to find the program.
+const OF_THE_SCRIPT: [&str; 3] = ["version", "binary", "download-url"];
+const TOKEN: &str = "the-automatic-token";
+
+type Variables = Vec<(String, String)>;
+
+/// Every input and its default.
+fn inputs() -> Vec<(&'static str, &'static str)> {
+    let block = ACTION.split_once("\ninputs:\n").unwrap().1.split_once("\noutputs:\n").unwrap().0;
+    let names = block.split("\n  ").map(|input| input.trim_start()).filter(|input| !input.is_empty());
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for line in names {
+        match (line.split_once(": "), line.split_once(':')) {
+            (Some(("default", value)), _) => found.last_mut().unwrap().1 = value.trim_matches('"'),
+            (None, Some((name, _))) => found.push((name, "")),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The environment of the step, where the workflow gives these inputs.
+fn step(given: &[(&str, &str)]) -> Variables {
+    let inputs = inputs();
+    let value = |expression: &str| match expression.strip_prefix("inputs.") {
+        Some(name) => {
+            let given = given.iter().find(|(input, _)| *input == name).map(|(_, value)| *value);
+            given.unwrap_or_else(|| inputs.iter().find(|(input, _)| *input == name).unwrap().1).to_owned()
+        }
+        None if expression == "github.token" => TOKEN.to_owned(),
+        None => String::new(),
+    };
+    let env = ACTION.split_once("\n      env:\n").unwrap().1.split_once("\n      run: ").unwrap().0;
+    let lines = env.lines().map(|line| line.trim().split_once(": ").unwrap());
+    let filled = lines.map(|(name, text)| {
+        let expression = text.strip_prefix("${{ ").and_then(|text| text.strip_suffix(" }}"));
+        (name.to_owned(), expression.map_or_else(|| text.trim_matches('"').to_owned(), value))
+    });
+    filled.collect()
+}
+
+fn with_reader<T>(arguments: &[&str], variables: &Variables, read: impl FnOnce(&mut Reader) -> T) -> T {
+    let env = |name: &str| {
+        let value = variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        value.filter(|value| !value.is_empty())
+    };
+    let typed = flags::parse(arguments.iter().map(OsString::from)).unwrap();
+    read(&mut Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new(), notes: Vec::new() })
+}
+
+/// The value of an input as the program takes it, unchecked.
+fn value(input: &str, arguments: &[&str], variables: &Variables) -> Option<String> {
+    with_reader(arguments, variables, |reader| {
+        let Some(flag) = FLAGS.iter().find(|flag| flag.input() == variable("INPUT", input)) else {
+            assert_eq!(input, "path", "the input {input} is read neither by the program nor by the script");
+            return reader.source(&Event::read(reader.env), None, false).map(|source| source.to_string());
+        };
+        reader.find(flag).map(|(value, _)| value)
+    })
+}
+
+fn variable(kind: &str, name: &str) -> String {
+    format!("{kind}_{}", name.to_uppercase().replace('-', "_"))
+}
+
+/// `COVERED_…`, as the Python original calls it.
+fn covered(input: &str) -> String {
+    variable("COVERED", if input == "github-token" { "gh-token" } else { input })
+}
+
+#[test]
+fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_action() {
+    let inputs: Vec<&str> = inputs().into_iter().map(|(name, _)| name).collect();
+    assert!(inputs.len() > 15 && OF_THE_SCRIPT.iter().all(|name| inputs.contains(name)), "{inputs:?}");
+    for input in inputs.into_iter().filter(|input| !OF_THE_SCRIPT.contains(input)) {
+        let mut variables = step(&[]);
+        variables.push((covered(input), "of-env".to_owned()));
+        assert_eq!(value(input, &[], &variables).as_deref(), Some("of-env"), "{input} is not given");
+        let mut variables = step(&[(input, "given")]);
+        variables.push((covered(input), "of-env".to_owned()));
+        assert_eq!(value(input, &[], &variables).as_deref(), Some("given"), "{input}");
+        let flag = format!("--{}=typed", if input == "github-token" { "gh-token" } else { input });
+        let typed = if input == "path" { "typed" } else { flag.as_str() };
+        assert_eq!(value(input, &[typed], &variables).as_deref(), Some("typed"), "{input}");
+    }
+}
+
+#[test]
+fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
+    let variables = step(&[]);
+    for (input, expected) in [
+        ("path", Some("htmlcov")),
+        ("github-token", Some(TOKEN)),
+        ("coverage-threshold", Some("0")),
+        ("fail-on-error", Some("false")),
+        ("fail-under", Some("false")),
+        ("purge-cache", Some("auto")),
+        ("timeout", Some("300")),
+        ("api-url", None),
+    ] {
+        assert_eq!(value(input, &[], &variables).as_deref(), expected, "{input}");
+    }
+}
+
+#[test]
+fn an_artifact_is_the_report_as_a_whole_whoever_names_it() {
+    for source in ["input", "environment"] {
+        let mut variables = step(if source == "input" { &[("artifact", "coverage-html")] } else { &[] });
+        if source == "environment" {
+            variables.push(("COVERED_ARTIFACT".to_owned(), "coverage-html".to_owned()));
+        }
+        variables.push(("GITHUB_RUN_ID".to_owned(), "7".to_owned()));
+        let repository = Repository { owner: "octo".to_owned(), name: "app".to_owned() };
+        let found =
+            with_reader(&[], &variables, |reader| reader.source(&Event::read(reader.env), Some(repository), true));
+        let Some(Source::Artifact(artifact)) = found else { panic!("{source}: {found:?}") };
+        assert_eq!((artifact.name.as_str(), artifact.folder.as_str()), ("coverage-html", ""), "{source}");
+    }
+}
