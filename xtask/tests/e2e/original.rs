@@ -200,13 +200,15 @@ fn this_uploader_uploads_to_the_originals_backend() {
     let backend = backend(&world.server);
     let folder = world.folder.path().join("report");
     let files = report::large(&folder, 400);
-    let upload = |github: &Github| {
+    let upload = |github: &Github, context: &str| {
         let mut command = covered(&folder, &backend.url(), &github.url(), REPOSITORY, SHA);
-        command.env("AWS_ENDPOINT_URL", s3.url());
-        command.args(["--coverage-threshold", "80", "--context", "coverage", "--purge-cache"]);
-        command
+        command.env("AWS_ENDPOINT_URL", s3.url()).env("COVERED_CONTEXT", context);
+        command.args(["--coverage-threshold", "80", "--purge-cache"]);
+        run(&mut command).unwrap().succeeded().text()
     };
-    run(&mut upload(&world.github)).unwrap().succeeded();
+    let warning = "which reads only statuses whose context contains `coverage`";
+    let log = upload(&world.github, "coverage");
+    assert!(!log.contains(warning), "{log}");
     let statuses = world.github.statuses(REPOSITORY, SHA);
     assert_eq!((statuses[0].context.as_str(), statuses[0].state.as_str()), ("coverage", "success"));
     let path = statuses[0].target_url.strip_prefix(&backend.url()).unwrap();
@@ -217,4 +219,7 @@ fn this_uploader_uploads_to_the_originals_backend() {
     let arrived: Vec<String> = s3.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
     assert_eq!(arrived, expected);
     every_file_is_served(&world, path, &files);
+
+    let log = upload(&world.github, "");
+    assert!(log.contains(warning) && log.contains("set `context: coverage`"), "{log}");
 }
