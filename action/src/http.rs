@@ -8,13 +8,14 @@ mod host;
 mod names;
 mod proxy;
 mod request;
+mod tries;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::{self, HeaderValue, Response, StatusCode, Uri};
@@ -31,6 +32,7 @@ use names::Names;
 pub use proxy::Proxies;
 pub use request::Request;
 use request::{MAX_ANSWER, PEEK_LIMIT};
+use tries::{Fault, Tries};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Silence that is taken for a broken connection.
@@ -103,42 +105,95 @@ impl<'a> Client<'a> {
     /// Sends the request, again while that can help and there is time; gives the last answer, whatever its status.
     pub fn send(&self, request: &Request) -> Result<Answer> {
         let place = place(request.head.uri());
-        let mut tries = 1;
+        let mut earlier = Tries::default();
         loop {
-            let begun = Instant::now();
+            let (tries, begun) = (earlier.count() + 1, Instant::now());
             // Anew for each try: a token may end while a server is waited for.
-            let head = request.head(self)?;
+            let head = request.head(self);
+            let head = if tries > 1 { head.with_context(|| format!("{place} {earlier}")) } else { head }?;
+            if self.left().is_zero() && tries == 1 {
+                return Err(Outage(format!("{} was over before {place} was asked", self.limit())).into());
+            }
             let result = self.try_once(request, head, tries);
             self.debug(request, &result, &place, tries, begun.elapsed());
-            let Some(pause) = self.pause_before_next(request, &result, &place, tries) else {
-                return result.map_err(|failure| self.explain(&failure, request, &place, tries));
-            };
-            thread::sleep(pause);
-            tries += 1;
+            let fault = self.fault(request, &result);
+            let asked = result.as_ref().ok().and_then(|answer| answer.retry_after(Timestamp::now()));
+            let pause = asked.unwrap_or_else(|| pause(tries, random()));
+            match fault {
+                Some(fault) if tries < request.max_tries && pause + SHORTEST_TRY < self.left() => {
+                    self.log.say(&format!("{place} {}, next try in {:.1} s", fault.what, pause.as_secs_f64()));
+                    thread::sleep(pause);
+                    earlier.push(fault);
+                }
+                fault => {
+                    let is_late = fault.is_some() && tries < request.max_tries;
+                    let late = is_late.then(|| self.too_late(asked)).unwrap_or_default();
+                    return self.end(request, result, &place, &earlier, &late);
+                }
+            }
         }
     }
 
-    /// How long to wait for the next try; none where it would not help, or be too late.
-    fn pause_before_next(
+    /// Why another try may help.
+    fn fault(&self, request: &Request, result: &Result<Answer, Failure>) -> Option<Fault> {
+        match result {
+            Ok(answer) if (request.is_temporary)(answer) => {
+                Some(Fault { what: answered(answer), why: answer.detail() })
+            }
+            Err(failure) if failure.is_temporary => {
+                Some(Fault { what: self.told(failure, request), why: self.advice(failure, request) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Why there is no other try, though it could help. `asked`: how long the server asks to wait.
+    fn too_late(&self, asked: Option<Duration>) -> String {
+        match asked {
+            Some(asked) => {
+                format!("; it asks to wait {} s, and {} leaves less", asked.as_secs_f64().ceil(), self.limit())
+            }
+            None => format!("; {} leaves no time for another try", self.limit()),
+        }
+    }
+
+    fn limit(&self) -> String {
+        format!("the time limit of {} s (--timeout)", self.timeout.as_secs())
+    }
+
+    /// The last try's answer or error, which also tells of those before it.
+    fn end(
         &self,
         request: &Request,
-        result: &Result<Answer, Failure>,
+        result: Result<Answer, Failure>,
         place: &str,
-        tries: u32,
-    ) -> Option<Duration> {
-        let (why, asked) = match result {
-            Ok(answer) if (request.is_temporary)(answer) => {
-                (format!("answered {}", answer.status), answer.retry_after(Timestamp::now()))
+        earlier: &Tries,
+        late: &str,
+    ) -> Result<Answer> {
+        let failure = match result {
+            Err(failure) => failure,
+            Ok(mut answer) => {
+                let before = earlier.before(&answered(&answer)).map(|before| format!("; {before}"));
+                answer.ended = before.unwrap_or_default() + late;
+                return Ok(answer);
             }
-            Err(failure) if failure.is_temporary => (self.told(failure, request), None),
-            _ => return None,
         };
-        let pause = asked.unwrap_or_else(|| pause(tries, random()));
-        if tries == request.max_tries || pause + SHORTEST_TRY >= self.left() {
-            return None;
-        }
-        self.log.say(&format!("{place} {why}, next try in {:.1} s", pause.as_secs_f64()));
-        Some(pause)
+        let what = self.told(&failure, request);
+        let text = match earlier.count() {
+            0 if failure.is_late && self.left().is_zero() => {
+                let limit = self.timeout.as_secs();
+                format!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout")
+            }
+            _ if failure.is_late && self.left().is_zero() => {
+                format!("{place} {earlier}, then gave no answer before {} was over", self.limit())
+            }
+            tries => {
+                let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
+                let tries = if tries > 0 { format!(" ({} tries{before})", tries + 1) } else { String::new() };
+                format!("{place} {what}{tries}: {}{late}", self.advice(&failure, request))
+            }
+        };
+        if failure.is_outage { Err(Outage(text).into()) } else { Err(anyhow!(text)) }
     }
 
     fn debug(&self, request: &Request, result: &Result<Answer, Failure>, place: &str, tries: u32, took: Duration) {
@@ -189,21 +244,19 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn explain(&self, failure: &Failure, request: &Request, place: &str, tries: u32) -> anyhow::Error {
-        if self.left().is_zero() {
-            let limit = self.timeout.as_secs();
-            let text = format!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout");
-            return Outage(text).into();
-        }
-        let tries = if tries > 1 { format!(" ({tries} tries)") } else { String::new() };
+    /// What to do about it, and about the proxy where there is one.
+    fn advice(&self, failure: &Failure, request: &Request) -> String {
         let proxy = self.proxies.choose(request.head.uri());
         let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_of_way {
             true => format!("; correct {}, or list the host in NO_PROXY if it needs no proxy", proxy.variable),
             false => format!("; between it and here is the proxy {proxy}"),
         });
-        let text = format!("{place} {}{tries}: {}{proxy}", self.told(failure, request), failure.advice);
-        if failure.is_outage { Outage(text).into() } else { anyhow!(text) }
+        format!("{}{proxy}", failure.advice)
     }
+}
+
+fn answered(answer: &Answer) -> String {
+    format!("answered {}", answer.status)
 }
 
 /// Twice as long after each try, up to a limit; `random` (0 to 1) spreads those that failed at one moment.

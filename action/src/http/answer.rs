@@ -30,6 +30,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// How many times the request was sent.
     pub tries: u32,
+    /// What happened before it, and why there was no other try; follows its words.
+    pub(super) ended: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -39,7 +41,7 @@ impl Answer {
     pub fn read(response: Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(limit).read_to_vec()?;
-        Ok(Self { status: head.status, tries, headers: head.headers, body })
+        Ok(Self { status: head.status, tries, ended: String::new(), headers: head.headers, body })
     }
 
     /// Writes the whole answer into `file`, up to `limit` bytes, in place of what an earlier try left there.
@@ -60,7 +62,8 @@ impl Answer {
         loop {
             let count = reader.read(&mut chunk).map_err(ureq::Error::from)?;
             if count == 0 {
-                return Ok(Self { status: head.status, tries, headers: head.headers, body: Vec::new() });
+                let (ended, body) = (String::new(), Vec::new());
+                return Ok(Self { status: head.status, tries, ended, headers: head.headers, body });
             }
             file.write_all(&chunk[..count]).map_err(|error| Failure::kept(&error))?;
             if let Some(progress) = progress {
@@ -129,11 +132,11 @@ impl Answer {
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
         let limit = if self.is_used_up() && self.is_temporary() { "the rate limit is used up: " } else { "" };
-        format!("{}{tries}: {limit}{}", self.status, self.detail())
+        format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.ended)
     }
 
     /// What the answer says: a covered server's `detail`, GitHub's `message`, S3's XML; shortened, on one line.
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         let json: Value = self.json().unwrap_or_default();
         let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
         if let Some(words) = words {
@@ -170,7 +173,7 @@ mod tests {
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Answer { status, tries: 1, headers: headers.collect(), body: body.as_bytes().to_vec() }
+        Answer { status, tries: 1, ended: String::new(), headers: headers.collect(), body: body.as_bytes().to_vec() }
     }
 
     #[test]

@@ -17,11 +17,14 @@ pub struct Failure {
     pub is_outage: bool,
     /// It happened on the way there: to the first that is connected to, which is the proxy where there is one.
     pub is_of_way: bool,
+    /// A time limit cut it off.
+    pub is_late: bool,
 }
 
 impl Failure {
     fn temporary(what: &'static str, advice: &str) -> Self {
-        Self { what, advice: advice.to_owned(), is_temporary: true, is_outage: true, is_of_way: false }
+        let advice = advice.to_owned();
+        Self { what, advice, is_temporary: true, is_outage: true, is_of_way: false, is_late: false }
     }
 
     fn of_way(self) -> Self {
@@ -29,7 +32,7 @@ impl Failure {
     }
 
     fn lasting(what: &'static str, advice: String) -> Self {
-        Self { what, advice, is_temporary: false, is_outage: false, is_of_way: false }
+        Self { what, advice, is_temporary: false, is_outage: false, is_of_way: false, is_late: false }
     }
 
     /// What came could not be written down.
@@ -67,7 +70,9 @@ impl From<Error> for Failure {
                 "check the address, and whether a firewall or a missing proxy is in the way",
             )
             .of_way(),
-            Error::Timeout(_) => Self::temporary("gave no answer in time", "is the server overloaded?"),
+            Error::Timeout(_) => {
+                Self { is_late: true, ..Self::temporary("gave no answer in time", "is the server overloaded?") }
+            }
             Error::Rustls(error) => Self::tls(&error),
             Error::ConnectProxyFailed(why) => refusing_proxy(&why).of_way(),
             Error::BodyExceedsLimit(limit) => {

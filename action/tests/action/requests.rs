@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::peer::{Peer, Reply};
-use crate::run::Covered;
+use crate::run::{Covered, SHA, SITE};
 
 const CREATE: &str = "/coverage/create-site/";
 
@@ -15,7 +15,9 @@ fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
     let run = Covered::new(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1").run();
     let place = format!("http://{address}/coverage/create-site/ refused the connection");
     run.fails(&format!("error: {place}"))
-        .complains("check the address and its port, and whether it runs")
+        .complains(
+            ": check the address and its port, and whether it runs; the time limit of 1 s (--timeout) leaves no time",
+        )
         .says(&format!("{place}, next try in 0."));
 }
 
@@ -41,7 +43,10 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(429, r#"{"detail":"later"}"#).with("retry-after", "3600")]);
     let run = Covered::new(&peer).run();
-    run.fails("opened no site (429 Too Many Requests: later)");
+    run.fails(
+        "opened no site (429 Too Many Requests: later; it asks to wait 3600 s, and the time limit of 300 s (--timeout) \
+         leaves less)",
+    );
     assert_eq!(peer.asked().len(), 1);
 }
 
@@ -79,9 +84,49 @@ fn a_silent_server_ends_with_the_deadline() {
 #[test]
 fn an_upload_that_nobody_answers_ends_with_the_deadline() {
     let peer = Peer::new();
-    peer.on("PUT", &format!("/store/{}.zip", crate::run::SITE), [Reply::Silent]);
+    peer.on("PUT", &format!("/store/{}.zip", SITE), [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
     run.fails(".zip gave no answer before the time limit of 1 s was over: raise --timeout").outputs("uploaded=false");
+}
+
+#[test]
+fn the_time_limit_hides_no_failure_before_it() {
+    for (method, path) in [
+        ("POST", CREATE.to_owned()),
+        ("PUT", format!("/store/{SITE}.zip")),
+        ("POST", format!("/repos/octo/app/statuses/{SHA}")),
+        ("POST", "/coverage/invalidate-cache/octo/app/".to_owned()),
+    ] {
+        let peer = Peer::new();
+        let late = Reply::new(504, "<html>").with("retry-after", "0").with("content-type", "text/html");
+        peer.on(method, &path, [late.clone(), late.clone(), late, Reply::Silent]);
+        Covered::new(&peer).arg("--timeout=2").run().fails(&format!(
+            "{path} answered 504 Gateway Timeout 3 times (6 bytes of text/html), then gave no answer before the time \
+             limit of 2 s (--timeout) was over"
+        ));
+    }
+}
+
+#[test]
+fn the_last_failure_hides_no_other_one_before_it() {
+    let peer = Peer::new();
+    let busy = Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
+    peer.on("POST", CREATE, [busy.clone(), busy.clone(), Reply::Lost, busy]);
+    Covered::new(&peer).run().fails(
+        "opened no site (503 Service Unavailable after 6 tries: the store is away; before that, it answered 503 Service \
+         Unavailable 2 times (the store is away), then closed the connection before its answer was complete (",
+    );
+}
+
+#[test]
+fn a_time_limit_that_leaves_no_time_for_another_try_is_named() {
+    let peer = Peer::new();
+    let late = Reply::new(504, "").with("retry-after", "2");
+    peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [late]);
+    Covered::new(&peer).arg("--timeout=2").run().fails(
+        "GitHub did not take the status (504 Gateway Timeout: an empty answer; it asks to wait 2 s, and the time limit \
+         of 2 s (--timeout) leaves less)",
+    );
 }
 
 #[test]
@@ -91,13 +136,10 @@ fn debugging_tells_of_every_request_and_of_the_event() {
     let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();
     let url = &peer.url;
     run("1")
-        .says(&format!(
-            "::debug::event \"push\": commit {}, run 1658821493, purge Update, threshold 80%25",
-            crate::run::SHA
-        ))
+        .says(&format!("::debug::event \"push\": commit {}, run 1658821493, purge Update, threshold 80%25", SHA))
         .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
         .says(" ms, try 2, without a proxy\n")
-        .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", crate::run::SITE))
+        .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", SITE))
         .says("::debug::the default branch's total is not known: 404 Not Found: not in the script");
     run("").says_not("::debug::");
 }

@@ -128,7 +128,8 @@ fn githubs_hourly_limit_is_told_and_is_an_outage() {
     let limit = limit.with("x-ratelimit-remaining", "0").with("x-ratelimit-reset", "99999999999");
     peer.on("POST", &path(), [limit]);
     Covered::new(&peer).in_actions().arg("--fail-on-error=false").run().succeeds().says(
-        "::warning::GitHub did not take the status (403 Forbidden: the rate limit is used up: API rate limit exceeded)",
+        "::warning::GitHub did not take the status (403 Forbidden: the rate limit is used up: API rate limit exceeded; it \
+         asks to wait ",
     );
     assert_eq!(peer.asked().iter().filter(|asked| asked.contains("/statuses/")).count(), 1);
 }
