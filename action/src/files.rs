@@ -17,6 +17,7 @@ use crate::http::{Answer, Client, Request};
 use crate::progress::Progress;
 use crate::report::{Content, Entry};
 use crate::session::Grant;
+use crate::too_large;
 
 /// What S3's signature leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -79,7 +80,11 @@ impl<'a> Bucket<'a> {
             0..=LARGE => request.small_file(&file, entry.size),
             _ => request.file(&file, entry.size)?,
         };
-        self.check(client.send(&request)?)
+        let answer = client.send(&request)?;
+        match too_large::explain(&answer, &url, "the file", entry.size) {
+            Some(wrong) => bail!(wrong),
+            None => self.check(answer),
+        }
     }
 
     fn check(&self, answer: Answer) -> Result<()> {

@@ -14,6 +14,7 @@ mod run;
 mod session;
 mod status;
 mod summary;
+mod too_large;
 mod upload;
 mod workflow;
 

@@ -7,6 +7,7 @@ use crate::archive::Archive;
 use crate::http::{Answer, Client, Request};
 use crate::progress::Progress;
 use crate::session::Upload;
+use crate::too_large;
 
 /// Sends the archive to where the session says.
 pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Progress) -> Result<()> {
@@ -16,17 +17,14 @@ pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Prog
     }
     let request = request.file(&archive.file, archive.size)?.progress(progress).temporary(is_temporary);
     let answer = client.send(&request)?;
+    if let Some(wrong) = too_large::explain(&answer, &upload.url, "the report", archive.size) {
+        bail!(wrong);
+    }
     match answer.status {
         status if status.is_success() => Ok(()),
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED if answer.tries > 1 => {
             // A site is written once: an earlier try arrived, only its answer was lost.
             Ok(())
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            bail!(
-                "the report is larger than the store takes ({}): leave files out, or raise the server's MAX_REPORT_BYTES",
-                answer.describe()
-            )
         }
         StatusCode::FORBIDDEN => {
             bail!(

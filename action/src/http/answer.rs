@@ -155,7 +155,12 @@ impl Answer {
         }
     }
 
-    fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+    /// Whether a covered server wrote the answer: its errors are `{"detail": …}`.
+    pub fn is_covereds(&self) -> bool {
+        self.json().is_ok_and(|json: Value| !json["detail"].is_null())
+    }
+
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }

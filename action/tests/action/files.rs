@@ -95,7 +95,9 @@ fn what_s3_refuses_is_told_with_what_to_do() {
         .fails("the bucket reports is not in eu-west-1 (400 Bad Request: AuthorizationHeaderMalformed: told by S3)");
     refused(301, "PermanentRedirect").fails("correct AWS_REGION on the covered server");
     refused(404, "NoSuchBucket").fails("there is no bucket reports (404 Not Found: NoSuchBucket: told by S3)");
-    refused(413, "EntityTooLarge").fails("S3 did not take a file (413 Payload Too Large: EntityTooLarge: told by S3)");
+    refused(413, "EntityTooLarge").fails(
+        "kB is larger than the store allows (413 Payload Too Large: EntityTooLarge: told by S3): leave files out",
+    );
 }
 
 #[test]

@@ -90,7 +90,41 @@ fn s3s_refusal_is_told_with_its_code() {
 #[test]
 fn a_store_that_refuses_before_the_body_is_heard() {
     let (ended, _) = answered([Reply::Early(413, r#"{"detail":"too large"}"#.to_owned())]);
-    ended.fails("error: the report is larger than the store takes (413 Payload Too Large: too large): leave files out, or raise");
+    ended
+        .fails(
+            "kB is larger than the covered server allows (413 Payload Too Large: too large): leave files out, or raise",
+        )
+        .complains("error: the report of ")
+        .complains("the server's MAX_REPORT_BYTES");
+}
+
+#[test]
+fn a_proxy_that_refuses_the_size_is_named_with_its_limit() {
+    let nginx = "<html><head><title>413 Request Entity Too Large</title></head><body><center><h1>413 Request Entity \
+                 Too Large</h1></center><hr><center>nginx</center></body></html>";
+    let refused = |reply: Reply| answered([reply]).0.fails("error: ").says_not("MAX_REPORT_BYTES");
+    refused(Reply::Early(413, nginx.to_owned()))
+        .complains("error: nginx in front of 127.0.0.1 refused the report of ")
+        .complains(": raise `client_max_body_size` in its configuration, or leave files out");
+    refused(Reply::new(413, "").with("server", "nginx/1.27.3")).complains("raise `client_max_body_size`");
+    refused(Reply::new(413, "").with("server", "cloudflare"))
+        .complains("error: Cloudflare in front of 127.0.0.1 refused");
+    refused(Reply::new(413, "").with("server", "Caddy")).complains("raise `max_size` of `request_body`");
+    refused(Reply::new(413, "").with("server", "BigIP"))
+        .complains("error: a proxy (BigIP) in front of 127.0.0.1 refused the report of ")
+        .complains("(413 Payload Too Large: an empty answer): raise its limit for request bodies");
+    refused(Reply::new(413, r#"{"message":"Request size limit exceeded"}"#))
+        .complains("error: a proxy in front of 127.0.0.1 refused the report of ")
+        .complains("(413 Payload Too Large: Request size limit exceeded): raise the proxy's limit for request bodies");
+}
+
+#[test]
+fn a_store_that_refuses_the_size_is_told() {
+    let xml = "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum</Message></Error>";
+    for status in [400, 413] {
+        let (ended, _) = answered([Reply::new(status, xml)]);
+        ended.fails("is larger than the store allows (4").complains("): leave files out").says_not("MAX_REPORT_BYTES");
+    }
 }
 
 #[test]
