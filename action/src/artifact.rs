@@ -95,11 +95,8 @@ pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Fo
 }
 
 fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<Found>> {
-    let answer = client.send(&github.request(
-        "GET",
-        &format!("actions/runs/{run_id}/artifacts?{filter}per_page=100"),
-        JSON,
-    )?)?;
+    let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
+    let answer = github.send(client, github.request("GET", &path, JSON)?)?;
     if answer.status != StatusCode::OK {
         return Err(refused(github, &format!("the artifacts of run {run_id}"), &answer));
     }
@@ -135,16 +132,14 @@ fn expired(artifact: &Artifact, found: &Found) -> String {
 /// What GitHub wants instead.
 fn refused(github: &GitHub, what: &str, answer: &Answer) -> anyhow::Error {
     let (said, repository) = (answer.describe(), github.repository);
-    let wrong = match answer.status {
+    let wrong = match (github.refusal(answer, &said), answer.status) {
         _ if answer.is_temporary() => return answer.refusal(format!("GitHub did not show {what} ({said})")),
-        StatusCode::UNAUTHORIZED => {
-            format!("GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired")
-        }
-        StatusCode::FORBIDDEN => format!(
+        (Some(wrong), _) => wrong,
+        (None, StatusCode::FORBIDDEN) => format!(
             "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
              personal token: Actions, read)"
         ),
-        StatusCode::NOT_FOUND => format!(
+        (None, StatusCode::NOT_FOUND) => format!(
             "the token does not see {what} in {repository} ({said}): check run-id and the repository's name, and give \
              the job `permissions: actions: read`"
         ),
@@ -163,7 +158,7 @@ pub fn download(
     progress: &Progress,
 ) -> Result<File> {
     let name = &artifact.name;
-    let answer = client.send(&github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
+    let answer = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
     let url = match answer.status {
         StatusCode::GONE => bail!("{}", expired(artifact, found)),
         status if status.is_redirection() => answer.location().and_then(|url| trusted(github.api, url)),

@@ -12,6 +12,7 @@ mod tries;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,7 @@ pub struct Client<'a> {
     deadline: Instant,
     timeout: Duration,
     proxies: &'a Proxies,
+    noted: Mutex<Vec<String>>,
 }
 
 impl<'a> Client<'a> {
@@ -90,12 +92,21 @@ impl<'a> Client<'a> {
             .timeout_per_write(Some(STALL_LIMIT))
             .build();
         let agent = Agent::with_parts(config, DefaultConnector::default(), <Names>::default());
-        Self { agent, log, deadline: started + timeout, timeout, proxies }
+        Self { agent, log, deadline: started + timeout, timeout, proxies, noted: Mutex::default() }
     }
 
     /// Keeps the runner from ever showing a secret that came with an answer.
     pub fn mask(&self, secret: &Secret) {
         self.log.mask(secret);
+    }
+
+    /// Says once what requests found out, however many did.
+    pub fn note(&self, text: &str) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.iter().any(|known| known == text) {
+            self.log.say(&format!("Note: {text}"));
+            noted.push(text.to_owned());
+        }
     }
 
     fn left(&self) -> Duration {

@@ -107,7 +107,7 @@ fn images(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
     let Readme { github, server, bases } = readme;
     let repository = github.repository;
     let request = github.request("GET", "readme", "application/vnd.github.html+json")?.max_answer(MAX_README);
-    let answer = client.send(&request)?;
+    let answer = github.send(client, request)?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),

@@ -8,11 +8,7 @@ use ureq::http::StatusCode;
 
 use crate::github::GitHub;
 use crate::http::{Answer, Client};
-use crate::inputs::Repository;
 use crate::totals::{Percent, State, Totals};
-
-/// GitHub says with it where a token is authorized for an organization.
-const SSO: &str = "x-github-sso";
 
 #[derive(Serialize)]
 pub struct Status<'a> {
@@ -51,36 +47,36 @@ pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, d
 pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status) -> Result<()> {
     let request =
         github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
-    let answer = client.send(&request)?;
-    if answer.status.is_success() { Ok(()) } else { Err(refused(github.repository, commit_sha, &answer)) }
+    let answer = github.send(client, request)?;
+    if answer.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &answer)) }
 }
 
 /// What GitHub wants instead.
-fn refused(repository: &Repository, commit_sha: &str, answer: &Answer) -> anyhow::Error {
-    let said = answer.describe();
+fn refused(github: &GitHub, commit_sha: &str, context: &str, answer: &Answer) -> anyhow::Error {
+    let (said, repository) = (answer.describe(), github.repository);
+    let says = |words: &str| said.contains(words);
     let wrong = match answer.status {
         _ if answer.is_temporary() => return answer.refusal(format!("GitHub did not take the status ({said})")),
-        StatusCode::UNAUTHORIZED => {
-            format!("GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired")
-        }
-        StatusCode::FORBIDDEN if answer.has(SSO) => format!(
-            "the organization of {repository} wants single sign-on ({said}): authorize the token of github-token for it, \
-             or leave the input out"
-        ),
-        StatusCode::FORBIDDEN => format!(
-            "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` (a \
-             personal token: Commit statuses, write); the token of a pull request from a fork or of Dependabot can only \
-             read, post from a `workflow_run` workflow there"
-        ),
         StatusCode::NOT_FOUND => format!(
             "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the \
              repository's name, and give the job `permissions: statuses: write`"
         ),
-        StatusCode::UNPROCESSABLE_ENTITY => format!(
-            "GitHub takes no status for commit {commit_sha} of {repository} ({said}): check commit-sha, and that the \
-             commit was pushed"
+        StatusCode::UNPROCESSABLE_ENTITY if says("maximum number of statuses") => format!(
+            "commit {commit_sha} of {repository} has all the statuses of context `{context}` that GitHub allows, 1000 \
+             ({said}): push a new commit, or set another context"
         ),
-        _ => format!("GitHub did not take the status ({said})"),
+        StatusCode::UNPROCESSABLE_ENTITY if says("No commit found") => format!(
+            "GitHub knows no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was pushed"
+        ),
+        _ => match (github.refusal(answer, &said), answer.status) {
+            (Some(wrong), _) => wrong,
+            (None, StatusCode::FORBIDDEN) => format!(
+                "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` \
+                 (a personal token: Commit statuses, write); the token of a pull request from a fork or of Dependabot \
+                 can only read, post from a `workflow_run` workflow there"
+            ),
+            _ => format!("GitHub did not take the status for commit {commit_sha} of {repository} ({said})"),
+        },
     };
     anyhow!(wrong)
 }

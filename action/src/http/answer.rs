@@ -24,6 +24,8 @@ const MAX_DETAIL: usize = 300;
 /// GitHub's hourly limit: the requests that are left, and when there are more, in seconds since 1970.
 const LIMIT_LEFT: &str = "x-ratelimit-remaining";
 const LIMIT_RESET: &str = "x-ratelimit-reset";
+/// What GitHub asks to wait where it limits the pace and names no time.
+const PACE_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Answer {
@@ -81,7 +83,7 @@ impl Answer {
     pub fn is_temporary(&self) -> bool {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::FORBIDDEN => self.headers.contains_key(RETRY_AFTER) || self.is_used_up(),
+            StatusCode::FORBIDDEN => self.has(RETRY_AFTER.as_str()) || self.is_used_up() || self.is_too_fast(),
             status => status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -89,6 +91,11 @@ impl Answer {
     /// Whether GitHub's hourly limit is reached.
     fn is_used_up(&self) -> bool {
         self.header(LIMIT_LEFT) == Some("0")
+    }
+
+    /// Whether GitHub limits the pace: <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>.
+    fn is_too_fast(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN && self.text().contains("secondary rate limit")
     }
 
     /// Whether there is a header of this name.
@@ -107,7 +114,7 @@ impl Answer {
             let reset = Timestamp::from_second(self.header(LIMIT_RESET)?.parse().ok()?).ok()?;
             return Some(reset.duration_since(now).try_into().unwrap_or_default());
         }
-        let text = self.header(RETRY_AFTER)?;
+        let Some(text) = self.header(RETRY_AFTER) else { return self.is_too_fast().then_some(PACE_PAUSE) };
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
@@ -139,11 +146,11 @@ impl Answer {
     pub(super) fn detail(&self) -> String {
         let json: Value = self.json().unwrap_or_default();
         let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
-        if let Some(words) = words {
-            return shorten(&words.as_str().map_or_else(|| words.to_string(), str::to_owned), MAX_DETAIL);
-        }
-        if let Some(target) = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok()) {
-            return format!("it leads to {}", shorten(&place(&target), MAX_DETAIL));
+        let words = words.map(|words| shorten(&[plain(words), errors(&json["errors"])].concat(), MAX_DETAIL));
+        let target = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok());
+        let target = target.map(|target| format!("it leads to {}", shorten(&place(&target), MAX_DETAIL)));
+        if words.is_some() || target.is_some() {
+            return words.into_iter().chain(target).collect::<Vec<_>>().join("; ");
         }
         let text = self.text();
         if let (Some(code), Some(message)) = (xml(&text, "Code"), xml(&text, "Message")) {
@@ -163,6 +170,29 @@ impl Answer {
     pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+}
+
+fn plain(words: &Value) -> String {
+    words.as_str().map_or_else(|| words.to_string(), str::to_owned)
+}
+
+/// What GitHub finds wrong, behind its message: texts, or objects with a message or the names of a field and a code.
+fn errors(errors: &Value) -> String {
+    let one = |error: &Value| {
+        let known = ["resource", "field", "code"].map(|name| &error[name]);
+        let names: Vec<String> = known.into_iter().filter(|name| !name.is_null()).map(plain).collect();
+        match &error["message"] {
+            Value::Null if names.is_empty() => plain(error),
+            Value::Null => names.join(" "),
+            message => plain(message),
+        }
+    };
+    let all: Vec<String> = match errors {
+        Value::Null => Vec::new(),
+        Value::Array(errors) => errors.iter().map(one).collect(),
+        other => vec![one(other)],
+    };
+    if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
 }
 
 fn xml<'a>(text: &'a str, tag: &str) -> Option<&'a str> {
@@ -227,6 +257,35 @@ mod tests {
         );
         assert_eq!(told(&[("content-type", "text/html")], "<html>"), "400 Bad Request: 6 bytes of text/html");
         assert_eq!(told(&[], ""), "400 Bad Request: an empty answer");
+    }
+
+    #[test]
+    fn what_github_finds_wrong_is_told() {
+        let told = |body| answer(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
+        assert_eq!(
+            told(
+                r#"{"message":"Validation Failed","errors":[{"resource":"Status","code":"custom","message":"Too many"}]}"#
+            ),
+            "Validation Failed: Too many"
+        );
+        assert_eq!(
+            told(
+                r#"{"message":"Validation Failed","errors":[{"resource":"Status","field":"sha","code":"invalid"},"b"]}"#
+            ),
+            "Validation Failed: Status sha invalid, b"
+        );
+        assert_eq!(told(r#"{"message":"Invalid request.","errors":"No context"}"#), "Invalid request.: No context");
+        assert_eq!(told(r#"{"message":"No","errors":[]}"#), "No");
+        assert_eq!(told(r#"{"message":"No","errors":[{"a":[1]},7]}"#), r#"No: {"a":[1]}, 7"#);
+        let moved = answer(301, &[("location", "https://ghe.example/repositories/7")], r#"{"message":"Moved"}"#);
+        assert_eq!(moved.describe(), "301 Moved Permanently: Moved; it leads to https://ghe.example/repositories/7");
+    }
+
+    #[test]
+    fn githubs_limit_of_the_pace_may_name_no_time() {
+        let limited = answer(403, &[], r#"{"message":"You have exceeded a secondary rate limit."}"#);
+        assert!(limited.is_temporary());
+        assert_eq!(limited.retry_after(Timestamp::UNIX_EPOCH), Some(PACE_PAUSE));
     }
 
     #[test]

@@ -60,6 +60,15 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// The same request where `to` stands in place of `from` at the start of its address.
+    pub fn moved(mut self, from: &str, to: &str) -> Result<Self> {
+        let url = self.head.uri().to_string();
+        let rest = url.strip_prefix(from).context("the address of a request is another one")?;
+        *self.head.uri_mut() =
+            Uri::try_from(format!("{to}{rest}")).context("the address of a request cannot be read")?;
+        Ok(self)
+    }
+
     pub fn header(self, name: &str, value: &str) -> Result<Self> {
         self.insert(name, value, false)
     }

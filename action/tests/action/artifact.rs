@@ -86,6 +86,22 @@ impl World {
 }
 
 #[test]
+fn it_is_found_in_a_repository_that_was_renamed() {
+    let world = World::new();
+    for (path, reply) in [
+        (LIST, listed(&[artifact(42, "2026-11-22T15:04:05Z")])),
+        (ZIP, Reply::new(302, "").with("location", &format!("{}{BLOB}?sig={SIGNATURE}", world.store.url))),
+    ] {
+        let new = path.replace("/repos/octo/app/", "/repositories/1296269/");
+        let moved = Reply::new(301, "{}").with("location", &format!("{}{new}", world.peer.url));
+        world.peer.on("GET", path, [moved]).on("GET", &new, [reply]);
+    }
+    world.covered().run().succeeds().says("Note: GitHub has renamed or transferred octo/app").outputs("uploaded=true");
+    let listed = world.peer.one("GET", "/repositories/1296269/actions/runs/");
+    assert!(listed.target.ends_with("?name=coverage%20html&per_page=100"), "{}", listed.target);
+}
+
+#[test]
 fn it_is_found_by_its_name_downloaded_and_uploaded_without_a_folder() {
     let world = World::new();
     world

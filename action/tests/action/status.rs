@@ -106,9 +106,93 @@ fn a_bad_token_is_told() {
 
 #[test]
 fn an_unknown_commit_is_told() {
-    answered(422, r#"{"message":"No commit found for SHA"}"#).fails(&format!(
-        "error: GitHub takes no status for commit {SHA} of octo/app (422 Unprocessable Entity: No commit found for SHA)"
+    answered(422, r#"{"message":"No commit found for SHA: 0123"}"#).fails(&format!(
+        "error: GitHub knows no commit {SHA} in octo/app (422 Unprocessable Entity: No commit found for SHA: 0123): check \
+         commit-sha"
     ));
+}
+
+#[test]
+fn a_commit_with_all_the_statuses_that_it_may_have_is_told() {
+    let errors = r#"[{"resource":"Status","code":"custom","message":"This SHA and context has reached the maximum number of statuses."}]"#;
+    answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
+        .fails(&format!("error: commit {SHA} of octo/app has all the statuses of context `covered` that GitHub allows"))
+        .complains("(422 Unprocessable Entity: Validation Failed: This SHA and context has reached the maximum number")
+        .complains("push a new commit, or set another context");
+}
+
+#[test]
+fn what_else_github_finds_wrong_is_told_in_its_words_alone() {
+    let errors = r#"[{"resource":"Status","field":"target_url","code":"invalid"}]"#;
+    answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
+        .fails(&format!(
+            "error: GitHub did not take the status for commit {SHA} of octo/app (422 Unprocessable Entity: "
+        ))
+        .complains("Validation Failed: Status target_url invalid)")
+        .says_not("check commit-sha");
+}
+
+#[test]
+fn an_archived_repository_is_told() {
+    answered(403, r#"{"message":"Repository was archived so is read-only."}"#)
+        .fails("error: octo/app is archived, so GitHub accepts no changes (403 Forbidden: Repository was archived")
+        .says_not("permissions: statuses: write");
+}
+
+#[test]
+fn an_ip_allow_list_is_told() {
+    let said = "Although you appear to have the correct authorization credentials, the `octo` organization has an IP \
+                allow list enabled, and your IP address is not permitted to access this resource.";
+    answered(403, &format!(r#"{{"message":"{said}"}}"#))
+        .fails("error: the organization of octo/app accepts listed IP addresses only (403 Forbidden: Although you")
+        .complains("use a runner with such an address, or have this runner's address added to the list")
+        .says_not("permissions: statuses: write");
+}
+
+/// GitHub's answer for a repository that was renamed or transferred.
+fn moved(status: u16, url: &str) -> Reply {
+    let body =
+        format!(r#"{{"message":"Moved Permanently","url":"{url}","documentation_url":"https://docs.github.com"}}"#);
+    Reply::new(status, body).with("location", url)
+}
+
+#[test]
+fn a_renamed_repository_is_followed_and_told_once() {
+    let peer = Peer::new();
+    let to = |rest: &str| format!("{}/repositories/1296269/{rest}", peer.url);
+    peer.on("POST", &path(), [moved(307, &to(&format!("statuses/{SHA}")))])
+        .on("POST", &format!("/repositories/1296269/statuses/{SHA}"), [Reply::new(201, "{}")])
+        .on("GET", "/repos/octo/app/readme", [moved(301, &to("readme"))])
+        .on("GET", "/repositories/1296269/readme", [Reply::new(404, r#"{"message":"Not Found"}"#)]);
+    let ended = Covered::new(&peer).run().succeeds().says("Posted the status `covered`: success, 84.62%");
+    let ended = ended.says("Note: GitHub has renamed or transferred octo/app, and is asked by its id, 1296269. ");
+    assert_eq!(ended.stdout.matches("renamed").count(), 1);
+    let posted = peer.one("POST", "/repositories/1296269/statuses/");
+    assert_eq!(posted.json(), peer.one("POST", "/repos/octo/app/statuses/").json());
+    assert_eq!(posted.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+}
+
+#[test]
+fn no_other_redirect_of_github_is_followed() {
+    let other = Peer::new();
+    for url in [
+        format!("{}/repositories/7/statuses/{SHA}", other.url),
+        "https://evil.example/repositories/7/statuses/1".to_owned(),
+    ] {
+        let peer = Peer::new();
+        peer.on("POST", &path(), [moved(307, &url)]);
+        Covered::new(&peer)
+            .run()
+            .fails("error: GitHub has moved octo/app (307 Temporary Redirect: Moved Permanently; it leads to http")
+            .complains("set repo-owner and repo-name to its new name, or start a new run");
+    }
+    assert!(other.seen().is_empty());
+    let peer = Peer::new();
+    let again = format!("/repositories/7/statuses/{SHA}");
+    let url = format!("{}{again}", peer.url);
+    peer.on("POST", &path(), [moved(307, &url)]).on("POST", &again, [moved(307, &url)]);
+    Covered::new(&peer).run().fails("error: GitHub has moved octo/app");
+    peer.one("POST", &again);
 }
 
 #[test]
