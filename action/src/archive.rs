@@ -1,6 +1,7 @@
 //! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
 //! is checked and copied as it is.
 
+mod temp;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use crate::deadline::Deadline;
 use crate::report::{self, Content, Entry, Report, Zipped};
+pub use temp::{temporary, unwritten};
 use zip::{Method, Sums, ZipWriter};
 
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
@@ -48,7 +50,7 @@ pub type Tell<'a> = &'a (dyn Fn(u64) + Sync);
 /// Packs all files of `report` into a temporary file in `temp`, while there is time.
 pub fn pack(report: &Report, temp: &Path, deadline: Deadline, tell: Tell) -> Result<Archive> {
     let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
-    let out = Out { zip, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
+    let out = Out { zip, temp, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
     let files = &report.files;
     let packer = Packer {
         files,
@@ -68,7 +70,7 @@ pub fn pack(report: &Report, temp: &Path, deadline: Deadline, tell: Tell) -> Res
     let out = packer.out.into_inner().unwrap_or_else(PoisonError::into_inner);
     match out.failed {
         Some(error) => Err(error),
-        None => finish(out.zip).context("cannot write the packed report"),
+        None => finish(out.zip).map_err(|error| temp::explain(error, temp)).context("cannot write the packed report"),
     }
 }
 
@@ -76,11 +78,6 @@ fn finish(zip: ZipWriter<BufWriter<File>>) -> Result<Archive> {
     let file = zip.finish()?.into_inner().map_err(|error| error.into_error())?;
     let size = file.metadata()?.len();
     Ok(Archive { file, size })
-}
-
-/// A file in `folder` without a name.
-pub fn temporary(folder: &Path) -> Result<File> {
-    tempfile::tempfile_in(folder).with_context(|| format!("cannot make a temporary file in {}", folder.display()))
 }
 
 /// The workers claim files in order. What they have compressed waits until all files before it are written.
@@ -96,6 +93,7 @@ struct Packer<'a> {
 
 struct Out<'a> {
     zip: ZipWriter<BufWriter<File>>,
+    temp: &'a Path,
     next: usize,
     waiting: BTreeMap<usize, Result<Packed<'a>>>,
     /// What waits, in bytes.
@@ -157,6 +155,7 @@ impl<'a> Out<'a> {
             let name = &files[self.next].name;
             let written = packed.and_then(|packed| self.write(name, packed));
             if let Err(error) = written {
+                let error = temp::explain(error, self.temp);
                 self.failed.get_or_insert(error.context(format!("cannot pack `{name}`")));
                 return;
             }

@@ -167,7 +167,7 @@ pub fn download(
     let Some(url) = url else { bail!("GitHub leads nowhere for the artifact `{name}` ({})", answer.describe()) };
     let file = crate::archive::temporary(temp)?;
     // The address is a credential by itself. The store is not GitHub: no token goes there.
-    let request = Request::new("GET", &url)?.save(&file, MAX_BYTES).progress(progress);
+    let request = Request::new("GET", &url)?.save(&file, temp, MAX_BYTES).progress(progress);
     let answer = client.send(&request)?;
     if answer.status != StatusCode::OK {
         let text = format!("GitHub's store did not give the artifact `{name}` out ({})", answer.describe());

@@ -138,7 +138,7 @@ impl<'a> Client<'a> {
                 }
                 fault => {
                     let is_late = fault.is_some() && tries < request.max_tries;
-                    let late = is_late.then(|| self.too_late(asked)).unwrap_or_default();
+                    let late = if is_late { self.too_late(asked) } else { String::new() };
                     return self.end(request, result, &place, &earlier, &late);
                 }
             }
@@ -228,8 +228,8 @@ impl<'a> Client<'a> {
             }
         };
         match request.sink {
-            Some(file) if response.status() == StatusCode::OK => {
-                Answer::save(response, file, request.max_answer, request.progress, tries)
+            Some(sink) if response.status() == StatusCode::OK => {
+                Answer::save(response, sink, request.max_answer, request.progress, tries)
             }
             Some(_) => Answer::read(response, MAX_ANSWER, tries),
             None => Answer::read(response, request.max_answer, tries),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -46,16 +47,16 @@ impl Answer {
         Ok(Self { status: head.status, tries, ended: String::new(), headers: head.headers, body })
     }
 
-    /// Writes the whole answer into `file`, up to `limit` bytes, in place of what an earlier try left there.
+    /// Writes the whole answer into a file in a folder, up to `limit` bytes, in place of what an earlier try left there.
     pub fn save(
         response: Response<Body>,
-        mut file: &File,
+        (mut file, folder): (&File, &Path),
         limit: u64,
         progress: Option<&Progress>,
         tries: u32,
     ) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
-        file.rewind().and_then(|()| file.set_len(0)).map_err(|error| Failure::kept(&error))?;
+        file.rewind().and_then(|()| file.set_len(0)).map_err(|error| Failure::unsaved(folder, &error))?;
         let mut reader = body.with_config().limit(limit).reader();
         let mut chunk = vec![0; CHUNK];
         if let Some(progress) = progress {
@@ -67,7 +68,7 @@ impl Answer {
                 let (ended, body) = (String::new(), Vec::new());
                 return Ok(Self { status: head.status, tries, ended, headers: head.headers, body });
             }
-            file.write_all(&chunk[..count]).map_err(|error| Failure::kept(&error))?;
+            file.write_all(&chunk[..count]).map_err(|error| Failure::unsaved(folder, &error))?;
             if let Some(progress) = progress {
                 progress.add(count as u64);
             }

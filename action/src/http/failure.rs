@@ -1,9 +1,11 @@
 //! A request that got no answer: what happened, in words that say what to do.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use ureq::{Error, Timeout};
 
+use crate::archive::unwritten;
 use crate::workflow::shorten;
 
 #[derive(Debug)]
@@ -35,12 +37,9 @@ impl Failure {
         Self { what, advice, is_temporary: false, is_outage: false, is_of_way: false, is_late: false }
     }
 
-    /// What came could not be written down.
-    pub fn kept(error: &io::Error) -> Self {
-        Self::lasting(
-            "gave more than can be kept here",
-            format!("{error}; make room where RUNNER_TEMP is, or the system's folder for temporary files"),
-        )
+    /// What came could not be written to a file in `folder`.
+    pub fn unsaved(folder: &Path, error: &io::Error) -> Self {
+        Self::lasting("sent more than could be saved", unwritten(folder, error))
     }
 
     fn tls(error: &rustls::Error) -> Self {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,7 +34,7 @@ pub struct Request<'a> {
     /// By what the server knows the run.
     identity: Option<&'a Identity>,
     /// Where the answer goes.
-    pub(super) sink: Option<&'a File>,
+    pub(super) sink: Option<(&'a File, &'a Path)>,
 }
 
 pub(super) enum Content<'a> {
@@ -120,9 +121,10 @@ impl<'a> Request<'a> {
         Ok(head)
     }
 
-    /// Writes the answer's body into `file`, of `max` bytes at most, for as long as the run may take.
-    pub fn save(self, file: &'a File, max: u64) -> Self {
-        Self { sink: Some(file), limit: Duration::MAX, max_answer: max, ..self }
+    /// Writes the answer's body into `file`, which is in `folder`, of `max` bytes at most, for as long as the run may
+    /// take.
+    pub fn save(self, file: &'a File, folder: &'a Path, max: u64) -> Self {
+        Self { sink: Some((file, folder)), limit: Duration::MAX, max_answer: max, ..self }
     }
 
     /// Tells how much of the file is sent, or has come.

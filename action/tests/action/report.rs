@@ -344,3 +344,13 @@ fn many_small_files_that_do_not_shrink_are_packed() {
     let files = uploaded(&peer);
     assert!(noise.chunks(700).enumerate().all(|(number, piece)| files[&format!("{number}.png")] == piece));
 }
+
+#[test]
+fn a_folder_for_temporary_files_that_is_missing_is_named_with_what_to_do() {
+    let peer = Peer::new();
+    let missing = Covered::new(&peer).env("RUNNER_TEMP", "/nowhere/_temp").run();
+    missing
+        .fails("error: cannot make a temporary file in /nowhere/_temp: ")
+        .complains("; create it, or set RUNNER_TEMP to a folder that exists");
+    assert!(peer.asked().is_empty());
+}
