@@ -5,6 +5,7 @@ mod check;
 mod event;
 mod flags;
 mod source;
+mod target;
 
 #[cfg(test)]
 mod action_yml;
@@ -15,15 +16,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::Proxies;
-use crate::identity::Identity;
 use crate::totals::{Choice, Percent};
 pub use badge::Purge;
 use event::Event;
 use flags::{FLAGS, Flag, Typed};
 pub use source::{Artifact, Source};
-
-const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
-     the job needs `permissions: id-token: write`, and the server to allow this repository";
+use target::KEYLESS;
+pub use target::Target;
 
 /// Looks a variable of the environment up; an empty one counts as unset.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -74,6 +73,8 @@ impl fmt::Display for Repository {
 pub enum Command {
     Help(String),
     Version,
+    /// Why there is nothing to report.
+    Nothing(String),
     Run(Box<Inputs>),
 }
 
@@ -115,15 +116,6 @@ pub struct Inputs {
     pub temp: PathBuf,
 }
 
-#[derive(Debug)]
-pub struct Target {
-    /// Without a slash at the end.
-    pub api_url: String,
-    pub identity: Identity,
-    pub repository: Repository,
-    pub commit_sha: String,
-}
-
 /// Reads and checks everything; `Err` holds all that is wrong.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Result<Command, Vec<String>> {
     let typed = flags::parse(arguments).map_err(|problem| vec![problem])?;
@@ -150,6 +142,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn inputs(mut self) -> Result<Command, Vec<String>> {
         let event = Event::read(self.env);
+        if let Some(why) = self.deletion(&event) {
+            return Ok(Command::Nothing(why));
+        }
         self.notes.extend(event.problem.clone());
         let dry_run = self.get("dry-run", check::boolean).unwrap_or(false);
         let name = self.get("name", check::report_name);
@@ -217,35 +212,6 @@ impl Reader<'_> {
         let owner = self.get_or("repo-owner", check::repository_part, owner);
         let name = self.get_or("repo-name", check::repository_part, name);
         Some(Repository { owner: owner?, name: name? })
-    }
-
-    /// An API key, else what GitHub signs for the job.
-    fn identity(&mut self, api_url: Option<&str>) -> Option<Identity> {
-        let known = self.problems.len();
-        if let Some(key) = self.get("api-key", check::secret) {
-            return Some(Identity::Key(key));
-        }
-        let job = (self.env)("ACTIONS_ID_TOKEN_REQUEST_URL").zip((self.env)("ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
-        match job {
-            _ if self.problems.len() > known => None,
-            Some((url, credential)) => {
-                let told = |problem| format!("ACTIONS_ID_TOKEN_REQUEST_TOKEN {problem}");
-                let credential = check::secret(&credential).map_err(|problem| self.problems.push(told(problem)));
-                Some(Identity::job(&url, credential.ok()?, api_url?))
-            }
-            None => self.get_or("api-key", check::secret, "").map(Identity::Key),
-        }
-    }
-
-    fn target(&mut self, event: &Event, repository: Option<Repository>) -> Option<Target> {
-        let api_url = self.get_or("api-url", check::url, "");
-        let identity = self.identity(api_url.as_deref());
-        let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
-        let missing = self.missing.iter_mut().find(|missing| missing.starts_with("commit-sha"));
-        if let (Some(missing), Some(problem)) = (missing, &event.problem) {
-            *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");
-        }
-        Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
     }
 
     /// The flag's value by the order of precedence, else its default, and the name that it came by.
@@ -455,21 +421,6 @@ mod tests {
         );
         assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
         assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), Purge::NotDefaultBranch));
-    }
-
-    #[test]
-    fn a_push_that_deletes_a_branch_has_no_commit() {
-        let none = "0".repeat(40);
-        let variables = [
-            ("GITHUB_REPOSITORY", "octo/app"),
-            ("GITHUB_EVENT_NAME", "push"),
-            ("GITHUB_SHA", none.as_str()),
-            ("INPUT_API_URL", "https://covered.example.com"),
-            ("INPUT_API_KEY", "key"),
-        ];
-        let event = push("octo/app", "refs/heads/main").replacen('{', r#"{"deleted":true,"#, 1);
-        let problems = read("htmlcov", &variables, &event).unwrap_err();
-        assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
     }
 
     #[test]

@@ -38,6 +38,11 @@ fn main() -> ExitCode {
     match inputs::parse(std::env::args_os().skip(1), &env) {
         Ok(Command::Help(text)) => log.print(&text),
         Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Nothing(why)) => {
+            log.say(&why);
+            log.write_outputs(&[("uploaded", "false".to_owned())]);
+            log.write_summary(&format!("### Coverage\n\n{}\n", workflow::markdown(&why)));
+        }
         Ok(Command::Run(inputs)) => {
             if !run::run(&inputs, &log, started) {
                 return ExitCode::from(FAILED);

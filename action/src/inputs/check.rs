@@ -53,7 +53,15 @@ pub fn repository_part(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no name of a GitHub owner or repository"))
 }
 
+/// Whether these are git's zeros, which stand for no commit.
+pub fn is_zero(sha: &str) -> bool {
+    matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte == b'0')
+}
+
 pub fn commit_sha(text: &str) -> Result<String, String> {
+    if is_zero(text) {
+        return Err("is all zeros, which is no commit: GitHub has them where a push deleted a branch".to_owned());
+    }
     if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text.to_ascii_lowercase());
     }

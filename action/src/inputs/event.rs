@@ -5,7 +5,7 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::{Env, Repository};
+use super::{Env, Repository, check};
 
 /// The event and its file's content, `null` where there is none.
 pub struct Event {
@@ -80,10 +80,16 @@ impl Event {
         } else if self.name.starts_with("pull_request") {
             self.text("/pull_request/head/sha")
         } else {
-            // A push that deletes a branch has no commit.
-            let own = self.sha.as_deref().filter(|sha| sha.bytes().any(|byte| byte != b'0'));
+            let own = self.sha.as_deref().filter(|sha| !check::is_zero(sha));
             self.text("/merge_group/head_sha").or(own)
         }
+    }
+
+    /// What a push deleted, if it did: GitHub then has zeros in place of the commit.
+    pub fn deleted(&self) -> Option<&str> {
+        let says_so = self.name == "push" && self.body.pointer("/deleted").and_then(Value::as_bool) == Some(true);
+        let is_deletion = says_so || self.sha.as_deref().is_some_and(check::is_zero);
+        is_deletion.then(|| self.text("/ref").unwrap_or("its branch"))
     }
 
     /// Whether the tests ran for a push to the default branch of this very repository: a fork may call its branch

@@ -142,3 +142,40 @@ fn an_event_that_is_too_large_or_gone_is_told() {
     told(large.path().to_str().unwrap()).complains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
     told("/nowhere/event.json").complains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
 }
+
+/// A push that deleted a branch.
+fn deletion(peer: &Peer) -> Covered {
+    let event = format!(
+        r#"{{"ref":"refs/heads/topic","deleted":true,"after":"{}","repository":{{"full_name":"octo/app",
+        "default_branch":"main"}}}}"#,
+        "0".repeat(40)
+    );
+    Covered::without_report(peer).in_actions().event("push", &event).env("GITHUB_SHA", &"0".repeat(40))
+}
+
+#[test]
+fn a_push_that_deleted_a_branch_has_nothing_to_report_and_is_no_failure() {
+    let peer = Peer::new();
+    let text = "Nothing to report: this push deleted refs/heads/topic, so there is no commit to test. ";
+    for covered in [
+        deletion(&peer).arg("htmlcov"),
+        deletion(&peer).arg("htmlcov").arg("--fail-under").env("COVERED_API_KEY", ""),
+        deletion(&peer).arg("htmlcov").env("INPUT_COMMIT_SHA", &"0".repeat(40)),
+        deletion(&peer).arg("htmlcov").env("GITHUB_SHA", crate::run::SHA).env("INPUT_COMMIT_SHA", &"0".repeat(40)),
+    ] {
+        let ended = covered.run().succeeds().says(text).says_not("::error::").outputs("uploaded=false");
+        ended.says("add `if: github.event.deleted != true`").summarizes("this push deleted refs/heads/topic");
+    }
+    assert!(peer.seen().is_empty());
+}
+
+#[test]
+fn zeros_are_no_commit() {
+    let peer = Peer::new();
+    let ended = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
+    ended.rejects("INPUT_COMMIT_SHA is all zeros, which is no commit: GitHub has them where a push deleted a branch");
+    // A commit that is named counts, whatever was deleted.
+    let covered = deletion(&peer).arg("--commit-sha").arg(crate::run::SHA);
+    let report = covered.report();
+    covered.arg(report).run().succeeds().outputs("uploaded=true");
+}
