@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::archive::{self, Archive};
 use crate::artifact;
@@ -75,6 +74,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(target) = target else {
+            self.note_elsewhere(&report);
             let archive = self.pack(&report)?;
             self.dry_run(&archive);
             return Ok(());
@@ -161,6 +161,11 @@ impl<'a> Run<'a> {
         self.log.say(&format!("Looked for the total of {}", totals::known()));
     }
 
+    /// Says what readers will miss.
+    fn note_elsewhere(&self, report: &Report) {
+        report::elsewhere(report).iter().for_each(|note| self.log.say(&format!("Note: {note}")));
+    }
+
     /// Asks for the default branch's total while the report is packed and uploaded.
     fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
@@ -209,6 +214,10 @@ impl<'a> Run<'a> {
         let name = self.inputs.name.as_ref().map_or_else(String::new, |name| format!("?name={name}"));
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
+        // A backend of the Python original blocks nothing.
+        if matches!(session.place, Place::Zip(_)) {
+            self.note_elsewhere(report);
+        }
         let started = Instant::now();
         let uploaded = match &session.place {
             Place::Zip(place) => {
@@ -226,7 +235,7 @@ impl<'a> Run<'a> {
         };
         self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
-        self.outcome.report_url = Some(report_url(&session.url, self.index(report)));
+        self.outcome.report_url = Some(session.page_url(self.index(report)));
         Ok(session)
     }
 
@@ -313,30 +322,5 @@ impl<'a> Run<'a> {
     fn warn(&mut self, text: &str) {
         self.log.warn(text);
         self.outcome.problems.push(text.to_owned());
-    }
-}
-
-/// The page to open: the server shows `index.html` for a folder, and a list where there is none.
-fn report_url(site: &str, index: Option<&str>) -> String {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-    let Some(page) = index.filter(|page| *page != "index.html") else { return site.to_owned() };
-    let path: Vec<String> = page.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
-    let path = path.join("/");
-    format!("{site}{}", path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::report_url;
-
-    #[test]
-    fn the_link_leads_to_the_index() {
-        let url = |index| report_url("https://c.example.com/coverage/1/", index);
-        assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
-        assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
-        assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
-        assert_eq!(url(Some("tarpaulin-report.html")), "https://c.example.com/coverage/1/tarpaulin-report.html");
-        assert_eq!(url(Some("my index.html")), "https://c.example.com/coverage/1/my%20index.html");
-        assert_eq!(url(None), "https://c.example.com/coverage/1/");
     }
 }

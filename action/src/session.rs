@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Result, anyhow, bail, ensure};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use ureq::http::{StatusCode, Uri};
 
@@ -198,6 +199,19 @@ impl Session {
     pub fn public_url<'a>(&'a self, target: &'a Target) -> &'a str {
         self.url.strip_suffix(&format!("/coverage/{}/", self.site_id)).unwrap_or(&target.api_url)
     }
+
+    /// The report's page `index`: the server shows `index.html` for a folder, and a list where there is none.
+    pub fn page_url(&self, index: Option<&str>) -> String {
+        const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+        let Some(page) = index.filter(|page| *page != "index.html") else { return self.url.clone() };
+        let path: Vec<String> = page.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
+        let path = path.join("/");
+        format!(
+            "{}{}",
+            self.url,
+            path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path)
+        )
+    }
 }
 
 fn is_http(text: &str) -> bool {
@@ -218,6 +232,20 @@ mod tests {
         let headers = headers.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
         let upload = Upload { method: method.to_owned(), url: url.to_owned(), headers, max_bytes: None };
         upload.checked(api, 1).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_link_leads_to_the_index() {
+        let grant = r#"{"bucket":"b","region":"r","access_key_id":"a","secret_access_key":"s","session_token":"t"}"#;
+        let place = Place::Files(serde_json::from_str(grant).unwrap());
+        let session = Session { site_id: "1".to_owned(), url: "https://c.example.com/coverage/1/".to_owned(), place };
+        let url = |index| session.page_url(index);
+        assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
+        assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
+        assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
+        assert_eq!(url(Some("tarpaulin-report.html")), "https://c.example.com/coverage/1/tarpaulin-report.html");
+        assert_eq!(url(Some("my index.html")), "https://c.example.com/coverage/1/my%20index.html");
+        assert_eq!(url(None), "https://c.example.com/coverage/1/");
     }
 
     #[test]

@@ -39,7 +39,14 @@ fn refused(status: u16, code: &str) -> Ended {
 fn every_file_is_put_under_its_own_key_with_a_signature() {
     let peer = original("eu-west-1");
     let url = &peer.url;
-    run(&peer)
+    // This backend blocks nothing that pages load from elsewhere.
+    let page = "<script src='https://cdn.example.com/a.js'></script>";
+    Covered::new(&peer)
+        .file("a b/ä+.css", "p {}")
+        .file("sample_py.html", page)
+        .env("AWS_ENDPOINT_URL", &peer.url)
+        .run()
+        .says_not("cdn.example.com")
         .succeeds()
         .says("Uploaded 4 files, ")
         .says(&format!("Report: {url}/coverage/{SITE}/"))

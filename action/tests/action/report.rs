@@ -354,3 +354,21 @@ fn a_folder_for_temporary_files_that_is_missing_is_named_with_what_to_do() {
         .complains("; create it, or set RUNNER_TEMP to a folder that exists");
     assert!(peer.asked().is_empty());
 }
+
+#[test]
+fn what_the_pages_load_from_elsewhere_is_noted_once_with_its_hosts() {
+    let peer = Peer::new();
+    let scoverage = |name: &str| {
+        let path = format!("{}/tests/fixtures/totals/scoverage-2.5/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(path).unwrap()
+    };
+    let mut covered = Covered::new(&peer).without_file("sample_py.html").in_actions();
+    for name in ["index.html", "overview.html", "calc.html"] {
+        covered = covered.file(name, scoverage(name));
+    }
+    let text = "Note: the report loads files from ajax.googleapis.com, cdnjs.cloudflare.com, netdna.bootstrapcdn.com, \
+                which the covered server's policy blocks: its pages may look different\n";
+    let ended = covered.run().succeeds().says(text);
+    assert_eq!(ended.stdout.matches("policy blocks").count(), 1);
+    Covered::new(&peer).run().succeeds().says_not("policy blocks");
+}

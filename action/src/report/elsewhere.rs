@@ -1,0 +1,284 @@
+//! What a report's pages load from other hosts, which the covered server's policy blocks.
+
+use std::io::Read;
+
+use memchr::memmem;
+
+use super::{Entry, Report};
+
+/// Pages that are looked at besides the index, spread over the report: a tool's pages of one kind load the same files.
+const PAGES: usize = 7;
+/// Bytes of a page that are looked at.
+const MAX_PAGE: u64 = 256 << 10;
+/// Hosts that are shown, and characters of one.
+const SHOWN: usize = 5;
+const SHOWN_HOST: usize = 64;
+
+/// Names the hosts, if there are any.
+pub fn note(report: &Report) -> Option<String> {
+    let hosts = hosts(report);
+    let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match hosts.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!hosts.is_empty()).then(|| {
+        format!(
+            "the report loads files from {shown}{more}, which the covered server's policy blocks: its pages may look \
+             different"
+        )
+    })
+}
+
+/// The hosts that the index and some other pages load files from.
+fn hosts(report: &Report) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for page in sample(report) {
+        let mut bytes = Vec::new();
+        // What cannot be read is found when the report is packed.
+        if page.open().and_then(|file| file.take(MAX_PAGE).read_to_end(&mut bytes)).is_ok() {
+            let text = String::from_utf8_lossy(&bytes);
+            if is_style(page) { style(&text, &mut hosts) } else { markup(&text, &mut hosts) }
+        }
+    }
+    hosts
+}
+
+fn sample(report: &Report) -> impl Iterator<Item = &Entry> {
+    let index = report.index().and_then(|name| report.get(name));
+    let pages: Vec<&Entry> = report.files.iter().filter(|file| is_page(file) || is_style(file)).collect();
+    let step = pages.len().div_ceil(PAGES).max(1);
+    index.into_iter().chain(pages.into_iter().step_by(step))
+}
+
+fn is_page(file: &Entry) -> bool {
+    file.name.ends_with(".html") || file.name.ends_with(".htm")
+}
+
+fn is_style(file: &Entry) -> bool {
+    file.name.ends_with(".css")
+}
+
+/// Looks at the elements that load something; a link that readers follow is none.
+fn markup(html: &str, hosts: &mut Vec<String>) {
+    let mut rest = html;
+    while let Some((_, after)) = rest.split_once('<') {
+        rest = after;
+        if let Some(comment) = rest.strip_prefix("!--") {
+            rest = comment.split_once("-->").map_or("", |(_, after)| after);
+            continue;
+        }
+        let Some(tag) = Tag::read(&mut rest) else { continue };
+        tag.loads().for_each(|url| add(url, hosts));
+        tag.value("style").into_iter().for_each(|text| style(text, hosts));
+        // Their texts are no markup.
+        if tag.is("script") || tag.is("style") {
+            let (text, after) = split_at_end(rest, tag.name);
+            if tag.is("style") {
+                style(text, hosts);
+            }
+            rest = after;
+        }
+    }
+}
+
+/// The text of an element, and what follows it.
+fn split_at_end<'a>(text: &'a str, name: &str) -> (&'a str, &'a str) {
+    let is_end = |at: &usize| text.get(at + 2..at + 2 + name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name));
+    let end = memmem::find_iter(text.as_bytes(), "</").find(is_end).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// Looks at the addresses in a style sheet.
+fn style(css: &str, hosts: &mut Vec<String>) {
+    for mark in ["url(", "@import"] {
+        for (at, _) in css.match_indices(mark) {
+            add(css[at + mark.len()..].trim_start().trim_start_matches(['"', '\'']), hosts);
+        }
+    }
+}
+
+/// Adds the host of an address that starts here, if it has one.
+fn add(url: &str, hosts: &mut Vec<String>) {
+    let url = url.trim_start();
+    let scheme =
+        url.find("//").filter(|at| matches!(url[..*at].to_ascii_lowercase().as_str(), "" | "http:" | "https:"));
+    let Some(start) = scheme else { return };
+    let authority = url[start + 2..].split(|end: char| end.is_whitespace() || "/?#\\\"'<>);".contains(end)).next();
+    let host = authority.unwrap_or_default().rsplit('@').next().unwrap_or_default();
+    // A report is what others wrote: no host has other letters, but in Unicode.
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_:[]".contains(letter) { letter } else { '?' };
+    let host: String = host.chars().take(SHOWN_HOST).map(plain).collect::<String>().to_ascii_lowercase();
+    if !host.is_empty() && !hosts.contains(&host) {
+        hosts.push(host);
+    }
+}
+
+/// A start tag.
+struct Tag<'a> {
+    name: &'a str,
+    attributes: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Tag<'a> {
+    /// Reads the tag whose name stands at the start of `rest`, and leaves what follows it.
+    fn read(rest: &mut &'a str) -> Option<Self> {
+        let name = take(rest, |letter| letter.is_ascii_alphanumeric());
+        if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return None;
+        }
+        let mut attributes = Vec::new();
+        loop {
+            take(rest, |letter| letter.is_whitespace() || letter == '/');
+            if rest.is_empty() || rest.starts_with('>') {
+                return Some(Self { name, attributes });
+            }
+            let attribute = take(rest, |letter| !letter.is_whitespace() && !"=>".contains(letter));
+            take(rest, char::is_whitespace);
+            let value = if rest.starts_with('=') { value(rest) } else { "" };
+            attributes.push((attribute, value));
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        Some(self.attributes.iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case(name))?.1)
+    }
+
+    /// The addresses that a browser loads for it.
+    fn loads(&self) -> impl Iterator<Item = &'a str> {
+        let name = self.name.to_ascii_lowercase();
+        let attributes: &[&str] = match name.as_str() {
+            "script" | "img" | "iframe" | "frame" | "embed" | "source" | "video" | "audio" | "track" | "input" => {
+                &["src"]
+            }
+            "object" => &["data"],
+            "image" | "use" => &["href", "xlink:href"],
+            "link" if self.value("rel").is_some_and(is_load) => &["href"],
+            _ => &[],
+        };
+        attributes.iter().filter_map(|attribute| self.value(attribute))
+    }
+}
+
+/// Whether a `link` of these relations loads something.
+fn is_load(rel: &str) -> bool {
+    let loads = ["stylesheet", "icon", "apple-touch-icon", "preload", "modulepreload", "manifest"];
+    rel.split_ascii_whitespace().any(|word| loads.iter().any(|load| word.eq_ignore_ascii_case(load)))
+}
+
+/// Takes what stands at the start as long as it fits.
+fn take<'a>(rest: &mut &'a str, fits: impl Fn(char) -> bool) -> &'a str {
+    let (taken, after) = rest.split_at(rest.find(|letter| !fits(letter)).unwrap_or(rest.len()));
+    *rest = after;
+    taken
+}
+
+/// Takes an attribute's value with the sign before it.
+fn value<'a>(rest: &mut &'a str) -> &'a str {
+    take(rest, |letter| letter == '=' || letter.is_whitespace());
+    let Some(quote) = rest.chars().next().filter(|first| "\"'".contains(*first)) else {
+        return take(rest, |letter| !letter.is_whitespace() && letter != '>');
+    };
+    let (value, after) = rest[1..].split_once(quote).unwrap_or((&rest[1..], ""));
+    *rest = after;
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::report::walk;
+
+    fn of_page(html: &str) -> Vec<String> {
+        let mut hosts = Vec::new();
+        markup(html, &mut hosts);
+        hosts
+    }
+
+    fn fixture(name: &str) -> Vec<String> {
+        hosts(&walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals").join(name)).unwrap())
+    }
+
+    #[test]
+    fn what_tools_load_from_elsewhere_is_found_and_their_links_are_not() {
+        assert_eq!(
+            fixture("scoverage-1.4"),
+            ["cdnjs.cloudflare.com", "ajax.googleapis.com", "netdna.bootstrapcdn.com"]
+        );
+        assert_eq!(
+            fixture("scoverage-2.5"),
+            ["ajax.googleapis.com", "cdnjs.cloudflare.com", "netdna.bootstrapcdn.com"]
+        );
+        let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals")).unwrap();
+        let names = folders.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir());
+        let names: Vec<String> = names.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        assert!(names.len() > 30);
+        for name in names.iter().filter(|name| !name.starts_with("scoverage-")) {
+            assert_eq!(fixture(name), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn every_element_that_loads_counts_however_it_is_written() {
+        for html in [
+            "<link rel=\"stylesheet\" href=\"https://cdn.jsdelivr.net/npm/bulma@0.9.1/css/bulma.min.css\">",
+            "<LINK HREF='http://CDN.jsdelivr.net' REL='shortcut Icon'/>",
+            "<script async\n src = //cdn.jsdelivr.net/x.js></script>",
+            "<img alt='a>b' src='https://u:p@cdn.jsdelivr.net/a.png'>",
+            "<iframe src=https://cdn.jsdelivr.net>",
+            "<style>@import 'https://cdn.jsdelivr.net/a.css';</style>",
+            "<style>@font-face { src: url( \"//cdn.jsdelivr.net/a.woff\") }</style>",
+            "<p style='background: url(https://cdn.jsdelivr.net)'>",
+            "<svg><use xlink:href='https://cdn.jsdelivr.net/a.svg#b'/></svg>",
+            "<!-- <script src='https://a.example'> --><object data=\"https://cdn.jsdelivr.net\">",
+        ] {
+            assert_eq!(of_page(html), ["cdn.jsdelivr.net"], "{html}");
+        }
+    }
+
+    #[test]
+    fn what_loads_nothing_from_elsewhere_does_not_count() {
+        for html in [
+            "<a href='https://example.com'>coverage.py</a> <link rel=canonical href='https://example.com'>",
+            "<script src='a.js'></script><img src='data:image/png;base64,//8A'><script src='/b//c.js'></script>",
+            "<script>document.write('<img src=\"https://example.com\">')</SCRIPT >",
+            "<!-- <script src='https://example.com'></script> -->",
+            "<p title='<script src=\"https://example.com\">'>&lt;script src='https://example.com'></p>",
+            "< script src='https://example.com'> <img src='https://'> <img src=//> <img src='",
+            "<style>a { background: url(a//b.png) }",
+        ] {
+            assert_eq!(of_page(html), [""; 0], "{html}");
+        }
+    }
+
+    #[test]
+    fn a_note_is_short_and_on_one_line_whatever_a_host_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = (0..9).map(|number| format!("<img src='//{number}.example'>")).collect::<String>();
+        let hostile = format!("<img src='//::error::\u{202e}%0a{}'>{hosts}", "x".repeat(1000));
+        fs::write(folder.path().join("index.html"), hostile).unwrap();
+        let note = note(&walk(folder.path()).unwrap()).unwrap();
+        let start = format!("the report loads files from ::error::??0a{}, 0.example, ", "x".repeat(51));
+        assert!(note.starts_with(&start), "{note}");
+        assert!(note.contains(", 3.example and 5 more, which"), "{note}");
+    }
+
+    #[test]
+    fn pages_all_over_the_report_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 100..400 {
+            fs::write(folder.path().join(format!("{number}.html")), format!("<img src=//{number}.example>")).unwrap();
+        }
+        fs::write(folder.path().join("index.html"), "<img src=//index.example>").unwrap();
+        let hosts = hosts(&walk(folder.path()).unwrap());
+        assert_eq!(hosts.len(), 1 + PAGES, "{hosts:?}");
+        assert_eq!((hosts[0].as_str(), hosts[1].as_str()), ("index.example", "100.example"));
+    }
+}
