@@ -96,6 +96,8 @@ pub struct Inputs {
     /// Name of the event.
     pub event: String,
     pub timeout: Duration,
+    /// Whether the files are uploaded one by one, whatever the server takes.
+    pub files: bool,
     /// Files that are uploaded at once, where they are uploaded one by one.
     pub concurrency: usize,
     /// Another S3 service than AWS's, without a slash at the end.
@@ -157,6 +159,7 @@ impl Reader<'_> {
         let withheld = withheld.filter(|_| has_no_key && !dry_run);
         let token = self.get("gh-token", check::secret);
         let source = self.source(&event, repository, token.is_some());
+        let files = self.files(source.as_ref(), target.as_ref());
         let threshold = self.get("coverage-threshold", check::threshold);
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let metric = self.get("metric", check::metric);
@@ -189,6 +192,7 @@ impl Reader<'_> {
                     run_id,
                     event,
                     timeout,
+                    files,
                     concurrency,
                     s3_endpoint,
                     notes: self.notes,

@@ -75,8 +75,8 @@ impl<'a> Run<'a> {
         }
         let Some(target) = target else {
             self.note_elsewhere(&report);
-            let archive = self.pack(&report)?;
-            self.dry_run(&archive);
+            let packed = if self.inputs.files { None } else { Some(self.pack(&report)?.size) };
+            self.dry_run(&packed.map_or_else(|| single(&report), bytes));
             return Ok(());
         };
         let session = self.upload_and_compare(&client, target, &report)?;
@@ -171,7 +171,8 @@ impl<'a> Run<'a> {
         let name = self.inputs.name.as_deref();
         let (session, before) = thread::scope(|scope| {
             let asked = scope.spawn(|| delta::ask(client, target, name));
-            let session = self.pack(report).and_then(|archive| self.upload(client, target, report, &archive));
+            let archive = if self.inputs.files { Ok(None) } else { self.pack(report).map(Some) };
+            let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
             (session, asked.join())
         });
         match before {
@@ -202,9 +203,16 @@ impl<'a> Run<'a> {
         Ok(archive)
     }
 
-    fn upload(&mut self, client: &Client, target: &Target, report: &Report, archive: &Archive) -> Result<Session> {
+    /// Uploads the packed report, or without one each file by itself.
+    fn upload(
+        &mut self,
+        client: &Client,
+        target: &Target,
+        report: &Report,
+        archive: Option<&Archive>,
+    ) -> Result<Session> {
         let started = Instant::now();
-        let session = session::create(client, target, self.inputs.name.as_deref(), archive.size)?;
+        let session = session::create(client, target, self.inputs.name.as_deref(), archive.map(|zip| zip.size))?;
         self.log.say(&format!(
             "Opened site {} at {} in {}",
             session.site_id,
@@ -215,22 +223,24 @@ impl<'a> Run<'a> {
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         // A backend of the Python original blocks nothing.
-        if matches!(session.place, Place::Zip(_)) {
+        if self.inputs.files || matches!(session.place, Place::Zip(_)) {
             self.note_elsewhere(report);
         }
         let started = Instant::now();
-        let uploaded = match &session.place {
-            Place::Zip(place) => {
+        let uploaded = match (&session.place, archive) {
+            (Place::Zip(_), None) => {
+                bail!("{} gave no credentials for single files: leave --files out", target.api_url)
+            }
+            (Place::Zip(place), Some(archive)) => {
                 let send = |progress: &_| upload::send(client, place, archive, progress);
                 progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
             }
-            Place::Files(grant) => {
+            (Place::Files(grant), _) => {
                 [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
                 let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
                 let send =
                     |progress: &_| files::send(client, &bucket, &report.files, self.inputs.concurrency, progress);
-                progress::watch(self.log, "Uploading", report.bytes(), send)
-                    .map(|()| format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes())))
+                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| single(report))
             }
         };
         self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
@@ -246,16 +256,13 @@ impl<'a> Run<'a> {
         report.index().or_else(|| source().filter(is_page))
     }
 
-    fn dry_run(&self, archive: &Archive) {
+    fn dry_run(&self, upload: &str) {
         let log = self.log;
         log.say("Dry run: nothing is sent");
         match &self.inputs.target {
             Ok(target) => {
                 let Target { api_url, repository, commit_sha, .. } = target;
-                log.say(&format!(
-                    "Would upload {} to {api_url}, for {repository} at {commit_sha}",
-                    bytes(archive.size)
-                ));
+                log.say(&format!("Would upload {upload} to {api_url}, for {repository} at {commit_sha}"));
             }
             Err(missing) => missing.iter().for_each(|missing| log.say(&format!("A real run also needs {missing}"))),
         }
@@ -323,4 +330,9 @@ impl<'a> Run<'a> {
         self.log.warn(text);
         self.outcome.problems.push(text.to_owned());
     }
+}
+
+/// A report whose files go up one by one, in words.
+fn single(report: &Report) -> String {
+    format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
 }

@@ -34,7 +34,7 @@ pub struct Session {
 pub enum Place {
     /// As one zip.
     Zip(Upload),
-    /// File by file: the backend of the Python original takes nothing else.
+    /// File by file: as it was asked for, or as a backend of the Python original takes nothing else.
     Files(Grant),
 }
 
@@ -68,12 +68,16 @@ pub struct Upload {
     max_bytes: Option<u64>,
 }
 
-/// Asks for a site for a report of `size` bytes.
-pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -> Result<Session> {
+/// Asks for a site for a zip of `size` bytes; without one, for single files, as the Python original does.
+pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
-    let ask = Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
-    let request =
-        Request::new("POST", &format!("{api}/coverage/create-site/"))?.identity(&target.identity).json(&ask)?;
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.identity(&target.identity);
+    let ask = |size| Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
+    let request = match size {
+        Some(size) => request.json(&ask(size))?,
+        // Some proxies refuse a POST that does not say how long it is.
+        None => request.header("content-length", "0")?,
+    };
     let answer = client.send(&request)?;
     let said = answer.describe();
     match answer.status {
@@ -103,7 +107,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: u64) -
     };
     let reply: Reply = serde_json::from_value(json)
         .map_err(|error| anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
-    reply.checked(api, size)
+    reply.checked(api, size.unwrap_or_default())
 }
 
 impl Reply {

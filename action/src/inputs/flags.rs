@@ -61,7 +61,13 @@ pub const FLAGS: &[Flag] = &[
         "refresh the badge; auto: after a push to the default branch, which alone sets its value in GitHub Actions",
     ),
     flag("is-default-branch", "[=true|false]", "", "deprecated, use --purge-cache"),
-    flag("concurrency", "FILES", "50", "files uploaded at once, to a backend of the Python original"),
+    flag(
+        "files",
+        "[=true|false]",
+        "false",
+        "upload each file by itself, by temporary S3 credentials of the server, as the Python original does; needs an API key",
+    ),
+    flag("concurrency", "FILES", "50", "files uploaded at once, with --files or to a backend of the Python original"),
     flag("timeout", "SECONDS", "300", "time limit of the whole run"),
     flag("dry-run", "[=true|false]", "false", "do everything that needs no network, and say what would be sent"),
 ];
@@ -188,7 +194,7 @@ sets its own defaults, where they differ, as ACTION_DEFAULT_…. An empty value 
 From GitHub's environment: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA,
 GITHUB_RUN_ID, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG.
 Without an API key, in a job with `id-token: write`: ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN.
-For a backend of the Python original on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+For single files (--files, a backend of the Python original) on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE, SSL_CERT_DIR.
 
 Exit codes: 0 done, 1 failed (see --fail-on-error and --fail-under), 2 used wrongly.

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::flags::FLAGS;
-use super::{Reader, Repository, check};
+use super::{Reader, Repository, Source, check};
 use crate::identity::Identity;
 use crate::workflow::shorten;
 
@@ -46,6 +46,22 @@ impl Reader<'_> {
             *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");
         }
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
+    }
+
+    /// Whether the files go up one by one. The server gives credentials for that to API keys alone.
+    pub fn files(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
+        let files = self.get("files", check::boolean).unwrap_or(false);
+        if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
+            let text = "--files needs an API key: set api-key, as the server gives no credentials for single files to a \
+                        job's own token";
+            self.problems.push(text.to_owned());
+        }
+        if files && matches!(source, Some(Source::Artifact(_))) {
+            let text = "--files uploads a folder, and --artifact names an artifact: download it by \
+                        actions/download-artifact in a step before, and give its folder";
+            self.problems.push(text.to_owned());
+        }
+        files
     }
 
     /// Why there is no commit, where a push deleted its branch or tag. A `commit-sha` that names one counts.

@@ -71,6 +71,40 @@ fn every_file_is_put_under_its_own_key_with_a_signature() {
 }
 
 #[test]
+fn single_files_can_be_asked_for() {
+    let peer = original("eu-west-1");
+    let run = |covered: Covered| covered.arg("--files").env("AWS_ENDPOINT_URL", &peer.url).run();
+    let ended = run(Covered::new(&peer)).succeeds().says("Uploaded 3 files, ").outputs("uploaded=true");
+    ended.says_not("Packed");
+    let ask = peer.one("POST", "/coverage/create-site/");
+    assert_eq!((ask.body.len(), ask.header("content-length"), ask.header("content-type")), (0, Some("0"), None));
+    let puts: Vec<String> = peer.asked().into_iter().filter(|asked| asked.starts_with("PUT ")).collect();
+    assert_eq!(puts.len(), 3, "{puts:?}");
+    run(Covered::new(&peer).arg("--dry-run")).succeeds().says("Would upload 3 files, 14.6 kB to ").says_not("Packed");
+}
+
+#[test]
+fn single_files_need_a_key_and_a_folder_and_a_server_with_a_role() {
+    let peer = Peer::new();
+    let covered = || Covered::new(&peer).env("COVERED_FILES", "true");
+    covered()
+        .env("COVERED_API_KEY", "")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url)
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")
+        .run()
+        .rejects("error: --files needs an API key: set api-key, as the server gives no credentials for single files");
+    covered().arg("--artifact=a").run().rejects("error: --files uploads a folder, and --artifact names an artifact: ");
+    assert!(peer.seen().is_empty());
+    covered().run().fails(" gave no credentials for single files: leave --files out");
+    let detail = r#"{"detail":"this server has no role for that: set AWS_UPLOAD_ROLE_ARN on the server"}"#;
+    peer.on("POST", "/coverage/create-site/", [Reply::new(501, detail)]);
+    covered()
+        .run()
+        .fails("opened no site (501 Not Implemented: this server has no role for that: set AWS_UPLOAD_ROLE_ARN");
+    assert!(!peer.asked().iter().any(|asked| asked.starts_with("PUT ")));
+}
+
+#[test]
 fn one_file_at_a_time_can_be_asked_for() {
     let peer = original("eu-west-1");
     let covered = Covered::new(&peer).env("AWS_ENDPOINT_URL_S3", &peer.url).arg("--concurrency").arg("1");

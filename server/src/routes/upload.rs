@@ -146,7 +146,7 @@ async fn create_by_file(app: &App) -> Answer {
     if !app.storage.grants() {
         return Err(Error::not_implemented(
             "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does, and this server has \
-             no role for that: set AWS_UPLOAD_ROLE_ARN on the server, or upload with the covered action",
+             no role for that: set AWS_UPLOAD_ROLE_ARN on the server, or upload with the covered action, without `files`",
         ));
     }
     let site = draw(app, SiteId::reservation_key, b"").await?;

@@ -223,3 +223,37 @@ fn this_uploader_uploads_to_the_originals_backend() {
     let log = upload(&world.github, "");
     assert!(log.contains(warning) && log.contains("set `context: coverage`"), "{log}");
 }
+
+#[test]
+fn this_uploader_uploads_single_files_to_this_server() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let world = World::new(&with_role(&s3));
+    let folder = world.folder.path().join("report");
+    let files = report::large(&folder, 100);
+    let mut command = covered(&folder, &world.server.url, &world.github.url(), REPOSITORY, SHA);
+    command.env("AWS_ENDPOINT_URL", s3.url());
+    command.args(["--coverage-threshold", "80", "--purge-cache", "--files"]);
+    let log = run(&mut command).unwrap().succeeded().text();
+    assert!(!log.contains("Packed"), "{log}");
+    let path = world.report_path();
+    every_file_is_served(&world, &path, &files);
+    let prefix = path.trim_matches('/').replacen("coverage", "sites", 1);
+    let mut expected: Vec<String> = files.iter().map(|(name, _)| format!("{prefix}/{name}")).collect();
+    expected.push(format!("{prefix}/.keep"));
+    expected.sort();
+    let sites: Vec<String> = s3.keys().into_iter().filter(|key| key.starts_with("sites/")).collect();
+    assert_eq!(sites, expected, "single files, and no zip");
+}
+
+#[test]
+fn without_a_role_this_uploader_says_what_single_files_need() {
+    let world = World::new(&Settings::new());
+    let folder = world.folder.path().join("report");
+    report::small(&folder, "87.5");
+    let mut command = covered(&folder, &world.server.url, &world.github.url(), REPOSITORY, SHA);
+    let failed = run(command.arg("--files")).unwrap();
+    assert!(!failed.ok && failed.text().contains("set AWS_UPLOAD_ROLE_ARN on the server"), "{}", failed.text());
+}
