@@ -35,14 +35,15 @@ impl Run<'_> {
         };
         let reason = inputs.purge.reason();
         let refresh = || reason.is_none().then(|| purge::refresh(client, target, value, readme.as_ref()));
-        let (posted, refreshed) = if value.is_some() && !is_the_originals(session) {
+        let takes_values = matches!(session.place, Place::Zip(_));
+        let (posted, refreshed) = if value.is_some() && takes_values {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
                 let refreshed = refresh();
                 (purge::joined(posted), refreshed)
             })
         } else {
-            // A server that takes no value reads it from GitHub: the status must be there first.
+            // The original's backend takes no value and reads it from GitHub: the status must be there first.
             (post(), refresh())
         };
         match posted {
@@ -59,10 +60,12 @@ impl Run<'_> {
         }
     }
 
-    /// The original's backend shows statuses of other contexts nowhere.
+    /// The original's backend shows statuses of other contexts nowhere. It alone answers a request for a zip's address by
+    /// credentials.
     fn check_context(&mut self, target: &Target, session: &Session) {
         let context = &self.inputs.context;
-        if is_the_originals(session) && !context.to_ascii_lowercase().contains("coverage") {
+        let is_the_originals = matches!(session.place, Place::Files(_)) && !self.inputs.files;
+        if is_the_originals && !context.to_ascii_lowercase().contains("coverage") {
             self.warn(&format!(
                 "the server at {} is a backend of the Python original, which reads only statuses whose context contains \
                  `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",
@@ -93,9 +96,4 @@ impl Run<'_> {
             Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
         }
     }
-}
-
-/// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
-fn is_the_originals(session: &Session) -> bool {
-    matches!(session.place, Place::Files(_))
 }
