@@ -70,6 +70,18 @@ impl SiteId {
     }
 }
 
+/// The folder of reports.
+pub const SITES: &str = "sites";
+/// The folder of badge values.
+pub const VALUES: &str = "values";
+/// The folder of names and the ids that they belong to.
+pub const BINDINGS: &str = "repositories";
+
+/// `{folder}/readyz`: an object that shows whether the folder can be written and read. It holds nothing.
+pub fn probe_key(folder: &str) -> String {
+    format!("{folder}/readyz")
+}
+
 /// The folder of uploads that have not ended yet.
 pub const STAGING: &str = "uploads";
 

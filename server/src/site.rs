@@ -113,6 +113,13 @@ impl Sites {
         match open {
             Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
+            // The refusal hides that there is no zip, as another object of the site can be read.
+            Err(error)
+                if matches!(*error, IndexError::Storage(StorageError::Denied(_)))
+                    && matches!(self.is_known_by_file(site).await, Ok(true)) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error.public(site)),
         }
     }
@@ -123,7 +130,11 @@ impl Sites {
             return Ok(true);
         }
         let there = async |file| self.storage.exists(&site.file_key(file)).await;
-        Ok(there(RESERVATION).await? || there("index.html").await?)
+        match there(RESERVATION).await {
+            // A reservation that cannot be read says nothing of the report.
+            Ok(false) | Err(StorageError::Denied(_)) => there("index.html").await,
+            answer => answer,
+        }
     }
 
     /// Reads a zip's directory: by one read from the store, or two where it holds very many files.

@@ -1,5 +1,6 @@
 //! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
 
+mod absence;
 mod fault;
 mod folder;
 mod measured;
@@ -28,7 +29,8 @@ use url::Url;
 
 use crate::archive::Tail;
 use crate::config::StorageConfig;
-use crate::key::SiteId;
+use crate::key::{SITES, SiteId, probe_key};
+use absence::Absence;
 pub use fault::StorageError;
 use folder::Folder;
 use measured::Measured;
@@ -60,6 +62,8 @@ pub struct Storage {
     sts: Option<Sts>,
     /// Where the objects are files.
     folder: Option<Arc<Folder>>,
+    /// Where the objects are in a bucket.
+    absence: Option<Absence>,
     /// Whether the last bytes of an object can be asked for without its size: not of Azure.
     knows_suffixes: bool,
     shown: String,
@@ -92,6 +96,7 @@ impl Storage {
                 presigner: None,
                 sts: None,
                 folder: None,
+                absence: None,
                 knows_suffixes: true,
                 shown: "memory (gone when the server stops)".to_owned(),
             }),
@@ -109,6 +114,7 @@ impl Storage {
             store: Arc::new(Measured(Arc::new(store))),
             presigner: None,
             sts: None,
+            absence: None,
             knows_suffixes: true,
             shown: folder.path().display().to_string(),
             folder: Some(Arc::new(folder)),
@@ -135,8 +141,10 @@ impl Storage {
             "gs" => both(vendors::gcs(bucket, options)?),
             _ => both(vendors::azure(bucket, options)?),
         };
+        let store: Arc<dyn ObjectStore> = Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone()))));
         Ok(Self {
-            store: Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone())))),
+            absence: Some(Absence::new(store.clone())),
+            store,
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
             sts,
             folder: None,
@@ -154,7 +162,7 @@ impl Storage {
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.folder_is(Folder::probe).await,
-            None => self.exists("sites/readyz").await.map(|_| ()),
+            None => self.exists(&probe_key(SITES)).await.map(|_| ()),
         }
     }
 
@@ -259,7 +267,7 @@ impl Storage {
     /// was throttled, and nothing else.
     async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let once = || async {
-            let result = self.store.get_opts(path, options.clone()).await?;
+            let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
             // The vendors tag every object: what has no tag is a page of something in between.
             let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
             is_object.then_some(result).ok_or_else(|| StorageError::nonsense("what is no object"))
@@ -332,7 +340,29 @@ impl Storage {
     /// The size and the tag of a whole object.
     pub async fn meta(&self, key: &str) -> Result<FileMeta> {
         let path = path(key)?;
-        within(async { Ok(FileMeta::of(&self.store.head(&path).await?)) }).await
+        within(async { Ok(FileMeta::of(&self.resolve(&path, self.store.head(&path).await).await?)) }).await
+    }
+
+    /// What a read came to, where a bucket may hide what is missing.
+    async fn resolve<T>(&self, path: &Path, read: object_store::Result<T>) -> Result<T> {
+        match &self.absence {
+            Some(absence) => absence.resolve(path, read).await,
+            None => Ok(read?),
+        }
+    }
+
+    /// Whether the store tells a missing object from a forbidden one: S3 does so where the bucket can be listed.
+    pub async fn tells_absence(&self, key: &str) -> Result<bool> {
+        let path = path(key)?;
+        within(async {
+            match self.store.head(&path).await {
+                Err(refusal) if fault::may_hide_absence(&refusal) => Ok(false),
+                Err(object_store::Error::NotFound { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+                Ok(_) => Err(StorageError::nonsense("an object where there is none")),
+            }
+        })
+        .await
     }
 
     /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.

@@ -8,6 +8,9 @@ use object_store::client::{HttpError, HttpErrorKind};
 use super::folder;
 use crate::key::SiteId;
 
+/// How the library tells of a refusal; the answer's body follows.
+const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
+
 /// Why the store gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -82,6 +85,22 @@ impl From<object_store::Error> for StorageError {
     }
 }
 
+/// Whether a refusal may mean that nothing is there: S3 answers `AccessDenied` for a missing object where the bucket
+/// cannot be listed. Wrong credentials have codes of their own; an answer to HEAD has no body, and so no code.
+pub fn may_hide_absence(error: &object_store::Error) -> bool {
+    let object_store::Error::PermissionDenied { source, .. } = error else { return false };
+    let first: &dyn std::error::Error = source.as_ref();
+    let mut causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
+    causes.any(|cause| cause.strip_prefix(REFUSED).is_some_and(body_may_hide_absence))
+}
+
+/// AWS mostly names the action that it refuses, such as `kms:Decrypt`: it is listing where nothing is there.
+fn body_may_hide_absence(body: &str) -> bool {
+    let refused = body.split_once("not authorized to perform: ").map(|(_, action)| action);
+    let is_about_listing = refused.is_none_or(|action| action.starts_with("s3:ListBucket"));
+    body.is_empty() || (body.contains("<Code>AccessDenied</Code>") && is_about_listing)
+}
+
 fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
     use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     if let object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } = error {
@@ -135,6 +154,26 @@ mod tests {
         }
         assert!(matches!(error(io::ErrorKind::NotADirectory), StorageError::NotFound));
         assert!(matches!(error(io::ErrorKind::BrokenPipe), StorageError::Failed(_)));
+    }
+
+    #[test]
+    fn only_a_refusal_without_another_cause_may_hide_that_nothing_is_there() {
+        let denied = |message| format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
+        let user = "User: arn:aws:iam::123456789012:user/covered is not authorized to perform:";
+        for (body, may) in [
+            (String::new(), true),
+            (denied("Access Denied".to_owned()), true),
+            (denied(format!("{user} s3:ListBucket on resource: &quot;arn:aws:s3:::covered&quot;")), true),
+            (denied(format!("{user} s3:GetObject on resource: &quot;arn:aws:s3:::covered/x&quot;")), false),
+            (denied(format!("{user} kms:Decrypt on resource: &quot;arn:aws:kms:::key/x&quot;")), false),
+            ("<Error><Code>InvalidAccessKeyId</Code></Error>".to_owned(), false),
+            ("<Error><Code>SignatureDoesNotMatch</Code></Error>".to_owned(), false),
+            ("<Error><Code>ExpiredToken</Code></Error>".to_owned(), false),
+        ] {
+            let source = Box::new(io::Error::other(format!("{REFUSED}{body}")));
+            let error = object_store::Error::PermissionDenied { path: "sites/x.zip".to_owned(), source };
+            assert_eq!(may_hide_absence(&error), may, "{body:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod ops;
 mod process;
 mod purge;
 mod report;
+mod rights;
 mod secrets;
 mod security;
 mod support;

@@ -1,0 +1,247 @@
+//! A bucket that cannot be listed, and whose policy allows a part of it only: what is missing is forbidden there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::json;
+use xtask::lab::http::{Body, Dropped, Serving, full};
+use xtask::lab::oidc::Issuer;
+use xtask::lab::parts::{Part, skip_without};
+
+use crate::support::{SHA, Server, assert_refused, zip};
+
+const OLD: &str = "0123456789ab";
+const ZIP: &str = "0123456789abcdef0123456789abcdef";
+
+#[derive(Default)]
+struct State {
+    objects: HashMap<String, Vec<u8>>,
+    /// The beginnings of the keys that can be read, and of those that can be written.
+    readable: Vec<&'static str>,
+    writable: Vec<&'static str>,
+    /// The code that every request is refused with.
+    refusal: Option<&'static str>,
+    requests: usize,
+}
+
+/// S3 as far as the server uses it, under a policy without `s3:ListBucket`.
+struct Bucket {
+    state: Arc<Mutex<State>>,
+    serving: Serving,
+}
+
+impl Bucket {
+    fn start(readable: &[&'static str], writable: &[&'static str]) -> Self {
+        let (readable, writable) = (readable.to_vec(), writable.to_vec());
+        let state = Arc::new(Mutex::new(State { readable, writable, ..State::default() }));
+        let shared = state.clone();
+        let serving = Serving::start(move |request| answer(shared.clone(), request));
+        Self { state, serving }
+    }
+
+    /// Under the policy of the Python original.
+    fn of_the_original() -> Self {
+        Self::start(&["sites/"], &["sites/"])
+    }
+
+    fn put(&self, key: &str, text: &str) {
+        self.state.lock().unwrap().objects.insert(key.to_owned(), text.into());
+    }
+
+    /// A report as the Python CLI uploads it.
+    fn with_old_report(self) -> Self {
+        for (path, text) in [(".keep", ""), ("index.html", "the index"), ("a.html", "a"), ("sub/index.html", "below")] {
+            self.put(&format!("sites/{OLD}/{path}"), text);
+        }
+        self
+    }
+
+    fn refuse(&self, code: Option<&'static str>) {
+        self.state.lock().unwrap().refusal = code;
+    }
+
+    /// The requests since the last call.
+    fn requests(&self) -> usize {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
+
+    async fn server(&self, settings: &[(&str, &str)]) -> Server {
+        let endpoint = self.serving.url();
+        let own = [
+            ("AWS_BUCKET", "covered"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "key"),
+            ("AWS_ENDPOINT_URL", &endpoint),
+        ];
+        Server::with(&[&own[..], settings].concat()).await
+    }
+}
+
+async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let key = head.uri.path().strip_prefix("/covered/").unwrap().to_owned();
+    let mut state = state.lock().unwrap();
+    state.requests += 1;
+    let reads = head.method != "PUT";
+    let allowed = if reads { &state.readable } else { &state.writable };
+    let is_allowed = allowed.iter().any(|beginning| key.starts_with(beginning));
+    let refused = |status: u16, code: &str| {
+        let page = format!("<Error><Code>{code}</Code></Error>");
+        Ok(Response::builder()
+            .status(status)
+            .body(full(if head.method == "HEAD" { String::new() } else { page }))
+            .unwrap())
+    };
+    if let Some(code) = state.refusal {
+        return refused(403, code);
+    }
+    let found = state.objects.get(&key).cloned();
+    let tag = |bytes: &[u8]| format!("\"{:08x}\"", rawzip::crc32(bytes));
+    match found {
+        _ if !is_allowed => refused(403, "AccessDenied"),
+        None if reads => refused(403, "AccessDenied"),
+        Some(bytes) if reads => {
+            let whole = bytes.len();
+            let range =
+                header("range").map(|range| match range.strip_prefix("bytes=").unwrap().split_once('-').unwrap() {
+                    ("", last) => whole.saturating_sub(last.parse().unwrap())..whole,
+                    (first, last) => first.parse().unwrap()..last.parse::<usize>().unwrap() + 1,
+                });
+            let answer = Response::builder()
+                .header("etag", tag(&bytes))
+                .header("last-modified", "Wed, 21 Oct 2026 07:28:00 GMT");
+            let answer = match range {
+                None => answer.header("content-length", whole).body(full(if head.method == "HEAD" {
+                    Vec::new()
+                } else {
+                    bytes
+                })),
+                Some(range) => answer
+                    .status(206)
+                    .header("content-range", format!("bytes {}-{}/{whole}", range.start, range.end - 1))
+                    .body(full(bytes[range].to_vec())),
+            };
+            Ok(answer.unwrap())
+        }
+        found => {
+            let is_new = header("if-none-match").is_none() || found.is_none();
+            let is_same = header("if-match").is_none_or(|known| found.as_deref().map(tag) == Some(known));
+            if !is_new || !is_same {
+                return refused(412, "PreconditionFailed");
+            }
+            let answer = Response::builder().header("etag", tag(&body)).body(full("")).unwrap();
+            state.objects.insert(key, body.to_vec());
+            Ok(answer)
+        }
+    }
+}
+
+#[tokio::test]
+async fn reports_are_served_and_missing_ones_are_404_where_what_is_missing_is_forbidden() {
+    let bucket = Bucket::of_the_original().with_old_report();
+    let server = bucket.server(&[]).await;
+    let status = async |path: &str| server.get(path).send().await.unwrap().status().as_u16();
+    for (path, text) in [("", "the index"), ("a.html", "a"), ("sub/", "below")] {
+        let answer = server.get(&format!("/coverage/{OLD}/{path}")).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, text), "{path:?}");
+    }
+    assert_eq!(status(&format!("/coverage/{OLD}/sub")).await, 307);
+    assert_eq!(status(&format!("/coverage/{OLD}/none.html")).await, 404);
+    assert_eq!(status("/coverage/ffffffffffff/").await, 404);
+    assert_eq!(status("/readyz").await, 200);
+
+    let session = server.create().await;
+    let path = format!("/coverage/{}/", session["site_id"].as_str().unwrap());
+    assert_eq!(status(&path).await, 404, "it is not there yet");
+    let put = server.put(&session, zip(&[("index.html", b"a new one")])).await;
+    assert_eq!(put.status(), 200, "{}", put.text().await.unwrap());
+    assert_eq!(server.get(&path).send().await.unwrap().text().await.unwrap(), "a new one");
+}
+
+#[tokio::test]
+async fn a_server_that_can_only_read_serves_old_reports_too() {
+    let bucket = Bucket::start(&["sites/"], &[]).with_old_report();
+    let server = bucket.server(&[]).await;
+    let status = async |path: &str| server.get(path).send().await.unwrap().status().as_u16();
+    assert_eq!(status("/coverage/ffffffffffff/").await, 503, "nothing shows yet that anything can be read");
+    assert_eq!(status(&format!("/coverage/{OLD}/")).await, 200);
+    assert_eq!(status("/coverage/ffffffffffff/").await, 404);
+}
+
+#[tokio::test]
+async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
+    let bucket = Bucket::start(&[], &[]).with_old_report();
+    let server = bucket.server(&[]).await;
+    for path in [&format!("/coverage/{OLD}/"), &format!("/coverage/{ZIP}/a.html"), "/readyz"] {
+        assert_eq!(server.get(path).send().await.unwrap().status(), 503, "{path}");
+    }
+    // Wrong credentials are told apart even after right ones.
+    let bucket = Bucket::of_the_original().with_old_report();
+    let server = bucket.server(&[]).await;
+    assert_eq!(server.get("/coverage/ffffffffffff/").send().await.unwrap().status(), 404);
+    for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"] {
+        bucket.refuse(Some(code));
+        let answer =
+            server.get(&format!("/coverage/{ZIP}/")).header("accept", "application/json").send().await.unwrap();
+        assert_refused(answer, 503, "the server may not use its storage").await;
+    }
+    bucket.refuse(None);
+    assert_eq!(server.get(&format!("/coverage/{OLD}/")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn values_that_the_storage_refuses_are_taken_at_once_and_shown_from_memory() {
+    let bucket = Bucket::of_the_original().with_old_report();
+    let server = bucket.server(&[]).await;
+    let badge = "/badge/octo/app.svg";
+    assert_eq!(server.badge(badge).await, "coverage: ??");
+    bucket.requests();
+    server.set_value(OLD, Some(87.5), "success", 7).await;
+    let spent = bucket.requests();
+    assert!(spent < 5, "{spent} requests to the store for one value");
+    assert_eq!(server.badge(badge).await, "coverage: 87%");
+    server.set_value(OLD, Some(60.0), "failure", 6).await;
+    assert_eq!(server.badge(badge).await, "coverage: 87%", "an older run");
+    let forgotten = server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+    assert_eq!(forgotten.status(), 200);
+    assert_eq!(server.badge(badge).await, "coverage: 87%", "nobody else knows it");
+}
+
+#[tokio::test]
+async fn without_the_right_to_list_values_and_names_are_kept_all_the_same() {
+    let all = &["sites/", "values/", "repositories/"];
+    let bucket = Bucket::start(all, all);
+    let server = bucket.server(&[]).await;
+    server.set_value(OLD, Some(87.5), "success", 7).await;
+    server.set_value(OLD, Some(88.5), "success", 8).await;
+    let stored = bucket.state.lock().unwrap().objects["values/octo/app/_.json"].clone();
+    assert!(String::from_utf8_lossy(&stored).contains("88.5"));
+    assert_eq!(bucket.server(&[]).await.badge("/badge/octo/app.svg").await, "coverage: 88%");
+}
+
+#[tokio::test]
+async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let issuer = Issuer::start();
+    let url = issuer.url();
+    let settings = [("OIDC_ISSUERS", url.as_str()), ("OIDC_AUDIENCE", "covered"), ("ALLOWED_REPOSITORIES", "octo/*")];
+    issuer.set_claims(json!({"repository": "octo/app", "repository_id": "7"}));
+    let bearer = format!("Bearer {}", issuer.token("covered"));
+    let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
+    let upload = async |bucket: &Bucket| {
+        let server = bucket.server(&settings).await;
+        let request = server.client.post(format!("{}/coverage/create-site/", server.url));
+        request.header("authorization", &bearer).body(body.clone()).send().await.unwrap()
+    };
+    let refused = upload(&Bucket::of_the_original()).await;
+    assert_refused(refused, 503, "may not read and write repositories/* in its storage").await;
+    let all = &["sites/", "values/", "repositories/"];
+    assert_eq!(upload(&Bucket::start(all, all)).await.status(), 200);
+}
