@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jiff::Timestamp;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
@@ -65,10 +66,24 @@ impl Bindings {
         {
             return Ok(());
         }
-        let bound = bind(&self.storage, run).await.map_err(Error::storage)?;
+        let bound = bind(&self.storage, run).await.map_err(unreadable)?;
         let result = if bound.is(run) { Ok(()) } else { Err(bound.refusal(run)) };
         self.known.insert(name.clone(), Some(Arc::new(bound))).await;
         result
+    }
+}
+
+/// Why whom a name belongs to cannot be told. Without a binding, an upload without a key would be safe from nobody who
+/// takes the name over, so that it is refused.
+pub fn unreadable(error: StorageError) -> Error {
+    match error {
+        StorageError::Denied(_) => Error::unavailable(
+            "this server may not read and write repositories/* in its storage, where it keeps which id a repository's \
+             name belongs to: uploads without an API key need that; its operator can allow it (on S3: s3:GetObject and \
+             s3:PutObject) or give the workflow an API key",
+            error,
+        ),
+        error => Error::storage(error),
     }
 }
 
@@ -145,13 +160,15 @@ async fn write(
 
 /// Frees a name, and says what became of it. It is written over, as the server's rights need not let it delete.
 pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<String> {
-    let Some((Binding { bound_to: Some(bound), changed_at }, version)) = read(storage, name).await? else {
+    let rights = "repositories/* in the storage must be readable and writable (on S3: s3:GetObject and s3:PutObject)";
+    let Some((Binding { bound_to: Some(bound), changed_at }, version)) = read(storage, name).await.context(rights)?
+    else {
         return Ok(format!(
             "{name} is bound to no repository in {}: nothing was changed; is that the server's storage?",
             storage.shown()
         ));
     };
-    write(storage, name, None, Some(version)).await?;
+    write(storage, name, None, Some(version)).await.context(rights)?;
     Ok(format!(
         "{name} was bound to the repository with the id {} of {} since {changed_at}; it is free now, and the next token \
          that has this name binds it; running servers know within {} s",

@@ -1,5 +1,6 @@
 //! The value behind a badge: what is remembered, GitHub, the last value in the store, nothing, in this order.
 
+mod kept;
 mod order;
 mod source;
 

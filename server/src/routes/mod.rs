@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::auth::Uploader;
+use crate::binding;
 use crate::error::Error;
 use crate::key::Repository;
 use crate::metrics::{KeylessResult, metrics};
@@ -49,7 +50,7 @@ async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository
         Error::forbidden(format!("{name} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"))
     };
     let Uploader::Run(run) = uploader else {
-        let allowed = app.allowed.has_name(repository).await.map_err(Error::storage)?;
+        let allowed = app.allowed.has_name(repository).await.map_err(binding::unreadable)?;
         return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
     };
     let may = async {

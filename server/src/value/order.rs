@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::kept::Kept;
 use super::{Stays, Value};
 use crate::key::{ReportName, Repository, SiteId, value_key};
 use crate::storage::{Storage, StorageError, Version};
@@ -19,6 +20,8 @@ const WRITES: usize = 5;
 /// The values in the store.
 pub struct Order {
     storage: Arc<Storage>,
+    /// What the storage refused.
+    kept: Kept,
     /// Held while a repository's value is compared and written: not every store can compare and write in one.
     lanes: [Mutex<()>; LANES],
     hasher: RandomState,
@@ -26,7 +29,7 @@ pub struct Order {
 
 impl Order {
     pub fn new(storage: Arc<Storage>) -> Self {
-        Self { storage, lanes: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
+        Self { storage, kept: Kept::new(), lanes: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
     }
 
     /// The last value that was stored.
@@ -35,7 +38,9 @@ impl Order {
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
-        Ok(self.stored(repository, name).await?.and_then(|(value, _)| value))
+        let stored = self.stored(repository, name).await;
+        let stored = stored.map(|stored| stored.and_then(|(value, _)| value));
+        self.kept.read(&value_key(repository, name), stored).await
     }
 
     /// The repository that a site's record names; sites that were uploaded file by file have no record.
@@ -94,8 +99,19 @@ impl Order {
         self.store(repository, name, value).await.map(|(stored, _)| stored)
     }
 
-    /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays.
+    /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays. Where
+    /// the storage refuses it, it is kept in memory.
     pub async fn store(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        value: Value,
+    ) -> Result<(Value, Option<Stays>), StorageError> {
+        let written = self.write(repository, name, value.clone()).await;
+        self.kept.written(value_key(repository, name), value, written).await
+    }
+
+    async fn write(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
