@@ -39,8 +39,12 @@ impl fmt::Debug for Secret {
 }
 
 /// The keys that uploaders may send: all are accepted, so that one can be rotated out.
-#[derive(Debug)]
-pub struct ApiKeys(Vec<ApiKey>);
+#[derive(Debug, Default)]
+pub struct ApiKeys {
+    keys: Vec<ApiKey>,
+    /// The whole text as one key, as the Python original reads it, where that is none of the keys.
+    whole: Option<ApiKey>,
+}
 
 #[derive(Debug)]
 struct ApiKey {
@@ -83,16 +87,27 @@ impl Uploader<'_> {
 const KEY_BYTES: usize = 24;
 
 impl ApiKeys {
-    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`.
+    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`. A text without repositories is a
+    /// key as a whole, too: whoever has it has all of its keys.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let keys = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
-        let keys = keys.map(ApiKey::parse).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(Self(keys)) }
+        let text = text.trim();
+        let parts = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
+        let keys = parts.map(ApiKey::parse).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err("holds no key".to_owned());
+        }
+        if is_quoted(text) {
+            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+        }
+        let is_scoped = keys.iter().any(|key| !key.repositories.is_empty());
+        let is_known = keys.iter().any(|key| key.secret.0 == text);
+        let whole = (!is_scoped && !is_known && can_be_sent(text)).then(|| ApiKey::for_all(text.to_owned()));
+        Ok(Self { keys, whole })
     }
 
     /// None: nobody uploads by a key.
     pub fn none() -> Self {
-        Self(Vec::new())
+        Self::default()
     }
 
     /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
@@ -106,7 +121,7 @@ impl ApiKeys {
                 let key = hex(&random::<KEY_BYTES>()?);
                 write_private(path, &format!("{key}\n"))
                     .with_context(|| format!("the API key file {} could not be made", path.display()))?;
-                Ok(Self(vec![ApiKey { secret: Secret::new(key), repositories: Vec::new() }]))
+                Ok(Self { keys: vec![ApiKey::for_all(key)], whole: None })
             }
             Err(error) => Err(error).with_context(|| format!("the API key file {} could not be read", path.display())),
         }
@@ -120,7 +135,7 @@ impl ApiKeys {
             ));
         };
         // Each key is compared in constant time, and all of them are.
-        let shown = self.0.iter().filter(|key| key.secret.0.as_bytes().ct_eq(sent).into());
+        let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.0.as_bytes().ct_eq(sent).into());
         let shown = Keys(shown.collect());
         if shown.0.is_empty() {
             return Err(Error::forbidden("the API key is not one of this server's"));
@@ -129,7 +144,20 @@ impl ApiKeys {
     }
 }
 
+/// Whether a text can be a header's value: RFC 9110, 5.5, of ASCII alone, as the Python CLI sends no other.
+fn can_be_sent(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t'))
+}
+
+fn is_quoted(text: &str) -> bool {
+    text.starts_with(['"', '\'']) || text.ends_with(['"', '\''])
+}
+
 impl ApiKey {
+    fn for_all(key: String) -> Self {
+        Self { secret: Secret::new(key), repositories: Vec::new() }
+    }
+
     fn is_for(&self, repository: &Repository) -> bool {
         self.repositories.is_empty() || self.repositories.iter().any(|rule| rule.allows(repository))
     }
@@ -147,11 +175,13 @@ impl ApiKey {
         if key.is_empty() {
             return Err("has repositories without a key before them: write KEY=owner/*|owner/name".to_owned());
         }
-        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !can_be_sent(key) {
             return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
         }
-        if key.starts_with(['"', '\'']) || key.ends_with(['"', '\'']) {
-            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+        if !repositories.is_empty() && (is_quoted(key) || key.contains([' ', '\t'])) {
+            return Err(
+                "has quotes around a key that is for repositories, or white space in it: leave them out".to_owned()
+            );
         }
         Ok(Self { secret: Secret::new(key.to_owned()), repositories })
     }
@@ -160,7 +190,7 @@ impl ApiKey {
 /// The key that a request carries.
 pub fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
     let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
-    let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()));
+    let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()).trim_ascii());
     sent.filter(|sent| !sent.is_empty())
 }
 
@@ -254,10 +284,42 @@ mod tests {
         for part in ["ours=octo/*|acme/app", "theirs = acme/*", "theirs=acme/*", "base/64", "pad", "octo/*"] {
             assert!(keys.check(&headers("token", part)).is_err(), "{part}");
         }
-        for wrong in ["hunter2=octo/*|acme", "=octo/*", "\"hunter2=octo/*\"", "hunter 2=octo/*"] {
+        for wrong in [
+            "hunter2=octo/*|acme",
+            "=octo/*",
+            "\"hunter2=octo/*\"",
+            "hunter 2=octo/*",
+            "\"hunter2\"",
+            "'hunter2",
+            "hünter2",
+        ] {
             let why = ApiKeys::parse(wrong).unwrap_err();
             assert!(!why.contains("hunter"), "{why}");
         }
+    }
+
+    #[test]
+    fn a_text_without_repositories_is_a_key_as_a_whole_too() {
+        let is_taken = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
+        for (keys, sent, taken) in [
+            ("correct horse, battery", "correct horse, battery", true),
+            ("correct horse, battery", "  correct horse, battery\t", true),
+            ("correct horse, battery", "Bearer correct horse, battery", true),
+            ("correct horse, battery", "battery", true),
+            ("correct horse, battery", "correct horse,battery", false),
+            ("correct horse, battery", "correct", false),
+            ("key,", "key,", true),
+            ("pa\"ss,'word!", "pa\"ss,'word!", true),
+            ("one,two=octo/*", "one,two=octo/*", false),
+            ("one,two=octo/*", "one", true),
+            ("one\ntwo", "one two", false),
+        ] {
+            assert_eq!(is_taken(keys, sent), taken, "{keys:?} {sent:?}");
+        }
+        let app: Repository = "acme/app".parse().unwrap();
+        let keys = ApiKeys::parse("one two,three").unwrap();
+        let headers = headers("authorization", "Bearer one two,three");
+        assert!(Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app).is_ok());
     }
 
     #[test]

@@ -9,25 +9,34 @@ const SHORT: usize = 16;
 impl ApiKeys {
     /// Such as `2 keys: one for all repositories, one for octo/*`.
     pub fn scopes(&self) -> String {
-        match self.0.as_slice() {
+        let told = match self.keys.as_slice() {
             [key] => format!("1 key, for {}", key.scope()),
             keys => {
                 let each: Vec<String> = keys.iter().map(|key| format!("one for {}", key.scope())).collect();
                 format!("{} keys: {}", keys.len(), each.join(", "))
             }
-        }
+        };
+        // Nobody sends it by chance, but the Python original took nothing else.
+        let whole = self.whole.as_ref().map_or("", |_| "; its whole text, with the commas, is a key for all, too");
+        format!("{told}{whole}")
     }
 
     /// What may not be as it was meant, each by the key's place in the list.
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
-        for (place, key) in (1..).zip(&self.0) {
+        for (place, key) in (1..).zip(&self.keys) {
             let text = key.secret.expose();
             if text.len() < SHORT {
                 doubts.push(format!(
                     "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: `openssl rand -hex 24` \
                      makes a good one"
                 ));
+            }
+            if text.contains([' ', '\t']) {
+                doubts.push(format!("API_KEY: key {place} has white space in it and is one key: commas separate keys"));
+            }
+            if super::is_quoted(text) {
+                doubts.push(format!("API_KEY: key {place} begins or ends with a quote, which is a part of it"));
             }
             // Base64 has its `=` at the end, where nothing follows.
             let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
@@ -57,6 +66,12 @@ mod tests {
     fn keys_are_counted_with_their_repositories_and_not_shown() {
         for (keys, told) in [
             ("0123456789abcdef", "1 key, for all repositories"),
+            ("correct horse", "1 key, for all repositories"),
+            (
+                "hunter2,hunter3",
+                "2 keys: one for all repositories, one for all repositories; its whole text, with the commas, is a key \
+                 for all, too",
+            ),
             (
                 "hunter2,hunter3=Octo/*,hunter4=octo/app|acme/*",
                 "3 keys: one for all repositories, one for octo/*, one for octo/app|acme/*",
@@ -86,6 +101,12 @@ mod tests {
                 doubts.iter().all(|doubt| doubt.contains("key 2 is for all") && !doubt.contains(good)),
                 "{doubts:?}"
             );
+        }
+        let doubts = ApiKeys::parse("correct horse battery,0123456789abcdef,\"0123456789abcdef,x").unwrap().doubts();
+        for (at, doubt) in
+            ["key 1 has white space", "key 3 begins or ends with a quote", "key 4 has fewer"].iter().enumerate()
+        {
+            assert!(doubts[at].contains(doubt), "{doubts:?}");
         }
         let doubts = ApiKeys::parse("hunter2=octo/*").unwrap().doubts();
         assert!(
