@@ -3,6 +3,7 @@
 
 mod github;
 mod oidc;
+mod rights;
 mod storage;
 
 use std::fmt::Write as _;
