@@ -104,7 +104,7 @@ impl Answering {
             "API_KEY" => Some(SITE.into()),
             _ => None,
         };
-        let Ok(Command::Serve(config)) = config::command([], look_up) else { bail!("the settings are wrong") };
+        let Ok(Command::Serve(config)) = config::command([], look_up, None) else { bail!("the settings are wrong") };
         let app = runtime.block_on(async { App::new(*config, HOST.parse()?) })?;
         let mut answering = Self { runtime, app, headers };
         // From now on it is in memory.

@@ -59,6 +59,7 @@ impl Finding {
 /// Tries every part; nothing of it is kept, and nothing is listened on.
 pub async fn run(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "read, and they do not contradict each other")];
+    findings.extend(config.env_file.iter().map(|told| Finding::ok("settings", told)));
     findings.extend(config.notes.iter().map(|note| Finding::note("settings", note)));
     match &config.api_keys {
         ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),

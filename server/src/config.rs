@@ -1,5 +1,6 @@
 //! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
 
+mod env_file;
 mod network;
 mod oidc;
 mod settings;
@@ -8,7 +9,7 @@ mod storage;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use url::Url;
@@ -19,6 +20,7 @@ use crate::auth::{ApiKeys, Secret};
 use crate::cache::RedisUrl;
 use crate::key::Repository;
 use crate::reports::{ReportHost, is_trustworthy};
+use env_file::EnvFile;
 pub use network::{NetworkLimits, TlsFiles};
 pub use oidc::{IssuerUrl, OidcConfig};
 use settings::{Raw, help, list, name_of};
@@ -100,6 +102,8 @@ pub struct Config {
     pub traces: bool,
     /// Settings that do less than they seem to, or more: worth a line in the log.
     pub notes: Vec<String>,
+    /// Which settings come from `.env`.
+    pub env_file: Option<String>,
 }
 
 /// Where the API keys come from.
@@ -135,10 +139,11 @@ pub struct LogConfig {
     pub level: tracing::Level,
 }
 
-/// The command line and the environment → what to do, or everything that is wrong with them.
+/// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.
 pub fn command(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
+    env_file: Option<&Path>,
 ) -> Result<Command, Vec<String>> {
     let mut flags = HashMap::new();
     let mut what: Box<dyn FnOnce(Box<Config>) -> Command> = Box::new(Command::Serve);
@@ -174,11 +179,13 @@ pub fn command(
         };
         flags.insert(setting, parser.value().map_err(one)?);
     }
-    let mut raw = Raw { flags, environment, problems: Vec::new() };
+    let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
+    let mut raw = Raw { flags, environment, file, problems: Vec::new() };
     let config = raw.resolve();
+    let env_file = raw.file.told();
     match config {
-        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(config))),
-        _ => Err(raw.problems),
+        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
+        _ => Err(raw.problems.into_iter().chain(env_file).collect()),
     }
 }
 
@@ -259,6 +266,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             metrics_listen: self.metrics_listen(listen),
             traces: self.traces(),
             notes,
+            env_file: None,
         })
     }
 

@@ -51,6 +51,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let notes = std::mem::take(&mut config.notes);
+    let env_file = config.env_file.take();
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(std::path::absolute(path)?),
         ApiKeySource::Given(_) | ApiKeySource::Nowhere => None,
@@ -73,6 +74,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     if without_github {
         facts.push(WITHOUT_GITHUB.to_owned());
     }
+    facts.extend(env_file);
     if json {
         tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), metrics = metrics_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "listening");
         facts.iter().for_each(|fact| tracing::info!("{fact}"));

@@ -1,5 +1,6 @@
 //! The binary: configuration → app → listen → serve; an error becomes an exit code.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     // reqwest and rustls are built without a provider of their own: this is the only one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = std::env::args_os().skip(1);
-    match config::command(arguments, |name| std::env::var_os(name)) {
+    match config::command(arguments, |name| std::env::var_os(name), Some(Path::new(".env"))) {
         Ok(Command::Print(text)) => {
             print!("{text}");
             ExitCode::SUCCESS

@@ -85,7 +85,14 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 
     pub(super) fn trusted_proxies(&mut self) -> Vec<IpNet> {
-        self.parse("TRUSTED_PROXIES", Vec::new(), |text| list(text).map(network).collect())
+        self.parse("TRUSTED_PROXIES", Vec::new(), |text| {
+            let networks: Vec<IpNet> = list(text).map(network).collect::<Result<_, _>>()?;
+            if networks.is_empty() {
+                Err(format!("{text:?} names no address: leave it out for none"))
+            } else {
+                Ok(networks)
+            }
+        })
     }
 }
 

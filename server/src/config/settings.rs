@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
+use super::env_file::EnvFile;
+
 pub struct Setting {
     pub name: &'static str,
     pub value: &'static str,
@@ -183,6 +185,15 @@ pub fn name_of(flag: &str) -> Option<String> {
     setting(flag).map(ToOwned::to_owned).or_else(|| secret().map(|name| format!("{name}{FILE}")))
 }
 
+/// Whether a name of the environment is one of this server's or of its storage's.
+pub fn is_setting(name: &str) -> bool {
+    let own = |name| SETTINGS.iter().any(|setting| setting.name == name) || SECRETS.contains(&name);
+    let vendors = [AWS_NAMES, GOOGLE_NAMES, AZURE_NAMES];
+    own(name)
+        || name.strip_suffix(FILE).is_some_and(|name| SECRETS.contains(&name))
+        || vendors.iter().any(|names| names.contains(&name))
+}
+
 pub fn help() -> String {
     let mut text = format!(
         "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
@@ -191,8 +202,8 @@ pub fn help() -> String {
          \x20      covered-server healthcheck [--SETTING VALUE ...]  asks the server on LISTEN whether it lives\n\
          \x20      covered-server rebind OWNER/NAME [--SETTING VALUE ...]\n\
          \x20          lets another repository than before upload by this name without a key\n\n\
-         Each setting is a flag and an environment variable; the flag wins. In brackets: what holds when\n\
-         it is not set. Each secret can be in a file whose path NAME_FILE or --NAME-file gives, such as\n\
+         Each setting is a flag and an environment variable; the flag wins. What neither sets may be in a\n\
+         file .env in the working directory. In brackets: the default. Each secret can be in a file whose path NAME_FILE or --NAME-file gives, such as\n\
          API_KEY_FILE: prefer that or the environment, as other users can read a command line.\n\n",
         env!("CARGO_PKG_VERSION")
     );
@@ -218,6 +229,7 @@ pub fn list(text: &str) -> impl Iterator<Item = &str> {
 pub struct Raw<E> {
     pub flags: HashMap<String, OsString>,
     pub environment: E,
+    pub file: EnvFile,
     pub problems: Vec<String>,
 }
 
@@ -245,16 +257,28 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         None
     }
 
-    /// What was typed: flag over environment; empty counts as not set.
+    /// What was typed: flag over environment over `.env`. Empty counts as not set; white space alone is a mistake.
     fn given(&mut self, name: &str) -> Option<String> {
-        let value = self.flags.get(name).cloned().or_else(|| (self.environment)(name))?;
+        let value = self.typed(name).or_else(|| self.in_file(name))?;
         match value.into_string() {
-            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Err(_) => {
-                self.problem(name, "is not UTF-8");
-                None
+            Ok(text) if text.is_empty() => {}
+            Ok(text) if text.trim().is_empty() => {
+                self.problem(name, "holds nothing but white space: write a value, or leave it out");
             }
+            Ok(text) => return Some(text.trim().to_owned()),
+            Err(_) => self.problem(name, "is not UTF-8"),
         }
+        None
+    }
+
+    fn typed(&self, name: &str) -> Option<OsString> {
+        self.flags.get(name).cloned().or_else(|| (self.environment)(name))
+    }
+
+    /// A secret that was typed, or a file for it, also wins over the other of the two in `.env`.
+    fn in_file(&mut self, name: &str) -> Option<OsString> {
+        let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), ToOwned::to_owned);
+        self.typed(&other).is_none().then(|| self.file.get(name)).flatten().map(OsString::from)
     }
 
     pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {

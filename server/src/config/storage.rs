@@ -21,7 +21,9 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             }
             (Some(url), _) => url,
             (None, Some(bucket)) => format!("s3://{bucket}"),
-            (None, None) => return Some(StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER))),
+            (None, None) => {
+                return (!self.lacks_a_bucket()).then(|| StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER)));
+            }
         };
         let parsed = match Url::parse(&url) {
             Ok(parsed) => parsed,
@@ -51,6 +53,18 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 None
             }
         }
+    }
+
+    /// Whether something is set that is for S3 alone: on a folder, all that is in the bucket would look lost.
+    fn lacks_a_bucket(&mut self) -> bool {
+        let of_s3 = ["AWS_UPLOAD_ROLE_ARN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        let Some(name) = of_s3.into_iter().find(|name| self.get(name).is_some()) else { return false };
+        self.problem(
+            name,
+            "is set, but no bucket: set AWS_BUCKET (the Python original used \"covered\" where it was not set), or \
+             STORAGE_URL, such as file:///var/lib/covered for a folder",
+        );
+        true
     }
 
     fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {

@@ -92,6 +92,40 @@ fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
 }
 
 #[test]
+fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let key = "correct horse, pa$$word and a battery";
+    std::fs::write(&path, format!("api_key={key}\nlisten=nonsense # wrong\nCOMPOSE_PROJECT_NAME='x y'\n")).unwrap();
+    let told = format!("settings also come from {}: API_KEY", path.canonicalize().unwrap().display());
+    let settings = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("STORAGE_URL", "memory://")];
+    let mut child = command(folder.path(), &[], &settings).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(line_of(&mut output, "settings also come from")["message"], told);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = command(folder.path(), arguments, environment).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = run(&["check"], &[("LISTEN", "127.0.0.1:0")]);
+    assert!(
+        code == Some(0) && text.contains(&format!("settings    ok    {told}")) && !text.contains("horse"),
+        "{text}"
+    );
+    let (code, text) = run(&[], &[]);
+    let names = format!("{told}, LISTEN\n");
+    assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is not") && text.contains(&names), "{text}");
+    let (code, text) = run(&["healthcheck"], &[]);
+    assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is not"), "{text}");
+    std::fs::write(&path, "A=1\nAPI_KEY='hunter2\n").unwrap();
+    let (code, text) = run(&["rebind", "octo/app"], &[]);
+    assert!(code == Some(2) && text.contains(".env, line 2: API_KEY has a quote that is not closed"), "{text}");
+    assert!(!text.contains("hunter"), "{text}");
+    assert_eq!(run(&["--version"], &[]).0, Some(0));
+}
+
+#[test]
 fn help_names_every_setting_and_version_the_version() {
     let (code, help, _) = run(&["--help"], &[]);
     assert_eq!(code, Some(0));
@@ -157,6 +191,9 @@ fn contradictions_and_what_is_missing_are_named() {
         (vec![("PUBLIC_URL", "https://user:pass@example.com")], "PUBLIC_URL must not hold a user name or a password"),
         (vec![("STORAGE_URL", "memory://")], "API_KEY is not set"),
         (vec![("ALLOWED_REPOSITORIES", " , ")], "ALLOWED_REPOSITORIES \",\" names no repository: leave it out for all"),
+        (vec![("ALLOWED_REPOSITORIES", " ")], "ALLOWED_REPOSITORIES holds nothing but white space: write a value"),
+        (vec![("REPORT_HOST", "\t")], "REPORT_HOST holds nothing but white space: write a value, or leave it out"),
+        (vec![("TRUSTED_PROXIES", ",")], "TRUSTED_PROXIES \",\" names no address: leave it out for none"),
         (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" names no issuer: write none for that"),
         (
             vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
@@ -172,7 +209,15 @@ fn contradictions_and_what_is_missing_are_named() {
             vec![("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "id"), ("API_KEY", "k")],
             "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: they go together",
         ),
-        (vec![("AWS_UPLOAD_ROLE_ARN", ROLE)], "AWS_UPLOAD_ROLE_ARN is set, but reports are not kept in S3"),
+        (
+            vec![("AWS_UPLOAD_ROLE_ARN", ROLE)],
+            "AWS_UPLOAD_ROLE_ARN is set, but no bucket: set AWS_BUCKET (the Python original used \"covered\" where",
+        ),
+        (vec![("AWS_SECRET_ACCESS_KEY", "hunter2")], "AWS_SECRET_ACCESS_KEY is set, but no bucket: set AWS_BUCKET"),
+        (
+            vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "memory://"), ("API_KEY", "k")],
+            "AWS_UPLOAD_ROLE_ARN is set, but reports are not kept in S3",
+        ),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "s3://b/reports"), ("API_KEY", "k")],
             "AWS_UPLOAD_ROLE_ARN is set, but STORAGE_URL s3://b/reports has a path: the Python CLI writes to the bucket's root",

@@ -45,7 +45,7 @@ impl Server {
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
         let look_up = |name: &str| settings.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
-        let Ok(Command::Serve(config)) = config::command([], look_up) else {
+        let Ok(Command::Serve(config)) = config::command([], look_up, None) else {
             panic!("settings are wrong: {settings:?}")
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
