@@ -1,6 +1,6 @@
 """Prepares the S3 emulator, and looks into it.
 
-usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes a user, the bucket and the upload role; prints JSON
+usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes the users, the bucket and the upload role; prints JSON
        s3.py list ENDPOINT KEY SECRET BUCKET            prints the bucket's keys, one a line
        s3.py sign ENDPOINT KEY SECRET BUCKET OBJECT   prints an address that reads this object, for an hour
        s3.py try ENDPOINT KEY SECRET BUCKET TOKEN OWN OTHER
@@ -20,25 +20,33 @@ def client(service, key, secret, token=None):
                         aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token)
 
 
-def policy(**statement):
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+def policy(*statements, **statement):
+    statements = [{"Effect": "Allow", **one} for one in (*statements, statement) if one]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def user(iam, name, document):
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return made["AccessKeyId"], made["SecretAccessKey"]
 
 
 def up():
     # The root key's signature is not checked by the emulator, so the server gets a user of its own.
-    root = client("iam", key, secret)
-    root.create_user(UserName="covered-server")
-    root.put_user_policy(UserName="covered-server", PolicyName="all",
-                         PolicyDocument=policy(Action="*", Resource="*"))
-    made = root.create_access_key(UserName="covered-server")["AccessKey"]
-    user = made["AccessKeyId"], made["SecretAccessKey"]
-    client("s3", *user).create_bucket(Bucket=bucket)
-    iam = client("iam", *user)
+    own = user(client("iam", key, secret), "covered-server", policy(Action="*", Resource="*"))
+    client("s3", *own).create_bucket(Bucket=bucket)
+    iam = client("iam", *own)
     trust = policy(Principal={"AWS": "*"}, Action="sts:AssumeRole")
     role = iam.create_role(RoleName="covered-upload", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     iam.put_role_policy(RoleName="covered-upload", PolicyName="put",
                         PolicyDocument=policy(Action="s3:PutObject", Resource=f"arn:aws:s3:::{bucket}/sites/*"))
-    print(json.dumps({"key": user[0], "secret": user[1], "role": role}))
+    # The policy that the Python original's documentation gives its backend.
+    original = user(iam, "covered-backend", policy(
+        dict(Action=["s3:PutObject", "s3:GetObject"], Resource=f"arn:aws:s3:::{bucket}/sites/*"),
+        dict(Action="sts:AssumeRole", Resource=role)))
+    print(json.dumps({"key": own[0], "secret": own[1], "role": role,
+                      "original_key": original[0], "original_secret": original[1]}))
 
 
 def listing():

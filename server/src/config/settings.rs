@@ -37,7 +37,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "API_KEY",
         value: "KEY[=REPOS][,...]",
-        help: "what uploaders must send, each key for all repositories or for those behind it: key=octo/*|acme/app [with files: made on first start, kept in the folder]",
+        help: "what uploaders must send, each key for all repositories or for those behind it: key=octo/*|acme/app; without repositories the whole text is a key too [with files: made on first start, kept in the folder]",
     },
     Setting {
         name: "STORAGE_URL",

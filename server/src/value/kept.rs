@@ -21,7 +21,8 @@ impl Kept {
         Self { values: Cache::new(MAX_VALUES), is_told: AtomicBool::new(false) }
     }
 
-    /// The last value: the one that was refused is newer than the one in the storage.
+    /// The last value: the one that was refused is newer than the one in the storage. Where there is none, it stays
+    /// unknown, and not absent: another server may have one.
     pub async fn read(
         &self,
         key: &str,
@@ -31,7 +32,7 @@ impl Kept {
             (Some(kept), _) => Ok(Some(kept)),
             (None, Err(StorageError::Denied(why))) => {
                 self.tell(&why);
-                Ok(None)
+                Err(StorageError::Denied(why))
             }
             (None, stored) => stored,
         }
@@ -101,7 +102,7 @@ mod tests {
     async fn a_value_that_the_storage_refuses_is_kept_until_the_storage_takes_one() {
         let kept = Kept::new();
         let key = || "values/octo/app/_.json".to_owned();
-        assert_eq!(kept.read(&key(), denied()).await.unwrap(), None);
+        assert!(kept.read(&key(), denied()).await.is_err());
         let (old, new) = (value(80.0, 1), value(90.0, 2));
         assert_eq!(kept.written(key(), new.clone(), denied()).await.unwrap(), (new.clone(), None));
         let older = kept.written(key(), old.clone(), denied()).await.unwrap();

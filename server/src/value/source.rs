@@ -113,7 +113,10 @@ impl Source for Statuses {
         {
             Ok(value) => answer(value, sure),
             Err(error) => {
-                tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
+                // A refusal lasts, and was told once.
+                if !matches!(error, StorageError::Denied(_)) {
+                    tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
+                }
                 let sure = from_github.is_some();
                 answer(from_github, sure)
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use super::http::{Body, Dropped, full};
 
@@ -38,6 +38,8 @@ pub enum Fault {
     OtherTag,
     /// One bit is another.
     Corrupt,
+    /// What is missing is forbidden, as S3 has it for whoever may not list the bucket.
+    Hide,
 }
 
 impl Fault {
@@ -62,6 +64,13 @@ impl Fault {
         let (mut parts, bytes) = answer.into_parts();
         let length = bytes.len();
         let bytes = match self {
+            Self::Hide if parts.status == StatusCode::NOT_FOUND => {
+                parts.status = StatusCode::FORBIDDEN;
+                let page = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+                // An answer to HEAD has no body.
+                if bytes.is_empty() { bytes } else { page.into() }
+            }
+            Self::Hide => return Response::from_parts(parts, full(bytes)),
             Self::Delay(time) => {
                 tokio::time::sleep(*time).await;
                 bytes

@@ -18,6 +18,8 @@ pub struct MiniStack {
     endpoint: String,
     key: String,
     secret: String,
+    /// Of a user under the policy of the Python original.
+    original: (String, String),
     /// What an uploader of the Python CLI assumes.
     pub upload_role: String,
     _process: Process,
@@ -49,6 +51,7 @@ impl MiniStack {
             endpoint,
             key: text("key"),
             secret: text("secret"),
+            original: (text("original_key"), text("original_secret")),
             upload_role: text("role"),
             _process: process,
             _folder: folder,
@@ -61,14 +64,16 @@ impl MiniStack {
 
     /// The server's settings for this bucket, by way of `endpoint`: its own address or a proxy's.
     pub fn settings(&self, endpoint: &str) -> Vec<(String, String)> {
-        let settings = [
-            ("AWS_BUCKET", BUCKET),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", &self.key),
-            ("AWS_SECRET_ACCESS_KEY", &self.secret),
-            ("AWS_ENDPOINT_URL", endpoint),
-        ];
-        settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+        settings(endpoint, &self.key, &self.secret)
+    }
+
+    /// The same for a server under the policy of the Python original: it may get and put `sites/*`, assume the upload
+    /// role, and nothing else. That S3 then hides what is missing is not emulated: see [`super::fault::Fault::Hide`].
+    pub fn settings_of_the_original(&self, endpoint: &str) -> Vec<(String, String)> {
+        let (key, secret) = &self.original;
+        let mut settings = settings(endpoint, key, secret);
+        settings.push(("AWS_UPLOAD_ROLE_ARN".to_owned(), self.upload_role.clone()));
+        settings
     }
 
     /// What the holder of temporary credentials may do with `sites/{own}/` and `sites/{other}/`, by the name of the try.
@@ -94,6 +99,17 @@ impl MiniStack {
         let listed = script("list", &self.endpoint, &self.key, &self.secret);
         listed.lines().map(ToOwned::to_owned).collect()
     }
+}
+
+fn settings(endpoint: &str, key: &str, secret: &str) -> Vec<(String, String)> {
+    let settings = [
+        ("AWS_BUCKET", BUCKET),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", key),
+        ("AWS_SECRET_ACCESS_KEY", secret),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
 fn script(what: &str, endpoint: &str, key: &str, secret: &str) -> String {

@@ -3,9 +3,11 @@
 use std::process::Command;
 
 use xtask::lab::covered::{API_KEY, clean};
-use xtask::lab::github::{Fault, Github};
+use xtask::lab::fault::Fault;
+use xtask::lab::github::{self, Github};
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::paths;
+use xtask::lab::proxy::Proxy;
 use xtask::lab::redis::Redis;
 use xtask::lab::s3::MiniStack;
 
@@ -67,6 +69,36 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn the_rights_that_the_originals_policy_lacks_are_named_with_what_is_lost() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let (github, s3) = (Github::start(), MiniStack::start());
+    let proxy = Proxy::start(&s3.url());
+    proxy.fail(|_| Some(Fault::Hide));
+    let settings = s3.settings_of_the_original(&proxy.url());
+    let with_github = [setting("GITHUB_API_URL", &github.url()), setting("GITHUB_TOKEN", TOKEN)].concat();
+    let (code, text) = check(&[settings.clone(), with_github].concat());
+    assert_line(&text, "storage", "ok", "a probe was written and read");
+    assert_line(&text, "storage", "note", "(on S3: s3:ListBucket on the bucket is not allowed)");
+    assert_line(
+        &text,
+        "storage",
+        "note",
+        "values/* cannot be used (on S3: s3:PutObject on values/*), so that badge values",
+    );
+    assert_line(&text, "storage", "note", "repositories/* cannot be used (on S3: s3:PutObject on repositories/*)");
+    assert_line(&text, "upload address", "ok", "a probe was put by a signed address");
+    assert_line(&text, "upload role", "ok", "write into one site's folder, and not beside it");
+    assert_eq!(code, Some(0), "{text}");
+    let keyless = [setting("ALLOWED_REPOSITORIES", "octo/*"), setting("OIDC_AUDIENCE", "covered")].concat();
+    let (code, text) = check(&[settings, keyless].concat());
+    assert_line(&text, "storage", "FAIL", "so that badges are lost with a restart, as GITHUB_TOKEN is not set either");
+    assert_line(&text, "storage", "FAIL", "so that uploads without an API key are refused");
+    assert_eq!(code, Some(1), "{text}");
+}
+
+#[test]
 fn what_does_not_work_is_told_with_what_to_do() {
     if skip_without(&[Part::Python]) {
         return;
@@ -90,12 +122,12 @@ fn what_does_not_work_is_told_with_what_to_do() {
     assert_line(&text, "upload role", "FAIL", "role/nobodys");
     assert_line(&text, "repository", "FAIL", "octo/app of ALLOWED_REPOSITORIES cannot be read");
     for (fault, what) in [
-        (Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GITHUB_TOKEN is not taken"),
-        (Fault::Status { code: 403, headers: Vec::new(), body: "{}".into() }, "single sign-on"),
-        (Fault::Status { code: 404, headers: Vec::new(), body: "{}".into() }, "is GITHUB_API_URL right?"),
-        (Fault::RateLimited, "the quota of GITHUB_TOKEN is spent"),
-        (Fault::Garbage, "not as GitHub's GraphQL does"),
-        (Fault::Drop, "does not answer"),
+        (github::Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GITHUB_TOKEN is not taken"),
+        (github::Fault::Status { code: 403, headers: Vec::new(), body: "{}".into() }, "single sign-on"),
+        (github::Fault::Status { code: 404, headers: Vec::new(), body: "{}".into() }, "is GITHUB_API_URL right?"),
+        (github::Fault::RateLimited, "the quota of GITHUB_TOKEN is spent"),
+        (github::Fault::Garbage, "not as GitHub's GraphQL does"),
+        (github::Fault::Drop, "does not answer"),
     ] {
         github.set_fault(fault);
         let settings = [setting("GITHUB_API_URL", &github.url()), setting("GITHUB_TOKEN", TOKEN)].concat();

@@ -5,11 +5,13 @@ use std::process::Command;
 use hyper::Response;
 use serde_json::{Value, json};
 use xtask::lab::covered::{API_KEY, Server, clean, covered};
+use xtask::lab::fault::Fault;
 use xtask::lab::github::Github;
 use xtask::lab::http::{self, Serving, full};
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::paths;
 use xtask::lab::process::run;
+use xtask::lab::proxy::Proxy;
 use xtask::lab::report::{self, File};
 use xtask::lab::s3::MiniStack;
 
@@ -91,6 +93,35 @@ fn the_command_line_before_that_does_too() {
     run(original("0.1.0", &world, &s3, "small", SHA).arg("--is-default-branch")).unwrap().succeeded();
     let path = follows(&world, SHA, "91%");
     every_file_is_served(&world, &path, &files);
+}
+
+#[test]
+fn both_uploaders_work_under_the_originals_policy_and_its_old_reports_are_served() {
+    if skip_without(&[Part::Python]) {
+        return;
+    }
+    let s3 = MiniStack::start();
+    let proxy = Proxy::start(&s3.url());
+    proxy.fail(|_| Some(Fault::Hide));
+    let settings = s3.settings_of_the_original(&proxy.url());
+    let mut world = World::new(&settings);
+    let files = report::large(&world.folder.path().join("small"), 60);
+    run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded();
+    let path = follows(&world, SHA, "87%");
+    every_file_is_served(&world, &path, &files);
+    world.restart(&settings);
+    every_file_is_served(&world, &path, &files);
+    for missing in [format!("{path}none.html"), "/coverage/0123456789ab/".to_owned()] {
+        assert_eq!(world.server.get(&missing).status, 404, "{missing}");
+    }
+
+    world.github.push(REPOSITORY, "main", NEXT_SHA);
+    let log = world.upload_small("91", NEXT_SHA).text();
+    assert!(log.contains("Updated the badge in ") && !log.contains("again in"), "{log}");
+    assert!(world.badge().text().contains("coverage: 91%"), "{}", world.badge().text());
+    assert_eq!(world.server.get(&world.report_path()).status, 200);
+    let beside = s3.keys().into_iter().find(|key| !key.starts_with("sites/"));
+    assert_eq!(beside, None, "the policy has no right to it");
 }
 
 #[test]
