@@ -116,7 +116,7 @@ impl Answering {
     fn give(&mut self) -> Result<Option<HeaderValue>> {
         let site: SiteId = SITE.parse().map_err(|()| anyhow::anyhow!("{SITE} is no site"))?;
         let place = self.app.reports.below(site, Some(HOST));
-        let shown = self.runtime.block_on(report::show(&self.app, &place, PAGE, false, &self.headers));
+        let shown = self.runtime.block_on(report::show(&self.app, &place, PAGE, None, false, &self.headers));
         let mut response = shown.map_err(|error| anyhow::anyhow!("{}", error.detail))?;
         Ok(black_box(&mut response).headers_mut().remove(HeaderName::from_static("etag")))
     }

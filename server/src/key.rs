@@ -239,7 +239,7 @@ pub fn binding_key(repository: &Repository) -> String {
 }
 
 /// A path inside a report, decoded: no empty, `.` or `..` part, no backslash, no control character.
-/// `""` and paths that end with a slash are folders.
+/// `""` and paths that end with a slash are folders. Slashes that follow one another are one, as file servers have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportPath(String);
 
@@ -247,8 +247,12 @@ impl ReportPath {
     /// The path as it stands in a request's URL.
     pub fn from_url(encoded: &str) -> Option<Self> {
         let decoded = percent_decode_str(encoded).decode_utf8().ok()?;
-        let folder = decoded.strip_suffix('/').unwrap_or(&decoded);
-        (decoded.is_empty() || is_file_path(folder)).then(|| Self(decoded.into_owned()))
+        Self::of(&decoded).or_else(|| Self::of(&without_empty_parts(&decoded)))
+    }
+
+    fn of(decoded: &str) -> Option<Self> {
+        let folder = decoded.strip_suffix('/').unwrap_or(decoded);
+        (decoded.is_empty() || is_file_path(folder)).then(|| Self(decoded.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -258,6 +262,13 @@ impl ReportPath {
     pub fn is_folder(&self) -> bool {
         self.0.is_empty() || self.0.ends_with('/')
     }
+}
+
+/// `/a//b/` is `a/b/`.
+fn without_empty_parts(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let end = if path.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    parts.join("/") + end
 }
 
 /// Whether a text is the path of a file inside a report, as a zip may name it.
@@ -353,8 +364,17 @@ mod tests {
         {
             assert_eq!(ReportPath::from_url(encoded).unwrap().as_str(), decoded);
         }
-        for wrong in ["..", "a/../b", "%2e%2e/a", "a//b", "/a", "//", "/", "a%00b", "%ff", "a%5cb", "a/%2e"] {
+        for wrong in ["..", "a/../b", "%2e%2e/a", "a//../b", "//..", "a%2F%2f..", "a%00b", "%ff", "a//%5cb", "a/%2e"] {
             assert!(ReportPath::from_url(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn slashes_that_follow_one_another_are_one() {
+        for (encoded, path) in
+            [("a//b", "a/b"), ("/a", "a"), ("//", ""), ("/", ""), ("a%2F/%2fb//", "a/b/"), ("///a///", "a/")]
+        {
+            assert_eq!(ReportPath::from_url(encoded).unwrap().as_str(), path, "{encoded:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::badge::{self, Look};
 
 /// What stays as it is in a link's path part.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
@@ -140,6 +141,11 @@ pub fn href(name: &str) -> String {
         Some(folder) => format!("./{}/", utf8_percent_encode(folder, UNRESERVED)),
         None => format!("./{}", utf8_percent_encode(name, UNRESERVED)),
     }
+}
+
+/// A path as it stands in an address.
+pub fn in_address(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
 }
 
 /// Bytes as a person reads them, in decimal units.

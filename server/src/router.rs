@@ -254,15 +254,15 @@ async fn answer(
         Route::CreateSite => Box::pin(upload::create(app, client, headers, body)).await,
         Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, headers, body)).await,
         Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
-        Route::Site { site } => report::without_slash(app, site),
+        Route::Site { site } => report::without_slash(app, site, query),
         Route::File { site, path } if app.reports.share_an_origin() => {
             let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(head));
-            report::show(app, &place, path, is_head, headers).await
+            report::show(app, &place, path, query, is_head, headers).await
         }
         Route::File { site, path } => report::elsewhere(app, site, path, query),
         Route::OwnFile { site, path } => {
             let place = app.reports.on_own_host(site);
-            report::show(app, &place, path, is_head, headers).await
+            report::show(app, &place, path, query, is_head, headers).await
         }
         Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,

@@ -15,7 +15,7 @@ use crate::key::{RESERVATION, ReportPath, content_type};
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
 use crate::response::{Answer, Body};
-use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file};
+use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::storage::{Fetched, FileMeta, StorageError};
 
 /// Bytes below which compressing gains nothing.
@@ -25,7 +25,7 @@ pub async fn show(
     app: &App,
     place: &Place<'_>,
     path: &ReportPath,
-    encoded: &str,
+    query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
 ) -> Answer {
@@ -39,7 +39,7 @@ pub async fn show(
     }
     let index = place.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return app.answers.redirect(&format!("{}{encoded}/", place.root()));
+        return to_folder(app, place, path.as_str(), query);
     }
     let is_known =
         !path.as_str().is_empty() && app.sites.is_known_by_file(&place.site).await.map_err(Error::storage)?;

@@ -115,17 +115,24 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding")
 const MAX_ROWS: usize = 1000;
 
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
-pub async fn show(app: &App, place: &Place<'_>, encoded: &str, head: bool, headers: &HeaderMap) -> Answer {
+pub async fn show(
+    app: &App,
+    place: &Place<'_>,
+    encoded: &str,
+    query: Option<&str>,
+    head: bool,
+    headers: &HeaderMap,
+) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
     let Some(site) = app.sites.open(&place.site).await? else {
-        return Box::pin(files::show(app, place, &path, encoded, head, headers)).await;
+        return Box::pin(files::show(app, place, &path, query, head, headers)).await;
     };
     let index = &site.index;
     if !path.is_folder() {
         return match index.get(path.as_str()) {
             Some(found) => file(app, place, &site, found, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                app.answers.redirect(&format!("{}{encoded}/", place.root()))
+                to_folder(app, place, path.as_str(), query)
             }
             None => Err(no_file(path.as_str())),
         };
@@ -136,21 +143,35 @@ pub async fn show(app: &App, place: &Place<'_>, encoded: &str, head: bool, heade
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(index)
     {
-        return app.answers.redirect(&format!("{}{}", place.root(), pages::href(&folder).trim_start_matches("./")));
+        return to_folder(app, place, folder.trim_end_matches('/'), query);
     }
     list(app, index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: the links inside of a report need the slash.
-pub fn without_slash(app: &App, site: &str) -> Answer {
-    app.answers.redirect(&app.reports.location(&site.parse().map_err(|()| no_report())?))
+pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> Answer {
+    let root = app.reports.location(&site.parse().map_err(|()| no_report())?);
+    app.answers.redirect(&with_query(root, query))
+}
+
+/// A folder's address with its slash: the links on its page need it. The path is written anew: as the client wrote it,
+/// `//host/` would lead to another host.
+pub fn to_folder(app: &App, place: &Place<'_>, folder: &str, query: Option<&str>) -> Answer {
+    let address = format!("{}{}/", place.root(), pages::in_address(folder));
+    app.answers.redirect(&with_query(address, query))
+}
+
+fn with_query(address: String, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{address}?{query}"),
+        None => address,
+    }
 }
 
 /// The same file on the report's own host, which is where it is read.
 pub fn elsewhere(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
     let site = site.parse().map_err(|()| no_report())?;
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    app.answers.redirect(&format!("{}{encoded}{query}", app.reports.url(&site)))
+    app.answers.redirect(&with_query(app.reports.url(&site) + encoded, query))
 }
 
 pub fn no_file(path: &str) -> Error {

@@ -64,11 +64,15 @@ async fn the_reservation_is_never_served() {
 async fn folders_lead_to_their_index_and_what_is_missing_is_404() {
     let folder = bucket(&[("index.html", b"x"), ("sub/index.html", b"sub")]);
     let server = Server::on(&folder, &[]).await;
-    let response = server.get(&format!("/coverage/{SITE}/sub")).send().await.unwrap();
-    let location = response.headers()["location"].to_str().unwrap();
-    assert_eq!((response.status().as_u16(), location), (307, format!("/coverage/{SITE}/sub/").as_str()));
-    let sub = server.get(&format!("/coverage/{SITE}/sub/")).send().await.unwrap();
-    assert_eq!(sub.text().await.unwrap(), "sub");
+    for (query, kept) in [("", ""), ("?x=1", "?x=1")] {
+        let response = server.get(&format!("/coverage/{SITE}//sub{query}")).send().await.unwrap();
+        let location = response.headers()["location"].to_str().unwrap();
+        assert_eq!((response.status().as_u16(), location), (307, format!("/coverage/{SITE}/sub/{kept}").as_str()));
+    }
+    for path in ["sub/", "/sub//", "/sub//index.html"] {
+        let sub = server.get(&format!("/coverage/{SITE}/{path}")).send().await.unwrap();
+        assert_eq!(sub.text().await.unwrap(), "sub", "{path}");
+    }
     for (path, text) in [("none.html", "no file none.html"), ("none/", "no file none/index.html")] {
         let request = server.get(&format!("/coverage/{SITE}/{path}")).header("accept", "application/json");
         assert_refused(request.send().await.unwrap(), 404, text).await;

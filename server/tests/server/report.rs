@@ -122,6 +122,36 @@ async fn folders_lead_to_their_index() {
 }
 
 #[tokio::test]
+async fn slashes_that_follow_one_another_are_one() {
+    let server = Server::start().await;
+    let report = server.upload(zip(&[("index.html", INDEX), ("a/b.html", b"b"), ("a/index.html", b"a")])).await;
+    for (path, file) in
+        [("/", INDEX), ("/a/b.html", b"b"), ("a//b.html", b"b"), ("a%2F/%2Fb.html", b"b"), ("//a//", b"a")]
+    {
+        assert_eq!(bytes(&server, &format!("{report}{path}"), true).await, file, "{path}");
+    }
+    for path in ["/..//x", "a//../../x", "a//%00", "a//%5cb.html"] {
+        let request = server.get(&format!("{report}{path}")).header("accept", "application/json");
+        assert_eq!(request.send().await.unwrap().status(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_to_a_folder_keep_the_query() {
+    let server = Server::start().await;
+    let alone = server.upload(zip(&[("lcov-report/index.html", INDEX), ("deep/er/x.html", b"x")])).await;
+    for (from, to) in [
+        (format!("{}?x=1&y", alone.trim_end_matches('/')), format!("{alone}?x=1&y")),
+        (format!("{alone}?sort=%22"), format!("{alone}lcov-report/?sort=%22")),
+        (format!("{alone}lcov-report?x"), format!("{alone}lcov-report/?x")),
+        (format!("{alone}/deep//er?"), format!("{alone}deep/er/?")),
+    ] {
+        let response = server.get(&from).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers()["location"].to_str().unwrap()), (307, to.as_str()));
+    }
+}
+
+#[tokio::test]
 async fn without_an_index_the_one_folder_that_has_one_is_shown() {
     let server = Server::start().await;
     let report = server

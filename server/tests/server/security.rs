@@ -104,6 +104,7 @@ async fn with_a_report_host_each_report_is_on_its_own_and_links_lead_there() {
     for (path, to) in [
         ("/badge/redirect/octo/app/".to_owned(), own.clone()),
         (format!("/coverage/{site}"), own.clone()),
+        (format!("/coverage/{site}?q=1"), format!("{own}?q=1")),
         (format!("/coverage/{site}/"), own.clone()),
         (format!("/coverage/{site}/a%20b.html?q=1"), format!("{own}a%20b.html?q=1")),
     ] {
@@ -126,7 +127,14 @@ async fn a_reports_host_serves_that_report_and_nothing_else() {
     assert_eq!(page.bytes().await.unwrap(), INDEX);
     assert_eq!(get("/a%20b.html", &host).await.text().await.unwrap(), "ab");
     assert_eq!(get("/coverage/x.html", &host).await.text().await.unwrap(), "x");
-    for (path, to) in [("/", "/lcov-report/"), ("/lcov-report", "/lcov-report/")] {
+    // `//coverage/` in a browser's address would be another host's.
+    for (path, to) in [
+        ("/", "/lcov-report/"),
+        ("/lcov-report", "/lcov-report/"),
+        ("/lcov-report?q", "/lcov-report/?q"),
+        ("//coverage", "/coverage/"),
+        ("/%2Fcoverage", "/coverage/"),
+    ] {
         assert_eq!(text(get(path, &host).await.headers(), "location"), to);
     }
     for path in ["/healthz", "/readyz", "/badge/octo/app.svg", "/badge/redirect/octo/app/", "/coverage/create-site/"] {
