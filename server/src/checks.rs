@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::Read;
 
 use bytes::Bytes;
+use encoding_rs::Encoding;
 use flate2::read::GzDecoder;
 use futures_util::stream::{self, Stream};
 use futures_util::{FutureExt, TryStreamExt};
@@ -15,6 +16,7 @@ use crate::badge::{self, Look};
 use crate::config::IssuerUrl;
 use crate::github::Reply;
 use crate::key::{ReportName, ReportPath, Repository, SiteId, is_file_path, value_key};
+use crate::media::{self, SNIFFED};
 use crate::oidc::{Key, Token, jwks_url, keys_of};
 use crate::pages;
 use crate::router::{Route, shown};
@@ -33,6 +35,7 @@ pub const ALL: &[Check] = &[
     ("path", path),
     ("query", query),
     ("headers", headers),
+    ("media", media),
     ("sts", sts),
     ("json", json),
     ("token", token),
@@ -196,6 +199,19 @@ pub fn headers(bytes: &[u8]) {
     let known = HeaderMap::from_iter([(IF_NONE_MATCH, value.clone())]);
     let etag = "\"0123abcd-5f\"";
     assert!(!matches(&known, etag) || lower.contains(etag) || lower.contains('*'), "{etag} by {value:?}");
+}
+
+/// A file's type is its name's, whatever the file says of its character set; and its first kilobyte is what counts.
+pub fn media(bytes: &[u8]) {
+    for (name, essence) in [("a.html", "text/html"), ("a.xhtml", "application/xhtml+xml"), ("a.css", "text/css")] {
+        let told = media::content_type(name, bytes);
+        let text = told.to_str().unwrap_or_default();
+        let charset = text.strip_prefix(essence).unwrap_or_else(|| panic!("{told:?} for {name}"));
+        let label = charset.strip_prefix("; charset=");
+        let is_label = |label: &str| Encoding::for_label_no_replacement(label.as_bytes()).is_some();
+        assert!(charset.is_empty() || label.is_some_and(is_label), "{told:?} for {name}");
+        assert_eq!(media::content_type(name, bytes.get(..SNIFFED).unwrap_or(bytes)), told);
+    }
 }
 
 /// STS's answer gives credentials or none; of its refusals only plain letters are passed on.

@@ -1,6 +1,5 @@
-//! Names and where they lead: sites, repositories, paths → object keys, content types, cache policies.
+//! Names and where they lead: sites, repositories, paths → object keys, cache policies.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -282,36 +281,6 @@ pub const RESERVATION: &str = ".keep";
 
 /// What must be asked for again each time.
 pub const NEVER: &str = "no-store";
-
-/// The content type by a file name's extension; what is not known is offered as a download.
-pub fn content_type(path: &str) -> &'static str {
-    let extension = path.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.contains('/'));
-    let extension = extension.unwrap_or_default();
-    let is_lower = !extension.bytes().any(|byte| byte.is_ascii_uppercase());
-    match if is_lower { Cow::Borrowed(extension) } else { Cow::Owned(extension.to_ascii_lowercase()) }.as_ref() {
-        "html" | "htm" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "json" | "map" => "application/json; charset=utf-8",
-        "xml" | "xsl" => "text/xml; charset=utf-8",
-        "txt" | "md" | "log" | "info" | "out" | "lcov" | "gitignore" => "text/plain; charset=utf-8",
-        "csv" => "text/csv; charset=utf-8",
-        "svg" => "image/svg+xml; charset=utf-8",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        "jpg" | "jpeg" => "image/jpeg",
-        "webp" => "image/webp",
-        "ico" => "image/x-icon",
-        "woff" => "font/woff",
-        "woff2" => "font/woff2",
-        "ttf" => "font/ttf",
-        "otf" => "font/otf",
-        "eot" => "application/vnd.ms-fontobject",
-        "wasm" => "application/wasm",
-        "pdf" => "application/pdf",
-        _ => "application/octet-stream",
-    }
-}
 
 #[cfg(test)]
 mod tests {

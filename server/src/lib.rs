@@ -16,6 +16,7 @@ pub mod config;
 pub mod error;
 pub mod github;
 pub mod key;
+pub mod media;
 pub mod metrics;
 pub mod oidc;
 pub mod pages;

@@ -12,6 +12,7 @@ use hyper::header::{
     LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
 };
 use hyper::{Response, StatusCode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -151,9 +152,10 @@ impl Answers {
         response
     }
 
-    /// 307 to another address of this server.
+    /// 307 to another address of this server. What a client sent in UTF-8 is percent-encoded: a header has ASCII.
     pub fn redirect(&self, location: &str) -> Answer {
-        let location = HeaderValue::from_str(location).map_err(Error::internal)?;
+        let location = utf8_percent_encode(location, CONTROLS).to_string();
+        let location = HeaderValue::try_from(location).map_err(Error::internal)?;
         let mut response = self.of(Body::empty());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         response.headers_mut().insert(LOCATION, location);

@@ -11,6 +11,7 @@ use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::cache::at_hand;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, SiteId};
+use crate::media;
 use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
@@ -23,8 +24,12 @@ const INDEX_SHARE: u64 = 4;
 const LARGEST_SHARE: u64 = 16;
 /// Bytes of a policy, about.
 const POLICY_BYTES: usize = 512;
+/// Bytes that a file takes in memory beside its own, about.
+const FILE_BYTES: usize = 192;
 /// Sites uploaded file by file that are remembered as such.
 const MAX_BY_FILE: u64 = 10_000;
+/// Bytes of an entry's data after which its file is known to begin as it does.
+const ENOUGH: u64 = 64 << 10;
 /// No file larger than this is held in memory whole, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -32,7 +37,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub struct Sites {
     storage: Arc<Storage>,
     open: Cache<SiteId, Arc<Site>>,
-    files: Cache<FileKey, Bytes>,
+    files: Cache<FileKey, Held>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
@@ -49,6 +54,20 @@ pub struct Site {
 /// Which file of which site; whether inflated, for clients that don't take gzip.
 type FileKey = (SiteId, u32, bool);
 
+/// A file in memory.
+#[derive(Clone)]
+struct Held {
+    bytes: Bytes,
+    content_type: HeaderValue,
+}
+
+/// A file as it was found.
+pub struct Found {
+    pub content: Content,
+    pub content_type: HeaderValue,
+    pub served: Served,
+}
+
 /// A file's bytes on their way out.
 pub enum Content {
     /// As they are kept: see [`Entry::pack`].
@@ -59,9 +78,10 @@ pub enum Content {
     Data(ByteStream),
 }
 
-impl Content {
-    fn held(bytes: Bytes, plain: bool) -> Self {
-        if plain { Self::Plain(bytes) } else { Self::Packed(bytes) }
+impl Found {
+    fn held(Held { bytes, content_type }: Held, plain: bool, served: Served) -> Self {
+        let content = if plain { Content::Plain(bytes) } else { Content::Packed(bytes) };
+        Self { content, content_type, served }
     }
 }
 
@@ -80,7 +100,7 @@ impl Sites {
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
-                .weigher(move |_, bytes: &Bytes| weight(bytes.len() + 128))
+                .weigher(move |_, held: &Held| weight(held.bytes.len() + FILE_BYTES))
                 .build(),
             by_file: Cache::new(MAX_BY_FILE),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
@@ -165,43 +185,39 @@ impl Sites {
     }
 
     /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
-    pub async fn content(
-        &self,
-        site: &SiteId,
-        number: u32,
-        entry: &Entry,
-        plain: bool,
-    ) -> Result<(Content, Served), Error> {
+    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, number, plain);
-        if let Some(bytes) = at_hand(self.files.get(&key)) {
+        if let Some(held) = at_hand(self.files.get(&key)) {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
-            return Ok((Content::held(bytes, plain), Served::Memory));
+            return Ok(Found::held(held, plain, Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
     }
 
-    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<(Content, Served), Error> {
+    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<Found, Error> {
         let (site, plain) = (key.0, key.2);
         let zip = site.zip_key();
-        let content = if entry.packed_len() > self.largest_file {
-            self.stream(&zip, entry).await.map(|data| (Content::Data(data), Served::Stream)).map_err(Arc::new)
+        let found = if entry.packed_len() > self.largest_file {
+            self.stream(&zip, entry).await.map_err(Arc::new)
         } else {
             let mut asked = false;
             let read = async {
                 asked = true;
                 let packed = self.packed(&zip, entry).await?;
-                if plain { Ok(entry.plain(&packed).await?) } else { Ok(packed) }
+                let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
+                let bytes = if plain { entry.plain(&packed).await? } else { packed };
+                Ok(Held { bytes, content_type })
             };
             let held = self.files.try_get_with(key, read).await;
             metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
-            held.map(|bytes| (Content::held(bytes, plain), if asked { Served::Store } else { Served::Memory }))
+            held.map(|held| Found::held(held, plain, if asked { Served::Store } else { Served::Memory }))
         };
-        if content.is_err() {
+        if found.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
             self.open.invalidate(&site).await;
         }
-        content.map_err(|error| error.public(&site))
+        found.map_err(|error| error.public(&site))
     }
 
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
@@ -211,20 +227,28 @@ impl Sites {
     }
 
     /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
-    async fn stream(&self, zip: &str, entry: &Entry) -> Result<ByteStream, IndexError> {
+    async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
         let mut bytes = self.storage.stream(zip, entry.range()).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
-        while head.len() < start {
+        let first = loop {
             let more = bytes.next().await.ok_or_else(|| StorageError::nonsense("too few bytes"))?;
             head.extend_from_slice(&more?);
             if head.len() >= entry.local_len() {
                 start = entry.data_start(&head)?;
             }
-        }
-        let first = Bytes::from(head).slice(start..);
+            let Some(data) = head.get(start..) else { continue };
+            let first = entry.first(data);
+            // Deflated data can go on for long without a byte of the file.
+            if first.len() == entry.first_len() || data.len() as u64 >= ENOUGH.min(entry.compressed) {
+                break first;
+            }
+        };
+        let content_type = media::content_type(&entry.path, &first);
+        let begun = Bytes::from(head).slice(start..);
         let data =
-            stream::once(std::future::ready(Ok(first))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
-        Ok(exactly(data, entry.compressed).boxed())
+            stream::once(std::future::ready(Ok(begun))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
+        let content = Content::Data(exactly(data, entry.compressed).boxed());
+        Ok(Found { content, content_type, served: Served::Stream })
     }
 }
 

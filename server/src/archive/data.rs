@@ -9,6 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use rawzip::Crc32;
 
 use super::{ArchiveError, Entry, LOCAL_HEADER};
+use crate::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
 const CHUNK: usize = 64 << 10;
@@ -76,6 +77,23 @@ impl Entry {
             plain.extend_from_slice(&piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?);
         }
         Ok(plain.freeze())
+    }
+
+    /// The file's first bytes, in which it may declare its character set; fewer of them where `data` has no more.
+    pub fn first(&self, data: &[u8]) -> Vec<u8> {
+        let mut first = Vec::with_capacity(self.first_len());
+        if self.deflated {
+            // What is broken here is found by its checksum.
+            let _ = Decompress::new(false).decompress_vec(data, &mut first, FlushDecompress::None);
+        } else {
+            first.extend(data.iter().take(self.first_len()));
+        }
+        first
+    }
+
+    /// Bytes of [`Entry::first`], where `data` has enough of them.
+    pub fn first_len(&self) -> usize {
+        SNIFFED.min(usize::try_from(self.size).unwrap_or(SNIFFED))
     }
 
     /// What follows the data in a gzip member: CRC-32 and size.

@@ -11,10 +11,11 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::{RESERVATION, ReportPath, content_type};
+use crate::key::{RESERVATION, ReportPath};
+use crate::media::{self, SNIFFED};
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
-use crate::response::{Answer, Body};
+use crate::response::{Answer, Body, ByteStream};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::storage::{Fetched, FileMeta, StorageError};
 
@@ -56,13 +57,9 @@ async fn get(
 ) -> Result<Option<Response<Body>>, Error> {
     let key = place.site.file_key(file);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let fetched = if head {
-        app.storage.meta(&key).await.map(|meta| Fetched::File(meta, stream::empty().boxed()))
-    } else {
-        // Tags of compressed answers are weak ones of the same bytes.
-        app.storage.file(&key, known.map(|known| known.replace("W/", "")).as_deref()).await
-    };
-    let (meta, bytes) = match fetched {
+    // Tags of compressed answers are weak ones of the same bytes.
+    let known_to_store = known.map(|known| known.replace("W/", ""));
+    let (meta, bytes) = match app.storage.file(&key, known_to_store.as_deref()).await {
         Ok(Fetched::File(meta, bytes)) => (meta, bytes),
         Ok(Fetched::Unchanged) => return Ok(Some(not_modified(app, known, file, place))),
         Err(StorageError::NotFound) => return Ok(None),
@@ -72,7 +69,8 @@ async fn get(
     if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
         return Ok(Some(not_modified(app, Some(etag), file, place)));
     }
-    let compressible = is_text(file) && size >= WORTH_COMPRESSING;
+    let (content_type, bytes) = begun(file, bytes).await?;
+    let compressible = media::is_text(file) && size >= WORTH_COMPRESSING;
     let gzip = compressible && accepts_gzip(headers);
     if !head {
         metrics().file(Served::ByFile, if gzip { Encoding::Gzip } else { Encoding::Identity });
@@ -80,23 +78,32 @@ async fn get(
     }
     let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
-    let told = File { path: file, etag, kept: Kept::Shortly, is_by_encoding: compressible, is_gzip: gzip };
+    let is_packed = media::is_packed(file);
+    let told = File { etag, kept: Kept::Shortly, is_by_encoding: compressible, is_gzip: gzip, is_packed };
     let body = match gzip {
         true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
         false => Body::Stream { bytes, remaining: Some(size) },
     };
-    Ok(Some(app.file_heads.answer(place, told, place.policy(), body)))
+    Ok(Some(app.file_heads.answer(place, told, content_type, place.policy(), body)))
 }
 
 fn not_modified(app: &App, etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
     // One tag is the one that matched; of several the store does not say which.
     let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
-    let told = File { path: file, etag, kept: Kept::Shortly, is_by_encoding: is_text(file), is_gzip: false };
+    let (is_by_encoding, is_packed) = (media::is_text(file), media::is_packed(file));
+    let told = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip: false, is_packed };
     app.file_heads.not_modified(place, told)
 }
 
-fn is_text(file: &str) -> bool {
-    content_type(file).contains("charset=")
+/// A file's content type by its first bytes, and all of its bytes.
+async fn begun(file: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), Error> {
+    let mut first = Vec::new();
+    while first.len() < SNIFFED {
+        let Some(piece) = bytes.next().await.transpose().map_err(Error::storage)? else { break };
+        first.extend_from_slice(&piece);
+    }
+    let content_type = media::content_type(file, &first);
+    Ok((content_type, stream::once(std::future::ready(Ok(first.into()))).chain(bytes).boxed()))
 }
 
 /// A gzip member of what comes, as it comes.

@@ -8,13 +8,14 @@ use crate::app::App;
 use crate::archive::{Entry, Index};
 use crate::auth::hex;
 use crate::error::{Error, no_report};
-use crate::key::{ReportPath, content_type};
+use crate::key::ReportPath;
+use crate::media;
 use crate::metrics::{Encoding, metrics};
 use crate::pages::{self, Row};
 use crate::reports::Place;
 use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
-use crate::site::{Content, Site};
+use crate::site::{Content, Found, Site};
 use crate::trace::REQUEST_ID;
 
 /// What the files of reports begin with.
@@ -37,7 +38,7 @@ impl Heads {
             plain.insert(own, HeaderValue::from_static(""));
         }
         let mut gzip = plain.clone();
-        gzip.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        gzip.insert(header::CONTENT_ENCODING, GZIP);
         gzip.insert(header::VARY, ACCEPT_ENCODING);
         let mut not_modified = HeaderMap::new();
         for name in [header::STRICT_TRANSPORT_SECURITY, REQUEST_ID] {
@@ -47,10 +48,17 @@ impl Heads {
     }
 
     /// 200 with a file's bytes.
-    pub fn answer(&self, place: &Place<'_>, file: File<'_>, policy: HeaderValue, body: Body) -> Response<Body> {
+    pub fn answer(
+        &self,
+        place: &Place<'_>,
+        file: File,
+        content_type: HeaderValue,
+        policy: HeaderValue,
+        body: Body,
+    ) -> Response<Body> {
         let mut response = response::with(if file.is_gzip { &self.gzip } else { &self.plain }, body);
         let to = response.headers_mut();
-        to.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(file.path)));
+        to.insert(header::CONTENT_TYPE, content_type);
         to.insert(header::CONTENT_SECURITY_POLICY, policy);
         let cache_control = file.cache_control(place);
         if cache_control != FOR_ALL {
@@ -63,11 +71,14 @@ impl Heads {
         if file.is_by_encoding && !file.is_gzip {
             to.insert(header::VARY, ACCEPT_ENCODING);
         }
+        if file.is_packed {
+            to.insert(header::CONTENT_ENCODING, GZIP);
+        }
         response
     }
 
     /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
-    pub fn not_modified(&self, place: &Place<'_>, file: File<'_>) -> Response<Body> {
+    pub fn not_modified(&self, place: &Place<'_>, file: File) -> Response<Body> {
         let mut response = response::with(&self.not_modified, Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         let always = [(header::CACHE_CONTROL, file.cache_control(place))];
@@ -79,16 +90,17 @@ impl Heads {
 }
 
 /// A file of a report, as its answer tells of it.
-pub struct File<'a> {
-    pub path: &'a str,
+pub struct File {
     pub etag: Option<HeaderValue>,
     pub kept: Kept,
     /// Clients that take gzip get it.
     pub is_by_encoding: bool,
     pub is_gzip: bool,
+    /// Its own bytes are gzip, for all clients.
+    pub is_packed: bool,
 }
 
-impl File<'_> {
+impl File {
     fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
         match (self.kept, place.is_shared()) {
             (Kept::Forever, true) => FOR_ALL,
@@ -109,6 +121,7 @@ pub enum Kept {
 }
 
 const FOR_ALL: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Rows of a folder's list: what a reader can use, and what a page may cost.
@@ -218,25 +231,24 @@ async fn file(
     head: bool,
     headers: &HeaderMap,
 ) -> Answer {
-    let is_gzip = entry.deflated && accepts_gzip(headers);
+    let is_packed = media::is_packed(&entry.path);
+    let is_by_encoding = entry.deflated && !is_packed;
+    let is_gzip = is_by_encoding && accepts_gzip(headers);
     let etag = etag(entry, is_gzip);
     let is_known = matches(headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
-    let file =
-        File { path: &entry.path, etag: Some(etag), kept: Kept::Forever, is_by_encoding: entry.deflated, is_gzip };
+    let file = File { etag: Some(etag), kept: Kept::Forever, is_by_encoding, is_gzip, is_packed };
     if is_known {
         return Ok(app.file_heads.not_modified(place, file));
     }
-    let body = if head {
-        let remaining = if is_gzip { entry.packed_len() } else { entry.size };
-        Body::Stream { bytes: stream::empty().boxed(), remaining: Some(remaining) }
-    } else {
-        let (content, served) = app.sites.content(&place.site, number, entry, !is_gzip).await?;
+    // For HEAD too: only the file itself tells its character set.
+    let Found { content, content_type, served } = app.sites.content(&place.site, number, entry, !is_gzip).await?;
+    if !head {
         metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
-        body(entry, content, is_gzip)
-    };
-    Ok(app.file_heads.answer(place, file, place.kept_policy(&site.policy), body))
+    }
+    let policy = place.kept_policy(&site.policy);
+    Ok(app.file_heads.answer(place, file, content_type, policy, body(entry, content, is_gzip)))
 }
 
 /// By the file's checksum and size, and how its bytes are sent.

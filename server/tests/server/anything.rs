@@ -56,6 +56,7 @@ impl Dice {
         let names = [&names[..], &["x.zip?expires=1&signature=00", "..", ".keep", "ä", "robots.txt"]].concat();
         let queries = [
             "",
+            "?ä=日本",
             "",
             "?label=%22%3E%3Cx&style=social",
             "?name=b&branch=a%7eb",

@@ -8,6 +8,7 @@ mod check;
 mod files;
 mod keyless;
 mod limits;
+mod media;
 mod ops;
 mod process;
 mod purge;

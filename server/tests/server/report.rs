@@ -137,6 +137,19 @@ async fn slashes_that_follow_one_another_are_one() {
 }
 
 #[tokio::test]
+async fn a_query_in_raw_utf_8_is_kept_too() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let request = format!("GET /coverage/{}?ä HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "0".repeat(32));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let location = format!("location: /coverage/{}/?%C3%A4\r\n", "0".repeat(32));
+    assert!(answer.starts_with("HTTP/1.1 307") && answer.contains(&location), "{answer}");
+}
+
+#[tokio::test]
 async fn redirects_to_a_folder_keep_the_query() {
     let server = Server::start().await;
     let alone = server.upload(zip(&[("lcov-report/index.html", INDEX), ("deep/er/x.html", b"x")])).await;

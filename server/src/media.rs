@@ -1,0 +1,257 @@
+//! What a file is, by its name and its first bytes: content type and character set.
+
+mod charset;
+
+use std::borrow::Cow;
+
+use hyper::header::HeaderValue;
+
+use charset::Declared;
+pub use charset::SNIFFED;
+
+/// The content type of a file by its name and its first [`SNIFFED`] bytes. A header's character set beats the file's own
+/// declaration, so that it must be the same; UTF-8 is for text that declares none.
+pub fn content_type(path: &str, start: &[u8]) -> HeaderValue {
+    let usual = by_name(path);
+    let Some((essence, _)) = usual.split_once(';') else { return HeaderValue::from_static(usual) };
+    match charset::declared(essence, start) {
+        Declared::Nothing | Declared::Known("UTF-8") => HeaderValue::from_static(usual),
+        Declared::Unknown => HeaderValue::from_static(essence),
+        Declared::Known(name) => HeaderValue::try_from(format!("{essence}; charset={name}"))
+            .unwrap_or_else(|_| HeaderValue::from_static(essence)),
+    }
+}
+
+/// Whether a file is text: it may declare its character set, and compressing makes it smaller.
+pub fn is_text(path: &str) -> bool {
+    by_name(path).contains(';')
+}
+
+/// Whether a file's own bytes are gzip, and what they hold is what readers want: they are sent with that encoding.
+pub fn is_packed(path: &str) -> bool {
+    let end = path.len().checked_sub(".svgz".len());
+    end.and_then(|end| path.get(end..)).is_some_and(|end| end.eq_ignore_ascii_case(".svgz"))
+}
+
+/// The content type by a file name's extension, for text in UTF-8; what is not known is offered as a download.
+fn by_name(path: &str) -> &'static str {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.contains('/'));
+    let extension = extension.unwrap_or_default();
+    let is_lower = !extension.bytes().any(|byte| byte.is_ascii_uppercase());
+    match if is_lower { Cow::Borrowed(extension) } else { Cow::Owned(extension.to_ascii_lowercase()) }.as_ref() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" | "mjs" | "cjs" => "text/javascript; charset=utf-8",
+        "json" | "map" => "application/json; charset=utf-8",
+        "xml" | "xsl" | "xslt" | "xsd" => "text/xml; charset=utf-8",
+        "xhtml" | "xht" => "application/xhtml+xml; charset=utf-8",
+        "svg" => "image/svg+xml; charset=utf-8",
+        "svgz" => "image/svg+xml",
+        "csv" => "text/csv; charset=utf-8",
+        "vtt" => "text/vtt; charset=utf-8",
+        "webmanifest" => "application/manifest+json; charset=utf-8",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "bmp" => "image/bmp",
+        "ico" => "image/x-icon",
+        "mp4" | "m4v" => "video/mp4",
+        "webm" => "video/webm",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "ttf" => "font/ttf",
+        "otf" => "font/otf",
+        "eot" => "application/vnd.ms-fontobject",
+        "wasm" => "application/wasm",
+        "pdf" => "application/pdf",
+        "zip" => "application/zip",
+        "gz" | "tgz" => "application/gzip",
+        other if TEXTS.contains(&other) => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Extensions of what readers want to see as it is: texts, data, settings, and sources of what is tested.
+const TEXTS: &[&str] = &[
+    // Texts and data.
+    "txt",
+    "text",
+    "md",
+    "rst",
+    "adoc",
+    "log",
+    "out",
+    "err",
+    "diff",
+    "patch",
+    "jsonl",
+    "ndjson",
+    "tsv",
+    "dtd",
+    // Coverage.
+    "info",
+    "lcov",
+    "gcov",
+    "cov",
+    "tap",
+    // Settings.
+    "gitignore",
+    "toml",
+    "yml",
+    "yaml",
+    "ini",
+    "cfg",
+    "conf",
+    "properties",
+    "lock",
+    "gradle",
+    "cmake",
+    "mk",
+    "bazel",
+    "bzl",
+    // Sources: C and its family, the JVM's, .NET's, scripts, and others.
+    "c",
+    "h",
+    "cc",
+    "cpp",
+    "cxx",
+    "hh",
+    "hpp",
+    "hxx",
+    "ipp",
+    "inl",
+    "m",
+    "mm",
+    "cu",
+    "d",
+    "s",
+    "asm",
+    "rs",
+    "go",
+    "zig",
+    "swift",
+    "java",
+    "kt",
+    "kts",
+    "scala",
+    "sc",
+    "groovy",
+    "clj",
+    "cljs",
+    "cs",
+    "fs",
+    "vb",
+    "ts",
+    "mts",
+    "cts",
+    "tsx",
+    "jsx",
+    "vue",
+    "svelte",
+    "coffee",
+    "py",
+    "pyi",
+    "pyx",
+    "rb",
+    "erb",
+    "php",
+    "pl",
+    "pm",
+    "t",
+    "lua",
+    "r",
+    "jl",
+    "sh",
+    "bash",
+    "zsh",
+    "ps1",
+    "bat",
+    "ex",
+    "exs",
+    "erl",
+    "hrl",
+    "hs",
+    "elm",
+    "ml",
+    "mli",
+    "nim",
+    "dart",
+    "cr",
+    "pas",
+    "adb",
+    "ads",
+    "f",
+    "f90",
+    "cob",
+    "sql",
+    "proto",
+    "graphql",
+    "v",
+    "sv",
+    "vhd",
+    "vhdl",
+    "sol",
+    "tf",
+    "hcl",
+    "scss",
+    "sass",
+    "less",
+    "el",
+    "lisp",
+    "scm",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_type_of_its_extension() {
+        for (path, expected) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("INDEX.HTM", "text/html; charset=utf-8"),
+            ("page.xhtml", "application/xhtml+xml; charset=utf-8"),
+            ("graph.svgz", "image/svg+xml"),
+            ("trace/video.mp4", "video/mp4"),
+            ("shot.avif", "image/avif"),
+            ("main.js", "text/javascript; charset=utf-8"),
+            ("main.mjs", "text/javascript; charset=utf-8"),
+            ("a.b/src/main.rs", "text/plain; charset=utf-8"),
+            ("app.ts", "text/plain; charset=utf-8"),
+            ("App.tsx", "text/plain; charset=utf-8"),
+            ("lib.R", "text/plain; charset=utf-8"),
+            ("x.c.gcov", "text/plain; charset=utf-8"),
+            (".gitignore", "text/plain; charset=utf-8"),
+            ("x.unknown", "application/octet-stream"),
+            ("a.html/x", "application/octet-stream"),
+            ("LICENSE", "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(path, b""), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_declared_charset_takes_utf_8s_place_if_its_label_is_known() {
+        for (path, start, expected) in [
+            ("a.html", "<meta charset=gbk>", "text/html; charset=GBK"),
+            ("a.html", "<meta charset=\"utf8\">", "text/html; charset=utf-8"),
+            ("a.html", "<meta charset=klingon>", "text/html"),
+            ("a.png", "<meta charset=gbk>", "image/png"),
+            ("a.js", "<meta charset=gbk>", "text/javascript; charset=utf-8"),
+        ] {
+            assert_eq!(content_type(path, start.as_bytes()), expected, "{path}: {start}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_packed_by_its_name() {
+        for (path, packed) in [("a.svgz", true), ("ä.SVGZ", true), ("a.svg", false), ("svgz", false), ("xäsvgz", false)]
+        {
+            assert_eq!(is_packed(path), packed, "{path}");
+        }
+    }
+}
