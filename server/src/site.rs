@@ -1,11 +1,14 @@
 //! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
 
+mod single;
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderValue;
 use moka::future::Cache;
+use tokio::time::Instant;
 
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::cache::at_hand;
@@ -15,6 +18,7 @@ use crate::media;
 use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
+pub use single::Single;
 
 /// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
 const TAIL_BYTES: u64 = 512 << 10;
@@ -37,7 +41,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub struct Sites {
     storage: Arc<Storage>,
     open: Cache<SiteId, Arc<Site>>,
-    files: Cache<FileKey, Held>,
+    files: Cache<FileKey, Arc<Held>>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
@@ -52,13 +56,39 @@ pub struct Site {
 }
 
 /// Which file of which site; whether inflated, for clients that don't take gzip.
-type FileKey = (SiteId, u32, bool);
+type FileKey = (SiteId, Name, bool);
+
+/// How a site's files are told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    /// In the index of a zip.
+    Number(u32),
+    /// The path, where each was uploaded by itself.
+    Path(Box<str>),
+}
+
+impl Name {
+    fn len(&self) -> usize {
+        match self {
+            Self::Number(_) => 0,
+            Self::Path(path) => path.len(),
+        }
+    }
+}
 
 /// A file in memory.
 #[derive(Clone)]
-struct Held {
-    bytes: Bytes,
-    content_type: HeaderValue,
+pub struct Held {
+    pub bytes: Bytes,
+    /// The bytes are compressed by gzip.
+    pub is_gzip: bool,
+    pub content_type: HeaderValue,
+    /// Bytes of the file itself.
+    pub size: u64,
+    /// The store's tag, where the file was uploaded by itself.
+    pub etag: Option<String>,
+    /// When the store was last asked for it.
+    checked: Instant,
 }
 
 /// A file as it was found.
@@ -79,9 +109,10 @@ pub enum Content {
 }
 
 impl Found {
-    fn held(Held { bytes, content_type }: Held, plain: bool, served: Served) -> Self {
+    fn held(held: &Held, plain: bool, served: Served) -> Self {
+        let bytes = held.bytes.clone();
         let content = if plain { Content::Plain(bytes) } else { Content::Packed(bytes) };
-        Self { content, content_type, served }
+        Self { content, content_type: held.content_type.clone(), served }
     }
 }
 
@@ -100,7 +131,7 @@ impl Sites {
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
-                .weigher(move |_, held: &Held| weight(held.bytes.len() + FILE_BYTES))
+                .weigher(move |key: &FileKey, held: &Arc<Held>| weight(held.bytes.len() + key.1.len() + FILE_BYTES))
                 .build(),
             by_file: Cache::new(MAX_BY_FILE),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
@@ -181,16 +212,18 @@ impl Sites {
 
     /// Remembers that a site was uploaded file by file.
     pub async fn is_by_file(&self, site: &SiteId) {
-        self.by_file.insert(*site, ()).await;
+        if !self.by_file.contains_key(site) {
+            self.by_file.insert(*site, ()).await;
+        }
     }
 
     /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
-        let key = (*site, number, plain);
+        let key = (*site, Name::Number(number), plain);
         if let Some(held) = at_hand(self.files.get(&key)) {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
-            return Ok(Found::held(held, plain, Served::Memory));
+            return Ok(Found::held(&held, plain, Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
     }
@@ -207,11 +240,12 @@ impl Sites {
                 let packed = self.packed(&zip, entry).await?;
                 let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
                 let bytes = if plain { entry.plain(&packed).await? } else { packed };
-                Ok(Held { bytes, content_type })
+                let (is_gzip, size) = (entry.deflated && !plain, entry.size);
+                Ok(Arc::new(Held { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
             };
             let held = self.files.try_get_with(key, read).await;
             metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
-            held.map(|held| Found::held(held, plain, if asked { Served::Store } else { Served::Memory }))
+            held.map(|held| Found::held(&held, plain, if asked { Served::Store } else { Served::Memory }))
         };
         if found.is_err() {
             // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.

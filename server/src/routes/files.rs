@@ -7,20 +7,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream::{self, Stream, StreamExt};
 use hyper::Response;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, ReportPath};
-use crate::media::{self, SNIFFED};
+use crate::media;
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
-use crate::response::{Answer, Body, ByteStream};
+use crate::response::{Answer, Body};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
-use crate::storage::{Fetched, FileMeta, StorageError};
-
-/// Bytes below which compressing gains nothing.
-const WORTH_COMPRESSING: u64 = 1000;
+use crate::site::Single;
+use crate::storage::StorageError;
 
 pub async fn show(
     app: &App,
@@ -51,59 +49,45 @@ pub async fn show(
 async fn get(
     app: &App,
     place: &Place<'_>,
-    file: &str,
+    path: &str,
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let key = place.site.file_key(file);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    // Tags of compressed answers are weak ones of the same bytes.
-    let known_to_store = known.map(|known| known.replace("W/", ""));
-    let (meta, bytes) = match app.storage.file(&key, known_to_store.as_deref()).await {
-        Ok(Fetched::File(meta, bytes)) => (meta, bytes),
-        Ok(Fetched::Unchanged) => return Ok(Some(not_modified(app, known, file, place))),
+    let single = match app.sites.single(&place.site, path).await {
+        Ok(single) => single,
         Err(StorageError::NotFound) => return Ok(None),
         Err(error) => return Err(Error::storage(error)),
     };
-    let FileMeta { size, etag } = meta;
-    if let Some(etag) = etag.as_deref().filter(|etag| matches(headers, etag)) {
-        return Ok(Some(not_modified(app, Some(etag), file, place)));
+    let (size, etag, is_by_encoding) = match &single {
+        Single::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
+        Single::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
+    };
+    let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
+    let is_gzip = is_by_encoding && accepts_gzip(headers);
+    // A tag of compressed bytes is a weak one: it is the file's.
+    let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
+    let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
+    let is_packed = media::is_packed(path);
+    let file = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip, is_packed };
+    if is_known {
+        return Ok(Some(app.file_heads.not_modified(place, file)));
     }
-    let (content_type, bytes) = begun(file, bytes).await?;
-    let compressible = media::is_text(file) && size >= WORTH_COMPRESSING;
-    let gzip = compressible && accepts_gzip(headers);
     if !head {
-        metrics().file(Served::ByFile, if gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(size);
     }
-    let etag = etag.map(|etag| if gzip { format!("W/{etag}") } else { etag });
-    let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
-    let is_packed = media::is_packed(file);
-    let told = File { etag, kept: Kept::Shortly, is_by_encoding: compressible, is_gzip: gzip, is_packed };
-    let body = match gzip {
-        true => Body::Stream { bytes: compress(bytes).boxed(), remaining: None },
-        false => Body::Stream { bytes, remaining: Some(size) },
+    let (content_type, body) = match single {
+        Single::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
+        Single::Small(held) => {
+            let plain = app.sites.plain(&place.site, path, &held).await.map_err(Error::internal)?;
+            (held.content_type.clone(), Body::Full(plain))
+        }
+        Single::Large { content_type, bytes, .. } if is_gzip => {
+            (content_type, Body::Stream { bytes: compress(bytes).boxed(), remaining: None })
+        }
+        Single::Large { content_type, bytes, .. } => (content_type, Body::Stream { bytes, remaining: Some(size) }),
     };
-    Ok(Some(app.file_heads.answer(place, told, content_type, place.policy(), body)))
-}
-
-fn not_modified(app: &App, etag: Option<&str>, file: &str, place: &Place<'_>) -> Response<Body> {
-    // One tag is the one that matched; of several the store does not say which.
-    let etag = etag.filter(|etag| !etag.contains(',')).and_then(|etag| HeaderValue::from_str(etag).ok());
-    let (is_by_encoding, is_packed) = (media::is_text(file), media::is_packed(file));
-    let told = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip: false, is_packed };
-    app.file_heads.not_modified(place, told)
-}
-
-/// A file's content type by its first bytes, and all of its bytes.
-async fn begun(file: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), Error> {
-    let mut first = Vec::new();
-    while first.len() < SNIFFED {
-        let Some(piece) = bytes.next().await.transpose().map_err(Error::storage)? else { break };
-        first.extend_from_slice(&piece);
-    }
-    let content_type = media::content_type(file, &first);
-    Ok((content_type, stream::once(std::future::ready(Ok(first.into()))).chain(bytes).boxed()))
+    Ok(Some(app.file_heads.answer(place, file, content_type, place.policy(), body)))
 }
 
 /// A gzip member of what comes, as it comes.
