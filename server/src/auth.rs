@@ -87,22 +87,25 @@ impl Uploader<'_> {
 const KEY_BYTES: usize = 24;
 
 impl ApiKeys {
-    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`. A text without repositories is a
-    /// key as a whole, too: whoever has it has all of its keys.
+    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`. Where none has repositories, the
+    /// whole text is a key too, and the only one where a part of it can be none.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let parts = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty());
-        let keys = parts.map(ApiKey::parse).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
+        let parts: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty()).collect();
+        if parts.is_empty() {
             return Err("holds no key".to_owned());
         }
-        if is_quoted(text) {
-            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+        let is_scoped = parts.iter().any(|part| ApiKey::rules(part).1.iter().any(Result::is_ok));
+        let can_be_one = !is_scoped && !is_quoted(text) && text.bytes().all(can_be_sent);
+        match parts.iter().map(|part| ApiKey::parse(part)).collect::<Result<Vec<_>, _>>() {
+            Ok(keys) => {
+                let is_known = keys.iter().any(|key| key.secret.0 == text);
+                let whole = (can_be_one && !is_known).then(|| ApiKey::for_all(text));
+                Ok(Self { keys, whole })
+            }
+            Err(_) if can_be_one => Ok(Self { keys: vec![ApiKey::for_all(text)], whole: None }),
+            Err(why) => Err(why),
         }
-        let is_scoped = keys.iter().any(|key| !key.repositories.is_empty());
-        let is_known = keys.iter().any(|key| key.secret.0 == text);
-        let whole = (!is_scoped && !is_known && can_be_sent(text)).then(|| ApiKey::for_all(text.to_owned()));
-        Ok(Self { keys, whole })
     }
 
     /// None: nobody uploads by a key.
@@ -121,7 +124,7 @@ impl ApiKeys {
                 let key = hex(&random::<KEY_BYTES>()?);
                 write_private(path, &format!("{key}\n"))
                     .with_context(|| format!("the API key file {} could not be made", path.display()))?;
-                Ok(Self { keys: vec![ApiKey::for_all(key)], whole: None })
+                Ok(Self { keys: vec![ApiKey::for_all(&key)], whole: None })
             }
             Err(error) => Err(error).with_context(|| format!("the API key file {} could not be read", path.display())),
         }
@@ -144,9 +147,9 @@ impl ApiKeys {
     }
 }
 
-/// Whether a text can be a header's value: RFC 9110, 5.5, of ASCII alone, as the Python CLI sends no other.
-fn can_be_sent(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t'))
+/// Whether a byte can be in a header's value (RFC 9110, 5.5); in ASCII alone, as the Python CLI sends nothing else.
+fn can_be_sent(byte: u8) -> bool {
+    byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t')
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -154,18 +157,23 @@ fn is_quoted(text: &str) -> bool {
 }
 
 impl ApiKey {
-    fn for_all(key: String) -> Self {
-        Self { secret: Secret::new(key), repositories: Vec::new() }
+    fn for_all(key: &str) -> Self {
+        Self { secret: Secret::new(key.to_owned()), repositories: Vec::new() }
     }
 
     fn is_for(&self, repository: &Repository) -> bool {
         self.repositories.is_empty() || self.repositories.iter().any(|rule| rule.allows(repository))
     }
 
+    /// What stands before the last `=`, and what follows it, as repositories.
+    fn rules(text: &str) -> (&str, Vec<Result<RepositoryRule, String>>) {
+        let (key, rules) = text.rsplit_once('=').unwrap_or((text, ""));
+        (key, rules.split('|').map(|rule| rule.trim().parse()).collect())
+    }
+
     /// A key may hold `=`: what follows the last one is no part of it where repositories follow.
     fn parse(text: &str) -> Result<Self, String> {
-        let (key, rules) = text.rsplit_once('=').unwrap_or((text, ""));
-        let rules: Vec<Result<RepositoryRule, _>> = rules.split('|').map(|rule| rule.trim().parse()).collect();
+        let (key, rules) = Self::rules(text);
         let (key, repositories) = if rules.iter().any(Result::is_ok) {
             let why = "has something else than repositories among a key's: write KEY=owner/*|owner/name";
             (key.trim(), rules.into_iter().collect::<Result<_, _>>().map_err(|_| why)?)
@@ -175,13 +183,13 @@ impl ApiKey {
         if key.is_empty() {
             return Err("has repositories without a key before them: write KEY=owner/*|owner/name".to_owned());
         }
-        if !can_be_sent(key) {
-            return Err("holds a character that cannot be sent in a header: use letters, digits and signs".to_owned());
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("holds a character that cannot be sent in a header, or white space in a key: use letters, \
+                        digits and signs"
+                .to_owned());
         }
-        if !repositories.is_empty() && (is_quoted(key) || key.contains([' ', '\t'])) {
-            return Err(
-                "has quotes around a key that is for repositories, or white space in it: leave them out".to_owned()
-            );
+        if is_quoted(key) {
+            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
         }
         Ok(Self { secret: Secret::new(key.to_owned()), repositories })
     }
@@ -305,20 +313,24 @@ mod tests {
             ("correct horse, battery", "correct horse, battery", true),
             ("correct horse, battery", "  correct horse, battery\t", true),
             ("correct horse, battery", "Bearer correct horse, battery", true),
-            ("correct horse, battery", "battery", true),
+            ("correct horse, battery", "battery", false),
             ("correct horse, battery", "correct horse,battery", false),
-            ("correct horse, battery", "correct", false),
+            ("correct horse, battery", "correct horse", false),
+            ("one,two", "one,two", true),
+            ("one,two", "two", true),
             ("key,", "key,", true),
             ("pa\"ss,'word!", "pa\"ss,'word!", true),
+            ("pa\"ss,'word!", "pa\"ss", false),
             ("one,two=octo/*", "one,two=octo/*", false),
             ("one,two=octo/*", "one", true),
             ("one\ntwo", "one two", false),
+            ("one\ntwo", "two", true),
         ] {
             assert_eq!(is_taken(keys, sent), taken, "{keys:?} {sent:?}");
         }
         let app: Repository = "acme/app".parse().unwrap();
-        let keys = ApiKeys::parse("one two,three").unwrap();
-        let headers = headers("authorization", "Bearer one two,three");
+        let keys = ApiKeys::parse("one,two").unwrap();
+        let headers = headers("authorization", "Bearer one,two");
         assert!(Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app).is_ok());
     }
 

@@ -39,7 +39,16 @@ pub fn url(text: &str) -> Result<String, String> {
 }
 
 pub fn secret(text: &str) -> Result<Secret, String> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    secret_of(text, |byte| byte.is_ascii_graphic())
+}
+
+/// Any text of ASCII that a header can hold, as the servers take it: spaces too.
+pub fn api_key(text: &str) -> Result<Secret, String> {
+    secret_of(text, |byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t'))
+}
+
+fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
+    if !text.is_empty() && text.bytes().all(fits) {
         return Ok(Secret(text.to_owned()));
     }
     Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())
@@ -126,5 +135,18 @@ pub fn boolean(text: &str) -> Result<bool, String> {
         "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
         "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_key_may_hold_spaces_and_a_token_none() {
+        assert!(api_key("correct horse, battery").is_ok() && secret("correct horse").is_err());
+        for wrong in ["", "line\nbreak", "h\u{fc}nter2", "bell\u{7}"] {
+            assert!(api_key(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -22,7 +22,7 @@ impl Reader<'_> {
     /// An API key, else what GitHub signs for the job.
     fn identity(&mut self, api_url: Option<&str>) -> Option<Identity> {
         let known = self.problems.len();
-        if let Some(key) = self.get("api-key", check::secret) {
+        if let Some(key) = self.get("api-key", check::api_key) {
             return Some(Identity::Key(key));
         }
         let job = (self.env)("ACTIONS_ID_TOKEN_REQUEST_URL").zip((self.env)("ACTIONS_ID_TOKEN_REQUEST_TOKEN"));
@@ -33,7 +33,7 @@ impl Reader<'_> {
                 let credential = check::secret(&credential).map_err(|problem| self.problems.push(told(problem)));
                 Some(Identity::job(&url, credential.ok()?, api_url?))
             }
-            None => self.get_or("api-key", check::secret, "").map(Identity::Key),
+            None => self.get_or("api-key", check::api_key, "").map(Identity::Key),
         }
     }
 

@@ -39,7 +39,9 @@ impl EnvFile {
 
     pub fn get(&mut self, name: &str) -> Option<String> {
         let value = self.values.get(name)?;
-        self.used.insert(name.to_owned());
+        if !value.is_empty() {
+            self.used.insert(name.to_owned());
+        }
         Some(value.clone())
     }
 
@@ -187,10 +189,11 @@ mod tests {
         std::fs::write(&path, b"A=1\nAPI_KEY=\xff\n").unwrap();
         let why = EnvFile::read(&path).err().unwrap();
         assert!(why.ends_with(".env, line 2, is not UTF-8: save the file as UTF-8"), "{why}");
-        std::fs::write(&path, "API_KEY=hunter2\nListen=127.0.0.1:1\nPATH=/x\n").unwrap();
+        std::fs::write(&path, "API_KEY=hunter2\nListen=127.0.0.1:1\nPATH=/x\nREDIS_URL=\n").unwrap();
         let mut file = EnvFile::read(&path).unwrap();
         assert_eq!(file.get("PATH"), None, "no setting of this server");
         assert_eq!(file.get("LISTEN").as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(file.get("REDIS_URL").as_deref(), Some(""));
         assert_eq!(file.told(), Some(format!("settings also come from {}: LISTEN", path.display())));
     }
 }
