@@ -8,7 +8,7 @@ use encoding_rs::Encoding;
 use flate2::read::GzDecoder;
 use futures_util::stream::{self, Stream};
 use futures_util::{FutureExt, TryStreamExt};
-use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use jiff::Timestamp;
 
 use crate::archive::{Entry, Index, Limits, Opened, Tail};
@@ -22,6 +22,7 @@ use crate::pages;
 use crate::router::{Route, shown};
 use crate::routes::badge::{is_branch, parameter};
 use crate::routes::purge::NewValue;
+use crate::routes::range::{Wanted, wanted};
 use crate::routes::report::{accepts_gzip, matches};
 use crate::routes::upload::NewSite;
 use crate::storage::sts::{code_of, credentials_of};
@@ -190,7 +191,7 @@ fn draws(value: Option<&Value>, look: &Look) {
     }
 }
 
-/// gzip is sent only to who named it, or anything; a tag matches only where it stands.
+/// gzip is sent only to who named it, or anything; a tag matches only where it stands; a part lies within the file.
 pub fn headers(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let lower = String::from_utf8_lossy(bytes).to_ascii_lowercase();
@@ -199,6 +200,12 @@ pub fn headers(bytes: &[u8]) {
     let known = HeaderMap::from_iter([(IF_NONE_MATCH, value.clone())]);
     let etag = "\"0123abcd-5f\"";
     assert!(!matches(&known, etag) || lower.contains(etag) || lower.contains('*'), "{etag} by {value:?}");
+    let range = HeaderMap::from_iter([(RANGE, value.clone())]);
+    if let Wanted::Part(part) = wanted(&range, || Some(etag), 95) {
+        assert!(part.start < part.end && part.end <= 95 && lower.starts_with("bytes"), "{part:?} by {value:?}");
+    }
+    let range = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-")), (IF_RANGE, value.clone())]);
+    assert!(wanted(&range, || Some(etag), 95) == Wanted::Whole || value == etag, "a part by {value:?}");
 }
 
 /// A file's type is its name's, whatever the file says of its character set; and its first kilobyte is what counts.

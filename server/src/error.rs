@@ -71,6 +71,14 @@ impl Error {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// 416: the part that is asked for is not there.
+    pub fn unsatisfiable(size: u64) -> Self {
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            format!("this file has {size} bytes, and none in the range that was requested"),
+        )
+    }
+
     /// 429: too many wrong keys came from the client's address.
     pub fn too_many_guesses(seconds: u64) -> Self {
         let detail = format!(

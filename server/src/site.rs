@@ -2,6 +2,7 @@
 
 mod single;
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::cache::at_hand;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, SiteId};
-use crate::media;
+use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
@@ -106,6 +107,8 @@ pub enum Content {
     Plain(Bytes),
     /// The data, as it comes from the store.
     Data(ByteStream),
+    /// A part of a stored file, as it comes from the store: its checksum says nothing of a part.
+    Part(ByteStream),
 }
 
 impl Found {
@@ -231,7 +234,7 @@ impl Sites {
     async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<Found, Error> {
         let (site, plain) = (key.0, key.2);
         let zip = site.zip_key();
-        let found = if entry.packed_len() > self.largest_file {
+        let found = if !self.is_held(entry) {
             self.stream(&zip, entry).await.map_err(Arc::new)
         } else {
             let mut asked = false;
@@ -254,6 +257,40 @@ impl Sites {
         found.map_err(|error| error.public(&site))
     }
 
+    /// Whether parts of a file can be given: of one that is in memory or stored, but not of a large deflated one.
+    pub fn has_parts(&self, entry: &Entry) -> bool {
+        !entry.deflated || entry.size <= self.largest_file && self.is_held(entry)
+    }
+
+    fn is_held(&self, entry: &Entry) -> bool {
+        entry.packed_len() <= self.largest_file
+    }
+
+    /// A part of a file of which [`Sites::has_parts`]. A large one's part is read alone, unless it is the whole file.
+    pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<Found, Error> {
+        if self.is_held(entry) || *part == (0..entry.size) {
+            return self.content(site, number, entry, true).await;
+        }
+        let read = Box::pin(self.read_part(&site.zip_key(), entry, part)).await;
+        if read.is_err() {
+            self.open.invalidate(site).await;
+        }
+        read.map_err(|error| error.public(site))
+    }
+
+    async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
+        // The local header; for what may declare its charset also the file's first bytes, behind the extra field.
+        let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
+        let length = ((entry.local_len() + more) as u64).min(entry.span);
+        let local = self.storage.read(zip, entry.offset..entry.offset + length).await?;
+        let start = entry.data_start(&local)?;
+        let content_type = media::content_type(&entry.path, local.get(start..).unwrap_or_default());
+        let start = entry.offset + start as u64;
+        let bytes = self.storage.stream(zip, start + part.start..start + part.end, None).await?;
+        let content = Content::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed());
+        Ok(Found { content, content_type, served: Served::Stream })
+    }
+
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
         let local = self.storage.read(zip, entry.range()).await?;
         let start = entry.data_start(&local)?;
@@ -262,7 +299,7 @@ impl Sites {
 
     /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
     async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
-        let mut bytes = self.storage.stream(zip, entry.range()).await?;
+        let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
         let first = loop {
             let more = bytes.next().await.ok_or_else(|| StorageError::nonsense("too few bytes"))?;

@@ -1,6 +1,7 @@
 //! A file of a report that was uploaded file by file: by the Python CLI, to this server or to the Python original.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -16,9 +17,10 @@ use crate::media;
 use crate::metrics::{Encoding, Served, metrics};
 use crate::reports::Place;
 use crate::response::{Answer, Body};
+use crate::routes::range::{self, Wanted};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::site::Single;
-use crate::storage::StorageError;
+use crate::storage::{FileMeta, StorageError};
 
 pub async fn show(
     app: &App,
@@ -62,15 +64,19 @@ async fn get(
         Single::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
         Single::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
     };
+    let wanted = if head { Wanted::Whole } else { range::wanted(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
-    let is_gzip = is_by_encoding && accepts_gzip(headers);
+    let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
     // A tag of compressed bytes is a weak one: it is the file's.
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
     let is_packed = media::is_packed(path);
-    let file = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip, is_packed };
+    let file = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip, is_packed, has_parts: true };
     if is_known {
         return Ok(Some(app.file_heads.not_modified(place, file)));
+    }
+    if wanted == Wanted::Nothing {
+        return range::unsatisfiable(app, size).map(Some);
     }
     if !head {
         metrics().file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
@@ -80,14 +86,35 @@ async fn get(
         Single::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
         Single::Small(held) => {
             let plain = app.sites.plain(&place.site, path, &held).await.map_err(Error::internal)?;
-            (held.content_type.clone(), Body::Full(plain))
+            (held.content_type.clone(), Body::Full(wanted.of(plain)))
         }
         Single::Large { content_type, bytes, .. } if is_gzip => {
             (content_type, Body::Stream { bytes: compress(bytes).boxed(), remaining: None })
         }
-        Single::Large { content_type, bytes, .. } => (content_type, Body::Stream { bytes, remaining: Some(size) }),
+        Single::Large { content_type, bytes, meta } => match &wanted {
+            Wanted::Part(part) => (content_type, large_part(app, place, path, &meta, part).await?),
+            _ => (content_type, Body::Stream { bytes, remaining: Some(size) }),
+        },
     };
-    Ok(Some(app.file_heads.answer(place, file, content_type, place.policy(), body)))
+    let response = app.file_heads.answer(place, file, content_type, place.policy(), body);
+    match &wanted {
+        Wanted::Part(part) => range::partial(response, part, size).map(Some),
+        _ => Ok(Some(response)),
+    }
+}
+
+/// A part of a large file, as it comes: of that state of it whose tag goes with it.
+async fn large_part(
+    app: &App,
+    place: &Place<'_>,
+    path: &str,
+    meta: &FileMeta,
+    part: &Range<u64>,
+) -> Result<Body, Error> {
+    let key = place.site.file_key(path);
+    let bytes = app.storage.stream(&key, part.clone(), meta.etag.as_deref()).await.map_err(Error::storage)?;
+    let bytes = bytes.map(|item| item.map_err(io::Error::other)).boxed();
+    Ok(Body::Stream { bytes, remaining: Some(part.end - part.start) })
 }
 
 /// A gzip member of what comes, as it comes.

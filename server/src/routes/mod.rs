@@ -5,6 +5,7 @@ pub mod files;
 pub mod ops;
 mod paced;
 pub mod purge;
+pub mod range;
 pub mod report;
 pub mod upload;
 

@@ -15,6 +15,7 @@ use crate::pages::{self, Row};
 use crate::reports::Place;
 use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
+use crate::routes::range::{self, Wanted};
 use crate::site::{Content, Found, Site};
 use crate::trace::REQUEST_ID;
 
@@ -38,6 +39,7 @@ impl Heads {
             plain.insert(own, HeaderValue::from_static(""));
         }
         let mut gzip = plain.clone();
+        plain.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         gzip.insert(header::CONTENT_ENCODING, GZIP);
         gzip.insert(header::VARY, ACCEPT_ENCODING);
         let mut not_modified = HeaderMap::new();
@@ -74,6 +76,9 @@ impl Heads {
         if file.is_packed {
             to.insert(header::CONTENT_ENCODING, GZIP);
         }
+        if !file.has_parts {
+            to.remove(header::ACCEPT_RANGES);
+        }
         response
     }
 
@@ -98,6 +103,8 @@ pub struct File {
     pub is_gzip: bool,
     /// Its own bytes are gzip, for all clients.
     pub is_packed: bool,
+    /// Parts of it can be asked for.
+    pub has_parts: bool,
 }
 
 impl File {
@@ -231,24 +238,39 @@ async fn file(
     head: bool,
     headers: &HeaderMap,
 ) -> Answer {
+    let has_parts = app.sites.has_parts(entry);
+    // Parts are of the file's own bytes.
+    let wanted = match has_parts && !head {
+        true => range::wanted(headers, || Some(etag(entry, false)), entry.size),
+        false => Wanted::Whole,
+    };
     let is_packed = media::is_packed(&entry.path);
     let is_by_encoding = entry.deflated && !is_packed;
-    let is_gzip = is_by_encoding && accepts_gzip(headers);
+    let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
     let etag = etag(entry, is_gzip);
     let is_known = matches(headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
-    let file = File { etag: Some(etag), kept: Kept::Forever, is_by_encoding, is_gzip, is_packed };
+    let file = File { etag: Some(etag), kept: Kept::Forever, is_by_encoding, is_gzip, is_packed, has_parts };
     if is_known {
         return Ok(app.file_heads.not_modified(place, file));
     }
+    let (sites, id) = (&app.sites, &place.site);
     // For HEAD too: only the file itself tells its character set.
-    let Found { content, content_type, served } = app.sites.content(&place.site, number, entry, !is_gzip).await?;
+    let Found { content, content_type, served } = match &wanted {
+        Wanted::Whole => sites.content(id, number, entry, !is_gzip).await?,
+        Wanted::Part(part) => Box::pin(sites.part(id, number, entry, part)).await?,
+        Wanted::Nothing => return range::unsatisfiable(app, entry.size),
+    };
     if !head {
         metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
     }
-    let policy = place.kept_policy(&site.policy);
-    Ok(app.file_heads.answer(place, file, content_type, policy, body(entry, content, is_gzip)))
+    let (policy, body) = (place.kept_policy(&site.policy), body(entry, content, is_gzip, &wanted));
+    let response = app.file_heads.answer(place, file, content_type, policy, body);
+    match &wanted {
+        Wanted::Part(part) => range::partial(response, part, entry.size),
+        _ => Ok(response),
+    }
 }
 
 /// By the file's checksum and size, and how its bytes are sent.
@@ -259,11 +281,12 @@ fn etag(entry: &Entry, is_gzip: bool) -> String {
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.
-fn body(entry: &Entry, content: Content, gzip: bool) -> Body {
+fn body(entry: &Entry, content: Content, gzip: bool, wanted: &Wanted) -> Body {
     let packed_as_is = gzip || !entry.deflated;
     match content {
-        Content::Plain(bytes) => Body::Full(bytes),
-        Content::Packed(packed) if packed_as_is => Body::Full(packed),
+        Content::Plain(bytes) => Body::Full(wanted.of(bytes)),
+        Content::Packed(packed) if packed_as_is => Body::Full(wanted.of(packed)),
+        Content::Part(bytes) => Body::Stream { bytes, remaining: wanted.length() },
         Content::Packed(packed) => {
             let data = stream::iter([Ok(entry.data_of(&packed))]).fuse();
             Body::Stream { bytes: entry.inflate(data).boxed(), remaining: Some(entry.size) }

@@ -70,6 +70,8 @@ impl Dice {
             "if-none-match: \"0-0\", W/*",
             "if-none-match: *",
             "range: bytes=0-5",
+            "range: bytes=-99999999999999999999",
+            "if-range: \"0-0\"",
             "accept: application/json",
             "token: test-key",
             "expect: 100-continue",

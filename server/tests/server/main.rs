@@ -12,6 +12,7 @@ mod media;
 mod ops;
 mod process;
 mod purge;
+mod range;
 mod report;
 mod rights;
 mod secrets;

@@ -4,8 +4,6 @@ use encoding_rs::{EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, WINDOWS_1252};
 
 use crate::support::*;
 
-const SITE: &str = "0123456789ab";
-
 /// A page that declares `label` as LCOV 1.7 does, in that encoding.
 fn page(encoding: &'static Encoding, label: &str, text: &str) -> Vec<u8> {
     let html = format!(
@@ -55,26 +53,13 @@ fn fixtures() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)
     ]
 }
 
-/// The site in two forms: as the paths of a zip with everything deflated, of one with everything stored, and of single files.
-async fn sites(server: &Server, folder: &tempfile::TempDir, files: &[(&str, &[u8])]) -> [String; 3] {
-    let deflated = server.upload(zip(files)).await;
-    let stored: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes, deflated: false }).collect();
-    let stored = server.upload(zip_of(&stored)).await;
-    for (path, bytes) in files {
-        let path = folder.path().join("sites").join(SITE).join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-    [deflated, stored, format!("/coverage/{SITE}/")]
-}
-
 #[tokio::test]
 async fn a_file_is_sent_with_the_charset_that_it_declares() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let fixtures = fixtures();
     let files: Vec<(&str, &[u8])> = fixtures.iter().map(|(path, bytes, ..)| (*path, bytes.as_slice())).collect();
-    for site in sites(&server, &folder, &files).await {
+    for site in three_ways(&server, &folder, &files).await {
         for (path, bytes, content_type, text) in &fixtures {
             for (method, encoding) in [("HEAD", "gzip"), ("GET", "gzip"), ("GET", "identity"), ("GET", "gzip")] {
                 let request = server.client.request(method.parse().unwrap(), format!("{}{site}{path}", server.url));
@@ -107,7 +92,7 @@ async fn a_packed_drawing_is_sent_as_it_is_and_unpacked_by_the_reader() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut encoder, drawing.as_bytes()).unwrap();
     let packed = encoder.finish().unwrap();
-    for site in sites(&server, &folder, &[("index.html", b"x"), ("graph.svgz", &packed)]).await {
+    for site in three_ways(&server, &folder, &[("index.html", b"x"), ("graph.svgz", &packed)]).await {
         for encoding in ["gzip", "identity"] {
             let request = server.get(&format!("{site}graph.svgz")).header("accept-encoding", encoding);
             let response = request.send().await.unwrap();

@@ -165,6 +165,19 @@ pub fn zip_of(files: &[File<'_>]) -> Vec<u8> {
     archive.finish().unwrap()
 }
 
+/// A report in a server's folder, in each way in which it can be there; gives the paths: of a zip with everything deflated,
+/// of one with everything stored, and of single files.
+pub async fn three_ways(server: &Server, folder: &TempDir, files: &[(&str, &[u8])]) -> [String; 3] {
+    let site = "0123456789ab";
+    let stored: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes, deflated: false }).collect();
+    for (path, bytes) in files {
+        let path = folder.path().join("sites").join(site).join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    [server.upload(zip(files)).await, server.upload(zip_of(&stored)).await, format!("/coverage/{site}/")]
+}
+
 /// Bytes that do not compress, the same for the same seed.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;

@@ -1,0 +1,153 @@
+//! `Range` and `If-Range` (RFC 9110, 13.1.5 and 14): the part of a file that a client asks for.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_RANGE, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use hyper::{Response, StatusCode};
+
+use crate::app::App;
+use crate::error::Error;
+use crate::response::Body;
+
+/// How much of a file a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Whole,
+    Part(Range<u64>),
+    /// What begins behind the file's end.
+    Nothing,
+}
+
+impl Wanted {
+    /// The bytes of a file that are asked for.
+    pub fn of(&self, bytes: Bytes) -> Bytes {
+        match self {
+            Self::Part(part) => bytes.slice(part.start as usize..part.end as usize),
+            Self::Whole | Self::Nothing => bytes,
+        }
+    }
+
+    /// How many those are, where they are a part.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Part(part) => Some(part.end - part.start),
+            Self::Whole | Self::Nothing => None,
+        }
+    }
+}
+
+/// What a GET asks for of a file of `size` bytes. `etag`: the strong tag of its own bytes. What cannot be understood, and
+/// several parts at once, are answered with the whole file.
+pub fn wanted<E: AsRef<str>>(headers: &HeaderMap, etag: impl FnOnce() -> Option<E>, size: u64) -> Wanted {
+    let mut ranges = headers.get_all(RANGE).iter();
+    let (Some(range), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
+    // A part of another state of the file would not fit to what the client has; a date or a weak tag cannot tell.
+    let is_same = headers.get(IF_RANGE).is_none_or(|known| etag().is_some_and(|etag| known == etag.as_ref()));
+    if !is_same || size == 0 {
+        return Wanted::Whole;
+    }
+    range.to_str().ok().and_then(|range| part(range, size)).unwrap_or(Wanted::Whole)
+}
+
+/// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`.
+fn part(range: &str, size: u64) -> Option<Wanted> {
+    let (unit, part) = range.split_once('=')?;
+    let (first, last) = part.trim().split_once('-')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (start, end) = match (first, last) {
+        ("", length) => (size - number(length)?.min(size), size),
+        (first, "") => (number(first)?, size),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first, (first <= last).then(|| last.saturating_add(1))?.min(size))
+        }
+    };
+    Some(if start < end { Wanted::Part(start..end) } else { Wanted::Nothing })
+}
+
+/// A number without a sign; one that is too large for it is as large as can be.
+fn number(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+/// 206: makes the answer with a part's bytes say so.
+pub fn partial(mut response: Response<Body>, part: &Range<u64>, size: u64) -> Result<Response<Body>, Error> {
+    let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+    let range = HeaderValue::try_from(range).map_err(Error::internal)?;
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    response.headers_mut().insert(CONTENT_RANGE, range);
+    Ok(response)
+}
+
+/// 416: the part is not there, and how large the file is.
+pub fn unsatisfiable(app: &App, size: u64) -> Result<Response<Body>, Error> {
+    let range = HeaderValue::try_from(format!("bytes */{size}")).map_err(Error::internal)?;
+    let mut response = app.answers.error(&Error::unsatisfiable(size), None);
+    response.headers_mut().insert(CONTENT_RANGE, range);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wanted::{Nothing, Part, Whole};
+    use super::*;
+
+    const ETAG: &str = "\"0123abcd-64\"";
+
+    fn of(headers: &[(hyper::header::HeaderName, &str)], size: u64) -> Wanted {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+        let mut all = HeaderMap::new();
+        headers.for_each(|(name, value)| _ = all.append(name, value));
+        wanted(&all, || Some(ETAG), size)
+    }
+
+    #[test]
+    fn one_range_of_bytes_is_a_part_of_the_file() {
+        for (range, wanted) in [
+            ("bytes=0-0", Part(0..1)),
+            ("bytes=10-19", Part(10..20)),
+            ("bytes=10-", Part(10..100)),
+            ("bytes=-10", Part(90..100)),
+            ("bytes=-1000", Part(0..100)),
+            ("Bytes= 0-1000 ", Part(0..100)),
+            ("bytes=99-99999999999999999999999", Part(99..100)),
+            ("bytes=100-", Nothing),
+            ("bytes=99999999999999999999999-", Nothing),
+            ("bytes=200-300", Nothing),
+            ("bytes=-0", Nothing),
+            ("bytes=9-5", Whole),
+            ("bytes=0-1,3-4", Whole),
+            ("bytes=+1-2", Whole),
+            ("bytes=1--2", Whole),
+            ("bytes=-", Whole),
+            ("bytes=", Whole),
+            ("bytes", Whole),
+            ("lines=0-1", Whole),
+        ] {
+            assert_eq!(of(&[(RANGE, range)], 100), wanted, "{range:?}");
+        }
+        assert_eq!(of(&[], 100), Whole);
+        assert_eq!(of(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=3-4")], 100), Whole);
+        assert_eq!(of(&[(RANGE, "bytes=0-"),], 0), Whole, "an empty file has no part");
+    }
+
+    #[test]
+    fn a_part_is_given_of_the_state_alone_that_the_client_has() {
+        for (known, is_same) in [
+            (ETAG, true),
+            ("\"0123abcd-64-gz\"", false),
+            ("W/\"0123abcd-64\"", false),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", false),
+            ("*", false),
+        ] {
+            let wanted = of(&[(RANGE, "bytes=0-1"), (IF_RANGE, known)], 100);
+            assert_eq!(wanted, if is_same { Part(0..2) } else { Whole }, "{known}");
+        }
+        let headers = HeaderMap::from_iter([(RANGE, "bytes=0-1".parse().unwrap()), (IF_RANGE, ETAG.parse().unwrap())]);
+        assert_eq!(wanted(&headers, || None::<&str>, 100), Whole, "without a tag nothing can be compared");
+    }
+}
