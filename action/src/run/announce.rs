@@ -35,8 +35,7 @@ impl Run<'_> {
         };
         let reason = inputs.purge.reason();
         let refresh = || reason.is_none().then(|| purge::refresh(client, target, value, readme.as_ref()));
-        let takes_values = matches!(session.place, Place::Zip(_));
-        let (posted, refreshed) = if value.is_some() && takes_values {
+        let (posted, refreshed) = if value.is_some() && !self.is_the_originals(session) {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
                 let refreshed = refresh();
@@ -60,12 +59,16 @@ impl Run<'_> {
         }
     }
 
-    /// The original's backend shows statuses of other contexts nowhere. It alone answers a request for a zip's address by
-    /// credentials.
+    /// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
+    /// `--files` sends no body, and every server answers that by credentials.
+    fn is_the_originals(&self, session: &Session) -> bool {
+        !self.inputs.files && matches!(session.place, Place::Files(_))
+    }
+
+    /// The original's backend shows statuses of other contexts nowhere.
     fn check_context(&mut self, target: &Target, session: &Session) {
         let context = &self.inputs.context;
-        let is_the_originals = matches!(session.place, Place::Files(_)) && !self.inputs.files;
-        if is_the_originals && !context.to_ascii_lowercase().contains("coverage") {
+        if self.is_the_originals(session) && !context.to_ascii_lowercase().contains("coverage") {
             self.warn(&format!(
                 "the server at {} is a backend of the Python original, which reads only statuses whose context contains \
                  `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",

@@ -273,7 +273,7 @@ fn this_uploader_uploads_single_files_to_this_server() {
     command.env("AWS_ENDPOINT_URL", s3.url());
     command.args(["--coverage-threshold", "80", "--purge-cache", "--files"]);
     let log = run(&mut command).unwrap().succeeded().text();
-    assert!(!log.contains("Packed"), "{log}");
+    assert!(!log.contains("Packed") && !log.contains("warning"), "{log}");
     let path = world.report_path();
     every_file_is_served(&world, &path, &files);
     let prefix = path.trim_matches('/').replacen("coverage", "sites", 1);
