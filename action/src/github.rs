@@ -63,8 +63,8 @@ impl GitHub<'_> {
                  address, or have this runner's address added to the list"
             ),
             StatusCode::FORBIDDEN if says("archived") => format!(
-                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or give no github-token, \
-                 and no status is posted"
+                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set \
+                 github-token to `none`, and no status is posted"
             ),
             status if status.is_redirection() => format!(
                 "GitHub has moved {repository} ({said}): set repo-owner and repo-name to its new name, or start a new run \

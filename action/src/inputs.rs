@@ -157,7 +157,7 @@ impl Reader<'_> {
         let target = self.target(&event, repository.clone());
         let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
         let withheld = withheld.filter(|_| has_no_key && !dry_run);
-        let token = self.get("gh-token", check::secret);
+        let token = self.get("gh-token", check::token).flatten();
         let source = self.source(&event, repository, token.is_some());
         let files = self.files(source.as_ref(), target.as_ref());
         let threshold = self.get("coverage-threshold", check::threshold);

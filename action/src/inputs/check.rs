@@ -54,6 +54,11 @@ fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
     Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())
 }
 
+/// A GitHub token. `none` is no token: an empty input is the job's own one in the action.
+pub fn token(text: &str) -> Result<Option<Secret>, String> {
+    if text == "none" { Ok(None) } else { secret(text).map(Some) }
+}
+
 pub fn repository_part(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if (1..=100).contains(&text.len()) && text.bytes().all(fits) && !matches!(text, "." | "..") {

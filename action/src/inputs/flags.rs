@@ -50,7 +50,7 @@ pub const FLAGS: &[Flag] = &[
         "gh-token",
         "TOKEN",
         "",
-        "GitHub token that may write commit statuses, without which none is posted, and read the artifact",
+        "GitHub token that may write commit statuses, without which none is posted, and read the artifact; none: no token",
     ),
     flag("name", "NAME", "", "name of this report, where a repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),

@@ -84,6 +84,18 @@ fn without_a_token_no_status_is_posted_and_the_run_succeeds() {
 }
 
 #[test]
+fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
+    let peer = Peer::new();
+    let run = |token: &str| {
+        let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", "").env("ACTION_DEFAULT_GITHUB_TOKEN", TOKEN);
+        covered.env("INPUT_GITHUB_TOKEN", token).run().succeeds()
+    };
+    run("none").complains("no status was posted");
+    assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
+    run("").says("Posted the status");
+}
+
+#[test]
 fn a_token_that_may_not_write_names_the_permission() {
     answered(403, r#"{"message":"Resource not accessible by integration"}"#)
         .fails("error: the token may not write statuses in octo/app (403 Forbidden: Resource not accessible by integration)")
