@@ -18,10 +18,7 @@ const SHOWN_HOST: usize = 64;
 pub fn note(report: &Report) -> Option<String> {
     let hosts = hosts(report);
     let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = match hosts.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let more = if hosts.len() > SHOWN { " and others" } else { "" };
     (!hosts.is_empty()).then(|| {
         format!(
             "the report loads files from {shown}{more}, which the covered server's policy blocks: its pages may look \
@@ -109,7 +106,8 @@ fn add(url: &str, hosts: &mut Vec<String>) {
     // A report is what others wrote: no host has other letters, but in Unicode.
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_:[]".contains(letter) { letter } else { '?' };
     let host: String = host.chars().take(SHOWN_HOST).map(plain).collect::<String>().to_ascii_lowercase();
-    if !host.is_empty() && !hosts.contains(&host) {
+    // One more than is shown says that there are others.
+    if !host.is_empty() && hosts.len() <= SHOWN && !hosts.contains(&host) {
         hosts.push(host);
     }
 }
@@ -267,7 +265,7 @@ mod tests {
         let note = note(&walk(folder.path()).unwrap()).unwrap();
         let start = format!("the report loads files from ::error::??0a{}, 0.example, ", "x".repeat(51));
         assert!(note.starts_with(&start), "{note}");
-        assert!(note.contains(", 3.example and 5 more, which"), "{note}");
+        assert!(note.contains(", 3.example and others, which"), "{note}");
     }
 
     #[test]
@@ -278,7 +276,6 @@ mod tests {
         }
         fs::write(folder.path().join("index.html"), "<img src=//index.example>").unwrap();
         let hosts = hosts(&walk(folder.path()).unwrap());
-        assert_eq!(hosts.len(), 1 + PAGES, "{hosts:?}");
-        assert_eq!((hosts[0].as_str(), hosts[1].as_str()), ("index.example", "100.example"));
+        assert_eq!(hosts, ["index", "100", "143", "186", "229", "272"].map(|name| format!("{name}.example")));
     }
 }
