@@ -9,6 +9,9 @@ use crate::inputs::{Repository, Secret};
 const API_VERSION: &str = "2022-11-28";
 /// GitHub says with it where a token is authorized for an organization.
 const SSO: &str = "x-github-sso";
+/// What to do where a repository has another name.
+const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) to \
+    the new one";
 
 /// GitHub's API as one repository's token sees it.
 pub struct GitHub<'a> {
@@ -37,8 +40,8 @@ impl GitHub<'_> {
         let answer = client.send(&request)?;
         let Some(id) = moved_to(self.api, &answer) else { return Ok(answer) };
         client.note(&format!(
-            "GitHub has renamed or transferred {}, and is asked by its id, {id}. The covered server still uses the old \
-             name: set repo-owner and repo-name to the new one, or start a new run (a re-run keeps the old name)",
+            "GitHub has renamed or transferred {}, and is asked by its id, {id}. The covered server still gets the old \
+             name: {NEW_NAME}",
             self.repository
         ));
         client.send(&request.moved(&self.url(), &format!("{}/repositories/{id}", self.api))?)
@@ -66,10 +69,12 @@ impl GitHub<'_> {
                 "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set \
                  github-token to `none`, and no status is posted"
             ),
-            status if status.is_redirection() => format!(
-                "GitHub has moved {repository} ({said}): set repo-owner and repo-name to its new name, or start a new run \
-                 (a re-run keeps the old name)"
-            ),
+            status if status.is_redirection() && says("/repositories/") => {
+                format!("GitHub has moved {repository} ({said}): {NEW_NAME}")
+            }
+            status if status.is_redirection() => {
+                format!("GitHub's API is not at {} ({said}): set GITHUB_API_URL to where it is", self.api)
+            }
             _ => return None,
         })
     }

@@ -196,9 +196,13 @@ fn no_other_redirect_of_github_is_followed() {
         Covered::new(&peer)
             .run()
             .fails("error: GitHub has moved octo/app (307 Temporary Redirect: Moved Permanently; it leads to http")
-            .complains("set repo-owner and repo-name to its new name, or start a new run");
+            .complains(": start a new run, or set --repo-owner and --repo-name");
     }
     assert!(other.seen().is_empty());
+    let peer = Peer::new();
+    peer.on("POST", &path(), [Reply::new(301, "").with("location", "https://ghe.example/api/v3/repos/octo/app")]);
+    let wrong = format!("error: GitHub's API is not at {} (301 Moved Permanently: it leads to https://ghe.", peer.url);
+    Covered::new(&peer).run().fails(&wrong);
     let peer = Peer::new();
     let again = format!("/repositories/7/statuses/{SHA}");
     let url = format!("{}{again}", peer.url);
