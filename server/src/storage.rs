@@ -1,4 +1,4 @@
-//! Everything object_store: S3, GCS, Azure, files and memory; where a report is uploaded to.
+//! Everything object_store: S3, GCS, Azure, files and memory.
 
 mod absence;
 mod fault;
@@ -7,6 +7,7 @@ mod measured;
 mod object;
 mod ranged;
 pub(crate) mod sts;
+mod upload;
 mod vendors;
 
 use std::collections::HashMap;
@@ -23,13 +24,13 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions, Signer};
+use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use url::Url;
 
 use crate::archive::Tail;
 use crate::config::StorageConfig;
-use crate::key::{SITES, SiteId, probe_key};
+use crate::key::{SITES, probe_key};
 use absence::Absence;
 pub use fault::StorageError;
 use folder::Folder;
@@ -37,23 +38,14 @@ use measured::Measured;
 pub use object::{Fetched, FileMeta, Incoming};
 use sts::Sts;
 pub use sts::{Grant, GrantError};
+pub use upload::{UPLOAD_TIME, UploadTarget};
 
-/// How long an upload address holds.
-pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
 /// Time for the store to do one small thing, with all tries.
 const ANSWER_TIME: Duration = Duration::from_secs(6);
 /// Bytes of a small object: of what this server writes beside reports.
 const SMALL: u64 = 64 << 10;
 
 type Result<T> = std::result::Result<T, StorageError>;
-
-/// Where the zip of a new site goes.
-pub enum UploadTarget {
-    /// To the store itself: a URL that holds for [`UPLOAD_TIME`], and the headers that were signed with it.
-    Presigned { url: Url, headers: Vec<(&'static str, &'static str)> },
-    /// To this server: the store cannot sign addresses.
-    Server,
-}
 
 /// A store of objects.
 pub struct Storage {
@@ -304,33 +296,6 @@ impl Storage {
         }
     }
 
-    /// Where the zip of `site` is to be put.
-    pub async fn upload_target(&self, site: &SiteId) -> Result<UploadTarget> {
-        let Some(Presigner { signer, prefix, signed, plain }) = &self.presigner else {
-            return Ok(UploadTarget::Server);
-        };
-        let object = Path::from_iter(prefix.parts().chain(path(&site.zip_key())?.parts()));
-        let mut options = SignedUrlOptions::new();
-        options.signed_headers = HeaderMap::from_iter(
-            signed.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
-        );
-        let url = signer.signed_url_opts(Method::PUT, &object, UPLOAD_TIME, &options).await?;
-        Ok(UploadTarget::Presigned { url, headers: signed.iter().chain(plain).copied().collect() })
-    }
-
-    /// Temporary credentials for the files of one site; `None` where no role is configured.
-    pub async fn grant(&self, site: &SiteId) -> Option<std::result::Result<Grant, GrantError>> {
-        match &self.sts {
-            Some(sts) => Some(sts.grant(site).await),
-            None => None,
-        }
-    }
-
-    /// Whether credentials can be asked for.
-    pub fn grants(&self) -> bool {
-        self.sts.is_some()
-    }
-
     /// A whole object, unless it is the one that the client has: the conditional request is passed on.
     pub async fn file(&self, key: &str, known: Option<&str>) -> Result<Fetched> {
         // Only the vendors' stores speak HTTP's entity tags.
@@ -376,17 +341,6 @@ impl Storage {
             }
         })
         .await
-    }
-
-    /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
-    pub async fn begin(&self, key: &str) -> Result<Incoming> {
-        self.folder_is(Folder::there).await?;
-        Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
-    }
-
-    /// Gives an object its final name, unless that is taken.
-    pub async fn publish(&self, from: &str, to: &str) -> Result<()> {
-        Ok(self.store.rename_if_not_exists(&path(from)?, &path(to)?).await?)
     }
 
     pub async fn delete(&self, key: &str) -> Result<()> {
