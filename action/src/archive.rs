@@ -1,5 +1,5 @@
 //! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
-//! is checked and copied as it is.
+//! is checked and copied as it is. Large videos are stored.
 
 mod temp;
 mod zip;
@@ -32,6 +32,10 @@ const MAX_WAITING: usize = 4 << 20;
 /// system lets a process open.
 const WAITING: usize = 1 << 10;
 const WAITING_FILE: usize = MAX_WAITING / 16;
+
+/// Extensions of videos and sounds. Deflate saves about a percent of them, and the server can send a part of a large file
+/// only if it is stored: without parts, browsers do not seek, and some do not play.
+const MEDIA: &[&str] = &["mp4", "m4v", "mov", "webm", "ogv", "mp3", "m4a", "ogg", "oga"];
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -137,10 +141,12 @@ impl<'a> Packer<'a> {
 
     fn pack(&self, entry: &'a Entry, deflate: &mut Compress) -> Result<Packed<'a>> {
         let input = self.deadline.read(entry.open()?);
-        match (&entry.content, entry.size) {
-            (Content::Zip(zipped), _) if zipped.deflated => verify(entry, input, zipped),
-            (_, 0..=IN_MEMORY) => compress(entry, input, deflate),
-            _ => compress_into(entry, input, temporary(self.temp)?),
+        let is_large = entry.size > IN_MEMORY;
+        match &entry.content {
+            _ if is_large && is_media(&entry.name) => store_into(entry, input, temporary(self.temp)?),
+            Content::Zip(zipped) if zipped.deflated => verify(entry, input, zipped),
+            _ if is_large => compress_into(entry, input, temporary(self.temp)?),
+            _ => compress(entry, input, deflate),
         }
     }
 }
@@ -227,6 +233,21 @@ fn compress_into<'a>(entry: &Entry, input: impl Read, file: File) -> Result<Pack
     encoder.try_finish()?;
     let sums = Sums { method: Method::Deflate, crc: crc.sum(), packed: encoder.total_out(), size: entry.size };
     Ok(Packed { sums, data: Data::File(encoder.finish()?) })
+}
+
+fn store_into<'a>(entry: &Entry, input: impl Read, mut file: File) -> Result<Packed<'a>> {
+    let mut crc = Crc::new();
+    read(entry, input, |chunk| {
+        crc.update(chunk);
+        file.write_all(chunk)
+    })?;
+    let sums = Sums { method: Method::Store, crc: crc.sum(), packed: entry.size, size: entry.size };
+    Ok(Packed { sums, data: Data::File(file) })
+}
+
+fn is_media(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    MEDIA.iter().any(|media| media.eq_ignore_ascii_case(extension))
 }
 
 /// Hands the file's bytes on, and makes sure that they are the ones that were there when the report was looked at.
@@ -331,6 +352,36 @@ mod tests {
         let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
         let error = format!("{:#}", pack(&report, folder.path(), over, &|_| {}).unwrap_err());
         assert_eq!(error, "cannot pack `index.html`: the time limit of 0 s is over: raise --timeout");
+    }
+
+    #[test]
+    fn a_large_video_is_stored_from_a_folder_and_from_a_zip() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = vec![7; IN_MEMORY as usize + 1];
+        for name in ["video.MP4", "page.html"] {
+            std::fs::write(folder.path().join(name), &bytes).unwrap();
+        }
+        let packed = |report: &Report| {
+            let archive = pack(report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
+            crate::report::unzip(archive.file, "").unwrap()
+        };
+        // As an artifact has it, with everything deflated.
+        let mut deflated = ZipWriter::new(BufWriter::new(temporary(folder.path()).unwrap()));
+        for entry in crate::report::walk(folder.path()).unwrap().files {
+            let packed = compress(&entry, entry.open().unwrap(), &mut deflater()).unwrap();
+            let Data::Memory(data) = packed.data else { panic!("in memory") };
+            deflated.append(&entry.name, &packed.sums, &mut data.as_slice()).unwrap();
+        }
+        let artifact = crate::report::unzip(finish(deflated).unwrap().file, "").unwrap();
+        for report in [crate::report::walk(folder.path()).unwrap(), artifact] {
+            for entry in packed(&report).files {
+                let Content::Zip(zipped) = &entry.content else { panic!("it is in a zip") };
+                assert_eq!(zipped.deflated, entry.name == "page.html", "{}", entry.name);
+                let mut read = Vec::new();
+                entry.open().unwrap().read_to_end(&mut read).unwrap();
+                assert!(read == bytes, "{}", entry.name);
+            }
+        }
     }
 
     #[test]
