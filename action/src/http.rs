@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::{self, HeaderValue, Response, StatusCode, Uri};
@@ -120,8 +120,10 @@ impl<'a> Client<'a> {
         loop {
             let (tries, begun) = (earlier.count() + 1, Instant::now());
             // Anew for each try: a token may end while a server is waited for.
-            let head = request.head(self);
-            let head = if tries > 1 { head.with_context(|| format!("{place} {earlier}")) } else { head }?;
+            let head = request.head(self).map_err(|error| match tries {
+                1 => error,
+                _ => error.context(format!("{place} {earlier}, and the next try cannot be sent")),
+            })?;
             if self.left().is_zero() && tries == 1 {
                 return Err(Outage(format!("{} was over before {place} was asked", self.limit())).into());
             }

@@ -71,6 +71,23 @@ fn a_token_that_ends_while_the_server_is_waited_for_is_asked_for_anew() {
 }
 
 #[test]
+fn a_token_that_is_not_given_anew_does_not_hide_what_the_server_said() {
+    let peer = Peer::new();
+    let refused = Reply::new(500, r#"{"message":"no more"}"#).with("retry-after", "3600");
+    peer.on("GET", ISSUE, [given(&token(1, 10)), refused]);
+    peer.on("POST", "/coverage/create-site/", [Reply::new(504, "").with("retry-after", "0")]);
+    let ended = keyless(&peer).in_actions().arg("--fail-on-error=false").run().succeeds();
+    ended
+        .says("::warning::http://127.0.0.1:")
+        .says(
+            "/coverage/create-site/ answered 504 Gateway Timeout (an empty answer), and the next try cannot be sent: ",
+        )
+        .says(
+            ": GitHub gave this job no token (500 Internal Server Error: no more; it asks to wait 3600 s, and the time",
+        );
+}
+
+#[test]
 fn a_key_that_is_given_wins() {
     let peer = Peer::new();
     keyless(&peer).env("COVERED_API_KEY", KEY).run().succeeds();
