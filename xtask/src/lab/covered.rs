@@ -1,9 +1,11 @@
 //! The two programs under test, as a user runs them, in an environment with nothing else in it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 use super::process::{Process, poll};
@@ -31,6 +33,11 @@ impl Server {
         Server::with(clean(&paths::binary("covered-server")), settings)
     }
 
+    /// Host and port.
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
     /// Starts it by this command, such as one that pins it to a core.
     pub fn with<N: AsRef<str>, V: AsRef<str>>(mut command: Command, settings: &[(N, V)]) -> anyhow::Result<Server> {
         // Settings that are not there have their defaults, and one of these is a folder beside the process.
@@ -56,12 +63,55 @@ impl Server {
     /// The most memory of its own that it ever had, in KiB, without the pages of its program file, of which a build
     /// for debugging has many and which the system takes back when it likes; `None` where the system does not tell.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let kib = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        };
-        kib("VmHWM:")?.checked_sub(kib("RssFile:")?)
+        peak_memory(&self.process)
+    }
+}
+
+fn peak_memory(process: &Process) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+    let kib = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    kib("VmHWM:")?.checked_sub(kib("RssFile:")?)
+}
+
+/// A running `covered-server` with a certificate of its own, which speaks HTTPS.
+#[derive(Debug)]
+pub struct SecureServer {
+    pub address: SocketAddr,
+    pub certificate: CertificateDer<'static>,
+    pub process: Process,
+    _folder: TempDir,
+}
+
+impl SecureServer {
+    /// As [`Server::with`]; it listens when this returns.
+    pub fn with<N: AsRef<str>, V: AsRef<str>>(mut command: Command, settings: &[(N, V)]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        for (setting, file, pem) in
+            [("TLS_CERT", "cert.pem", made.cert.pem()), ("TLS_KEY", "key.pem", made.signing_key.serialize_pem())]
+        {
+            fs::write(folder.path().join(file), pem)?;
+            command.env(setting, folder.path().join(file));
+        }
+        command.current_dir(&folder).env("HOME", folder.path());
+        command.env("LISTEN", "127.0.0.1:0").env("API_KEY", API_KEY);
+        for (name, value) in settings {
+            command.env(name.as_ref(), value.as_ref());
+        }
+        let process = Process::spawn(&mut command)?;
+        let address = process.wait_for_line(|line| {
+            let (_, address) = line.split_once(" listens on https://")?;
+            address.parse().ok()
+        })?;
+        Ok(Self { address, certificate: made.cert.der().clone(), process, _folder: folder })
+    }
+
+    /// As [`Server::peak_memory`].
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(&self.process)
     }
 }
 

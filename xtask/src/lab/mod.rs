@@ -16,4 +16,5 @@ pub mod proxy;
 pub mod redis;
 pub mod report;
 pub mod s3;
+pub mod slow;
 pub mod tls;

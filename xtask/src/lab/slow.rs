@@ -1,0 +1,126 @@
+//! Readers who ask for much and read nothing of it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+/// What a reader's system takes in for it: as little as it can.
+const RECEIVE_BUFFER: u32 = 4096;
+/// The longest that answers of HTTP/2 are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// They hold their connections until they are dropped.
+#[derive(Debug)]
+pub struct Readers {
+    _runtime: Runtime,
+    _sockets: Vec<TcpStream>,
+    answers: Vec<Response<Incoming>>,
+}
+
+impl Readers {
+    /// HTTP/1.1: `count` connections, each of which asks for the next of `paths`.
+    pub fn http1(server: SocketAddr, paths: &[String], count: usize) -> Result<Readers> {
+        let runtime = runtime()?;
+        let sockets = runtime.block_on(async {
+            let mut sockets = Vec::new();
+            for path in paths.iter().cycle().take(count) {
+                let mut socket = connect(server).await?;
+                let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: identity\r\n\r\n");
+                socket.write_all(head.as_bytes()).await?;
+                sockets.push(socket);
+            }
+            anyhow::Ok(sockets)
+        })?;
+        Ok(Readers { _runtime: runtime, _sockets: sockets, answers: Vec::new() })
+    }
+
+    /// HTTP/2: `connections`, on each of which `streams` requests ask for the next of `paths`, and no answer may send a
+    /// byte of its body. Waits until all are answered, refused or cut off, for [`PATIENCE`] at most.
+    pub fn http2(
+        server: SocketAddr,
+        certificate: CertificateDer<'static>,
+        paths: &[String],
+        connections: usize,
+        streams: usize,
+    ) -> Result<Readers> {
+        let runtime = runtime()?;
+        let tls = TlsConnector::from(Arc::new(trusting(certificate)?));
+        let mut paths = paths.iter().cycle();
+        let answers = runtime.block_on(async {
+            let mut asked = JoinSet::new();
+            for _ in 0..connections {
+                let stream = tls.connect(ServerName::try_from("localhost")?, connect(server).await?).await?;
+                let mut closed = http2::Builder::new(TokioExecutor::new());
+                closed.initial_stream_window_size(0);
+                let (sender, connection) = closed.handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(connection);
+                for path in paths.by_ref().take(streams) {
+                    let request =
+                        Request::get(format!("https://localhost{path}")).header("accept-encoding", "identity");
+                    let (mut sender, request) = (sender.clone(), request.body(Empty::<Bytes>::new())?);
+                    asked.spawn(async move {
+                        sender.ready().await?;
+                        sender.send_request(request).await
+                    });
+                }
+            }
+            let mut answers = Vec::new();
+            let all = async {
+                while let Some(answer) = asked.join_next().await {
+                    answers.extend(answer.ok().and_then(Result::ok));
+                }
+            };
+            let _ = tokio::time::timeout(PATIENCE, all).await;
+            asked.detach_all();
+            anyhow::Ok(answers)
+        })?;
+        Ok(Readers { _runtime: runtime, _sockets: Vec::new(), answers })
+    }
+
+    /// How many of them were answered, and how, as far as they read it: by the status.
+    pub fn statuses(&self) -> BTreeMap<u16, usize> {
+        let mut counts = BTreeMap::new();
+        for answer in &self.answers {
+            *counts.entry(answer.status().as_u16()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// With as many sockets as the system allows.
+fn runtime() -> Result<Runtime> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    Ok(Runtime::new()?)
+}
+
+fn trusting(certificate: CertificateDer<'static>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    let mut config = config.with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+async fn connect(server: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    Ok(socket.connect(server).await?)
+}
