@@ -19,10 +19,11 @@ use crate::metrics::{KeylessResult, metrics};
 use crate::oidc::{Oidc, Token, Workflow};
 use crate::reports::Reports;
 use crate::response::Answers;
+use crate::room::Room;
 use crate::routes::{badge, report};
 use crate::serve::client::Proxies;
 use crate::serve::tls::Tls;
-use crate::site::Sites;
+use crate::site::{self, Sites};
 use crate::storage::Storage;
 use crate::value::Values;
 
@@ -48,6 +49,8 @@ pub struct App {
     pub allowed: Arc<Allowed>,
     pub storage: Arc<Storage>,
     pub sites: Sites,
+    /// The memory budget of responses.
+    pub room: Arc<Room>,
     pub values: Values,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
@@ -77,13 +80,15 @@ impl App {
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
         let reports = Arc::new(reports);
+        let room = Arc::new(Room::new(site::kept_files(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {asked}", storage.shown());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
-            sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits),
+            sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, room.clone()),
+            room,
             values: Values::new(storage.clone(), github, allowed.clone(), reports.clone(), redis),
             reports,
             oidc,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::archive::ArchiveError;
+use crate::room;
 use crate::storage::StorageError;
 
 /// Seconds after which a store that was asked for too much may be asked again.
@@ -173,6 +174,12 @@ impl Error {
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         let detail = "something went wrong in the server: the cause is in its log";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
+    }
+}
+
+impl From<room::Full> for Error {
+    fn from(full: room::Full) -> Self {
+        Self::overloaded(full.to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers: the body that every route shares, and how an error looks to a program and to a person.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::room::{self, Room};
 use crate::trace::REQUEST_ID;
 use crate::{key, pages};
 
@@ -24,7 +26,10 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A response's body: whole, or as a stream.
 pub enum Body {
+    /// Small, or counted in the memory budget when it was read.
     Full(Bytes),
+    /// Generated for this response alone.
+    Made(Bytes),
     /// An item that is an error ends the connection, so that a cut body never looks complete.
     Stream {
         bytes: ByteStream,
@@ -33,9 +38,43 @@ pub enum Body {
     },
 }
 
+/// Bytes that a stream takes while it is sent: the inflater's state (44 KiB), a chunk that waits to be sent, a chunk that
+/// is being sent, and what was read ahead.
+const STREAM_BYTES: usize = 128 << 10;
+/// The same for a stream that the server compresses, so that its length is unknown: deflate's state has 320 KiB.
+const COMPRESSED_BYTES: usize = 448 << 10;
+/// Bytes that a short stream takes beyond its own length.
+const SHORT_BYTES: usize = 32 << 10;
+/// Bytes of a generated page that need not be counted.
+const SMALL_PAGE: usize = 4 << 10;
+
 impl Body {
     pub fn empty() -> Self {
         Self::Full(Bytes::new())
+    }
+
+    /// A page that was generated for this response alone.
+    fn made(page: String) -> Self {
+        if page.len() > SMALL_PAGE { Self::Made(page.into()) } else { Self::Full(page.into()) }
+    }
+
+    /// Whether the body needs [`Body::admitted`].
+    pub fn needs_room(&self) -> bool {
+        !matches!(self, Self::Full(_))
+    }
+
+    /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
+    pub async fn admitted(self, room: &Room) -> Result<Self, room::Full> {
+        Ok(match self {
+            Self::Full(bytes) => Self::Full(bytes),
+            Self::Made(bytes) => Self::Full(room.try_take(bytes.len()).ok_or(room::Full)?.hold(bytes)),
+            Self::Stream { bytes, remaining } => {
+                let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
+                    usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
+                });
+                Self::Stream { bytes: room.take_for_stream(needed).await?.hold_stream(bytes), remaining }
+            }
+        })
     }
 }
 
@@ -45,8 +84,8 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
-            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) | Self::Made(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream { bytes, remaining } => {
                 let next = std::task::ready!(bytes.as_mut().poll_next(context));
                 Poll::Ready(next.map(|item| {
@@ -60,16 +99,19 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(bytes) if bytes.is_empty())
+        matches!(self, Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Full(bytes) | Self::Made(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream { remaining, .. } => remaining.map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
+
+/// Bytes of an error's text: it may quote a path, which may be as long as a request's head.
+const MAX_DETAIL: usize = 2 << 10;
 
 /// What a route answers.
 pub type Answer = Result<Response<Body>, Error>;
@@ -143,7 +185,9 @@ impl Answers {
 
     /// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
     pub fn page(&self, html: String) -> Response<Body> {
-        let mut response = self.ok("text/html; charset=utf-8", key::NEVER, html);
+        let mut response = self.of(Body::made(html));
+        set(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
+        set(&mut response, CACHE_CONTROL, key::NEVER);
         set(
             &mut response,
             CONTENT_SECURITY_POLICY,
@@ -169,9 +213,10 @@ impl Answers {
         struct Detail<'a> {
             detail: &'a str,
         }
+        let detail = &beginning(&error.detail, MAX_DETAIL);
         let mut response = match home {
-            Some(home) => self.page(pages::error(error.status, &error.detail, home)),
-            None => self.json(&Detail { detail: &error.detail }),
+            Some(home) => self.page(pages::error(error.status, detail, home)),
+            None => self.json(&Detail { detail }),
         };
         *response.status_mut() = error.status;
         if let Some(methods) = error.allow {
@@ -182,6 +227,11 @@ impl Answers {
         }
         response
     }
+}
+
+/// The first bytes of a text, `most` of them, with an ellipsis if more follow.
+pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most { text.into() } else { format!("{}…", &text[..text.floor_char_boundary(most)]).into() }
 }
 
 /// 200 with these headers.

@@ -23,6 +23,7 @@ use crate::key::SiteId;
 use crate::metrics::{self, metrics};
 use crate::reports;
 use crate::response::{self, Answer, Body};
+use crate::room::Room;
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
 use crate::trace::{self, Scope, Within};
@@ -77,7 +78,12 @@ fn respond(
         };
         let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
-        let work = pin!(answer(&app, client, path, route.as_ref(), caller.refusal, &head, body));
+        let work = pin!(async {
+            let answer = answer(&app, client, path, route.as_ref(), caller.refusal, &head, body).await?;
+            let is_light = !answer.body().needs_room() || head.method == Method::HEAD;
+            // Boxed: it would make every request's future larger.
+            if is_light { Ok(answer) } else { Box::pin(admitted(&app.room, answer)).await }
+        });
         // A bug, here or in a library, costs one answer and not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
         let routed =
@@ -101,7 +107,7 @@ fn respond(
         let status = answer.status().as_u16();
         metrics().answered(label, status);
         scope.answered(method.as_str(), label, status);
-        let line = Box::new(Line { scope, label, client, method, path: path.to_owned(), status, bytes: 0, started });
+        let line = Box::new(Line { scope, label, client, method, path: noted(path), status, bytes: 0, started });
         answer.map(|body| Logged { body, line })
     }
 }
@@ -222,6 +228,12 @@ async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output 
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
 }
 
+/// Returns the answer when there is memory to send it.
+async fn admitted(room: &Room, answer: Response<Body>) -> Answer {
+    let (head, body) = answer.into_parts();
+    Ok(Response::from_parts(head, body.admitted(room).await?))
+}
+
 async fn answer(
     app: &Arc<App>,
     client: IpAddr,
@@ -291,9 +303,18 @@ fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> 
     Ok(())
 }
 
+/// Bytes of a path that logs and messages show.
+const MAX_SHOWN: usize = 1 << 10;
+
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
 pub(crate) fn shown(path: &str) -> String {
-    SiteId::mask(path)
+    let masked = SiteId::mask(path);
+    if masked.len() > MAX_SHOWN { response::beginning(&masked, MAX_SHOWN).into_owned() } else { masked }
+}
+
+/// The path for a request's log line, which is kept while the response is sent: a long one is cut.
+fn noted(path: &str) -> String {
+    if path.len() > MAX_SHOWN { shown(path) } else { path.to_owned() }
 }
 
 struct Line {

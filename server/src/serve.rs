@@ -3,7 +3,6 @@
 pub mod admission;
 pub mod client;
 mod connection;
-mod seldom;
 pub mod tls;
 mod watch;
 
@@ -17,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::App;
+use crate::seldom::Seldom;
 use connection::Connections;
-use seldom::Seldom;
 
 /// Time for requests under way to end after a stop was asked for.
 pub const STOP_TIME: Duration = Duration::from_secs(30);

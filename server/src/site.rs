@@ -18,6 +18,7 @@ use crate::key::{RESERVATION, SiteId};
 use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, Served, metrics};
 use crate::response::ByteStream;
+use crate::room::{self, Room, Share};
 use crate::storage::{Storage, StorageError};
 pub use single::Single;
 
@@ -47,6 +48,7 @@ pub struct Sites {
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
     limits: Limits,
+    room: Arc<Room>,
 }
 
 /// A report whose index was read.
@@ -120,14 +122,15 @@ impl Found {
 }
 
 impl Sites {
-    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold.
-    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits) -> Self {
-        let for_indexes = cache_bytes / INDEX_SHARE;
-        let for_files = cache_bytes - for_indexes;
+    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `room`: for what is read.
+    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, room: Arc<Room>) -> Self {
+        let for_files = kept_files(cache_bytes);
+        let for_indexes = cache_bytes - for_files;
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             storage,
             limits,
+            room,
             open: Cache::builder()
                 .max_capacity(for_indexes)
                 .weigher(move |_, site: &Arc<Site>| weight(site.index.weight() + POLICY_BYTES))
@@ -193,11 +196,15 @@ impl Sites {
 
     /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
     pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
+        let share = self.room_for(TAIL_BYTES as usize).await?;
         let tail = self.storage.tail(key, TAIL_BYTES).await?;
         let start = match self.parse(tail.clone()).await? {
             Opened::Index(index) => return Ok(index),
             Opened::Before(start) => start,
         };
+        drop(share);
+        // What is read, and the whole directory.
+        let _share = self.room_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
         let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
         bytes.extend_from_slice(&tail.bytes);
         match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
@@ -240,9 +247,10 @@ impl Sites {
             let mut asked = false;
             let read = async {
                 asked = true;
+                let share = self.room_for(needed(entry, plain)).await?;
                 let packed = self.packed(&zip, entry).await?;
                 let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
-                let bytes = if plain { entry.plain(&packed).await? } else { packed };
+                let bytes = share.hold(if plain { entry.plain(&packed).await? } else { packed });
                 let (is_gzip, size) = (entry.deflated && !plain, entry.size);
                 Ok(Arc::new(Held { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
             };
@@ -291,6 +299,16 @@ impl Sites {
         Ok(Found { content, content_type, served: Served::Stream })
     }
 
+    /// Takes memory for what is about to be read.
+    async fn room_for(&self, bytes: usize) -> Result<Share, room::Full> {
+        if let Some(share) = self.room.try_take(bytes) {
+            return Ok(share);
+        }
+        // The cache evicts in batches: until then it holds more than its capacity.
+        self.files.run_pending_tasks().await;
+        self.room.take(bytes).await
+    }
+
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
         let local = self.storage.read(zip, entry.range()).await?;
         let start = entry.data_start(&local)?;
@@ -323,6 +341,17 @@ impl Sites {
     }
 }
 
+/// The file cache's part of `CACHE_BYTES`.
+pub fn kept_files(cache_bytes: u64) -> u64 {
+    cache_bytes - cache_bytes / INDEX_SHARE
+}
+
+/// Bytes that reading a small file takes: its range of the zip, its data, the packed file, and the inflated one.
+fn needed(entry: &Entry, plain: bool) -> usize {
+    let inflated = if plain { entry.size } else { 0 };
+    usize::try_from(3 * entry.packed_len() + inflated).unwrap_or(usize::MAX)
+}
+
 /// The first `length` bytes of a stream; one that ends before is an error, so that nothing cut looks whole.
 fn exactly(
     bytes: impl stream::Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
@@ -346,6 +375,8 @@ pub enum IndexError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Room(#[from] room::Full),
 }
 
 impl IndexError {
@@ -354,6 +385,7 @@ impl IndexError {
         let about = format!("site {}…", SiteId::short(&site.to_string()));
         match self {
             Self::Archive(error) => Error::damaged(error, anyhow::anyhow!("{about}: {error}")),
+            Self::Room(full) => (*full).into(),
             Self::Storage(StorageError::NotFound) => no_report(),
             Self::Storage(error) => Error::storage(error.shared(&about)),
         }
@@ -378,7 +410,12 @@ mod tests {
         }
         let storage = Arc::new(Storage::new(&StorageConfig::Memory, None).unwrap());
         storage.create("sites/many.zip", zip.finish().unwrap()).await.unwrap();
-        let sites = Sites::new(storage, 1 << 20, Limits { files, file: u32::MAX, unpacked: u64::MAX });
+        let sites = Sites::new(
+            storage,
+            1 << 20,
+            Limits { files, file: u32::MAX, unpacked: u64::MAX },
+            Arc::new(Room::new(0, 64 << 20)),
+        );
         let mut steps = 0;
         let others = async {
             loop {

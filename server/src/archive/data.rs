@@ -12,7 +12,7 @@ use super::{ArchiveError, Entry, LOCAL_HEADER};
 use crate::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 32 << 10;
 /// A file larger than this makes way for others after each chunk: to inflate so much takes a core some milliseconds, and
 /// a few MB can inflate to GBs.
 const MAKES_WAY: u64 = 4 << 20;
@@ -136,37 +136,30 @@ impl Entry {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
-        let state = Inflate { data, input: Bytes::new(), held: Bytes::new(), check: Check::of(self) };
-        stream::try_unfold(Some(state), |state| async move {
-            let Some(mut state) = state else { return Ok(None) };
-            let chunk = state.next().await?;
-            let last = chunk.is_none();
-            let out = std::mem::replace(&mut state.held, chunk.unwrap_or_default());
-            Ok(Some((out, (!last).then_some(state))))
-        })
-        .filter(|chunk| std::future::ready(!matches!(chunk, Ok(bytes) if bytes.is_empty())))
+        let state = Inflate { data, input: Bytes::new(), check: Check::of(self) };
+        stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|chunk| (chunk, state))) })
     }
 }
 
 struct Inflate<S> {
     data: S,
     input: Bytes,
-    /// The last chunk, which goes out only when all of the file is known to be right.
-    held: Bytes,
     check: Check,
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
-    /// The next bytes of the file; `None` at its end, if it is as it should be.
+    /// The next bytes of the file; `None` at its end. The last ones are returned only after the whole file was verified.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let mut last = None;
         loop {
             let chunk = self.check.next(&mut self.input).await?;
-            if !chunk.is_empty() {
-                return Ok(Some(chunk));
-            }
-            match self.data.next().await {
-                Some(input) => self.input = input?,
-                None => return self.check.finish().map(|()| None),
+            match (chunk.is_empty(), self.check.remaining) {
+                (true, _) => match self.data.next().await {
+                    Some(input) => self.input = input?,
+                    None => return self.check.finish().map(|()| last),
+                },
+                (false, 0) => last = Some(chunk),
+                (false, _) => return Ok(Some(chunk)),
             }
         }
     }
@@ -174,6 +167,8 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
 
 /// Inflates, and compares with what the entry says.
 struct Check {
+    deflated: bool,
+    /// Made at the first byte: a response that waits for memory has none.
     inflater: Option<Decompress>,
     /// The deflate stream said that it is at its end.
     ended: bool,
@@ -186,9 +181,9 @@ struct Check {
 
 impl Check {
     fn of(entry: &Entry) -> Self {
-        let inflater = entry.deflated.then(|| Decompress::new(false));
-        let makes_way = entry.size > MAKES_WAY;
-        Self { inflater, ended: false, crc: Crc32::new(), expected_crc: entry.crc, remaining: entry.size, makes_way }
+        let Entry { deflated, crc: expected_crc, size: remaining, .. } = *entry;
+        let makes_way = remaining > MAKES_WAY;
+        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, makes_way }
     }
 
     /// The next bytes of the file, as far as `input` has them; empty: it has no more.
@@ -205,9 +200,10 @@ impl Check {
     }
 
     fn inflated(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
-        let Some(inflater) = &mut self.inflater else {
+        if !self.deflated {
             return Ok(std::mem::take(input));
-        };
+        }
+        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
         loop {
             if self.ended {
                 let nothing_behind = input.is_empty();
@@ -228,7 +224,7 @@ impl Check {
     }
 
     fn finish(&self) -> io::Result<()> {
-        if self.remaining > 0 || self.inflater.is_some() && !self.ended {
+        if self.remaining > 0 || self.deflated && !self.ended {
             return Err(broken("shorter than its entry says"));
         }
         let fits = self.crc.checksum() == self.expected_crc;

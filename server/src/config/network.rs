@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::bytes;
 use super::settings::{Raw, list};
 
 /// How much is taken at once, and how long it may take.
@@ -25,6 +26,8 @@ pub struct NetworkLimits {
     pub connections_per_address: usize,
     /// `MAX_UPLOADS`: reports that the server itself takes at once.
     pub uploads: usize,
+    /// `SEND_BUFFER_BYTES`: memory for what waits to be sent, in addition to the cache.
+    pub send_buffer: u64,
 }
 
 impl Default for NetworkLimits {
@@ -37,6 +40,7 @@ impl Default for NetworkLimits {
             connections: 10_000,
             connections_per_address: 1_000,
             uploads: 64,
+            send_buffer: 32 << 20,
         }
     }
 }
@@ -69,6 +73,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             connections: self.parse("MAX_CONNECTIONS", default.connections, count),
             connections_per_address: self.parse("MAX_CONNECTIONS_PER_ADDRESS", default.connections_per_address, count),
             uploads: self.parse("MAX_UPLOADS", default.uploads, count),
+            send_buffer: self.parse("SEND_BUFFER_BYTES", default.send_buffer, bytes),
         }
     }
 

@@ -83,6 +83,11 @@ pub const SETTINGS: &[Setting] = &[
         help: "bytes of one report's files together, unpacked, at most [8589934592]",
     },
     Setting { name: "CACHE_BYTES", value: "BYTES", help: "memory for report indexes and hot files [67108864]" },
+    Setting {
+        name: "SEND_BUFFER_BYTES",
+        value: "BYTES",
+        help: "memory for responses that wait to be sent, in addition to CACHE_BYTES [33554432]",
+    },
     Setting { name: "TLS_CERT", value: "FILE", help: "PEM file of the certificate and its chain: speak HTTPS [HTTP]" },
     Setting { name: "TLS_KEY", value: "FILE", help: "PEM file of the certificate's private key" },
     Setting {

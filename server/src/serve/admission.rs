@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::party;
-use super::seldom::Seldom;
+use crate::seldom::Seldom;
 
 const ALL_TAKEN: &str = "the server has as many connections as it takes: try again in a few seconds";
 const TAKEN_BY_ADDRESS: &str =

@@ -1,12 +1,12 @@
 //! One connection: a place for it, TLS, the protocol, and its requests.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{self, Either};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -27,10 +27,21 @@ use crate::router::{self, Caller, Logged};
 
 /// Bytes of a request's head: addresses and cookies of a reasonable size.
 const MAX_HEAD: usize = 32 << 10;
-/// Bytes of an answer that wait on a connection, or on one of its streams, for the peer to read.
-const MAX_WAITING: usize = 64 << 10;
+/// Bytes of a response that wait to be written, on a connection or on one of its streams; also the size of the buffer
+/// that heads are read into.
+const MAX_WAITING: usize = 32 << 10;
 /// Requests at once on a connection of HTTP/2: a page of a report with all that it needs.
 const MAX_STREAMS: u32 = 100;
+/// Of them, those that the server always accepts, so that a few connections cannot use up all memory for requests. Further
+/// ones need a part of it.
+const SURE_STREAMS: usize = 8;
+/// Bytes of request bodies that an HTTP/2 client may send before the server reads them, on a stream and on a connection:
+/// about the protocol's default. hyper's default is 1 MiB.
+const MAX_UNREAD: u32 = 64 << 10;
+/// Streams that a peer resets before the server has handled them, and streams that end by the peer's protocol errors.
+/// The connection is closed if there are more, as they cost the server work and the peer nothing.
+const MAX_RESET: usize = 20;
+const MAX_ERRORS: usize = 100;
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
     {\"detail\":\"this port speaks HTTPS: begin the address with https://\"}";
 /// Time that a connection without a place has for anything.
@@ -59,9 +70,11 @@ impl Connections {
         let mut http1 = http1::Builder::new();
         // The time limits are the watch's.
         http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_WAITING);
-        // Floods of resets have limits by default; a peer that is gone is for the watch to notice.
+        // A peer that is gone is for the watch to notice.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32).max_send_buf_size(MAX_WAITING);
+        http2.initial_stream_window_size(MAX_UNREAD).initial_connection_window_size(MAX_UNREAD);
+        http2.max_pending_accept_reset_streams(MAX_RESET).max_local_error_reset_streams(MAX_ERRORS);
         let limits = app.limits.clone();
         let limits_without_place = NetworkLimits {
             header: limits.header.min(TURNED_AWAY_TIME),
@@ -110,7 +123,9 @@ impl Connections {
             // Nothing was asked yet.
             _ = stop.changed() => return Ok(()),
         };
-        let io = accepted.unwrap_or(Err(Ended::TooSlow(Turn::Head)))?;
+        let mut io = accepted.unwrap_or(Err(Ended::TooSlow(Turn::Head)))?;
+        // What is encrypted and not written yet.
+        io.get_mut().1.set_buffer_limit(Some(MAX_WAITING));
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             Box::pin(self.http2(io, pulse, peer, &place, stop)).await
         } else {
@@ -126,9 +141,9 @@ impl Connections {
         place: &Place,
         stop: Stop,
     ) -> Result<(), Ended> {
-        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal });
+        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, false);
         let connection = self.http1.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), stop).await
+        watch(connection, &pulse, self.limits(place), &self.app.room, stop).await
     }
 
     async fn http2(
@@ -140,9 +155,9 @@ impl Connections {
         stop: Stop,
     ) -> Result<(), Ended> {
         pulse.set_multiplexed();
-        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal });
+        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, true);
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), stop).await
+        watch(connection, &pulse, self.limits(place), &self.app.room, stop).await
     }
 
     fn limits(&self, place: &Place) -> &NetworkLimits {
@@ -150,20 +165,28 @@ impl Connections {
     }
 }
 
-/// Hands a connection's requests to the router, and tells its pulse of them.
+/// Hands a connection's requests to the router, and tells its pulse of them. If a multiplexed connection has many, and
+/// there is no memory for one more, it is refused, and the client may send it again.
 fn service(
     app: Arc<App>,
     pulse: Arc<Pulse>,
     caller: Caller,
+    is_multiplexed: bool,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<Sent<Logged>>,
-    Error = Infallible,
-    Future = impl Future<Output = Result<Response<Sent<Logged>>, Infallible>> + Send + 'static,
+    Error = h2::Error,
+    Future = impl Future<Output = Result<Response<Sent<Logged>>, h2::Error>> + Send + 'static,
 > {
     service_fn(move |request| {
-        let begun = pulse.request();
-        router::handle(&app, caller, request).map(|answer| Ok(answer.map(|body| begun.answered(body))))
+        let is_counted = is_multiplexed && pulse.under_way() >= SURE_STREAMS;
+        let share = is_counted.then(|| app.room.try_take_for_request());
+        if let Some(None) = share {
+            return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
+        }
+        let begun = pulse.request(share.flatten());
+        let answer = router::handle(&app, caller, request);
+        Either::Right(answer.map(|answer| Ok(answer.map(|body| begun.answered(body)))))
     })
 }
 

@@ -20,7 +20,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::NetworkLimits;
+use crate::room::{Room, Share};
 
+/// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
+const SHORT_STALL: Duration = Duration::from_secs(3);
+const SHORT_BYTES: u64 = 64 << 10;
 /// Time for an idle connection to be closed in good order.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
@@ -63,12 +67,17 @@ impl Pulse {
         self.multiplexed.store(true, Relaxed);
     }
 
-    /// A request's head is there.
-    pub fn request(self: &Arc<Self>) -> Begun {
+    /// A request's head is there. `share`: its memory, if it is counted.
+    pub fn request(self: &Arc<Self>, share: Option<Share>) -> Begun {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Begun { pulse: self.clone(), is_answered: false }
+        Begun { pulse: self.clone(), is_answered: false, _share: share }
+    }
+
+    /// Requests that are not answered, or whose answers are not sent.
+    pub fn under_way(&self) -> usize {
+        self.preparing.load(Relaxed) + self.sending.load(Relaxed)
     }
 
     fn turn(&self) -> Turn {
@@ -102,6 +111,8 @@ impl Pulse {
 pub struct Begun {
     pulse: Arc<Pulse>,
     is_answered: bool,
+    /// Its memory, if it is counted.
+    _share: Option<Share>,
 }
 
 impl Begun {
@@ -224,6 +235,7 @@ pub async fn watch<C>(
     connection: C,
     pulse: &Pulse,
     limits: &NetworkLimits,
+    room: &Room,
     mut stop: watch::Receiver<()>,
 ) -> Result<(), Ended>
 where
@@ -254,6 +266,8 @@ where
                 connection.as_mut().graceful_shutdown();
             } else if clock.turn == Turn::Preparing {
                 clock.since = Instant::now();
+            } else if clock.turn == Turn::Sending && !clock.is_too_slow(room) {
+                clock.begin_step();
             } else {
                 pulse.given_up.store(clock.turn == Turn::Sending, Relaxed);
                 return Poll::Ready(Err(Ended::TooSlow(clock.turn)));
@@ -285,12 +299,16 @@ struct Clock<'a> {
     since: Instant,
     requests: usize,
     written: u64,
+    /// The same, since the last check of the peer's speed.
+    step_since: Instant,
+    step_written: u64,
 }
 
 impl<'a> Clock<'a> {
     fn new(pulse: &'a Pulse, limits: &'a NetworkLimits) -> Self {
-        let written = pulse.written.load(Relaxed);
-        Self { pulse, limits, turn: Turn::Head, since: Instant::now(), requests: 0, written }
+        let (written, now) = (pulse.written.load(Relaxed), Instant::now());
+        let (turn, requests) = (Turn::Head, 0);
+        Self { pulse, limits, turn, since: now, requests, written, step_since: now, step_written: written }
     }
 
     /// Begins anew where somebody did a step that counts.
@@ -299,17 +317,32 @@ impl<'a> Clock<'a> {
         let written = self.pulse.written.load(Relaxed);
         let moved = written - self.written >= self.limits.stall_bytes();
         if moved || turn != self.turn || requests != self.requests {
+            let is_new = turn != self.turn;
             *self = Self { turn, requests, written, since: Instant::now(), ..*self };
+            if is_new {
+                self.begin_step();
+            }
         }
     }
 
+    fn begin_step(&mut self) {
+        (self.step_since, self.step_written) = (Instant::now(), self.pulse.written.load(Relaxed));
+    }
+
+    /// Whether a peer that has to read is disconnected: after `STALL_TIMEOUT`, or earlier if others wait for memory.
+    fn is_too_slow(&self, room: &Room) -> bool {
+        let answers = self.pulse.sending.load(Relaxed).max(1) as u64;
+        let step = self.pulse.written.load(Relaxed) - self.step_written;
+        self.since.elapsed() >= self.limits.stall || room.is_short() && step < answers * SHORT_BYTES
+    }
+
     fn deadline(&self, closing: bool) -> Instant {
-        self.since
-            + match self.turn {
-                Turn::Head => self.limits.header,
-                Turn::Preparing | Turn::Sending => self.limits.stall,
-                Turn::Idle if closing => CLOSE_TIME,
-                Turn::Idle => self.limits.idle,
-            }
+        match self.turn {
+            Turn::Head => self.since + self.limits.header,
+            Turn::Preparing => self.since + self.limits.stall,
+            Turn::Sending => (self.since + self.limits.stall).min(self.step_since + SHORT_STALL),
+            Turn::Idle if closing => self.since + CLOSE_TIME,
+            Turn::Idle => self.since + self.limits.idle,
+        }
     }
 }

@@ -318,3 +318,35 @@ async fn who_guesses_keys_is_slowed_by_address() {
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
     assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);
 }
+
+#[tokio::test]
+async fn who_reads_nothing_makes_way_when_others_wait_for_memory() {
+    // Room for one large file at a time.
+    let server = Server::with(&[MEMORY, ("SEND_BUFFER_BYTES", "262144"), ("STALL_TIMEOUT", "300")]).await;
+    let (site, size) = upload_large(&server).await;
+    let request = format!("GET {site}large.bin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let mut stalled = with_small_buffer(server.address()).await;
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    stalled.read_exact(&mut [0; 12]).await.unwrap();
+
+    let page = server.get("/badge/octo/app.svg").send().await.unwrap();
+    assert_eq!(page.status(), 200, "what needs no memory of its own waits for nothing");
+    let next = server.get(&format!("{site}large.bin")).send().await.unwrap();
+    assert_eq!(next.status(), 200, "the reader who takes nothing still has the memory");
+    assert_eq!(timeout(LONG, next.bytes()).await.unwrap().unwrap().len(), size);
+    let mut rest = Vec::new();
+    let cut = timeout(LONG, stalled.read_to_end(&mut rest)).await.expect("it still has its connection");
+    assert!(cut.is_err() || rest.len() < size, "it was sent the file");
+}
+
+#[tokio::test]
+async fn an_error_does_not_repeat_a_long_address() {
+    let server = Server::with(&[MEMORY]).await;
+    let site = server.upload(zip(&[("index.html", b"report")])).await;
+    for path in ["/", &site] {
+        let response = server.get(&format!("{path}{}", "x".repeat(20_000))).send().await.unwrap();
+        assert_eq!(response.status(), 404);
+        let page = response.text().await.unwrap();
+        assert!(page.contains("xxx…") && page.len() < 8_000, "{} bytes", page.len());
+    }
+}

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use xtask::lab::slow::Readers;
 
 use crate::support::*;
 
@@ -314,4 +315,22 @@ fn a_certificate_that_cannot_be_used_is_named_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let errors = String::from_utf8(command(folder.path()).output().unwrap().stderr).unwrap();
     assert!(errors.contains("TLS_CERT=cert.pem cannot be read"), "{errors}");
+}
+
+#[tokio::test]
+async fn http_2_requests_beyond_the_memory_for_them_are_refused_until_others_end() {
+    // A quarter of it is for requests beyond a connection's first 8, 4 KiB for each.
+    let (server, pair, _folder) = start(&[("SEND_BUFFER_BYTES", "65536")]).await;
+    let (address, certificate) = (server.address(), pair.cert.der().clone());
+    let badge = ["/badge/octo/app.svg".to_owned()];
+    let readers = tokio::task::spawn_blocking(move || Readers::http2(address, certificate, &badge, 2, 15));
+    let readers = readers.await.unwrap().unwrap();
+    assert_eq!(readers.statuses().into_iter().collect::<Vec<_>>(), [(200, 2 * 8 + 4)]);
+    tokio::task::spawn_blocking(move || drop(readers)).await.unwrap();
+    let recovered = async {
+        while server.get("/badge/octo/app.svg").send().await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LONG, recovered).await.expect("the memory of requests that are gone is not free");
 }
