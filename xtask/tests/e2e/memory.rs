@@ -1,9 +1,13 @@
-//! A 500 MB report goes up and comes back, and the server stays small.
+//! The server stays small: while a 500 MB report goes up and comes back, and while readers take nothing of what they asked
+//! for.
 
 use std::fs::File;
 use std::io::Read;
 
+use xtask::lab::covered::{self, SecureServer};
 use xtask::lab::parts::skip;
+use xtask::lab::process::poll;
+use xtask::lab::slow::Readers;
 use xtask::lab::{http, paths, report};
 
 use crate::{SHA, World, files_in, setting};
@@ -51,4 +55,61 @@ fn memory_stays_small_while_500_mb_go_up_and_come_back() {
         }
     });
     peak("after serving it whole");
+}
+
+/// Slow readers of each kind, and what the server may need with them: what it may have by itself, the memory for what
+/// waits to be sent, and the cache.
+const READERS: usize = 1_000;
+const SEND_KIB: u64 = 16 << 10;
+const SLOW_KIB: u64 = (40 << 10) + SEND_KIB + CACHE_KIB;
+/// More different files than fit into the memory for them.
+const PAGES: usize = 600;
+
+#[test]
+fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
+    let folder = tempfile::tempdir_in(paths::lab()).unwrap();
+    let (data, files) = (folder.path().join("data"), folder.path().join("report"));
+    std::fs::create_dir(&data).unwrap();
+    let mut settings = files_in(&data);
+    for (name, value) in [("CACHE_BYTES", CACHE_KIB << 10), ("SEND_BUFFER_BYTES", SEND_KIB << 10)] {
+        settings.extend(setting(name, &value.to_string()));
+    }
+    // They are there for as long as the test looks, if they don't have to make way.
+    settings.extend(setting("STALL_TIMEOUT", "300"));
+    settings.extend(setting("MAX_CONNECTIONS_PER_ADDRESS", "2000"));
+    let world = World::new(&settings);
+    if world.server.peak_memory().is_none() {
+        return skip("this system does not tell a process's peak memory");
+    }
+    report::one_huge(&files, 30);
+    let noise = std::fs::read(files.join("video.bin")).unwrap();
+    for (number, page) in noise.chunks(50_000).take(PAGES).enumerate() {
+        std::fs::write(files.join(format!("page{number}.bin")), page).unwrap();
+    }
+    world.upload(&files, SHA);
+    let report = world.report_path();
+    let large = [format!("{report}video.bin")];
+    let pages: Vec<String> = (0..PAGES).map(|number| format!("{report}page{number}.bin")).collect();
+
+    let of_http1: [(&str, &[String]); 2] = [("a large file", &large), ("pages", &pages)];
+    for (what, paths) in of_http1 {
+        let readers = Readers::http1(world.server.address(), paths, READERS).unwrap();
+        assert_eq!(world.badge().status, 200, "what needs no memory of its own waits for nothing");
+        // Behind all of them, who make way.
+        let get = || http::get(&format!("{}{}", world.server.url, large[0])).ok().filter(|reply| reply.status == 200);
+        assert!(poll("the large file", get).unwrap().body == noise, "a reader who reads has the file");
+        let peak = world.server.peak_memory().unwrap();
+        println!("{READERS} readers of {what} by HTTP/1.1: {peak} KiB");
+        assert!(peak < SLOW_KIB, "with {READERS} readers of {what} by HTTP/1.1 the server had {peak} KiB");
+        drop(readers);
+    }
+    for (what, paths, streams) in [("a large file", &large[..], 1), ("pages", &pages[..], 10)] {
+        let server = SecureServer::with(covered::clean(&paths::binary("covered-server")), &settings).unwrap();
+        let certificate = server.certificate.clone();
+        let readers = Readers::http2(server.address, certificate, paths, READERS / streams, streams).unwrap();
+        let (peak, statuses) = (server.peak_memory().unwrap(), readers.statuses());
+        println!("{READERS} readers of {what} by HTTP/2: {peak} KiB, {statuses:?}");
+        assert!(peak < SLOW_KIB, "with {READERS} readers of {what} by HTTP/2 the server had {peak} KiB");
+        assert!(statuses[&200] >= READERS / 4, "{statuses:?}");
+    }
 }
