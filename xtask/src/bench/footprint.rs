@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use xtask::lab::covered::{API_KEY, Server, clean};
+use xtask::lab::covered::{API_KEY, SecureServer, Server, clean};
 use xtask::lab::github::{Artifact, Github};
+use xtask::lab::process::poll;
+use xtask::lab::slow::Readers;
 use xtask::lab::{http, report};
 
 use super::serving::{load, resident};
@@ -20,12 +22,16 @@ use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 /// The cache of the server that is filled.
 const CACHE_MB: u32 = 64;
 const STARTS: usize = 20;
+const SLOW_READERS: usize = 1000;
+/// What the server may keep for them.
+const SEND_MB: u32 = 32;
 
 pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     rows.push(Row::alone("start to first answer", "ms", start(folder)?, Goal::AtMost(20.0)));
     memory(options, folder, rows)?;
+    slow_readers(folder, rows)?;
     let server = fs::metadata(release("covered-server"))?.len() as f64 / 1e6;
     rows.push(Row::alone("server's binary", "MB", server, Goal::AtMost(12.0)));
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
@@ -90,6 +96,36 @@ fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     artifact(folder, rows)
 }
 
+/// The server's memory with readers who take nothing of a large file, while they are there.
+fn slow_readers(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
+    let (data, report) = (folder.join("slow"), folder.join("one"));
+    fs::create_dir(&data)?;
+    let storage = format!("file://{}", data.display());
+    let (sending, readers) = ((SEND_MB << 20).to_string(), (2 * SLOW_READERS).to_string());
+    let settings = [
+        ("STORAGE_URL", storage.as_str()),
+        ("SEND_BUFFER_BYTES", &sending),
+        ("MAX_CONNECTIONS_PER_ADDRESS", &readers),
+        ("LOG_LEVEL", "error"),
+    ];
+    let goal = Goal::AtMost(f64::from(SEND_MB + 40));
+    let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
+    report::one_huge(&report, 30);
+    let file = [format!("{}video.bin", upload(&report, &server.url, &[])?)];
+    let held = Readers::http1(server.address(), &file, SLOW_READERS)?;
+    // Behind all of them: what they cost was taken by then.
+    poll("the file", || http::get(&format!("{}{}", server.url, file[0])).ok().filter(|reply| reply.status == 200))?;
+    rows.push(Row::alone("server's peak memory, 1,000 slow readers", "MB", peak_of(server.process.id())?, goal));
+    drop((held, server));
+
+    let server = SecureServer::with(pinned("0", &release("covered-server")), &settings)?;
+    let held = Readers::http2(server.address, server.certificate.clone(), &file, SLOW_READERS, 1)?;
+    let peak = peak_of(server.process.id())?;
+    rows.push(Row::alone("server's peak memory, 1,000 slow readers by HTTP/2", "MB", peak, goal));
+    drop(held);
+    Ok(())
+}
+
 /// A report that comes out of an artifact.
 fn artifact(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let (pages, zip) = (folder.join("pages"), folder.join("artifact.zip"));
@@ -111,13 +147,9 @@ fn artifact(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
 /// The most memory that a command ever has, in MB: read until it ends.
 fn peak(command: &mut Command) -> Result<f64> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak = 0.0_f64;
     let ended = loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        peak = peak.max(kib.unwrap_or(0.0) / 1024.0);
+        peak = peak.max(peak_of(child.id()).unwrap_or(0.0));
         if let Some(ended) = child.try_wait()? {
             break ended;
         }
@@ -125,4 +157,12 @@ fn peak(command: &mut Command) -> Result<f64> {
     };
     ensure!(ended.success() && peak > 0.0, "the command ended with {ended}");
     Ok(peak)
+}
+
+/// The most memory that a process had so far, in MB.
+fn peak_of(process: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.context("the system tells no memory")? / 1024.0)
 }
