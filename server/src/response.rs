@@ -17,7 +17,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::room::{self, Room};
+use crate::room::{self, Room, Share};
 use crate::trace::REQUEST_ID;
 use crate::{key, pages};
 
@@ -36,11 +36,13 @@ pub enum Body {
         /// The bytes to come, where they can be told.
         remaining: Option<u64>,
     },
+    /// A stream whose memory is counted.
+    Counted { bytes: ByteStream, remaining: Option<u64> },
 }
 
 /// Bytes that a stream takes while it is sent: the inflater's state (44 KiB), a chunk that waits to be sent, a chunk that
 /// is being sent, and what was read ahead.
-const STREAM_BYTES: usize = 128 << 10;
+pub const STREAM_BYTES: usize = 128 << 10;
 /// The same for a stream that the server compresses, so that its length is unknown: deflate's state has 320 KiB.
 const COMPRESSED_BYTES: usize = 448 << 10;
 /// Bytes that a short stream takes beyond its own length.
@@ -60,20 +62,30 @@ impl Body {
 
     /// Whether the body needs [`Body::admitted`].
     pub fn needs_room(&self) -> bool {
-        !matches!(self, Self::Full(_))
+        matches!(self, Self::Made(_) | Self::Stream { .. })
+    }
+
+    /// A stream with memory that was taken for it.
+    pub fn counted(self, share: Share) -> Self {
+        match self {
+            Self::Stream { bytes, remaining } => Self::Counted { bytes: share.hold_stream(bytes), remaining },
+            other => other,
+        }
     }
 
     /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
-    pub async fn admitted(self, room: &Room) -> Result<Self, room::Full> {
+    /// `read_ahead`: bytes of a stream that the store's client holds.
+    pub async fn admitted(self, room: &Room, read_ahead: usize) -> Result<Self, room::Full> {
         Ok(match self {
-            Self::Full(bytes) => Self::Full(bytes),
             Self::Made(bytes) => Self::Full(room.try_take(bytes.len()).ok_or(room::Full)?.hold(bytes)),
             Self::Stream { bytes, remaining } => {
                 let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
                     usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
                 });
-                Self::Stream { bytes: room.take_for_stream(needed).await?.hold_stream(bytes), remaining }
+                let share = room.take_for_stream(needed + read_ahead).await?;
+                Self::Stream { bytes, remaining }.counted(share)
             }
+            ready => ready,
         })
     }
 }
@@ -86,7 +98,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) | Self::Made(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream { bytes, remaining } => {
+            Self::Stream { bytes, remaining } | Self::Counted { bytes, remaining } => {
                 let next = std::task::ready!(bytes.as_mut().poll_next(context));
                 Poll::Ready(next.map(|item| {
                     item.map(|bytes| {
@@ -105,7 +117,9 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(bytes) | Self::Made(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream { remaining, .. } => remaining.map_or_else(SizeHint::new, SizeHint::with_exact),
+            Self::Stream { remaining, .. } | Self::Counted { remaining, .. } => {
+                remaining.map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
         }
     }
 }

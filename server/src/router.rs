@@ -23,7 +23,6 @@ use crate::key::SiteId;
 use crate::metrics::{self, metrics};
 use crate::reports;
 use crate::response::{self, Answer, Body};
-use crate::room::Room;
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
 use crate::trace::{self, Scope, Within};
@@ -82,7 +81,7 @@ fn respond(
             let answer = answer(&app, client, path, route.as_ref(), caller.refusal, &head, body).await?;
             let is_light = !answer.body().needs_room() || head.method == Method::HEAD;
             // Boxed: it would make every request's future larger.
-            if is_light { Ok(answer) } else { Box::pin(admitted(&app.room, answer)).await }
+            if is_light { Ok(answer) } else { Box::pin(admitted(&app, answer)).await }
         });
         // A bug, here or in a library, costs one answer and not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
@@ -229,9 +228,9 @@ async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output 
 }
 
 /// Returns the answer when there is memory to send it.
-async fn admitted(room: &Room, answer: Response<Body>) -> Answer {
+async fn admitted(app: &App, answer: Response<Body>) -> Answer {
     let (head, body) = answer.into_parts();
-    Ok(Response::from_parts(head, body.admitted(room).await?))
+    Ok(Response::from_parts(head, body.admitted(&app.room, app.storage.read_ahead()).await?))
 }
 
 async fn answer(

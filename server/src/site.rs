@@ -17,7 +17,7 @@ use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, SiteId};
 use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, Served, metrics};
-use crate::response::ByteStream;
+use crate::response::{ByteStream, STREAM_BYTES};
 use crate::room::{self, Room, Share};
 use crate::storage::{Storage, StorageError};
 pub use single::Single;
@@ -107,10 +107,11 @@ pub enum Content {
     Packed(Bytes),
     /// Inflated.
     Plain(Bytes),
-    /// The data, as it comes from the store.
-    Data(ByteStream),
-    /// A part of a stored file, as it comes from the store: its checksum says nothing of a part.
-    Part(ByteStream),
+    /// The data, as it comes from the store, and the memory to send it.
+    Data(ByteStream, Share),
+    /// A part of a stored file, as it comes from the store, with the memory to send it: its checksum says nothing of a
+    /// part.
+    Part(ByteStream, Share),
 }
 
 impl Found {
@@ -287,6 +288,7 @@ impl Sites {
     }
 
     async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
+        let share = self.room_for_stream().await?;
         // The local header; for what may declare its charset also the file's first bytes, behind the extra field.
         let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
         let length = ((entry.local_len() + more) as u64).min(entry.span);
@@ -295,7 +297,7 @@ impl Sites {
         let content_type = media::content_type(&entry.path, local.get(start..).unwrap_or_default());
         let start = entry.offset + start as u64;
         let bytes = self.storage.stream(zip, start + part.start..start + part.end, None).await?;
-        let content = Content::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed());
+        let content = Content::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed(), share);
         Ok(Found { content, content_type, served: Served::Stream })
     }
 
@@ -309,6 +311,11 @@ impl Sites {
         self.room.take(bytes).await
     }
 
+    /// Takes memory for a stream, before the store is asked: what it has sent waits in memory.
+    async fn room_for_stream(&self) -> Result<Share, room::Full> {
+        self.room.take_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
+    }
+
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
         let local = self.storage.read(zip, entry.range()).await?;
         let start = entry.data_start(&local)?;
@@ -317,6 +324,7 @@ impl Sites {
 
     /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
     async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
+        let share = self.room_for_stream().await?;
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
         let first = loop {
@@ -336,7 +344,7 @@ impl Sites {
         let begun = Bytes::from(head).slice(start..);
         let data =
             stream::once(std::future::ready(Ok(begun))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
-        let content = Content::Data(exactly(data, entry.compressed).boxed());
+        let content = Content::Data(exactly(data, entry.compressed).boxed(), share);
         Ok(Found { content, content_type, served: Served::Stream })
     }
 }
@@ -368,7 +376,7 @@ fn exactly(
     })
 }
 
-/// Why a zip's index could not be read.
+/// Why a part of a site could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     #[error(transparent)]

@@ -42,6 +42,8 @@ pub use upload::{UPLOAD_TIME, UploadTarget};
 
 /// Time for the store to do one small thing, with all tries.
 const ANSWER_TIME: Duration = Duration::from_secs(6);
+/// Bytes that the client of a bucket reads ahead of each stream, about.
+const BUCKET_READ_AHEAD: usize = 192 << 10;
 /// Bytes of a small object: of what this server writes beside reports.
 const SMALL: u64 = 64 << 10;
 
@@ -143,6 +145,12 @@ impl Storage {
             knows_suffixes: url.scheme() != "az",
             shown: url.to_string(),
         })
+    }
+
+    /// Bytes of a stream that are read ahead at most: by the client for buckets, measured with streams that nobody reads. A
+    /// folder's are read as they are needed.
+    pub fn read_ahead(&self) -> usize {
+        if self.presigner.is_some() { BUCKET_READ_AHEAD } else { 0 }
     }
 
     /// What the operator is told about where reports are.

@@ -21,7 +21,7 @@ use crate::response::{Answer, Body};
 use crate::routes::range::{self, Wanted};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::site::Single;
-use crate::storage::{FileMeta, StorageError};
+use crate::storage::FileMeta;
 
 pub async fn show(
     app: &App,
@@ -56,10 +56,8 @@ async fn get(
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let single = match app.sites.single(&place.site, path).await {
-        Ok(single) => single,
-        Err(StorageError::NotFound) => return Ok(None),
-        Err(error) => return Err(Error::storage(error)),
+    let Some(single) = app.sites.single(&place.site, path).await? else {
+        return Ok(None);
     };
     let (size, etag, is_by_encoding) = match &single {
         Single::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
@@ -86,7 +84,7 @@ async fn get(
     let (content_type, body) = match single {
         Single::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
         Single::Small(held) => {
-            let plain = app.sites.plain(&place.site, path, &held).await.map_err(Error::internal)?;
+            let plain = app.sites.plain(&place.site, path, &held).await?;
             (held.content_type.clone(), Body::Full(wanted.of(plain)))
         }
         Single::Large { content_type, bytes, .. } if is_gzip => {

@@ -286,15 +286,18 @@ fn body(entry: &Entry, content: Content, gzip: bool, wanted: &Wanted) -> Body {
     match content {
         Content::Plain(bytes) => Body::Full(wanted.of(bytes)),
         Content::Packed(packed) if packed_as_is => Body::Full(wanted.of(packed)),
-        Content::Part(bytes) => Body::Stream { bytes, remaining: wanted.length() },
+        Content::Part(bytes, share) => Body::Stream { bytes, remaining: wanted.length() }.counted(share),
         Content::Packed(packed) => {
             let data = stream::iter([Ok(entry.data_of(&packed))]).fuse();
             Body::Stream { bytes: entry.inflate(data).boxed(), remaining: Some(entry.size) }
         }
-        Content::Data(data) if gzip => {
-            Body::Stream { bytes: entry.pack_stream(data).boxed(), remaining: Some(entry.packed_len()) }
+        Content::Data(data, share) => {
+            let (bytes, remaining) = match gzip {
+                true => (entry.pack_stream(data).boxed(), entry.packed_len()),
+                false => (entry.inflate(data.fuse()).boxed(), entry.size),
+            };
+            Body::Stream { bytes, remaining: Some(remaining) }.counted(share)
         }
-        Content::Data(data) => Body::Stream { bytes: entry.inflate(data.fuse()).boxed(), remaining: Some(entry.size) },
     }
 }
 

@@ -12,8 +12,9 @@ use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::{FileKey, Held, Name, Sites};
+use super::{FileKey, Held, IndexError, Name, Sites};
 use crate::cache::at_hand;
+use crate::error::Error;
 use crate::key::SiteId;
 use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, metrics};
@@ -42,23 +43,24 @@ enum NotHeld {
     #[error("it is too large")]
     Large,
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Failed(#[from] IndexError),
 }
 
 impl Sites {
-    /// A file of a site that was uploaded file by file. One look-up is on its way for a small file, however many ask.
-    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Single, StorageError> {
+    /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
+    /// file, however many ask.
+    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Option<Single>, Error> {
         let key = (*site, Name::Path(path.into()), false);
         match at_hand(self.files.get(&key)) {
             Some(held) if held.checked.elapsed() < FRESH => {
                 metrics().lookup(metrics::Cache::File, Lookup::Hit);
-                Ok(Single::Small(held))
+                Ok(Some(Single::Small(held)))
             }
             old => Box::pin(self.look_up(key, path, old)).await,
         }
     }
 
-    async fn look_up(&self, key: FileKey, path: &str, old: Option<Arc<Held>>) -> Result<Single, StorageError> {
+    async fn look_up(&self, key: FileKey, path: &str, old: Option<Arc<Held>>) -> Result<Option<Single>, Error> {
         let site = key.0;
         let object = site.file_key(path);
         if old.is_some() {
@@ -77,36 +79,45 @@ impl Sites {
         };
         let found = self.files.try_get_with(key, read).await;
         metrics().lookup(metrics::Cache::File, Lookup::of(&found, asked));
+        let failed = |error: &IndexError| match error {
+            IndexError::Storage(StorageError::NotFound) => Ok(None),
+            error => Err(error.public(&site)),
+        };
         match found {
-            Ok(held) => Ok(Single::Small(held)),
+            Ok(held) => Ok(Some(Single::Small(held))),
             Err(not_held) => match (&*not_held, large) {
-                (_, Some(large)) => Ok(large),
+                (_, Some(large)) => Ok(Some(large)),
                 // The bytes go to another reader, who asked at the same time.
-                (NotHeld::Large, None) => self.ask(&object, path, None).await,
-                (NotHeld::Storage(error), None) => Err(error.shared(&format!("site {}", SiteId::mask(&object)))),
+                (NotHeld::Large, None) => self.ask(&object, path, None).await.map(Some).or_else(|error| failed(&error)),
+                (NotHeld::Failed(error), None) => failed(error),
             },
         }
     }
 
     /// Asks the store. `old`: what is known of the file, which the store need not send again.
-    async fn ask(&self, object: &str, path: &str, old: Option<&Held>) -> Result<Single, StorageError> {
+    async fn ask(&self, object: &str, path: &str, old: Option<&Held>) -> Result<Single, IndexError> {
         let fetched = self.storage.file(object, old.and_then(|old| old.etag.as_deref())).await?;
         let held = match (fetched, old) {
             (Fetched::Unchanged, Some(old)) => old.checked_now(),
-            (Fetched::Unchanged, None) => return Err(StorageError::nonsense("no file, as if one were known")),
+            (Fetched::Unchanged, None) => return Err(StorageError::nonsense("no file, as if one were known").into()),
             // Only the vendors' stores answer conditional requests.
             (Fetched::File(meta, _), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
             (Fetched::File(meta, bytes), _) if meta.size > self.largest_file => {
                 let (content_type, bytes) = begun(path, bytes).await?;
                 return Ok(Single::Large { meta, content_type, bytes });
             }
-            (Fetched::File(meta, bytes), _) => read(path, meta, bytes).await?,
+            (Fetched::File(meta, bytes), _) => {
+                // The file, and the same compressed.
+                let share = self.room_for(2 * meta.size as usize).await?;
+                let held = read(path, meta, bytes).await?;
+                Held { bytes: share.hold(held.bytes), ..held }
+            }
         };
         Ok(Single::Small(Arc::new(held)))
     }
 
     /// The file's own bytes, where they are held compressed.
-    pub async fn plain(&self, site: &SiteId, path: &str, held: &Held) -> io::Result<Bytes> {
+    pub async fn plain(&self, site: &SiteId, path: &str, held: &Held) -> Result<Bytes, Error> {
         if !held.is_gzip {
             return Ok(held.bytes.clone());
         }
@@ -116,9 +127,10 @@ impl Sites {
         {
             return Ok(plain.bytes.clone());
         }
+        let share = self.room_for(held.size as usize).await?;
         let mut bytes = Vec::with_capacity(held.size as usize);
-        GzDecoder::new(&*held.bytes).read_to_end(&mut bytes)?;
-        let plain = Held { bytes: bytes.into(), is_gzip: false, ..held.clone() };
+        GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
+        let plain = Held { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
         let bytes = plain.bytes.clone();
         self.files.insert(key, Arc::new(plain)).await;
         Ok(bytes)
@@ -187,6 +199,7 @@ mod tests {
     use super::*;
     use crate::archive::Limits;
     use crate::config::StorageConfig;
+    use crate::room::Room;
     use crate::storage::Storage;
 
     const PATH: &str = "index.html";
@@ -225,7 +238,11 @@ mod tests {
             let config = StorageConfig::Bucket { url: "s3://bucket".parse().unwrap(), options };
             let storage = Arc::new(Storage::new(&config, None).unwrap());
             let limits = Limits { files: 1, file: 1, unpacked: 1 };
-            Self { object, sites: Sites::new(storage, 1 << 24, limits), _serving: serving }
+            Self {
+                object,
+                sites: Sites::new(storage, 1 << 24, limits, Arc::new(Room::new(0, 64 << 20))),
+                _serving: serving,
+            }
         }
 
         fn put(&self, etag: &'static str, bytes: &[u8]) {
@@ -237,15 +254,17 @@ mod tests {
             std::mem::take(&mut self.object.lock().unwrap().asked)
         }
 
-        async fn bytes(&self) -> Result<Vec<u8>, StorageError> {
-            match self.sites.single(&site(), PATH).await? {
-                Single::Small(held) => Ok(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec()),
+        /// `None`: there is no such file.
+        async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+            let Some(single) = self.sites.single(&site(), PATH).await? else { return Ok(None) };
+            match single {
+                Single::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
                 Single::Large { mut bytes, .. } => {
                     let mut all = Vec::new();
                     while let Some(piece) = bytes.next().await {
                         all.extend_from_slice(&piece.unwrap());
                     }
-                    Ok(all)
+                    Ok(Some(all))
                 }
             }
         }
@@ -280,21 +299,21 @@ mod tests {
         let (one, other) = ("<p>one</p>".repeat(1000), "<p>other</p>".repeat(1000));
         stub.put("\"1\"", one.as_bytes());
         for _ in 0..3 {
-            assert_eq!(stub.bytes().await.unwrap(), one.as_bytes());
+            assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         }
         assert_eq!(stub.asked(), [None], "within the minute it is asked for once");
         stub.age().await;
         for _ in 0..3 {
-            assert_eq!(stub.bytes().await.unwrap(), one.as_bytes());
+            assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         }
         assert_eq!(stub.asked(), [Some("\"1\"".to_owned())], "what did not change is good for another minute");
         stub.put("\"2\"", other.as_bytes());
-        assert_eq!(stub.bytes().await.unwrap(), one.as_bytes());
+        assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         stub.age().await;
-        assert_eq!(stub.bytes().await.unwrap(), other.as_bytes(), "what changed takes its place");
+        assert_eq!(stub.bytes().await.unwrap().unwrap(), other.as_bytes(), "what changed takes its place");
         stub.age().await;
         stub.object.lock().unwrap().file = None;
-        assert!(matches!(stub.bytes().await, Err(StorageError::NotFound)), "what is gone is gone");
+        assert!(matches!(stub.bytes().await, Ok(None)), "what is gone is gone");
     }
 
     #[tokio::test]
@@ -307,7 +326,7 @@ mod tests {
             }
             stub.asked();
             let all = join_all((0..50).map(|_| stub.bytes())).await;
-            assert!(all.into_iter().all(|bytes| bytes.unwrap() == b"<p>"));
+            assert!(all.into_iter().all(|bytes| bytes.unwrap().unwrap() == b"<p>"));
             assert_eq!(stub.asked().len(), 1, "stale: {stale}");
         }
     }
@@ -318,7 +337,7 @@ mod tests {
         let large = vec![b'x'; 2 << 20];
         stub.put("\"1\"", &large);
         let all = join_all((0..4).map(|_| stub.bytes())).await;
-        assert!(all.into_iter().all(|bytes| bytes.unwrap() == large));
+        assert!(all.into_iter().all(|bytes| bytes.unwrap().unwrap() == large));
     }
 
     #[tokio::test]
@@ -326,8 +345,8 @@ mod tests {
         let stub = Stub::start();
         let text = "<p>line</p>\n".repeat(5000);
         stub.put("\"1\"", text.as_bytes());
-        let Single::Small(first) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
-        let Single::Small(again) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
+        let Some(Single::Small(first)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
+        let Some(Single::Small(again)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
         assert!(first.is_gzip && first.bytes.len() < text.len() / 10 && first.size == text.len() as u64);
         assert_eq!(first.bytes.as_ptr(), again.bytes.as_ptr());
         let plain = [stub.sites.plain(&site(), PATH, &first).await, stub.sites.plain(&site(), PATH, &again).await];
