@@ -1,5 +1,5 @@
 //! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
-//! is checked and copied as it is. Large videos are stored.
+//! is checked and copied as it is. Large video and audio files are stored.
 
 mod temp;
 mod zip;
@@ -33,7 +33,7 @@ const MAX_WAITING: usize = 4 << 20;
 const WAITING: usize = 1 << 10;
 const WAITING_FILE: usize = MAX_WAITING / 16;
 
-/// Extensions of videos and sounds. Deflate saves about a percent of them, and the server can send a part of a large file
+/// Extensions of video and audio files. Deflate saves about a percent of them, and the server can send a part of a large file
 /// only if it is stored: without parts, browsers do not seek, and some do not play.
 const MEDIA: &[&str] = &["mp4", "m4v", "mov", "webm", "ogv", "mp3", "m4a", "ogg", "oga"];
 
