@@ -4,39 +4,19 @@ mod guesses;
 mod scopes;
 mod uploads;
 
-use std::fmt;
 use std::path::Path;
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 
+use crate::base::random::{hex, random};
+use crate::base::secret::{Secret, write_private};
 use crate::error::Error;
 use crate::key::{Repository, RepositoryRule};
 use crate::oidc::Workflow;
 pub use guesses::Guesses;
 pub use uploads::UploadSigner;
-
-/// A text that no log, error or debug output shows.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The secret itself, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
 
 /// The keys that uploaders may send: all are accepted, so that one can be rotated out.
 #[derive(Debug, Default)]
@@ -99,7 +79,7 @@ impl ApiKeys {
         let can_be_one = !is_scoped && !is_quoted(text) && text.bytes().all(can_be_sent);
         match parts.iter().map(|part| ApiKey::parse(part)).collect::<Result<Vec<_>, _>>() {
             Ok(keys) => {
-                let is_known = keys.iter().any(|key| key.secret.0 == text);
+                let is_known = keys.iter().any(|key| key.secret.expose() == text);
                 let whole = (can_be_one && !is_known).then(|| ApiKey::for_all(text));
                 Ok(Self { keys, whole })
             }
@@ -138,7 +118,7 @@ impl ApiKeys {
             ));
         };
         // Each key is compared in constant time, and all of them are.
-        let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.0.as_bytes().ct_eq(sent).into());
+        let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
         let shown = Keys(shown.collect());
         if shown.0.is_empty() {
             return Err(Error::forbidden("the API key is not one of this server's"));
@@ -206,45 +186,6 @@ pub fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
-}
-
-/// `N` bytes from the system's random source.
-pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| anyhow::anyhow!("the system's random source does not answer"))?;
-    Ok(bytes)
-}
-
-/// The lower-case hexadecimal digit of a byte's lower half.
-pub fn digit(byte: u8) -> u8 {
-    b"0123456789abcdef"[usize::from(byte & 15)]
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut text = vec![0; bytes.len() * 2];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
-    }
-    String::from_utf8(text).unwrap_or_default()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

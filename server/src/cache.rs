@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
+use crate::base::poll::at_hand;
 use crate::metrics::{self, metrics};
 use groups::Groups;
 use redis::{Claim, Fetched, Shared};
@@ -338,12 +338,6 @@ impl<S: Source> Cache<S> {
             }
         }
     }
-}
-
-/// What a look-up in memory finds. It waits for nothing, unless its cache is being tidied up: then the way of what is not
-/// there, on which it is looked for again, does as well. By that no request has to make room for it.
-pub fn at_hand<T>(look_up: impl Future<Output = Option<T>>) -> Option<T> {
-    look_up.now_or_never().flatten()
 }
 
 /// Whether Redis can be reached as a server would reach it.

@@ -16,7 +16,8 @@ use url::Url;
 
 use crate::allowed::Rule;
 use crate::archive::Limits;
-use crate::auth::{ApiKeys, Secret};
+use crate::auth::ApiKeys;
+use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
 use crate::key::Repository;
 use crate::reports::{ReportHost, is_trustworthy};

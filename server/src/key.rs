@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use crate::auth::{hex, random};
+use crate::base::random::{hex, random};
 
 /// A site's id: 32 lower-case hex characters, or the 12 of the Python original. Whoever knows it can read the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

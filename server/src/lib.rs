@@ -8,6 +8,7 @@ pub mod app;
 pub mod archive;
 pub mod auth;
 pub mod badge;
+pub mod base;
 pub mod binding;
 pub mod cache;
 pub mod check;

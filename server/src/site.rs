@@ -12,7 +12,7 @@ use moka::future::Cache;
 use tokio::time::Instant;
 
 use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
-use crate::cache::at_hand;
+use crate::base::poll::at_hand;
 use crate::error::{Error, no_report};
 use crate::key::{RESERVATION, SiteId};
 use crate::media::{self, SNIFFED};

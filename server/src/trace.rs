@@ -24,7 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::auth::digit;
+use crate::base::random::digit;
 use crate::config::LogConfig;
 use crate::metrics::{Label, Operation, Route};
 

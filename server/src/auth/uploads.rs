@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use ring::hmac;
 
-use super::{hex, random, unhex, write_private};
+use crate::base::random::{hex, random, unhex};
+use crate::base::secret::write_private;
 use crate::key::SiteId;
 
 /// Bytes of the secret.

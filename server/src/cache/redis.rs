@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::groups::Groups;
 use super::scripts;
 use super::{Place, SHOWN};
-use crate::auth::{hex, random};
+use crate::base::random::{hex, random};
 use crate::metrics::{self, Lookup, metrics};
 use crate::trace;
 pub use url::RedisUrl;

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::auth::random;
+use crate::base::random::random;
 use crate::metrics::metrics;
 
 /// Time after the first failure; it doubles with each further one.

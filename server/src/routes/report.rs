@@ -6,7 +6,7 @@ use hyper::{Response, StatusCode};
 
 use crate::app::App;
 use crate::archive::{Entry, Index};
-use crate::auth::hex;
+use crate::base::random::hex;
 use crate::error::{Error, no_report};
 use crate::key::ReportPath;
 use crate::media;

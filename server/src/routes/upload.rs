@@ -13,7 +13,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::archive::ArchiveError;
-use crate::auth::{Uploader, hex, random};
+use crate::auth::Uploader;
+use crate::base::random::{hex, random};
 use crate::error::Error;
 use crate::key::{ReportName, Repository, SiteId};
 use crate::metrics::{UploadEvent, UploadKind, metrics};

@@ -13,7 +13,7 @@ use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
 use super::{FileKey, Held, Name, Sites};
-use crate::cache::at_hand;
+use crate::base::poll::at_hand;
 use crate::key::SiteId;
 use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, metrics};

@@ -10,7 +10,7 @@ use serde_json::json;
 use url::Url;
 use url::form_urlencoded;
 
-use crate::auth::Secret;
+use crate::base::secret::Secret;
 use crate::key::SiteId;
 use crate::trace;
 
