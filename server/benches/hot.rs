@@ -13,7 +13,7 @@ use cases::Case;
 use covered_server::app::App;
 use covered_server::badge::{self, Badges, Look};
 use covered_server::config::{self, Command};
-use covered_server::key::SiteId;
+use covered_server::names::site::SiteId;
 use covered_server::router::Route;
 use covered_server::routes::report;
 use covered_server::value::{State, Value};

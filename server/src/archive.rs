@@ -232,7 +232,7 @@ impl Entry {
     fn of(record: &ZipFileHeaderRecord<'_>, limits: &Limits) -> Result<Self, ArchiveError> {
         let raw = record.file_path();
         let path = match std::str::from_utf8(raw.as_bytes()) {
-            Ok(path) if crate::key::is_file_path(path) => Box::<str>::from(path),
+            Ok(path) if crate::names::report::is_file_path(path) => Box::<str>::from(path),
             _ => return Err(ArchiveError::Name(String::from_utf8_lossy(raw.as_bytes()).into_owned())),
         };
         if record.flags().is_encrypted() {

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use crate::base::random::{hex, random};
 use crate::base::secret::{Secret, write_private};
 use crate::error::Error;
-use crate::key::{Repository, RepositoryRule};
+use crate::names::repository::{Repository, RepositoryRule};
 use crate::oidc::Workflow;
 pub use guesses::Guesses;
 pub use uploads::UploadSigner;

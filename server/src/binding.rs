@@ -11,7 +11,8 @@ use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::key::{Repository, binding_key};
+use crate::names::object::binding_key;
+use crate::names::repository::Repository;
 use crate::oidc::Workflow;
 use crate::storage::{Storage, StorageError};
 

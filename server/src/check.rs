@@ -14,9 +14,9 @@ use anyhow::Context;
 use url::Url;
 
 use crate::NO_KEY;
-use crate::allowed::Rule;
 use crate::cache::{self, RedisUrl};
 use crate::config::{ApiKeySource, Config, TlsFiles};
+use crate::names::rule::Rule;
 use crate::serve::tls::{Tls, WARN_DAYS};
 
 /// Time for one part to show that it works; the store's own retries fit into it.

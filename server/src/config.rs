@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::allowed::Rule;
 use crate::archive::Limits;
 use crate::auth::ApiKeys;
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
-use crate::key::Repository;
+use crate::names::repository::Repository;
+use crate::names::rule::Rule;
+use crate::names::url::http_url;
 use crate::reports::{ReportHost, is_trustworthy};
 use env_file::EnvFile;
 pub use network::{NetworkLimits, TlsFiles};
@@ -369,21 +370,5 @@ fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
     move |text| match text.parse() {
         Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
         Ok(number) => Ok(number),
-    }
-}
-
-/// An http or https URL without query, fragment or credentials; its path has no trailing slash.
-fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim_end_matches('/'))
-        .map_err(|why| format!("{text:?} is not a valid URL ({why}): it must begin with https:// or http://"))?;
-    match url.scheme() {
-        "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
-            Err(format!("{text:?} must end with its path: no query, no fragment"))
-        }
-        "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
-            Err("must not hold a user name or a password".to_owned())
-        }
-        "http" | "https" => Ok(url),
-        _ => Err(format!("{text:?} must begin with https:// or http://")),
     }
 }

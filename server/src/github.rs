@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::GitHubConfig;
-use crate::key::Repository;
 use crate::metrics::{GitHubResult, metrics};
+use crate::names::repository::Repository;
 use crate::trace;
 use pace::Pace;
 pub use pace::Quota;

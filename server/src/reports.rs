@@ -11,7 +11,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use url::{Host, Url};
 
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 
 /// `REPORT_HOST`: `*.reports.example.net`, with a scheme or a port where they are not those of `PUBLIC_URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::pages;
 use crate::trace::REQUEST_ID;
-use crate::{key, pages};
 
 /// Bytes as they come from the store or from the inflater.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -70,6 +70,9 @@ impl HttpBody for Body {
         }
     }
 }
+
+/// What must be asked for again each time.
+pub const NEVER: &str = "no-store";
 
 /// What a route answers.
 pub type Answer = Result<Response<Body>, Error>;
@@ -138,12 +141,12 @@ impl Answers {
 
     /// 200 with JSON that no cache keeps.
     pub fn json(&self, value: &impl Serialize) -> Response<Body> {
-        self.ok("application/json", key::NEVER, serde_json::to_vec(value).unwrap_or_default())
+        self.ok("application/json", NEVER, serde_json::to_vec(value).unwrap_or_default())
     }
 
     /// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
     pub fn page(&self, html: String) -> Response<Body> {
-        let mut response = self.ok("text/html; charset=utf-8", key::NEVER, html);
+        let mut response = self.ok("text/html; charset=utf-8", NEVER, html);
         set(
             &mut response,
             CONTENT_SECURITY_POLICY,
@@ -159,7 +162,7 @@ impl Answers {
         let mut response = self.of(Body::empty());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         response.headers_mut().insert(LOCATION, location);
-        set(&mut response, CACHE_CONTROL, key::NEVER);
+        set(&mut response, CACHE_CONTROL, NEVER);
         Ok(response)
     }
 

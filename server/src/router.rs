@@ -19,8 +19,8 @@ use hyper::{Method, Request, Response};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::SiteId;
 use crate::metrics::{self, metrics};
+use crate::names::site::SiteId;
 use crate::reports;
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;

@@ -30,7 +30,7 @@ use url::Url;
 
 use crate::archive::Tail;
 use crate::config::StorageConfig;
-use crate::key::{SITES, probe_key};
+use crate::names::object::{SITES, probe_key};
 use absence::Absence;
 pub use fault::StorageError;
 use folder::Folder;

@@ -10,7 +10,7 @@ use ring::hmac;
 
 use crate::base::random::{hex, random, unhex};
 use crate::base::secret::write_private;
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 
 /// Bytes of the secret.
 const SECRET: usize = 32;

@@ -3,7 +3,8 @@
 use super::Finding;
 use super::storage::{PART, PROBE, told};
 use crate::config::{ApiKeySource, Config};
-use crate::key::{BINDINGS, SiteId, VALUES, probe_key};
+use crate::names::object::{BINDINGS, VALUES, probe_key};
+use crate::names::site::SiteId;
 use crate::storage::{Storage, StorageError};
 
 /// `site`: one that nobody has.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Finding, rights};
 use crate::config::{Config, StorageConfig};
-use crate::key::{STAGING, SiteId};
+use crate::names::object::STAGING;
+use crate::names::site::SiteId;
 use crate::storage::{Grant, GrantError, Storage, StorageError, UploadTarget};
 
 pub(super) const PART: &str = "storage";

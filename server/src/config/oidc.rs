@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use url::{Host, Origin, Url};
 
-use super::http_url;
 use super::settings::{Raw, list};
+use crate::names::url::http_url;
 
 /// Where GitHub signs the tokens of workflows.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";

@@ -7,7 +7,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::key::Repository;
+use crate::names::repository::Repository;
 
 /// Seconds by which the clocks of issuer and server may differ.
 const LEEWAY: i64 = 60;

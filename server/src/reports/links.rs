@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{OwnHost, Reports};
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 
 impl Reports {
     /// The site that an address leads to, where the address is one of this server's: today's, one of `FORMER_URLS`, or

@@ -12,9 +12,10 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::{RESERVATION, ReportPath};
 use crate::media;
 use crate::metrics::{Encoding, Served, metrics};
+use crate::names::object::RESERVATION;
+use crate::names::report::ReportPath;
 use crate::reports::Place;
 use crate::response::{Answer, Body};
 use crate::routes::range::{self, Wanted};

@@ -21,8 +21,8 @@ use crate::app::App;
 use crate::auth::Uploader;
 use crate::binding;
 use crate::error::Error;
-use crate::key::Repository;
 use crate::metrics::{KeylessResult, metrics};
+use crate::names::repository::Repository;
 use crate::routes::paced::Paced;
 
 /// Bytes of a JSON body, at most.

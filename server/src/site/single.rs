@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::{FileKey, Held, Name, Sites};
 use crate::base::poll::at_hand;
-use crate::key::SiteId;
 use crate::media::{self, SNIFFED};
 use crate::metrics::{self, Lookup, metrics};
+use crate::names::site::SiteId;
 use crate::response::ByteStream;
 use crate::storage::{Fetched, FileMeta, StorageError};
 

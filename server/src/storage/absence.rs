@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
 use super::{Result, StorageError, fault, path};
-use crate::key::probe_key;
+use crate::names::object::probe_key;
 
 /// How long one look at a folder counts: rights may change while the server runs.
 const REMEMBERED: Duration = Duration::from_secs(60);

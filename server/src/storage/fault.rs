@@ -6,7 +6,7 @@ use std::time::Duration;
 use object_store::client::{HttpError, HttpErrorKind};
 
 use super::folder;
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 
 /// How the library tells of a refusal; the answer's body follows.
 const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";

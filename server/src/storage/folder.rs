@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::key::STAGING;
+use crate::names::object::STAGING;
 
 /// Unfinished uploads in a folder that are older than this are left over from a crash.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -11,7 +11,7 @@ use url::Url;
 use url::form_urlencoded;
 
 use crate::base::secret::Secret;
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 use crate::trace;
 
 /// How long the credentials hold: the longest that a role allows by default.

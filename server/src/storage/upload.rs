@@ -9,7 +9,7 @@ use url::Url;
 
 use super::folder::Folder;
 use super::{Grant, GrantError, Incoming, Presigner, Result, Storage, path};
-use crate::key::SiteId;
+use crate::names::site::SiteId;
 
 /// How long an upload address holds.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);

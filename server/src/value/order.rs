@@ -9,7 +9,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::kept::Kept;
 use super::{Stays, Value};
-use crate::key::{ReportName, Repository, SiteId, value_key};
+use crate::names::object::value_key;
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
 use crate::storage::{Storage, StorageError, Version};
 
 /// Writes to the store at once; those of one repository go one after the other.

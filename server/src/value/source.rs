@@ -12,7 +12,8 @@ use super::{State, Value, ValueKey};
 use crate::allowed::Allowed;
 use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
-use crate::key::{Repository, SiteId};
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
 use crate::reports::Reports;
 use crate::storage::StorageError;
 
