@@ -12,18 +12,19 @@ use crate::allowed::Allowed;
 use crate::auth::{ApiKeys, Guesses, UploadSigner, Uploader, sent_key};
 use crate::badge::Badges;
 use crate::binding::Bindings;
-use crate::config::{ApiKeySource, Config, NetworkLimits};
+use crate::config::{ApiKeySource, Config};
 use crate::error::Error;
 use crate::github::GitHub;
-use crate::metrics::{KeylessResult, metrics};
+use crate::network::client::Proxies;
+use crate::network::limits::NetworkLimits;
+use crate::network::tls::Tls;
 use crate::oidc::{Oidc, Token, Workflow};
 use crate::reports::Reports;
 use crate::response::Answers;
 use crate::routes::{badge, report};
-use crate::serve::client::Proxies;
-use crate::serve::tls::Tls;
 use crate::site::Sites;
 use crate::storage::Storage;
+use crate::telemetry::metrics::{KeylessResult, metrics};
 use crate::value::Values;
 
 /// The server's parts.

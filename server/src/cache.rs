@@ -19,7 +19,7 @@ use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
 use crate::base::poll::at_hand;
-use crate::metrics::{self, metrics};
+use crate::telemetry::metrics::{self, metrics};
 use groups::Groups;
 use redis::{Claim, Fetched, Shared};
 pub use redis::{RedisState, RedisUrl};

@@ -15,9 +15,10 @@ use url::Url;
 
 use crate::NO_KEY;
 use crate::cache::{self, RedisUrl};
-use crate::config::{ApiKeySource, Config, TlsFiles};
+use crate::config::{ApiKeySource, Config};
 use crate::names::rule::Rule;
-use crate::serve::tls::{Tls, WARN_DAYS};
+use crate::network::tls::TlsFiles;
+use crate::network::tls::{Tls, WARN_DAYS};
 
 /// Time for one part to show that it works; the store's own retries fit into it.
 const PART_TIME: Duration = Duration::from_secs(30);

@@ -21,9 +21,11 @@ use crate::cache::RedisUrl;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::names::url::http_url;
+use crate::network::limits::NetworkLimits;
+use crate::network::tls::TlsFiles;
 use crate::reports::{ReportHost, is_trustworthy};
+use crate::telemetry::trace::LogConfig;
 use env_file::EnvFile;
-pub use network::{NetworkLimits, TlsFiles};
 pub use oidc::{IssuerUrl, OidcConfig};
 use settings::{Raw, help, list, name_of};
 
@@ -133,12 +135,6 @@ pub struct GitHubConfig {
     /// The base of GraphQL requests: `{base}/graphql`.
     pub graphql_base: Url,
     pub token: Secret,
-}
-
-/// How the log is written.
-pub struct LogConfig {
-    pub json: bool,
-    pub level: tracing::Level,
 }
 
 /// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::config::GitHubConfig;
-use crate::metrics::{GitHubResult, metrics};
 use crate::names::repository::Repository;
-use crate::trace;
+use crate::telemetry::metrics::{GitHubResult, metrics};
+use crate::telemetry::trace;
 use pace::Pace;
 pub use pace::Quota;
 

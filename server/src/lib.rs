@@ -17,8 +17,8 @@ pub mod config;
 pub mod error;
 pub mod github;
 pub mod media;
-pub mod metrics;
 pub mod names;
+pub mod network;
 pub mod oidc;
 pub mod pages;
 pub mod reports;
@@ -28,7 +28,7 @@ pub mod routes;
 pub mod serve;
 pub mod site;
 pub mod storage;
-pub mod trace;
+pub mod telemetry;
 pub mod value;
 
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upl
 
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    let telemetry = trace::start(&config.log, config.traces)?;
+    let telemetry = telemetry::trace::start(&config.log, config.traces)?;
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let notes = std::mem::take(&mut config.notes);
@@ -66,7 +66,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
-        Some(listen) => Some(metrics::start(listen).await?),
+        Some(listen) => Some(telemetry::listen::start(listen).await?),
         None => None,
     };
     // Before anybody is told that it listens: who reads that may stop it at once.

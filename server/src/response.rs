@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::pages;
-use crate::trace::REQUEST_ID;
+use crate::telemetry::trace::REQUEST_ID;
 
 /// Bytes as they come from the store or from the inflater.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;

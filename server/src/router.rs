@@ -19,13 +19,13 @@ use hyper::{Method, Request, Response};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::metrics::{self, metrics};
 use crate::names::site::SiteId;
 use crate::reports;
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
-use crate::trace::{self, Scope, Within};
+use crate::telemetry::metrics::{self, metrics};
+use crate::telemetry::trace::{self, Scope, Within};
 
 /// Who is on the other end of a connection.
 #[derive(Clone, Copy)]

@@ -1,10 +1,7 @@
 //! The accept loop on a given listener, and the graceful stop.
 
 pub mod admission;
-pub mod client;
 mod connection;
-mod seldom;
-pub mod tls;
 mod watch;
 
 use std::future::Future;
@@ -17,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::App;
+use crate::base::log_throttle::Seldom;
 use connection::Connections;
-use seldom::Seldom;
 
 /// Time for requests under way to end after a stop was asked for.
 pub const STOP_TIME: Duration = Duration::from_secs(30);

@@ -15,11 +15,11 @@ use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
 use crate::base::poll::at_hand;
 use crate::error::{Error, no_report};
 use crate::media::{self, SNIFFED};
-use crate::metrics::{self, Lookup, Served, metrics};
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
 use crate::response::ByteStream;
 use crate::storage::{Storage, StorageError};
+use crate::telemetry::metrics::{self, Lookup, Served, metrics};
 pub use single::Single;
 
 /// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 
 use crate::error::Error;
-use crate::serve::client::party;
+use crate::network::client::party;
 
 /// Wrong keys that an address may send at once.
 const GUESSES: u32 = 10;

@@ -22,8 +22,8 @@ use super::groups::Groups;
 use super::scripts;
 use super::{Place, SHOWN};
 use crate::base::random::{hex, random};
-use crate::metrics::{self, Lookup, metrics};
-use crate::trace;
+use crate::telemetry::metrics::{self, Lookup, metrics};
+use crate::telemetry::trace;
 pub use url::RedisUrl;
 
 mod link;

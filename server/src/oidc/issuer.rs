@@ -15,8 +15,8 @@ use url::Url;
 
 use super::token::Key;
 use crate::config::IssuerUrl;
-use crate::metrics::{IssuerResult, metrics};
-use crate::trace;
+use crate::telemetry::metrics::{IssuerResult, metrics};
+use crate::telemetry::trace;
 
 /// Time between two questions for the keys, also where the first failed: tokens are free to make.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -5,11 +5,11 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use crate::app::App;
 use crate::badge::{self, Look};
 use crate::error::Error;
-use crate::metrics::{Found, metrics};
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::response::NEVER;
 use crate::response::{self, Answer, Answers, Body};
+use crate::telemetry::metrics::{Found, metrics};
 use crate::value::{Value, ValueKey};
 use std::sync::Arc;
 

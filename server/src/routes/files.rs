@@ -13,7 +13,6 @@ use hyper::header::{HeaderMap, HeaderValue};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::media;
-use crate::metrics::{Encoding, Served, metrics};
 use crate::names::object::RESERVATION;
 use crate::names::report::ReportPath;
 use crate::reports::Place;
@@ -22,6 +21,7 @@ use crate::routes::range::{self, Wanted};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::site::Single;
 use crate::storage::{FileMeta, StorageError};
+use crate::telemetry::metrics::{Encoding, Served, metrics};
 
 pub async fn show(
     app: &App,

@@ -21,9 +21,9 @@ use crate::app::App;
 use crate::auth::Uploader;
 use crate::binding;
 use crate::error::Error;
-use crate::metrics::{KeylessResult, metrics};
 use crate::names::repository::Repository;
 use crate::routes::paced::Paced;
+use crate::telemetry::metrics::{KeylessResult, metrics};
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;

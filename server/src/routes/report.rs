@@ -9,7 +9,6 @@ use crate::archive::{Entry, Index};
 use crate::base::random::hex;
 use crate::error::{Error, no_report};
 use crate::media;
-use crate::metrics::{Encoding, metrics};
 use crate::names::report::ReportPath;
 use crate::pages::{self, Row};
 use crate::reports::Place;
@@ -17,7 +16,8 @@ use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
 use crate::routes::range::{self, Wanted};
 use crate::site::{Content, Found, Site};
-use crate::trace::REQUEST_ID;
+use crate::telemetry::metrics::{Encoding, metrics};
+use crate::telemetry::trace::REQUEST_ID;
 
 /// What the files of reports begin with.
 pub struct Heads {

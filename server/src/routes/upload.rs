@@ -16,7 +16,6 @@ use crate::archive::ArchiveError;
 use crate::auth::Uploader;
 use crate::base::random::{hex, random};
 use crate::error::Error;
-use crate::metrics::{UploadEvent, UploadKind, metrics};
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
@@ -26,7 +25,8 @@ use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};
 use crate::site::IndexError;
 use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
-use crate::trace;
+use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
+use crate::telemetry::trace;
 
 /// Ids that are drawn before a store that has them all is given up on.
 const DRAWS: usize = 5;

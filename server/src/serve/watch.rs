@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::config::NetworkLimits;
+use crate::network::limits::NetworkLimits;
 
 /// Time for an idle connection to be closed in good order.
 const CLOSE_TIME: Duration = Duration::from_secs(5);

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use super::{FileKey, Held, Name, Sites};
 use crate::base::poll::at_hand;
 use crate::media::{self, SNIFFED};
-use crate::metrics::{self, Lookup, metrics};
 use crate::names::site::SiteId;
 use crate::response::ByteStream;
 use crate::storage::{Fetched, FileMeta, StorageError};
+use crate::telemetry::metrics::{self, Lookup, metrics};
 
 /// How long a file is taken from memory before the store is asked whether it is still the same.
 const FRESH: Duration = Duration::from_secs(60);

@@ -13,8 +13,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use crate::metrics::{Operation, StoreResult, metrics};
-use crate::trace;
+use crate::telemetry::metrics::{Operation, StoreResult, metrics};
+use crate::telemetry::trace;
 
 #[derive(Debug)]
 pub struct Measured(pub Arc<dyn ObjectStore>);

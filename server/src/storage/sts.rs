@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use crate::base::secret::Secret;
 use crate::names::site::SiteId;
-use crate::trace;
+use crate::telemetry::trace;
 
 /// How long the credentials hold: the longest that a role allows by default.
 const HOLDS: Duration = Duration::from_secs(3600);

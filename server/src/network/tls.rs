@@ -1,6 +1,6 @@
 //! TLS: the certificate of `TLS_CERT` and `TLS_KEY`, read anew when its files change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,13 +14,18 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode;
 
-use crate::config::TlsFiles;
-
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days before its end from which on a certificate is warned of.
 pub const WARN_DAYS: i64 = 14;
+
+/// The PEM files of `TLS_CERT` and `TLS_KEY`.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
 
 /// What connections are accepted with.
 pub struct Tls {

@@ -2,11 +2,6 @@
 //!
 //! Counting costs an atomic or two: a counter is made when it is first used and found by its place in a table after that.
 
-mod labels;
-mod listen;
-mod process;
-
-use std::sync::atomic::AtomicU64;
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -18,8 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-pub use labels::*;
-pub use listen::start;
+pub use crate::telemetry::labels::*;
+use crate::telemetry::process::Process;
 
 /// Seconds: a file from memory takes well under a millisecond, an upload may take a minute.
 const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -95,7 +90,7 @@ pub struct Metrics {
     store_seconds: Times<Operation>,
     connections: Gauge,
     redis: Gauge,
-    process: process::Process,
+    process: Process,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -176,7 +171,7 @@ impl Metrics {
                 "Time until the store answered, bodies not counted",
             ),
             connections,
-            process: process::Process::new(&mut own),
+            process: Process::new(&mut own),
             registry: own,
         }
     }
@@ -284,6 +279,3 @@ impl Drop for Connection {
         self.0.dec();
     }
 }
-
-/// A gauge of a number that is not whole.
-type Fraction = Gauge<f64, AtomicU64>;

@@ -1,8 +1,5 @@
 //! The log and, where the `OTEL_*` variables ask for them, traces: what belongs to one request is found by its id.
 
-#[cfg(feature = "otel")]
-mod otel;
-
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -25,8 +22,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::random::digit;
-use crate::config::LogConfig;
-use crate::metrics::{Label, Operation, Route};
+use crate::telemetry::metrics::{Label, Operation, Route};
+#[cfg(feature = "otel")]
+use crate::telemetry::otel;
 
 /// The target of the spans that are for traces alone: the log does not show them.
 const TRACES: &str = "covered_traces";
@@ -38,6 +36,12 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 tokio::task_local! {
     /// The id of the request that is worked on.
     static REQUEST: Id;
+}
+
+/// How the log is written.
+pub struct LogConfig {
+    pub json: bool,
+    pub level: tracing::Level,
 }
 
 /// What has to be ended with the server.

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::metrics;
+use crate::telemetry::metrics::metrics;
 
 /// Time for a request's head to come in, and for an idle connection.
 const HEADER_TIME: Duration = Duration::from_secs(30);

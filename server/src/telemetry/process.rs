@@ -1,11 +1,13 @@
 //! What the system says of this process, by the names that every Prometheus client uses. Linux tells; others do not.
 
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::Fraction;
+/// A gauge of a number that is not whole.
+pub type Fraction = Gauge<f64, AtomicU64>;
 
 pub struct Process {
     resident: Gauge,
