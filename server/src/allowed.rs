@@ -6,7 +6,7 @@ use crate::binding::Bindings;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::oidc::Workflow;
-use crate::storage::StorageError;
+use crate::store::error::StorageError;
 
 /// The rules, and what is known of the ids behind names.
 pub struct Allowed {

@@ -23,7 +23,7 @@ use crate::reports::Reports;
 use crate::response::Answers;
 use crate::routes::{badge, report};
 use crate::site::Sites;
-use crate::storage::Storage;
+use crate::store::storage::Storage;
 use crate::telemetry::metrics::{KeylessResult, metrics};
 use crate::value::Values;
 

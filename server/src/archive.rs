@@ -4,7 +4,7 @@ mod data;
 
 use std::io;
 
-use bytes::Bytes;
+use crate::store::object::Tail;
 use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
 
 /// Bytes of a central directory, at most: for each file that a report may have, and whatever that number is.
@@ -79,13 +79,6 @@ impl Limits {
     fn directory(&self) -> u64 {
         (self.files as u64).saturating_mul(DIRECTORY_BYTES_OF_A_FILE).saturating_add(DIRECTORY_BYTES)
     }
-}
-
-/// The end of a zip file: `bytes`, up to the file's end, the first at `offset`.
-#[derive(Clone)]
-pub struct Tail {
-    pub offset: u64,
-    pub bytes: Bytes,
 }
 
 /// What the tail of a zip gives.

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::names::object::binding_key;
 use crate::names::repository::Repository;
 use crate::oidc::Workflow;
-use crate::storage::{Storage, StorageError};
+use crate::store::error::StorageError;
+use crate::store::storage::Storage;
 
 /// How long a server may go on with a binding that an operator changed.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -108,7 +109,7 @@ impl Bound {
 async fn read(
     storage: &Storage,
     name: &Repository,
-) -> Result<Option<(Binding, crate::storage::Version)>, StorageError> {
+) -> Result<Option<(Binding, crate::store::storage::Version)>, StorageError> {
     match storage.get(&binding_key(name)).await {
         Ok(stored) => {
             let key = binding_key(name);
@@ -149,7 +150,7 @@ async fn write(
     storage: &Storage,
     name: &Repository,
     bound_to: Option<Bound>,
-    version: Option<crate::storage::Version>,
+    version: Option<crate::store::storage::Version>,
 ) -> Result<(), StorageError> {
     let binding = Binding { bound_to, changed_at: Timestamp::now() };
     let bytes = serde_json::to_vec(&binding).map_err(|error| StorageError::Failed(error.into()))?;

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use jiff::Timestamp;
 
-use crate::archive::{Entry, Index, Limits, Opened, Tail};
+use crate::archive::{Entry, Index, Limits, Opened};
 use crate::badge::{self, Look};
 use crate::config::IssuerUrl;
 use crate::github::Reply;
@@ -28,7 +28,8 @@ use crate::routes::purge::NewValue;
 use crate::routes::range::{Wanted, wanted};
 use crate::routes::report::{accepts_gzip, matches};
 use crate::routes::upload::NewSite;
-use crate::storage::sts::{code_of, credentials_of};
+use crate::store::object::Tail;
+use crate::store::sts::{code_of, credentials_of};
 use crate::value::{Value, percent_of};
 
 /// A check, by the name of its fuzz target.

@@ -18,12 +18,14 @@ use crate::archive::Limits;
 use crate::auth::ApiKeys;
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
+use crate::github::GitHubConfig;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::names::url::http_url;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::TlsFiles;
 use crate::reports::{ReportHost, is_trustworthy};
+use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
 use env_file::EnvFile;
 pub use oidc::{IssuerUrl, OidcConfig};
@@ -117,24 +119,6 @@ pub enum ApiKeySource {
     File(PathBuf),
     /// There are none: each upload comes with a token.
     Nowhere,
-}
-
-/// Where reports are kept.
-pub enum StorageConfig {
-    Files(PathBuf),
-    Memory,
-    /// S3, GCS or Azure: the URL, and the vendor's own variables by their lower-case names.
-    Bucket {
-        url: Url,
-        options: HashMap<String, String>,
-    },
-}
-
-/// Access to GitHub's API.
-pub struct GitHubConfig {
-    /// The base of GraphQL requests: `{base}/graphql`.
-    pub graphql_base: Url,
-    pub token: Secret,
 }
 
 /// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::archive::ArchiveError;
-use crate::storage::StorageError;
+use crate::store::error::StorageError;
 
 /// Seconds after which a store that was asked for too much may be asked again.
 const RETRY_AFTER: u64 = 2;

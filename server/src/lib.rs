@@ -27,7 +27,7 @@ pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod site;
-pub mod storage;
+pub mod store;
 pub mod telemetry;
 pub mod value;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use covered_server::config::{self, Command, WrongSetting};
-use covered_server::storage::Storage;
+use covered_server::store::storage::Storage;
 use covered_server::{binding, check};
 
 /// Time for what a thread does with files to end, when all else has: a read from a pipe, or from a server that is gone,

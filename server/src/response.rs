@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::stream::Stream;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -17,10 +16,8 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::pages;
+use crate::store::object::ByteStream;
 use crate::telemetry::trace::REQUEST_ID;
-
-/// Bytes as they come from the store or from the inflater.
-pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A response's body: whole, or as a stream.
 pub enum Body {

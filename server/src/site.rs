@@ -11,14 +11,16 @@ use hyper::header::HeaderValue;
 use moka::future::Cache;
 use tokio::time::Instant;
 
-use crate::archive::{ArchiveError, Entry, Index, Limits, Opened, Tail};
+use crate::archive::{ArchiveError, Entry, Index, Limits, Opened};
 use crate::base::poll::at_hand;
 use crate::error::{Error, no_report};
 use crate::media::{self, SNIFFED};
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
-use crate::response::ByteStream;
-use crate::storage::{Storage, StorageError};
+use crate::store::error::StorageError;
+use crate::store::object::ByteStream;
+use crate::store::object::Tail;
+use crate::store::storage::Storage;
 use crate::telemetry::metrics::{self, Lookup, Served, metrics};
 pub use single::Single;
 
@@ -364,7 +366,7 @@ impl IndexError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::StorageConfig;
+    use crate::store::settings::StorageConfig;
 
     #[tokio::test]
     async fn an_index_of_very_many_files_keeps_nobody_waiting() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ANSWER_TIME, Finding};
-use crate::config::GitHubConfig;
+use crate::github::GitHubConfig;
 use crate::names::repository::Repository;
 
 const PART: &str = "GitHub";

@@ -5,7 +5,8 @@ use super::storage::{PART, PROBE, told};
 use crate::config::{ApiKeySource, Config};
 use crate::names::object::{BINDINGS, VALUES, probe_key};
 use crate::names::site::SiteId;
-use crate::storage::{Storage, StorageError};
+use crate::store::error::StorageError;
+use crate::store::storage::Storage;
 
 /// `site`: one that nobody has.
 pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Finding> {

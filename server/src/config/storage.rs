@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::DEFAULT_FOLDER;
 use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw};
-use super::{DEFAULT_FOLDER, StorageConfig};
 use crate::names::url::http_url;
+use crate::store::settings::StorageConfig;
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub(super) fn storage(&mut self) -> Option<StorageConfig> {

@@ -20,7 +20,8 @@ use crate::response::{Answer, Body};
 use crate::routes::range::{self, Wanted};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
 use crate::site::Single;
-use crate::storage::{FileMeta, StorageError};
+use crate::store::error::StorageError;
+use crate::store::object::FileMeta;
 use crate::telemetry::metrics::{Encoding, Served, metrics};
 
 pub async fn show(

@@ -24,7 +24,9 @@ use crate::response::{Answer, Body};
 use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};
 use crate::site::IndexError;
-use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
+use crate::store::error::StorageError;
+use crate::store::storage::{UPLOAD_TIME, UploadTarget};
+use crate::store::sts::GrantError;
 use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
 use crate::telemetry::trace;
 

@@ -16,8 +16,9 @@ use super::{FileKey, Held, Name, Sites};
 use crate::base::poll::at_hand;
 use crate::media::{self, SNIFFED};
 use crate::names::site::SiteId;
-use crate::response::ByteStream;
-use crate::storage::{Fetched, FileMeta, StorageError};
+use crate::store::error::StorageError;
+use crate::store::object::ByteStream;
+use crate::store::object::{Fetched, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
 /// How long a file is taken from memory before the store is asked whether it is still the same.
@@ -186,8 +187,8 @@ mod tests {
 
     use super::*;
     use crate::archive::Limits;
-    use crate::config::StorageConfig;
-    use crate::storage::Storage;
+    use crate::store::settings::StorageConfig;
+    use crate::store::storage::Storage;
 
     const PATH: &str = "index.html";
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use moka::future::Cache;
 
 use super::{Stays, Value};
-use crate::storage::StorageError;
+use crate::store::error::StorageError;
 
 /// Values that are kept, as many as a server shows from its memory.
 const MAX_VALUES: u64 = 10_000;

@@ -13,7 +13,8 @@ use crate::names::object::value_key;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::storage::{Storage, StorageError, Version};
+use crate::store::error::StorageError;
+use crate::store::storage::{Storage, Version};
 
 /// Writes to the store at once; those of one repository go one after the other.
 const LANES: usize = 64;

@@ -15,7 +15,7 @@ use crate::github::{CommitStatus, GitHub, Refusal};
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::Reports;
-use crate::storage::StorageError;
+use crate::store::error::StorageError;
 
 /// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
 /// left alone, at most as long as any value.

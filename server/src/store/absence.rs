@@ -7,8 +7,9 @@ use moka::future::Cache;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
-use super::{Result, StorageError, fault, path};
 use crate::names::object::probe_key;
+use crate::store::error::{Result, StorageError, may_hide_absence};
+use crate::store::object::path;
 
 /// How long one look at a folder counts: rights may change while the server runs.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ impl Absence {
                 self.readable.insert(folder, true).await;
                 Ok(read)
             }
-            Err(refusal) if fault::may_hide_absence(&refusal) => {
+            Err(refusal) if may_hide_absence(&refusal) => {
                 let can_read = self.can_read(&folder);
                 // Boxed: it is seldom needed, and would make the future of every read large.
                 let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(can_read)).await;

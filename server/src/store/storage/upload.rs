@@ -7,9 +7,12 @@ use object_store::path::Path;
 use object_store::signer::{HeaderMap, HeaderName, HeaderValue, Method, SignedUrlOptions};
 use url::Url;
 
-use super::folder::Folder;
-use super::{Grant, GrantError, Incoming, Presigner, Result, Storage, path};
+use super::{Presigner, Storage};
 use crate::names::site::SiteId;
+use crate::store::error::Result;
+use crate::store::folder::Folder;
+use crate::store::object::{Incoming, path};
+use crate::store::sts::{Grant, GrantError};
 
 /// How long an upload address holds.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);

@@ -1,15 +1,21 @@
 //! Why the store gave nothing: the vendors' errors, sorted by what it means for whoever asked.
 
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::folder;
 use crate::names::site::SiteId;
+use crate::store::folder;
 
 /// How the library tells of a refusal; the answer's body follows.
 const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
+
+/// Time for the store to do one small thing, with all tries.
+const ANSWER_TIME: Duration = Duration::from_secs(6);
+
+pub type Result<T> = std::result::Result<T, StorageError>;
 
 /// Why the store gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +89,11 @@ impl From<object_store::Error> for StorageError {
             }
         }
     }
+}
+
+/// A store that takes longer for a small thing is too slow for whoever waits.
+pub async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
 }
 
 /// Whether a refusal may mean that nothing is there: S3 answers `AccessDenied` for a missing object where the bucket

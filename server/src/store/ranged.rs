@@ -9,7 +9,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore};
 
-use super::{Result, StorageError, within};
+use crate::store::error::{Result, StorageError, within};
 
 /// How often the rest of a body is asked for, beyond what the library itself does in the first seconds.
 const RESUMES: u32 = 3;

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
+use url::Url;
 
-use crate::config::GitHubConfig;
+use crate::base::secret::Secret;
+
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
@@ -27,6 +29,13 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const MAX_ANSWER: usize = 4 << 20;
 /// The context that the Python original posts. It reads every context that contains the word.
 const ORIGINAL_CONTEXT: &str = "coverage";
+
+/// Access to GitHub's API.
+pub struct GitHubConfig {
+    /// The base of GraphQL requests: `{base}/graphql`.
+    pub graphql_base: Url,
+    pub token: Secret,
+}
 
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {

@@ -1,10 +1,29 @@
 //! Whole objects, as they come and as they go.
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use object_store::MultipartUpload;
+use std::io;
+use std::pin::Pin;
 
-use super::Result;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream};
+use object_store::MultipartUpload;
+use object_store::path::Path;
+
+use crate::store::error::{Result, StorageError};
+
+/// Bytes as they come from the store or from the inflater.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// The end of a zip file: `bytes`, up to the file's end, the first at `offset`.
+#[derive(Clone)]
+pub struct Tail {
+    pub offset: u64,
+    pub bytes: Bytes,
+}
+
+/// `Path::from` would percent-encode: the keys would differ from what an uploader writes.
+pub fn path(key: &str) -> Result<Path> {
+    Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
+}
 
 /// A whole object, or that it did not change.
 pub enum Fetched {

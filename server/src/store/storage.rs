@@ -1,21 +1,11 @@
 //! Everything object_store: S3, GCS, Azure, files and memory.
 
-mod absence;
-mod fault;
-mod folder;
-mod measured;
-mod object;
-mod ranged;
-pub(crate) mod sts;
 mod upload;
-mod vendors;
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -28,24 +18,19 @@ use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use url::Url;
 
-use crate::archive::Tail;
-use crate::config::StorageConfig;
 use crate::names::object::{SITES, probe_key};
-use absence::Absence;
-pub use fault::StorageError;
-use folder::Folder;
-use measured::Measured;
-pub use object::{Fetched, FileMeta, Incoming};
-use sts::Sts;
-pub use sts::{Grant, GrantError};
+use crate::store::absence::Absence;
+use crate::store::error::{Result, StorageError, may_hide_absence, within};
+use crate::store::folder::Folder;
+use crate::store::measured::Measured;
+use crate::store::object::{Fetched, FileMeta, Tail, path};
+use crate::store::settings::StorageConfig;
+use crate::store::sts::Sts;
+use crate::store::{ranged, vendors};
 pub use upload::{UPLOAD_TIME, UploadTarget};
 
-/// Time for the store to do one small thing, with all tries.
-const ANSWER_TIME: Duration = Duration::from_secs(6);
 /// Bytes of a small object: of what this server writes beside reports.
 const SMALL: u64 = 64 << 10;
-
-type Result<T> = std::result::Result<T, StorageError>;
 
 /// A store of objects.
 pub struct Storage {
@@ -334,7 +319,7 @@ impl Storage {
         let path = path(key)?;
         within(async {
             match self.store.head(&path).await {
-                Err(refusal) if fault::may_hide_absence(&refusal) => Ok(false),
+                Err(refusal) if may_hide_absence(&refusal) => Ok(false),
                 Err(object_store::Error::NotFound { .. }) => Ok(true),
                 Err(error) => Err(error.into()),
                 Ok(_) => Err(StorageError::nonsense("an object where there is none")),
@@ -346,16 +331,6 @@ impl Storage {
     pub async fn delete(&self, key: &str) -> Result<()> {
         Ok(self.store.delete(&path(key)?).await?)
     }
-}
-
-/// `Path::from` would percent-encode: the keys would differ from what an uploader writes.
-fn path(key: &str) -> Result<Path> {
-    Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
-}
-
-/// A store that takes longer for a small thing is too slow for whoever waits.
-async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
 }
 
 fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
