@@ -13,14 +13,15 @@ use jiff::Timestamp;
 
 use crate::archive::{Entry, Index, Limits, Opened};
 use crate::badge::{self, Look};
-use crate::config::IssuerUrl;
 use crate::github::Reply;
+use crate::identity::issuer::{jwks_url, keys_of};
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::token::{Key, Token};
 use crate::media::{self, SNIFFED};
 use crate::names::object::value_key;
 use crate::names::report::{ReportName, ReportPath, is_file_path};
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::oidc::{Key, Token, jwks_url, keys_of};
 use crate::pages;
 use crate::router::{Route, shown};
 use crate::routes::badge::{is_branch, parameter};

@@ -3,23 +3,20 @@
 //! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
 //! (`value` → `cache`, `github`, `storage`) → `response`.
 
-pub mod allowed;
 pub mod app;
 pub mod archive;
-pub mod auth;
 pub mod badge;
 pub mod base;
-pub mod binding;
 pub mod cache;
 pub mod check;
 pub mod checks;
 pub mod config;
 pub mod error;
 pub mod github;
+pub mod identity;
 pub mod media;
 pub mod names;
 pub mod network;
-pub mod oidc;
 pub mod pages;
 pub mod reports;
 pub mod response;
@@ -39,7 +36,8 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use app::App;
-use config::{ApiKeySource, Config, WrongSetting};
+use config::{Config, WrongSetting};
+use identity::api_keys::ApiKeySource;
 
 /// What an operator is told who has set no `GITHUB_TOKEN`.
 pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::allowed::Allowed;
 use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
 use crate::github::{GitHub, Quota};
+use crate::identity::allowed::Allowed;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;

@@ -15,7 +15,8 @@ use url::Url;
 
 use crate::NO_KEY;
 use crate::cache::{self, RedisUrl};
-use crate::config::{ApiKeySource, Config};
+use crate::config::Config;
+use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
 use crate::network::tls::TlsFiles;
 use crate::network::tls::{Tls, WARN_DAYS};

@@ -2,7 +2,8 @@
 
 use super::Finding;
 use super::storage::{PART, PROBE, told};
-use crate::config::{ApiKeySource, Config};
+use crate::config::Config;
+use crate::identity::api_keys::ApiKeySource;
 use crate::names::object::{BINDINGS, VALUES, probe_key};
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;

@@ -18,9 +18,9 @@ use hyper::body::{Body as HttpBody, Incoming};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::auth::Uploader;
-use crate::binding;
 use crate::error::Error;
+use crate::identity::api_keys::Uploader;
+use crate::identity::bindings;
 use crate::names::repository::Repository;
 use crate::routes::paced::Paced;
 use crate::telemetry::metrics::{KeylessResult, metrics};
@@ -51,7 +51,7 @@ async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository
         Error::forbidden(format!("{name} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"))
     };
     let Uploader::Run(run) = uploader else {
-        let allowed = app.allowed.has_name(repository).await.map_err(binding::unreadable)?;
+        let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
         return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
     };
     let may = async {

@@ -13,13 +13,13 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::archive::ArchiveError;
-use crate::auth::Uploader;
 use crate::base::random::{hex, random};
 use crate::error::Error;
+use crate::identity::api_keys::Uploader;
+use crate::identity::token::Workflow;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::oidc::Workflow;
 use crate::response::{Answer, Body};
 use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};

@@ -9,9 +9,9 @@ use moka::future::Cache as Memory;
 
 use super::order::Order;
 use super::{State, Value, ValueKey};
-use crate::allowed::Allowed;
 use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
+use crate::identity::allowed::Allowed;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::Reports;

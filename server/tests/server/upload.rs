@@ -1,6 +1,6 @@
 //! `POST /coverage/create-site/` and `PUT /coverage/{site_id}.zip`.
 
-use covered_server::auth::UploadSigner;
+use covered_server::identity::upload_signer::UploadSigner;
 use serde_json::{Value, json};
 
 use crate::support::*;

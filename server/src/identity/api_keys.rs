@@ -1,10 +1,8 @@
 //! Who may upload: API keys, and the signed address of one upload.
 
-mod guesses;
 mod scopes;
-mod uploads;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
@@ -13,10 +11,17 @@ use subtle::ConstantTimeEq;
 use crate::base::random::{hex, random};
 use crate::base::secret::{Secret, write_private};
 use crate::error::Error;
+use crate::identity::token::Workflow;
 use crate::names::repository::{Repository, RepositoryRule};
-use crate::oidc::Workflow;
-pub use guesses::Guesses;
-pub use uploads::UploadSigner;
+
+/// Where the API keys come from.
+pub enum ApiKeySource {
+    Given(ApiKeys),
+    /// A file in the reports' folder, made on first start.
+    File(PathBuf),
+    /// There are none: each upload comes with a token.
+    Nowhere,
+}
 
 /// The keys that uploaders may send: all are accepted, so that one can be rotated out.
 #[derive(Debug, Default)]

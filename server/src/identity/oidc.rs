@@ -3,19 +3,23 @@
 //! A token is believed by the signature of its issuer's key alone: what its header says of algorithms and keys chooses
 //! among the keys that the issuer itself told of, and nothing else.
 
-mod issuer;
-mod token;
-
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::config::OidcConfig;
 use crate::error::Error;
-use issuer::NoKey;
-pub(crate) use issuer::{Issuer, jwks_url, keys_of};
-pub(crate) use token::Key;
-pub use token::{Token, Workflow};
+use crate::identity::issuer::{Issuer, NoKey};
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::token::{self, Token, Workflow};
+
+/// Keyless uploads.
+pub struct OidcConfig {
+    pub issuers: Vec<IssuerUrl>,
+    /// What tokens have to be for; `None`: the server's public address.
+    pub audience: Option<String>,
+    /// Whether they were asked for by name.
+    pub named: bool,
+}
 
 /// The issuers that are believed.
 pub struct Oidc {

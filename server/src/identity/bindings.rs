@@ -11,9 +11,9 @@ use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::identity::token::Workflow;
 use crate::names::object::binding_key;
 use crate::names::repository::Repository;
-use crate::oidc::Workflow;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 

@@ -9,16 +9,18 @@ mod storage;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ipnet::IpNet;
 use url::Url;
 
 use crate::archive::Limits;
-use crate::auth::ApiKeys;
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
 use crate::github::GitHubConfig;
+use crate::identity::api_keys::ApiKeySource;
+use crate::identity::api_keys::ApiKeys;
+use crate::identity::oidc::OidcConfig;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::names::url::http_url;
@@ -28,7 +30,6 @@ use crate::reports::{ReportHost, is_trustworthy};
 use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
 use env_file::EnvFile;
-pub use oidc::{IssuerUrl, OidcConfig};
 use settings::{Raw, help, list, name_of};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
@@ -110,15 +111,6 @@ pub struct Config {
     pub notes: Vec<String>,
     /// Which settings come from `.env`.
     pub env_file: Option<String>,
-}
-
-/// Where the API keys come from.
-pub enum ApiKeySource {
-    Given(ApiKeys),
-    /// A file in the reports' folder, made on first start.
-    File(PathBuf),
-    /// There are none: each upload comes with a token.
-    Nowhere,
 }
 
 /// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::binding::Bindings;
+use crate::identity::bindings::Bindings;
+use crate::identity::token::Workflow;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
-use crate::oidc::Workflow;
 use crate::store::error::StorageError;
 
 /// The rules, and what is known of the ids behind names.

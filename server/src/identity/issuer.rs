@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::token::Key;
-use crate::config::IssuerUrl;
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::token::Key;
 use crate::telemetry::metrics::{IssuerResult, metrics};
 use crate::telemetry::trace;
 
@@ -31,7 +31,7 @@ const MAX_DOCUMENT: usize = 256 << 10;
 const MAX_KEYS: usize = 100;
 
 /// Its keys by their ids.
-pub(crate) type Keys = HashMap<String, Arc<Key>>;
+pub type Keys = HashMap<String, Arc<Key>>;
 
 /// One issuer, with what is known of its keys.
 pub struct Issuer {
@@ -171,7 +171,7 @@ impl Issuer {
 }
 
 /// Where an issuer's keys are, by its discovery document (OpenID Connect Discovery, 4.2): at its own origin.
-pub(crate) fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
+pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
     #[derive(Deserialize)]
     struct Discovery {
         issuer: String,
@@ -186,7 +186,7 @@ pub(crate) fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Ur
 }
 
 /// The RSA keys for signatures in a JWKS (RFC 7517, 5): those of other kinds are passed over.
-pub(crate) fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
+pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
     #[derive(Deserialize)]
     struct Jwks {
         keys: Vec<serde_json::Value>,
