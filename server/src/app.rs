@@ -8,7 +8,6 @@ use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::badge::Badges;
 use crate::config::Config;
 use crate::error::Error;
 use crate::github::GitHub;
@@ -23,13 +22,14 @@ use crate::identity::upload_signer::UploadSigner;
 use crate::network::client::Proxies;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::Tls;
-use crate::reports::Reports;
+use crate::reports::address::Reports;
+use crate::reports::sites::Sites;
 use crate::response::Answers;
 use crate::routes::{badge, report};
-use crate::site::Sites;
 use crate::store::storage::Storage;
 use crate::telemetry::metrics::{KeylessResult, metrics};
-use crate::value::Values;
+use crate::values::Values;
+use crate::values::drawing::Badges;
 
 /// The server's parts.
 pub struct App {

@@ -11,18 +11,17 @@ use futures_util::{FutureExt, TryStreamExt};
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use jiff::Timestamp;
 
-use crate::archive::{Entry, Index, Limits, Opened};
-use crate::badge::{self, Look};
 use crate::github::Reply;
 use crate::identity::issuer::{jwks_url, keys_of};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::token::{Key, Token};
-use crate::media::{self, SNIFFED};
 use crate::names::object::value_key;
 use crate::names::report::{ReportName, ReportPath, is_file_path};
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::pages;
+use crate::reports::archive::{Entry, Index, Limits, Opened};
+use crate::reports::media::{self, SNIFFED};
 use crate::router::{Route, shown};
 use crate::routes::badge::{is_branch, parameter};
 use crate::routes::purge::NewValue;
@@ -31,7 +30,9 @@ use crate::routes::report::{accepts_gzip, matches};
 use crate::routes::upload::NewSite;
 use crate::store::object::Tail;
 use crate::store::sts::{code_of, credentials_of};
-use crate::value::{Value, percent_of};
+use crate::values::drawing::{self, Look};
+use crate::values::statuses::percent_of;
+use crate::values::value::Value;
 
 /// A check, by the name of its fuzz target.
 pub type Check = (&'static str, fn(&[u8]));
@@ -175,8 +176,8 @@ pub fn query(bytes: &[u8]) {
 
 fn draws(value: Option<&Value>, look: &Look) {
     use quick_xml::events::Event;
-    let svg = badge::svg(value, look).unwrap_or_else(|error| panic!("no badge: {error}"));
-    assert!(serde_json::to_vec(&badge::endpoint(value, look)).is_ok(), "no JSON badge");
+    let svg = drawing::svg(value, look).unwrap_or_else(|error| panic!("no badge: {error}"));
+    assert!(serde_json::to_vec(&drawing::endpoint(value, look)).is_ok(), "no JSON badge");
     let mut reader = quick_xml::Reader::from_str(&svg);
     loop {
         match reader.read_event() {

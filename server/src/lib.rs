@@ -4,8 +4,6 @@
 //! (`value` → `cache`, `github`, `storage`) → `response`.
 
 pub mod app;
-pub mod archive;
-pub mod badge;
 pub mod base;
 pub mod cache;
 pub mod check;
@@ -14,7 +12,6 @@ pub mod config;
 pub mod error;
 pub mod github;
 pub mod identity;
-pub mod media;
 pub mod names;
 pub mod network;
 pub mod pages;
@@ -23,10 +20,9 @@ pub mod response;
 pub mod router;
 pub mod routes;
 pub mod serve;
-pub mod site;
 pub mod store;
 pub mod telemetry;
-pub mod value;
+pub mod values;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::badge::{self, Look};
+use crate::values::drawing::{self, Look};
 
 /// What stays as it is in a link's path part.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -58,7 +58,7 @@ pub fn home(url: &str, keyless: bool) -> String {
         "COVERED_API_KEY=… covered htmlcov \\\n  --api-url {url} \\\n  --repo-owner OWNER --repo-name REPO --commit-sha SHA \\\n  --coverage-threshold 80 --purge-cache"
     );
     // Drawn here: an image would ask for a repository of that name.
-    let sample = badge::svg(None, &Look::new(None, None)).unwrap_or_default();
+    let sample = drawing::svg(None, &Look::new(None, None)).unwrap_or_default();
     let badge = format!("[![coverage]({url}/badge/OWNER/REPO.svg)]({url}/badge/redirect/OWNER/REPO/)");
     page(
         "Covered",

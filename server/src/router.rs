@@ -20,7 +20,7 @@ use hyper::{Method, Request, Response};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::site::SiteId;
-use crate::reports;
+use crate::reports::address;
 use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
@@ -64,7 +64,7 @@ fn respond(
     async move {
         let started = Instant::now();
         let client = app.proxies.client(caller.peer, &head.headers);
-        let own_host = app.reports.site_at(|| reports::authority(&head));
+        let own_host = app.reports.site_at(|| address::authority(&head));
         // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
         let path = head.uri.path();
         let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
@@ -256,7 +256,7 @@ async fn answer(
         Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
         Route::Site { site } => report::without_slash(app, site, query),
         Route::File { site, path } if app.reports.share_an_origin() => {
-            let place = app.reports.below(site.parse().map_err(|()| no_report())?, reports::authority(head));
+            let place = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
             report::show(app, &place, path, query, is_head, headers).await
         }
         Route::File { site, path } => report::elsewhere(app, site, path, query),

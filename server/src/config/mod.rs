@@ -14,7 +14,6 @@ use std::path::Path;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::archive::Limits;
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
 use crate::github::GitHubConfig;
@@ -26,7 +25,8 @@ use crate::names::rule::Rule;
 use crate::names::url::http_url;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::TlsFiles;
-use crate::reports::{ReportHost, is_trustworthy};
+use crate::reports::address::{ReportHost, is_trustworthy};
+use crate::reports::archive::Limits;
 use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
 use env_file::EnvFile;

@@ -3,14 +3,14 @@
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::app::App;
-use crate::badge::{self, Look};
 use crate::error::Error;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::response::NEVER;
 use crate::response::{self, Answer, Answers, Body};
 use crate::telemetry::metrics::{Found, metrics};
-use crate::value::{Value, ValueKey};
+use crate::values::drawing::{self, Look};
+use crate::values::value::{Value, ValueKey};
 use std::sync::Arc;
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -69,7 +69,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     Ok(match form {
         Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
         Form::Json => {
-            let json = serde_json::to_vec(&badge::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
+            let json = serde_json::to_vec(&drawing::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
             let mut response = response::with(head, Body::Full(json.into()));
             response::set(&mut response, header::CONTENT_TYPE, "application/json");
             response

@@ -12,14 +12,14 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::media;
 use crate::names::object::RESERVATION;
 use crate::names::report::ReportPath;
-use crate::reports::Place;
+use crate::reports::address::Place;
+use crate::reports::media;
+use crate::reports::sites::Single;
 use crate::response::{Answer, Body};
 use crate::routes::range::{self, Wanted};
 use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
-use crate::site::Single;
 use crate::store::error::StorageError;
 use crate::store::object::FileMeta;
 use crate::telemetry::metrics::{Encoding, Served, metrics};

@@ -16,7 +16,7 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::response::Answer;
 use crate::routes::{may_publish, uploader};
-use crate::value::{State, Value};
+use crate::values::value::{State, Value};
 
 /// No run has a higher number, and one that claims it would have the last word for ever.
 const MAX_RUN: u64 = 1 << 53;

@@ -5,17 +5,17 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::app::App;
-use crate::archive::{Entry, Index};
 use crate::base::random::hex;
 use crate::error::{Error, no_report};
-use crate::media;
 use crate::names::report::ReportPath;
 use crate::pages::{self, Row};
-use crate::reports::Place;
+use crate::reports::address::Place;
+use crate::reports::archive::{Entry, Index};
+use crate::reports::media;
+use crate::reports::sites::{Content, Found, Site};
 use crate::response::{self, Answer, Answers, Body};
 use crate::routes::files;
 use crate::routes::range::{self, Wanted};
-use crate::site::{Content, Found, Site};
 use crate::telemetry::metrics::{Encoding, metrics};
 use crate::telemetry::trace::REQUEST_ID;
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::{FileKey, Held, Name, Sites};
 use crate::base::poll::at_hand;
-use crate::media::{self, SNIFFED};
 use crate::names::site::SiteId;
+use crate::reports::media::{self, SNIFFED};
 use crate::store::error::StorageError;
 use crate::store::object::ByteStream;
 use crate::store::object::{Fetched, FileMeta};
@@ -186,7 +186,7 @@ mod tests {
     use xtask::lab::http::{Serving, full};
 
     use super::*;
-    use crate::archive::Limits;
+    use crate::reports::archive::Limits;
     use crate::store::settings::StorageConfig;
     use crate::store::storage::Storage;
 

@@ -9,7 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use rawzip::Crc32;
 
 use super::{ArchiveError, Entry, LOCAL_HEADER};
-use crate::media::SNIFFED;
+use crate::reports::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
 const CHUNK: usize = 64 << 10;

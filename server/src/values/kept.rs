@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use moka::future::Cache;
 
-use super::{Stays, Value};
 use crate::store::error::StorageError;
+use crate::values::value::{Stays, Value};
 
 /// Values that are kept, as many as a server shows from its memory.
 const MAX_VALUES: u64 = 10_000;
@@ -80,7 +80,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::value::State;
+    use crate::values::value::State;
 
     fn value(percent: f64, run: u64) -> Value {
         Value {

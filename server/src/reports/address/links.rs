@@ -39,7 +39,7 @@ fn without_scheme(url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reports::ReportHost;
+    use crate::reports::address::ReportHost;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 

@@ -11,12 +11,12 @@ use hyper::header::HeaderValue;
 use moka::future::Cache;
 use tokio::time::Instant;
 
-use crate::archive::{ArchiveError, Entry, Index, Limits, Opened};
 use crate::base::poll::at_hand;
 use crate::error::{Error, no_report};
-use crate::media::{self, SNIFFED};
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
+use crate::reports::archive::{ArchiveError, Entry, Index, Limits, Opened};
+use crate::reports::media::{self, SNIFFED};
 use crate::store::error::StorageError;
 use crate::store::object::ByteStream;
 use crate::store::object::Tail;
@@ -356,11 +356,20 @@ impl IndexError {
     fn public(&self, site: &SiteId) -> Error {
         let about = format!("site {}…", SiteId::short(&site.to_string()));
         match self {
-            Self::Archive(error) => Error::damaged(error, anyhow::anyhow!("{about}: {error}")),
+            Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
             Self::Storage(StorageError::NotFound) => no_report(),
             Self::Storage(error) => Error::storage(error.shared(&about)),
         }
     }
+}
+
+/// 502: the report in the store cannot be used.
+fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
+    let advice = match why.limit() {
+        Some(setting) => format!("the server's operator can raise {setting}"),
+        None => "run the workflow that uploaded it once more".to_owned(),
+    };
+    Error::bad_gateway(format!("this report cannot be shown: {why}; {advice}"), Some(cause))
 }
 
 #[cfg(test)]

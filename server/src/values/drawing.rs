@@ -7,7 +7,7 @@ use badge_maker_rs::{BadgeOptions, Color, Style, make_badge};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::value::{State, Value};
+use crate::values::value::{State, Value};
 
 /// The label of a badge that is asked for without one.
 const LABEL: &str = "coverage";

@@ -7,15 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 
-use super::order::Order;
-use super::{State, Value, ValueKey};
 use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
 use crate::github::{CommitStatus, GitHub, Refusal};
 use crate::identity::allowed::Allowed;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::reports::Reports;
+use crate::reports::address::Reports;
 use crate::store::error::StorageError;
+use crate::values::stored::Order;
+use crate::values::value::{State, Value, ValueKey};
 
 /// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
 /// left alone, at most as long as any value.
@@ -208,7 +208,7 @@ fn state_of(status: &CommitStatus) -> Option<State> {
 
 /// The number at the start, `87.42%, below …` as this project writes it, or as the original does: `Coverage 87.5%`. A
 /// percent sign anywhere else may be a threshold's.
-pub(crate) fn percent_of(description: &str) -> Option<f64> {
+pub fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.strip_prefix(ORIGINAL_PREFIX).unwrap_or(before).trim();
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

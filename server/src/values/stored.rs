@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::kept::Kept;
-use super::{Stays, Value};
 use crate::names::object::value_key;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::{Storage, Version};
+use crate::values::kept::Kept;
+use crate::values::value::{Stays, Value};
 
 /// Writes to the store at once; those of one repository go one after the other.
 const LANES: usize = 64;
