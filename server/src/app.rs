@@ -8,6 +8,8 @@ use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::answers;
+use crate::answers::response::Answers;
 use crate::config::Config;
 use crate::error::Error;
 use crate::github::GitHub;
@@ -24,8 +26,6 @@ use crate::network::limits::NetworkLimits;
 use crate::network::tls::Tls;
 use crate::reports::address::Reports;
 use crate::reports::sites::Sites;
-use crate::response::Answers;
-use crate::routes::{badge, report};
 use crate::store::storage::Storage;
 use crate::telemetry::metrics::{KeylessResult, metrics};
 use crate::values::Values;
@@ -45,8 +45,8 @@ pub struct App {
     pub upload_signer: UploadSigner,
     pub badges: Badges,
     pub answers: Answers,
-    pub badge_heads: badge::Heads,
-    pub file_heads: report::Heads,
+    pub badge_heads: answers::badge::Heads,
+    pub file_heads: answers::file::Heads,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
     /// Whose reports are taken.
@@ -102,8 +102,8 @@ impl App {
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
-            badge_heads: badge::Heads::new(&answers),
-            file_heads: report::Heads::new(&answers),
+            badge_heads: answers::badge::Heads::new(&answers),
+            file_heads: answers::file::Heads::new(&answers),
             answers,
             storage,
             max_report_bytes: config.max_report_bytes,

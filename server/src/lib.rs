@@ -1,8 +1,13 @@
 //! Covered's server: hands out short-lived upload rights, stores reports, serves them, draws badges.
 //!
-//! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
-//! (`value` → `cache`, `github`, `storage`) → `response`.
+//! The folders are layers; imports go down only:
+//!
+//! - `serve` takes connections, `routes` finds what a request asks for, `app` has the parts that answer it;
+//! - `answers` are responses and pages, `values` what badges show, `config` what the operator set;
+//! - `reports` are the stored reports, `identity` is who may upload; `error` is what clients are told;
+//! - `store`, `cache` and `github` are the services behind; `telemetry`, `names`, `network` and `base` are for all.
 
+pub mod answers;
 pub mod app;
 pub mod base;
 pub mod cache;
@@ -14,10 +19,7 @@ pub mod github;
 pub mod identity;
 pub mod names;
 pub mod network;
-pub mod pages;
 pub mod reports;
-pub mod response;
-pub mod router;
 pub mod routes;
 pub mod serve;
 pub mod store;
@@ -32,14 +34,8 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use app::App;
-use config::{Config, WrongSetting};
+use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
 use identity::api_keys::ApiKeySource;
-
-/// What an operator is told who has set no `GITHUB_TOKEN`.
-pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
-
-/// What becomes of `API_KEY` where workflows need none.
-const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {

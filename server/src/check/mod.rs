@@ -13,9 +13,8 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
-use crate::NO_KEY;
 use crate::cache::{self, RedisUrl};
-use crate::config::Config;
+use crate::config::{Config, NO_KEY, WITHOUT_GITHUB};
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
 use crate::network::tls::TlsFiles;
@@ -83,7 +82,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             let repository = config.allowed_repositories.iter().find_map(Rule::exact);
             findings.extend(in_time("GitHub", github::check(github, repository.as_ref())).await);
         }
-        None => findings.push(Finding::note("GitHub", crate::WITHOUT_GITHUB)),
+        None => findings.push(Finding::note("GitHub", WITHOUT_GITHUB)),
     }
     findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {

@@ -3,6 +3,7 @@
 mod env_file;
 mod network;
 mod oidc;
+mod raw;
 mod settings;
 mod storage;
 
@@ -30,7 +31,8 @@ use crate::reports::archive::Limits;
 use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
 use env_file::EnvFile;
-use settings::{Raw, help, list, name_of};
+use raw::{Raw, list};
+use settings::{help, name_of};
 
 /// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
@@ -46,6 +48,11 @@ pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 pub const DEFAULT_FOLDER: &str = "covered-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
+
+/// What an operator is told who has set no `GITHUB_TOKEN`.
+pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
+/// What becomes of `API_KEY` where workflows need none.
+pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
 /// A setting that turned out to be wrong when it was used; the text names it.
 #[derive(Debug, thiserror::Error)]

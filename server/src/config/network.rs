@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::settings::{Raw, list};
+use super::raw::{Raw, list};
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::TlsFiles;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::settings::{Raw, list};
+use super::raw::{Raw, list};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::oidc::OidcConfig;
 

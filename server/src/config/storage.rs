@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::DEFAULT_FOLDER;
-use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw};
+use super::raw::Raw;
+use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
 use crate::names::url::http_url;
 use crate::store::settings::StorageConfig;
 

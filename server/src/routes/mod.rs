@@ -1,4 +1,4 @@
-//! One file per noun; each route is a function from a request to an [`crate::response::Answer`].
+//! One file per noun; each route is a function from a request to an [`crate::answers::response::Answer`].
 
 pub mod badge;
 pub mod files;
@@ -7,6 +7,7 @@ mod paced;
 pub mod purge;
 pub mod range;
 pub mod report;
+pub mod router;
 pub mod upload;
 
 use std::net::IpAddr;

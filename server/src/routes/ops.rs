@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::answers::pages;
+use crate::answers::response::{Answer, NEVER};
 use crate::app::App;
 use crate::cache::RedisState;
 use crate::error::Error;
-use crate::pages;
-use crate::response::{Answer, NEVER};
 
 /// Time for the store to show that it answers.
 const READY_TIME: Duration = Duration::from_secs(5);

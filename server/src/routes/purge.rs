@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::answers::response::Answer;
 use crate::app::App;
 use crate::error::Error;
 use crate::identity::api_keys::Uploader;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::response::Answer;
 use crate::routes::{may_publish, uploader};
 use crate::values::value::{State, Value};
 

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::answers::response::{Answer, Body};
 use crate::app::App;
 use crate::base::random::{hex, random};
 use crate::error::Error;
@@ -21,7 +22,6 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
-use crate::response::{Answer, Body};
 use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};
 use crate::store::error::StorageError;

@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 use crate::app::App;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::Tls;
-use crate::router::{self, Caller, Logged};
+use crate::routes::router::{self, Caller, Logged};
 use crate::serve::admission::{Admission, Place};
 use crate::serve::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
 use crate::telemetry::metrics::metrics;

@@ -17,11 +17,11 @@ use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
+use crate::answers::response::{self, Answer, Body};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::site::SiteId;
 use crate::reports::address;
-use crate::response::{self, Answer, Body};
 use crate::routes::badge::Form;
 use crate::routes::{badge, ops, purge, report, upload};
 use crate::telemetry::metrics::{self, metrics};

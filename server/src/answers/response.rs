@@ -14,8 +14,8 @@ use hyper::{Response, StatusCode};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
+use crate::answers::pages;
 use crate::error::Error;
-use crate::pages;
 use crate::store::object::ByteStream;
 use crate::telemetry::trace::REQUEST_ID;
 
