@@ -11,12 +11,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use cases::Case;
 use covered_server::app::App;
-use covered_server::badge::{self, Badges, Look};
 use covered_server::config::{self, Command};
-use covered_server::key::SiteId;
-use covered_server::router::Route;
+use covered_server::names::site::SiteId;
 use covered_server::routes::report;
-use covered_server::value::{State, Value};
+use covered_server::routes::router::Route;
+use covered_server::values::drawing::{self, Badges, Look};
+use covered_server::values::value::{State, Value};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -55,7 +55,7 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
     cases.push((
         "value to SVG, drawn",
         Box::new(move || {
-            black_box(badge::svg(Some(&value), &look)?);
+            black_box(drawing::svg(Some(&value), &look)?);
             Ok(())
         }),
     ));

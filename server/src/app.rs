@@ -8,24 +8,29 @@ use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::allowed::Allowed;
-use crate::auth::{ApiKeys, Guesses, UploadSigner, Uploader, sent_key};
-use crate::badge::Badges;
-use crate::binding::Bindings;
-use crate::config::{ApiKeySource, Config, NetworkLimits};
+use crate::answers;
+use crate::answers::response::Answers;
+use crate::base::room::Room;
+use crate::config::Config;
 use crate::error::Error;
 use crate::github::GitHub;
-use crate::metrics::{KeylessResult, metrics};
-use crate::oidc::{Oidc, Token, Workflow};
-use crate::reports::Reports;
-use crate::response::Answers;
-use crate::room::Room;
-use crate::routes::{badge, report};
-use crate::serve::client::Proxies;
-use crate::serve::tls::Tls;
-use crate::site::{self, Sites};
-use crate::storage::Storage;
-use crate::value::Values;
+use crate::identity::allowed::Allowed;
+use crate::identity::api_keys::ApiKeySource;
+use crate::identity::api_keys::{ApiKeys, Uploader, sent_key};
+use crate::identity::bindings::Bindings;
+use crate::identity::guesses::Guesses;
+use crate::identity::oidc::Oidc;
+use crate::identity::token::{Token, Workflow};
+use crate::identity::upload_signer::UploadSigner;
+use crate::network::client::Proxies;
+use crate::network::limits::NetworkLimits;
+use crate::network::tls::Tls;
+use crate::reports::address::Reports;
+use crate::reports::sites::{self, Sites};
+use crate::store::storage::Storage;
+use crate::telemetry::metrics::{KeylessResult, metrics};
+use crate::values::Values;
+use crate::values::drawing::Badges;
 
 /// The server's parts.
 pub struct App {
@@ -41,8 +46,8 @@ pub struct App {
     pub upload_signer: UploadSigner,
     pub badges: Badges,
     pub answers: Answers,
-    pub badge_heads: badge::Heads,
-    pub file_heads: report::Heads,
+    pub badge_heads: answers::badge::Heads,
+    pub file_heads: answers::file::Heads,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
     /// Whose reports are taken.
@@ -80,7 +85,7 @@ impl App {
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
         let reports = Arc::new(reports);
-        let room = Arc::new(Room::new(site::kept_files(config.cache_bytes), config.limits.send_buffer));
+        let room = Arc::new(Room::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
@@ -102,8 +107,8 @@ impl App {
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
-            badge_heads: badge::Heads::new(&answers),
-            file_heads: report::Heads::new(&answers),
+            badge_heads: answers::badge::Heads::new(&answers),
+            file_heads: answers::file::Heads::new(&answers),
             answers,
             storage,
             max_report_bytes: config.max_report_bytes,

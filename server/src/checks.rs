@@ -11,22 +11,28 @@ use futures_util::{FutureExt, TryStreamExt};
 use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE};
 use jiff::Timestamp;
 
-use crate::archive::{Entry, Index, Limits, Opened, Tail};
-use crate::badge::{self, Look};
-use crate::config::IssuerUrl;
+use crate::answers::negotiate::{accepts_gzip, matches};
+use crate::answers::pages;
 use crate::github::Reply;
-use crate::key::{ReportName, ReportPath, Repository, SiteId, is_file_path, value_key};
-use crate::media::{self, SNIFFED};
-use crate::oidc::{Key, Token, jwks_url, keys_of};
-use crate::pages;
-use crate::router::{Route, shown};
+use crate::identity::issuer::{jwks_url, keys_of};
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::token::{Key, Token};
+use crate::names::object::value_key;
+use crate::names::report::{ReportName, ReportPath, is_file_path};
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
+use crate::reports::archive::{Entry, Index, Limits, Opened};
+use crate::reports::media::{self, SNIFFED};
 use crate::routes::badge::{is_branch, parameter};
 use crate::routes::purge::NewValue;
 use crate::routes::range::{Wanted, wanted};
-use crate::routes::report::{accepts_gzip, matches};
+use crate::routes::router::{Route, shown};
 use crate::routes::upload::NewSite;
-use crate::storage::sts::{code_of, credentials_of};
-use crate::value::{Value, percent_of};
+use crate::store::object::Tail;
+use crate::store::sts::{code_of, credentials_of};
+use crate::values::drawing::{self, Look};
+use crate::values::statuses::percent_of;
+use crate::values::value::Value;
 
 /// A check, by the name of its fuzz target.
 pub type Check = (&'static str, fn(&[u8]));
@@ -170,8 +176,8 @@ pub fn query(bytes: &[u8]) {
 
 fn draws(value: Option<&Value>, look: &Look) {
     use quick_xml::events::Event;
-    let svg = badge::svg(value, look).unwrap_or_else(|error| panic!("no badge: {error}"));
-    assert!(serde_json::to_vec(&badge::endpoint(value, look)).is_ok(), "no JSON badge");
+    let svg = drawing::svg(value, look).unwrap_or_else(|error| panic!("no badge: {error}"));
+    assert!(serde_json::to_vec(&drawing::endpoint(value, look)).is_ok(), "no JSON badge");
     let mut reader = quick_xml::Reader::from_str(&svg);
     loop {
         match reader.read_event() {

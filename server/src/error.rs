@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::archive::ArchiveError;
-use crate::room;
-use crate::storage::StorageError;
+use crate::base::room;
+use crate::store::error::StorageError;
 
 /// Seconds after which a store that was asked for too much may be asked again.
 const RETRY_AFTER: u64 = 2;
@@ -97,16 +96,6 @@ impl Error {
     /// 422: the report that was sent cannot be taken.
     pub fn unusable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-    }
-
-    /// 502: the report in the store cannot be used.
-    pub fn damaged(why: &ArchiveError, cause: impl Into<anyhow::Error>) -> Self {
-        let advice = match why.limit() {
-            Some(setting) => format!("the server's operator can raise {setting}"),
-            None => "run the workflow that uploaded it once more".to_owned(),
-        };
-        let detail = format!("this report cannot be shown: {why}; {advice}");
-        Self { cause: Some(cause.into()), ..Self::new(StatusCode::BAD_GATEWAY, detail) }
     }
 
     /// 502: another service refused or failed.

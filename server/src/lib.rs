@@ -1,36 +1,30 @@
 //! Covered's server: hands out short-lived upload rights, stores reports, serves them, draws badges.
 //!
-//! The way of a request: `serve` → `router` → `routes` → (`site` → `archive`, `storage`) or
-//! (`value` → `cache`, `github`, `storage`) → `response`.
+//! The folders are layers; imports go down only:
+//!
+//! - `serve` takes connections, `routes` finds what a request asks for, `app` has the parts that answer it;
+//! - `answers` are responses and pages, `values` what badges show, `config` what the operator set;
+//! - `reports` are the stored reports, `identity` is who may upload; `error` is what clients are told;
+//! - `store`, `cache` and `github` are the services behind; `telemetry`, `names`, `network` and `base` are for all.
 
-pub mod allowed;
+pub mod answers;
 pub mod app;
-pub mod archive;
-pub mod auth;
-pub mod badge;
-pub mod binding;
+pub mod base;
 pub mod cache;
 pub mod check;
 pub mod checks;
 pub mod config;
 pub mod error;
 pub mod github;
-pub mod key;
-pub mod media;
-pub mod metrics;
-pub mod oidc;
-pub mod pages;
+pub mod identity;
+pub mod names;
+pub mod network;
 pub mod reports;
-pub mod response;
-pub mod room;
-pub mod router;
 pub mod routes;
-mod seldom;
 pub mod serve;
-pub mod site;
-pub mod storage;
-pub mod trace;
-pub mod value;
+pub mod store;
+pub mod telemetry;
+pub mod values;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,17 +34,12 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use app::App;
-use config::{ApiKeySource, Config, WrongSetting};
-
-/// What an operator is told who has set no `GITHUB_TOKEN`.
-pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
-
-/// What becomes of `API_KEY` where workflows need none.
-const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
+use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
+use identity::api_keys::ApiKeySource;
 
 /// Listens and serves until a signal asks it to stop.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    let telemetry = trace::start(&config.log, config.traces)?;
+    let telemetry = telemetry::trace::start(&config.log, config.traces)?;
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
     let notes = std::mem::take(&mut config.notes);
@@ -67,7 +56,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
-        Some(listen) => Some(metrics::start(listen).await?),
+        Some(listen) => Some(telemetry::listen::start(listen).await?),
         None => None,
     };
     // Before anybody is told that it listens: who reads that may stop it at once.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use covered_server::check;
 use covered_server::config::{self, Command, WrongSetting};
-use covered_server::storage::Storage;
-use covered_server::{binding, check};
+use covered_server::identity::bindings;
+use covered_server::store::storage::Storage;
 
 /// Time for what a thread does with files to end, when all else has: a read from a pipe, or from a server that is gone,
 /// never does.
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         }),
         Ok(Command::Rebind(config, repository)) => run(async move {
             let storage = Storage::new(&config.storage, None).map_err(WrongSetting::from)?;
-            println!("{}", binding::rebind(&storage, &repository).await?);
+            println!("{}", bindings::rebind(&storage, &repository).await?);
             Ok(())
         }),
         Ok(Command::HealthCheck(config)) => run(async move { check::health(&config).await }),

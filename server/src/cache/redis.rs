@@ -21,9 +21,9 @@ use tokio::sync::Notify;
 use super::groups::Groups;
 use super::scripts;
 use super::{Place, SHOWN};
-use crate::auth::{hex, random};
-use crate::metrics::{self, Lookup, metrics};
-use crate::trace;
+use crate::base::random::{hex, random};
+use crate::telemetry::metrics::{self, Lookup, metrics};
+use crate::telemetry::trace;
 pub use url::RedisUrl;
 
 mod link;

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{ANSWER_TIME, Finding};
-use crate::config::GitHubConfig;
-use crate::key::Repository;
+use crate::github::GitHubConfig;
+use crate::names::repository::Repository;
 
 const PART: &str = "GitHub";
 /// The part of the quota below which it is worth knowing: 1 / this.

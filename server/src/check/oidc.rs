@@ -1,8 +1,9 @@
 //! Whether workflows can upload without a key: their tokens' issuers tell their keys.
 
 use super::Finding;
-use crate::config::{ApiKeySource, Config};
-use crate::oidc::Issuer;
+use crate::config::Config;
+use crate::identity::api_keys::ApiKeySource;
+use crate::identity::issuer::Issuer;
 
 const PART: &str = "OIDC";
 

@@ -2,9 +2,12 @@
 
 use super::Finding;
 use super::storage::{PART, PROBE, told};
-use crate::config::{ApiKeySource, Config};
-use crate::key::{BINDINGS, SiteId, VALUES, probe_key};
-use crate::storage::{Storage, StorageError};
+use crate::config::Config;
+use crate::identity::api_keys::ApiKeySource;
+use crate::names::object::{BINDINGS, VALUES, probe_key};
+use crate::names::site::SiteId;
+use crate::store::error::StorageError;
+use crate::store::storage::Storage;
 
 /// `site`: one that nobody has.
 pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Finding> {

@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use super::{Finding, rights};
-use crate::config::{Config, StorageConfig};
-use crate::key::{STAGING, SiteId};
-use crate::storage::{Grant, GrantError, Storage, StorageError, UploadTarget};
+use crate::config::Config;
+use crate::names::object::STAGING;
+use crate::names::site::SiteId;
+use crate::store::error::StorageError;
+use crate::store::settings::StorageConfig;
+use crate::store::storage::{Storage, UploadTarget};
+use crate::store::sts::{Grant, GrantError};
 
 pub(super) const PART: &str = "storage";
 const UPLOAD: &str = "upload address";

@@ -1,75 +1,16 @@
 //! Whose tokens do in place of an API key.
 
 use std::ffi::OsString;
-use std::fmt;
-use std::str::FromStr;
 
-use url::{Host, Origin, Url};
-
-use super::http_url;
-use super::settings::{Raw, list};
+use super::raw::{Raw, list};
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::oidc::OidcConfig;
 
 /// Where GitHub signs the tokens of workflows.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// What `OIDC_ISSUERS` says where nobody is believed.
 const OFF: &str = "none";
-
-/// Keyless uploads.
-pub struct OidcConfig {
-    pub issuers: Vec<IssuerUrl>,
-    /// What tokens have to be for; `None`: the server's public address.
-    pub audience: Option<String>,
-    /// Whether they were asked for by name.
-    pub named: bool,
-}
-
-/// An issuer's address, as tokens have it in `iss`: https, or on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssuerUrl {
-    text: String,
-    origin: Origin,
-}
-
-impl IssuerUrl {
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    pub fn origin(&self) -> Origin {
-        self.origin.clone()
-    }
-}
-
-impl fmt::Display for IssuerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for IssuerUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let url = http_url(text)?;
-        if url.scheme() != "https" && !is_loopback(&url) {
-            return Err(format!(
-                "{text:?} must begin with https://: whoever is in between could put in keys of their own"
-            ));
-        }
-        // As it was written: `Url` would add a slash.
-        Ok(Self { text: text.trim_end_matches('/').to_owned(), origin: url.origin() })
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub fn oidc(&mut self) -> OidcConfig {
@@ -88,34 +29,5 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let named = audience.is_some() || issuers.is_some();
         let issuers = issuers.unwrap_or_else(|| GITHUB.parse().into_iter().collect());
         OidcConfig { issuers, audience, named }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_issuer_is_asked_over_tls_or_on_this_machine() {
-        for (text, taken) in [
-            ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
-            ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-            ("http://[::1]:8080", "http://[::1]:8080"),
-            ("http://localhost:8080", "http://localhost:8080"),
-        ] {
-            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), taken);
-        }
-        for (wrong, why) in [
-            ("http://ghe.example/_services/token", "must begin with https://"),
-            ("http://localhost.evil.example", "must begin with https://"),
-            ("http://10.0.0.1", "must begin with https://"),
-            ("ghe.example", "is not a valid URL"),
-            ("https://me@ghe.example", "user name"),
-            ("https://ghe.example/?a=b", "no query"),
-        ] {
-            let said = wrong.parse::<IssuerUrl>().unwrap_err();
-            assert!(said.contains(why), "{wrong}: {said}");
-        }
     }
 }

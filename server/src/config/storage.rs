@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES, Raw};
-use super::{DEFAULT_FOLDER, StorageConfig, http_url};
+use super::DEFAULT_FOLDER;
+use super::raw::Raw;
+use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
+use crate::names::url::http_url;
+use crate::store::settings::StorageConfig;
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub(super) fn storage(&mut self) -> Option<StorageConfig> {

@@ -7,8 +7,8 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::auth::random;
-use crate::metrics::metrics;
+use crate::base::random::random;
+use crate::telemetry::metrics::metrics;
 
 /// Time after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

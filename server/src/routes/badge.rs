@@ -1,56 +1,16 @@
 //! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
 
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{self, HeaderMap};
 
+use crate::answers::response::{self, Answer, Body};
 use crate::app::App;
-use crate::badge::{self, Look};
 use crate::error::Error;
-use crate::key::{NEVER, ReportName, Repository};
-use crate::metrics::{Found, metrics};
-use crate::response::{self, Answer, Answers, Body};
-use crate::value::{Value, ValueKey};
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::telemetry::metrics::{Found, metrics};
+use crate::values::drawing::{self, Look};
+use crate::values::value::{Value, ValueKey};
 use std::sync::Arc;
-
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
-
-/// What badges begin with.
-pub struct Heads {
-    any: HeaderMap,
-    /// GitHub's image proxy would keep a badge for long unless told not to.
-    camo: HeaderMap,
-}
-
-impl Heads {
-    pub fn new(answers: &Answers) -> Self {
-        let mut any = answers.guards().clone();
-        let own = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
-            // An SVG that is opened as a page of its own runs nothing.
-            (
-                header::CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
-            ),
-            // Pages everywhere show it.
-            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-            (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
-            // Browsers and proxies keep it for seconds.
-            (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10")),
-        ];
-        for (name, value) in own {
-            any.insert(name, value);
-        }
-        let mut camo = any.clone();
-        camo.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
-        Self { any, camo }
-    }
-
-    fn of(&self, client: &HeaderMap) -> &HeaderMap {
-        let is_camo = client.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo"));
-        if is_camo { &self.camo } else { &self.any }
-    }
-}
 
 /// The form a badge is asked for in.
 #[derive(Clone, Copy)]
@@ -67,7 +27,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     Ok(match form {
         Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
         Form::Json => {
-            let json = serde_json::to_vec(&badge::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
+            let json = serde_json::to_vec(&drawing::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
             let mut response = response::with(head, Body::Full(json.into()));
             response::set(&mut response, header::CONTENT_TYPE, "application/json");
             response

@@ -11,17 +11,19 @@ use futures_util::stream::{self, Stream, StreamExt};
 use hyper::Response;
 use hyper::header::{HeaderMap, HeaderValue};
 
+use crate::answers::file::{File, Kept, no_file, to_folder};
+use crate::answers::negotiate::{accepts_gzip, matches};
+use crate::answers::response::{Answer, Body};
 use crate::app::App;
 use crate::error::{Error, no_report};
-use crate::key::{RESERVATION, ReportPath};
-use crate::media;
-use crate::metrics::{Encoding, Served, metrics};
-use crate::reports::Place;
-use crate::response::{Answer, Body};
+use crate::names::object::RESERVATION;
+use crate::names::report::ReportPath;
+use crate::reports::address::Place;
+use crate::reports::media;
+use crate::reports::sites::Single;
 use crate::routes::range::{self, Wanted};
-use crate::routes::report::{File, Kept, accepts_gzip, matches, no_file, to_folder};
-use crate::site::Single;
-use crate::storage::FileMeta;
+use crate::store::object::FileMeta;
+use crate::telemetry::metrics::{Encoding, Served, metrics};
 
 pub async fn show(
     app: &App,
@@ -41,7 +43,7 @@ pub async fn show(
     }
     let index = place.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return to_folder(app, place, path.as_str(), query);
+        return to_folder(&app.answers, place, path.as_str(), query);
     }
     let is_known =
         !path.as_str().is_empty() && app.sites.is_known_by_file(&place.site).await.map_err(Error::storage)?;

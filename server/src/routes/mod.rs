@@ -1,4 +1,4 @@
-//! One file per noun; each route is a function from a request to an [`crate::response::Answer`].
+//! One file per noun; each route is a function from a request to an [`crate::answers::response::Answer`].
 
 pub mod badge;
 pub mod files;
@@ -7,6 +7,7 @@ mod paced;
 pub mod purge;
 pub mod range;
 pub mod report;
+pub mod router;
 pub mod upload;
 
 use std::net::IpAddr;
@@ -18,12 +19,12 @@ use hyper::body::{Body as HttpBody, Incoming};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::auth::Uploader;
-use crate::binding;
 use crate::error::Error;
-use crate::key::Repository;
-use crate::metrics::{KeylessResult, metrics};
+use crate::identity::api_keys::Uploader;
+use crate::identity::bindings;
+use crate::names::repository::Repository;
 use crate::routes::paced::Paced;
+use crate::telemetry::metrics::{KeylessResult, metrics};
 
 /// Bytes of a JSON body, at most.
 const MAX_JSON: usize = 64 << 10;
@@ -51,7 +52,7 @@ async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository
         Error::forbidden(format!("{name} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"))
     };
     let Uploader::Run(run) = uploader else {
-        let allowed = app.allowed.has_name(repository).await.map_err(binding::unreadable)?;
+        let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
         return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
     };
     let may = async {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::answers::pages;
+use crate::answers::response::{Answer, NEVER};
 use crate::app::App;
 use crate::cache::RedisState;
 use crate::error::Error;
-use crate::response::Answer;
-use crate::{key, pages};
 
 /// Time for the store to show that it answers.
 const READY_TIME: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub async fn readyz(app: &App) -> Answer {
             if let Some(state) = app.values.redis() {
                 body["redis"] = if state == RedisState::Up { "ok" } else { "down" }.into();
             }
-            Ok(app.answers.ok("application/json", key::NEVER, body.to_string()))
+            Ok(app.answers.ok("application/json", NEVER, body.to_string()))
         }
         Ok(Err(error)) => {
             Err(Error::unavailable("the storage does not answer as it should: the cause is in the server's log", error))

@@ -7,8 +7,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Incoming};
 use tokio::time::{Instant, timeout};
 
-use crate::config::NetworkLimits;
 use crate::error::Error;
+use crate::network::limits::NetworkLimits;
 
 /// A body and how long it was waited for, since it last moved by as much as it has to.
 pub struct Paced {

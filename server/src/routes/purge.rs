@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::answers::response::Answer;
 use crate::app::App;
-use crate::auth::Uploader;
 use crate::error::Error;
-use crate::key::{ReportName, Repository, SiteId};
-use crate::response::Answer;
+use crate::identity::api_keys::Uploader;
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
 use crate::routes::{may_publish, uploader};
-use crate::value::{State, Value};
+use crate::values::value::{State, Value};
 
 /// No run has a higher number, and one that claims it would have the last word for ever.
 const MAX_RUN: u64 = 1 << 53;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_RANGE, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use hyper::{Response, StatusCode};
 
+use crate::answers::response::Body;
 use crate::app::App;
 use crate::error::Error;
-use crate::response::Body;
 
 /// How much of a file a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,19 +11,24 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::answers::response::{Answer, Body};
 use crate::app::App;
-use crate::archive::ArchiveError;
-use crate::auth::{Uploader, hex, random};
+use crate::base::random::{hex, random};
 use crate::error::Error;
-use crate::key::{ReportName, Repository, SiteId};
-use crate::metrics::{UploadEvent, UploadKind, metrics};
-use crate::oidc::Workflow;
-use crate::response::{Answer, Body};
+use crate::identity::api_keys::Uploader;
+use crate::identity::token::Workflow;
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
+use crate::reports::archive::ArchiveError;
+use crate::reports::sites::IndexError;
 use crate::routes::paced::Paced;
 use crate::routes::{may_publish, uploader};
-use crate::site::IndexError;
-use crate::storage::{GrantError, StorageError, UPLOAD_TIME, UploadTarget};
-use crate::trace;
+use crate::store::error::StorageError;
+use crate::store::storage::{UPLOAD_TIME, UploadTarget};
+use crate::store::sts::GrantError;
+use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
+use crate::telemetry::trace;
 
 /// Ids that are drawn before a store that has them all is given up on.
 const DRAWS: usize = 5;

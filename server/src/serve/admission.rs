@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::client::party;
-use crate::seldom::Seldom;
+use crate::base::log_throttle::Seldom;
+use crate::network::client::party;
 
 const ALL_TAKEN: &str = "the server has as many connections as it takes: try again in a few seconds";
 const TAKEN_BY_ADDRESS: &str =

@@ -17,13 +17,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch as channel;
 use tokio_rustls::server::TlsStream;
 
-use super::admission::{Admission, Place};
-use super::tls::Tls;
-use super::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
 use crate::app::App;
-use crate::config::NetworkLimits;
-use crate::metrics::metrics;
-use crate::router::{self, Caller, Logged};
+use crate::network::limits::NetworkLimits;
+use crate::network::tls::Tls;
+use crate::routes::router::{self, Caller, Logged};
+use crate::serve::admission::{Admission, Place};
+use crate::serve::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
+use crate::telemetry::metrics::metrics;
 
 /// Bytes of a request's head: addresses and cookies of a reasonable size.
 const MAX_HEAD: usize = 32 << 10;

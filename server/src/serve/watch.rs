@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::config::NetworkLimits;
-use crate::room::{Room, Share};
+use crate::base::room::{Room, Share};
+use crate::network::limits::NetworkLimits;
 
 /// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
 const SHORT_STALL: Duration = Duration::from_secs(3);

@@ -1,6 +1,6 @@
 //! `POST /coverage/create-site/` and `PUT /coverage/{site_id}.zip`.
 
-use covered_server::auth::UploadSigner;
+use covered_server::identity::upload_signer::UploadSigner;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -275,7 +275,8 @@ async fn no_api_key_signs_upload_addresses() {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY.as_bytes());
     let signed = ring::hmac::sign(&key, format!("covered upload\n{SITE}\n{expires}").as_bytes());
     let url = |signature: String| format!("{}/coverage/{SITE}.zip?expires={expires}&signature={signature}", server.url);
-    for signature in [covered_server::auth::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
+    for signature in
+        [covered_server::base::random::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
     {
         let refused = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
         assert_refused(refused, 403, "was not made by this server for this site").await;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{COMMAND_TIME, RedisUrl, Shared, scripts, text};
-use crate::auth::random;
+use crate::base::random::random;
 
 /// Time to connect, and to be let in.
 const CONNECT_TIME: Duration = Duration::from_secs(3);

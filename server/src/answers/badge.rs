@@ -1,0 +1,47 @@
+//! The headers of badges.
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+
+use crate::answers::response::{Answers, NEVER};
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// What badges begin with.
+pub struct Heads {
+    any: HeaderMap,
+    /// GitHub's image proxy would keep a badge for long unless told not to.
+    camo: HeaderMap,
+}
+
+impl Heads {
+    pub fn new(answers: &Answers) -> Self {
+        let mut any = answers.guards().clone();
+        let own = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
+            // An SVG that is opened as a page of its own runs nothing.
+            (
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
+            ),
+            // Pages everywhere show it.
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
+            // Browsers and proxies keep it for seconds.
+            (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10")),
+        ];
+        for (name, value) in own {
+            any.insert(name, value);
+        }
+        let mut camo = any.clone();
+        camo.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
+        Self { any, camo }
+    }
+
+    pub fn of(&self, client: &HeaderMap) -> &HeaderMap {
+        let is_camo = client.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"github-camo"));
+        if is_camo { &self.camo } else { &self.any }
+    }
+}

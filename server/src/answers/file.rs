@@ -1,0 +1,142 @@
+//! A report's file as an answer: its headers, and how long it is kept.
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use crate::answers::pages;
+use crate::answers::response::{self, Answer, Answers, Body};
+use crate::error::Error;
+use crate::reports::address::Place;
+use crate::telemetry::trace::REQUEST_ID;
+
+/// What the files of reports begin with.
+pub struct Heads {
+    /// As they are.
+    plain: HeaderMap,
+    gzip: HeaderMap,
+    /// Of 304: a page's guards came with the page.
+    not_modified: HeaderMap,
+}
+
+impl Heads {
+    pub fn new(answers: &Answers) -> Self {
+        let mut plain = answers.guards().clone();
+        let robots = HeaderName::from_static("x-robots-tag");
+        plain.insert(robots, HeaderValue::from_static("noindex"));
+        plain.insert(header::CACHE_CONTROL, FOR_ALL);
+        // Each file's own are put in their places, for which the map need not grow.
+        for own in [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::ETAG] {
+            plain.insert(own, HeaderValue::from_static(""));
+        }
+        let mut gzip = plain.clone();
+        plain.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        gzip.insert(header::CONTENT_ENCODING, GZIP);
+        gzip.insert(header::VARY, ACCEPT_ENCODING);
+        let mut not_modified = HeaderMap::new();
+        for name in [header::STRICT_TRANSPORT_SECURITY, REQUEST_ID] {
+            not_modified.extend(plain.get(&name).map(|value| (name, value.clone())));
+        }
+        Self { plain, gzip, not_modified }
+    }
+
+    /// 200 with a file's bytes.
+    pub fn answer(
+        &self,
+        place: &Place<'_>,
+        file: File,
+        content_type: HeaderValue,
+        policy: HeaderValue,
+        body: Body,
+    ) -> Response<Body> {
+        let mut response = response::with(if file.is_gzip { &self.gzip } else { &self.plain }, body);
+        let to = response.headers_mut();
+        to.insert(header::CONTENT_TYPE, content_type);
+        to.insert(header::CONTENT_SECURITY_POLICY, policy);
+        let cache_control = file.cache_control(place);
+        if cache_control != FOR_ALL {
+            to.insert(header::CACHE_CONTROL, cache_control);
+        }
+        match file.etag {
+            Some(etag) => to.insert(header::ETAG, etag),
+            None => to.remove(header::ETAG),
+        };
+        if file.is_by_encoding && !file.is_gzip {
+            to.insert(header::VARY, ACCEPT_ENCODING);
+        }
+        if file.is_packed {
+            to.insert(header::CONTENT_ENCODING, GZIP);
+        }
+        if !file.has_parts {
+            to.remove(header::ACCEPT_RANGES);
+        }
+        response
+    }
+
+    /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
+    pub fn not_modified(&self, place: &Place<'_>, file: File) -> Response<Body> {
+        let mut response = response::with(&self.not_modified, Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        let always = [(header::CACHE_CONTROL, file.cache_control(place))];
+        let vary = file.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
+        let etag = file.etag.map(|etag| (header::ETAG, etag));
+        response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
+        response
+    }
+}
+
+/// A file of a report, as its answer tells of it.
+pub struct File {
+    pub etag: Option<HeaderValue>,
+    pub kept: Kept,
+    /// Clients that take gzip get it.
+    pub is_by_encoding: bool,
+    pub is_gzip: bool,
+    /// Its own bytes are gzip, for all clients.
+    pub is_packed: bool,
+    /// Parts of it can be asked for.
+    pub has_parts: bool,
+}
+
+impl File {
+    fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
+        match (self.kept, place.is_shared()) {
+            (Kept::Forever, true) => FOR_ALL,
+            (Kept::Forever, false) => HeaderValue::from_static("private, max-age=31536000, immutable"),
+            (Kept::Shortly, true) => HeaderValue::from_static("public, max-age=60"),
+            (Kept::Shortly, false) => HeaderValue::from_static("private, max-age=60"),
+        }
+    }
+}
+
+/// How long a file is kept by browsers and, where its answer is the same for all readers, by caches on the way.
+#[derive(Clone, Copy)]
+pub enum Kept {
+    /// For a year: a zip site never changes.
+    Forever,
+    /// For a minute: a site of single files may still be on its way up.
+    Shortly,
+}
+
+pub const FOR_ALL: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+
+/// A folder's address with its slash: the links on its page need it. The path is written anew: as the client wrote it,
+/// `//host/` would lead to another host.
+pub fn to_folder(answers: &Answers, place: &Place<'_>, folder: &str, query: Option<&str>) -> Answer {
+    let address = format!("{}{}/", place.root(), pages::in_address(folder));
+    answers.redirect(&with_query(address, query))
+}
+
+pub fn with_query(address: String, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{address}?{query}"),
+        None => address,
+    }
+}
+
+pub fn no_file(path: &str) -> Error {
+    Error::not_found(format!("this report has no file {path}"))
+}

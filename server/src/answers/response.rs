@@ -1,0 +1,272 @@
+//! Answers: the body that every route shares, and how an error looks to a program and to a person.
+
+use std::borrow::Cow;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+};
+use hyper::{Response, StatusCode};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+
+use crate::answers::pages;
+use crate::base::room::{self, Room, STREAM_BYTES, Share};
+use crate::error::Error;
+use crate::store::object::ByteStream;
+use crate::telemetry::trace::REQUEST_ID;
+
+/// A response's body: whole, or as a stream.
+pub enum Body {
+    /// Small, or counted in the memory budget when it was read.
+    Full(Bytes),
+    /// Generated for this response alone.
+    Made(Bytes),
+    /// An item that is an error ends the connection, so that a cut body never looks complete.
+    Stream {
+        bytes: ByteStream,
+        /// The bytes to come, where they can be told.
+        remaining: Option<u64>,
+    },
+    /// A stream whose memory is counted.
+    Counted { bytes: ByteStream, remaining: Option<u64> },
+}
+
+/// What a stream takes ([`STREAM_BYTES`]) that the server compresses, so that its length is unknown: deflate's state has 320 KiB.
+const COMPRESSED_BYTES: usize = 448 << 10;
+/// Bytes that a short stream takes beyond its own length.
+const SHORT_BYTES: usize = 32 << 10;
+/// Bytes of a generated page that need not be counted.
+const SMALL_PAGE: usize = 4 << 10;
+
+impl Body {
+    pub fn empty() -> Self {
+        Self::Full(Bytes::new())
+    }
+
+    /// A page that was generated for this response alone.
+    fn made(page: String) -> Self {
+        if page.len() > SMALL_PAGE { Self::Made(page.into()) } else { Self::Full(page.into()) }
+    }
+
+    /// Whether the body needs [`Body::admitted`].
+    pub fn needs_room(&self) -> bool {
+        matches!(self, Self::Made(_) | Self::Stream { .. })
+    }
+
+    /// A stream with memory that was taken for it.
+    pub fn counted(self, share: Share) -> Self {
+        match self {
+            Self::Stream { bytes, remaining } => Self::Counted { bytes: share.hold_stream(bytes), remaining },
+            other => other,
+        }
+    }
+
+    /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
+    /// `read_ahead`: bytes of a stream that the store's client holds.
+    pub async fn admitted(self, room: &Room, read_ahead: usize) -> Result<Self, room::Full> {
+        Ok(match self {
+            Self::Made(bytes) => Self::Full(room.try_take(bytes.len()).ok_or(room::Full)?.hold(bytes)),
+            Self::Stream { bytes, remaining } => {
+                let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
+                    usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
+                });
+                let share = room.take_for_stream(needed + read_ahead).await?;
+                Self::Stream { bytes, remaining }.counted(share)
+            }
+            ready => ready,
+        })
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) | Self::Made(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream { bytes, remaining } | Self::Counted { bytes, remaining } => {
+                let next = std::task::ready!(bytes.as_mut().poll_next(context));
+                Poll::Ready(next.map(|item| {
+                    item.map(|bytes| {
+                        *remaining = remaining.map(|remaining| remaining.saturating_sub(bytes.len() as u64));
+                        Frame::data(bytes)
+                    })
+                }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) | Self::Made(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream { remaining, .. } | Self::Counted { remaining, .. } => {
+                remaining.map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
+        }
+    }
+}
+
+/// Bytes of an error's text: it may quote a path, which may be as long as a request's head.
+const MAX_DETAIL: usize = 2 << 10;
+/// What must be asked for again each time.
+pub const NEVER: &str = "no-store";
+
+/// What a route answers.
+pub type Answer = Result<Response<Body>, Error>;
+
+/// What tells browsers what an answer's page may do. A report's link is its key: it goes to nobody.
+const GUARDS: [(&str, &str); 6] = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("x-dns-prefetch-control", "off"),
+    (
+        "permissions-policy",
+        "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), compute-pressure=(), \
+         display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), \
+         idle-detection=(), keyboard-map=(), local-fonts=(), local-network-access=(), magnetometer=(), microphone=(), \
+         midi=(), otp-credentials=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), \
+         publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), \
+         window-management=(), xr-spatial-tracking=()",
+    ),
+];
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Answers as they begin. The headers that never change are made once: a copy costs less than adding them one by one.
+pub struct Answers {
+    guards: HeaderMap,
+}
+
+impl Answers {
+    /// `is_trustworthy`: browsers heed on trustworthy origins alone what guards a page from its opener, and complain about it on
+    /// others. `is_tls`: browsers are to come by HTTPS from now on.
+    pub fn new(is_trustworthy: bool, is_tls: bool) -> Self {
+        let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let opener = is_trustworthy.then_some((OPENER_POLICY, SAME_ORIGIN));
+        let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR));
+        // The router puts each request's own in its place, for which the map need not grow.
+        let id = (REQUEST_ID, HeaderValue::from_static(""));
+        Self { guards: guards.into_iter().chain(opener).chain(https).chain([id]).collect() }
+    }
+
+    /// What each answer begins with.
+    pub fn guards(&self) -> &HeaderMap {
+        &self.guards
+    }
+
+    /// 200 with the guards, and nothing else said.
+    pub fn of(&self, body: Body) -> Response<Body> {
+        with(&self.guards, body)
+    }
+
+    /// 200 with a body that is at hand.
+    pub fn ok(
+        &self,
+        content_type: &'static str,
+        cache_control: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Response<Body> {
+        let mut response = self.of(Body::Full(body.into()));
+        set(&mut response, CONTENT_TYPE, content_type);
+        set(&mut response, CACHE_CONTROL, cache_control);
+        response
+    }
+
+    /// 200 with JSON that no cache keeps.
+    pub fn json(&self, value: &impl Serialize) -> Response<Body> {
+        self.ok("application/json", NEVER, serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
+    pub fn page(&self, html: String) -> Response<Body> {
+        let mut response = self.of(Body::made(html));
+        set(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
+        set(&mut response, CACHE_CONTROL, NEVER);
+        set(
+            &mut response,
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        );
+        response
+    }
+
+    /// 307 to another address of this server. What a client sent in UTF-8 is percent-encoded: a header has ASCII.
+    pub fn redirect(&self, location: &str) -> Answer {
+        let location = utf8_percent_encode(location, CONTROLS).to_string();
+        let location = HeaderValue::try_from(location).map_err(Error::internal)?;
+        let mut response = self.of(Body::empty());
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(LOCATION, location);
+        set(&mut response, CACHE_CONTROL, NEVER);
+        Ok(response)
+    }
+
+    /// An error as JSON or, where a reader's browser asked, as a page that leads to the home page.
+    pub fn error(&self, error: &Error, home: Option<&str>) -> Response<Body> {
+        #[derive(Serialize)]
+        struct Detail<'a> {
+            detail: &'a str,
+        }
+        let detail = &beginning(&error.detail, MAX_DETAIL);
+        let mut response = match home {
+            Some(home) => self.page(pages::error(error.status, detail, home)),
+            None => self.json(&Detail { detail }),
+        };
+        *response.status_mut() = error.status;
+        if let Some(methods) = error.allow {
+            set(&mut response, ALLOW, methods);
+        }
+        if let Some(seconds) = error.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// The first bytes of a text, `most` of them, with an ellipsis if more follow.
+pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most { text.into() } else { format!("{}…", &text[..text.floor_char_boundary(most)]).into() }
+}
+
+/// 200 with these headers.
+pub fn with(head: &HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = head.clone();
+    response
+}
+
+/// Sets a header to a fixed value.
+pub fn set(response: &mut Response<Body>, name: impl hyper::header::IntoHeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
+/// Whether a GET's error should be a page, by its `Accept`: unless JSON is what is asked for.
+pub fn wants_page(accept: Option<&HeaderValue>) -> bool {
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    !accept.contains("json") || accept.contains("text/html")
+}
+
+/// The same head with the length of the body, but no body: what HEAD is answered with.
+pub fn head_only(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let (Some(length), false) = (body.size_hint().exact(), parts.status == StatusCode::NOT_MODIFIED) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,278 @@
+//! The memory budget of responses, shared by all connections and streams. It covers files that the server reads from the
+//! store and bytes that wait to be sent, so that slow readers cannot use more memory than the operator allows.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::base::log_throttle::Seldom;
+
+/// Bytes that a stream takes while it is sent: the inflater's state (44 KiB), a chunk that waits to be sent, a chunk that
+/// is being sent, and what was read ahead.
+pub const STREAM_BYTES: usize = 128 << 10;
+/// Bytes of a permit.
+const UNIT: usize = 1 << 10;
+/// Streams may use 1 / this of the memory for sending. The rest is left to files that are read whole.
+const STREAMS_SHARE: u64 = 2;
+/// HTTP/2 requests may use 1 / this of it. Their part is separate: a request keeps it while it waits for the other part.
+const REQUESTS_SHARE: u64 = 4;
+/// Bytes of an HTTP/2 request and its response without the body; measured: 2 KB, with an error page 4.5 KB.
+const REQUEST_BYTES: usize = 4 << 10;
+/// Responses that may wait for memory at once: each holds its request meanwhile.
+const MAX_WAITING: usize = 1000;
+/// The longest wait. It is shorter than `REQUEST_TIMEOUT`, so that the client receives the reason.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// The memory that responses share.
+pub struct Room {
+    /// Permits of [`UNIT`] bytes each.
+    all: Part,
+    /// Of them, those that streams may have.
+    streams: Part,
+    requests: Part,
+    waiting: AtomicUsize,
+    warned: Seldom,
+}
+
+struct Part {
+    size: u32,
+    free: Arc<Semaphore>,
+}
+
+/// No memory became free in time, or too many responses wait for it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the server's memory for sending is used up: try again in a few seconds")]
+pub struct Full;
+
+impl Part {
+    fn new(bytes: u64) -> Self {
+        let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        let size = usize::try_from(bytes / UNIT as u64).unwrap_or(most).clamp(1, most);
+        Self { size: size as u32, free: Arc::new(Semaphore::new(size)) }
+    }
+
+    /// A request for more than the whole part takes the whole part.
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.size)
+    }
+
+    fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.free.clone().try_acquire_many_owned(self.permits(bytes)).ok()
+    }
+
+    async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Full> {
+        let permits = self.free.clone().acquire_many_owned(self.permits(bytes));
+        tokio::time::timeout(MAX_WAIT, permits).await.map_err(|_| Full)?.map_err(|_| Full)
+    }
+}
+
+impl Room {
+    /// `kept`: bytes of the file cache. `sending`: further bytes, for what waits to be sent.
+    pub fn new(kept: u64, sending: u64) -> Self {
+        Self {
+            all: Part::new(kept.saturating_add(sending - sending / REQUESTS_SHARE)),
+            streams: Part::new(sending / STREAMS_SHARE),
+            requests: Part::new(sending / REQUESTS_SHARE),
+            waiting: AtomicUsize::new(0),
+            warned: Seldom::default(),
+        }
+    }
+
+    /// Takes memory for an HTTP/2 request, if it is free. A request that waited would need as much.
+    pub fn try_take_for_request(&self) -> Option<Share> {
+        self.requests.try_take(REQUEST_BYTES).map(|permits| Share { permits, _of_streams: None })
+    }
+
+    /// Takes memory for so many bytes, if it is free.
+    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+        self.all.try_take(bytes).map(|permits| Share { permits, _of_streams: None })
+    }
+
+    /// Takes memory for so many bytes; waits until it is free.
+    pub async fn take(&self, bytes: usize) -> Result<Share, Full> {
+        if let Some(share) = self.try_take(bytes) {
+            return Ok(share);
+        }
+        let _waiting = self.wait()?;
+        Ok(Share { permits: self.all.take(bytes).await?, _of_streams: None })
+    }
+
+    /// Takes memory for a stream that needs so many bytes while it is sent; waits until it is free.
+    pub async fn take_for_stream(&self, bytes: usize) -> Result<Share, Full> {
+        let _waiting;
+        let of_streams = match self.streams.try_take(bytes) {
+            Some(permits) => permits,
+            None => {
+                _waiting = self.wait()?;
+                self.streams.take(bytes).await?
+            }
+        };
+        let share = self.take(bytes).await?;
+        Ok(Share { _of_streams: Some(of_streams), ..share })
+    }
+
+    /// Whether responses wait for memory, or requests are refused. The server then disconnects slow readers earlier.
+    pub fn is_short(&self) -> bool {
+        let of_one = self.requests.permits(REQUEST_BYTES) as usize;
+        self.waiting.load(Relaxed) > 0 || self.requests.free.available_permits() < of_one
+    }
+
+    fn wait(&self) -> Result<Waiting<'_>, Full> {
+        let before = self.waiting.fetch_add(1, Relaxed);
+        let waiting = Waiting(self);
+        if self.warned.now() {
+            tracing::warn!(
+                waiting = before + 1,
+                "the memory for sending (SEND_BUFFER_BYTES) is used up: responses wait for it, and slow readers are disconnected"
+            );
+        }
+        if before < MAX_WAITING { Ok(waiting) } else { Err(Full) }
+    }
+}
+
+struct Waiting<'a>(&'a Room);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Memory that was taken; dropping it returns it.
+pub struct Share {
+    permits: OwnedSemaphorePermit,
+    _of_streams: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    /// Ties the share to `bytes`: what they need of it is returned when their last clone is dropped, the rest at once.
+    pub fn hold(mut self, bytes: Bytes) -> Bytes {
+        let needed = bytes.len().div_ceil(UNIT);
+        if let Some(own) = self.permits.split(needed) {
+            self.permits = own;
+        }
+        held(bytes, Arc::new(self))
+    }
+
+    /// Ties the share to a stream: it is returned when the stream and the last of its chunks are dropped.
+    pub fn hold_stream<S, E>(self, bytes: S) -> Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: 'static,
+    {
+        let share = Arc::new(self);
+        bytes.map(move |item| item.map(|bytes| held(bytes, share.clone()))).boxed()
+    }
+}
+
+/// Bytes with the share that they were read into.
+struct Held {
+    bytes: Bytes,
+    _share: Arc<Share>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn held(bytes: Bytes, share: Arc<Share>) -> Bytes {
+    Bytes::from_owner(Held { bytes, _share: share })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{FutureExt, stream};
+
+    use super::*;
+
+    fn free(room: &Room) -> usize {
+        room.all.free.available_permits()
+    }
+
+    #[tokio::test]
+    async fn bytes_hold_what_they_need_until_their_last_clone_is_gone() {
+        let room = Room::new(55 << 10, 60 << 10);
+        let bytes = room.take(30 << 10).await.unwrap().hold(Bytes::from(vec![7; 10_000]));
+        assert_eq!(free(&room), 90);
+        let part = bytes.slice(9_000..);
+        drop(bytes);
+        assert_eq!((free(&room), &part[..]), (90, &[7; 1_000][..]));
+        drop(part);
+        assert_eq!(free(&room), 100);
+    }
+
+    #[tokio::test]
+    async fn a_stream_holds_its_share_until_its_last_bytes_are_gone() {
+        let room = Room::new(50 << 10, 200 << 10);
+        let pieces = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"piece"))]);
+        let mut stream = room.take_for_stream(60 << 10).await.unwrap().hold_stream(pieces);
+        let piece = stream.next().await.unwrap().unwrap();
+        assert!(stream.next().await.is_none());
+        drop(stream);
+        assert_eq!((free(&room), &piece[..]), (140, &b"piece"[..]));
+        drop(piece);
+        assert_eq!(free(&room), 200);
+    }
+
+    #[tokio::test]
+    async fn streams_leave_room_for_files_that_are_read_whole() {
+        let room = Room::new(50 << 10, 200 << 10);
+        let _streams = [room.take_for_stream(50 << 10).await, room.take_for_stream(50 << 10).await];
+        let mut third = Box::pin(room.take_for_stream(50 << 10));
+        assert!((&mut third).now_or_never().is_none());
+        assert!(room.is_short());
+        assert!(room.take(100 << 10).now_or_never().is_some());
+        drop(third);
+        assert!(!room.is_short());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_response_gets_memory_when_it_is_returned_and_a_too_large_one_gets_all() {
+        let room = Room::new(100 << 10, 0);
+        let first = room.take(1 << 30).await.unwrap();
+        assert_eq!(free(&room), 0);
+        let mut second = Box::pin(room.take(1));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        assert!(second.await.is_ok());
+    }
+
+    #[test]
+    fn http_2_requests_are_counted_and_the_last_one_makes_memory_short() {
+        let room = Room::new(0, 32 << 10);
+        let first = room.try_take_for_request();
+        assert!(first.is_some() && !room.is_short());
+        let _second = room.try_take_for_request();
+        assert!(room.try_take_for_request().is_none() && room.is_short());
+        drop(first);
+        assert!(!room.is_short());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_waits_too_long_fails() {
+        let room = Room::new(100 << 10, 100 << 10);
+        let _all = room.take(1 << 30).await.unwrap();
+        assert!(matches!(room.take(1).await, Err(Full)));
+        assert!(!room.is_short());
+    }
+
+    #[tokio::test]
+    async fn only_so_many_responses_may_wait() {
+        let room = Room::new(100 << 10, 100 << 10);
+        let _all = room.take(175 << 10).await.unwrap();
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(room.take(1))).collect();
+        assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+        assert!(matches!(room.take(1).now_or_never(), Some(Err(Full))));
+        waiting.pop();
+        assert!(room.take(1).now_or_never().is_none());
+    }
+}

@@ -1,0 +1,353 @@
+//! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
+
+mod env_file;
+mod network;
+mod oidc;
+mod raw;
+mod settings;
+mod storage;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::base::secret::Secret;
+use crate::cache::RedisUrl;
+use crate::github::GitHubConfig;
+use crate::identity::api_keys::ApiKeySource;
+use crate::identity::api_keys::ApiKeys;
+use crate::identity::oidc::OidcConfig;
+use crate::names::repository::Repository;
+use crate::names::rule::Rule;
+use crate::names::url::http_url;
+use crate::network::limits::NetworkLimits;
+use crate::network::tls::TlsFiles;
+use crate::reports::address::{ReportHost, is_trustworthy};
+use crate::reports::archive::Limits;
+use crate::store::settings::StorageConfig;
+use crate::telemetry::trace::LogConfig;
+use env_file::EnvFile;
+use raw::{Raw, list};
+use settings::{help, name_of};
+
+/// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
+pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
+/// Files in one report where `MAX_REPORT_FILES` is not set.
+pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
+/// Bytes of one file of a report, unpacked, where `MAX_FILE_BYTES` is not set: 1 GiB.
+pub const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
+/// Bytes of one report's files together where `MAX_UNPACKED_BYTES` is not set: 8 GiB.
+pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
+/// Memory for report indexes and hot files where `CACHE_BYTES` is not set: 64 MiB.
+pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// Where reports go when nothing is configured.
+pub const DEFAULT_FOLDER: &str = "covered-data";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
+const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
+
+/// What an operator is told who has set no `GITHUB_TOKEN`.
+pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
+/// What becomes of `API_KEY` where workflows need none.
+pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
+
+/// A setting that turned out to be wrong when it was used; the text names it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct WrongSetting(anyhow::Error);
+
+impl From<anyhow::Error> for WrongSetting {
+    fn from(why: anyhow::Error) -> Self {
+        Self(why)
+    }
+}
+
+/// What the command line asks for.
+pub enum Command {
+    Serve(Box<Config>),
+    /// Try every part, and say what works.
+    Check(Box<Config>),
+    /// Ask the running server whether it lives.
+    HealthCheck(Box<Config>),
+    /// Free a name that is bound to a repository's id.
+    Rebind(Box<Config>, Repository),
+    /// Text for the terminal: the help or the version.
+    Print(String),
+}
+
+/// Everything the server needs to know, checked.
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Without a trailing slash; `None`: the address that is listened on.
+    pub public_url: Option<Url>,
+    /// Addresses that statuses from before may lead to.
+    pub former_urls: Vec<Url>,
+    /// `None`: reports are at the public URL.
+    pub report_host: Option<ReportHost>,
+    pub storage: StorageConfig,
+    /// The role whose temporary credentials are given to uploaders that upload file by file.
+    pub upload_role: Option<String>,
+    pub api_keys: ApiKeySource,
+    pub github: Option<GitHubConfig>,
+    /// What servers share badge values by.
+    pub redis: Option<RedisUrl>,
+    /// Repositories whose reports are taken, and that GitHub is asked about; empty: all.
+    pub allowed_repositories: Vec<Rule>,
+    /// Whose tokens do for a key.
+    pub oidc: OidcConfig,
+    /// Bytes of one report's zip.
+    pub max_report_bytes: u64,
+    /// What one report's zip may hold.
+    pub report_limits: Limits,
+    /// Bytes of memory for report indexes and hot files.
+    pub cache_bytes: u64,
+    pub limits: NetworkLimits,
+    /// The certificate to speak HTTPS with.
+    pub tls: Option<TlsFiles>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub log: LogConfig,
+    /// Where Prometheus asks; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether traces are sent, as the standard's variables say.
+    pub traces: bool,
+    /// Settings that do less than they seem to, or more: worth a line in the log.
+    pub notes: Vec<String>,
+    /// Which settings come from `.env`.
+    pub env_file: Option<String>,
+}
+
+/// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.
+pub fn command(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl Fn(&str) -> Option<OsString>,
+    env_file: Option<&Path>,
+) -> Result<Command, Vec<String>> {
+    let mut flags = HashMap::new();
+    let mut what: Box<dyn FnOnce(Box<Config>) -> Command> = Box::new(Command::Serve);
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let one = |error: lexopt::Error| vec![error.to_string()];
+    while let Some(argument) = parser.next().map_err(one)? {
+        let setting = match &argument {
+            lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
+                return Ok(Command::Print(help()));
+            }
+            lexopt::Arg::Long("version") | lexopt::Arg::Short('V') => {
+                return Ok(Command::Print(format!("covered-server {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            lexopt::Arg::Value(word) if word == "check" => {
+                what = Box::new(Command::Check);
+                continue;
+            }
+            lexopt::Arg::Value(word) if word == "healthcheck" => {
+                what = Box::new(Command::HealthCheck);
+                continue;
+            }
+            lexopt::Arg::Value(word) if word == "rebind" => {
+                let name = parser.value().map_err(|_| vec!["rebind needs a repository: owner/name".to_owned()])?;
+                let name: Repository = name.to_string_lossy().parse().map_err(|why| vec![why])?;
+                what = Box::new(|config| Command::Rebind(config, name));
+                continue;
+            }
+            lexopt::Arg::Long(name) => name_of(name),
+            _ => None,
+        };
+        let Some(setting) = setting else {
+            return Err(one(argument.unexpected()));
+        };
+        flags.insert(setting, parser.value().map_err(one)?);
+    }
+    let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
+    let mut raw = Raw { flags, environment, file, problems: Vec::new() };
+    let config = raw.resolve();
+    let env_file = raw.file.told();
+    match config {
+        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
+        _ => Err(raw.problems.into_iter().chain(env_file).collect()),
+    }
+}
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    fn resolve(&mut self) -> Option<Config> {
+        let listen: SocketAddr = DEFAULT_LISTEN.parse().ok()?;
+        let listen = self.parse("LISTEN", listen, |text| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
+        });
+        let public_url = self.public_url(listen);
+        let former_urls = self.parse("FORMER_URLS", Vec::new(), |text| list(text).map(http_url).collect());
+        let report_host: Option<ReportHost> = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
+        let storage = self.storage()?;
+        let upload_role = self.upload_role(&storage);
+        let github = self.github();
+        let redis = self.parse("REDIS_URL", None, |text| RedisUrl::parse(text).map(Some));
+        let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
+            let rules: Vec<Rule> = list(text).map(str::parse).collect::<Result<_, _>>()?;
+            if rules.is_empty() {
+                Err(format!("{text:?} names no repository: leave it out for all"))
+            } else {
+                Ok(rules)
+            }
+        });
+        let oidc = self.oidc();
+        let keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();
+        let api_keys = self.api_keys(&storage, keyless)?;
+        let mut notes = self.notes_on_traces();
+        if oidc.named && allowed_repositories.is_empty() {
+            notes.push(
+                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
+                    .to_owned(),
+            );
+        }
+        notes.extend(public_url.as_ref().and_then(note_on_plain_http));
+        notes.extend(report_host.as_ref().zip(public_url.as_ref()).and_then(|(host, url)| host.doubt(url)));
+        if let ApiKeySource::Given(keys) = &api_keys {
+            notes.extend(keys.doubts());
+        }
+        let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
+        let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
+        let file = self.parse("MAX_FILE_BYTES", DEFAULT_MAX_FILE_BYTES, |text| {
+            let valid = text.parse().ok().filter(|bytes| *bytes > 0);
+            valid.ok_or_else(|| {
+                format!(
+                    "{text:?} is not a valid number of bytes: write a whole number above 0 and below 4294967296 (4 GiB)"
+                )
+            })
+        });
+        let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
+        let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), file, unpacked };
+        let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
+        let limits = self.limits();
+        let tls = self.tls();
+        let trusted_proxies = self.trusted_proxies();
+        notes.extend(network::note_on_proxies(&trusted_proxies));
+        let log = self.log();
+        Some(Config {
+            listen,
+            public_url,
+            former_urls,
+            report_host,
+            storage,
+            upload_role,
+            api_keys,
+            github,
+            redis,
+            allowed_repositories,
+            oidc,
+            max_report_bytes,
+            report_limits,
+            cache_bytes,
+            limits,
+            tls,
+            trusted_proxies,
+            log,
+            metrics_listen: self.metrics_listen(listen),
+            traces: self.traces(),
+            notes,
+            env_file: None,
+        })
+    }
+
+    fn public_url(&mut self, listen: SocketAddr) -> Option<Url> {
+        let Some(text) = self.get("PUBLIC_URL") else {
+            if !listen.ip().is_loopback() {
+                self.problem(
+                    "PUBLIC_URL",
+                    format!(
+                        "is not set, but LISTEN={listen} can be reached from outside: links in statuses and badges \
+                         need the address that readers use, such as PUBLIC_URL=https://covered.example.com"
+                    ),
+                );
+            }
+            return None;
+        };
+        match http_url(&text) {
+            Ok(url) => Some(url),
+            Err(why) => {
+                self.problem("PUBLIC_URL", why);
+                None
+            }
+        }
+    }
+
+    /// `keyless`: whether uploads are taken without one, too.
+    fn api_keys(&mut self, storage: &StorageConfig, keyless: bool) -> Option<ApiKeySource> {
+        match (self.get("API_KEY"), storage) {
+            (Some(text), _) => match ApiKeys::parse(&text) {
+                Ok(keys) => Some(ApiKeySource::Given(keys)),
+                Err(why) => {
+                    self.problem("API_KEY", why);
+                    None
+                }
+            },
+            (None, StorageConfig::Files(folder)) => Some(ApiKeySource::File(folder.join("api-key"))),
+            (None, _) if keyless => Some(ApiKeySource::Nowhere),
+            (None, _) => {
+                self.problem(
+                    "API_KEY",
+                    "is not set: choose a long random value, and give it to your workflows as a secret; or set \
+                     ALLOWED_REPOSITORIES, whose workflows need none",
+                );
+                None
+            }
+        }
+    }
+
+    fn github(&mut self) -> Option<GitHubConfig> {
+        let text = self.get("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_GITHUB_API_URL.to_owned());
+        let base = match http_url(&text) {
+            Ok(url) => url,
+            Err(why) => {
+                self.problem("GITHUB_API_URL", why);
+                return None;
+            }
+        };
+        // Enterprise Server: REST at /api/v3, GraphQL at /api/graphql.
+        let base = base.as_str().trim_end_matches('/');
+        let graphql = if base.ends_with("/api/v3") { base.trim_end_matches("/v3") } else { base };
+        let token = self.get("GITHUB_TOKEN")?;
+        if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+            self.problem(
+                "GITHUB_TOKEN",
+                "holds characters that no GitHub token has: was it quoted, or something else pasted?",
+            );
+            return None;
+        }
+        Some(GitHubConfig { graphql_base: Url::parse(graphql).ok()?, token: Secret::new(token) })
+    }
+
+    fn log(&mut self) -> LogConfig {
+        let json = self.parse("LOG_FORMAT", false, |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err(format!("{text:?} is not a valid format: write text or json")),
+        });
+        let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
+            text.parse().map_err(|_| format!("{text:?} is not a valid level: write error, warn, info or debug"))
+        });
+        LogConfig { json, level }
+    }
+}
+
+fn note_on_plain_http(public_url: &Url) -> Option<String> {
+    (!is_trustworthy(public_url)).then(|| {
+        format!(
+            "PUBLIC_URL {public_url} is plain HTTP: API keys and reports can be read on their way; use https://, by TLS_CERT \
+             or by a proxy"
+        )
+    })
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    number("bytes")(text)
+}
+
+fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
+        Ok(number) => Ok(number),
+    }
+}

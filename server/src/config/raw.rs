@@ -1,0 +1,128 @@
+//! What was typed, setting by setting: flag over environment over `.env`.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use crate::config::env_file::EnvFile;
+use crate::config::settings::{FILE, SECRETS};
+
+/// The entries of a list that is separated by commas.
+pub fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+pub struct Raw<E> {
+    pub flags: HashMap<String, OsString>,
+    pub environment: E,
+    pub file: EnvFile,
+    pub problems: Vec<String>,
+}
+
+impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
+    /// A setting's value, a secret's also from its file.
+    pub fn get(&mut self, name: &str) -> Option<String> {
+        let given = self.given(name);
+        if !SECRETS.contains(&name) {
+            return given;
+        }
+        let variable = format!("{name}{FILE}");
+        let Some(path) = self.given(&variable) else {
+            return given;
+        };
+        if given.is_some() {
+            self.problem(&variable, format!("is set, and {name} is too: set one of them"));
+            return None;
+        }
+        let text = std::fs::read_to_string(&path).map(|text| text.trim().to_owned());
+        match text {
+            Ok(text) if text.is_empty() => self.problem(&variable, format!("is {path}, which is empty")),
+            Ok(text) => return Some(text),
+            Err(why) => self.problem(&variable, format!("is {path}, which cannot be read: {why}")),
+        }
+        None
+    }
+
+    /// What was typed: flag over environment over `.env`. Empty counts as not set; white space alone is a mistake.
+    fn given(&mut self, name: &str) -> Option<String> {
+        let value = self.typed(name).or_else(|| self.in_file(name))?;
+        match value.into_string() {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) if text.trim().is_empty() => {
+                self.problem(name, "holds nothing but white space: write a value, or leave it out");
+            }
+            Ok(text) => return Some(text.trim().to_owned()),
+            Err(_) => self.problem(name, "is not UTF-8"),
+        }
+        None
+    }
+
+    fn typed(&self, name: &str) -> Option<OsString> {
+        self.flags.get(name).cloned().or_else(|| (self.environment)(name))
+    }
+
+    /// A secret that was typed, or a file for it, also wins over the other of the two in `.env`.
+    fn in_file(&mut self, name: &str) -> Option<OsString> {
+        let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), ToOwned::to_owned);
+        self.typed(&other).is_none().then(|| self.file.get(name)).flatten().map(OsString::from)
+    }
+
+    pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
+        let problem = format!("{name} {what}");
+        // A setting that is looked at twice is wrong once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// The metrics' own address: what they tell is not for readers.
+    pub fn metrics_listen(&mut self, listen: SocketAddr) -> Option<SocketAddr> {
+        let metrics = self.parse("METRICS_LISTEN", None, |text| {
+            let address = text.parse().map(Some);
+            address.map_err(|_| format!("{text:?} is not a valid address and port, such as 127.0.0.1:9100"))
+        })?;
+        if metrics == listen && listen.port() != 0 {
+            self.problem(
+                "METRICS_LISTEN",
+                format!("and LISTEN are both {listen}: metrics need an address of their own"),
+            );
+        }
+        Some(metrics)
+    }
+
+    /// Whether OpenTelemetry's own variables ask for traces; what else they say is the library's business.
+    pub fn traces(&mut self) -> bool {
+        let mut is = |name: &str, what: &str| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(what));
+        let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
+        let endpoints = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        !off && endpoints.iter().any(|name| self.get(name).is_some())
+    }
+
+    /// What the variables ask for and do not get.
+    pub fn notes_on_traces(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.traces() && cfg!(not(feature = "otel")) {
+            notes.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
+        }
+        let protocol =
+            self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
+        if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {
+            notes.push(format!(
+                "OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, but traces are sent by http/protobuf: the collector takes it on \
+                 another port, mostly 4318"
+            ));
+        }
+        notes
+    }
+
+    /// A setting's value as `T`; one that cannot be read is a problem, and then the default stands in.
+    pub fn parse<T>(&mut self, name: &str, default: T, read: impl Fn(&str) -> Result<T, String>) -> T {
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        read(&text).unwrap_or_else(|why| {
+            self.problem(name, why);
+            default
+        })
+    }
+}

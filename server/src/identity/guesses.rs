@@ -1,0 +1,170 @@
+//! Slows who guesses API keys, by address.
+//!
+//! Only refusing slows a guesser: who is answered late asks on another connection. So an address that has sent too many
+//! wrong keys is refused whatever key it sends next, with exceptions that help no guesser: a key that is too long to be
+//! guessed is taken, and so is one that was right there before, for those who share the address; and one that was wrong
+//! before (a workflow with an old key, run again and again) costs nothing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+
+use crate::error::Error;
+use crate::network::client::party;
+
+/// Wrong keys that an address may send at once.
+const GUESSES: u32 = 10;
+/// Time until it may send one more.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of a key that nobody guesses, at any pace: 32 hexadecimal digits are 128 bits, and no word has so many letters.
+const UNGUESSABLE: usize = 32;
+/// Wrong keys that are known again.
+const REMEMBERED: usize = 4;
+/// Addresses that are told apart; beyond that, those that have not guessed of late are forgotten.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// The addresses that sent keys.
+#[derive(Default)]
+pub struct Guesses {
+    seed: RandomState,
+    addresses: Mutex<HashMap<IpAddr, Address>>,
+}
+
+/// Keys stand here as keyed hashes.
+struct Address {
+    right: Vec<u64>,
+    wrong: Vec<u64>,
+    /// When the last of the wrong keys is forgiven.
+    forgiven: Instant,
+}
+
+impl Guesses {
+    /// The verdict on a key from `client`, or 429 where too many keys from there were wrong.
+    pub fn check<T>(
+        &self,
+        client: IpAddr,
+        key: &[u8],
+        now: Instant,
+        verdict: impl Fn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if key.len() >= UNGUESSABLE
+            && let Ok(right) = verdict()
+        {
+            return Ok(right);
+        }
+        let key = self.seed.hash_one(key);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.len() >= MAX_ADDRESSES {
+            addresses.retain(|_, address| address.forgiven > now);
+            if addresses.len() >= MAX_ADDRESSES {
+                addresses.clear();
+            }
+        }
+        let fresh = || Address { right: Vec::new(), wrong: Vec::new(), forgiven: now };
+        let address = addresses.entry(party(client)).or_insert_with(fresh);
+        if address.right.contains(&key) || address.wrong.contains(&key) {
+            return verdict();
+        }
+        let next = (address.forgiven + PAUSE).saturating_duration_since(now).saturating_sub(PAUSE * GUESSES);
+        if !next.is_zero() {
+            return Err(Error::too_many_guesses(next.as_secs() + 1));
+        }
+        let verdict = verdict();
+        match &verdict {
+            Ok(_) => address.right.push(key),
+            Err(error) if error.status == StatusCode::FORBIDDEN => {
+                address.forgiven = address.forgiven.max(now) + PAUSE;
+                address.wrong.insert(0, key);
+                address.wrong.truncate(REMEMBERED);
+            }
+            Err(_) => {}
+        }
+        verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: &str = "0123456789abcdef0123456789abcdef";
+
+    struct Guesser {
+        guesses: Guesses,
+        now: Instant,
+    }
+
+    impl Guesser {
+        fn new() -> Self {
+            Self { guesses: Guesses::default(), now: Instant::now() }
+        }
+
+        fn send(&self, client: &str, key: &str) -> u16 {
+            let verdict = || if ["right", LONG].contains(&key) { Ok(()) } else { Err(Error::forbidden("wrong")) };
+            let checked = self.guesses.check(client.parse().unwrap(), key.as_bytes(), self.now, verdict);
+            checked.map_or_else(|error| error.status.as_u16(), |()| 200)
+        }
+
+        fn guess_in_vain(&self, client: &str) {
+            for guess in 0..GUESSES {
+                assert_eq!(self.send(client, &format!("guess-{guess}")), 403);
+            }
+        }
+    }
+
+    #[test]
+    fn who_guesses_is_refused_even_the_right_key_until_some_time_is_over() {
+        let mut guesser = Guesser::new();
+        guesser.guess_in_vain("192.0.2.1");
+        assert_eq!(guesser.send("192.0.2.1", "one more"), 429);
+        assert_eq!(guesser.send("192.0.2.1", "right"), 429, "else the answer would tell it");
+        assert_eq!(guesser.send("192.0.2.2", "right"), 200, "from elsewhere");
+        guesser.now += PAUSE - Duration::from_millis(1);
+        assert_eq!(guesser.send("192.0.2.1", "right"), 429);
+        guesser.now += Duration::from_millis(1);
+        assert_eq!(guesser.send("192.0.2.1", "one more"), 403);
+        assert_eq!(guesser.send("192.0.2.1", "yet another"), 429);
+        guesser.now += PAUSE * GUESSES;
+        guesser.guess_in_vain("192.0.2.1");
+    }
+
+    #[test]
+    fn a_key_that_was_right_there_goes_on_to_work() {
+        let guesser = Guesser::new();
+        assert_eq!(guesser.send("2001:db8::1", "right"), 200);
+        guesser.guess_in_vain("2001:db8::2");
+        assert_eq!(guesser.send("2001:db8::3", "another"), 429, "one line, whatever its last half");
+        assert_eq!(guesser.send("2001:db8::3", "right"), 200);
+    }
+
+    #[test]
+    fn a_key_too_long_to_be_guessed_is_taken_whoever_guesses_beside_it() {
+        let guesser = Guesser::new();
+        guesser.guess_in_vain("192.0.2.1");
+        assert_eq!(guesser.send("192.0.2.1", LONG), 200);
+        assert_eq!(guesser.send("192.0.2.1", &LONG.replace('f', "e")), 429, "a wrong one of its length");
+        assert_eq!(guesser.send("192.0.2.1", "right"), 429);
+    }
+
+    #[test]
+    fn an_old_key_that_is_sent_again_and_again_is_one_guess() {
+        let guesser = Guesser::new();
+        for _ in 0..100 {
+            assert_eq!(guesser.send("192.0.2.1", "old"), 403);
+        }
+        assert_eq!(guesser.send("192.0.2.1", "right"), 200);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let guesser = Guesser::new();
+        for client in 0..MAX_ADDRESSES as u32 + 10 {
+            guesser.send(&IpAddr::from(client.to_be_bytes()).to_string(), "guess");
+        }
+        assert!(guesser.guesses.addresses.lock().unwrap().len() <= MAX_ADDRESSES);
+    }
+}

@@ -1,0 +1,304 @@
+//! An issuer's public keys: read by its discovery document, remembered, and asked for again seldom.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use reqwest::Client;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::identity::issuer_url::IssuerUrl;
+use crate::identity::token::Key;
+use crate::telemetry::metrics::{IssuerResult, metrics};
+use crate::telemetry::trace;
+
+/// Time between two questions for the keys, also where the first failed: tokens are free to make.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Keys older than this are asked for again: one that the issuer took back is to be forgotten.
+const FRESH: Duration = Duration::from_secs(3600);
+/// Time for a document to come, whole.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// Bytes of a document, at most: GitHub's keys have some 10 KB.
+const MAX_DOCUMENT: usize = 256 << 10;
+/// Keys of an issuer, at most.
+const MAX_KEYS: usize = 100;
+
+/// Its keys by their ids.
+pub type Keys = HashMap<String, Arc<Key>>;
+
+/// One issuer, with what is known of its keys.
+pub struct Issuer {
+    pub url: IssuerUrl,
+    http: Client,
+    known: RwLock<Known>,
+    asking: Arc<Mutex<Asking>>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Keys,
+    /// When they were read.
+    at: Option<Instant>,
+}
+
+/// Who holds it asks, or looks what came of it.
+#[derive(Default)]
+struct Asking {
+    /// When the last question was sent.
+    at: Option<Instant>,
+    failed: bool,
+    /// Where the keys are; forgotten when they could not be read there.
+    jwks: Option<Url>,
+}
+
+/// Why there is no key.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoKey {
+    /// The issuer was asked just now, and has none by this id.
+    Unknown,
+    /// It cannot be told before so many seconds: the issuer was asked a while ago, and had none by then, or failed.
+    NotNow { seconds: u64, failed: bool },
+}
+
+impl Issuer {
+    pub fn new(url: IssuerUrl) -> anyhow::Result<Self> {
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIME)
+            .timeout(ANSWER_TIME)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("covered-server/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { url, http, known: RwLock::default(), asking: Arc::default() })
+    }
+
+    /// The key by this id. Whatever tokens come, and however many, the issuer is asked once in [`PAUSE`].
+    pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, NoKey> {
+        let came = Instant::now();
+        let (key, fresh) = self.look_up(kid);
+        let asking = match &key {
+            Some(key) if fresh => return Ok(key.clone()),
+            // An old key does until there is news: one asks for it, the others do not wait.
+            Some(key) => match self.asking.clone().try_lock_owned() {
+                Ok(asking) => asking,
+                Err(_) => return Ok(key.clone()),
+            },
+            None => self.asking.clone().lock_owned().await,
+        };
+        // Who had the lock before may have found it.
+        if let (Some(key), true) = self.look_up(kid) {
+            return Ok(key);
+        }
+        let left = asking.at.map_or(Duration::ZERO, |at| PAUSE.saturating_sub(at.elapsed()));
+        let (issuer, failed) = (self.clone(), asking.failed);
+        if left.is_zero() {
+            // A client that goes away must not stop it: it would use up the question of this minute.
+            let refresh = trace::client("OIDC", async move { issuer.refresh(asking).await });
+            let read = tokio::spawn(refresh).await.unwrap_or(false);
+            let missing = if read { NoKey::Unknown } else { NoKey::NotNow { seconds: PAUSE.as_secs(), failed: true } };
+            return self.look_up(kid).0.ok_or(missing);
+        }
+        // Who waited for the answer to another's question has it.
+        let answered = !failed && asking.at.is_some_and(|at| at >= came);
+        key.ok_or(if answered { NoKey::Unknown } else { NoKey::NotNow { seconds: left.as_secs() + 1, failed } })
+    }
+
+    /// The key, and whether those that are known were read lately.
+    fn look_up(&self, kid: &str) -> (Option<Arc<Key>>, bool) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < FRESH))
+    }
+
+    /// Asks for the keys; where that fails, the old ones stay.
+    async fn refresh(&self, mut asking: tokio::sync::OwnedMutexGuard<Asking>) -> bool {
+        let now = Instant::now();
+        asking.at = Some(now);
+        let read = self.read(&mut asking.jwks).await;
+        asking.failed = read.is_err();
+        metrics().issuer(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
+        match read {
+            Ok(keys) => {
+                tracing::debug!(issuer = %self.url, keys = keys.len(), "the keys of an OIDC issuer were read");
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { keys, at: Some(now) };
+                true
+            }
+            Err(error) => {
+                tracing::warn!(issuer = %self.url, "the keys of an OIDC issuer could not be read, those that are known stay in use: {error:#}");
+                false
+            }
+        }
+    }
+
+    /// The keys of the issuer. `jwks`: where they are, as far as that is known.
+    async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<Keys> {
+        let at = match jwks.take() {
+            Some(at) => at,
+            None => {
+                let discovery = Url::parse(&format!("{}/.well-known/openid-configuration", self.url))?;
+                let document = self.get(discovery.clone()).await;
+                document
+                    .and_then(|document| jwks_url(&document, &self.url))
+                    .with_context(|| discovery.as_str().to_owned())?
+            }
+        };
+        let document = self.get(at.clone()).await;
+        let keys = document.and_then(|document| keys_of(&document)).with_context(|| at.as_str().to_owned())?;
+        *jwks = Some(at);
+        Ok(keys)
+    }
+
+    /// How many keys the issuer has now.
+    pub async fn try_out(&self) -> anyhow::Result<usize> {
+        Ok(self.read(&mut None).await?.len())
+    }
+
+    async fn get(&self, url: Url) -> anyhow::Result<Vec<u8>> {
+        let mut answer = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        ensure!(answer.status() == 200, "the answer is {}", answer.status());
+        let mut document = Vec::new();
+        while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+            document.extend_from_slice(&bytes);
+            ensure!(document.len() <= MAX_DOCUMENT, "the answer has more than {MAX_DOCUMENT} bytes");
+        }
+        Ok(document)
+    }
+}
+
+/// Where an issuer's keys are, by its discovery document (OpenID Connect Discovery, 4.2): at its own origin.
+pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
+    #[derive(Deserialize)]
+    struct Discovery {
+        issuer: String,
+        jwks_uri: String,
+    }
+    let discovery: Discovery = serde_json::from_slice(document).context("no discovery document")?;
+    ensure!(discovery.issuer == issuer.as_str(), "it is the document of {:?}", discovery.issuer);
+    let url = Url::parse(&discovery.jwks_uri).context("its jwks_uri is not a valid URL")?;
+    let own = url.origin().is_tuple() && url.origin() == issuer.origin();
+    ensure!(own, "its jwks_uri is at another origin, {:?}", discovery.jwks_uri);
+    Ok(url)
+}
+
+/// The RSA keys for signatures in a JWKS (RFC 7517, 5): those of other kinds are passed over.
+pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
+    #[derive(Deserialize)]
+    struct Jwks {
+        keys: Vec<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct Jwk {
+        kty: String,
+        kid: String,
+        alg: Option<String>,
+        #[serde(rename = "use")]
+        purpose: Option<String>,
+        n: String,
+        e: String,
+    }
+    let Jwks { keys } = serde_json::from_slice(document).context("no set of keys")?;
+    let number = |text: &str| -> Option<Vec<u8>> {
+        let bytes = BASE64.decode(text).ok()?;
+        Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
+    };
+    let key = |key: serde_json::Value| {
+        let Jwk { kty, kid, alg, purpose, n, e } = serde_json::from_value(key).ok()?;
+        let fits =
+            kty == "RSA" && alg.is_none_or(|alg| alg == "RS256") && purpose.is_none_or(|purpose| purpose == "sig");
+        let key = Key { n: number(&n)?, e: number(&e)? };
+        fits.then(|| (kid, Arc::new(key)))
+    };
+    let keys: Keys = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
+    ensure!(!keys.is_empty(), "no RSA key is in it");
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use xtask::lab;
+    use xtask::lab::parts::{Part, skip_without};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_uses_up_no_question() {
+        if skip_without(&[Part::Shells]) {
+            return;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let theirs = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
+        let kid = theirs.header()["kid"].as_str().unwrap().to_owned();
+        assert!(issuer.key(&kid).now_or_never().is_none(), "it began to ask, and was dropped");
+        assert!(issuer.key(&kid).await.is_ok());
+        assert_eq!(issuer.key("other").await.err(), Some(NoKey::NotNow { seconds: 60, failed: false }));
+        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_anothers_question_has_its_answer() {
+        if skip_without(&[Part::Shells]) {
+            return;
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let theirs = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
+        let all = futures_util::future::join_all((0..100).map(|kid| {
+            let issuer = issuer.clone();
+            async move { issuer.key(&format!("made-up-{kid}")).await.err() }
+        }));
+        assert!(all.await.iter().all(|why| *why == Some(NoKey::Unknown)));
+        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+    }
+
+    #[test]
+    fn an_issuers_keys_are_at_its_own_origin() {
+        let issuer: IssuerUrl = "https://ghe.example/_services/token".parse().unwrap();
+        let check = |own: &str, jwks: &str| {
+            let document = serde_json::json!({"issuer": own, "jwks_uri": jwks, "more": []}).to_string();
+            jwks_url(document.as_bytes(), &issuer).map_err(|error| format!("{error:#}"))
+        };
+        let own = "https://ghe.example/_services/token";
+        assert!(check(own, "https://ghe.example/_services/token/.well-known/jwks").is_ok());
+        for (own, jwks, why) in [
+            ("https://other.example", "https://ghe.example/jwks", "the document of"),
+            (own, "https://ghe.example:444/jwks", "another origin"),
+            (own, "http://ghe.example/jwks", "another origin"),
+            (own, "https://ghe.example.org/jwks", "another origin"),
+            (own, "https://ghe.example@evil.example/jwks", "another origin"),
+            (own, "file:///etc/passwd", "another origin"),
+            (own, "/jwks", "not a valid URL"),
+        ] {
+            let refused = check(own, jwks).unwrap_err();
+            assert!(refused.contains(why), "{jwks}: {refused}");
+        }
+    }
+
+    #[test]
+    fn keys_of_other_kinds_are_passed_over() {
+        let document = r#"{"keys": [
+            {"kty": "RSA", "kid": "plain", "n": "AAEC", "e": "AQAB"},
+            {"kty": "RSA", "kid": "whole", "alg": "RS256", "use": "sig", "n": "AQID", "e": "AQAB", "x5c": ["…"]},
+            {"kty": "RSA", "kid": "encrypts", "use": "enc", "n": "AQID", "e": "AQAB"},
+            {"kty": "RSA", "kid": "other", "alg": "RS512", "n": "AQID", "e": "AQAB"},
+            {"kty": "EC", "kid": "curve", "crv": "P-256", "x": "AQ", "y": "AQ"},
+            {"kty": "RSA", "n": "AQID", "e": "AQAB"},
+            {"kty": "RSA", "kid": "broken", "n": "%", "e": "AQAB"},
+            17
+        ]}"#;
+        let keys = keys_of(document.as_bytes()).unwrap();
+        let mut ids: Vec<&str> = keys.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["plain", "whole"]);
+        assert_eq!(keys["plain"].n, [1, 2], "without leading zeros");
+        for wrong in ["", "{}", "[]", r#"{"keys": []}"#, r#"{"keys": [{"kty": "EC", "kid": "curve"}]}"#] {
+            assert!(keys_of(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

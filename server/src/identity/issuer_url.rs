@@ -1,0 +1,84 @@
+//! The address of an issuer of tokens.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::{Host, Origin, Url};
+
+use crate::names::url::http_url;
+
+/// An issuer's address, as tokens have it in `iss`: https, or on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerUrl {
+    text: String,
+    origin: Origin,
+}
+
+impl IssuerUrl {
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin.clone()
+    }
+}
+
+impl fmt::Display for IssuerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for IssuerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = http_url(text)?;
+        if url.scheme() != "https" && !is_loopback(&url) {
+            return Err(format!(
+                "{text:?} must begin with https://: whoever is in between could put in keys of their own"
+            ));
+        }
+        // As it was written: `Url` would add a slash.
+        Ok(Self { text: text.trim_end_matches('/').to_owned(), origin: url.origin() })
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_asked_over_tls_or_on_this_machine() {
+        for (text, taken) in [
+            ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
+            ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:8080", "http://localhost:8080"),
+        ] {
+            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), taken);
+        }
+        for (wrong, why) in [
+            ("http://ghe.example/_services/token", "must begin with https://"),
+            ("http://localhost.evil.example", "must begin with https://"),
+            ("http://10.0.0.1", "must begin with https://"),
+            ("ghe.example", "is not a valid URL"),
+            ("https://me@ghe.example", "user name"),
+            ("https://ghe.example/?a=b", "no query"),
+        ] {
+            let said = wrong.parse::<IssuerUrl>().unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
+    }
+}

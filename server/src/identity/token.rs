@@ -1,0 +1,312 @@
+//! A workflow's token (RFC 7519, RFC 7515): taken apart, and held against what is expected of it. No I/O.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use jiff::Timestamp;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::names::repository::Repository;
+
+/// Seconds by which the clocks of issuer and server may differ.
+const LEEWAY: i64 = 60;
+/// Characters of a token's claim that a refusal shows.
+const MAX_SHOWN: usize = 100;
+
+/// Why a token is refused: the claim, what it says and what was expected, never the token.
+pub type Refusal = String;
+
+/// A public RSA key: the big-endian numbers of RFC 7518, 6.3.1, without leading zeros.
+pub struct Key {
+    pub n: Vec<u8>,
+    pub e: Vec<u8>,
+}
+
+/// A token as it was sent. Nothing of it is believed before [`Token::verify`].
+pub struct Token<'a> {
+    /// What the signature is for: header and claims as they were sent.
+    signed: &'a str,
+    header: Header,
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: Option<String>,
+    kid: Option<String>,
+    /// Extensions that have to be understood: there are none here.
+    crit: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    aud: Audience,
+    exp: i64,
+    iat: i64,
+    nbf: Option<i64>,
+    repository: String,
+    repository_id: String,
+    repository_owner_id: String,
+    run_id: String,
+    run_attempt: Option<String>,
+    workflow_ref: Option<String>,
+    job_workflow_ref: Option<String>,
+    event_name: String,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+    sha: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The workflow run that a verified token speaks for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Workflow {
+    pub issuer: String,
+    /// Its name now; the site's record has it already.
+    #[serde(skip)]
+    pub repository: Repository,
+    pub repository_id: u64,
+    pub owner_id: u64,
+    pub run_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_attempt: Option<u64>,
+    /// `owner/name/.github/workflows/file.yml@refs/…`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    pub event: String,
+    /// `refs/heads/main`: what the run is of.
+    #[serde(skip)]
+    pub git_ref: Option<String>,
+    #[serde(skip)]
+    pub commit_sha: Option<String>,
+}
+
+impl Workflow {
+    /// Why a value of this commit cannot be the default branch's, by what the token says of the event. The token of a
+    /// `workflow_run` is about the run that uploads and says nothing of the one that tested.
+    pub fn is_elsewhere(&self, commit_sha: &str) -> Option<String> {
+        let Self { event, git_ref, .. } = self;
+        let is_branch = git_ref.as_deref().is_none_or(|git_ref| git_ref.starts_with("refs/heads/"));
+        let is_tested = self.commit_sha.as_deref().is_none_or(|sha| sha.eq_ignore_ascii_case(commit_sha));
+        match event.as_str() {
+            "workflow_run" => None,
+            "push" if !is_branch => Some(format!("its token is for {}", shown(git_ref.as_deref().unwrap_or_default()))),
+            "push" if !is_tested => Some("its token is for another commit".to_owned()),
+            "push" => None,
+            other => Some(format!("its token is for the event {}", shown(other))),
+        }
+    }
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart; `None` for what is none, such as an API key: only three parts of base64url are one, the
+    /// first of them a JSON object.
+    pub fn split(sent: &'a [u8]) -> Option<Self> {
+        let (signed, signature) = std::str::from_utf8(sent).ok()?.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let header = BASE64.decode(header).ok().filter(|header| header.starts_with(b"{"))?;
+        Some(Self {
+            signed,
+            header: serde_json::from_slice(&header).ok()?,
+            claims: BASE64.decode(claims).ok()?,
+            signature: BASE64.decode(signature).ok()?,
+        })
+    }
+
+    /// Whose token it says that it is.
+    pub fn issuer(&self) -> Result<String, Refusal> {
+        #[derive(Deserialize)]
+        struct Issuer {
+            iss: String,
+        }
+        let claims = serde_json::from_slice::<Issuer>(&self.claims);
+        claims.map(|claims| claims.iss).map_err(|_| "it names no issuer (iss)".to_owned())
+    }
+
+    /// The key that it says signed it; only RS256 is taken, whatever else a key could be used for.
+    pub fn key_id(&self) -> Result<&str, Refusal> {
+        let Header { alg, kid, crit } = &self.header;
+        match alg.as_deref() {
+            Some("RS256") => {}
+            Some(other) => return Err(format!("alg is {}, expected \"RS256\"", shown(other))),
+            None => return Err("it has no alg, expected \"RS256\"".to_owned()),
+        }
+        if crit.is_some() {
+            return Err("it has crit, an extension that is not known here".to_owned());
+        }
+        kid.as_deref().ok_or_else(|| "it does not name its key (kid)".to_owned())
+    }
+
+    /// Believes it, if `key` signed it and it is for `audience` and valid at `now`.
+    pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<Workflow, Refusal> {
+        let Key { n, e } = key;
+        RsaPublicKeyComponents { n, e }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature)
+            .map_err(|_| format!("its signature is not by the key that it names, as {issuer} has it"))?;
+        let claims: Claims = serde_json::from_slice(&self.claims)
+            .map_err(|error| format!("its claims are not those of a GitHub workflow: {error}"))?;
+        claims.aud.check(audience)?;
+        claims.check_times(now)?;
+        claims.workflow(issuer)
+    }
+}
+
+impl Audience {
+    fn check(&self, expected: &str) -> Result<(), Refusal> {
+        let all = match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        };
+        if all.iter().any(|one| address(one) == address(expected)) {
+            return Ok(());
+        }
+        let sent = shown(&all.join(", "));
+        Err(format!(
+            "aud is {sent}, expected {expected:?}: upload to that api-url, or have the server's operator set OIDC_AUDIENCE"
+        ))
+    }
+}
+
+/// An address as each of its spellings has it: `HTTPS://Covered.example:443/` is `https://covered.example`.
+fn address(text: &str) -> String {
+    let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
+    url.trim_end_matches('/').to_owned()
+}
+
+impl Claims {
+    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+        let seconds = now.as_second();
+        let not_yet = |at: i64| at.saturating_sub(LEEWAY) > seconds;
+        let refusal = |claim: &str, at: i64, what: &str| {
+            let at = Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());
+            let now = Timestamp::from_second(seconds).unwrap_or(now);
+            Err(format!("{claim} is {at}, and by the server's clock it is {now}: {what}"))
+        };
+        match self {
+            Self { exp, .. } if exp.saturating_add(LEEWAY) <= seconds => {
+                refusal("exp", *exp, "it has expired, ask for a new one")
+            }
+            Self { nbf: Some(nbf), .. } if not_yet(*nbf) => refusal("nbf", *nbf, "it is not valid yet"),
+            Self { iat, .. } if not_yet(*iat) => refusal("iat", *iat, "it is from the future"),
+            _ => Ok(()),
+        }
+    }
+
+    fn workflow(self, issuer: &str) -> Result<Workflow, Refusal> {
+        let id = |claim: &str, text: &str| {
+            text.parse().map_err(|_| format!("{claim} is {}, expected a number", shown(text)))
+        };
+        Ok(Workflow {
+            issuer: issuer.to_owned(),
+            repository: self.repository.parse().map_err(|why| format!("repository: {why}"))?,
+            repository_id: id("repository_id", &self.repository_id)?,
+            owner_id: id("repository_owner_id", &self.repository_owner_id)?,
+            run_id: id("run_id", &self.run_id)?,
+            run_attempt: self.run_attempt.map(|text| id("run_attempt", &text)).transpose()?,
+            workflow: self.workflow_ref.or(self.job_workflow_ref),
+            event: self.event_name,
+            git_ref: self.git_ref,
+            commit_sha: self.sha,
+        })
+    }
+}
+
+/// A text of a token's, in quotes, as logs and answers can show it.
+pub fn shown(text: &str) -> String {
+    let end = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
+    let more = if end < text.len() { "…" } else { "" };
+    format!("{:?}{more}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str, claims: &str) -> String {
+        format!("{}.{}.{}", BASE64.encode(header), BASE64.encode(claims), BASE64.encode("signature"))
+    }
+
+    #[test]
+    fn only_what_has_the_form_of_a_token_is_one() {
+        let whole = token(r#"{"alg":"RS256","kid":"k"}"#, "{}");
+        let unsigned = format!("{}.", whole.rsplit_once('.').unwrap().0);
+        for (sent, is_token) in [
+            (whole.as_str(), true),
+            (&unsigned, true),
+            ("a.b.c", false),
+            ("hunter2", false),
+            ("", false),
+            ("..", false),
+            (&format!("{whole}.x"), false),
+            (&format!("{whole}="), false),
+            (&token("[]", "{}"), false),
+            (&token(r#"{"alg":"RS256","alg":"none"}"#, "{}"), false),
+        ] {
+            assert_eq!(Token::split(sent.as_bytes()).is_some(), is_token, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_header_names_rs256_and_a_key_and_nothing_that_is_not_known() {
+        for (header, why) in [
+            (r#"{"alg":"none","kid":"k"}"#, "alg is \"none\", expected \"RS256\""),
+            (r#"{"alg":"rs256","kid":"k"}"#, "alg is \"rs256\""),
+            (r#"{"kid":"k"}"#, "it has no alg"),
+            (r#"{"alg":"RS256"}"#, "(kid)"),
+            (r#"{"alg":"RS256","kid":"k","crit":["b64"]}"#, "crit"),
+        ] {
+            let token = token(header, "{}");
+            let refused = Token::split(token.as_bytes()).unwrap().key_id().unwrap_err();
+            assert!(refused.contains(why), "{header}: {refused}");
+        }
+    }
+
+    #[test]
+    fn times_have_a_minute_of_leeway_and_never_overflow() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let at = |exp: i64, nbf: i64, iat: i64| {
+            let claims = serde_json::json!({
+                "aud": "a", "exp": exp, "nbf": nbf, "iat": iat, "repository": "o/r", "repository_id": "1",
+                "repository_owner_id": "2", "run_id": "3", "event_name": "push",
+            });
+            let claims: Claims = serde_json::from_value(claims).unwrap();
+            claims.check_times(now).map_err(|why| why[..3].to_owned())
+        };
+        let (past, future) = (1_000_000 - 60, 1_000_000 + 60);
+        assert_eq!(at(past + 1, future, future), Ok(()));
+        assert_eq!(at(past, 0, 0), Err("exp".to_owned()));
+        assert_eq!(at(i64::MAX, future + 1, 0), Err("nbf".to_owned()));
+        assert_eq!(at(i64::MAX, i64::MIN, future + 1), Err("iat".to_owned()));
+        assert_eq!(at(i64::MIN, i64::MAX, i64::MAX), Err("exp".to_owned()));
+    }
+
+    #[test]
+    fn a_token_may_name_several_audiences() {
+        let check = |aud: &str, expected: &str| serde_json::from_str::<Audience>(aud).unwrap().check(expected).is_ok();
+        assert!(check(r#""https://c.example""#, "https://c.example/"));
+        assert!(check(r#"["https://x.example", "https://c.example/"]"#, "https://c.example"));
+        for spelling in [r#""HTTPS://C.example:443/""#, r#""https://c.example//""#] {
+            assert!(check(spelling, "https://c.example"), "{spelling}");
+        }
+        for other in ["https://c.example.org", "http://c.example", "https://c.example:8443", "https://c.example/C", ""]
+        {
+            assert!(!check(&format!("{other:?}"), "https://c.example"), "{other}");
+        }
+        assert!(check(r#""covered""#, "covered") && !check(r#""Covered""#, "covered"));
+        assert!(!check("[]", "https://c.example"));
+    }
+
+    #[test]
+    fn what_a_token_says_is_shown_in_one_short_line() {
+        assert_eq!(shown("a\n\"b\""), r#""a\n\"b\"""#);
+        assert_eq!(shown(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
+    }
+}

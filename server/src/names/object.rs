@@ -1,0 +1,52 @@
+//! The keys of objects in the store, but for those of a site.
+
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+
+/// The folder of reports.
+pub const SITES: &str = "sites";
+
+/// The folder of badge values.
+pub const VALUES: &str = "values";
+
+/// The folder of names and the ids that they belong to.
+pub const BINDINGS: &str = "repositories";
+
+/// `{folder}/readyz`: an object that shows whether the folder can be written and read. It holds nothing.
+pub fn probe_key(folder: &str) -> String {
+    format!("{folder}/readyz")
+}
+
+/// The folder of uploads that have not ended yet.
+pub const STAGING: &str = "uploads";
+
+/// `values/{owner}/{repo}/{name}.json`: the last value seen; `_` stands for the report without a name, which no name can be.
+pub fn value_key(repository: &Repository, name: Option<&ReportName>) -> String {
+    match name {
+        Some(name) => format!("values/{repository}/{name}.json"),
+        None => format!("values/{repository}/_.json"),
+    }
+}
+
+/// `repositories/{owner}/{repo}.json`: which repository the name belongs to.
+pub fn binding_key(repository: &Repository) -> String {
+    format!("repositories/{repository}.json")
+}
+
+/// The file that reserves a site, and that no reader sees.
+pub const RESERVATION: &str = ".keep";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nameless_report_shares_no_key_with_a_named_one() {
+        let app: Repository = "octo/app".parse().unwrap();
+        assert_eq!(value_key(&app, None), "values/octo/app/_.json");
+        assert_eq!(value_key(&app, Some(&"Back".parse().unwrap())), "values/octo/app/back.json");
+        for wrong in ["_", "", "a/b", ".hidden", "-x", "a b"] {
+            assert!(wrong.parse::<ReportName>().is_err(), "{wrong:?}");
+        }
+    }
+}

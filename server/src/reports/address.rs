@@ -1,0 +1,388 @@
+//! Where a report is for its readers: below the server's own address, or each on a host of its own (`REPORT_HOST`);
+//! and to which addresses that keeps its scripts.
+
+mod links;
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::request::Parts;
+use url::{Host, Url};
+
+use crate::names::site::SiteId;
+
+/// `REPORT_HOST`: `*.reports.example.net`, with a scheme or a port where they are not those of `PUBLIC_URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportHost {
+    scheme: Option<String>,
+    /// What follows the site's id: `.reports.example.net`.
+    suffix: String,
+    port: Option<u16>,
+}
+
+impl FromStr for ReportHost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a valid host pattern: write *.reports.example.net, with :PORT behind it or \
+                 https:// before it where they are not those of PUBLIC_URL"
+            )
+        };
+        let (scheme, host) = match text.split_once("://") {
+            Some((scheme @ ("http" | "https"), host)) => (Some(scheme.to_owned()), host),
+            Some(_) => return Err(wrong()),
+            None => (None, text),
+        };
+        let domain = host.strip_prefix("*.").ok_or_else(wrong)?;
+        // A port that is the scheme's own is not told by a URL: it is read from one that has no such port.
+        let url = Url::parse(&format!("covered://{domain}")).map_err(|_| wrong())?;
+        let domain =
+            url.host_str().map(str::to_ascii_lowercase).filter(|domain| is_domain(domain)).ok_or_else(wrong)?;
+        // To browsers, what ends in a number is an address, and nothing is below one.
+        if domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(format!("{text:?} has an IP address behind the star: a report's host needs a domain name"));
+        }
+        let bare = url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong());
+        }
+        Ok(Self { scheme, suffix: format!(".{domain}"), port: url.port() })
+    }
+}
+
+impl ReportHost {
+    /// What an operator is told where cookies that a report's script sets go to others, too.
+    pub fn doubt(&self, public_url: &Url) -> Option<String> {
+        let Some(Host::Domain(public)) = public_url.host() else { return None };
+        let reports = self.suffix.trim_start_matches('.');
+        let below = |host: &str, domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
+        let shared = if below(reports, public) { Some(public) } else { registrable(reports) };
+        let shared = shared.filter(|domain| below(public, domain))?;
+        Some(format!(
+            "REPORT_HOST *.{reports} and PUBLIC_URL are both below {shared}: a report's script can set cookies for all that is; \
+             give the reports a domain of their own, which no other service is below"
+        ))
+    }
+}
+
+/// What a registrar gave to somebody, as far as a name's look tells: `example.com`, `example.co.uk`.
+fn registrable(domain: &str) -> Option<&str> {
+    let dots: Vec<usize> = domain.rmatch_indices('.').map(|(at, _)| at).collect();
+    let (last, start) = (dots.first()?, dots.get(1).map_or(0, |at| at + 1));
+    let is_country = domain.len() - last == 3;
+    if is_country && last - start <= 3 {
+        // `co.uk` alone is nobody's.
+        return (start > 0).then(|| &domain[dots.get(2).map_or(0, |at| at + 1)..]);
+    }
+    Some(&domain[start..])
+}
+
+fn is_domain(text: &str) -> bool {
+    let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    // An id in front makes it longer, and 253 is a name's end.
+    text.len() <= 220 && text.split('.').all(|label| !label.is_empty() && label.len() <= 63 && letters(label))
+}
+
+/// The addresses of the reports.
+#[derive(Debug)]
+pub struct Reports {
+    /// The server's own address, without a slash at its end, and its path.
+    public_url: String,
+    base_path: String,
+    /// Host and port of that address.
+    public_authority: String,
+    /// Where each report has a host of its own.
+    own_host: Option<OwnHost>,
+    /// Addresses that the server had before: `FORMER_URLS`.
+    former_urls: Vec<String>,
+    trustworthy: bool,
+}
+
+/// What stands around a site's id.
+#[derive(Debug)]
+struct OwnHost {
+    /// `https://`
+    before: String,
+    /// `.reports.example.net`
+    suffix: String,
+    /// The same with the port, and a slash at its end.
+    behind: String,
+}
+
+/// A report as a reader asked for it.
+#[derive(Debug)]
+pub struct Place<'a> {
+    pub site: SiteId,
+    reports: &'a Reports,
+    /// On its own host; else below the server's address.
+    is_alone: bool,
+    /// Whom the reader asked.
+    asked: Option<&'a str>,
+    /// The same, where that is not the public address.
+    elsewhere: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// The path of the report's top as the browser knows it, with a slash at its end.
+    pub fn root(&self) -> String {
+        if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
+    }
+
+    /// The Content-Security-Policy of its files.
+    pub fn policy(&self) -> HeaderValue {
+        if self.is_alone {
+            return policy("'self'");
+        }
+        let Reports { public_authority, base_path, .. } = self.reports;
+        let root = self.root();
+        // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
+        let mut own = source(public_authority, &root);
+        let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
+        let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
+        let asked = self.asked.map(|_| self.elsewhere.unwrap_or(public_authority));
+        let below_base = asked.zip(without_base).map(|(authority, root)| source(authority, root));
+        for more in [elsewhere, below_base].into_iter().flatten() {
+            own = [&own, " ", &more].concat();
+        }
+        policy(&own)
+    }
+
+    /// The same, kept for readers who ask the public address, as nearly all do.
+    pub fn kept_policy(&self, kept: &OnceLock<HeaderValue>) -> HeaderValue {
+        let is_usual = self.is_alone || (self.asked.is_some() && self.is_shared());
+        if is_usual { kept.get_or_init(|| self.policy()).clone() } else { self.policy() }
+    }
+
+    /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,
+    /// and no shared cache may keep it for others.
+    pub fn is_shared(&self) -> bool {
+        self.elsewhere.is_none()
+    }
+}
+
+impl Reports {
+    /// `public_url`: without a slash at its end.
+    pub fn new(public_url: &str, report_host: Option<&ReportHost>) -> Self {
+        let url = Url::parse(public_url).ok();
+        let base_path = url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        let own_host = report_host.map(|host| {
+            let scheme = host.scheme.as_deref().or(url.as_ref().map(Url::scheme)).unwrap_or("https");
+            let port = host.port.or(url.as_ref().and_then(Url::port).filter(|_| host.scheme.is_none()));
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let suffix = host.suffix.clone();
+            OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
+        });
+        let trustworthy = url.as_ref().is_some_and(is_trustworthy);
+        let authority = public_url.split_once("://").map_or("", |(_, rest)| rest);
+        let public_authority = authority.strip_suffix(&base_path).unwrap_or(authority).to_owned();
+        let former_urls = Vec::new();
+        Self { public_url: public_url.to_owned(), base_path, public_authority, own_host, former_urls, trustworthy }
+    }
+
+    /// `urls`: addresses that were this server's, or the Python original's before it.
+    pub fn formerly(mut self, urls: &[Url]) -> Self {
+        self.former_urls = urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
+        self
+    }
+
+    /// Whether the reports' scripts have the server's own origin, and that of one another.
+    pub fn share_an_origin(&self) -> bool {
+        self.own_host.is_none()
+    }
+
+    /// A report's address, with a slash at its end.
+    pub fn url(&self, site: &SiteId) -> String {
+        match &self.own_host {
+            Some(OwnHost { before, behind, .. }) => format!("{before}{site}{behind}"),
+            None => format!("{}/coverage/{site}/", self.public_url),
+        }
+    }
+
+    /// The same for a redirect, which stays at the host that was asked where it can.
+    pub fn location(&self, site: &SiteId) -> String {
+        match &self.own_host {
+            Some(_) => self.url(site),
+            None => self.below_base(site),
+        }
+    }
+
+    fn below_base(&self, site: &SiteId) -> String {
+        format!("{}/coverage/{site}/", self.base_path)
+    }
+
+    /// The site whose own host a request asks.
+    pub fn site_at<'a>(&self, authority: impl FnOnce() -> Option<&'a str>) -> Option<SiteId> {
+        let own = self.own_host.as_ref()?;
+        let authority = authority()?;
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        host.strip_suffix(&own.suffix)?.parse().ok()
+    }
+
+    /// Where a report is that was asked for on its own host.
+    pub fn on_own_host(&self, site: SiteId) -> Place<'_> {
+        Place { site, reports: self, is_alone: true, asked: None, elsewhere: None }
+    }
+
+    /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
+    pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> Place<'a> {
+        let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
+        let elsewhere = authority.filter(|asked| !is_public(asked));
+        Place { site, reports: self, is_alone: false, asked: authority, elsewhere }
+    }
+
+    /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
+    pub fn are_trustworthy(&self) -> bool {
+        self.trustworthy
+    }
+}
+
+/// Whether nobody on the way can read what goes to an address: browsers' own rule.
+pub fn is_trustworthy(url: &Url) -> bool {
+    let local = match url.host() {
+        Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    };
+    local || url.scheme() == "https"
+}
+
+/// Whom a request asks, as HTTP/2 or the header tells it.
+pub fn authority(head: &Parts) -> Option<&str> {
+    let told = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(|authority| authority.as_str()).or_else(told)
+}
+
+/// A source of a Content-Security-Policy: all below a path at one host, whatever the scheme. What has no such form is
+/// the whole origin.
+fn source(authority: &str, root: &str) -> String {
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "0"));
+    let fits = is_domain(host) && port.parse::<u16>().is_ok();
+    if fits { [authority, root].concat() } else { "'self'".to_owned() }
+}
+
+/// Keeps a report's scripts to the report's own files, and breaks none of the tools' reports: they have scripts and
+/// styles inside of their pages, and some draw by `eval`.
+fn policy(own: &str) -> HeaderValue {
+    let any = " data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; base-uri ";
+    // Each file has it: pieces of known length take one allocation, and less than a format.
+    let text = ["default-src ", own, any, own, "; form-action ", own, "; frame-ancestors 'self'"].concat();
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn reports(public_url: &str, host: &str) -> Reports {
+        Reports::new(public_url, Some(&host.parse().unwrap()))
+    }
+
+    fn site() -> SiteId {
+        ID.parse().unwrap()
+    }
+
+    #[test]
+    fn a_report_host_has_a_star_and_nothing_behind_its_port() {
+        for (text, url) in [
+            ("*.Reports.example.net", "https://ID.reports.example.net:8443/"),
+            ("*.reports.example.net:443", "https://ID.reports.example.net:443/"),
+            ("http://*.localhost", "http://ID.localhost/"),
+            ("http://*.localhost:8000", "http://ID.localhost:8000/"),
+        ] {
+            assert_eq!(reports("https://covered.example.com:8443", text).url(&site()), url.replace("ID", ID));
+        }
+        for wrong in [
+            "reports.example.net",
+            "*",
+            "*.",
+            "*.a/b",
+            "*.a?b",
+            "*.u@a",
+            "*.a:b",
+            "ftp://*.a",
+            "*.*.a",
+            "*.[::1]",
+            "*.a b",
+            "*.a..b",
+            "https://*.127.0.0.1",
+            "*.0x7f.1",
+        ] {
+            assert!(wrong.parse::<ReportHost>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sites_host_is_its_id_alone_in_any_case() {
+        let reports = reports("https://covered.example.com", "*.reports.example.net");
+        for host in
+            [format!("{ID}.reports.example.net"), format!("{}.REPORTS.example.net.:8443", ID.to_ascii_uppercase())]
+        {
+            assert_eq!(reports.site_at(|| Some(&host)), Some(site()), "{host}");
+        }
+        for host in ["covered.example.com", "www.reports.example.net", "reports.example.net", "[::1]:80", ":", ""] {
+            assert_eq!(reports.site_at(|| Some(host)), None, "{host}");
+        }
+        let below = format!("a.{ID}.reports.example.net");
+        assert_eq!(reports.site_at(|| Some(&below)), None);
+    }
+
+    #[test]
+    fn a_policy_names_the_reports_own_path_and_nothing_that_a_host_could_add() {
+        let reports = Reports::new("https://covered.example.com/c", None);
+        let policy = |authority| reports.below(site(), authority).policy().to_str().unwrap().to_owned();
+        let own = format!("default-src covered.example.com/c/coverage/{ID}/ ");
+        assert!(policy(None).starts_with(&format!("{own}data:")), "{}", policy(None));
+        let inner = format!("{own}10.0.0.5:8000/c/coverage/{ID}/ 10.0.0.5:8000/coverage/{ID}/ data:");
+        assert!(policy(Some("10.0.0.5:8000")).starts_with(&inner), "{}", policy(Some("10.0.0.5:8000")));
+        for odd in ["[::1]:8000", "a b", "*", "a;script-src *", "a:80/x", "é", "a:"] {
+            assert!(policy(Some(odd)).starts_with(&format!("{own}'self' 'self' data:")), "{}", policy(Some(odd)));
+        }
+    }
+
+    #[test]
+    fn a_domain_that_the_reports_share_with_the_server_is_doubted() {
+        for (public, host, shared) in [
+            ("https://covered.example.com", "*.reports.example.net", None),
+            ("https://covered.example.com", "*.example.net", None),
+            ("https://covered.example.com", "*.covered.example.com", Some("covered.example.com")),
+            ("https://covered.example.com", "https://*.r.covered.example.com:8443", Some("covered.example.com")),
+            ("https://covered.example.com", "*.reports.example.com", Some("example.com")),
+            ("https://example.com", "*.reports.example.com", Some("example.com")),
+            ("https://notexample.com", "*.example.com", None),
+            ("https://covered.co.uk", "*.reports.co.uk", None),
+            ("https://a.team.co.uk", "*.b.team.co.uk", Some("team.co.uk")),
+            ("https://covered.gitlab.io", "*.reports.gitlab.io", Some("gitlab.io")),
+            ("http://localhost:8000", "*.localhost", Some("localhost")),
+            ("http://covered.localhost", "*.reports", None),
+            ("http://127.0.0.1:8000", "*.localhost", None),
+        ] {
+            let host: ReportHost = host.parse().unwrap();
+            let doubt = host.doubt(&Url::parse(public).unwrap());
+            let expected = shared.map(|shared| format!("are both below {shared}:"));
+            assert_eq!(doubt.is_some(), shared.is_some(), "{public} {host:?}: {doubt:?}");
+            assert!(doubt.zip(expected).is_none_or(|(doubt, expected)| doubt.contains(&expected)), "{public} {host:?}");
+        }
+    }
+
+    #[test]
+    fn trustworthy_is_what_browsers_say() {
+        for (url, trustworthy) in [
+            ("https://covered.example.com", true),
+            ("http://127.0.0.1:8000", true),
+            ("http://[::1]:8000", true),
+            ("http://localhost", true),
+            ("http://covered.internal:8000", false),
+            ("http://10.0.0.5", false),
+        ] {
+            assert_eq!(Reports::new(url, None).are_trustworthy(), trustworthy, "{url}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Which report the link of a commit status leads to.
+
+use url::Url;
+
+use super::{OwnHost, Reports};
+use crate::names::site::SiteId;
+
+impl Reports {
+    /// The site that an address leads to, where the address is one of this server's: today's, one of `FORMER_URLS`, or
+    /// the report's own host. The scheme does not matter, so that links from before TLS stay valid.
+    pub fn site_of(&self, url: &str) -> Option<SiteId> {
+        let rest = without_scheme(url)?;
+        let servers = std::iter::once(&self.public_url).chain(&self.former_urls);
+        let mut shared =
+            servers.filter_map(|server| rest.strip_prefix(without_scheme(server)?)?.strip_prefix("/coverage/"));
+        shared.find_map(|rest| rest.split('/').next()?.parse().ok()).or_else(|| self.site_of_own_host(url))
+    }
+
+    fn site_of_own_host(&self, url: &str) -> Option<SiteId> {
+        let OwnHost { before, behind, .. } = self.own_host.as_ref()?;
+        let (site, rest) = url.strip_prefix(before)?.split_once('.')?;
+        behind.strip_prefix('.').filter(|behind| rest.starts_with(behind))?;
+        site.parse().ok()
+    }
+
+    /// The site that an address of any host names as this server's addresses do: in its path, or in front of its host.
+    /// Whether the server has that site, and whose it is, is for its record to say.
+    pub fn site_named_by(&self, url: &str) -> Option<SiteId> {
+        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let in_path = url.path().rsplit_once("/coverage/").and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
+        in_path.or_else(|| url.domain()?.split('.').next()?.parse().ok())
+    }
+}
+
+fn without_scheme(url: &str) -> Option<&str> {
+    url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reports::address::ReportHost;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn reports(public_url: &str, host: &str) -> Reports {
+        Reports::new(public_url, Some(&host.parse::<ReportHost>().unwrap()))
+    }
+
+    fn site() -> SiteId {
+        ID.parse().unwrap()
+    }
+
+    #[test]
+    fn statuses_with_either_address_are_followed_and_others_not() {
+        let reports = reports("https://covered.example.com/c", "*.reports.example.net");
+        for right in [
+            format!("https://covered.example.com/c/coverage/{ID}/"),
+            format!("https://{ID}.reports.example.net/"),
+            format!("https://{ID}.reports.example.net/a.html"),
+        ] {
+            assert_eq!(reports.site_of(&right), Some(site()), "{right}");
+        }
+        for wrong in [
+            format!("https://covered.example.com/coverage/{ID}/"),
+            format!("http://{ID}.reports.example.net/"),
+            format!("https://{ID}.reports.example.net.evil.test/"),
+            format!("https://{ID}.reports.example.net:81/"),
+            format!("https://{ID}@evil.test/"),
+            format!("https://evil.test/{ID}.reports.example.net/"),
+            "https://www.reports.example.net/".to_owned(),
+        ] {
+            assert_eq!(reports.site_of(&wrong), None, "{wrong}");
+        }
+        assert_eq!(Reports::new("http://a", None).site_of(&format!("http://{ID}.a/")), None);
+    }
+
+    #[test]
+    fn statuses_with_a_former_address_or_another_scheme_are_followed() {
+        let former: Vec<Url> = ["https://old.example.com/", "http://10.0.0.5:8000/covered"]
+            .iter()
+            .map(|url| url.parse().unwrap())
+            .collect();
+        let reports = Reports::new("https://covered.example.com", None).formerly(&former);
+        for right in [
+            format!("http://covered.example.com/coverage/{ID}/"),
+            format!("https://old.example.com/coverage/{ID}/index.html"),
+            format!("http://old.example.com/coverage/{ID}/"),
+            format!("http://10.0.0.5:8000/covered/coverage/{ID}/"),
+        ] {
+            assert_eq!(reports.site_of(&right), Some(site()), "{right}");
+        }
+        for wrong in [
+            format!("https://old.example.com.evil.test/coverage/{ID}/"),
+            format!("https://old.example.com@evil.test/coverage/{ID}/"),
+            format!("http://10.0.0.5:8000/coverage/{ID}/"),
+            format!("ftp://old.example.com/coverage/{ID}/"),
+            format!("https://evil.test/https://old.example.com/coverage/{ID}/"),
+        ] {
+            assert_eq!(reports.site_of(&wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_any_host_names_a_site_by_its_path_or_its_first_label() {
+        let reports = Reports::new("https://covered.example.com", None);
+        for (url, names_it) in [
+            (format!("http://gone.example.com:8000/c/coverage/{ID}/"), true),
+            (format!("https://{ID}.reports.example.net/index.html"), true),
+            (format!("https://gone.example.com/coverage/{ID}"), true),
+            (format!("javascript:/coverage/{ID}/"), false),
+            (format!("https://gone.example.com/{ID}/"), false),
+            ("https://gone.example.com/coverage/x/".to_owned(), false),
+            (ID.to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(reports.site_named_by(&url), names_it.then(site), "{url}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! An entry's data: where it begins, how it is kept and sent, and whether it is what its checksum says.
+
+use std::io;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+use flate2::{Decompress, FlushDecompress, Status};
+use futures_util::stream::{self, Stream, StreamExt};
+use rawzip::Crc32;
+
+use super::{ArchiveError, Entry, LOCAL_HEADER};
+use crate::reports::media::SNIFFED;
+
+/// Bytes of an inflated chunk.
+const CHUNK: usize = 32 << 10;
+/// A file larger than this makes way for others after each chunk: to inflate so much takes a core some milliseconds, and
+/// a few MB can inflate to GBs.
+const MAKES_WAY: u64 = 4 << 20;
+/// Deflate, no flags, no time, no extra flags, unknown system.
+const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+const GZIP_TRAILER: usize = 8;
+
+impl Entry {
+    /// The range of the zip that holds the local header and the data.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.span
+    }
+
+    /// Bytes of the local header and its name: enough for [`Entry::data_start`].
+    pub fn local_len(&self) -> usize {
+        LOCAL_HEADER as usize + self.path.len()
+    }
+
+    /// Where the data begins in that range, by the local header at its start; it must be this entry's.
+    pub fn data_start(&self, local: &[u8]) -> Result<usize, ArchiveError> {
+        let start = || {
+            let header = local.get(..self.local_len())?;
+            let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+            let (flags, method, name, extra) = (number(6), number(8), usize::from(number(26)), usize::from(number(28)));
+            let is_own = header.starts_with(b"PK\x03\x04")
+                && flags & 1 == 0
+                && (method == 8 && (self.deflated || self.size == 0) || method == 0 && !self.deflated)
+                && header[LOCAL_HEADER as usize..] == *self.path.as_bytes()
+                && name == self.path.len();
+            let start = self.local_len() + extra;
+            (is_own && start as u64 + self.compressed <= self.span).then_some(start)
+        };
+        start().ok_or_else(|| ArchiveError::LocalHeader(self.path.to_string()))
+    }
+
+    /// Bytes of the entry as it is kept and sent: a gzip member if it is deflated, else the data.
+    pub fn packed_len(&self) -> u64 {
+        if self.deflated { self.compressed + (GZIP_HEADER.len() + GZIP_TRAILER) as u64 } else { self.compressed }
+    }
+
+    /// Frames the entry's data as it is kept and sent, if it is what its checksum says: browsers do not look.
+    pub async fn pack(&self, data: Bytes) -> Result<Bytes, ArchiveError> {
+        let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(data.clone())])));
+        while let Some(piece) = file.next().await {
+            piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?;
+        }
+        if !self.deflated {
+            return Ok(data);
+        }
+        let mut gzip = BytesMut::with_capacity(data.len() + GZIP_HEADER.len() + GZIP_TRAILER);
+        gzip.extend_from_slice(GZIP_HEADER);
+        gzip.extend_from_slice(&data);
+        gzip.extend_from_slice(&self.gzip_trailer());
+        Ok(gzip.freeze())
+    }
+
+    /// The file's own bytes from [`Entry::pack`]'s.
+    pub async fn plain(&self, packed: &Bytes) -> Result<Bytes, ArchiveError> {
+        let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(self.data_of(packed))])));
+        let mut plain = BytesMut::with_capacity(self.size as usize);
+        while let Some(piece) = file.next().await {
+            plain.extend_from_slice(&piece.map_err(|_| ArchiveError::Checksum(self.path.to_string()))?);
+        }
+        Ok(plain.freeze())
+    }
+
+    /// The file's first bytes, in which it may declare its character set; fewer of them where `data` has no more.
+    pub fn first(&self, data: &[u8]) -> Vec<u8> {
+        let mut first = Vec::with_capacity(self.first_len());
+        if self.deflated {
+            // What is broken here is found by its checksum.
+            let _ = Decompress::new(false).decompress_vec(data, &mut first, FlushDecompress::None);
+        } else {
+            first.extend(data.iter().take(self.first_len()));
+        }
+        first
+    }
+
+    /// Bytes of [`Entry::first`], where `data` has enough of them.
+    pub fn first_len(&self) -> usize {
+        SNIFFED.min(usize::try_from(self.size).unwrap_or(SNIFFED))
+    }
+
+    /// What follows the data in a gzip member: CRC-32 and size.
+    fn gzip_trailer(&self) -> [u8; GZIP_TRAILER] {
+        let (mut trailer, size) = ([0; GZIP_TRAILER], self.size as u32);
+        trailer[..4].copy_from_slice(&self.crc.to_le_bytes());
+        trailer[4..].copy_from_slice(&size.to_le_bytes());
+        trailer
+    }
+
+    /// The deflated or stored data inside of [`Entry::pack`]'s bytes.
+    pub fn data_of(&self, packed: &Bytes) -> Bytes {
+        if self.deflated { packed.slice(GZIP_HEADER.len()..packed.len() - GZIP_TRAILER) } else { packed.clone() }
+    }
+
+    /// [`Entry::pack`] for data that comes as a stream: what is not as its checksum says ends it with an error.
+    pub fn pack_stream<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    {
+        let trailer = Bytes::copy_from_slice(&self.gzip_trailer());
+        let checked = stream::try_unfold((data, Some(Check::of(self))), |(mut data, check)| async move {
+            let Some(mut check) = check else { return Ok(None) };
+            let Some(piece) = data.next().await.transpose()? else {
+                check.finish()?;
+                return Ok(None);
+            };
+            let mut input = piece.clone();
+            while !check.next(&mut input).await?.is_empty() {}
+            Ok(Some((piece, (data, Some(check)))))
+        });
+        let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
+        let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
+        // The trailer is what makes it whole: behind an error nobody asks for it.
+        one(Bytes::from_static(head)).chain(checked).chain(one(trailer))
+    }
+
+    /// The file's own bytes from its data in the zip; a size or a checksum that does not fit ends it with an error.
+    pub fn inflate<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    {
+        let state = Inflate { data, input: Bytes::new(), check: Check::of(self) };
+        stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|chunk| (chunk, state))) })
+    }
+}
+
+struct Inflate<S> {
+    data: S,
+    input: Bytes,
+    check: Check,
+}
+
+impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
+    /// The next bytes of the file; `None` at its end. The last ones are returned only after the whole file was verified.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let mut last = None;
+        loop {
+            let chunk = self.check.next(&mut self.input).await?;
+            match (chunk.is_empty(), self.check.remaining) {
+                (true, _) => match self.data.next().await {
+                    Some(input) => self.input = input?,
+                    None => return self.check.finish().map(|()| last),
+                },
+                (false, 0) => last = Some(chunk),
+                (false, _) => return Ok(Some(chunk)),
+            }
+        }
+    }
+}
+
+/// Inflates, and compares with what the entry says.
+struct Check {
+    deflated: bool,
+    /// Made at the first byte: a response that waits for memory has none.
+    inflater: Option<Decompress>,
+    /// The deflate stream said that it is at its end.
+    ended: bool,
+    crc: Crc32,
+    expected_crc: u32,
+    /// Bytes of the file that are still to come.
+    remaining: u64,
+    makes_way: bool,
+}
+
+impl Check {
+    fn of(entry: &Entry) -> Self {
+        let Entry { deflated, crc: expected_crc, size: remaining, .. } = *entry;
+        let makes_way = remaining > MAKES_WAY;
+        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, makes_way }
+    }
+
+    /// The next bytes of the file, as far as `input` has them; empty: it has no more.
+    async fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+        if self.makes_way {
+            // First come those who wait for this thread, and what the network brought meanwhile.
+            tokio::task::yield_now().await;
+        }
+        let chunk = self.inflated(input)?;
+        self.crc.update(&chunk);
+        let remaining = self.remaining.checked_sub(chunk.len() as u64);
+        self.remaining = remaining.ok_or_else(|| broken("longer than its entry says"))?;
+        Ok(chunk)
+    }
+
+    fn inflated(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+        if !self.deflated {
+            return Ok(std::mem::take(input));
+        }
+        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
+        loop {
+            if self.ended {
+                let nothing_behind = input.is_empty();
+                return nothing_behind.then(Bytes::new).ok_or_else(|| broken("longer than its entry says"));
+            }
+            let mut output = Vec::with_capacity(CHUNK);
+            let before = inflater.total_in();
+            let status =
+                inflater.decompress_vec(input, &mut output, FlushDecompress::None).map_err(io::Error::other)?;
+            let read = (inflater.total_in() - before) as usize;
+            input.advance(read);
+            self.ended = status == Status::StreamEnd;
+            // Input that was all read may still have output behind it: only an idle call tells.
+            if !output.is_empty() || read == 0 && !self.ended {
+                return Ok(output.into());
+            }
+        }
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if self.remaining > 0 || self.deflated && !self.ended {
+            return Err(broken("shorter than its entry says"));
+        }
+        let fits = self.crc.checksum() == self.expected_crc;
+        fits.then_some(()).ok_or_else(|| broken("not what its checksum says"))
+    }
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a stored file is {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// An entry of so many zeros, and its data.
+    fn zeros(size: u64) -> (Entry, Bytes) {
+        let file = vec![0; size as usize];
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &file).unwrap();
+        let data = Bytes::from(encoder.finish().unwrap());
+        let (compressed, crc) = (data.len() as u64, rawzip::crc32(&file));
+        (Entry { path: "zeros".into(), offset: 0, span: compressed, compressed, size, crc, deflated: true }, data)
+    }
+
+    #[tokio::test]
+    async fn a_large_file_lets_others_go_first_before_each_chunk() {
+        let (large, data) = zeros(4 * MAKES_WAY);
+        let pieces = || stream::iter([Ok(data.clone())]);
+        for (way, inflated) in [
+            ("kept", large.pack(data.clone()).map(drop).boxed()),
+            ("streamed", large.pack_stream(pieces()).count().map(drop).boxed()),
+            ("plain", large.inflate(pieces()).count().map(drop).boxed()),
+        ] {
+            let mut steps = 0;
+            let others = async {
+                loop {
+                    steps += 1;
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = inflated => {}
+                () = others => {}
+            }
+            assert!(steps >= large.size / CHUNK as u64, "{way}: {steps} steps");
+        }
+    }
+}

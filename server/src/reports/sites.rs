@@ -1,0 +1,453 @@
+//! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
+
+mod single;
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use hyper::header::HeaderValue;
+use moka::future::Cache;
+use tokio::time::Instant;
+
+use crate::base::poll::at_hand;
+use crate::base::room::{self, Room, STREAM_BYTES, Share};
+use crate::error::{Error, no_report};
+use crate::names::object::RESERVATION;
+use crate::names::site::SiteId;
+use crate::reports::archive::{ArchiveError, Entry, Index, Limits, Opened};
+use crate::reports::media::{self, SNIFFED};
+use crate::store::error::StorageError;
+use crate::store::object::ByteStream;
+use crate::store::object::Tail;
+use crate::store::storage::Storage;
+use crate::telemetry::metrics::{self, Lookup, Served, metrics};
+pub use single::Single;
+
+/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
+const TAIL_BYTES: u64 = 512 << 10;
+/// The part of the memory for indexes: 1 / this.
+const INDEX_SHARE: u64 = 4;
+/// A file larger than the memory for files / this is not kept.
+const LARGEST_SHARE: u64 = 16;
+/// Bytes of a policy, about.
+const POLICY_BYTES: usize = 512;
+/// Bytes that a file takes in memory beside its own, about.
+const FILE_BYTES: usize = 192;
+/// Sites uploaded file by file that are remembered as such.
+const MAX_BY_FILE: u64 = 10_000;
+/// Bytes of an entry's data after which its file is known to begin as it does.
+const ENOUGH: u64 = 64 << 10;
+/// No file larger than this is held in memory whole, however large the cache is.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// The reports in the store, with what is remembered of them.
+pub struct Sites {
+    storage: Arc<Storage>,
+    open: Cache<SiteId, Arc<Site>>,
+    files: Cache<FileKey, Arc<Held>>,
+    /// Sites that were uploaded file by file: they have no index.
+    by_file: Cache<SiteId, ()>,
+    largest_file: u64,
+    limits: Limits,
+    room: Arc<Room>,
+}
+
+/// A report whose index was read.
+pub struct Site {
+    pub index: Index,
+    /// The Content-Security-Policy of its files, once it was asked for.
+    pub policy: OnceLock<HeaderValue>,
+}
+
+/// Which file of which site; whether inflated, for clients that don't take gzip.
+type FileKey = (SiteId, Name, bool);
+
+/// How a site's files are told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    /// In the index of a zip.
+    Number(u32),
+    /// The path, where each was uploaded by itself.
+    Path(Box<str>),
+}
+
+impl Name {
+    fn len(&self) -> usize {
+        match self {
+            Self::Number(_) => 0,
+            Self::Path(path) => path.len(),
+        }
+    }
+}
+
+/// A file in memory.
+#[derive(Clone)]
+pub struct Held {
+    pub bytes: Bytes,
+    /// The bytes are compressed by gzip.
+    pub is_gzip: bool,
+    pub content_type: HeaderValue,
+    /// Bytes of the file itself.
+    pub size: u64,
+    /// The store's tag, where the file was uploaded by itself.
+    pub etag: Option<String>,
+    /// When the store was last asked for it.
+    checked: Instant,
+}
+
+/// A file as it was found.
+pub struct Found {
+    pub content: Content,
+    pub content_type: HeaderValue,
+    pub served: Served,
+}
+
+/// A file's bytes on their way out.
+pub enum Content {
+    /// As they are kept: see [`Entry::pack`].
+    Packed(Bytes),
+    /// Inflated.
+    Plain(Bytes),
+    /// The data, as it comes from the store, and the memory to send it.
+    Data(ByteStream, Share),
+    /// A part of a stored file, as it comes from the store, with the memory to send it: its checksum says nothing of a
+    /// part.
+    Part(ByteStream, Share),
+}
+
+impl Found {
+    fn held(held: &Held, plain: bool, served: Served) -> Self {
+        let bytes = held.bytes.clone();
+        let content = if plain { Content::Plain(bytes) } else { Content::Packed(bytes) };
+        Self { content, content_type: held.content_type.clone(), served }
+    }
+}
+
+impl Sites {
+    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `room`: for what is read.
+    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, room: Arc<Room>) -> Self {
+        let for_files = kept_files(cache_bytes);
+        let for_indexes = cache_bytes - for_files;
+        let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            storage,
+            limits,
+            room,
+            open: Cache::builder()
+                .max_capacity(for_indexes)
+                .weigher(move |_, site: &Arc<Site>| weight(site.index.weight() + POLICY_BYTES))
+                .build(),
+            files: Cache::builder()
+                .max_capacity(for_files)
+                .weigher(move |key: &FileKey, held: &Arc<Held>| weight(held.bytes.len() + key.1.len() + FILE_BYTES))
+                .build(),
+            by_file: Cache::new(MAX_BY_FILE),
+            largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
+        }
+    }
+
+    /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
+    /// there yet; only the former is remembered.
+    pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
+        if let Some(open) = at_hand(self.open.get(site)) {
+            metrics().lookup(metrics::Cache::Index, Lookup::Hit);
+            return Ok(Some(open));
+        }
+        // Boxed: what is seldom needed would make every request's future large, and that is moved about.
+        Box::pin(self.find(site)).await
+    }
+
+    async fn find(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
+        if self.by_file.contains_key(site) {
+            return Ok(None);
+        }
+        let mut asked = false;
+        let read = async {
+            asked = true;
+            let index = self.read_index(&site.zip_key()).await?;
+            Ok(Arc::new(Site { index, policy: OnceLock::new() }))
+        };
+        let open = self.open.try_get_with_by_ref(site, read).await;
+        metrics().lookup(metrics::Cache::Index, Lookup::of(&open, asked));
+        match open {
+            Ok(open) => Ok(Some(open)),
+            Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
+            // The refusal hides that there is no zip, as another object of the site can be read.
+            Err(error)
+                if matches!(*error, IndexError::Storage(StorageError::Denied(_)))
+                    && matches!(self.is_known_by_file(site).await, Ok(true)) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.public(site)),
+        }
+    }
+
+    /// Whether something of a site was uploaded file by file, or is about to be.
+    pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
+        if self.by_file.contains_key(site) {
+            return Ok(true);
+        }
+        let there = async |file| self.storage.exists(&site.file_key(file)).await;
+        match there(RESERVATION).await {
+            // A reservation that cannot be read says nothing of the report.
+            Ok(false) | Err(StorageError::Denied(_)) => there("index.html").await,
+            answer => answer,
+        }
+    }
+
+    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+    pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
+        let share = self.room_for(TAIL_BYTES as usize).await?;
+        let tail = self.storage.tail(key, TAIL_BYTES).await?;
+        let start = match self.parse(tail.clone()).await? {
+            Opened::Index(index) => return Ok(index),
+            Opened::Before(start) => start,
+        };
+        drop(share);
+        // What is read, and the whole directory.
+        let _share = self.room_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
+        let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
+        bytes.extend_from_slice(&tail.bytes);
+        match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
+            Opened::Index(index) => Ok(index),
+            Opened::Before(_) => Err(ArchiveError::Misplaced("its directory".to_owned()).into()),
+        }
+    }
+
+    /// Beside the threads that serve: 100,000 files take up to a second.
+    async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
+        let limits = self.limits;
+        let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;
+        Ok(opened.map_err(|error| StorageError::Failed(error.into()))??)
+    }
+
+    /// Remembers that a site was uploaded file by file.
+    pub async fn is_by_file(&self, site: &SiteId) {
+        if !self.by_file.contains_key(site) {
+            self.by_file.insert(*site, ()).await;
+        }
+    }
+
+    /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
+    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
+        let plain = plain && entry.deflated && entry.size <= self.largest_file;
+        let key = (*site, Name::Number(number), plain);
+        if let Some(held) = at_hand(self.files.get(&key)) {
+            metrics().lookup(metrics::Cache::File, Lookup::Hit);
+            return Ok(Found::held(&held, plain, Served::Memory));
+        }
+        Box::pin(self.fetch(key, entry)).await
+    }
+
+    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<Found, Error> {
+        let (site, plain) = (key.0, key.2);
+        let zip = site.zip_key();
+        let found = if !self.is_held(entry) {
+            self.stream(&zip, entry).await.map_err(Arc::new)
+        } else {
+            let mut asked = false;
+            let read = async {
+                asked = true;
+                let share = self.room_for(needed(entry, plain)).await?;
+                let packed = self.packed(&zip, entry).await?;
+                let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
+                let bytes = share.hold(if plain { entry.plain(&packed).await? } else { packed });
+                let (is_gzip, size) = (entry.deflated && !plain, entry.size);
+                Ok(Arc::new(Held { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
+            };
+            let held = self.files.try_get_with(key, read).await;
+            metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
+            held.map(|held| Found::held(&held, plain, if asked { Served::Store } else { Served::Memory }))
+        };
+        if found.is_err() {
+            // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
+            self.open.invalidate(&site).await;
+        }
+        found.map_err(|error| error.public(&site))
+    }
+
+    /// Whether parts of a file can be given: of one that is in memory or stored, but not of a large deflated one.
+    pub fn has_parts(&self, entry: &Entry) -> bool {
+        !entry.deflated || entry.size <= self.largest_file && self.is_held(entry)
+    }
+
+    fn is_held(&self, entry: &Entry) -> bool {
+        entry.packed_len() <= self.largest_file
+    }
+
+    /// A part of a file of which [`Sites::has_parts`]. A large one's part is read alone, unless it is the whole file.
+    pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<Found, Error> {
+        if self.is_held(entry) || *part == (0..entry.size) {
+            return self.content(site, number, entry, true).await;
+        }
+        let read = Box::pin(self.read_part(&site.zip_key(), entry, part)).await;
+        if read.is_err() {
+            self.open.invalidate(site).await;
+        }
+        read.map_err(|error| error.public(site))
+    }
+
+    async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
+        let share = self.room_for_stream().await?;
+        // The local header; for what may declare its charset also the file's first bytes, behind the extra field.
+        let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
+        let length = ((entry.local_len() + more) as u64).min(entry.span);
+        let local = self.storage.read(zip, entry.offset..entry.offset + length).await?;
+        let start = entry.data_start(&local)?;
+        let content_type = media::content_type(&entry.path, local.get(start..).unwrap_or_default());
+        let start = entry.offset + start as u64;
+        let bytes = self.storage.stream(zip, start + part.start..start + part.end, None).await?;
+        let content = Content::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed(), share);
+        Ok(Found { content, content_type, served: Served::Stream })
+    }
+
+    /// Takes memory for what is about to be read.
+    async fn room_for(&self, bytes: usize) -> Result<Share, room::Full> {
+        if let Some(share) = self.room.try_take(bytes) {
+            return Ok(share);
+        }
+        // The cache evicts in batches: until then it holds more than its capacity.
+        self.files.run_pending_tasks().await;
+        self.room.take(bytes).await
+    }
+
+    /// Takes memory for a stream, before the store is asked: what it has sent waits in memory.
+    async fn room_for_stream(&self) -> Result<Share, room::Full> {
+        self.room.take_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
+    }
+
+    async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
+        let local = self.storage.read(zip, entry.range()).await?;
+        let start = entry.data_start(&local)?;
+        Ok(entry.pack(Bytes::copy_from_slice(&local[start..start + entry.compressed as usize])).await?)
+    }
+
+    /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
+    async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
+        let share = self.room_for_stream().await?;
+        let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
+        let (mut head, mut start) = (Vec::new(), entry.local_len());
+        let first = loop {
+            let more = bytes.next().await.ok_or_else(|| StorageError::nonsense("too few bytes"))?;
+            head.extend_from_slice(&more?);
+            if head.len() >= entry.local_len() {
+                start = entry.data_start(&head)?;
+            }
+            let Some(data) = head.get(start..) else { continue };
+            let first = entry.first(data);
+            // Deflated data can go on for long without a byte of the file.
+            if first.len() == entry.first_len() || data.len() as u64 >= ENOUGH.min(entry.compressed) {
+                break first;
+            }
+        };
+        let content_type = media::content_type(&entry.path, &first);
+        let begun = Bytes::from(head).slice(start..);
+        let data =
+            stream::once(std::future::ready(Ok(begun))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
+        let content = Content::Data(exactly(data, entry.compressed).boxed(), share);
+        Ok(Found { content, content_type, served: Served::Stream })
+    }
+}
+
+/// The file cache's part of `CACHE_BYTES`.
+pub fn kept_files(cache_bytes: u64) -> u64 {
+    cache_bytes - cache_bytes / INDEX_SHARE
+}
+
+/// Bytes that reading a small file takes: its range of the zip, its data, the packed file, and the inflated one.
+fn needed(entry: &Entry, plain: bool) -> usize {
+    let inflated = if plain { entry.size } else { 0 };
+    usize::try_from(3 * entry.packed_len() + inflated).unwrap_or(usize::MAX)
+}
+
+/// The first `length` bytes of a stream; one that ends before is an error, so that nothing cut looks whole.
+fn exactly(
+    bytes: impl stream::Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    length: u64,
+) -> impl stream::Stream<Item = std::io::Result<Bytes>> + Send {
+    stream::try_unfold((bytes, length), |(mut bytes, remaining)| async move {
+        if remaining == 0 {
+            return Ok(None);
+        }
+        let mut next = bytes.next().await.transpose()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        next.truncate(usize::try_from(remaining).unwrap_or(usize::MAX));
+        let left = remaining - next.len() as u64;
+        Ok(Some((next, (bytes, left))))
+    })
+}
+
+/// Why a part of a site could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Room(#[from] room::Full),
+}
+
+impl IndexError {
+    /// Several requests may share one failure: each gets the texts of its causes.
+    fn public(&self, site: &SiteId) -> Error {
+        let about = format!("site {}…", SiteId::short(&site.to_string()));
+        match self {
+            Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
+            Self::Room(full) => (*full).into(),
+            Self::Storage(StorageError::NotFound) => no_report(),
+            Self::Storage(error) => Error::storage(error.shared(&about)),
+        }
+    }
+}
+
+/// 502: the report in the store cannot be used.
+fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
+    let advice = match why.limit() {
+        Some(setting) => format!("the server's operator can raise {setting}"),
+        None => "run the workflow that uploaded it once more".to_owned(),
+    };
+    Error::bad_gateway(format!("this report cannot be shown: {why}; {advice}"), Some(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::settings::StorageConfig;
+
+    #[tokio::test]
+    async fn an_index_of_very_many_files_keeps_nobody_waiting() {
+        let files = 99_999;
+        let mut zip = rawzip::ZipArchiveWriter::new(Vec::new());
+        for number in 0..files {
+            let name = format!("{number}.html");
+            let name = rawzip::path::EntryPath::verbatim(name.as_bytes());
+            let (mut entry, config) = zip.new_file(name).start().unwrap();
+            let (_, nothing) = config.wrap(&mut entry).finish().unwrap();
+            entry.finish(nothing).unwrap();
+        }
+        let storage = Arc::new(Storage::new(&StorageConfig::Memory, None).unwrap());
+        storage.create("sites/many.zip", zip.finish().unwrap()).await.unwrap();
+        let sites = Sites::new(
+            storage,
+            1 << 20,
+            Limits { files, file: u32::MAX, unpacked: u64::MAX },
+            Arc::new(Room::new(0, 64 << 20)),
+        );
+        let mut steps = 0;
+        let others = async {
+            loop {
+                steps += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
+        tokio::select! {
+            index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
+            () = others => {}
+        }
+        assert!(steps > 50, "{steps} steps");
+    }
+}

@@ -1,0 +1,357 @@
+//! Files that were uploaded one by one: small ones stay in memory, and the store is asked again whether they changed.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, StreamExt};
+use hyper::header::HeaderValue;
+use tokio::time::Instant;
+
+use super::{FileKey, Held, IndexError, Name, Sites};
+use crate::base::poll::at_hand;
+use crate::error::Error;
+use crate::names::site::SiteId;
+use crate::reports::media::{self, SNIFFED};
+use crate::store::error::StorageError;
+use crate::store::object::ByteStream;
+use crate::store::object::{Fetched, FileMeta};
+use crate::telemetry::metrics::{self, Lookup, metrics};
+
+/// How long a file is taken from memory before the store is asked whether it is still the same.
+const FRESH: Duration = Duration::from_secs(60);
+/// Bytes below which compressing gains nothing.
+const WORTH_COMPRESSING: u64 = 1000;
+
+/// A file that was uploaded by itself.
+pub enum Single {
+    Small(Arc<Held>),
+    /// Too large to be held.
+    Large {
+        meta: FileMeta,
+        content_type: HeaderValue,
+        bytes: ByteStream,
+    },
+}
+
+/// Why a file is not held.
+#[derive(Debug, thiserror::Error)]
+enum NotHeld {
+    #[error("it is too large")]
+    Large,
+    #[error(transparent)]
+    Failed(#[from] IndexError),
+}
+
+impl Sites {
+    /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
+    /// file, however many ask.
+    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Option<Single>, Error> {
+        let key = (*site, Name::Path(path.into()), false);
+        match at_hand(self.files.get(&key)) {
+            Some(held) if held.checked.elapsed() < FRESH => {
+                metrics().lookup(metrics::Cache::File, Lookup::Hit);
+                Ok(Some(Single::Small(held)))
+            }
+            old => Box::pin(self.look_up(key, path, old)).await,
+        }
+    }
+
+    async fn look_up(&self, key: FileKey, path: &str, old: Option<Arc<Held>>) -> Result<Option<Single>, Error> {
+        let site = key.0;
+        let object = site.file_key(path);
+        if old.is_some() {
+            self.files.invalidate(&key).await;
+        }
+        let (mut asked, mut large) = (false, None);
+        let read = async {
+            asked = true;
+            match self.ask(&object, path, old.as_deref()).await? {
+                Single::Small(held) => Ok(held),
+                found => {
+                    large = Some(found);
+                    Err(NotHeld::Large)
+                }
+            }
+        };
+        let found = self.files.try_get_with(key, read).await;
+        metrics().lookup(metrics::Cache::File, Lookup::of(&found, asked));
+        let failed = |error: &IndexError| match error {
+            IndexError::Storage(StorageError::NotFound) => Ok(None),
+            error => Err(error.public(&site)),
+        };
+        match found {
+            Ok(held) => Ok(Some(Single::Small(held))),
+            Err(not_held) => match (&*not_held, large) {
+                (_, Some(large)) => Ok(Some(large)),
+                // The bytes go to another reader, who asked at the same time.
+                (NotHeld::Large, None) => self.ask(&object, path, None).await.map(Some).or_else(|error| failed(&error)),
+                (NotHeld::Failed(error), None) => failed(error),
+            },
+        }
+    }
+
+    /// Asks the store. `old`: what is known of the file, which the store need not send again.
+    async fn ask(&self, object: &str, path: &str, old: Option<&Held>) -> Result<Single, IndexError> {
+        let fetched = self.storage.file(object, old.and_then(|old| old.etag.as_deref())).await?;
+        let held = match (fetched, old) {
+            (Fetched::Unchanged, Some(old)) => old.checked_now(),
+            (Fetched::Unchanged, None) => return Err(StorageError::nonsense("no file, as if one were known").into()),
+            // Only the vendors' stores answer conditional requests.
+            (Fetched::File(meta, _), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
+            (Fetched::File(meta, bytes), _) if meta.size > self.largest_file => {
+                let (content_type, bytes) = begun(path, bytes).await?;
+                return Ok(Single::Large { meta, content_type, bytes });
+            }
+            (Fetched::File(meta, bytes), _) => {
+                // The file, and the same compressed.
+                let share = self.room_for(2 * meta.size as usize).await?;
+                let held = read(path, meta, bytes).await?;
+                Held { bytes: share.hold(held.bytes), ..held }
+            }
+        };
+        Ok(Single::Small(Arc::new(held)))
+    }
+
+    /// The file's own bytes, where they are held compressed.
+    pub async fn plain(&self, site: &SiteId, path: &str, held: &Held) -> Result<Bytes, Error> {
+        if !held.is_gzip {
+            return Ok(held.bytes.clone());
+        }
+        let key = (*site, Name::Path(path.into()), true);
+        if let Some(plain) =
+            at_hand(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == held.etag)
+        {
+            return Ok(plain.bytes.clone());
+        }
+        let share = self.room_for(held.size as usize).await?;
+        let mut bytes = Vec::with_capacity(held.size as usize);
+        GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
+        let plain = Held { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
+        let bytes = plain.bytes.clone();
+        self.files.insert(key, Arc::new(plain)).await;
+        Ok(bytes)
+    }
+}
+
+impl Held {
+    fn checked_now(&self) -> Self {
+        Self { checked: Instant::now(), ..self.clone() }
+    }
+}
+
+/// A small file, compressed where that makes it smaller.
+async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Held, StorageError> {
+    let mut plain = BytesMut::with_capacity(meta.size as usize);
+    while let Some(piece) = bytes.next().await {
+        plain.extend_from_slice(&piece.map_err(of_store)?);
+    }
+    let plain = plain.freeze();
+    let packed = if media::is_text(path) && meta.size >= WORTH_COMPRESSING {
+        let text = plain.clone();
+        // Beside the threads that serve: 1 MB takes some 20 ms.
+        let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;
+        let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(of_store)?;
+        (packed.len() < plain.len()).then_some(packed)
+    } else {
+        None
+    };
+    let content_type = media::content_type(path, &plain);
+    let (is_gzip, FileMeta { size, etag }) = (packed.is_some(), meta);
+    Ok(Held { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked: Instant::now() })
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.into())
+}
+
+/// A file's content type by its first bytes, and all of its bytes.
+async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
+    let mut first = Vec::new();
+    while first.len() < SNIFFED {
+        let Some(piece) = bytes.next().await.transpose().map_err(of_store)? else { break };
+        first.extend_from_slice(&piece);
+    }
+    let content_type = media::content_type(path, &first);
+    Ok((content_type, stream::once(std::future::ready(Ok(first.into()))).chain(bytes).boxed()))
+}
+
+/// The store's error that a body's error is about.
+fn of_store(error: io::Error) -> StorageError {
+    error.downcast().unwrap_or_else(|error| StorageError::Failed(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    use futures_util::future::join_all;
+    use hyper::header::IF_NONE_MATCH;
+    use hyper::{Request, Response};
+    use xtask::lab::http::{Serving, full};
+
+    use super::*;
+    use crate::base::room::Room;
+    use crate::reports::archive::Limits;
+    use crate::store::settings::StorageConfig;
+    use crate::store::storage::Storage;
+
+    const PATH: &str = "index.html";
+
+    fn site() -> SiteId {
+        "0123456789ab".parse().unwrap()
+    }
+
+    /// The object that a stub of S3 has, if any, and the tags that it was asked with.
+    #[derive(Default)]
+    struct Object {
+        file: Option<(&'static str, Vec<u8>)>,
+        asked: Vec<Option<String>>,
+    }
+
+    struct Stub {
+        object: Arc<Mutex<Object>>,
+        sites: Sites,
+        _serving: Serving,
+    }
+
+    impl Stub {
+        fn start() -> Self {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let object = Arc::new(Mutex::new(Object::default()));
+            let shared = object.clone();
+            let serving = Serving::start(move |request| std::future::ready(Ok(answer(&shared, &request))));
+            let endpoint = serving.url();
+            let options = [
+                ("aws_endpoint_url", endpoint.as_str()),
+                ("aws_access_key_id", "id"),
+                ("aws_secret_access_key", "key"),
+                ("aws_region", "us-east-1"),
+            ];
+            let options = HashMap::from(options.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let config = StorageConfig::Bucket { url: "s3://bucket".parse().unwrap(), options };
+            let storage = Arc::new(Storage::new(&config, None).unwrap());
+            let limits = Limits { files: 1, file: 1, unpacked: 1 };
+            Self {
+                object,
+                sites: Sites::new(storage, 1 << 24, limits, Arc::new(Room::new(0, 64 << 20))),
+                _serving: serving,
+            }
+        }
+
+        fn put(&self, etag: &'static str, bytes: &[u8]) {
+            self.object.lock().unwrap().file = Some((etag, bytes.to_vec()));
+        }
+
+        /// The tags that the store was asked with since the last call.
+        fn asked(&self) -> Vec<Option<String>> {
+            std::mem::take(&mut self.object.lock().unwrap().asked)
+        }
+
+        /// `None`: there is no such file.
+        async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+            let Some(single) = self.sites.single(&site(), PATH).await? else { return Ok(None) };
+            match single {
+                Single::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
+                Single::Large { mut bytes, .. } => {
+                    let mut all = Vec::new();
+                    while let Some(piece) = bytes.next().await {
+                        all.extend_from_slice(&piece.unwrap());
+                    }
+                    Ok(Some(all))
+                }
+            }
+        }
+
+        /// As if a minute had passed.
+        async fn age(&self) {
+            let key = (site(), Name::Path(PATH.into()), false);
+            let held = self.sites.files.get(&key).await.unwrap();
+            let old = Held { checked: held.checked - FRESH, ..(*held).clone() };
+            self.sites.files.insert(key, Arc::new(old)).await;
+        }
+    }
+
+    fn answer<B>(object: &Mutex<Object>, request: &Request<B>) -> Response<xtask::lab::http::Body> {
+        let mut object = object.lock().unwrap();
+        let known = request.headers().get(IF_NONE_MATCH).map(|tag| tag.to_str().unwrap().to_owned());
+        object.asked.push(known.clone());
+        let response = Response::builder().header("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT");
+        match &object.file {
+            None => response.status(404).body(full("")),
+            Some((etag, _)) if known.as_deref() == Some(etag) => {
+                response.status(304).header("etag", *etag).body(full(""))
+            }
+            Some((etag, bytes)) => response.header("etag", *etag).body(full(bytes.clone())),
+        }
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_small_file_is_read_once_and_asked_for_by_its_tag_after_a_minute() {
+        let stub = Stub::start();
+        let (one, other) = ("<p>one</p>".repeat(1000), "<p>other</p>".repeat(1000));
+        stub.put("\"1\"", one.as_bytes());
+        for _ in 0..3 {
+            assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
+        }
+        assert_eq!(stub.asked(), [None], "within the minute it is asked for once");
+        stub.age().await;
+        for _ in 0..3 {
+            assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
+        }
+        assert_eq!(stub.asked(), [Some("\"1\"".to_owned())], "what did not change is good for another minute");
+        stub.put("\"2\"", other.as_bytes());
+        assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
+        stub.age().await;
+        assert_eq!(stub.bytes().await.unwrap().unwrap(), other.as_bytes(), "what changed takes its place");
+        stub.age().await;
+        stub.object.lock().unwrap().file = None;
+        assert!(matches!(stub.bytes().await, Ok(None)), "what is gone is gone");
+    }
+
+    #[tokio::test]
+    async fn many_readers_of_a_small_file_ask_the_store_once() {
+        let stub = Stub::start();
+        stub.put("\"1\"", b"<p>");
+        for stale in [false, true] {
+            if stale {
+                stub.age().await;
+            }
+            stub.asked();
+            let all = join_all((0..50).map(|_| stub.bytes())).await;
+            assert!(all.into_iter().all(|bytes| bytes.unwrap().unwrap() == b"<p>"));
+            assert_eq!(stub.asked().len(), 1, "stale: {stale}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_reader_of_a_large_file_has_all_of_it() {
+        let stub = Stub::start();
+        let large = vec![b'x'; 2 << 20];
+        stub.put("\"1\"", &large);
+        let all = join_all((0..4).map(|_| stub.bytes())).await;
+        assert!(all.into_iter().all(|bytes| bytes.unwrap().unwrap() == large));
+    }
+
+    #[tokio::test]
+    async fn a_text_is_held_compressed_once() {
+        let stub = Stub::start();
+        let text = "<p>line</p>\n".repeat(5000);
+        stub.put("\"1\"", text.as_bytes());
+        let Some(Single::Small(first)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
+        let Some(Single::Small(again)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
+        assert!(first.is_gzip && first.bytes.len() < text.len() / 10 && first.size == text.len() as u64);
+        assert_eq!(first.bytes.as_ptr(), again.bytes.as_ptr());
+        let plain = [stub.sites.plain(&site(), PATH, &first).await, stub.sites.plain(&site(), PATH, &again).await];
+        let [plain, same] = plain.map(Result::unwrap);
+        assert_eq!((plain.as_ptr(), &*plain), (same.as_ptr(), text.as_bytes()));
+    }
+}

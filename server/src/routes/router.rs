@@ -1,0 +1,394 @@
+//! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{self, Either};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response};
+
+use crate::answers::response::{self, Answer, Body};
+use crate::app::App;
+use crate::error::{Error, no_report};
+use crate::names::site::SiteId;
+use crate::reports::address;
+use crate::routes::badge::Form;
+use crate::routes::{badge, ops, purge, report, upload};
+use crate::telemetry::metrics::{self, metrics};
+use crate::telemetry::trace::{self, Scope, Within};
+
+/// Who is on the other end of a connection.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    pub peer: IpAddr,
+    /// Why the connection's requests are not answered, where there are too many of them.
+    pub refusal: Option<&'static str>,
+}
+
+/// Answers one request; what is logged and asked for meanwhile belongs to it.
+///
+/// What is at hand is answered at once. By that the request is gone before hyper looks whether its client still is there,
+/// and the memory that it was read into serves the next one.
+pub fn handle(
+    app: &Arc<App>,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<Logged>> + Send + use<> {
+    let scope = Scope::of(&request);
+    let (head, body) = request.into_parts();
+    let mut answer = Within::new(&scope, respond(app.clone(), caller, head, body, scope.clone()));
+    match (&mut answer).now_or_never() {
+        Some(answer) => Either::Left(future::ready(answer)),
+        None => Either::Right(answer),
+    }
+}
+
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+fn respond(
+    app: Arc<App>,
+    caller: Caller,
+    head: Parts,
+    body: Incoming,
+    scope: Scope,
+) -> impl Future<Output = Response<Logged>> + Send {
+    async move {
+        let started = Instant::now();
+        let client = app.proxies.client(caller.peer, &head.headers);
+        let own_host = app.reports.site_at(|| address::authority(&head));
+        // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
+        let path = head.uri.path();
+        let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
+        let path = below.unwrap_or(path);
+        // A report's own host has no other page.
+        let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
+        let route = match own_host {
+            Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
+            None => Route::of(path),
+        };
+        let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
+        let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
+        let work = pin!(async {
+            let answer = answer(&app, client, path, route.as_ref(), caller.refusal, &head, body).await?;
+            let is_light = !answer.body().needs_room() || head.method == Method::HEAD;
+            // Boxed: it would make every request's future larger.
+            if is_light { Ok(answer) } else { Box::pin(admitted(&app, answer)).await }
+        });
+        // A bug, here or in a library, costs one answer and not the connection.
+        let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
+        let routed =
+            routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
+        let method = head.method.clone();
+        let mut answer = routed.unwrap_or_else(|mut error| {
+        if let Some(cause) = &error.cause {
+            tracing::error!(%method, path = shown(path), status = error.status.as_u16(), "{cause:#}");
+            error.detail = format!("{} (request {})", error.detail, scope.id()).into();
+        } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
+            tracing::warn!(%client, %method, path = shown(path), status = error.status.as_u16(), "refused: {}", error.detail);
+        }
+        let reads = matches!(method, Method::GET | Method::HEAD);
+        let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
+        app.answers.error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
+    });
+        if method == Method::HEAD {
+            answer = response::head_only(answer);
+        }
+        answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
+        let status = answer.status().as_u16();
+        metrics().answered(label, status);
+        scope.answered(method.as_str(), label, status);
+        let line = Box::new(Line { scope, label, client, method, path: noted(path), status, bytes: 0, started });
+        answer.map(|body| Logged { body, line })
+    }
+}
+
+/// The addresses that this server knows.
+#[derive(Clone, Copy)]
+pub enum Route<'a> {
+    Home,
+    Healthz,
+    Readyz,
+    Robots,
+    CreateSite,
+    Invalidate {
+        owner: &'a str,
+        name: &'a str,
+    },
+    Upload {
+        site: &'a str,
+    },
+    Site {
+        site: &'a str,
+    },
+    File {
+        site: &'a str,
+        path: &'a str,
+    },
+    /// A file of the report whose own host was asked.
+    OwnFile {
+        site: SiteId,
+        path: &'a str,
+    },
+    Badge {
+        owner: &'a str,
+        name: &'a str,
+        form: Form,
+    },
+    Redirect {
+        owner: &'a str,
+        name: &'a str,
+    },
+}
+
+const READS: &str = "GET, HEAD";
+
+impl<'a> Route<'a> {
+    pub fn of(path: &'a str) -> Option<Self> {
+        // No address has more segments than this but a report's files, whose path is taken as it stands.
+        let (mut segments, mut count, mut rest) = ([""; 6], 1, path.strip_prefix('/')?);
+        while let Some(at) = rest.bytes().position(|byte| byte == b'/').filter(|_| count < segments.len()) {
+            segments[count - 1] = &rest[..at];
+            rest = &rest[at + 1..];
+            count += 1;
+        }
+        segments[count - 1] = rest;
+        Some(match segments[..count] {
+            [""] => Self::Home,
+            ["healthz"] => Self::Healthz,
+            ["readyz"] => Self::Readyz,
+            ["robots.txt"] => Self::Robots,
+            ["coverage", "create-site"] | ["coverage", "create-site", ""] => Self::CreateSite,
+            ["coverage", "invalidate-cache", owner, name] | ["coverage", "invalidate-cache", owner, name, ""] => {
+                Self::Invalidate { owner, name }
+            }
+            ["coverage", zip] if zip.ends_with(".zip") => Self::Upload { site: zip.strip_suffix(".zip")? },
+            ["coverage", site] => Self::Site { site },
+            // The rest as it stands: decoding comes after splitting.
+            ["coverage", site, ..] => Self::File { site, path: path.get("/coverage/".len() + site.len() + 1..)? },
+            ["badge", "redirect", owner, name] | ["badge", "redirect", owner, name, ""] => {
+                Self::Redirect { owner, name }
+            }
+            ["badge", owner, file] => match file.rsplit_once('.')? {
+                (name, "svg") => Self::Badge { owner, name, form: Form::Svg },
+                (name, "json") => Self::Badge { owner, name, form: Form::Json },
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// Its name in metrics and traces.
+    fn label(&self) -> metrics::Route {
+        match self {
+            Self::Home => metrics::Route::Home,
+            Self::Healthz => metrics::Route::Healthz,
+            Self::Readyz => metrics::Route::Readyz,
+            Self::Robots => metrics::Route::Robots,
+            Self::CreateSite => metrics::Route::CreateSite,
+            Self::Invalidate { .. } => metrics::Route::Invalidate,
+            Self::Upload { .. } => metrics::Route::Upload,
+            Self::Site { .. } => metrics::Route::Site,
+            Self::File { .. } | Self::OwnFile { .. } => metrics::Route::File,
+            Self::Badge { .. } => metrics::Route::Badge,
+            Self::Redirect { .. } => metrics::Route::Redirect,
+        }
+    }
+
+    /// The methods that it takes.
+    fn allow(&self) -> &'static str {
+        match self {
+            Self::CreateSite | Self::Invalidate { .. } => "POST",
+            Self::Upload { .. } => "PUT",
+            _ => READS,
+        }
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        self.allow() == if reads { READS } else { method.as_str() }
+    }
+}
+
+/// Within the limit of a request's time. A timer takes longer than an answer that is at hand: it is set for others.
+async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = Answer>>) -> Answer {
+    let Some(limit) = limit else { return work.await };
+    if let Some(answer) = work.as_mut().now_or_never() {
+        return answer;
+    }
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
+}
+
+/// Returns the answer when there is memory to send it.
+async fn admitted(app: &App, answer: Response<Body>) -> Answer {
+    let (head, body) = answer.into_parts();
+    Ok(Response::from_parts(head, body.admitted(&app.room, app.storage.read_ahead()).await?))
+}
+
+async fn answer(
+    app: &Arc<App>,
+    client: IpAddr,
+    path: &str,
+    route: Option<&Route<'_>>,
+    refusal: Option<&'static str>,
+    head: &Parts,
+    body: Incoming,
+) -> Answer {
+    // A server with too much to do lives: to start it anew would not help.
+    if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
+        return Err(Error::overloaded(refusal));
+    }
+    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
+    if !route.takes(&head.method) {
+        return Err(Error::method_not_allowed(route.allow()));
+    }
+    // RFC 9112, 3.2: which of them counts would be each reader's own choice.
+    if head.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(Error::bad_request("the request has two Host headers"));
+    }
+    refuse_reports_scripts(app, route, &head.headers)?;
+    let (query, headers, is_head) = (head.uri.query(), &head.headers, head.method == Method::HEAD);
+    match *route {
+        Route::Home => ops::home(app),
+        Route::Healthz => ops::healthz(app),
+        Route::Robots => ops::robots(app),
+        // Boxed: what is seldom asked for would make every request's future large.
+        Route::Readyz => Box::pin(ops::readyz(app)).await,
+        Route::CreateSite => Box::pin(upload::create(app, client, headers, body)).await,
+        Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, headers, body)).await,
+        Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
+        Route::Site { site } => report::without_slash(app, site, query),
+        Route::File { site, path } if app.reports.share_an_origin() => {
+            let place = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
+            report::show(app, &place, path, query, is_head, headers).await
+        }
+        Route::File { site, path } => report::elsewhere(app, site, path, query),
+        Route::OwnFile { site, path } => {
+            let place = app.reports.on_own_host(site);
+            report::show(app, &place, path, query, is_head, headers).await
+        }
+        Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
+        Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
+    }
+}
+
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// A report may not ask for what could tell it of others, nor put itself between readers and the server. That its policy
+/// forbids most of it anyway is not relied on: a window that it opens has a policy of its own.
+fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
+    let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
+    if matches!(route, Route::File { .. } | Route::OwnFile { .. }) && is(SERVICE_WORKER, "script") {
+        return Err(Error::forbidden("a report cannot have a service worker here"));
+    }
+    // A picture of a badge tells a script nothing.
+    let of_others = matches!(route, Route::Redirect { .. } | Route::Badge { .. }) && app.reports.share_an_origin();
+    if of_others && is(SEC_FETCH_SITE, "same-origin") && !is(SEC_FETCH_DEST, "image") {
+        return Err(Error::forbidden(
+            "a page at this server's own address asked for this, and that may be a report: open the link yourself, or \
+             have the server's operator set REPORT_HOST",
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes of a path that logs and messages show.
+const MAX_SHOWN: usize = 1 << 10;
+
+/// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
+pub(crate) fn shown(path: &str) -> String {
+    let masked = SiteId::mask(path);
+    if masked.len() > MAX_SHOWN { response::beginning(&masked, MAX_SHOWN).into_owned() } else { masked }
+}
+
+/// The path for a request's log line, which is kept while the response is sent: a long one is cut.
+fn noted(path: &str) -> String {
+    if path.len() > MAX_SHOWN { shown(path) } else { path.to_owned() }
+}
+
+struct Line {
+    scope: Scope,
+    label: metrics::Route,
+    client: IpAddr,
+    method: Method,
+    path: String,
+    status: u16,
+    bytes: u64,
+    started: Instant,
+}
+
+/// A body that writes the request's log line when it was sent, or dropped on the way.
+pub struct Logged {
+    body: Body,
+    /// Boxed: an answer is moved about until it is sent.
+    line: Box<Line>,
+}
+
+impl HttpBody for Logged {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Self { body, line } = &mut *self;
+        let frame = std::task::ready!(line.scope.within(|| Pin::new(body).poll_frame(context)));
+        match &frame {
+            Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
+            Some(Err(error)) => {
+                self.line.scope.within(|| {
+                    tracing::error!(
+                        path = shown(&self.line.path),
+                        "the connection was ended in the middle of the body: {error}"
+                    );
+                });
+            }
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let Line { scope, label, client, method, path, status, bytes, started } = &*self.line;
+        let time = started.elapsed();
+        metrics().request(*label, *status, time);
+        let milliseconds = time.as_secs_f64() * 1e3;
+        scope.within(|| {
+            tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_line_holds_a_whole_site_id() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(shown(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
+        assert_eq!(shown(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
+        assert_eq!(shown(&format!("/coverage/{id}")), "/coverage/01234567…");
+        assert_eq!(shown(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
+        assert_eq!(shown("/coverage/create-site/"), "/coverage/create-site/");
+        assert_eq!(shown("/badge/o/r.svg"), "/badge/o/r.svg");
+    }
+}

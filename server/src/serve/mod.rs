@@ -1,0 +1,110 @@
+//! The accept loop on a given listener, and the graceful stop.
+
+pub mod admission;
+mod connection;
+mod watch;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::signal::unix::{self, SignalKind};
+
+use crate::app::App;
+use crate::base::log_throttle::Seldom;
+use connection::Connections;
+
+/// Time for requests under way to end after a stop was asked for.
+pub const STOP_TIME: Duration = Duration::from_secs(30);
+/// What to wait for after a failed accept: it fails where file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes that the system takes for a connection beyond those that are on their way to its peer.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const MAX_UNSENT: u32 = 64 << 10;
+
+/// Serves until `stop` is done; then lets running requests end, for [`STOP_TIME`] at most.
+pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
+    bound_unsent(&listener);
+    let connections = Arc::new(Connections::new(app.clone()));
+    let failures = Seldom::default();
+    let mut stop = std::pin::pin!(stop);
+    let mut certificate = std::pin::pin!(keep_certificate(&app));
+    let why = loop {
+        let accepted = tokio::select! {
+            why = &mut stop => break why,
+            () = &mut certificate => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => connections.take(stream, peer),
+            // Gone before it was its turn.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if failures.now() {
+                    tracing::warn!("a connection could not be accepted: {error}");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    };
+    drop(listener);
+    tracing::info!("{why}: no new requests are taken, those under way have {} s to end", STOP_TIME.as_secs());
+    match tokio::time::timeout(STOP_TIME, connections.stop()).await {
+        Ok(()) => tracing::info!("stopped, every request was answered"),
+        Err(_) => tracing::warn!("stopped, with requests still under way"),
+    }
+}
+
+/// On SIGHUP too, which is no reason to end where there is none; never ends.
+async fn keep_certificate(app: &App) {
+    match &app.tls {
+        Some(tls) => tls.keep_current().await,
+        None => {
+            #[cfg(unix)]
+            if let Ok(mut hangup) = unix::signal(SignalKind::hangup()) {
+                while hangup.recv().await.is_some() {
+                    tracing::info!("SIGHUP: there is no certificate to read anew");
+                }
+            }
+            std::future::pending().await
+        }
+    }
+}
+
+/// Has the system take little of an answer in advance, on the listener's connections: that bounds what slow readers cost,
+/// and shows their steps. It took megabytes, and showed a step when a third of them was read.
+fn bound_unsent(listener: &TcpListener) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MAX_UNSENT) {
+        tracing::warn!("TCP_NOTSENT_LOWAT cannot be set, so that very slow readers may be cut off: {error}");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = listener;
+}
+
+/// Asks to be told of SIGTERM and SIGINT, from now on; the future is done when `count` of them came.
+pub fn signal(count: usize) -> std::io::Result<impl Future<Output = &'static str>> {
+    #[cfg(unix)]
+    let (mut terminate, mut interrupt) = {
+        // By default the system ends who writes a file beyond its limit, and now the write fails.
+        let _ = unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?)
+    };
+    Ok(async move {
+        let mut last = "";
+        for _ in 0..count {
+            #[cfg(unix)]
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            #[cfg(not(unix))]
+            let name = tokio::signal::ctrl_c().await.map_or("Ctrl-C", |()| "Ctrl-C");
+            last = name;
+        }
+        last
+    })
+}

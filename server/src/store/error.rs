@@ -1,0 +1,196 @@
+//! Why the store gave nothing: the vendors' errors, sorted by what it means for whoever asked.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use crate::names::site::SiteId;
+use crate::store::folder;
+
+/// How the library tells of a refusal; the answer's body follows.
+const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
+
+/// Time for the store to do one small thing, with all tries.
+const ANSWER_TIME: Duration = Duration::from_secs(6);
+
+pub type Result<T> = std::result::Result<T, StorageError>;
+
+/// Why the store gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("there is no such object")]
+    NotFound,
+    #[error("the object is there already, or was changed meanwhile")]
+    Exists,
+    #[error("the object is the one that is known")]
+    Unchanged,
+    /// Broke off, refused, or answered nonsense.
+    #[error("the store failed")]
+    Failed(#[source] anyhow::Error),
+    #[error("the store asks to be left in peace for a while")]
+    Throttled(#[source] anyhow::Error),
+    #[error("the store is too slow")]
+    Slow(#[source] anyhow::Error),
+    #[error("the store is full")]
+    Full(#[source] anyhow::Error),
+    #[error("the store does not let this server in")]
+    Denied(#[source] anyhow::Error),
+}
+
+impl StorageError {
+    /// No answer within this time.
+    pub fn slow(limit: Duration) -> Self {
+        Self::Slow(anyhow::anyhow!("no answer within {limit:?}"))
+    }
+
+    /// What the store sent cannot be what was asked for.
+    pub fn nonsense(what: impl std::fmt::Display) -> Self {
+        Self::Failed(anyhow::anyhow!("the store sent {what}"))
+    }
+
+    /// The same for another one who waited for the same read.
+    pub fn shared(&self, about: &str) -> Self {
+        let again = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
+        match self {
+            Self::NotFound => Self::NotFound,
+            Self::Exists => Self::Exists,
+            Self::Unchanged => Self::Unchanged,
+            Self::Failed(cause) => Self::Failed(again(cause)),
+            Self::Throttled(cause) => Self::Throttled(again(cause)),
+            Self::Slow(cause) => Self::Slow(again(cause)),
+            Self::Full(cause) => Self::Full(again(cause)),
+            Self::Denied(cause) => Self::Denied(again(cause)),
+        }
+    }
+
+    /// The store's error among an error's causes.
+    pub fn among(error: &anyhow::Error) -> Option<&Self> {
+        error.chain().find_map(|cause| {
+            // What an io::Error wraps is not among its causes.
+            let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+            cause.downcast_ref().or_else(inner)
+        })
+    }
+}
+
+impl From<object_store::Error> for StorageError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as Vendor;
+        match error {
+            Vendor::NotFound { .. } => Self::NotFound,
+            Vendor::AlreadyExists { .. } | Vendor::Precondition { .. } => Self::Exists,
+            Vendor::NotModified { .. } => Self::Unchanged,
+            other if folder::names_no_file(&other) => Self::NotFound,
+            other => {
+                let sort = sort_of(&other);
+                sort(anyhow::anyhow!(told(&other)))
+            }
+        }
+    }
+}
+
+/// A store that takes longer for a small thing is too slow for whoever waits.
+pub async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
+}
+
+/// Whether a refusal may mean that nothing is there: S3 answers `AccessDenied` for a missing object where the bucket
+/// cannot be listed. Wrong credentials have codes of their own; an answer to HEAD has no body, and so no code.
+pub fn may_hide_absence(error: &object_store::Error) -> bool {
+    let object_store::Error::PermissionDenied { source, .. } = error else { return false };
+    let first: &dyn std::error::Error = source.as_ref();
+    let mut causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
+    causes.any(|cause| cause.strip_prefix(REFUSED).is_some_and(body_may_hide_absence))
+}
+
+/// AWS mostly names the action that it refuses, such as `kms:Decrypt`: it is listing where nothing is there.
+fn body_may_hide_absence(body: &str) -> bool {
+    let refused = body.split_once("not authorized to perform: ").map(|(_, action)| action);
+    let is_about_listing = refused.is_none_or(|action| action.starts_with("s3:ListBucket"));
+    body.is_empty() || (body.contains("<Code>AccessDenied</Code>") && is_about_listing)
+}
+
+fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    if let object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } = error {
+        return StorageError::Denied;
+    }
+    let first: &dyn std::error::Error = error;
+    for cause in std::iter::successors(Some(first), |error| error.source()) {
+        if cause.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout) {
+            return StorageError::Slow;
+        }
+        match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(StorageFull | QuotaExceeded | FileTooLarge) => return StorageError::Full,
+            Some(PermissionDenied | ReadOnlyFilesystem) => return StorageError::Denied,
+            _ => {}
+        }
+        // The library tells the status in its text alone.
+        let status = cause.to_string();
+        let status = status.strip_prefix("Server returned non-2xx status code: ").unwrap_or_default();
+        if status.starts_with("503") || status.starts_with("429") {
+            return StorageError::Throttled;
+        }
+    }
+    StorageError::Failed
+}
+
+/// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    SiteId::mask(&text.replace(char::is_control, " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_folder_cannot_do_is_told_apart() {
+        let error = |kind: io::ErrorKind| -> StorageError {
+            object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io::Error::from(kind)) }.into()
+        };
+        for full in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge] {
+            assert!(matches!(error(full), StorageError::Full(_)), "{full:?}");
+        }
+        for denied in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(matches!(error(denied), StorageError::Denied(_)), "{denied:?}");
+        }
+        assert!(matches!(error(io::ErrorKind::NotADirectory), StorageError::NotFound));
+        assert!(matches!(error(io::ErrorKind::BrokenPipe), StorageError::Failed(_)));
+    }
+
+    #[test]
+    fn only_a_refusal_without_another_cause_may_hide_that_nothing_is_there() {
+        let denied = |message| format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
+        let user = "User: arn:aws:iam::123456789012:user/covered is not authorized to perform:";
+        for (body, may) in [
+            (String::new(), true),
+            (denied("Access Denied".to_owned()), true),
+            (denied(format!("{user} s3:ListBucket on resource: &quot;arn:aws:s3:::covered&quot;")), true),
+            (denied(format!("{user} s3:GetObject on resource: &quot;arn:aws:s3:::covered/x&quot;")), false),
+            (denied(format!("{user} kms:Decrypt on resource: &quot;arn:aws:kms:::key/x&quot;")), false),
+            ("<Error><Code>InvalidAccessKeyId</Code></Error>".to_owned(), false),
+            ("<Error><Code>SignatureDoesNotMatch</Code></Error>".to_owned(), false),
+            ("<Error><Code>ExpiredToken</Code></Error>".to_owned(), false),
+        ] {
+            let source = Box::new(io::Error::other(format!("{REFUSED}{body}")));
+            let error = object_store::Error::PermissionDenied { path: "sites/x.zip".to_owned(), source };
+            assert_eq!(may_hide_absence(&error), may, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_stores_error_is_found_within_what_wraps_it() {
+        let wrapped = anyhow::Error::from(io::Error::other(StorageError::nonsense("x"))).context("a page");
+        assert!(matches!(StorageError::among(&wrapped), Some(StorageError::Failed(_))));
+        assert!(StorageError::among(&anyhow::anyhow!("x")).is_none());
+    }
+}

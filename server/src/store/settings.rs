@@ -1,0 +1,17 @@
+//! Which store.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use url::Url;
+
+/// Where reports are kept.
+pub enum StorageConfig {
+    Files(PathBuf),
+    Memory,
+    /// S3, GCS or Azure: the URL, and the vendor's own variables by their lower-case names.
+    Bucket {
+        url: Url,
+        options: HashMap<String, String>,
+    },
+}

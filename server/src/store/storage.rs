@@ -1,0 +1,347 @@
+//! Everything object_store: S3, GCS, Azure, files and memory.
+
+mod upload;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::signer::Signer;
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
+use url::Url;
+
+use crate::names::object::{SITES, probe_key};
+use crate::store::absence::Absence;
+use crate::store::error::{Result, StorageError, may_hide_absence, within};
+use crate::store::folder::Folder;
+use crate::store::measured::Measured;
+use crate::store::object::{Fetched, FileMeta, Tail, path};
+use crate::store::settings::StorageConfig;
+use crate::store::sts::Sts;
+use crate::store::{ranged, vendors};
+pub use upload::{UPLOAD_TIME, UploadTarget};
+
+/// Bytes that the client of a bucket reads ahead of each stream, about.
+const BUCKET_READ_AHEAD: usize = 192 << 10;
+/// Bytes of a small object: of what this server writes beside reports.
+const SMALL: u64 = 64 << 10;
+
+/// A store of objects.
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    presigner: Option<Presigner>,
+    sts: Option<Sts>,
+    /// Where the objects are files.
+    folder: Option<Arc<Folder>>,
+    /// Where the objects are in a bucket.
+    absence: Option<Absence>,
+    /// Whether the last bytes of an object can be asked for without its size: not of Azure.
+    knows_suffixes: bool,
+    shown: String,
+}
+
+struct Presigner {
+    signer: Arc<dyn Signer>,
+    prefix: Path,
+    /// Headers that are part of the signature.
+    signed: Vec<(&'static str, &'static str)>,
+    /// Headers that the vendor needs beside.
+    plain: Vec<(&'static str, &'static str)>,
+}
+
+/// An object's bytes, and what a conditional write needs to know about it.
+pub struct Stored {
+    pub bytes: Bytes,
+    pub version: Version,
+}
+
+/// Which state of an object was read.
+pub struct Version(UpdateVersion);
+
+impl Storage {
+    /// `upload_role`: the role of uploaders that upload file by file, to S3.
+    pub fn new(config: &StorageConfig, upload_role: Option<&str>) -> anyhow::Result<Self> {
+        match config {
+            StorageConfig::Memory => Ok(Self {
+                store: Arc::new(Measured(Arc::new(InMemory::new()))),
+                presigner: None,
+                sts: None,
+                folder: None,
+                absence: None,
+                knows_suffixes: true,
+                shown: "memory (gone when the server stops)".to_owned(),
+            }),
+            StorageConfig::Files(folder) => Self::files(folder),
+            StorageConfig::Bucket { url, options } => {
+                Self::bucket(url, options, upload_role).with_context(|| format!("STORAGE_URL {url} cannot be used"))
+            }
+        }
+    }
+
+    fn files(folder: &FilePath) -> anyhow::Result<Self> {
+        let folder = Folder::open(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder.path())?.with_fsync(true);
+        Ok(Self {
+            store: Arc::new(Measured(Arc::new(store))),
+            presigner: None,
+            sts: None,
+            absence: None,
+            knows_suffixes: true,
+            shown: folder.path().display().to_string(),
+            folder: Some(Arc::new(folder)),
+        })
+    }
+
+    fn bucket(url: &Url, options: &HashMap<String, String>, upload_role: Option<&str>) -> anyhow::Result<Self> {
+        let bucket = url.host_str().unwrap_or_default();
+        let prefix = Path::from_url_path(url.path())?;
+        let (signed, plain): (&[_], &[_]) = match url.scheme() {
+            "s3" => (&[("content-type", "application/zip"), ("if-none-match", "*")], &[]),
+            "gs" => (&[("content-type", "application/zip"), ("x-goog-if-generation-match", "0")], &[]),
+            // Azure's shared access signatures cover no headers.
+            _ => (&[], &[("content-type", "application/zip"), ("x-ms-blob-type", "BlockBlob"), ("if-none-match", "*")]),
+        };
+        let mut sts = None;
+        let (store, signer): (Arc<dyn ObjectStore>, Arc<dyn Signer>) = match url.scheme() {
+            "s3" => {
+                let store = vendors::s3(bucket, options)?;
+                sts =
+                    upload_role.map(|role| Sts::new(role, bucket, options, store.credentials().clone())).transpose()?;
+                both(store)
+            }
+            "gs" => both(vendors::gcs(bucket, options)?),
+            _ => both(vendors::azure(bucket, options)?),
+        };
+        let store: Arc<dyn ObjectStore> = Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone()))));
+        Ok(Self {
+            absence: Some(Absence::new(store.clone())),
+            store,
+            presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
+            sts,
+            folder: None,
+            knows_suffixes: url.scheme() != "az",
+            shown: url.to_string(),
+        })
+    }
+
+    /// Bytes of a stream that are read ahead at most: by the client for buckets, measured with streams that nobody reads. A
+    /// folder's are read as they are needed.
+    pub fn read_ahead(&self) -> usize {
+        if self.presigner.is_some() { BUCKET_READ_AHEAD } else { 0 }
+    }
+
+    /// What the operator is told about where reports are.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether the store answers, and lets this server in.
+    pub async fn check(&self) -> Result<()> {
+        match &self.folder {
+            Some(_) => self.folder_is(Folder::probe).await,
+            None => self.exists(&probe_key(SITES)).await.map(|_| ()),
+        }
+    }
+
+    /// Where the objects are files.
+    pub fn folder(&self) -> Option<&FilePath> {
+        self.folder.as_deref().map(Folder::path)
+    }
+
+    async fn folder_is(&self, all_right: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let looked = tokio::task::spawn_blocking(move || all_right(&folder)).await;
+        let looked = looked.map_err(anyhow::Error::from).and_then(|looked| Ok(looked?));
+        looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
+    }
+
+    /// Writes a new object; one that is there is not touched.
+    pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        let path = path(key)?;
+        self.folder_is(Folder::there).await?;
+        within(async { Ok(self.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await?) }).await?;
+        Ok(())
+    }
+
+    /// A small object, whole.
+    pub async fn get(&self, key: &str) -> Result<Stored> {
+        within(async {
+            let path = path(key)?;
+            let result = self.open(&path, GetOptions::default()).await?;
+            let (e_tag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());
+            let size = result.meta.size;
+            if size > SMALL {
+                return Err(StorageError::nonsense(format_args!(
+                    "{size} bytes for {key}, which this server did not write"
+                )));
+            }
+            let bytes = ranged::collect(self.bytes_of(path, result), size as usize).await?;
+            Ok(Stored { bytes, version: Version(UpdateVersion { e_tag, version }) })
+        })
+        .await
+    }
+
+    /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
+    pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
+        let path = path(key)?;
+        self.folder_is(Folder::there).await?;
+        let written = async {
+            match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
+                Err(object_store::Error::NotImplemented { .. }) => Ok(self.store.put(&path, bytes.into()).await?),
+                other => Ok(other?),
+            }
+        };
+        within(written).await.map(|_| ())
+    }
+
+    /// The last `length` bytes of an object, or all of it if it is shorter.
+    pub async fn tail(&self, key: &str, length: u64) -> Result<Tail> {
+        let path = path(key)?;
+        let read = async {
+            // Azure knows no suffix ranges: ask for the size first.
+            let range = if self.knows_suffixes {
+                GetRange::Suffix(length)
+            } else {
+                let size = self.store.head(&path).await?.size;
+                GetRange::Bounded(size.saturating_sub(length)..size)
+            };
+            let result = self.open(&path, GetOptions::new().with_range(Some(range))).await?;
+            let Range { start, end } = result.range;
+            if end != result.meta.size || end - start > length {
+                return Err(StorageError::nonsense(format_args!("{start}..{end} for the last {length} bytes")));
+            }
+            let bytes = ranged::collect(self.bytes_of(path, result), (end - start) as usize).await?;
+            Ok(Tail { offset: start, bytes })
+        };
+        within(read).await
+    }
+
+    /// A part of an object.
+    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        let length = (range.end - range.start) as usize;
+        within(async { ranged::collect(self.part(key, range, None).await?, length).await }).await
+    }
+
+    /// A part of an object, as it comes. `known`: the tag of the only state of the object that it may be of.
+    pub async fn stream(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        known: Option<&str>,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        Ok(within(self.part(key, range, known)).await?.boxed())
+    }
+
+    async fn part(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        known: Option<&str>,
+    ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
+        let path = path(key)?;
+        // Only the vendors' stores speak HTTP's entity tags.
+        let known = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
+        let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone()))).with_if_match(known);
+        let result = self.open(&path, options).await?;
+        if result.range != range {
+            return Err(StorageError::nonsense(format_args!("{:?} for {range:?}", result.range)));
+        }
+        Ok(self.bytes_of(path, result))
+    }
+
+    fn bytes_of(&self, path: Path, result: GetResult) -> impl Stream<Item = Result<Bytes>> + Send + use<> {
+        ranged::bytes(self.store.clone(), path, result)
+    }
+
+    /// Begins to read. An answer that makes no sense is asked for once more: the library tries again what failed or
+    /// was throttled, and nothing else.
+    async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let once = || async {
+            let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
+            // The vendors tag every object: what has no tag is a page of something in between.
+            let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
+            is_object.then_some(result).ok_or_else(|| StorageError::nonsense("what is no object"))
+        };
+        match once().await {
+            Err(StorageError::Failed(_)) => once().await,
+            // In a folder that is not mounted nothing is found.
+            Err(StorageError::NotFound) => {
+                Err(self.folder_is(Folder::there).await.err().unwrap_or(StorageError::NotFound))
+            }
+            other => other,
+        }
+    }
+
+    /// Whether an object is there.
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        match self.meta(key).await {
+            Ok(_) => Ok(true),
+            Err(StorageError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A whole object, unless it is the one that the client has: the conditional request is passed on.
+    pub async fn file(&self, key: &str, known: Option<&str>) -> Result<Fetched> {
+        // Only the vendors' stores speak HTTP's entity tags.
+        let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
+        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let path = path(key)?;
+        match within(self.open(&path, options)).await {
+            Err(StorageError::Unchanged) => Ok(Fetched::Unchanged),
+            Err(error) => Err(error),
+            Ok(result) => {
+                let meta = FileMeta::of(&result.meta);
+                Ok(Fetched::File(
+                    meta,
+                    self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other)).boxed(),
+                ))
+            }
+        }
+    }
+
+    /// The size and the tag of a whole object.
+    pub async fn meta(&self, key: &str) -> Result<FileMeta> {
+        let path = path(key)?;
+        within(async { Ok(FileMeta::of(&self.resolve(&path, self.store.head(&path).await).await?)) }).await
+    }
+
+    /// What a read came to, where a bucket may hide what is missing.
+    async fn resolve<T>(&self, path: &Path, read: object_store::Result<T>) -> Result<T> {
+        match &self.absence {
+            Some(absence) => absence.resolve(path, read).await,
+            None => Ok(read?),
+        }
+    }
+
+    /// Whether the store tells a missing object from a forbidden one: S3 does so where the bucket can be listed.
+    pub async fn tells_absence(&self, key: &str) -> Result<bool> {
+        let path = path(key)?;
+        within(async {
+            match self.store.head(&path).await {
+                Err(refusal) if may_hide_absence(&refusal) => Ok(false),
+                Err(object_store::Error::NotFound { .. }) => Ok(true),
+                Err(error) => Err(error.into()),
+                Ok(_) => Err(StorageError::nonsense("an object where there is none")),
+            }
+        })
+        .await
+    }
+
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        Ok(self.store.delete(&path(key)?).await?)
+    }
+}
+
+fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
+    let store = Arc::new(store);
+    (store.clone(), store)
+}

@@ -1,0 +1,78 @@
+//! `GET /metrics`, on an address of its own: what it tells is for the operator, and not for readers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::telemetry::metrics::metrics;
+
+/// Time for a request's head to come in, and for an idle connection.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// Connections at once: a few scrapers.
+const CONNECTIONS: usize = 16;
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Listens, and answers scrapers until the process ends; gives the address.
+pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("METRICS_LISTEN={listen} cannot be listened on; give another address, or leave it out")
+    })?;
+    let address = listener.local_addr()?;
+    // The time of the start is among them.
+    let _ = metrics();
+    tokio::spawn(serve(listener));
+    Ok(address)
+}
+
+async fn serve(listener: TcpListener) {
+    let places = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        tokio::spawn(async move {
+            let mut connection = http1::Builder::new();
+            connection.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
+            let served = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            if let Err(error) = served {
+                tracing::debug!("a scraper's connection ended early: {error}");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = match (request.uri().path(), request.method()) {
+        ("/metrics", &Method::GET | &Method::HEAD) => match metrics().text() {
+            Ok(text) => {
+                *response.body_mut() = Full::from(text);
+                response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+                StatusCode::OK
+            }
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        ("/metrics", _) => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            StatusCode::METHOD_NOT_ALLOWED
+        }
+        _ => StatusCode::NOT_FOUND,
+    };
+    Ok(response)
+}

@@ -1,0 +1,281 @@
+//! What is counted, for Prometheus. Every label has few values, known beforehand: no path, no repository, no address.
+//!
+//! Counting costs an atomic or two: a counter is made when it is first used and found by its place in a table after that.
+
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use crate::telemetry::labels::*;
+use crate::telemetry::process::Process;
+
+/// Seconds: a file from memory takes well under a millisecond, an upload may take a minute.
+const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// Bytes: most pages of a report are below 64 KiB.
+const BYTES: [f64; 8] = [1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 16_777_216.0, 268_435_456.0];
+
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// A counter for each pair of labels' values, made when it is first counted.
+struct Table<A: Label, B: Label> {
+    family: Family<Labels, Counter>,
+    cells: Vec<OnceLock<Counter>>,
+    labels: std::marker::PhantomData<fn(A, B)>,
+}
+
+impl<A: Label, B: Label> Table<A, B> {
+    fn new(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let family = Family::<Labels, Counter>::default();
+        registry.register(name, help, family.clone());
+        let cells = std::iter::repeat_with(OnceLock::new).take(A::TEXTS.len() * B::TEXTS.len()).collect();
+        Self { family, cells, labels: std::marker::PhantomData }
+    }
+
+    fn count(&self, a: A, b: B) {
+        let (first, second) = (a.place(), b.place());
+        let Some(cell) = self.cells.get(first * B::TEXTS.len() + second) else { return };
+        let made = || {
+            let mut labels = vec![(A::NAME, A::TEXTS[first]), (B::NAME, B::TEXTS[second])];
+            labels.retain(|(name, _)| !name.is_empty());
+            self.family.get_or_create_owned(&labels)
+        };
+        cell.get_or_init(made).inc();
+    }
+}
+
+/// A histogram for each value of a label.
+struct Times<A: Label> {
+    cells: Vec<Histogram>,
+    label: std::marker::PhantomData<fn(A)>,
+}
+
+impl<A: Label> Times<A> {
+    fn new(registry: &mut Registry, name: &str, help: &str) -> Self {
+        let family = Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
+        registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+        let cell = |text: &&'static str| family.get_or_create_owned(&vec![(A::NAME, *text)]);
+        Self { cells: A::TEXTS.iter().map(cell).collect(), label: std::marker::PhantomData }
+    }
+
+    fn observe(&self, a: A, time: Duration) {
+        if let Some(cell) = self.cells.get(a.place()) {
+            cell.observe(time.as_secs_f64());
+        }
+    }
+}
+
+/// Everything that is counted by this process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Table<Route, Code>,
+    request_seconds: Times<Route>,
+    files: Table<Served, Encoding>,
+    file_bytes: Histogram,
+    uploads: Table<UploadKind, UploadEvent>,
+    caches: Table<Cache, Lookup>,
+    badges: Table<Found, Nothing>,
+    github: Table<GitHubResult, Nothing>,
+    keyless: Table<KeylessResult, Nothing>,
+    issuers: Table<IssuerResult, Nothing>,
+    github_limits: Counter,
+    github_quota: [Gauge; 3],
+    store: Table<Operation, StoreResult>,
+    store_seconds: Times<Operation>,
+    connections: Gauge,
+    redis: Gauge,
+    process: Process,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// The process's metrics.
+pub fn metrics() -> &'static Metrics {
+    &METRICS
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut own = Registry::default();
+        let build = Info::new(vec![
+            ("version", env!("CARGO_PKG_VERSION")),
+            // Told by whoever builds: what GITHUB_SHA says in a workflow may be another repository's commit.
+            ("commit", option_env!("COVERED_COMMIT").unwrap_or("unknown")),
+        ]);
+        own.register("covered_build", "The program that runs", build);
+        let registry = own.sub_registry_with_prefix("covered");
+        let file_bytes = Histogram::new(BYTES);
+        registry.register_with_unit(
+            "file_size",
+            "Sizes of the files of reports that were served",
+            Unit::Bytes,
+            file_bytes.clone(),
+        );
+        let github_limits = Counter::default();
+        let help = "Answers by which GitHub asked to be left alone for a while";
+        registry.register("github_rate_limits", help, github_limits.clone());
+        let redis = Gauge::default();
+        registry.register(
+            "redis_up",
+            "Whether Redis is asked: 1, or 0 where it is gone, too slow or not set",
+            redis.clone(),
+        );
+        let connections = Gauge::default();
+        registry.register("connections_open", "Connections of clients that are open", connections.clone());
+        let quota = [
+            ("github_quota_remaining", "Points of GitHub's quota that are left, as it last said"),
+            ("github_quota_limit", "Points of GitHub's quota in an hour, as it last said"),
+            ("github_quota_reset_timestamp_seconds", "When GitHub's quota begins anew, as it last said; Unix time"),
+        ];
+        let github_quota = quota.map(|(name, help)| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        });
+        Self {
+            requests: Table::new(registry, "http_requests", "Requests that were answered, when the answer was sent"),
+            request_seconds: Times::new(
+                registry,
+                "http_request_duration",
+                "Time from a request's head to its answer's end",
+            ),
+            files: Table::new(registry, "files_served", "Requests for files of reports, by where the file came from"),
+            file_bytes,
+            uploads: Table::new(
+                registry,
+                "uploads",
+                "Uploads of reports; those to the store itself are seen opened alone",
+            ),
+            caches: Table::new(registry, "cache_lookups", "Look-ups in what is remembered"),
+            badges: Table::new(registry, "badges", "Badges and ways to reports, by what was known"),
+            github: Table::new(registry, "github_requests", "Requests to GitHub"),
+            keyless: Table::new(registry, "keyless_requests", "Requests with an OIDC token in place of an API key"),
+            issuers: Table::new(registry, "oidc_issuer_requests", "Questions for the keys of OIDC issuers"),
+            github_limits,
+            redis,
+            github_quota,
+            store: Table::new(
+                registry,
+                "store_requests",
+                "Requests to the store, the library's own repeats not counted",
+            ),
+            store_seconds: Times::new(
+                registry,
+                "store_request_duration",
+                "Time until the store answered, bodies not counted",
+            ),
+            connections,
+            process: Process::new(&mut own),
+            registry: own,
+        }
+    }
+
+    /// A request that was answered.
+    pub fn request(&self, route: Route, status: u16, time: Duration) {
+        self.requests.count(route, Code(status));
+        self.request_seconds.observe(route, time);
+    }
+
+    /// What the status alone tells of a file or of an upload.
+    pub fn answered(&self, route: Route, status: u16) {
+        match (route, status) {
+            (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
+            (Route::File, 404) => self.file(Served::Missing, Encoding::None),
+            (Route::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
+            (Route::Upload | Route::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
+            _ => {}
+        }
+    }
+
+    /// A report's file that was asked for.
+    pub fn file(&self, served: Served, encoding: Encoding) {
+        self.files.count(served, encoding);
+    }
+
+    /// The size of a report's file that was sent.
+    pub fn file_size(&self, bytes: u64) {
+        self.file_bytes.observe(bytes as f64);
+    }
+
+    pub fn upload(&self, kind: UploadKind, event: UploadEvent) {
+        self.uploads.count(kind, event);
+    }
+
+    pub fn lookup(&self, cache: Cache, found: Lookup) {
+        self.caches.count(cache, found);
+    }
+
+    pub fn badge(&self, found: Found) {
+        self.badges.count(found, Nothing::None);
+    }
+
+    pub fn github(&self, result: GitHubResult) {
+        self.github.count(result, Nothing::None);
+    }
+
+    /// A request with a token.
+    pub fn keyless(&self, result: KeylessResult) {
+        self.keyless.count(result, Nothing::None);
+    }
+
+    /// A question for an issuer's keys.
+    pub fn issuer(&self, result: IssuerResult) {
+        self.issuers.count(result, Nothing::None);
+    }
+
+    /// GitHub asked to be left alone.
+    pub fn github_limit(&self) {
+        self.github_limits.inc();
+    }
+
+    pub fn redis_is(&self, up: bool) {
+        self.redis.set(up.into());
+    }
+
+    /// What GitHub said of its quota; `reset`: Unix time, seconds.
+    pub fn github_quota(&self, remaining: u64, limit: u64, reset: u64) {
+        for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A request to the store, until its answer began.
+    pub fn store(&self, operation: Operation, result: StoreResult, time: Duration) {
+        self.store.count(operation, result);
+        self.store_seconds.observe(operation, time);
+    }
+
+    /// The same where the time cannot be told.
+    pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
+        self.store.count(operation, result);
+    }
+
+    /// A connection that is open until what is given back is dropped.
+    pub fn connection(&'static self) -> Connection {
+        self.connections.inc();
+        Connection(&self.connections)
+    }
+
+    /// All of it as OpenMetrics text.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        self.process.update();
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+/// An open connection.
+pub struct Connection(&'static Gauge);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

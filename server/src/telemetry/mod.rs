@@ -1,0 +1,9 @@
+//! What the server tells its operator: metrics, the log, traces.
+
+mod labels;
+pub mod listen;
+pub mod metrics;
+#[cfg(feature = "otel")]
+mod otel;
+mod process;
+pub mod trace;

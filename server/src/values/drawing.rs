@@ -1,0 +1,226 @@
+//! A value → an SVG badge or a shields.io endpoint.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use badge_maker_rs::{BadgeOptions, Color, Style, make_badge};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::values::value::{State, Value};
+
+/// The label of a badge that is asked for without one.
+const LABEL: &str = "coverage";
+/// Characters of a label, at most.
+const MAX_LABEL: usize = 64;
+
+/// Badges that are kept, at most: some 2 MB.
+const MAX_DRAWN: usize = 1000;
+
+/// The colours of the Python original's badges.
+const GREEN: &str = "#34D058";
+const RED: &str = "#CB2431";
+const GREY: &str = "#9F9F9F";
+
+/// The first one is for who names none, or another.
+const STYLES: [(&str, Style); 5] = [
+    ("flat", Style::Flat),
+    ("flat-square", Style::FlatSquare),
+    ("plastic", Style::Plastic),
+    ("for-the-badge", Style::ForTheBadge),
+    ("social", Style::Social),
+];
+
+/// How a badge is to look.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Look {
+    /// `None`: [`LABEL`].
+    label: Option<Box<str>>,
+    /// One of [`STYLES`].
+    style: usize,
+}
+
+impl Look {
+    /// From the query's `label` and `style`; a style that is not known is the flat one.
+    pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
+        let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
+        // Some styles would draw an empty bubble.
+        let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
+        let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
+        Self { label, style }
+    }
+
+    fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(LABEL)
+    }
+}
+
+/// Control characters and what no XML document may hold are left out.
+fn is_xml(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// What a badge shows of a value: there are few different ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shown {
+    percent: Percent,
+    state: Option<State>,
+}
+
+/// Never rounded up: 100 is exactly 100, and 0 exactly 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Percent {
+    Unknown,
+    BelowOne,
+    Whole(u8),
+}
+
+impl Shown {
+    fn of(value: Option<&Value>) -> Self {
+        let percent = match value.and_then(|value| value.percent) {
+            None => Percent::Unknown,
+            Some(percent) if percent > 0.0 && percent < 1.0 => Percent::BelowOne,
+            Some(percent) => Percent::Whole(percent.floor() as u8),
+        };
+        Self { percent, state: value.map(|value| value.state) }
+    }
+
+    fn message(self) -> String {
+        match self.percent {
+            Percent::Unknown => "??".to_owned(),
+            Percent::BelowOne => "<1%".to_owned(),
+            Percent::Whole(percent) => format!("{percent}%"),
+        }
+    }
+
+    fn color(self) -> &'static str {
+        match (self.percent, self.state) {
+            (Percent::Unknown, _) | (_, None) => GREY,
+            (_, Some(State::Success)) => GREEN,
+            (_, Some(State::Failure)) => RED,
+        }
+    }
+}
+
+/// Badges that were drawn. So few are found sooner by comparing them than by hashing.
+#[derive(Default)]
+pub struct Badges {
+    drawn: RwLock<BTreeMap<(Look, Shown), Bytes>>,
+}
+
+impl Badges {
+    /// The badge as an SVG image, with a title such as `coverage: 87%`.
+    pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
+        let badge = (look, Shown::of(value));
+        if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
+            return Ok(svg.clone());
+        }
+        let svg = Bytes::from(draw(&badge.0, badge.1)?);
+        let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
+        // Labels are anybody's: who sends a new one each time has only the others drawn again.
+        if drawn.len() >= MAX_DRAWN {
+            drawn.clear();
+        }
+        drawn.insert(badge, svg.clone());
+        Ok(svg)
+    }
+}
+
+/// Draws the badge.
+pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
+    draw(look, Shown::of(value))
+}
+
+fn draw(look: &Look, shown: Shown) -> Result<String, badge_maker_rs::Error> {
+    let options = BadgeOptions::new(shown.message())
+        .label(look.label())
+        .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
+        .color(Color::literal(shown.color()))
+        .build();
+    make_badge(&options)
+}
+
+/// What shields.io's endpoint badge reads: <https://shields.io/badges/endpoint-badge>.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint<'a> {
+    schema_version: u8,
+    label: &'a str,
+    message: String,
+    color: &'static str,
+    /// Beyond shields.io's fields: the exact number, for programs.
+    percent: Option<f64>,
+}
+
+/// The value as a shields.io endpoint.
+pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
+    let shown = Shown::of(value);
+    Endpoint {
+        schema_version: 1,
+        label: look.label(),
+        message: shown.message(),
+        color: shown.color(),
+        percent: value.and_then(|value| value.percent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(percent: Option<f64>, state: State) -> Value {
+        Value {
+            percent,
+            state,
+            site_id: None,
+            commit_sha: String::new(),
+            seen_at: jiff::Timestamp::UNIX_EPOCH,
+            run_id: None,
+            issuer: None,
+        }
+    }
+
+    fn message(value: Option<&Value>) -> String {
+        Shown::of(value).message()
+    }
+
+    #[test]
+    fn numbers_are_never_rounded_up() {
+        for (percent, text) in
+            [(100.0, "100%"), (99.996, "99%"), (87.42, "87%"), (0.4, "<1%"), (1.0, "1%"), (0.0, "0%")]
+        {
+            assert_eq!(message(Some(&value(Some(percent), State::Success))), text);
+        }
+        assert_eq!(message(Some(&value(None, State::Success))), "??");
+        assert_eq!(message(None), "??");
+    }
+
+    #[test]
+    fn colours_follow_the_state_and_grey_is_unknown() {
+        let svg = |value: Option<&Value>| svg(value, &Look::new(None, None)).unwrap().to_lowercase();
+        assert!(svg(Some(&value(Some(87.0), State::Success))).contains("#34d058"));
+        assert!(svg(Some(&value(Some(87.0), State::Failure))).contains("#cb2431"));
+        assert!(svg(Some(&value(None, State::Success))).contains("#9f9f9f"));
+        assert!(svg(None).contains("#9f9f9f"));
+    }
+
+    #[test]
+    fn the_title_says_what_the_badge_shows() {
+        let svg = svg(Some(&value(Some(87.42), State::Success)), &Look::new(None, None)).unwrap();
+        assert!(svg.contains("<title>coverage: 87%</title>") && svg.contains("aria-label=\"coverage: 87%\""), "{svg}");
+    }
+
+    #[test]
+    fn labels_are_escaped_and_bounded_in_every_style() {
+        let hostile = "\"/><script>alert(1)</script>&\u{1}\u{fffe}".to_owned() + &"x".repeat(500);
+        for style in ["flat", "flat-square", "plastic", "for-the-badge", "social", "none such"] {
+            let svg = svg(None, &Look::new(Some(&hostile), Some(style))).unwrap();
+            assert!(!svg.to_lowercase().contains("<script") && svg.len() < 8000, "{svg}");
+            assert!(!svg.contains(['\u{1}', '\u{fffe}']), "{svg}");
+        }
+        for empty in ["", " ", "\u{1}"] {
+            let svg = svg(None, &Look::new(Some(empty), Some("social"))).unwrap();
+            assert!(svg.contains(">Coverage<"), "{empty:?}: {svg}");
+        }
+    }
+}

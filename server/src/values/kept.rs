@@ -1,0 +1,118 @@
+//! The last values where the storage refuses them: in this server's memory.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use moka::future::Cache;
+
+use crate::store::error::StorageError;
+use crate::values::value::{Stays, Value};
+
+/// Values that are kept, as many as a server shows from its memory.
+const MAX_VALUES: u64 = 10_000;
+
+/// The values that the storage refused, by their keys there.
+pub struct Kept {
+    values: Cache<String, Value>,
+    is_told: AtomicBool,
+}
+
+impl Kept {
+    pub fn new() -> Self {
+        Self { values: Cache::new(MAX_VALUES), is_told: AtomicBool::new(false) }
+    }
+
+    /// The last value: the one that was refused is newer than the one in the storage. Where there is none, it stays
+    /// unknown, and not absent: another server may have one.
+    pub async fn read(
+        &self,
+        key: &str,
+        stored: Result<Option<Value>, StorageError>,
+    ) -> Result<Option<Value>, StorageError> {
+        match (self.values.get(key).await, stored) {
+            (Some(kept), _) => Ok(Some(kept)),
+            (None, Err(StorageError::Denied(why))) => {
+                self.tell(&why);
+                Err(StorageError::Denied(why))
+            }
+            (None, stored) => stored,
+        }
+    }
+
+    /// What is valid after `value` was to be written, and why that is another one.
+    pub async fn written(
+        &self,
+        key: String,
+        value: Value,
+        written: Result<(Value, Option<Stays>), StorageError>,
+    ) -> Result<(Value, Option<Stays>), StorageError> {
+        match written {
+            Err(StorageError::Denied(why)) => {
+                self.tell(&why);
+                let kept = self.values.get(&key).await;
+                if let Some((kept, stays)) = kept.and_then(|kept| kept.stays(&value).map(|stays| (kept, stays))) {
+                    return Ok((kept, Some(stays)));
+                }
+                self.values.insert(key, value.clone()).await;
+                Ok((value, None))
+            }
+            Ok((valid, None)) => {
+                self.values.invalidate(&key).await;
+                self.is_told.store(false, Ordering::Relaxed);
+                Ok((valid, None))
+            }
+            written => written,
+        }
+    }
+
+    fn tell(&self, why: &anyhow::Error) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "badge values are kept in memory, and in Redis where it is set, as the storage refuses them: allow this \
+                 server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or its badges depend on \
+                 GITHUB_TOKEN after a restart: {why:#}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::values::value::State;
+
+    fn value(percent: f64, run: u64) -> Value {
+        Value {
+            percent: Some(percent),
+            state: State::Success,
+            site_id: None,
+            commit_sha: String::new(),
+            seen_at: Timestamp::UNIX_EPOCH,
+            run_id: Some(run),
+            issuer: None,
+        }
+    }
+
+    fn denied<T>() -> Result<T, StorageError> {
+        Err(StorageError::Denied(anyhow::anyhow!("AccessDenied")))
+    }
+
+    #[tokio::test]
+    async fn a_value_that_the_storage_refuses_is_kept_until_the_storage_takes_one() {
+        let kept = Kept::new();
+        let key = || "values/octo/app/_.json".to_owned();
+        assert!(kept.read(&key(), denied()).await.is_err());
+        let (old, new) = (value(80.0, 1), value(90.0, 2));
+        assert_eq!(kept.written(key(), new.clone(), denied()).await.unwrap(), (new.clone(), None));
+        let older = kept.written(key(), old.clone(), denied()).await.unwrap();
+        assert_eq!(older, (new.clone(), Some(Stays::NewerRun(2))));
+        assert_eq!(kept.read(&key(), denied()).await.unwrap(), Some(new.clone()));
+        assert_eq!(kept.read(&key(), Ok(Some(old.clone()))).await.unwrap(), Some(new), "it can read, but not write");
+        let newest = value(95.0, 3);
+        let written = Ok((newest.clone(), None));
+        assert_eq!(kept.written(key(), newest.clone(), written).await.unwrap(), (newest.clone(), None));
+        assert_eq!(kept.read(&key(), Ok(Some(newest.clone()))).await.unwrap(), Some(newest));
+        assert_eq!(kept.read(&key(), Ok(None)).await.unwrap(), None, "nothing is kept any more");
+    }
+}

@@ -1,0 +1,94 @@
+//! The value behind a badge: what is remembered, GitHub, the last value in the store, nothing, in this order.
+
+pub mod drawing;
+mod kept;
+pub mod statuses;
+mod stored;
+pub mod value;
+
+use std::sync::Arc;
+
+use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
+use crate::github::{GitHub, Quota};
+use crate::identity::allowed::Allowed;
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::reports::address::Reports;
+use crate::store::error::StorageError;
+use crate::store::storage::Storage;
+use statuses::Statuses;
+use stored::Order;
+use value::{Stays, Value, ValueKey};
+
+/// The values, as far as they are known.
+pub struct Values {
+    cache: Arc<Cache<Statuses>>,
+    statuses: Arc<Statuses>,
+}
+
+impl Values {
+    /// `redis`: what to share values by, and what only servers have in common whose values are the same.
+    /// Needs the runtime.
+    pub fn new(
+        storage: Arc<Storage>,
+        github: Option<GitHub>,
+        allowed: Arc<Allowed>,
+        reports: Arc<Reports>,
+        redis: Option<(RedisUrl, String)>,
+    ) -> Self {
+        let statuses = Arc::new(Statuses::new(Order::new(storage), github, allowed, reports));
+        Self { cache: Cache::new(statuses.clone(), redis), statuses }
+    }
+
+    /// The value to show; however many ask at once, one look-up is made.
+    pub fn get(&self, key: ValueKey) -> impl Future<Output = Option<Arc<Value>>> {
+        self.cache.get(key)
+    }
+
+    /// Forgets what is remembered of a repository: the next reader's question goes to GitHub.
+    pub async fn forget(&self, repository: &Repository) {
+        self.cache.forget(repository.as_str()).await;
+    }
+
+    /// A repository that GitHub did not know may be there by now.
+    pub async fn appeared(&self, repository: &Repository) {
+        self.cache.appeared(repository.as_str()).await;
+    }
+
+    /// Takes a default branch's new value; gives back why the known one stays instead, if it does.
+    pub async fn set(
+        &self,
+        repository: Repository,
+        name: Option<ReportName>,
+        value: Value,
+    ) -> Result<Option<Stays>, StorageError> {
+        let order = &self.statuses.order;
+        let _lane = order.lane(&repository).await;
+        let turn = self.cache.turn(repository.as_str()).await;
+        let (stored, stays) = order.store(&repository, name.as_ref(), value).await?;
+        if stored.percent.is_none() {
+            // GitHub may know a number of an older commit, which the badge shows in place of none.
+            self.cache.forget(repository.as_str()).await;
+            return Ok(stays);
+        }
+        let key = ValueKey { repository, name, branch: None };
+        // What the store decided on, and after it did.
+        self.cache.put(key, Some(Arc::new(stored)), turn).await;
+        Ok(stays)
+    }
+
+    /// How often look-ups came to this so far.
+    pub fn look_ups(&self, outcome: LookUp) -> u64 {
+        self.cache.look_ups(outcome)
+    }
+
+    /// Whether Redis answers; `None`: there is none.
+    pub fn redis(&self) -> Option<RedisState> {
+        self.cache.redis()
+    }
+
+    /// What GitHub last said of the token's quota.
+    pub fn quota(&self) -> Option<Quota> {
+        self.statuses.github.as_ref()?.quota()
+    }
+}

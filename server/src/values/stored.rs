@@ -1,0 +1,143 @@
+//! The last value in the store, and which of two is the later one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::names::object::value_key;
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
+use crate::store::error::StorageError;
+use crate::store::storage::{Storage, Version};
+use crate::values::kept::Kept;
+use crate::values::value::{Stays, Value};
+
+/// Writes to the store at once; those of one repository go one after the other.
+const LANES: usize = 64;
+/// How often a write is tried that another server's write came before.
+const WRITES: usize = 5;
+
+/// The values in the store.
+pub struct Order {
+    storage: Arc<Storage>,
+    /// What the storage refused.
+    kept: Kept,
+    /// Held while a repository's value is compared and written: not every store can compare and write in one.
+    lanes: [Mutex<()>; LANES],
+    hasher: RandomState,
+}
+
+impl Order {
+    pub fn new(storage: Arc<Storage>) -> Self {
+        Self { storage, kept: Kept::new(), lanes: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
+    }
+
+    /// The last value that was stored.
+    pub async fn last(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+    ) -> Result<Option<Value>, StorageError> {
+        let stored = self.stored(repository, name).await;
+        let stored = stored.map(|stored| stored.and_then(|(value, _)| value));
+        self.kept.read(&value_key(repository, name), stored).await
+    }
+
+    /// The repository that a site's record names; sites that were uploaded file by file have no record.
+    pub async fn owner_of(&self, site: &SiteId) -> Option<Repository> {
+        #[derive(Deserialize)]
+        struct Record {
+            repository: String,
+        }
+        let stored = self.storage.get(&site.record_key()).await.ok()?;
+        serde_json::from_slice::<Record>(&stored.bytes).ok()?.repository.parse().ok()
+    }
+
+    async fn stored(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+    ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
+        match self.storage.get(&value_key(repository, name)).await {
+            // One that cannot be read counts as unknown, and is written over.
+            Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
+            Err(StorageError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub async fn lane(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+        let lane = self.hasher.hash_one(repository) % LANES as u64;
+        self.lanes[lane as usize].lock().await
+    }
+
+    /// Stores GitHub's newest. It is the truth, but it does not know the run: the number that is known stays. What was
+    /// said while GitHub was asked, here (`is_overtaken`) or at another instance, is newer.
+    pub async fn store_from_github(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        mut value: Value,
+        asked_at: Timestamp,
+        is_overtaken: impl Fn() -> bool,
+    ) -> Result<Value, StorageError> {
+        let _lane = self.lane(repository).await;
+        if is_overtaken() {
+            return Ok(value);
+        }
+        if let Some(known) = self.last(repository, name).await? {
+            value.run_id = known.run_id;
+            value.issuer = known.issuer.clone();
+            if known.commit_sha == value.commit_sha {
+                // A status may lead to an address that the server no longer has; the report is still there.
+                value.site_id = value.site_id.or_else(|| known.site_id.clone());
+            }
+            if known.seen_at > asked_at || (Value { seen_at: known.seen_at, ..value.clone() }) == known {
+                return Ok(known);
+            }
+        }
+        self.store(repository, name, value).await.map(|(stored, _)| stored)
+    }
+
+    /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays. Where
+    /// the storage refuses it, it is kept in memory.
+    pub async fn store(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        value: Value,
+    ) -> Result<(Value, Option<Stays>), StorageError> {
+        let written = self.write(repository, name, value.clone()).await;
+        self.kept.written(value_key(repository, name), value, written).await
+    }
+
+    async fn write(
+        &self,
+        repository: &Repository,
+        name: Option<&ReportName>,
+        value: Value,
+    ) -> Result<(Value, Option<Stays>), StorageError> {
+        let key = value_key(repository, name);
+        let bytes = serde_json::to_vec(&value).map_err(|error| StorageError::Failed(error.into()))?;
+        for _ in 0..WRITES {
+            let written = match self.stored(repository, name).await? {
+                Some((known, version)) => {
+                    if let Some((known, stays)) = known.and_then(|known| known.stays(&value).map(|why| (known, why))) {
+                        return Ok((known, Some(stays)));
+                    }
+                    self.storage.replace(&key, bytes.clone(), version).await
+                }
+                None => self.storage.create(&key, bytes.clone()).await,
+            };
+            match written {
+                Err(StorageError::Exists) => {}
+                other => return other.map(|()| (value, None)),
+            }
+        }
+        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
+    }
+}

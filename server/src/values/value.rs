@@ -1,0 +1,83 @@
+//! A value: what a badge shows, whose it is, and which of two stays.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::names::report::ReportName;
+use crate::names::repository::Repository;
+use crate::names::site::SiteId;
+
+/// Whether the coverage is good enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Success,
+    Failure,
+}
+
+/// What a badge shows, and where it leads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// Percent of what the report's total counts; `None`: the report shows no total.
+    pub percent: Option<f64>,
+    pub state: State,
+    /// The site of the report, where it is one of this server's.
+    pub site_id: Option<String>,
+    pub commit_sha: String,
+    pub seen_at: Timestamp,
+    /// The newest workflow run that is known to have said a value: runs can overtake one another, and a later one has a
+    /// higher number.
+    #[serde(default)]
+    pub run_id: Option<u64>,
+    /// The GitHub instance that numbers its runs so; each instance starts anew.
+    #[serde(default)]
+    pub issuer: Option<String>,
+}
+
+/// Whose value: a repository's, by the report's name and the branch (`None`: the default branch).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ValueKey {
+    pub repository: Repository,
+    pub name: Option<ReportName>,
+    pub branch: Option<String>,
+}
+
+impl Value {
+    /// What the store holds, unless it is something that this server would not have written.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let value: Self = serde_json::from_slice(bytes).ok()?;
+        let percent_fits = value.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent));
+        let site_fits = value.site_id.as_ref().is_none_or(|site| site.parse::<SiteId>().is_ok());
+        (percent_fits && site_fits).then_some(value)
+    }
+
+    /// Why this value, which was known before, stays where another one is said.
+    pub(super) fn stays(&self, said: &Self) -> Option<Stays> {
+        let is_newer_run = self.issuer == said.issuer && said.run_id.is_some() && said.run_id < self.run_id;
+        match self.run_id.filter(|_| is_newer_run) {
+            Some(run) => Some(Stays::NewerRun(run)),
+            None if said.percent.is_none() && self.percent.is_some() => Some(Stays::Number),
+            None => None,
+        }
+    }
+}
+
+/// Why a value that was known before stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stays {
+    /// A newer run said it. Runs of different GitHub instances, and those without a number, are taken as they come.
+    NewerRun(u64),
+    /// It has a number, and the other one has none.
+    Number,
+}
+
+impl fmt::Display for Stays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewerRun(run) => write!(f, "the value of run {run} stays: it is a newer one"),
+            Self::Number => f.write_str("the last number stays: this report has no total"),
+        }
+    }
+}
