@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::answers;
 use crate::answers::response::Answers;
-use crate::base::room::Room;
+use crate::base::memory::MemoryBudget;
 use crate::config::Config;
 use crate::error::Error;
 use crate::github::GitHub;
@@ -55,7 +55,7 @@ pub struct App {
     pub storage: Arc<Storage>,
     pub sites: Sites,
     /// The memory budget of responses.
-    pub room: Arc<Room>,
+    pub memory: Arc<MemoryBudget>,
     pub values: Values,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
@@ -85,15 +85,15 @@ impl App {
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
         let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
         let reports = Arc::new(reports);
-        let room = Arc::new(Room::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
+        let memory = Arc::new(MemoryBudget::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {asked}", storage.shown());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
-            sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, room.clone()),
-            room,
+            sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, memory.clone()),
+            memory,
             values: Values::new(storage.clone(), github, allowed.clone(), reports.clone(), redis),
             reports,
             oidc,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::base::room;
+use crate::base::memory;
 use crate::store::error::StorageError;
 
 /// Seconds after which a store that was asked for too much may be asked again.
@@ -119,7 +119,7 @@ impl Error {
             Some(Full(_)) => (
                 StatusCode::INSUFFICIENT_STORAGE,
                 None,
-                "the server's storage is full, and nothing was kept: its operator has to make room",
+                "the server's storage is full, and nothing was kept: its operator has to make memory",
             ),
             Some(Denied(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -166,8 +166,8 @@ impl Error {
     }
 }
 
-impl From<room::Full> for Error {
-    fn from(full: room::Full) -> Self {
+impl From<memory::Full> for Error {
+    fn from(full: memory::Full) -> Self {
         Self::overloaded(full.to_string())
     }
 }

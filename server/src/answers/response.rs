@@ -16,7 +16,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::answers::pages;
-use crate::base::room::{self, Room, STREAM_BYTES, Share};
+use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
 use crate::error::Error;
 use crate::store::object::ByteStream;
 use crate::telemetry::trace::REQUEST_ID;
@@ -55,7 +55,7 @@ impl Body {
     }
 
     /// Whether the body needs [`Body::admitted`].
-    pub fn needs_room(&self) -> bool {
+    pub fn needs_memory(&self) -> bool {
         matches!(self, Self::Made(_) | Self::Stream { .. })
     }
 
@@ -69,14 +69,14 @@ impl Body {
 
     /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
     /// `read_ahead`: bytes of a stream that the store's client holds.
-    pub async fn admitted(self, room: &Room, read_ahead: usize) -> Result<Self, room::Full> {
+    pub async fn admitted(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::Full> {
         Ok(match self {
-            Self::Made(bytes) => Self::Full(room.try_take(bytes.len()).ok_or(room::Full)?.hold(bytes)),
+            Self::Made(bytes) => Self::Full(memory.try_take(bytes.len()).ok_or(memory::Full)?.hold(bytes)),
             Self::Stream { bytes, remaining } => {
                 let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
                     usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
                 });
-                let share = room.take_for_stream(needed + read_ahead).await?;
+                let share = memory.take_for_stream(needed + read_ahead).await?;
                 Self::Stream { bytes, remaining }.counted(share)
             }
             ready => ready,

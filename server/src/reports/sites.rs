@@ -1,5 +1,6 @@
 //! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
 
+mod index;
 mod single;
 
 use std::ops::Range;
@@ -11,22 +12,20 @@ use hyper::header::HeaderValue;
 use moka::future::Cache;
 use tokio::time::Instant;
 
+use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
 use crate::base::poll::at_hand;
-use crate::base::room::{self, Room, STREAM_BYTES, Share};
-use crate::error::{Error, no_report};
+use crate::error::Error;
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
-use crate::reports::archive::{ArchiveError, Entry, Index, Limits, Opened};
+use crate::reports::archive::{Entry, Index, Limits};
 use crate::reports::media::{self, SNIFFED};
 use crate::store::error::StorageError;
 use crate::store::object::ByteStream;
-use crate::store::object::Tail;
 use crate::store::storage::Storage;
 use crate::telemetry::metrics::{self, Lookup, Served, metrics};
+pub use index::IndexError;
 pub use single::Single;
 
-/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
-const TAIL_BYTES: u64 = 512 << 10;
 /// The part of the memory for indexes: 1 / this.
 const INDEX_SHARE: u64 = 4;
 /// A file larger than the memory for files / this is not kept.
@@ -51,7 +50,7 @@ pub struct Sites {
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
     limits: Limits,
-    room: Arc<Room>,
+    memory: Arc<MemoryBudget>,
 }
 
 /// A report whose index was read.
@@ -126,15 +125,15 @@ impl Found {
 }
 
 impl Sites {
-    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `room`: for what is read.
-    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, room: Arc<Room>) -> Self {
+    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `memory`: for what is read.
+    pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, memory: Arc<MemoryBudget>) -> Self {
         let for_files = kept_files(cache_bytes);
         let for_indexes = cache_bytes - for_files;
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
             storage,
             limits,
-            room,
+            memory,
             open: Cache::builder()
                 .max_capacity(for_indexes)
                 .weigher(move |_, site: &Arc<Site>| weight(site.index.weight() + POLICY_BYTES))
@@ -198,32 +197,6 @@ impl Sites {
         }
     }
 
-    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
-    pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
-        let share = self.room_for(TAIL_BYTES as usize).await?;
-        let tail = self.storage.tail(key, TAIL_BYTES).await?;
-        let start = match self.parse(tail.clone()).await? {
-            Opened::Index(index) => return Ok(index),
-            Opened::Before(start) => start,
-        };
-        drop(share);
-        // What is read, and the whole directory.
-        let _share = self.room_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
-        let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
-        bytes.extend_from_slice(&tail.bytes);
-        match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
-            Opened::Index(index) => Ok(index),
-            Opened::Before(_) => Err(ArchiveError::Misplaced("its directory".to_owned()).into()),
-        }
-    }
-
-    /// Beside the threads that serve: 100,000 files take up to a second.
-    async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
-        let limits = self.limits;
-        let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;
-        Ok(opened.map_err(|error| StorageError::Failed(error.into()))??)
-    }
-
     /// Remembers that a site was uploaded file by file.
     pub async fn is_by_file(&self, site: &SiteId) {
         if !self.by_file.contains_key(site) {
@@ -251,7 +224,7 @@ impl Sites {
             let mut asked = false;
             let read = async {
                 asked = true;
-                let share = self.room_for(needed(entry, plain)).await?;
+                let share = self.memory_for(needed(entry, plain)).await?;
                 let packed = self.packed(&zip, entry).await?;
                 let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
                 let bytes = share.hold(if plain { entry.plain(&packed).await? } else { packed });
@@ -291,7 +264,7 @@ impl Sites {
     }
 
     async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
-        let share = self.room_for_stream().await?;
+        let share = self.memory_for_stream().await?;
         // The local header; for what may declare its charset also the file's first bytes, behind the extra field.
         let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
         let length = ((entry.local_len() + more) as u64).min(entry.span);
@@ -305,18 +278,18 @@ impl Sites {
     }
 
     /// Takes memory for what is about to be read.
-    async fn room_for(&self, bytes: usize) -> Result<Share, room::Full> {
-        if let Some(share) = self.room.try_take(bytes) {
+    async fn memory_for(&self, bytes: usize) -> Result<Share, memory::Full> {
+        if let Some(share) = self.memory.try_take(bytes) {
             return Ok(share);
         }
         // The cache evicts in batches: until then it holds more than its capacity.
         self.files.run_pending_tasks().await;
-        self.room.take(bytes).await
+        self.memory.take(bytes).await
     }
 
     /// Takes memory for a stream, before the store is asked: what it has sent waits in memory.
-    async fn room_for_stream(&self) -> Result<Share, room::Full> {
-        self.room.take_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
+    async fn memory_for_stream(&self) -> Result<Share, memory::Full> {
+        self.memory.take_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
     }
 
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
@@ -327,7 +300,7 @@ impl Sites {
 
     /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
     async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
-        let share = self.room_for_stream().await?;
+        let share = self.memory_for_stream().await?;
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
         let first = loop {
@@ -377,77 +350,4 @@ fn exactly(
         let left = remaining - next.len() as u64;
         Ok(Some((next, (bytes, left))))
     })
-}
-
-/// Why a part of a site could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    #[error(transparent)]
-    Room(#[from] room::Full),
-}
-
-impl IndexError {
-    /// Several requests may share one failure: each gets the texts of its causes.
-    fn public(&self, site: &SiteId) -> Error {
-        let about = format!("site {}…", SiteId::short(&site.to_string()));
-        match self {
-            Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
-            Self::Room(full) => (*full).into(),
-            Self::Storage(StorageError::NotFound) => no_report(),
-            Self::Storage(error) => Error::storage(error.shared(&about)),
-        }
-    }
-}
-
-/// 502: the report in the store cannot be used.
-fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
-    let advice = match why.limit() {
-        Some(setting) => format!("the server's operator can raise {setting}"),
-        None => "run the workflow that uploaded it once more".to_owned(),
-    };
-    Error::bad_gateway(format!("this report cannot be shown: {why}; {advice}"), Some(cause))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::settings::StorageConfig;
-
-    #[tokio::test]
-    async fn an_index_of_very_many_files_keeps_nobody_waiting() {
-        let files = 99_999;
-        let mut zip = rawzip::ZipArchiveWriter::new(Vec::new());
-        for number in 0..files {
-            let name = format!("{number}.html");
-            let name = rawzip::path::EntryPath::verbatim(name.as_bytes());
-            let (mut entry, config) = zip.new_file(name).start().unwrap();
-            let (_, nothing) = config.wrap(&mut entry).finish().unwrap();
-            entry.finish(nothing).unwrap();
-        }
-        let storage = Arc::new(Storage::new(&StorageConfig::Memory, None).unwrap());
-        storage.create("sites/many.zip", zip.finish().unwrap()).await.unwrap();
-        let sites = Sites::new(
-            storage,
-            1 << 20,
-            Limits { files, file: u32::MAX, unpacked: u64::MAX },
-            Arc::new(Room::new(0, 64 << 20)),
-        );
-        let mut steps = 0;
-        let others = async {
-            loop {
-                steps += 1;
-                tokio::task::yield_now().await;
-            }
-        };
-        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
-        tokio::select! {
-            index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
-            () = others => {}
-        }
-        assert!(steps > 50, "{steps} steps");
-    }
 }

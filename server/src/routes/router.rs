@@ -53,7 +53,7 @@ pub fn handle(
     }
 }
 
-#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+#[expect(clippy::manual_async_fn, reason = "an async fn has memory for its arguments twice")]
 fn respond(
     app: Arc<App>,
     caller: Caller,
@@ -79,7 +79,7 @@ fn respond(
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
         let work = pin!(async {
             let answer = answer(&app, client, path, route.as_ref(), caller.refusal, &head, body).await?;
-            let is_light = !answer.body().needs_room() || head.method == Method::HEAD;
+            let is_light = !answer.body().needs_memory() || head.method == Method::HEAD;
             // Boxed: it would make every request's future larger.
             if is_light { Ok(answer) } else { Box::pin(admitted(&app, answer)).await }
         });
@@ -230,7 +230,7 @@ async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output 
 /// Returns the answer when there is memory to send it.
 async fn admitted(app: &App, answer: Response<Body>) -> Answer {
     let (head, body) = answer.into_parts();
-    Ok(Response::from_parts(head, body.admitted(&app.room, app.storage.read_ahead()).await?))
+    Ok(Response::from_parts(head, body.admitted(&app.memory, app.storage.read_ahead()).await?))
 }
 
 async fn answer(

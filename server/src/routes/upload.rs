@@ -279,7 +279,7 @@ async fn receive(app: &App, site: &SiteId, body: &mut Paced) -> Result<(), Error
         }),
         Err(IndexError::Archive(why)) => Err(unusable(&why)),
         Err(IndexError::Storage(error)) => Err(Error::storage(error)),
-        Err(IndexError::Room(full)) => Err(full.into()),
+        Err(IndexError::MemoryBudget(full)) => Err(full.into()),
     };
     if published.is_err()
         && let Err(error) = app.storage.delete(&staging).await

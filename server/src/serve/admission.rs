@@ -82,9 +82,9 @@ pub fn within_file_limit(wanted: usize) -> usize {
     let Some(files) = files else {
         return wanted;
     };
-    let room = files / 4 * 3;
-    let possible = room.saturating_sub(room / 16 + 16).max(1);
-    if with_spare(wanted) <= room {
+    let memory = files / 4 * 3;
+    let possible = memory.saturating_sub(memory / 16 + 16).max(1);
+    if with_spare(wanted) <= memory {
         return wanted;
     }
     tracing::warn!(

@@ -116,7 +116,7 @@ impl Connections {
         let Some(tls) = &self.app.tls else {
             return self.http1(Socket::new(stream, pulse.clone()), pulse, peer, &place, stop).await;
         };
-        // Boxed: a connection without TLS has no need for the room.
+        // Boxed: a connection without TLS has no need for the memory.
         let accepted = Box::pin(accept(tls, stream, &pulse));
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(self.limits(&place).header, accepted) => accepted,
@@ -143,7 +143,7 @@ impl Connections {
     ) -> Result<(), Ended> {
         let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, false);
         let connection = self.http1.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), &self.app.room, stop).await
+        watch(connection, &pulse, self.limits(place), &self.app.memory, stop).await
     }
 
     async fn http2(
@@ -157,7 +157,7 @@ impl Connections {
         pulse.set_multiplexed();
         let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, true);
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), &self.app.room, stop).await
+        watch(connection, &pulse, self.limits(place), &self.app.memory, stop).await
     }
 
     fn limits(&self, place: &Place) -> &NetworkLimits {
@@ -180,7 +180,7 @@ fn service(
 > {
     service_fn(move |request| {
         let is_counted = is_multiplexed && pulse.under_way() >= SURE_STREAMS;
-        let share = is_counted.then(|| app.room.try_take_for_request());
+        let share = is_counted.then(|| app.memory.try_take_for_request());
         if let Some(None) = share {
             return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
         }

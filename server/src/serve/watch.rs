@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::base::room::{Room, Share};
+use crate::base::memory::{MemoryBudget, Share};
 use crate::network::limits::NetworkLimits;
 
 /// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
@@ -235,7 +235,7 @@ pub async fn watch<C>(
     connection: C,
     pulse: &Pulse,
     limits: &NetworkLimits,
-    room: &Room,
+    memory: &MemoryBudget,
     mut stop: watch::Receiver<()>,
 ) -> Result<(), Ended>
 where
@@ -266,7 +266,7 @@ where
                 connection.as_mut().graceful_shutdown();
             } else if clock.turn == Turn::Preparing {
                 clock.since = Instant::now();
-            } else if clock.turn == Turn::Sending && !clock.is_too_slow(room) {
+            } else if clock.turn == Turn::Sending && !clock.is_too_slow(memory) {
                 clock.begin_step();
             } else {
                 pulse.given_up.store(clock.turn == Turn::Sending, Relaxed);
@@ -330,10 +330,10 @@ impl<'a> Clock<'a> {
     }
 
     /// Whether a peer that has to read is disconnected: after `STALL_TIMEOUT`, or earlier if others wait for memory.
-    fn is_too_slow(&self, room: &Room) -> bool {
+    fn is_too_slow(&self, memory: &MemoryBudget) -> bool {
         let answers = self.pulse.sending.load(Relaxed).max(1) as u64;
         let step = self.pulse.written.load(Relaxed) - self.step_written;
-        self.since.elapsed() >= self.limits.stall || room.is_short() && step < answers * SHORT_BYTES
+        self.since.elapsed() >= self.limits.stall || memory.is_short() && step < answers * SHORT_BYTES
     }
 
     fn deadline(&self, closing: bool) -> Instant {

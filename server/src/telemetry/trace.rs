@@ -211,7 +211,7 @@ impl Scope {
 }
 
 /// Work that belongs to a request. Boxed: it is large, what is around it would move it, and an idle connection would keep
-/// its room.
+/// its memory.
 pub struct Within<F> {
     scope: Scope,
     work: Pin<Box<F>>,

@@ -321,7 +321,7 @@ async fn who_guesses_keys_is_slowed_by_address() {
 
 #[tokio::test]
 async fn who_reads_nothing_makes_way_when_others_wait_for_memory() {
-    // Room for one large file at a time.
+    // MemoryBudget for one large file at a time.
     let server = Server::with(&[MEMORY, ("SEND_BUFFER_BYTES", "262144"), ("STALL_TIMEOUT", "300")]).await;
     let (site, size) = upload_large(&server).await;
     let request = format!("GET {site}large.bin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");

@@ -109,7 +109,7 @@ impl Sites {
             }
             (Fetched::File(meta, bytes), _) => {
                 // The file, and the same compressed.
-                let share = self.room_for(2 * meta.size as usize).await?;
+                let share = self.memory_for(2 * meta.size as usize).await?;
                 let held = read(path, meta, bytes).await?;
                 Held { bytes: share.hold(held.bytes), ..held }
             }
@@ -128,7 +128,7 @@ impl Sites {
         {
             return Ok(plain.bytes.clone());
         }
-        let share = self.room_for(held.size as usize).await?;
+        let share = self.memory_for(held.size as usize).await?;
         let mut bytes = Vec::with_capacity(held.size as usize);
         GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
         let plain = Held { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
@@ -198,7 +198,7 @@ mod tests {
     use xtask::lab::http::{Serving, full};
 
     use super::*;
-    use crate::base::room::Room;
+    use crate::base::memory::MemoryBudget;
     use crate::reports::archive::Limits;
     use crate::store::settings::StorageConfig;
     use crate::store::storage::Storage;
@@ -241,7 +241,7 @@ mod tests {
             let limits = Limits { files: 1, file: 1, unpacked: 1 };
             Self {
                 object,
-                sites: Sites::new(storage, 1 << 24, limits, Arc::new(Room::new(0, 64 << 20))),
+                sites: Sites::new(storage, 1 << 24, limits, Arc::new(MemoryBudget::new(0, 64 << 20))),
                 _serving: serving,
             }
         }

@@ -29,7 +29,7 @@ const MAX_WAITING: usize = 1000;
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The memory that responses share.
-pub struct Room {
+pub struct MemoryBudget {
     /// Permits of [`UNIT`] bytes each.
     all: Part,
     /// Of them, those that streams may have.
@@ -71,7 +71,7 @@ impl Part {
     }
 }
 
-impl Room {
+impl MemoryBudget {
     /// `kept`: bytes of the file cache. `sending`: further bytes, for what waits to be sent.
     pub fn new(kept: u64, sending: u64) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl Room {
     }
 }
 
-struct Waiting<'a>(&'a Room);
+struct Waiting<'a>(&'a MemoryBudget);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -194,53 +194,53 @@ mod tests {
 
     use super::*;
 
-    fn free(room: &Room) -> usize {
-        room.all.free.available_permits()
+    fn free(memory: &MemoryBudget) -> usize {
+        memory.all.free.available_permits()
     }
 
     #[tokio::test]
     async fn bytes_hold_what_they_need_until_their_last_clone_is_gone() {
-        let room = Room::new(55 << 10, 60 << 10);
-        let bytes = room.take(30 << 10).await.unwrap().hold(Bytes::from(vec![7; 10_000]));
-        assert_eq!(free(&room), 90);
+        let memory = MemoryBudget::new(55 << 10, 60 << 10);
+        let bytes = memory.take(30 << 10).await.unwrap().hold(Bytes::from(vec![7; 10_000]));
+        assert_eq!(free(&memory), 90);
         let part = bytes.slice(9_000..);
         drop(bytes);
-        assert_eq!((free(&room), &part[..]), (90, &[7; 1_000][..]));
+        assert_eq!((free(&memory), &part[..]), (90, &[7; 1_000][..]));
         drop(part);
-        assert_eq!(free(&room), 100);
+        assert_eq!(free(&memory), 100);
     }
 
     #[tokio::test]
     async fn a_stream_holds_its_share_until_its_last_bytes_are_gone() {
-        let room = Room::new(50 << 10, 200 << 10);
+        let memory = MemoryBudget::new(50 << 10, 200 << 10);
         let pieces = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"piece"))]);
-        let mut stream = room.take_for_stream(60 << 10).await.unwrap().hold_stream(pieces);
+        let mut stream = memory.take_for_stream(60 << 10).await.unwrap().hold_stream(pieces);
         let piece = stream.next().await.unwrap().unwrap();
         assert!(stream.next().await.is_none());
         drop(stream);
-        assert_eq!((free(&room), &piece[..]), (140, &b"piece"[..]));
+        assert_eq!((free(&memory), &piece[..]), (140, &b"piece"[..]));
         drop(piece);
-        assert_eq!(free(&room), 200);
+        assert_eq!(free(&memory), 200);
     }
 
     #[tokio::test]
     async fn streams_leave_room_for_files_that_are_read_whole() {
-        let room = Room::new(50 << 10, 200 << 10);
-        let _streams = [room.take_for_stream(50 << 10).await, room.take_for_stream(50 << 10).await];
-        let mut third = Box::pin(room.take_for_stream(50 << 10));
+        let memory = MemoryBudget::new(50 << 10, 200 << 10);
+        let _streams = [memory.take_for_stream(50 << 10).await, memory.take_for_stream(50 << 10).await];
+        let mut third = Box::pin(memory.take_for_stream(50 << 10));
         assert!((&mut third).now_or_never().is_none());
-        assert!(room.is_short());
-        assert!(room.take(100 << 10).now_or_never().is_some());
+        assert!(memory.is_short());
+        assert!(memory.take(100 << 10).now_or_never().is_some());
         drop(third);
-        assert!(!room.is_short());
+        assert!(!memory.is_short());
     }
 
     #[tokio::test]
     async fn a_waiting_response_gets_memory_when_it_is_returned_and_a_too_large_one_gets_all() {
-        let room = Room::new(100 << 10, 0);
-        let first = room.take(1 << 30).await.unwrap();
-        assert_eq!(free(&room), 0);
-        let mut second = Box::pin(room.take(1));
+        let memory = MemoryBudget::new(100 << 10, 0);
+        let first = memory.take(1 << 30).await.unwrap();
+        assert_eq!(free(&memory), 0);
+        let mut second = Box::pin(memory.take(1));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
         assert!(second.await.is_ok());
@@ -248,31 +248,31 @@ mod tests {
 
     #[test]
     fn http_2_requests_are_counted_and_the_last_one_makes_memory_short() {
-        let room = Room::new(0, 32 << 10);
-        let first = room.try_take_for_request();
-        assert!(first.is_some() && !room.is_short());
-        let _second = room.try_take_for_request();
-        assert!(room.try_take_for_request().is_none() && room.is_short());
+        let memory = MemoryBudget::new(0, 32 << 10);
+        let first = memory.try_take_for_request();
+        assert!(first.is_some() && !memory.is_short());
+        let _second = memory.try_take_for_request();
+        assert!(memory.try_take_for_request().is_none() && memory.is_short());
         drop(first);
-        assert!(!room.is_short());
+        assert!(!memory.is_short());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_that_waits_too_long_fails() {
-        let room = Room::new(100 << 10, 100 << 10);
-        let _all = room.take(1 << 30).await.unwrap();
-        assert!(matches!(room.take(1).await, Err(Full)));
-        assert!(!room.is_short());
+        let memory = MemoryBudget::new(100 << 10, 100 << 10);
+        let _all = memory.take(1 << 30).await.unwrap();
+        assert!(matches!(memory.take(1).await, Err(Full)));
+        assert!(!memory.is_short());
     }
 
     #[tokio::test]
     async fn only_so_many_responses_may_wait() {
-        let room = Room::new(100 << 10, 100 << 10);
-        let _all = room.take(175 << 10).await.unwrap();
-        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(room.take(1))).collect();
+        let memory = MemoryBudget::new(100 << 10, 100 << 10);
+        let _all = memory.take(175 << 10).await.unwrap();
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(memory.take(1))).collect();
         assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
-        assert!(matches!(room.take(1).now_or_never(), Some(Err(Full))));
+        assert!(matches!(memory.take(1).now_or_never(), Some(Err(Full))));
         waiting.pop();
-        assert!(room.take(1).now_or_never().is_none());
+        assert!(memory.take(1).now_or_never().is_none());
     }
 }

@@ -1,0 +1,117 @@
+//! A zip's directory, read from the store, and why it could not be.
+
+use super::Sites;
+use crate::base::memory;
+use crate::error::{Error, no_report};
+use crate::names::site::SiteId;
+use crate::reports::archive::{ArchiveError, Index, Opened};
+use crate::store::error::StorageError;
+use crate::store::object::Tail;
+
+/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
+const TAIL_BYTES: u64 = 512 << 10;
+impl Sites {
+    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+    pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
+        let share = self.memory_for(TAIL_BYTES as usize).await?;
+        let tail = self.storage.tail(key, TAIL_BYTES).await?;
+        let start = match self.parse(tail.clone()).await? {
+            Opened::Index(index) => return Ok(index),
+            Opened::Before(start) => start,
+        };
+        drop(share);
+        // What is read, and the whole directory.
+        let _share = self.memory_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
+        let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
+        bytes.extend_from_slice(&tail.bytes);
+        match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
+            Opened::Index(index) => Ok(index),
+            Opened::Before(_) => Err(ArchiveError::Misplaced("its directory".to_owned()).into()),
+        }
+    }
+
+    /// Beside the threads that serve: 100,000 files take up to a second.
+    async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
+        let limits = self.limits;
+        let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;
+        Ok(opened.map_err(|error| StorageError::Failed(error.into()))??)
+    }
+}
+
+/// Why a part of a site could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    MemoryBudget(#[from] memory::Full),
+}
+
+impl IndexError {
+    /// Several requests may share one failure: each gets the texts of its causes.
+    pub(super) fn public(&self, site: &SiteId) -> Error {
+        let about = format!("site {}…", SiteId::short(&site.to_string()));
+        match self {
+            Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
+            Self::MemoryBudget(full) => (*full).into(),
+            Self::Storage(StorageError::NotFound) => no_report(),
+            Self::Storage(error) => Error::storage(error.shared(&about)),
+        }
+    }
+}
+
+/// 502: the report in the store cannot be used.
+fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
+    let advice = match why.limit() {
+        Some(setting) => format!("the server's operator can raise {setting}"),
+        None => "run the workflow that uploaded it once more".to_owned(),
+    };
+    Error::bad_gateway(format!("this report cannot be shown: {why}; {advice}"), Some(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::memory::MemoryBudget;
+    use crate::reports::archive::Limits;
+    use crate::store::settings::StorageConfig;
+    use crate::store::storage::Storage;
+
+    #[tokio::test]
+    async fn an_index_of_very_many_files_keeps_nobody_waiting() {
+        let files = 99_999;
+        let mut zip = rawzip::ZipArchiveWriter::new(Vec::new());
+        for number in 0..files {
+            let name = format!("{number}.html");
+            let name = rawzip::path::EntryPath::verbatim(name.as_bytes());
+            let (mut entry, config) = zip.new_file(name).start().unwrap();
+            let (_, nothing) = config.wrap(&mut entry).finish().unwrap();
+            entry.finish(nothing).unwrap();
+        }
+        let storage = Arc::new(Storage::new(&StorageConfig::Memory, None).unwrap());
+        storage.create("sites/many.zip", zip.finish().unwrap()).await.unwrap();
+        let sites = Sites::new(
+            storage,
+            1 << 20,
+            Limits { files, file: u32::MAX, unpacked: u64::MAX },
+            Arc::new(MemoryBudget::new(0, 64 << 20)),
+        );
+        let mut steps = 0;
+        let others = async {
+            loop {
+                steps += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
+        tokio::select! {
+            index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
+            () = others => {}
+        }
+        assert!(steps > 50, "{steps} steps");
+    }
+}
