@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use cases::Case;
 use covered::archive;
-use covered::deadline::Deadline;
+use covered::base::deadline::Deadline;
 use covered::report::{Report, walk};
 use covered::totals::{Choice, search};
 use memchr::memmem;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use covered::deadline::Deadline;
+use covered::base::deadline::Deadline;
 use covered::report::Report;
 use covered::totals::{Choice, search};
 

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-use crate::deadline::Deadline;
+use crate::base::deadline::Deadline;
 use crate::report::{self, Content, Entry, Report, Zipped};
 pub use temp::{temporary, unwritten};
 use zip::{Method, Sums, ZipWriter};

@@ -11,12 +11,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::{StatusCode, Uri};
 
-use crate::files::sha256;
+use crate::base::digest::sha256_of_file;
+use crate::base::text::{bytes, shorten};
 use crate::github::GitHub;
 use crate::http::{Answer, Client, Host, Request};
 use crate::inputs::Artifact;
 use crate::progress::Progress;
-use crate::workflow::{bytes, shorten};
 
 const JSON: &str = "application/vnd.github+json";
 /// Bytes of an artifact: a packed report has no more.
@@ -174,7 +174,7 @@ pub fn download(
         return Err(answer.refusal(text));
     }
     if let Some(expected) = found.sha256() {
-        let digest = sha256(&file)?;
+        let digest = sha256_of_file(&file)?;
         ensure!(
             digest == expected,
             "the artifact `{name}` came with the SHA-256 {digest}, and GitHub says {}: run the job again",

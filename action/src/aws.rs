@@ -2,13 +2,12 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
-use std::fmt::Write;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ring::{digest, hmac};
+use ring::hmac;
 
-use crate::inputs::Secret;
+use crate::base::digest::{hex, sha256};
+use crate::base::secret::Secret;
 
 /// Who signs, and for which service where.
 pub struct Scope<'a> {
@@ -59,18 +58,6 @@ fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +73,7 @@ mod tests {
     /// The four examples of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
     #[test]
     fn the_published_examples_of_s3_are_met() {
-        let secret_access_key = &Secret::for_tests("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let scope =
             Scope { access_key_id: "AKIAIOSFODNN7EXAMPLE", secret_access_key, region: "us-east-1", service: "s3" };
         let host = ("host", "examplebucket.s3.amazonaws.com");
@@ -122,7 +109,7 @@ mod tests {
     /// From AWS's Signature Version 4 test suite.
     #[test]
     fn the_test_suite_of_version_4_is_met() {
-        let secret_access_key = &Secret::for_tests("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let scope = Scope { access_key_id: "AKIDEXAMPLE", secret_access_key, region: "us-east-1", service: "service" };
         let date = "20150830T123600Z";
         let headers = [("host", "example.amazonaws.com"), ("x-amz-date", date)];

@@ -1,18 +1,17 @@
 //! Step 4 with a backend of the Python original: each file by itself, straight into the S3 bucket.
 
 use std::fs::File;
-use std::io::{Read, Seek};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::digest;
 use ureq::http::Uri;
 
 use crate::aws::{self, Scope, Signed};
+use crate::base::digest::sha256_of_file;
 use crate::http::{Answer, Client, Request};
 use crate::progress::Progress;
 use crate::report::{Content, Entry};
@@ -21,8 +20,6 @@ use crate::too_large;
 
 /// What S3's signature leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-/// Bytes read at once.
-const CHUNK: usize = 64 << 10;
 
 /// Where the files go, and by which right.
 pub struct Bucket<'a> {
@@ -52,7 +49,7 @@ impl<'a> Bucket<'a> {
             bail!("a backend of the Python original takes no report out of an artifact: download it in a step before")
         };
         let file = File::open(path)?;
-        let body = sha256(&file)?;
+        let body = sha256_of_file(&file)?;
         let key = format!("{}{}", self.prefix, entry.name);
         let url = format!("{}{}", self.base, utf8_percent_encode(&key, PATH));
         let uri: Uri = url.parse()?;
@@ -136,20 +133,6 @@ pub fn send(client: &Client, bucket: &Bucket, files: &[Entry], concurrency: usiz
         }
     });
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub fn sha256(mut file: &File) -> Result<String> {
-    file.rewind()?;
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let count = file.read(&mut chunk).context("cannot read the file")?;
-        if count == 0 {
-            return Ok(aws::hex(context.finish().as_ref()));
-        }
-        context.update(&chunk[..count]);
-    }
 }
 
 /// What the bucket's readers are told that the file is.

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use ureq::http::{StatusCode, Uri};
 
+use crate::base::repository::Repository;
+use crate::base::secret::Secret;
 use crate::http::{Answer, Client, Request};
-use crate::inputs::{Repository, Secret};
 
 const API_VERSION: &str = "2022-11-28";
 /// GitHub says with it where a token is authorized for an organization.

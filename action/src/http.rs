@@ -24,7 +24,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use crate::inputs::Secret;
+use crate::base::secret::Secret;
 use crate::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;

@@ -11,9 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
+use crate::base::secret::Secret;
+use crate::base::text::shorten;
 use crate::http::{Client, Request};
-use crate::inputs::Secret;
-use crate::workflow::shorten;
 
 /// A token that ends so soon is not sent any more: GitHub's hold for five minutes.
 const SPARE: Duration = Duration::from_secs(30);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_audience_is_escaped_and_no_secret_is_shown() {
-        let credential = Secret::for_tests("hunter2");
+        let credential = Secret::new("hunter2");
         let job = Identity::job("https://t.example/x?v=2", credential, "https://c.example.com/a b");
         let Identity::Job(Job { url, .. }) = &job else { panic!("it is a job's") };
         assert_eq!(url, "https://t.example/x?v=2&audience=https%3A%2F%2Fc%2Eexample%2Ecom%2Fa%20b");

@@ -11,10 +11,12 @@ mod target;
 mod action_yml;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::env::Env;
+use crate::base::repository::Repository;
+use crate::base::secret::Secret;
 use crate::http::Proxies;
 use crate::totals::{Choice, Percent};
 pub use badge::Purge;
@@ -23,52 +25,6 @@ use flags::{FLAGS, Flag, Typed};
 pub use source::{Artifact, Source};
 use target::KEYLESS;
 pub use target::Target;
-
-/// Looks a variable of the environment up; an empty one counts as unset.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself, for the header that sends it and for the runner's mask.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-impl Secret {
-    pub fn for_tests(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    pub owner: String,
-    pub name: String,
-}
-
-impl Repository {
-    /// Whether `full_name` (`owner/name`) is this repository; GitHub ignores case.
-    pub fn is(&self, full_name: &str) -> bool {
-        full_name.eq_ignore_ascii_case(&self.to_string())
-    }
-}
-
-impl fmt::Display for Repository {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name)
-    }
-}
 
 pub enum Command {
     Help(String),

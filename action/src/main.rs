@@ -21,7 +21,7 @@ mod workflow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use covered::{archive, deadline, report, totals};
+use covered::{archive, base, report, totals};
 
 use inputs::Command;
 use workflow::Workflow;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Ok(Command::Nothing(why)) => {
             log.say(&why);
             log.write_outputs(&[("uploaded", "false".to_owned())]);
-            log.write_summary(&format!("### Coverage\n\n{}\n", workflow::markdown(&why)));
+            log.write_summary(&format!("### Coverage\n\n{}\n", base::text::markdown(&why)));
         }
         Ok(Command::Run(inputs)) => {
             if !run::run(&inputs, &log, started) {

@@ -6,7 +6,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::workflow::{Workflow, bytes};
+use crate::base::text::bytes;
+use crate::workflow::Workflow;
 
 /// Between two lines of a log.
 const LINE: Duration = Duration::from_secs(10);

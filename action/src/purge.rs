@@ -10,11 +10,11 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use ureq::http::StatusCode;
 
+use crate::base::text::shorten;
 use crate::github::GitHub;
 use crate::http::{Client, Request};
 use crate::inputs::Target;
 use crate::totals::{Percent, State};
-use crate::workflow::shorten;
 
 const MAX_README: u64 = 8 << 20;
 /// GitHub asks to purge sparingly; no README shows more badges of one repository.

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::archive::{self, Archive};
 use crate::artifact;
-use crate::deadline::Deadline;
+use crate::base::deadline::Deadline;
+use crate::base::text::{bytes, count, seconds, shorten};
 use crate::delta;
 use crate::files;
 use crate::github::GitHub;
@@ -22,7 +23,7 @@ use crate::status::{self, Status};
 use crate::summary::Outcome;
 use crate::totals::{self, Search, State};
 use crate::upload;
-use crate::workflow::{Workflow, bytes, count, seconds, shorten};
+use crate::workflow::Workflow;
 
 /// Files that the log's details name.
 const LARGEST: usize = 10;

@@ -8,9 +8,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use ureq::http::{StatusCode, Uri};
 
+use crate::base::secret::Secret;
+use crate::base::text::{bytes, shorten};
 use crate::http::{Client, Host, Request};
-use crate::inputs::{Secret, Target};
-use crate::workflow::{bytes, shorten};
+use crate::inputs::Target;
 
 #[derive(Serialize)]
 struct Ask<'a> {

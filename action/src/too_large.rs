@@ -2,8 +2,8 @@
 
 use ureq::http::{StatusCode, Uri};
 
+use crate::base::text::{bytes, shorten};
 use crate::http::Answer;
-use crate::workflow::{bytes, shorten};
 
 /// How proxies are known by their `server` header or by the page that they send, their names, and what to do there.
 const PROXIES: &[(&str, &str, &str)] = &[

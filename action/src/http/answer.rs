@@ -15,8 +15,8 @@ use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 
 use super::{Failure, Outage, place};
+use crate::base::text::shorten;
 use crate::progress::Progress;
-use crate::workflow::shorten;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;

@@ -6,7 +6,7 @@ use std::path::Path;
 use ureq::{Error, Timeout};
 
 use crate::archive::unwritten;
-use crate::workflow::shorten;
+use crate::base::text::shorten;
 
 #[derive(Debug)]
 pub struct Failure {

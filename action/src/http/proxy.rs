@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
-use crate::inputs::Env;
+use crate::base::env::Env;
 
 /// What the environment says of proxies.
 #[derive(Clone, Default)]

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
 use super::{Answer, Client};
+use crate::base::secret::Secret;
 use crate::identity::Identity;
-use crate::inputs::Secret;
 use crate::progress::Progress;
 
 /// One try of an ordinary request, from the look-up of the name to the end of the answer.

@@ -1,7 +1,8 @@
 //! What becomes of the badge: the workflow asks for it, and the tested event decides.
 
 use super::event::Event;
-use super::{Reader, Repository, check};
+use super::{Reader, check};
+use crate::base::repository::Repository;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purge {

@@ -5,7 +5,9 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::{Env, Repository, check};
+use super::check;
+use crate::base::env::Env;
+use crate::base::repository::Repository;
 
 /// The event and its file's content, `null` where there is none.
 pub struct Event {

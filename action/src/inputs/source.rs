@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::event::Event;
-use super::{Reader, Repository, check};
+use super::{Reader, check};
+use crate::base::repository::Repository;
 
 /// Where the report lies.
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 use super::event::Event;
 use super::flags::FLAGS;
-use super::{Reader, Repository, Source, check};
+use super::{Reader, Source, check};
+use crate::base::repository::Repository;
+use crate::base::text::shorten;
 use crate::identity::Identity;
-use crate::workflow::shorten;
 
 pub const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
      the job needs `permissions: id-token: write`, and the server to allow this repository";

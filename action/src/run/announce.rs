@@ -4,12 +4,12 @@ use std::thread;
 use std::time::Instant;
 
 use super::{NO_TOKEN, Run};
+use crate::base::text::{count, seconds};
 use crate::http::Client;
 use crate::inputs::{Purge, Target};
 use crate::purge::{self, Images, Readme, Refreshed};
 use crate::session::{Place, Session};
 use crate::status;
-use crate::workflow::{count, seconds};
 
 impl Run<'_> {
     /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.

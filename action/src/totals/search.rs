@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::measure::{Found, Measure, choose};
 use super::{FORMATS, FileReader, Format, Page, Read, Totals};
-use crate::deadline::Deadline;
+use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
 
 /// Bytes of a page that are looked at: the largest index seen has 2.8 MB.

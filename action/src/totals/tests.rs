@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::deadline::Deadline;
+use crate::base::deadline::Deadline;
 use crate::report::{Content, Report, walk};
 
 fn fixtures() -> Vec<PathBuf> {

@@ -8,7 +8,7 @@ use flate2::{Compression, Crc};
 
 use super::*;
 use crate::archive;
-use crate::deadline::Deadline;
+use crate::base::deadline::Deadline;
 
 const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
 
