@@ -8,6 +8,7 @@ mod host;
 mod names;
 mod proxy;
 mod request;
+pub mod too_large;
 mod tries;
 
 use std::fmt;
@@ -25,7 +26,7 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
 use crate::base::secret::Secret;
-use crate::workflow::Workflow;
+use crate::log::workflow::Workflow;
 pub use answer::Answer;
 use failure::Failure;
 pub use host::Host;

@@ -1,22 +1,13 @@
 //! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
 
-mod artifact;
-mod aws;
-mod delta;
-mod files;
 mod github;
 mod http;
 mod identity;
 mod inputs;
-mod progress;
-mod purge;
+mod log;
+mod original;
 mod run;
-mod session;
-mod status;
-mod summary;
-mod too_large;
-mod upload;
-mod workflow;
+mod server;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -24,7 +15,7 @@ use std::time::Instant;
 use covered::{archive, base, report, totals};
 
 use inputs::Command;
-use workflow::Workflow;
+use log::workflow::Workflow;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

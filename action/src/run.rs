@@ -8,22 +8,25 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::archive::{self, Archive};
-use crate::artifact;
 use crate::base::deadline::Deadline;
 use crate::base::text::{bytes, count, seconds, shorten};
-use crate::delta;
-use crate::files;
-use crate::github::GitHub;
+use crate::github::api::GitHub;
+use crate::github::artifact;
+use crate::github::status;
+use crate::github::status::Status;
 use crate::http::{Client, Outage};
 use crate::inputs::{Artifact, Inputs, Source, Target};
-use crate::progress::{self, Progress};
+use crate::log::progress;
+use crate::log::progress::Progress;
+use crate::log::summary::Outcome;
+use crate::log::workflow::Workflow;
+use crate::original::files;
 use crate::report::{self, Report};
-use crate::session::{self, Place, Session};
-use crate::status::{self, Status};
-use crate::summary::Outcome;
+use crate::server::baseline;
+use crate::server::session;
+use crate::server::session::{Place, Session};
+use crate::server::upload;
 use crate::totals::{self, Search, State};
-use crate::upload;
-use crate::workflow::Workflow;
 
 /// Files that the log's details name.
 const LARGEST: usize = 10;
@@ -171,7 +174,7 @@ impl<'a> Run<'a> {
     fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
         let (session, before) = thread::scope(|scope| {
-            let asked = scope.spawn(|| delta::ask(client, target, name));
+            let asked = scope.spawn(|| baseline::ask(client, target, name));
             let archive = if self.inputs.files { Ok(None) } else { self.pack(report).map(Some) };
             let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
             (session, asked.join())

@@ -16,7 +16,7 @@ use ureq::http::{HeaderMap, Response, StatusCode, Uri};
 
 use super::{Failure, Outage, place};
 use crate::base::text::shorten;
-use crate::progress::Progress;
+use crate::log::progress::Progress;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;

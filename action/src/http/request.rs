@@ -11,7 +11,7 @@ use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 use super::{Answer, Client};
 use crate::base::secret::Secret;
 use crate::identity::Identity;
-use crate::progress::Progress;
+use crate::log::progress::Progress;
 
 /// One try of an ordinary request, from the look-up of the name to the end of the answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

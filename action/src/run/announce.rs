@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use super::{NO_TOKEN, Run};
 use crate::base::text::{count, seconds};
+use crate::github::badge;
+use crate::github::badge::{Images, Readme, Refreshed};
+use crate::github::status;
 use crate::http::Client;
 use crate::inputs::{Purge, Target};
-use crate::purge::{self, Images, Readme, Refreshed};
-use crate::session::{Place, Session};
-use crate::status;
+use crate::server::session::{Place, Session};
 
 impl Run<'_> {
     /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.
     pub(super) fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
         let (inputs, status) = (self.inputs, self.status());
         let shown = status.to_string();
-        let value = purge::Value {
+        let value = badge::Value {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
             state: status.state,
@@ -34,12 +35,12 @@ impl Run<'_> {
             Some(posted.map(|()| started.elapsed()))
         };
         let reason = inputs.purge.reason();
-        let refresh = || reason.is_none().then(|| purge::refresh(client, target, value, readme.as_ref()));
+        let refresh = || reason.is_none().then(|| badge::refresh(client, target, value, readme.as_ref()));
         let (posted, refreshed) = if value.is_some() && !self.is_the_originals(session) {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
                 let refreshed = refresh();
-                (purge::joined(posted), refreshed)
+                (badge::joined(posted), refreshed)
             })
         } else {
             // The original's backend takes no value and reads it from GitHub: the status must be there first.

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 use ureq::http::StatusCode;
 
-use crate::github::GitHub;
+use crate::github::api::GitHub;
 use crate::http::{Answer, Client};
 use crate::totals::{Percent, State, Totals};
 

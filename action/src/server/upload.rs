@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use ureq::http::StatusCode;
 
 use crate::archive::Archive;
+use crate::http::too_large;
 use crate::http::{Answer, Client, Request};
-use crate::progress::Progress;
-use crate::session::Upload;
-use crate::too_large;
+use crate::log::progress::Progress;
+use crate::server::session::Upload;
 
 /// Sends the archive to where the session says.
 pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Progress) -> Result<()> {

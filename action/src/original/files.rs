@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
-use crate::aws::{self, Scope, Signed};
+use super::sigv4::{self, Scope, Signed};
 use crate::base::digest::sha256_of_file;
+use crate::http::too_large;
 use crate::http::{Answer, Client, Request};
-use crate::progress::Progress;
+use crate::log::progress::Progress;
 use crate::report::{Content, Entry};
-use crate::session::Grant;
-use crate::too_large;
+use crate::server::session::Grant;
 
 /// What S3's signature leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -54,7 +54,7 @@ impl<'a> Bucket<'a> {
         let url = format!("{}{}", self.base, utf8_percent_encode(&key, PATH));
         let uri: Uri = url.parse()?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let date = aws::date(Timestamp::now());
+        let date = sigv4::date(Timestamp::now());
         let Grant { access_key_id, secret_access_key, session_token, region, .. } = self.grant;
         let headers = [
             ("content-type", content_type(&entry.name)),
@@ -65,7 +65,7 @@ impl<'a> Bucket<'a> {
         ];
         let scope = Scope { access_key_id, secret_access_key, region, service: "s3" };
         let signed = Signed { method: "PUT", path: uri.path(), query: "", headers: &headers, body: &body };
-        let authorization = aws::authorization(&signed, &scope, &date);
+        let authorization = sigv4::authorization(&signed, &scope, &date);
         let request = Request::new("PUT", &url)?
             .header("content-type", content_type(&entry.name))?
             .header("x-amz-content-sha256", &body)?

@@ -13,10 +13,10 @@ use ureq::http::{StatusCode, Uri};
 
 use crate::base::digest::sha256_of_file;
 use crate::base::text::{bytes, shorten};
-use crate::github::GitHub;
+use crate::github::api::GitHub;
 use crate::http::{Answer, Client, Host, Request};
 use crate::inputs::Artifact;
-use crate::progress::Progress;
+use crate::log::progress::Progress;
 
 const JSON: &str = "application/vnd.github+json";
 /// Bytes of an artifact: a packed report has no more.

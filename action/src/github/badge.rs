@@ -1,7 +1,5 @@
 //! Step 6: the new value becomes the one that the badge shows, at the server and in the README.
 
-mod images;
-
 use std::panic::resume_unwind;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -10,8 +8,9 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use ureq::http::StatusCode;
 
+use super::images;
 use crate::base::text::shorten;
-use crate::github::GitHub;
+use crate::github::api::GitHub;
 use crate::http::{Client, Request};
 use crate::inputs::Target;
 use crate::totals::{Percent, State};

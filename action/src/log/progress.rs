@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::base::text::bytes;
-use crate::workflow::Workflow;
+use crate::log::workflow::Workflow;
 
 /// Between two lines of a log.
 const LINE: Duration = Duration::from_secs(10);
