@@ -3,6 +3,7 @@
 //! An address's query may be a credential (a presigned upload), so no error and no log line shows one.
 
 mod answer;
+mod credential;
 mod failure;
 mod host;
 mod names;
@@ -28,6 +29,7 @@ use ureq::{Agent, AsSendBody, Body, SendBody};
 use crate::base::secret::Secret;
 use crate::log::workflow::Workflow;
 pub use answer::Answer;
+pub use credential::{Credential, SecretHeader};
 use failure::Failure;
 pub use host::Host;
 use names::Names;

@@ -13,7 +13,7 @@ use ureq::http::StatusCode;
 
 use crate::base::secret::Secret;
 use crate::base::text::shorten;
-use crate::http::{Client, Request};
+use crate::http::{Client, Credential, Request, SecretHeader};
 
 /// A token that ends so soon is not sent any more: GitHub's hold for five minutes.
 const SPARE: Duration = Duration::from_secs(30);
@@ -56,15 +56,6 @@ impl Identity {
         }
     }
 
-    /// The header that shows it: its name, what stands before the secret, and the secret.
-    pub fn header(&self, client: &Client) -> Result<(&'static str, &'static str, Secret)> {
-        match self {
-            // The Python original's backend knows this one alone.
-            Self::Key(key) => Ok(("token", "", key.clone())),
-            Self::Job(job) => Ok(("authorization", "Bearer ", job.token(client)?)),
-        }
-    }
-
     /// Why the covered server may have refused it.
     pub fn refused(&self, said: &str) -> String {
         match self {
@@ -77,6 +68,16 @@ impl Identity {
             ),
             // The server says itself what to do about it.
             Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({said})"),
+        }
+    }
+}
+
+impl Credential for Identity {
+    fn header(&self, client: &Client) -> Result<SecretHeader> {
+        match self {
+            // The Python original's backend knows this one alone.
+            Self::Key(key) => Ok(SecretHeader { name: "token", prefix: "", secret: key.clone() }),
+            Self::Job(job) => Ok(SecretHeader { name: "authorization", prefix: "Bearer ", secret: job.token(client)? }),
         }
     }
 }

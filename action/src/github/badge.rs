@@ -51,7 +51,7 @@ struct Said {
 fn server(client: &Client, target: &Target, value: Option<&Value>) -> Result<Option<String>> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
-    let request = request.identity(&target.identity);
+    let request = request.credential(&target.identity);
     let (request, failed) = match value {
         Some(value) => (request.json(value)?, "did not take the badge's new value"),
         // Some proxies answer 411 to a POST that does not say that it is empty.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
-use super::{Answer, Client};
+use super::{Answer, Client, Credential, SecretHeader};
 use crate::base::secret::Secret;
-use crate::identity::Identity;
 use crate::log::progress::Progress;
 
 /// One try of an ordinary request, from the look-up of the name to the end of the answer.
@@ -32,7 +31,7 @@ pub struct Request<'a> {
     pub(super) is_temporary: fn(&Answer) -> bool,
     pub(super) progress: Option<&'a Progress>,
     /// By what the server knows the run.
-    identity: Option<&'a Identity>,
+    credential: Option<&'a dyn Credential>,
     /// Where the answer goes.
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
@@ -56,7 +55,7 @@ impl<'a> Request<'a> {
             max_tries: MAX_TRIES,
             is_temporary: Answer::is_temporary,
             progress: None,
-            identity: None,
+            credential: None,
             sink: None,
         })
     }
@@ -106,16 +105,16 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Shows the covered server who asks.
-    pub fn identity(self, identity: &'a Identity) -> Self {
-        Self { identity: Some(identity), ..self }
+    /// Shows the server who asks.
+    pub fn credential(self, credential: &'a dyn Credential) -> Self {
+        Self { credential: Some(credential), ..self }
     }
 
     /// The head as the next try sends it.
     pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
-        if let Some(identity) = self.identity {
-            let (name, prefix, secret) = identity.header(client)?;
+        if let Some(credential) = self.credential {
+            let SecretHeader { name, prefix, secret } = credential.header(client)?;
             head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
         }
         Ok(head)

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
+use super::grant::Grant;
 use super::sigv4::{self, Scope, Signed};
 use crate::base::digest::sha256_of_file;
 use crate::http::too_large;
 use crate::http::{Answer, Client, Request};
 use crate::log::progress::Progress;
 use crate::report::{Content, Entry};
-use crate::server::session::Grant;
 
 /// What S3's signature leaves as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');

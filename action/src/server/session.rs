@@ -8,10 +8,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use ureq::http::{StatusCode, Uri};
 
-use crate::base::secret::Secret;
 use crate::base::text::{bytes, shorten};
 use crate::http::{Client, Host, Request};
 use crate::inputs::Target;
+use crate::original::grant::Grant;
 
 #[derive(Serialize)]
 struct Ask<'a> {
@@ -49,16 +49,6 @@ struct Reply {
     grant: Option<Grant>,
 }
 
-/// Temporary credentials that may write the files of one site into a bucket.
-#[derive(Debug, Deserialize)]
-pub struct Grant {
-    pub bucket: String,
-    pub region: String,
-    pub access_key_id: String,
-    pub secret_access_key: Secret,
-    pub session_token: Secret,
-}
-
 /// Where to send the zip. The address may hold a credential: it is never shown.
 #[derive(Deserialize)]
 pub struct Upload {
@@ -72,7 +62,7 @@ pub struct Upload {
 /// Asks for a site for a zip of `size` bytes; without one, for single files, as the Python original does.
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
-    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.identity(&target.identity);
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
     let ask = |size| Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
     let request = match size {
         Some(size) => request.json(&ask(size))?,
@@ -183,19 +173,6 @@ impl Upload {
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("method", &self.method).finish_non_exhaustive()
-    }
-}
-
-impl Grant {
-    /// Bucket and region become part of a host's name.
-    fn checked(self) -> Result<Self> {
-        let fits = |text: &str| {
-            let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            (1..=63).contains(&text.len()) && letters && !text.contains("..")
-        };
-        ensure!(fits(&self.bucket), "the server gave a bucket that is none: {:?}", shorten(&self.bucket, 70));
-        ensure!(fits(&self.region), "the server gave a region that is none: {:?}", shorten(&self.region, 70));
-        Ok(self)
     }
 }
 
