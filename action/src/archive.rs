@@ -1,6 +1,8 @@
 //! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
 //! is checked and copied as it is. Large videos are stored.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod temp;
 mod zip;
 
@@ -18,7 +20,7 @@ use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use crate::base::deadline::Deadline;
-use crate::report::{self, Content, Entry, Report, Zipped};
+use crate::report::{Content, Entry, Report, Zipped};
 pub use temp::{temporary, unwritten};
 use zip::{Method, Sums, ZipWriter};
 
@@ -277,30 +279,6 @@ fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
         Content::Zip(_) => Ok(None),
     }
 }
-
-/// Takes any bytes for a zip and packs its files anew, for fuzz targets: what comes out is a sound zip of the same files.
-pub fn check_zip(bytes: &[u8]) -> Result<()> {
-    let temp = std::env::temp_dir();
-    let mut file = temporary(&temp)?;
-    file.write_all(bytes)?;
-    let Ok(before) = report::unzip(file, "") else { return Ok(()) };
-    if before.bytes() > MAX_CHECKED {
-        return Ok(());
-    }
-    let Ok(archive) = pack(&before, &temp, Deadline::NEVER, &|_| {}) else { return Ok(()) };
-    let after = report::unzip(archive.file, "").context("what was packed is no sound zip")?;
-    ensure!(before.files.len() == after.files.len(), "a file was lost");
-    for (before, after) in before.files.iter().zip(&after.files) {
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        before.open()?.read_to_end(&mut one)?;
-        after.open()?.read_to_end(&mut other)?;
-        ensure!((&before.name, one) == (&after.name, other), "`{}` is another one", before.name);
-    }
-    Ok(())
-}
-
-/// Bytes of the files that are packed in a check: more takes too long.
-const MAX_CHECKED: u64 = 32 << 20;
 
 #[cfg(test)]
 mod tests {

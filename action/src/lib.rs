@@ -2,5 +2,5 @@
 
 pub mod archive;
 pub mod base;
+pub mod coverage;
 pub mod report;
-pub mod totals;

@@ -12,7 +12,7 @@ mod server;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use covered::{archive, base, report, totals};
+use covered::{archive, base, coverage, report};
 
 use inputs::Command;
 use log::workflow::Workflow;

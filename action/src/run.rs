@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::archive::{self, Archive};
 use crate::base::deadline::Deadline;
 use crate::base::text::{bytes, count, seconds, shorten};
+use crate::coverage;
+use crate::coverage::{Search, State};
 use crate::github::api::GitHub;
 use crate::github::artifact;
 use crate::github::status;
@@ -26,7 +28,6 @@ use crate::server::baseline;
 use crate::server::session;
 use crate::server::session::{Place, Session};
 use crate::server::upload;
-use crate::totals::{self, Search, State};
 
 /// Files that the log's details name.
 const LARGEST: usize = 10;
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
         if let Some(path) = self.inputs.totals.missing(report) {
             bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
         }
-        let search = totals::search(report, &self.inputs.totals, self.inputs.metric, self.deadline());
+        let search = coverage::search(report, &self.inputs.totals, self.inputs.metric, self.deadline());
         self.deadline().check().context("cannot find the total")?;
         search.notes.iter().for_each(|note| self.log.say(&format!("Note: {note}")));
         match &search.totals {
@@ -162,7 +163,7 @@ impl<'a> Run<'a> {
         let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
         self.warn(&format!("no total{of} was found: point to it by totals (--totals), FILE or FILE:FORMAT"));
         self.log.say(&format!("Looked in {}", search.looked()));
-        self.log.say(&format!("Looked for the total of {}", totals::known()));
+        self.log.say(&format!("Looked for the total of {}", coverage::known()));
     }
 
     /// Says what readers will miss.

@@ -10,10 +10,10 @@ use ureq::http::StatusCode;
 
 use super::images;
 use crate::base::text::shorten;
+use crate::coverage::{Percent, State};
 use crate::github::api::GitHub;
 use crate::http::{Client, Request};
 use crate::inputs::Target;
-use crate::totals::{Percent, State};
 
 const MAX_README: u64 = 8 << 20;
 /// GitHub asks to purge sparingly; no README shows more badges of one repository.

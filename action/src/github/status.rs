@@ -6,9 +6,9 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 use ureq::http::StatusCode;
 
+use crate::coverage::{Percent, State, Totals};
 use crate::github::api::GitHub;
 use crate::http::{Answer, Client};
-use crate::totals::{Percent, State, Totals};
 
 #[derive(Serialize)]
 pub struct Status<'a> {
@@ -84,7 +84,7 @@ fn refused(github: &GitHub, commit_sha: &str, context: &str, answer: &Answer) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::totals::Counts;
+    use crate::coverage::Counts;
 
     fn totals(percent: Percent, counts: Option<Counts>) -> Totals {
         let source = "index.html".to_owned();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use crate::base::secret::Secret;
-use crate::totals::{METRICS, Percent};
+use crate::coverage::{METRICS, Percent};
 
 /// Longer time limits are mistakes: a runner's job ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;

@@ -1,8 +1,8 @@
 //! Step 7: what is known at the end, for the step's outputs and the job's summary.
 
 use crate::base::text::markdown;
+use crate::coverage::{Counts, Percent, State, Totals};
 use crate::log::workflow::Workflow;
-use crate::totals::{Counts, Percent, State, Totals};
 
 /// Filled as the run goes on; written whatever became of it.
 pub struct Outcome {

@@ -4,9 +4,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use ureq::http::StatusCode;
 
+use crate::coverage::Percent;
 use crate::http::{Client, Request};
 use crate::inputs::Target;
-use crate::totals::Percent;
 
 /// What the badge of the report called `name` shows. One try with little time: nothing depends on it.
 pub fn ask(client: &Client, target: &Target, name: Option<&str>) -> Result<Percent> {

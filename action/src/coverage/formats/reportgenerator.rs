@@ -7,8 +7,8 @@
 //! Before 5.0 the counts stand in the text: `<td>86.9% (80 of 92)</td>`. A class's page has the same rows; its headline
 //! starts with a link back to the summary.
 
-use super::html::{after, between, count, counts, has, percent, split, texts};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, count, counts, has, percent, split, texts};
 
 pub fn page(page: &Page) -> Option<Found> {
     let headline = between(page.html, "<h1", "</h1>").filter(|_| has(page.html, "ReportGenerator"))?;

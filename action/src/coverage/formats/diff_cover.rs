@@ -8,8 +8,8 @@
 //! </ul>
 //! ```
 
-use super::html::{between, count, percent, split};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{between, count, percent, split};
 
 pub fn page(page: &Page) -> Option<Found> {
     let list = between(split(page.html, "<h1>Diff Coverage</h1>")?.1, "<ul>", "</ul>")?;

@@ -1,6 +1,6 @@
 //! What a format finds in a report, and which of it becomes the total.
 
-use super::{Counts, Percent};
+use super::percent::{Counts, Percent};
 
 /// Every number of a report, the tool's own total first.
 pub type Found = Vec<Measure>;

@@ -14,8 +14,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{between, count, has, percent, split, texts};
-use super::{Found, Measure, Page, Percent, json};
+use super::{Found, Measure, Page, Percent};
+use crate::coverage::syntax::html::{between, count, has, percent, split, texts};
+use crate::coverage::syntax::json;
 
 const BOTH: &str = "lines and branches";
 /// With branches, from 7.11 on: the lines' share, the branches', and that of both together.

@@ -5,8 +5,9 @@ use std::ops::ControlFlow::Break;
 
 use anyhow::Result;
 
-use super::html::{between, count, has, labelled, texts};
-use super::{Found, Measure, Page, xml};
+use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{between, count, has, labelled, texts};
+use crate::coverage::syntax::xml;
 
 pub fn page(page: &Page) -> Option<Found> {
     if !has(page.html, "Scoverage Code Coverage") || !has(page.html, "src=\"overview.html\"") {

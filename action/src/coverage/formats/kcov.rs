@@ -8,8 +8,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{count, has};
-use super::{Found, Measure, Page, Percent, json};
+use super::{Found, Measure, Page, Percent};
+use crate::coverage::syntax::html::{count, has};
+use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Found> {
     let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;

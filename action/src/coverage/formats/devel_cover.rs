@@ -5,8 +5,8 @@
 //! <td align="left">Total</td><td class="c2" title="statement: 18 / 20">90.0</td> …
 //! ```
 
-use super::html::{between, counts, has, texts};
 use super::{Found, Measure, Page, Percent};
+use crate::coverage::syntax::html::{between, counts, has, texts};
 
 const KINDS: [(&str, &str); 4] =
     [("total", "all criteria"), ("stmt", "statements"), ("bran", "branches"), ("sub", "functions")];

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use super::Percent;
+use crate::coverage::percent::Percent;
 
 /// Bytes of a JSON file that are read: a key may be as long, so this bounds the memory too.
 const MAX_BYTES: u64 = 256 << 20;

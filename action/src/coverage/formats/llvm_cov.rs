@@ -8,8 +8,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{after, between, counts, percent, split, texts};
-use super::{Found, Measure, Page, json};
+use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
+use crate::coverage::syntax::json;
 
 const KINDS: [(&str, &str); 4] = [
     ("Line Coverage", "lines"),

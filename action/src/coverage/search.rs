@@ -7,8 +7,9 @@ use std::path::{MAIN_SEPARATOR, Path};
 
 use anyhow::{Context, Result, ensure};
 
+use super::formats::{FORMATS, FileReader, Format, Page, Read};
 use super::measure::{Found, Measure, choose};
-use super::{FORMATS, FileReader, Format, Page, Read, Totals};
+use super::totals::Totals;
 use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
 
@@ -212,17 +213,6 @@ fn totals_of(candidate: &Candidate, measure: &Measure) -> Totals {
         source: candidate.source.clone(),
         lines: counts("lines"),
         branches: counts("branches"),
-    }
-}
-
-impl Format {
-    /// Whether a file of this name may be of this format.
-    fn reads(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        match self.read {
-            Read::Page(_) => name.ends_with(".html") || name.ends_with(".htm"),
-            Read::File(ends, _) => ends.iter().any(|end| name.ends_with(end)),
-        }
     }
 }
 

@@ -8,8 +8,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{after, has, labelled, split, texts};
-use super::{Found, Measure, Page, Percent, json};
+use super::{Found, Measure, Page, Percent};
+use crate::coverage::syntax::html::{after, has, labelled, split, texts};
+use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Found> {
     let body = after(page.html, "<body")?;

@@ -7,8 +7,8 @@
 //!
 //! A folder's or file's page has such a row too: there the breadcrumb starts with a link to the index.
 
-use super::html::{after, between, counts, has, percent, split, texts};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts};
 
 const MAX_CELLS: usize = 30;
 /// In the footer, since 3.0 and before.

@@ -4,9 +4,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::after;
-use super::json::{self, Values};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::after;
+use crate::coverage::syntax::json::{self, Values};
 
 const COUNTS: [&str; 2] = ["files/*/covered", "files/*/coverable"];
 

@@ -5,8 +5,8 @@ use std::ops::ControlFlow::Break;
 
 use anyhow::Result;
 
-use super::xml::{self, Element};
 use super::{Found, Measure, Percent};
+use crate::coverage::syntax::xml::{self, Element};
 
 pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let mut found = None;

@@ -15,8 +15,8 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Result, ensure};
 
-use super::html::{after, between, has, labelled, texts};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, has, labelled, texts};
 
 pub fn page(page: &Page) -> Option<Found> {
     let head = between(page.html, "<td class=\"title\">", "class=\"ruler\"><img")?;

@@ -10,8 +10,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{after, between, counts, has, percent, split};
-use super::{Found, Measure, Page, json};
+use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split};
+use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Found> {
     let title =

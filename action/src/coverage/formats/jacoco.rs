@@ -12,8 +12,9 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::html::{after, between, count, counts, has, percent, texts};
-use super::{Found, Measure, Page, xml};
+use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, count, counts, has, percent, texts};
+use crate::coverage::syntax::xml;
 
 pub fn page(page: &Page) -> Option<Found> {
     let breadcrumb = between(page.html, "id=\"breadcrumb\"", "</div>")?;

@@ -13,9 +13,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{after, between, counts, percent, split, texts};
-use super::json::{self, Values};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
+use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
     let (head, body) = split(page.html, "<body>")?;

@@ -5,8 +5,8 @@
 //! <td align="right">66%</td><td>2/3</td> … <td align="right">84%</td><td>16/19</td> …
 //! ```
 
-use super::html::{after, between, counts, has, percent, split, texts};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts};
 
 /// Top level definitions, alternatives and expressions.
 const COLUMNS: usize = 3;

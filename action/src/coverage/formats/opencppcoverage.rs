@@ -7,8 +7,8 @@
 //! A module's page looks the same, but lies in a folder below: its style sheet is elsewhere. Before 0.9.7 there is no
 //! row of the total: the first is a module's, with a link to its page. Before 0.9.9 the page does not name the tool.
 
-use super::html::{after, between, count, has, percent, split};
 use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, count, has, percent, split};
 
 pub fn page(page: &Page) -> Option<Found> {
     let head = between(page.html, "<head>", "</head>")?;

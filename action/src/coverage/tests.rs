@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::formats::{FORMATS, Page, Read};
+use super::fuzzing::{Family, check};
+use super::measure::Found;
 use super::*;
 use crate::base::deadline::Deadline;
 use crate::report::{Content, Report, walk};

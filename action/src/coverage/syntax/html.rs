@@ -2,7 +2,8 @@
 
 use memchr::memmem;
 
-use super::{Measure, Percent};
+use crate::coverage::measure::Measure;
+use crate::coverage::percent::Percent;
 
 /// Texts of one row that are looked at.
 const MAX_ROW: usize = 8;

@@ -12,9 +12,9 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::html::{after, between, count, has, percent, split, texts};
-use super::json::{self, Values};
 use super::{Counts, Found, Measure, Page, Percent};
+use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts};
+use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
     if has(page.html, "src=\"coverage_data.js\"") {

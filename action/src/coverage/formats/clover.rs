@@ -8,8 +8,8 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::xml::{self, Element};
 use super::{Found, Measure};
+use crate::coverage::syntax::xml::{self, Element};
 
 pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let (mut found, mut is_clover, mut in_project) = (None, false, false);
