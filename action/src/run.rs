@@ -35,11 +35,11 @@ const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write 
 
 /// Whether the job goes on.
 pub fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> bool {
-    let secrets = [inputs.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
+    let secrets = [inputs.github.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
     // What stands last counts: this, where the run is cut off.
     log.write_outputs(&[("uploaded", "false".to_owned())]);
-    let outcome = Outcome::new(inputs.threshold.clone(), inputs.name.clone());
+    let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
     let mut run = Run { inputs, log, started, outcome, failed: false };
     if let Err(error) = run.pipeline() {
         run.fail(&error);
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
         }
         let Some(target) = target else {
             self.note_elsewhere(&report);
-            let packed = if self.inputs.files { None } else { Some(self.pack(&report)?.size) };
+            let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
             self.dry_run(&packed.map_or_else(|| single(&report), bytes));
             return Ok(());
         };
@@ -90,19 +90,19 @@ impl<'a> Run<'a> {
     }
 
     fn client(&self) -> Client<'a> {
-        let Inputs { timeout, proxies, target, github_api, .. } = self.inputs;
-        let first = target.as_ref().map_or(github_api, |target| &target.api_url);
-        Client::new(self.log, self.started, *timeout, proxies, first)
+        let Inputs { target, github, transfer, .. } = self.inputs;
+        let first = target.as_ref().map_or(&github.api, |target| &target.api_url);
+        Client::new(self.log, self.started, transfer.timeout, &transfer.proxies, first)
     }
 
     fn deadline(&self) -> Deadline {
-        Deadline::new(self.started, self.inputs.timeout)
+        Deadline::new(self.started, self.inputs.transfer.timeout)
     }
 
     /// The report in an artifact.
     fn fetch(&mut self, client: &Client, artifact: &Artifact) -> Result<Report> {
-        let Some(token) = &self.inputs.token else { bail!("{NO_TOKEN}") };
-        let github = GitHub { api: &self.inputs.github_api, repository: &artifact.repository, token };
+        let Some(token) = &self.inputs.github.token else { bail!("{NO_TOKEN}") };
+        let github = GitHub { api: &self.inputs.github.api, repository: &artifact.repository, token };
         let Artifact { name, run_id, .. } = artifact;
         let (found, count) = artifact::find(client, &github, artifact)?;
         if count > 1 {
@@ -120,8 +120,9 @@ impl<'a> Run<'a> {
             ));
         }
         let started = Instant::now();
-        let download =
-            |progress: &Progress| artifact::download(client, &github, artifact, &found, &self.inputs.temp, progress);
+        let download = |progress: &Progress| {
+            artifact::download(client, &github, artifact, &found, &self.inputs.transfer.temp, progress)
+        };
         let file = progress::watch(self.log, "Downloading", found.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
         self.log.say(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
@@ -130,13 +131,14 @@ impl<'a> Run<'a> {
 
     /// What was made of the event.
     fn derived(&self) -> String {
-        let Inputs { event, target, run_id, purge, threshold, context, timeout, .. } = self.inputs;
+        let Inputs { event, target, run_id, purge, context, gate, transfer, .. } = self.inputs;
         let commit = target.as_ref().map_or("none", |target| &target.commit_sha);
         let run_id = run_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
         format!(
-            "event {event:?}: commit {commit}, run {run_id}, purge {purge:?}, threshold {threshold}%, context {context:?}, \
+            "event {event:?}: commit {commit}, run {run_id}, purge {purge:?}, threshold {}%, context {context:?}, \
              timeout {} s",
-            timeout.as_secs()
+            gate.threshold,
+            transfer.timeout.as_secs()
         )
     }
 
@@ -176,7 +178,7 @@ impl<'a> Run<'a> {
         let name = self.inputs.name.as_deref();
         let (session, before) = thread::scope(|scope| {
             let asked = scope.spawn(|| baseline::ask(client, target, name));
-            let archive = if self.inputs.files { Ok(None) } else { self.pack(report).map(Some) };
+            let archive = if self.inputs.transfer.file_by_file { Ok(None) } else { self.pack(report).map(Some) };
             let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
             (session, asked.join())
         });
@@ -193,7 +195,7 @@ impl<'a> Run<'a> {
 
     fn pack(&mut self, report: &Report) -> Result<Archive> {
         let started = Instant::now();
-        let (temp, deadline) = (&self.inputs.temp, self.deadline());
+        let (temp, deadline) = (&self.inputs.transfer.temp, self.deadline());
         let pack = |progress: &Progress| archive::pack(report, temp, deadline, &|bytes| progress.add(bytes));
         let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
@@ -228,7 +230,7 @@ impl<'a> Run<'a> {
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         // A backend of the Python original blocks nothing.
-        if self.inputs.files || matches!(session.place, Place::Zip(_)) {
+        if self.inputs.transfer.file_by_file || matches!(session.place, Place::Zip(_)) {
             self.note_elsewhere(report);
         }
         let started = Instant::now();
@@ -242,9 +244,10 @@ impl<'a> Run<'a> {
             }
             (Place::Files(grant), _) => {
                 [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
-                let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.s3_endpoint.as_deref());
-                let send =
-                    |progress: &_| files::send(client, &bucket, &report.files, self.inputs.concurrency, progress);
+                let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.transfer.s3_endpoint.as_deref());
+                let send = |progress: &_| {
+                    files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
+                };
                 progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| single(report))
             }
         };
@@ -271,7 +274,7 @@ impl<'a> Run<'a> {
             }
             Err(missing) => missing.iter().for_each(|missing| log.say(&format!("A real run also needs {missing}"))),
         }
-        match &self.inputs.token {
+        match &self.inputs.github.token {
             Some(_) => log.say(&format!("Would post the status {}", self.status())),
             None => log.say(&format!("Would post no status: {NO_TOKEN}")),
         }
@@ -284,7 +287,7 @@ impl<'a> Run<'a> {
             state: self.state(),
             description: status::description(
                 totals,
-                &self.inputs.threshold,
+                &self.inputs.gate.threshold,
                 self.state(),
                 self.outcome.delta().as_deref(),
             ),
@@ -294,25 +297,25 @@ impl<'a> Run<'a> {
     }
 
     fn state(&self) -> State {
-        State::of(self.outcome.totals.as_ref(), &self.inputs.threshold)
+        State::of(self.outcome.totals.as_ref(), &self.inputs.gate.threshold)
     }
 
     fn github<'r>(&'r self, target: &'r Target) -> Option<GitHub<'r>> {
-        let token = self.inputs.token.as_ref()?;
-        Some(GitHub { api: &self.inputs.github_api, repository: &target.repository, token })
+        let token = self.inputs.github.token.as_ref()?;
+        Some(GitHub { api: &self.inputs.github.api, repository: &target.repository, token })
     }
 
     /// Says why the job fails, or why it does not; whether it goes on.
     fn verdict(&mut self) -> bool {
-        let is_below = self.inputs.fail_under && self.state() == State::Failure;
+        let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
             let text = format!("the job fails, as fail-under asks: {}", self.status().description);
             self.log.fail(&text);
             self.outcome.problems.push(text);
-        } else if self.failed && !self.inputs.fail_on_error {
+        } else if self.failed && !self.inputs.gate.fail_on_error {
             self.log.say("The job goes on, as fail-on-error is false");
         }
-        let is_failure = self.failed && self.inputs.fail_on_error;
+        let is_failure = self.failed && self.inputs.gate.fail_on_error;
         !(is_below || is_failure)
     }
 
@@ -322,7 +325,7 @@ impl<'a> Run<'a> {
 
     /// A failure. One that nobody here can mend is no more than a warning, where the job goes on all the same.
     fn report(&mut self, text: String, is_excused: bool) {
-        if is_excused && !self.inputs.fail_on_error {
+        if is_excused && !self.inputs.gate.fail_on_error {
             self.log.warn(&text);
         } else {
             self.log.fail(&text);

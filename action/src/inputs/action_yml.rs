@@ -1,5 +1,8 @@
 //! The step of `action.yml` as a runner fills it: which of a value's sources wins there.
 
+use std::ffi::OsString;
+
+use super::flags::FLAGS;
 use super::*;
 
 const ACTION: &str = include_str!("../../../action.yml");
@@ -50,7 +53,7 @@ fn with_reader<T>(arguments: &[&str], variables: &Variables, read: impl FnOnce(&
         value.filter(|value| !value.is_empty())
     };
     let typed = flags::parse(arguments.iter().map(OsString::from)).unwrap();
-    read(&mut Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new(), notes: Vec::new() })
+    read(&mut Reader::new(typed, &env))
 }
 
 /// The value of an input as the program takes it, unchecked.

@@ -1,7 +1,8 @@
 //! What becomes of the badge: the workflow asks for it, and the tested event decides.
 
+use super::check;
 use super::event::Event;
-use super::{Reader, check};
+use super::reader::Reader;
 use crate::base::repository::Repository;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

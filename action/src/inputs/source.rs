@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::check;
 use super::event::Event;
-use super::{Reader, check};
+use super::reader::Reader;
 use crate::base::repository::Repository;
 
 /// Where the report lies.

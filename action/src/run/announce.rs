@@ -24,11 +24,11 @@ impl Run<'_> {
             commit_sha: &target.commit_sha,
             name: inputs.name.as_deref(),
             run_id: inputs.run_id,
-            issuer: inputs.run_id.map(|_| inputs.github_server.to_ascii_lowercase()),
+            issuer: inputs.run_id.map(|_| inputs.github.server.to_ascii_lowercase()),
         };
         let value = Some(&value).filter(|_| inputs.purge == Purge::Update);
         let bases = [target.api_url.as_str(), session.public_url(target)];
-        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github_server, bases });
+        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github.server, bases });
         let post = || {
             let started = Instant::now();
             let posted = status::post(client, &readme.as_ref()?.github, &target.commit_sha, &status);
@@ -63,7 +63,7 @@ impl Run<'_> {
     /// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
     /// `--files` sends no body, and every server answers that by credentials.
     fn is_the_originals(&self, session: &Session) -> bool {
-        !self.inputs.files && matches!(session.place, Place::Files(_))
+        !self.inputs.transfer.file_by_file && matches!(session.place, Place::Files(_))
     }
 
     /// The original's backend shows statuses of other contexts nowhere.
