@@ -6,3 +6,4 @@ pub mod env;
 pub mod repository;
 pub mod secret;
 pub mod text;
+pub mod thread;

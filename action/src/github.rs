@@ -2,6 +2,6 @@
 
 pub mod api;
 pub mod artifact;
-pub mod badge;
 mod images;
+pub mod readme;
 pub mod status;

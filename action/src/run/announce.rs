@@ -1,51 +1,48 @@
 //! Steps 5 and 6: the status and the badge, and what the log says of them.
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
 
 use super::{NO_TOKEN, Run};
-use crate::base::text::{count, seconds};
-use crate::github::badge;
-use crate::github::badge::{Images, Readme, Refreshed};
+use crate::base::text::seconds;
+use crate::base::thread::join;
 use crate::github::status;
 use crate::http::Client;
-use crate::inputs::{Purge, Target};
+use crate::inputs::Target;
 use crate::server::session::{Place, Session};
 
 impl Run<'_> {
     /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.
     pub(super) fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
-        let (inputs, status) = (self.inputs, self.status());
+        let (github, status) = (self.github(target), self.status());
         let shown = status.to_string();
-        let value = badge::Value {
-            site_id: &session.site_id,
-            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
-            state: status.state,
-            commit_sha: &target.commit_sha,
-            name: inputs.name.as_deref(),
-            run_id: inputs.run_id,
-            issuer: inputs.run_id.map(|_| inputs.github.server.to_ascii_lowercase()),
-        };
-        let value = Some(&value).filter(|_| inputs.purge == Purge::Update);
-        let bases = [target.api_url.as_str(), session.public_url(target)];
-        let readme = self.github(target).map(|github| Readme { github, server: &inputs.github.server, bases });
+        let value = self.badge_value(target, session, status.state);
         let post = || {
             let started = Instant::now();
-            let posted = status::post(client, &readme.as_ref()?.github, &target.commit_sha, &status);
+            let posted = status::post(client, github.as_ref()?, &target.commit_sha, &status);
             Some(posted.map(|()| started.elapsed()))
         };
-        let reason = inputs.purge.reason();
-        let refresh = || reason.is_none().then(|| badge::refresh(client, target, value, readme.as_ref()));
+        let refresh = || self.refresh(client, target, session, value.as_ref(), github.as_ref());
         let (posted, refreshed) = if value.is_some() && !self.is_the_originals(session) {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
                 let refreshed = refresh();
-                (badge::joined(posted), refreshed)
+                (join(posted), refreshed)
             })
         } else {
             // The original's backend takes no value and reads it from GitHub: the status must be there first.
             (post(), refresh())
         };
+        self.report_posted(posted, &shown, target, session);
+        self.inputs.purge.reason().iter().for_each(|reason| self.log.say(reason));
+        if let Some(refreshed) = refreshed {
+            self.report_refreshed(refreshed);
+        }
+    }
+
+    fn report_posted(&mut self, posted: Option<Result<Duration>>, shown: &str, target: &Target, session: &Session) {
         match posted {
             None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
             Some(Ok(took)) => {
@@ -53,10 +50,6 @@ impl Run<'_> {
                 self.check_context(target, session);
             }
             Some(Err(error)) => self.fail(&error),
-        }
-        reason.iter().for_each(|reason| self.log.say(reason));
-        if let Some(refreshed) = refreshed {
-            self.tell_refreshed(refreshed);
         }
     }
 
@@ -75,29 +68,6 @@ impl Run<'_> {
                  `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",
                 target.api_url
             ));
-        }
-    }
-
-    fn tell_refreshed(&mut self, Refreshed { server: (answer, took), images }: Refreshed) {
-        match answer {
-            Ok(Some(why)) => self.log.say(&format!("The server kept the badge as it was: {why}")),
-            Ok(None) if self.inputs.purge == Purge::Forget => self.log.say(
-                "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
-                 default branch",
-            ),
-            Ok(None) => self.log.say(&format!("Updated the badge in {}", seconds(took))),
-            Err(error) => self.fail(&error),
-        }
-        // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
-        match images {
-            None => {}
-            Some(Ok(Images::NoReadme)) => self.log.say("Found no README, so no image to refresh"),
-            Some(Ok(Images::Purged { purged, failures, took })) => {
-                let images = count(purged, "image");
-                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(took)));
-                failures.iter().for_each(|failure| self.warn(failure));
-            }
-            Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
         }
     }
 }
