@@ -281,6 +281,9 @@ fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
 }
 
 #[cfg(test)]
+mod zip_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

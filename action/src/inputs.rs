@@ -9,11 +9,6 @@ mod reader;
 mod source;
 mod target;
 
-#[cfg(test)]
-mod action_yml;
-#[cfg(test)]
-mod tests;
-
 use std::ffi::OsString;
 
 use crate::base::env::Env;
@@ -127,3 +122,9 @@ impl Reader<'_> {
         Some(Repository { owner: owner?, name: name? })
     }
 }
+
+#[cfg(test)]
+mod action_yml;
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(target) = target else {
-            self.note_elsewhere(&report);
+            self.note_external_hosts(&report);
             let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
             self.dry_run(&packed.map_or_else(|| upload::single(&report), bytes));
             return Ok(());

@@ -224,6 +224,3 @@ fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
     ensure!(wrong.is_none(), "it holds `{}` as a file and as a folder", wrong.unwrap_or_default());
     Ok(files)
 }
-
-#[cfg(test)]
-mod tests;

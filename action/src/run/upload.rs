@@ -79,7 +79,7 @@ impl Run<'_> {
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         // A backend of the Python original blocks nothing.
         if self.inputs.transfer.file_by_file || matches!(session.place, Place::Zip(_)) {
-            self.note_elsewhere(report);
+            self.note_external_hosts(report);
         }
         let started = Instant::now();
         let uploaded = match (&session.place, archive) {
@@ -113,8 +113,8 @@ impl Run<'_> {
     }
 
     /// Says what readers will miss.
-    pub(super) fn note_elsewhere(&self, report: &Report) {
-        report::elsewhere(report).iter().for_each(|note| self.log.say(&format!("Note: {note}")));
+    pub(super) fn note_external_hosts(&self, report: &Report) {
+        report::external_hosts(report).iter().for_each(|note| self.log.say(&format!("Note: {note}")));
     }
 }
 

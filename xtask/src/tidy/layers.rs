@@ -4,8 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The rooms of a crate (files and folders right below `src`) by layer, from the top. A room may import from lower
 /// layers and from itself.
-const LAYERS: &[(&str, &[&[&str]])] =
-    &[("xtask/src", &[&["main"], &["bench", "demo", "dist", "test", "tidy"], &["setup"], &["cargo"], &["lib", "lab"]])];
+const LAYERS: &[(&str, &[&[&str]])] = &[
+    (
+        "action/src",
+        &[
+            &["main", "lib"],
+            &["run"],
+            &["server", "github"],
+            &["original"],
+            &["inputs"],
+            &["identity"],
+            &["http"],
+            &["log"],
+            &["archive", "coverage"],
+            &["report"],
+            &["base"],
+        ],
+    ),
+    ("xtask/src", &[&["main"], &["bench", "demo", "dist", "test", "tidy"], &["setup"], &["cargo"], &["lib", "lab"]]),
+];
 
 /// A source file: its path below the repository, and its lines without comments and tests.
 pub struct Source {

@@ -1,15 +1,12 @@
 //! Real tools' zips, and hostile ones, byte for byte as an attacker writes them.
 
-use std::io::{Read, Seek, Write};
-use std::path::Path;
-
-use flate2::write::DeflateEncoder;
-use flate2::{Compression, Crc};
+use rawzip::{CompressionMethod, ZipArchive};
 
 use super::*;
-use crate::archive;
-use crate::base::deadline::Deadline;
+use crate::report::unzip;
 
+/// Bytes of a name that a zip may have.
+const MAX_NAME: usize = 4096;
 const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
 
 /// An entry as its headers describe it, true or not.
@@ -125,7 +122,7 @@ fn opened(bytes: &[u8], folder: &str) -> Result<Report> {
 /// Packs what the zip holds, and gives the names and the contents, as another implementation reads them.
 fn repacked(bytes: &[u8], folder: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let report = opened(bytes, folder)?;
-    let mut packed = archive::pack(&report, &std::env::temp_dir(), Deadline::NEVER, &|_| {})?.file;
+    let mut packed = pack(&report, &std::env::temp_dir(), Deadline::NEVER, &|_| {})?.file;
     let mut bytes = Vec::new();
     packed.rewind().unwrap();
     packed.read_to_end(&mut bytes).unwrap();
@@ -191,7 +188,7 @@ fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
     let data = slow.finish().unwrap();
     let large = Made { packed: data.len() as u32, data: data.clone(), ..Made::new("large.html", PAGE) };
     let bytes = zip(&[large, Made::stored("stored.html", PAGE)]);
-    let packed = archive::pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), Deadline::NEVER, &|_| {}).unwrap();
+    let packed = pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), Deadline::NEVER, &|_| {}).unwrap();
     let report = unzip(packed.file, "").unwrap();
     let sizes: Vec<u64> = report
         .files
@@ -367,6 +364,6 @@ fn sizes_that_stand_behind_the_data_are_taken_from_the_directory() {
 fn the_fuzz_targets_corpus_breaks_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/zip");
     for input in std::fs::read_dir(folder).unwrap() {
-        archive::fuzzing::check(&std::fs::read(input.unwrap().path()).unwrap()).unwrap();
+        fuzzing::check(&std::fs::read(input.unwrap().path()).unwrap()).unwrap();
     }
 }
