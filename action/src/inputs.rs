@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use crate::base::env::Env;
 use crate::base::repository::Repository;
 use crate::coverage::Choice;
-pub use badge::Purge;
+pub use badge::BadgeUpdate;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
 use reader::Reader;
@@ -39,7 +39,7 @@ pub struct Inputs {
     pub metric: Option<&'static str>,
     pub name: Option<String>,
     pub context: String,
-    pub purge: Purge,
+    pub badge: BadgeUpdate,
     /// The tested workflow run, so that an older run's value never replaces a newer one's.
     pub run_id: Option<u64>,
     /// Name of the event.
@@ -51,20 +51,20 @@ pub struct Inputs {
     pub notes: Vec<String>,
     pub dry_run: bool,
     /// Why GitHub keeps the secrets from this run, so that nothing can be sent.
-    pub withheld: Option<&'static str>,
+    pub no_secrets: Option<&'static str>,
 }
 
 /// Reads and checks everything; `Err` holds all that is wrong.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Result<Command, Vec<String>> {
-    let typed = flags::parse(arguments).map_err(|problem| vec![problem])?;
-    if typed.help {
+    let arguments = flags::parse(arguments).map_err(|problem| vec![problem])?;
+    if arguments.help {
         return Ok(Command::Help(flags::help()));
     }
-    if typed.version {
+    if arguments.version {
         return Ok(Command::Version);
     }
     let env = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    Reader::new(typed, &env).inputs()
+    Reader::new(arguments, &env).inputs()
 }
 
 impl Reader<'_> {
@@ -78,16 +78,17 @@ impl Reader<'_> {
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
         let repository = self.repository();
-        let purge = self.purge(&event, repository.as_ref());
+        let badge = self.badge(&event, repository.as_ref());
         let target = self.target(&event, repository.clone());
         let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
-        let withheld = repository.as_ref().filter(|_| has_no_key && !dry_run).and_then(|own| event.withheld(own));
+        let no_secrets =
+            repository.as_ref().filter(|_| has_no_key && !dry_run).and_then(|own| event.no_secrets_reason(own));
         let github = self.github();
         let source = self.source(&event, repository, github.token.is_some());
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let metric = self.get("metric", check::metric);
         let (gate, transfer) = (self.gate(), self.transfer(source.as_ref(), target.as_ref()));
-        if !dry_run && withheld.is_none() {
+        if !dry_run && no_secrets.is_none() {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
         let (Some(source), Some(gate), Some(transfer), true) = (source, gate, transfer, self.problems.is_empty())
@@ -102,7 +103,7 @@ impl Reader<'_> {
             metric,
             name,
             context,
-            purge,
+            badge,
             run_id,
             event,
             gate,
@@ -110,7 +111,7 @@ impl Reader<'_> {
             transfer,
             notes: self.notes,
             dry_run,
-            withheld,
+            no_secrets,
         })))
     }
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 use covered::{archive, base, coverage, report};
 
 use inputs::Command;
-use log::workflow::Workflow;
+use log::actions_log::ActionsLog;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -25,12 +25,12 @@ fn main() -> ExitCode {
     // Fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env = |name: &str| std::env::var(name).ok();
-    let log = Workflow::from_env(&env);
+    let log = ActionsLog::from_env(&env);
     match inputs::parse(std::env::args_os().skip(1), &env) {
         Ok(Command::Help(text)) => log.print(&text),
         Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Nothing(why)) => {
-            log.say(&why);
+            log.info(&why);
             log.write_outputs(&[("uploaded", "false".to_owned())]);
             log.write_summary(&format!("### Coverage\n\n{}\n", base::text::markdown(&why)));
         }
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
             }
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| log.fail(problem));
-            log.say("`covered --help` lists every flag and its names in the environment");
+            problems.iter().for_each(|problem| log.error(problem));
+            log.info("`covered --help` lists every flag and its names in the environment");
             log.write_outputs(&[("uploaded", "false".to_owned())]);
             return ExitCode::from(USAGE);
         }

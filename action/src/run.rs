@@ -18,14 +18,14 @@ use crate::github::api::GitHub;
 use crate::github::status::{self, Status};
 use crate::http::{Client, Outage};
 use crate::inputs::{Inputs, Source, Target};
+use crate::log::actions_log::ActionsLog;
 use crate::log::summary::Outcome;
-use crate::log::workflow::Workflow;
 use crate::report;
 
 const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
 
 /// Whether the job goes on.
-pub fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> bool {
+pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     let secrets = [inputs.github.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
     // What stands last counts: this, where the run is cut off.
@@ -35,17 +35,17 @@ pub fn run(inputs: &Inputs, log: &Workflow, started: Instant) -> bool {
     if let Err(error) = run.pipeline() {
         run.fail(&error);
     }
-    let goes_on = run.verdict();
+    let job_goes_on = run.verdict();
     run.outcome.write(log);
     if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
-        log.say(&format!("Report: {url}"));
+        log.info(&format!("Report: {url}"));
     }
-    goes_on
+    job_goes_on
 }
 
 struct Run<'a> {
     inputs: &'a Inputs,
-    log: &'a Workflow,
+    log: &'a ActionsLog,
     started: Instant,
     outcome: Outcome,
     failed: bool,
@@ -56,23 +56,23 @@ impl<'a> Run<'a> {
         self.inputs.notes.iter().for_each(|note| self.warn(note));
         let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
         if let Some(Target { repository, commit_sha, .. }) = target {
-            self.log.say(&format!("Uploading {} for {repository} at {commit_sha}", self.inputs.source));
+            self.log.info(&format!("Uploading {} for {repository} at {commit_sha}", self.inputs.source));
         }
-        self.log.debug(&self.derived());
+        self.log.debug(&self.debug_line());
         let client = self.client();
         let report = match &self.inputs.source {
             Source::Folder(folder) => report::walk(folder)?,
             Source::Artifact(artifact) => self.fetch(&client, artifact)?,
         };
         self.find_total(&report)?;
-        if let Some(why) = self.inputs.withheld {
-            self.report(format!("nothing is uploaded: {why}"), true);
+        if let Some(why) = self.inputs.no_secrets {
+            self.record_failure(format!("nothing is uploaded: {why}"), true);
             return Ok(());
         }
         let Some(target) = target else {
             self.note_external_hosts(&report);
             let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
-            self.dry_run(&packed.map_or_else(|| upload::single(&report), bytes));
+            self.dry_run(&packed.map_or_else(|| upload::count_and_size(&report), bytes));
             return Ok(());
         };
         let session = self.upload_and_compare(&client, target, &report)?;
@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
                 totals,
                 &self.inputs.gate.threshold,
                 self.state(),
-                self.outcome.delta().as_deref(),
+                self.outcome.change().as_deref(),
             ),
             target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
             context: &self.inputs.context,
@@ -119,25 +119,25 @@ impl<'a> Run<'a> {
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
             let text = format!("the job fails, as fail-under asks: {}", self.status().description);
-            self.log.fail(&text);
+            self.log.error(&text);
             self.outcome.problems.push(text);
         } else if self.failed && !self.inputs.gate.fail_on_error {
-            self.log.say("The job goes on, as fail-on-error is false");
+            self.log.info("The job goes on, as fail-on-error is false");
         }
         let is_failure = self.failed && self.inputs.gate.fail_on_error;
         !(is_below || is_failure)
     }
 
     fn fail(&mut self, error: &anyhow::Error) {
-        self.report(format!("{error:#}"), error.is::<Outage>());
+        self.record_failure(format!("{error:#}"), error.is::<Outage>());
     }
 
     /// A failure. One that nobody here can mend is no more than a warning, where the job goes on all the same.
-    fn report(&mut self, text: String, is_excused: bool) {
+    fn record_failure(&mut self, text: String, is_excused: bool) {
         if is_excused && !self.inputs.gate.fail_on_error {
             self.log.warn(&text);
         } else {
-            self.log.fail(&text);
+            self.log.error(&text);
         }
         self.outcome.problems.push(text);
         self.failed = true;

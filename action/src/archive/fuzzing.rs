@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{pack, temporary};
+use super::{pack, temporary_file};
 use crate::base::deadline::Deadline;
 use crate::report;
 
@@ -15,7 +15,7 @@ const MAX_CHECKED: u64 = 32 << 20;
 /// Takes any bytes for a zip and packs its files anew, for fuzz targets: what comes out is a sound zip of the same files.
 pub fn check(bytes: &[u8]) -> Result<()> {
     let temp = env::temp_dir();
-    let mut file = temporary(&temp)?;
+    let mut file = temporary_file(&temp)?;
     file.write_all(bytes)?;
     let Ok(before) = report::unzip(file, "") else { return Ok(()) };
     if before.bytes() > MAX_CHECKED {

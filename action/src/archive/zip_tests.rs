@@ -65,8 +65,8 @@ impl Made {
         let (name, method) = if is_local { (&self.local_name, self.local_method) } else { (&self.name, self.method) };
         let mut out = Vec::new();
         [20, self.flags, method, 0, 33].iter().for_each(|word: &u16| out.extend(word.to_le_bytes()));
-        let sums = if streamed { [0; 3] } else { [self.crc, self.packed, self.size] };
-        sums.iter().for_each(|word| out.extend(word.to_le_bytes()));
+        let summary = if streamed { [0; 3] } else { [self.crc, self.packed, self.size] };
+        summary.iter().for_each(|word| out.extend(word.to_le_bytes()));
         [name.len() as u16, 0].iter().for_each(|word| out.extend(word.to_le_bytes()));
         out
     }

@@ -31,7 +31,7 @@ use super::percent::{Counts, Percent};
 /// A page of HTML, and the files in its folder, by name.
 pub struct Page<'a> {
     pub html: &'a str,
-    pub beside: &'a dyn Fn(&str) -> Option<String>,
+    pub read_sibling: &'a dyn Fn(&str) -> Option<String>,
 }
 
 pub struct Format {

@@ -28,7 +28,7 @@ impl Format {
         match self.read {
             Read::Page(read) => {
                 let html = String::from_utf8_lossy(bytes);
-                read(&Page { html: &html, beside: &|_: &str| Some(html.to_string()) })
+                read(&Page { html: &html, read_sibling: &|_: &str| Some(html.to_string()) })
             }
             Read::File(_, read) => read(&mut { bytes }).ok()?,
         }

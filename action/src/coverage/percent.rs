@@ -151,11 +151,15 @@ impl Counts {
     /// The percentage as `79.6` where that is all of it, cut off as `84.6153…` where it is not.
     pub fn exact(self, digits: usize) -> String {
         let cut = self.cut(digits);
-        if self.are(&cut) { cut.text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { cut.text + "…" }
+        if self.equals(&cut) {
+            cut.text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            cut.text + "…"
+        }
     }
 
     /// Whether the percentage is exactly this one.
-    pub fn are(self, percent: &Percent) -> bool {
+    pub fn equals(self, percent: &Percent) -> bool {
         u128::from(self.covered) * u128::from(100 * SCALE) == u128::from(percent.scaled) * u128::from(self.total)
     }
 

@@ -22,10 +22,10 @@ const MAX_COMPARED: u64 = 64 << 20;
 /// Some tools on Windows start their files so.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Pages or files that are looked at where no index leads.
-const MAX_TRIED: usize = 50;
+const MAX_CANDIDATES: usize = 50;
 
 /// Files that the log names.
-const MAX_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
@@ -71,7 +71,7 @@ pub struct Search {
     /// What else was found and does not agree, or could not be read.
     pub notes: Vec<String>,
     /// Each file that was looked at.
-    pub looked: Vec<String>,
+    pub searched: Vec<String>,
     deadline: Deadline,
 }
 
@@ -88,15 +88,15 @@ pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: 
         Choice::Auto => search.auto(report, metric),
         Choice::File { path, format } => search.file(report, path, *format).into_iter().collect(),
     };
-    search.pick(candidates, metric);
+    search.pick(&candidates, metric);
     search
 }
 
 impl Search {
     /// The files that were looked at, in words.
-    pub fn looked(&self) -> String {
-        let more = self.looked.len().saturating_sub(MAX_TOLD);
-        let told: Vec<&str> = self.looked.iter().take(MAX_TOLD).map(String::as_str).collect();
+    pub fn searched_files(&self) -> String {
+        let more = self.searched.len().saturating_sub(MAX_LISTED);
+        let told: Vec<&str> = self.searched.iter().take(MAX_LISTED).map(String::as_str).collect();
         match (told.is_empty(), more) {
             (true, _) => "no file: none has a name that a report's index or totals have".to_owned(),
             (_, 0) => told.join(", "),
@@ -108,15 +108,15 @@ impl Search {
         let mut candidates = Vec::new();
         for page in pages(report) {
             let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(_)));
-            candidates.extend(self.ask(formats, &page.name, Place::Inside(report), &mut 0));
+            candidates.extend(self.ask(formats, &page.name, FileSource::Inside(report), &mut 0));
         }
         let has_total = candidates.iter().any(|candidate| choose(&candidate.found, metric).is_some());
         let mut left = if has_total { MAX_COMPARED } else { MAX_READ };
         let files = || FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
         let is_near = |name: &str| name.matches('/').count() < 2 && files().any(|format| format.reads(name));
-        for Entry { name, .. } in report.files.iter().filter(|file| is_near(&file.name)).take(MAX_TRIED) {
+        for Entry { name, .. } in report.files.iter().filter(|file| is_near(&file.name)).take(MAX_CANDIDATES) {
             let formats = files().filter(|format| format.reads(name));
-            candidates.extend(self.ask(formats, name, Place::Inside(report), &mut left));
+            candidates.extend(self.ask(formats, name, FileSource::Inside(report), &mut left));
         }
         candidates
     }
@@ -124,13 +124,13 @@ impl Search {
     /// A file that is named is looked for from the working directory, then in the report.
     fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
         let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
-        let place = if is_inside { Place::Inside(report) } else { Place::Outside };
+        let from = if is_inside { FileSource::Inside(report) } else { FileSource::Outside };
         let by_name = FORMATS.iter().any(|format| format.reads(name));
         let formats = FORMATS.iter().filter(|known| match format {
             Some(format) => known.name == format,
             None => known.reads(name) || !by_name,
         });
-        self.ask(formats, name, place, &mut { MAX_READ })
+        self.ask(formats, name, from, &mut { MAX_READ })
     }
 
     /// Asks one format after the other until one knows the file.
@@ -138,17 +138,19 @@ impl Search {
         &mut self,
         formats: impl Iterator<Item = &'static Format>,
         name: &str,
-        place: Place,
+        from: FileSource,
         left: &mut u64,
     ) -> Option<Candidate> {
         self.deadline.check().ok()?;
-        self.looked.push(name.to_owned());
+        self.searched.push(name.to_owned());
         let mut html = None;
         for format in formats {
-            let beside = |other: &str| text(place, &beside(name, other)).ok();
+            let read_sibling = |other: &str| text(from, &sibling(name, other)).ok();
             let found = match format.read {
-                Read::Page(read) => read_page(place, name, &mut html).map(|html| read(&Page { html, beside: &beside })),
-                Read::File(_, read) => read_file(place, name, read, left, self.deadline),
+                Read::Page(read) => {
+                    read_page(from, name, &mut html).map(|html| read(&Page { html, read_sibling: &read_sibling }))
+                }
+                Read::File(_, read) => read_file(from, name, read, left, self.deadline),
             };
             match found {
                 Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
@@ -163,56 +165,63 @@ impl Search {
         None
     }
 
-    /// The first format's total; unknown where two files of that format disagree.
-    fn pick(&mut self, candidates: Vec<Candidate>, metric: Option<&str>) {
-        let chosen = |candidate: &Candidate| choose(&candidate.found, metric).cloned();
-        let mut totals: Vec<(usize, &Candidate, Measure)> = candidates
+    /// Takes the total of the best candidate. Notes each one that disagrees; if an equally good one does, the total is
+    /// unknown.
+    fn pick(&mut self, candidates: &[Candidate], metric: Option<&str>) {
+        let Some((best, measure)) = best(candidates, metric) else { return };
+        let disagreeing: Vec<_> = candidates
             .iter()
-            .filter_map(|candidate| Some((rank(candidate.format), candidate, chosen(candidate)?)))
+            .filter_map(|candidate| Some((candidate, candidate.counterpart(best, measure, metric)?)))
+            .filter(|(_, other)| !other.agrees(measure))
             .collect();
-        totals.sort_by_key(|(rank, ..)| *rank);
-        let Some((best, first, measure)) = totals.first() else { return };
-        let says = |candidate: &Candidate, measure: &Measure| {
-            format!("{} ({}) says {}% of {}", candidate.source, candidate.format.tool, measure.percent, measure.of)
-        };
-        let taken = says(first, measure);
-        let mut is_sure = true;
-        for candidate in &candidates {
-            let is_equal = rank(candidate.format) == *best;
-            let same = candidate.found.iter().find(|other| other.of == measure.of && !other.asked).cloned();
-            let other = same.or_else(|| chosen(candidate).filter(|_| is_equal));
-            if let Some(other) = other.filter(|other| !other.agrees(measure)) {
-                is_sure &= !is_equal;
-                self.notes.push(format!("{}, and {taken}", says(candidate, &other)));
-            }
+        for (candidate, other) in &disagreeing {
+            self.notes.push(format!("{}, and {}", candidate.says(other), best.says(measure)));
         }
-        if is_sure {
-            self.totals = Some(totals_of(first, measure));
-        } else {
+        if disagreeing.iter().any(|(candidate, _)| candidate.rank() == best.rank()) {
             self.notes.push("which is the report's total is not clear: say so by --totals FILE".to_owned());
+        } else {
+            self.totals = Some(best.totals(measure));
         }
     }
 }
 
-/// Pages are as good as one another: each is the index of a report of its own.
-fn rank(format: &Format) -> usize {
-    let same = |other: &Format| match format.read {
-        Read::Page(_) => matches!(other.read, Read::Page(_)),
-        Read::File(..) => other.name == format.name,
-    };
-    FORMATS.iter().position(same).unwrap_or(FORMATS.len())
+/// The first candidate of the best rank that has a total.
+fn best<'a>(candidates: &'a [Candidate], metric: Option<&str>) -> Option<(&'a Candidate, &'a Measure)> {
+    let with_total = candidates.iter().filter_map(|candidate| Some((candidate, choose(&candidate.found, metric)?)));
+    with_total.min_by_key(|(candidate, _)| candidate.rank())
 }
 
-fn totals_of(candidate: &Candidate, measure: &Measure) -> Totals {
-    let counts = |of| candidate.found.iter().find(|measure| measure.of == of)?.counts;
-    Totals {
-        percent: measure.percent.clone(),
-        counts: measure.counts,
-        of: measure.of,
-        tool: candidate.format.tool,
-        source: candidate.source.clone(),
-        lines: counts("lines"),
-        branches: counts("branches"),
+impl Candidate {
+    /// 0 is the best. Pages are as good as one another: each is the index of a report of its own.
+    fn rank(&self) -> usize {
+        let same = |other: &Format| match self.format.read {
+            Read::Page(_) => matches!(other.read, Read::Page(_)),
+            Read::File(..) => other.name == self.format.name,
+        };
+        FORMATS.iter().position(same).unwrap_or(FORMATS.len())
+    }
+
+    /// What to compare with the total of `best`: the same metric, else the total of an equally good candidate.
+    fn counterpart(&self, best: &Self, total: &Measure, metric: Option<&str>) -> Option<&Measure> {
+        let same = self.found.iter().find(|other| other.metric == total.metric && !other.on_request);
+        same.or_else(|| choose(&self.found, metric).filter(|_| self.rank() == best.rank()))
+    }
+
+    fn says(&self, measure: &Measure) -> String {
+        format!("{} ({}) says {}% of {}", self.source, self.format.tool, measure.percent, measure.metric)
+    }
+
+    fn totals(&self, measure: &Measure) -> Totals {
+        let counts = |metric| self.found.iter().find(|measure| measure.metric == metric)?.counts;
+        Totals {
+            percent: measure.percent.clone(),
+            counts: measure.counts,
+            metric: measure.metric,
+            tool: self.format.tool,
+            source: self.source.clone(),
+            lines: counts("lines"),
+            branches: counts("branches"),
+        }
     }
 }
 
@@ -228,7 +237,7 @@ fn pages(report: &Report) -> Vec<&Entry> {
             // An index has a shorter name than the pages of files: `coverage.html`, `coverage.main.c.6e96f37f.html`.
             let mut pages: Vec<_> = report.files.iter().filter(is_page).collect();
             pages.sort_by_key(|file| file.name.len());
-            pages.truncate(MAX_TRIED);
+            pages.truncate(MAX_CANDIDATES);
             pages
         }
     }
@@ -236,13 +245,13 @@ fn pages(report: &Report) -> Vec<&Entry> {
 
 /// Where a file's name leads.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+enum FileSource<'a> {
     Inside(&'a Report),
     /// From the working directory.
     Outside,
 }
 
-impl<'a> Place<'a> {
+impl<'a> FileSource<'a> {
     fn open(self, name: &str) -> Result<Box<dyn io::Read + 'a>> {
         match self {
             Self::Inside(report) => Ok(report.get(name).context("it is not there")?.open()?),
@@ -252,27 +261,33 @@ impl<'a> Place<'a> {
 }
 
 /// The name of a file in the same folder.
-fn beside(name: &str, other: &str) -> String {
+fn sibling(name: &str, other: &str) -> String {
     let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
     format!("{folder}{other}")
 }
 
-fn text(place: Place, name: &str) -> Result<String> {
+fn text(from: FileSource, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
-    place.open(name)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
+    from.open(name)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// A page is read once for all formats.
-fn read_page<'a>(place: Place, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
+fn read_page<'a>(from: FileSource, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
     if html.is_none() {
-        *html = Some(text(place, name)?);
+        *html = Some(text(from, name)?);
     }
     Ok(html.as_deref().unwrap_or_default())
 }
 
-fn read_file(place: Place, name: &str, read: FileReader, left: &mut u64, deadline: Deadline) -> Result<Option<Found>> {
-    let input = deadline.read(place.open(name).context("it cannot be opened")?);
+fn read_file(
+    from: FileSource,
+    name: &str,
+    read: FileReader,
+    left: &mut u64,
+    deadline: Deadline,
+) -> Result<Option<Found>> {
+    let input = deadline.read(from.open(name).context("it cannot be opened")?);
     let mut input = BufReader::new(input).take(*left);
     if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());

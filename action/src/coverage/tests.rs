@@ -83,10 +83,10 @@ fn assert_only_indexes_have_a_total(report: &Report) {
     for file in report.files.iter().filter(|file| file.name.ends_with(".html") && is_other(&file.name)) {
         let Content::File(path) = &file.content else { panic!("it lies in a folder") };
         let html = fs::read_to_string(path).unwrap();
-        let beside = |_: &str| None;
+        let read_sibling = |_: &str| None;
         for format in FORMATS {
             if let Read::Page(read) = format.read {
-                let found = read(&Page { html: &html, beside: &beside });
+                let found = read(&Page { html: &html, read_sibling: &read_sibling });
                 assert_eq!(found, None, "{} is no index of {}", path.display(), format.name);
             }
         }
@@ -311,7 +311,7 @@ fn what_cannot_be_read_is_told() {
     let (_folder, files) =
         folder_of(&[("index.html", "<html>"), ("x.json", "{"), ("y.xml", "<coverage><a></coverage>")]);
     let search = search(&files, &Choice::Auto, None, Deadline::NEVER);
-    assert_eq!(search.looked, ["index.html", "x.json", "y.xml"]);
+    assert_eq!(search.searched, ["index.html", "x.json", "y.xml"]);
     assert!(
         search.totals.is_none() && search.notes[0].starts_with("cannot read x.json as coverage.py-json: EOF"),
         "{search:?}"
@@ -325,7 +325,7 @@ fn the_search_ends_with_the_runs_time() {
     let (_folder, files) = folder_of(&[("cobertura.xml", COBERTURA)]);
     let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
     let search = search(&files, &Choice::Auto, None, over);
-    assert!(search.totals.is_none() && search.looked.is_empty(), "{search:?}");
+    assert!(search.totals.is_none() && search.searched.is_empty(), "{search:?}");
 }
 
 #[test]

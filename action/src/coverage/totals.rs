@@ -16,7 +16,7 @@ pub struct Totals {
     /// What the percent was rounded from, where the report tells.
     pub counts: Option<Counts>,
     /// What the number counts, such as `lines`.
-    pub of: &'static str,
+    pub metric: &'static str,
     pub tool: &'static str,
     /// The file that says so, relative to the report's folder.
     pub source: String,
@@ -27,7 +27,7 @@ pub struct Totals {
 impl Totals {
     /// The most precise number, where it is not the one that is shown.
     pub fn exact(&self) -> Option<String> {
-        let counts = self.counts.filter(|counts| !counts.are(&self.percent))?;
+        let counts = self.counts.filter(|counts| !counts.equals(&self.percent))?;
         Some(counts.exact(EXACT_DIGITS))
     }
 
@@ -39,7 +39,7 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}% of {} ({}, {})", self.percent, self.of, self.tool, self.source)?;
+        write!(f, "{}% of {} ({}, {})", self.percent, self.metric, self.tool, self.source)?;
         if let Some(counts) = self.counts {
             write!(f, ": {counts}")?;
         }

@@ -5,7 +5,7 @@ use ureq::http::{StatusCode, Uri};
 
 use crate::base::repository::Repository;
 use crate::base::secret::Secret;
-use crate::http::{Answer, Client, Request};
+use crate::http::{Client, Request, Response};
 
 const API_VERSION: &str = "2022-11-28";
 /// GitHub says with it where a token is authorized for an organization.
@@ -37,9 +37,9 @@ impl GitHub<'_> {
 
     /// Sends a request for what is below the repository, and follows it where it was renamed or transferred:
     /// <https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>.
-    pub fn send(&self, client: &Client, request: Request) -> Result<Answer> {
-        let answer = client.send(&request)?;
-        let Some(id) = moved_to(self.api, &answer) else { return Ok(answer) };
+    pub fn send(&self, client: &Client, request: Request) -> Result<Response> {
+        let response = client.send(&request)?;
+        let Some(id) = moved_to(self.api, &response) else { return Ok(response) };
         client.note(&format!(
             "GitHub has renamed or transferred {}, and is asked by its id, {id}. The covered server still gets the old \
              name: {NEW_NAME}",
@@ -49,16 +49,16 @@ impl GitHub<'_> {
     }
 
     /// Why GitHub refuses whatever is asked for, and what to do; `None`: it depends on the request. `said`: its words.
-    pub fn refusal(&self, answer: &Answer, said: &str) -> Option<String> {
+    pub fn refusal(&self, response: &Response, said: &str) -> Option<String> {
         let repository = self.repository;
         let says = |words: &str| said.contains(words);
-        Some(match answer.status {
+        Some(match response.status {
             StatusCode::UNAUTHORIZED => {
                 format!(
                     "GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired"
                 )
             }
-            StatusCode::FORBIDDEN if answer.has(SSO) => format!(
+            StatusCode::FORBIDDEN if response.has(SSO) => format!(
                 "the organization of {repository} wants single sign-on ({said}): authorize the token of github-token for \
                  it, or leave the input out"
             ),
@@ -83,8 +83,8 @@ impl GitHub<'_> {
 
 /// The repository's id in a redirect that leads there. Nothing else of the redirect is used: the token goes to GitHub's
 /// API alone.
-fn moved_to(api: &str, answer: &Answer) -> Option<u64> {
-    let target = answer.location().filter(|_| answer.status.is_redirection())?;
+fn moved_to(api: &str, response: &Response) -> Option<u64> {
+    let target = response.location().filter(|_| response.status.is_redirection())?;
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, target.parse().ok()?);
     if (uri.scheme(), uri.authority()) != (api.scheme(), api.authority()) {
         return None;

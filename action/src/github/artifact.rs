@@ -14,7 +14,7 @@ use ureq::http::{StatusCode, Uri};
 use crate::base::digest::sha256_of_file;
 use crate::base::text::{bytes, shorten};
 use crate::github::api::GitHub;
-use crate::http::{Answer, Client, Host, Request};
+use crate::http::{Client, Host, Request, Response};
 use crate::inputs::Artifact;
 use crate::log::progress::Progress;
 
@@ -96,11 +96,11 @@ pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Fo
 
 fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<Found>> {
     let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
-    let answer = github.send(client, github.request("GET", &path, JSON)?)?;
-    if answer.status != StatusCode::OK {
-        return Err(refused(github, &format!("the artifacts of run {run_id}"), &answer));
+    let response = github.send(client, github.request("GET", &path, JSON)?)?;
+    if response.status != StatusCode::OK {
+        return Err(refused(github, &format!("the artifacts of run {run_id}"), &response));
     }
-    let list: List = answer.json().map_err(|error| {
+    let list: List = response.json().map_err(|error| {
         anyhow!("GitHub lists the artifacts of run {run_id} in an unknown way: {}", shorten(&error.to_string(), 200))
     })?;
     Ok(list.artifacts)
@@ -130,10 +130,10 @@ fn expired(artifact: &Artifact, found: &Found) -> String {
 }
 
 /// What GitHub wants instead.
-fn refused(github: &GitHub, what: &str, answer: &Answer) -> anyhow::Error {
-    let (said, repository) = (answer.describe(), github.repository);
-    let wrong = match (github.refusal(answer, &said), answer.status) {
-        _ if answer.is_temporary() => return answer.refusal(format!("GitHub did not show {what} ({said})")),
+fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
+    let (said, repository) = (response.describe(), github.repository);
+    let wrong = match (github.refusal(response, &said), response.status) {
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not show {what} ({said})")),
         (Some(wrong), _) => wrong,
         (None, StatusCode::FORBIDDEN) => format!(
             "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
@@ -158,20 +158,20 @@ pub fn download(
     progress: &Progress,
 ) -> Result<File> {
     let name = &artifact.name;
-    let answer = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
-    let url = match answer.status {
+    let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
+    let url = match response.status {
         StatusCode::GONE => bail!("{}", expired(artifact, found)),
-        status if status.is_redirection() => answer.location().and_then(|url| trusted(github.api, url)),
-        _ => return Err(refused(github, &format!("the artifact `{name}`"), &answer)),
+        status if status.is_redirection() => response.location().and_then(|url| trusted(github.api, url)),
+        _ => return Err(refused(github, &format!("the artifact `{name}`"), &response)),
     };
-    let Some(url) = url else { bail!("GitHub leads nowhere for the artifact `{name}` ({})", answer.describe()) };
-    let file = crate::archive::temporary(temp)?;
+    let Some(url) = url else { bail!("GitHub leads nowhere for the artifact `{name}` ({})", response.describe()) };
+    let file = crate::archive::temporary_file(temp)?;
     // The address is a credential by itself. The store is not GitHub: no token goes there.
     let request = Request::new("GET", &url)?.save(&file, temp, MAX_BYTES).progress(progress);
-    let answer = client.send(&request)?;
-    if answer.status != StatusCode::OK {
-        let text = format!("GitHub's store did not give the artifact `{name}` out ({})", answer.describe());
-        return Err(answer.refusal(text));
+    let response = client.send(&request)?;
+    if response.status != StatusCode::OK {
+        let text = format!("GitHub's store did not give the artifact `{name}` out ({})", response.describe());
+        return Err(response.refusal(text));
     }
     if let Some(expected) = found.sha256() {
         let digest = sha256_of_file(&file)?;

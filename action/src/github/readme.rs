@@ -31,15 +31,15 @@ pub struct Readme<'a> {
 pub fn badges(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
     let Readme { github, server, bases } = readme;
     let repository = github.repository;
-    let request = github.request("GET", "readme", "application/vnd.github.html+json")?.max_answer(MAX_README);
-    let answer = github.send(client, request)?;
-    match answer.status {
+    let request = github.request("GET", "readme", "application/vnd.github.html+json")?.max_response(MAX_README);
+    let response = github.send(client, request)?;
+    match response.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),
-        _ => bail!("GitHub did not show the README of {repository} ({})", answer.describe()),
+        _ => bail!("GitHub did not show the README of {repository} ({})", response.describe()),
     }
     let badges: Vec<String> = bases.iter().map(|base| format!("{base}/badge/{repository}.svg")).collect();
-    let mut urls = images::find(&answer.text(), &badges);
+    let mut urls = images::find(&response.text(), &badges);
     urls.retain(|url| images::is_cache(url, server, github.api));
     urls.truncate(MAX_IMAGES);
     Ok(Some(urls))
@@ -57,9 +57,9 @@ pub fn purge(client: &Client, urls: &[String]) -> Vec<String> {
 }
 
 fn purge_image(client: &Client, url: &str) -> Result<()> {
-    let answer = client.send(&Request::new("PURGE", url)?.max_tries(IMAGE_TRIES))?;
-    if !answer.status.is_success() {
-        bail!("GitHub's image cache did not let go of the badge ({})", answer.describe());
+    let response = client.send(&Request::new("PURGE", url)?.max_tries(IMAGE_TRIES))?;
+    if !response.status.is_success() {
+        bail!("GitHub's image cache did not let go of the badge ({})", response.describe());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use ureq::http::StatusCode;
 
 use crate::coverage::{Percent, State, Totals};
 use crate::github::api::GitHub;
-use crate::http::{Answer, Client};
+use crate::http::{Client, Response};
 
 #[derive(Serialize)]
 pub struct Status<'a> {
@@ -26,7 +26,7 @@ impl fmt::Display for Status<'_> {
 
 /// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes. `delta`: the
 /// difference to the default branch. Without a total it has no percent sign: badges read the number in front of one.
-pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, delta: Option<&str>) -> String {
+pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, change: Option<&str>) -> String {
     let Some(totals) = totals else {
         return match state {
             State::Failure => format!("no total found; a total of at least {threshold} is required"),
@@ -37,7 +37,7 @@ pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, d
     // Shown rounded up to the threshold, the number alone would not explain the failure.
     let exact = totals.exact().filter(|_| is_below && totals.percent.reaches(threshold));
     let more: Vec<String> =
-        exact.map(|exact| format!("{exact}%")).into_iter().chain(delta.map(str::to_owned)).collect();
+        exact.map(|exact| format!("{exact}%")).into_iter().chain(change.map(str::to_owned)).collect();
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let below = if is_below { format!(", below the threshold of {threshold}%") } else { String::new() };
     format!("{}%{more}{below}", totals.percent)
@@ -47,16 +47,16 @@ pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, d
 pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status) -> Result<()> {
     let request =
         github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
-    let answer = github.send(client, request)?;
-    if answer.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &answer)) }
+    let response = github.send(client, request)?;
+    if response.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &response)) }
 }
 
 /// What GitHub wants instead.
-fn refused(github: &GitHub, commit_sha: &str, context: &str, answer: &Answer) -> anyhow::Error {
-    let (said, repository) = (answer.describe(), github.repository);
+fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
+    let (said, repository) = (response.describe(), github.repository);
     let says = |words: &str| said.contains(words);
-    let wrong = match answer.status {
-        _ if answer.is_temporary() => return answer.refusal(format!("GitHub did not take the status ({said})")),
+    let wrong = match response.status {
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not take the status ({said})")),
         StatusCode::NOT_FOUND => format!(
             "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the \
              repository's name, and give the job `permissions: statuses: write`"
@@ -68,7 +68,7 @@ fn refused(github: &GitHub, commit_sha: &str, context: &str, answer: &Answer) ->
         StatusCode::UNPROCESSABLE_ENTITY if says("No commit found") => format!(
             "GitHub knows no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was pushed"
         ),
-        _ => match (github.refusal(answer, &said), answer.status) {
+        _ => match (github.refusal(response, &said), response.status) {
             (Some(wrong), _) => wrong,
             (None, StatusCode::FORBIDDEN) => format!(
                 "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` \
@@ -88,7 +88,7 @@ mod tests {
 
     fn totals(percent: Percent, counts: Option<Counts>) -> Totals {
         let source = "index.html".to_owned();
-        Totals { percent, counts, of: "lines", tool: "coverage.py", source, lines: None, branches: None }
+        Totals { percent, counts, metric: "lines", tool: "coverage.py", source, lines: None, branches: None }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ureq::http::{StatusCode, Uri};
 
 use crate::base::text::{bytes, shorten};
-use crate::http::Answer;
+use crate::http::Response;
 
 /// How proxies are known by their `server` header or by the page that they send, their names, and what to do there.
 const PROXIES: &[(&str, &str, &str)] = &[
@@ -21,16 +21,16 @@ const PROXIES: &[(&str, &str, &str)] = &[
 ];
 
 /// Says who did not take `what`, of `size` bytes, at `url`; `None`: it was not for its size.
-pub fn explain(answer: &Answer, url: &str, what: &str, size: u64) -> Option<String> {
-    let (text, said, size) = (answer.text(), answer.describe(), bytes(size));
+pub fn explain(response: &Response, url: &str, what: &str, size: u64) -> Option<String> {
+    let (text, said, size) = (response.text(), response.describe(), bytes(size));
     let is_stores = text.contains("<Code>EntityTooLarge</Code>") || text.contains("<Code>MaxSizeExceeded</Code>");
-    if !is_stores && answer.status != StatusCode::PAYLOAD_TOO_LARGE {
+    if !is_stores && response.status != StatusCode::PAYLOAD_TOO_LARGE {
         return None;
     }
     if is_stores {
         return Some(format!("{what} of {size} is larger than the store allows ({said}): leave files out"));
     }
-    if answer.is_covereds() {
+    if response.is_from_covered() {
         return Some(format!(
             "{what} of {size} is larger than the covered server allows ({said}): leave files out, or raise the server's \
              MAX_REPORT_BYTES"
@@ -38,7 +38,7 @@ pub fn explain(answer: &Answer, url: &str, what: &str, size: u64) -> Option<Stri
     }
     let uri: Option<Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(Uri::host).unwrap_or("the server");
-    let server = answer.header("server").unwrap_or_default();
+    let server = response.header("server").unwrap_or_default();
     let marks = [server, &text].map(str::to_ascii_lowercase);
     let proxy = PROXIES.iter().find(|(mark, ..)| marks.iter().any(|text| text.contains(mark)));
     let (name, advice) = match (proxy, server) {

@@ -1,13 +1,13 @@
 //! The raw values: from which of its names each comes, and what is wrong or missing.
 
-use super::flags::{FLAGS, Flag, Typed};
+use super::flags::{Arguments, FLAGS, Flag};
 use crate::base::env::Env;
 
 const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
      the job needs `permissions: id-token: write`, and the server to allow this repository";
 
 pub struct Reader<'a> {
-    pub typed: Typed,
+    pub arguments: Arguments,
     pub env: Env<'a>,
     /// Values that make no sense.
     pub problems: Vec<String>,
@@ -17,21 +17,21 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(typed: Typed, env: Env<'a>) -> Self {
-        Self { typed, env, problems: Vec::new(), notes: Vec::new(), missing: Vec::new() }
+    pub fn new(arguments: Arguments, env: Env<'a>) -> Self {
+        Self { arguments, env, problems: Vec::new(), notes: Vec::new(), missing: Vec::new() }
     }
 
     /// The flag's value by the order of precedence, else its default, and the name that it came by.
     pub fn find(&self, flag: &Flag) -> Option<(String, String)> {
-        let typed = self.typed.values.iter().rev().find(|(name, _)| *name == flag.name);
+        let arguments = self.arguments.values.iter().rev().find(|(name, _)| *name == flag.name);
         let given =
             |value: &str, name: String| Some((value.trim().to_owned(), name)).filter(|(value, _)| !value.is_empty());
         let from_env = |name: String| given(&(self.env)(&name)?, name);
-        typed
+        arguments
             .and_then(|(name, value)| given(value, format!("--{name}")))
-            .or_else(|| from_env(flag.input()))
-            .or_else(|| from_env(flag.covered()))
-            .or_else(|| from_env(flag.action_default()))
+            .or_else(|| from_env(flag.input_variable()))
+            .or_else(|| from_env(flag.covered_variable()))
+            .or_else(|| from_env(flag.action_default_variable()))
             .or_else(|| given(flag.default, format!("--{}", flag.name)))
     }
 
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
             self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
                 Some("true") if name == "api-key" => KEYLESS.to_owned(),
                 Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
-                _ => format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()),
+                _ => format!("{name}: set --{name}, {} or {}", flag.input_variable(), flag.covered_variable()),
             });
         }
         value

@@ -50,31 +50,31 @@ fn workflow_run(event: &str, from: &str, branch: &str) -> String {
     )
 }
 
-fn told(inputs: &Inputs) -> (&str, Option<u64>, Purge) {
-    (&inputs.target.as_ref().unwrap().commit_sha, inputs.run_id, inputs.purge)
+fn told(inputs: &Inputs) -> (&str, Option<u64>, BadgeUpdate) {
+    (&inputs.target.as_ref().unwrap().commit_sha, inputs.run_id, inputs.badge)
 }
 
 #[test]
 fn a_push_to_the_default_branch_refreshes_the_badge() {
-    assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), Purge::Update));
+    assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), BadgeUpdate::SetValue));
     for event in
         [push("octo/app", "refs/heads/topic"), push("octo/app", "refs/tags/main"), push("evil/app", "refs/heads/main")]
     {
-        assert_eq!(told(&in_event("push", &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{event}");
+        assert_eq!(told(&in_event("push", &event)), (SHA, Some(7), BadgeUpdate::NotDefaultBranch), "{event}");
     }
 }
 
 #[test]
 fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
     let event = format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}},"repository":{{"default_branch":"main"}}}}"#);
-    assert_eq!(told(&in_event("pull_request", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
-    assert_eq!(told(&in_event("pull_request_target", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
+    assert_eq!(told(&in_event("pull_request", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(told(&in_event("pull_request_target", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
 }
 
 #[test]
 fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
     let event = workflow_run("push", "octo/app", "main");
-    assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::Update));
+    assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::SetValue));
 }
 
 /// Runs that are no push to the default branch of `octo/app`.
@@ -93,37 +93,37 @@ fn other_runs() -> [String; 7] {
 #[test]
 fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
     for event in other_runs() {
-        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::NotDefaultBranch), "{event}");
+        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::NotDefaultBranch), "{event}");
     }
 }
 
 #[test]
 fn only_a_push_to_the_default_branch_gives_a_value_whatever_purge_cache_says() {
     for asked in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
-        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).purge;
+        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).badge;
         for event in other_runs() {
-            assert_eq!(purge("workflow_run", &event), Purge::Forget, "{asked} {event}");
+            assert_eq!(purge("workflow_run", &event), BadgeUpdate::DropValue, "{asked} {event}");
         }
         let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
         let pull = format!(r#"{{"ref":"refs/heads/main","pull_request":{{"head":{{"sha":"{HEAD}"}}}},{repository}}}"#);
         for name in ["pull_request", "pull_request_target", "workflow_dispatch", "schedule", "create"] {
-            assert_eq!(purge(name, &pull), Purge::Forget, "{asked} {name}");
+            assert_eq!(purge(name, &pull), BadgeUpdate::DropValue, "{asked} {name}");
         }
-        assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), Purge::Forget);
-        assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), Purge::Forget);
-        assert_eq!(purge("workflow_run", &workflow_run("push", "octo/app", "main")), Purge::Update);
-        assert_eq!(purge("push", &push("octo/app", "refs/heads/main")), Purge::Update);
+        assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), BadgeUpdate::DropValue);
+        assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), BadgeUpdate::DropValue);
+        assert_eq!(purge("workflow_run", &workflow_run("push", "octo/app", "main")), BadgeUpdate::SetValue);
+        assert_eq!(purge("push", &push("octo/app", "refs/heads/main")), BadgeUpdate::SetValue);
     }
     let no = run_in_event("htmlcov --purge-cache=no", "push", &push("octo/app", "refs/heads/main"));
-    assert_eq!(no.purge, Purge::No);
+    assert_eq!(no.badge, BadgeUpdate::Disabled);
 }
 
 #[test]
 fn who_types_the_command_gives_the_value_and_a_runner_without_an_event_does_not() {
-    let purge = |variable| read("htmlcov --dry-run --purge-cache", &[variable], "").unwrap().purge;
-    assert_eq!(purge(("GITHUB_SHA", SHA)), Purge::Update);
-    assert_eq!(purge(("GITHUB_ACTIONS", "true")), Purge::Forget);
-    assert_eq!(purge(("GITHUB_EVENT_NAME", "push")), Purge::Forget);
+    let purge = |variable| read("htmlcov --dry-run --purge-cache", &[variable], "").unwrap().badge;
+    assert_eq!(purge(("GITHUB_SHA", SHA)), BadgeUpdate::SetValue);
+    assert_eq!(purge(("GITHUB_ACTIONS", "true")), BadgeUpdate::DropValue);
+    assert_eq!(purge(("GITHUB_EVENT_NAME", "push")), BadgeUpdate::DropValue);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn other_events_test_github_sha_and_leave_the_badge_alone() {
         ("delete", format!(r#"{{"ref":"main","ref_type":"branch",{repository}}}"#)),
         ("", "{}".to_owned()),
     ] {
-        assert_eq!(told(&in_event(name, &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{name} {event}");
+        assert_eq!(told(&in_event(name, &event)), (SHA, Some(7), BadgeUpdate::NotDefaultBranch), "{name} {event}");
     }
 }
 
@@ -149,8 +149,8 @@ fn a_merge_groups_commit_is_its_head() {
     let event = format!(
         r#"{{"action":"checks_requested","merge_group":{group},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
     );
-    assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
-    assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), Purge::NotDefaultBranch));
+    assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), BadgeUpdate::NotDefaultBranch));
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn defaults_are_the_originals() {
         (inputs.github.api.as_str(), inputs.github.server.as_str()),
         ("https://api.github.com", "https://github.com")
     );
-    assert!(inputs.github.token.is_none() && inputs.purge == Purge::NotDefaultBranch);
+    assert!(inputs.github.token.is_none() && inputs.badge == BadgeUpdate::NotDefaultBranch);
 }
 
 #[test]
@@ -220,12 +220,12 @@ fn a_named_report_has_its_own_context_unless_told() {
 #[test]
 fn purge_cache_may_stand_alone() {
     let purge = |arguments: &str, variable| {
-        read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().purge
+        read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().badge
     };
-    assert_eq!(purge("--purge-cache", ""), Purge::Update);
-    assert_eq!(purge("--purge-cache=false", "true"), Purge::No);
-    assert_eq!(purge("--purge-cache=auto", "true"), Purge::NotDefaultBranch);
-    assert_eq!(purge("", "1"), Purge::Update);
+    assert_eq!(purge("--purge-cache", ""), BadgeUpdate::SetValue);
+    assert_eq!(purge("--purge-cache=false", "true"), BadgeUpdate::Disabled);
+    assert_eq!(purge("--purge-cache=auto", "true"), BadgeUpdate::NotDefaultBranch);
+    assert_eq!(purge("", "1"), BadgeUpdate::SetValue);
 }
 
 #[test]

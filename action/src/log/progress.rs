@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::base::text::bytes;
-use crate::log::workflow::Workflow;
+use crate::log::actions_log::ActionsLog;
 
 /// Between two lines of a log.
 const LINE: Duration = Duration::from_secs(10);
@@ -68,10 +68,10 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// Does the work on `total` bytes, and tells how far it is. `step`: as in `Uploading`.
-pub fn watch<T>(log: &Workflow, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
+pub fn watch<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
     let (progress, started) = (Progress::new(total), Instant::now());
     if !log.is_terminal() {
-        let tell = || log.say(&format!("{step}: {}", progress.line(started.elapsed())));
+        let tell = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));
         return every(LINE, tell, || work(&progress));
     }
     let result = every(REDRAW, || log.draw(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));

@@ -2,7 +2,7 @@
 
 use crate::base::text::markdown;
 use crate::coverage::{Counts, Percent, State, Totals};
-use crate::log::workflow::Workflow;
+use crate::log::actions_log::ActionsLog;
 
 /// Filled as the run goes on; written whatever became of it.
 pub struct Outcome {
@@ -11,7 +11,7 @@ pub struct Outcome {
     pub totals: Option<Totals>,
     pub state: Option<State>,
     /// What the default branch has had until now.
-    pub before: Option<Percent>,
+    pub baseline: Option<Percent>,
     /// What was packed, in words.
     pub packed: Option<String>,
     pub report_url: Option<String>,
@@ -28,7 +28,7 @@ impl Outcome {
             name,
             totals: None,
             state: None,
-            before: None,
+            baseline: None,
             packed: None,
             report_url: None,
             badge_url: None,
@@ -39,11 +39,11 @@ impl Outcome {
     }
 
     /// The difference to the default branch.
-    pub fn delta(&self) -> Option<String> {
-        Some(self.totals.as_ref()?.percent.change_since(self.before.as_ref()?))
+    pub fn change(&self) -> Option<String> {
+        Some(self.totals.as_ref()?.percent.change_since(self.baseline.as_ref()?))
     }
 
-    pub fn write(&self, log: &Workflow) {
+    pub fn write(&self, log: &ActionsLog) {
         log.write_outputs(&self.outputs());
         log.write_summary(&self.markdown());
     }
@@ -53,7 +53,7 @@ impl Outcome {
         let known = [
             ("coverage", self.totals.as_ref().map(|totals| totals.percent.to_string())),
             ("state", self.state.map(|state| state.as_str().to_owned())),
-            ("delta", self.delta()),
+            ("delta", self.change()),
             ("report-url", self.report_url.clone()),
             ("badge-url", self.badge_url.clone()),
             ("site-id", self.site_id.clone()),
@@ -65,11 +65,11 @@ impl Outcome {
     fn markdown(&self) -> String {
         // Without a state nobody has looked for a total.
         let total = self.state.map(|_| match &self.totals {
-            Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.of, totals.tool),
+            Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.metric, totals.tool),
             None => "none found".to_owned(),
         });
         let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());
-        let change = self.delta().zip(self.before.as_ref());
+        let change = self.change().zip(self.baseline.as_ref());
         let change = change.map(|(delta, before)| format!("{delta} against {before}% on the default branch"));
         let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
         let link = self.report_url.as_ref().filter(|_| self.uploaded);

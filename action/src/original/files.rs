@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
-use super::grant::Grant;
+use super::credentials::S3Credentials;
 use super::sigv4::{self, Scope, Signed};
 use crate::base::digest::sha256_of_file;
 use crate::http::too_large;
-use crate::http::{Answer, Client, Request};
+use crate::http::{Client, Request, Response};
 use crate::log::progress::Progress;
 use crate::report::{Content, Entry};
 
@@ -23,7 +23,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 
 /// Where the files go, and by which right.
 pub struct Bucket<'a> {
-    grant: &'a Grant,
+    credentials: &'a S3Credentials,
     /// The address that the keys follow, with a slash at its end.
     base: String,
     /// `sites/{site_id}/`.
@@ -32,8 +32,8 @@ pub struct Bucket<'a> {
 
 impl<'a> Bucket<'a> {
     /// `endpoint`: another S3 service than AWS's.
-    pub fn new(grant: &'a Grant, site_id: &str, endpoint: Option<&str>) -> Self {
-        let Grant { bucket, region, .. } = grant;
+    pub fn new(credentials: &'a S3Credentials, site_id: &str, endpoint: Option<&str>) -> Self {
+        let S3Credentials { bucket, region, .. } = credentials;
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let base = match endpoint {
             Some(endpoint) => format!("{endpoint}/{bucket}/"),
@@ -41,7 +41,7 @@ impl<'a> Bucket<'a> {
             None if bucket.contains(['.', '_']) => format!("https://s3.{region}.{domain}/{bucket}/"),
             None => format!("https://{bucket}.s3.{region}.{domain}/"),
         };
-        Self { grant, base, prefix: format!("sites/{site_id}/") }
+        Self { credentials, base, prefix: format!("sites/{site_id}/") }
     }
 
     fn put(&self, client: &Client, entry: &Entry) -> Result<()> {
@@ -55,7 +55,7 @@ impl<'a> Bucket<'a> {
         let uri: Uri = url.parse()?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
         let date = sigv4::date(Timestamp::now());
-        let Grant { access_key_id, secret_access_key, session_token, region, .. } = self.grant;
+        let S3Credentials { access_key_id, secret_access_key, session_token, region, .. } = self.credentials;
         let headers = [
             ("content-type", content_type(&entry.name)),
             ("host", host),
@@ -77,17 +77,18 @@ impl<'a> Bucket<'a> {
             0..=LARGE => request.small_file(&file, entry.size),
             _ => request.file(&file, entry.size)?,
         };
-        let answer = client.send(&request)?;
-        match too_large::explain(&answer, &url, "the file", entry.size) {
+        let response = client.send(&request)?;
+        match too_large::explain(&response, &url, "the file", entry.size) {
             Some(wrong) => bail!(wrong),
-            None => self.check(answer),
+            None => self.check(response),
         }
     }
 
-    fn check(&self, answer: Answer) -> Result<()> {
-        let (text, said, Grant { bucket, region, .. }) = (answer.text(), answer.describe(), self.grant);
+    fn check(&self, response: Response) -> Result<()> {
+        let (text, said, S3Credentials { bucket, region, .. }) =
+            (response.text(), response.describe(), self.credentials);
         let says = |codes: &[&str]| codes.iter().any(|code| text.contains(&format!("<Code>{code}</Code>")));
-        match answer.status {
+        match response.status {
             status if status.is_success() => Ok(()),
             _ if says(&["ExpiredToken", "TokenRefreshRequired", "InvalidToken"]) => {
                 bail!("S3 does not accept the temporary credentials, or no longer ({said}): run the job again")
@@ -104,7 +105,7 @@ impl<'a> Bucket<'a> {
             status if status.as_u16() == 404 => {
                 bail!("there is no bucket {bucket} ({said}): correct AWS_BUCKET on the covered server")
             }
-            _ => Err(answer.refusal(format!("S3 did not take a file ({said})"))),
+            _ => Err(response.refusal(format!("S3 did not take a file ({said})"))),
         }
     }
 }

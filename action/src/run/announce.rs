@@ -11,7 +11,7 @@ use crate::base::thread::join;
 use crate::github::status;
 use crate::http::Client;
 use crate::inputs::Target;
-use crate::server::session::{Place, Session};
+use crate::server::session::{Destination, Session};
 
 impl Run<'_> {
     /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.
@@ -25,7 +25,7 @@ impl Run<'_> {
             Some(posted.map(|()| started.elapsed()))
         };
         let refresh = || self.refresh(client, target, session, value.as_ref(), github.as_ref());
-        let (posted, refreshed) = if value.is_some() && !self.is_the_originals(session) {
+        let (posted, refreshed) = if value.is_some() && !self.is_original_backend(session) {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
                 let refreshed = refresh();
@@ -36,7 +36,7 @@ impl Run<'_> {
             (post(), refresh())
         };
         self.report_posted(posted, &shown, target, session);
-        self.inputs.purge.reason().iter().for_each(|reason| self.log.say(reason));
+        self.inputs.badge.reason().iter().for_each(|reason| self.log.info(reason));
         if let Some(refreshed) = refreshed {
             self.report_refreshed(refreshed);
         }
@@ -46,7 +46,7 @@ impl Run<'_> {
         match posted {
             None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
             Some(Ok(took)) => {
-                self.log.say(&format!("Posted the status {shown} in {}", seconds(took)));
+                self.log.info(&format!("Posted the status {shown} in {}", seconds(took)));
                 self.check_context(target, session);
             }
             Some(Err(error)) => self.fail(&error),
@@ -55,14 +55,14 @@ impl Run<'_> {
 
     /// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
     /// `--files` sends no body, and every server answers that by credentials.
-    fn is_the_originals(&self, session: &Session) -> bool {
-        !self.inputs.transfer.file_by_file && matches!(session.place, Place::Files(_))
+    fn is_original_backend(&self, session: &Session) -> bool {
+        !self.inputs.transfer.file_by_file && matches!(session.destination, Destination::Files(_))
     }
 
     /// The original's backend shows statuses of other contexts nowhere.
     fn check_context(&mut self, target: &Target, session: &Session) {
         let context = &self.inputs.context;
-        if self.is_the_originals(session) && !context.to_ascii_lowercase().contains("coverage") {
+        if self.is_original_backend(session) && !context.to_ascii_lowercase().contains("coverage") {
             self.warn(&format!(
                 "the server at {} is a backend of the Python original, which reads only statuses whose context contains \
                  `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",

@@ -12,7 +12,7 @@ use crate::coverage::State;
 use crate::github::api::GitHub;
 use crate::github::readme::{self, Readme};
 use crate::http::Client;
-use crate::inputs::{Purge, Target};
+use crate::inputs::{BadgeUpdate, Target};
 use crate::server::badge::{self, Value};
 use crate::server::session::Session;
 
@@ -39,7 +39,7 @@ impl Run<'_> {
         state: State,
     ) -> Option<Value<'r>> {
         let inputs = self.inputs;
-        (inputs.purge == Purge::Update).then(|| Value {
+        (inputs.badge == BadgeUpdate::SetValue).then(|| Value {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
             state,
@@ -60,7 +60,7 @@ impl Run<'_> {
         value: Option<&Value>,
         github: Option<&GitHub>,
     ) -> Option<Refreshed> {
-        if self.inputs.purge.reason().is_some() {
+        if self.inputs.badge.reason().is_some() {
             return None;
         }
         let bases = [target.api_url.as_str(), session.public_url(target)];
@@ -68,30 +68,30 @@ impl Run<'_> {
         let (server, found) = thread::scope(|scope| {
             let found = readme.as_ref().map(|readme| scope.spawn(|| readme::badges(client, readme)));
             let started = Instant::now();
-            let answer = badge::refresh(client, target, value);
-            ((answer, started.elapsed()), found.map(join))
+            let response = badge::refresh(client, target, value);
+            ((response, started.elapsed()), found.map(join))
         });
         let images = found.filter(|_| matches!(server.0, Ok(None))).map(|found| found.map(|urls| purge(client, urls)));
         Some(Refreshed { server, images })
     }
 
-    pub(super) fn report_refreshed(&mut self, Refreshed { server: (answer, took), images }: Refreshed) {
-        match answer {
-            Ok(Some(why)) => self.log.say(&format!("The server kept the badge as it was: {why}")),
-            Ok(None) if self.inputs.purge == Purge::Forget => self.log.say(
+    pub(super) fn report_refreshed(&mut self, Refreshed { server: (response, took), images }: Refreshed) {
+        match response {
+            Ok(Some(why)) => self.log.info(&format!("The server kept the badge as it was: {why}")),
+            Ok(None) if self.inputs.badge == BadgeUpdate::DropValue => self.log.info(
                 "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
                  default branch",
             ),
-            Ok(None) => self.log.say(&format!("Updated the badge in {}", seconds(took))),
+            Ok(None) => self.log.info(&format!("Updated the badge in {}", seconds(took))),
             Err(error) => self.fail(&error),
         }
         // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
         match images {
             None => {}
-            Some(Ok(Images::NoReadme)) => self.log.say("Found no README, so no image to refresh"),
+            Some(Ok(Images::NoReadme)) => self.log.info("Found no README, so no image to refresh"),
             Some(Ok(Images::Purged { purged, failures, took })) => {
                 let images = count(purged, "image");
-                self.log.say(&format!("Refreshed {images} of the README in {}", seconds(took)));
+                self.log.info(&format!("Refreshed {images} of the README in {}", seconds(took)));
                 failures.iter().for_each(|failure| self.warn(failure));
             }
             Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),

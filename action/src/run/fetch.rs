@@ -22,7 +22,7 @@ impl Run<'_> {
         let (found, count) = artifact::find(client, &github, artifact)?;
         if count > 1 {
             self.log
-                .say(&format!("Run {run_id} has {count} artifacts `{name}`, one of each attempt: taking the newest"));
+                .info(&format!("Run {run_id} has {count} artifacts `{name}`, one of each attempt: taking the newest"));
         }
         if let Some(how) = artifact.failure() {
             self.warn(&format!("run {run_id} ended as `{how}`: its report may tell of a part of the tests only"));
@@ -40,7 +40,7 @@ impl Run<'_> {
         };
         let file = progress::watch(self.log, "Downloading", found.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
-        self.log.say(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
+        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
         report::unzip(file, &artifact.folder).with_context(|| format!("cannot take the artifact `{name}`"))
     }
 }

@@ -14,7 +14,7 @@ use crate::log::progress::{self, Progress};
 use crate::original::files;
 use crate::report::{self, Report};
 use crate::server::baseline;
-use crate::server::session::{self, Place, Session};
+use crate::server::session::{self, Destination, Session};
 use crate::server::upload;
 
 /// Files that the log's details name.
@@ -25,18 +25,18 @@ impl Run<'_> {
     pub(super) fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
         let (session, before) = thread::scope(|scope| {
-            let asked = scope.spawn(|| baseline::ask(client, target, name));
+            let asked = scope.spawn(|| baseline::fetch(client, target, name));
             let archive = if self.inputs.transfer.file_by_file { Ok(None) } else { self.pack(report).map(Some) };
             let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
             (session, asked.join())
         });
         match before {
-            Ok(Ok(before)) => self.outcome.before = Some(before),
+            Ok(Ok(before)) => self.outcome.baseline = Some(before),
             Ok(Err(error)) => self.log.debug(&format!("the default branch's total is not known: {error:#}")),
             Err(_) => {}
         }
-        if let (Some(delta), Some(before)) = (self.outcome.delta(), &self.outcome.before) {
-            self.log.say(&format!("The default branch has {before}%: {delta}"));
+        if let (Some(change), Some(baseline)) = (self.outcome.change(), &self.outcome.baseline) {
+            self.log.info(&format!("The default branch has {baseline}%: {change}"));
         }
         session
     }
@@ -48,7 +48,7 @@ impl Run<'_> {
         let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
-        self.log.say(&format!("Packed {packed} in {}", seconds(started.elapsed())));
+        self.log.info(&format!("Packed {packed} in {}", seconds(started.elapsed())));
         let mut largest: Vec<_> = report.files.iter().collect();
         largest.sort_by_key(|file| std::cmp::Reverse(file.size));
         let lines: Vec<String> =
@@ -68,7 +68,7 @@ impl Run<'_> {
     ) -> Result<Session> {
         let started = Instant::now();
         let session = session::create(client, target, self.inputs.name.as_deref(), archive.map(|zip| zip.size))?;
-        self.log.say(&format!(
+        self.log.info(&format!(
             "Opened site {} at {} in {}",
             session.site_id,
             target.api_url,
@@ -78,28 +78,31 @@ impl Run<'_> {
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
         // A backend of the Python original blocks nothing.
-        if self.inputs.transfer.file_by_file || matches!(session.place, Place::Zip(_)) {
+        if self.inputs.transfer.file_by_file || matches!(session.destination, Destination::Zip(_)) {
             self.note_external_hosts(report);
         }
         let started = Instant::now();
-        let uploaded = match (&session.place, archive) {
-            (Place::Zip(_), None) => {
+        let uploaded = match (&session.destination, archive) {
+            (Destination::Zip(_), None) => {
                 bail!("{} gave no credentials for single files: leave --files out", target.api_url)
             }
-            (Place::Zip(place), Some(archive)) => {
+            (Destination::Zip(place), Some(archive)) => {
                 let send = |progress: &_| upload::send(client, place, archive, progress);
                 progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
             }
-            (Place::Files(grant), _) => {
-                [&grant.secret_access_key, &grant.session_token].into_iter().for_each(|secret| self.log.mask(secret));
-                let bucket = files::Bucket::new(grant, &session.site_id, self.inputs.transfer.s3_endpoint.as_deref());
+            (Destination::Files(credentials), _) => {
+                [&credentials.secret_access_key, &credentials.session_token]
+                    .into_iter()
+                    .for_each(|secret| self.log.mask(secret));
+                let bucket =
+                    files::Bucket::new(credentials, &session.site_id, self.inputs.transfer.s3_endpoint.as_deref());
                 let send = |progress: &_| {
                     files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
                 };
-                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| single(report))
+                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| count_and_size(report))
             }
         };
-        self.log.say(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
+        self.log.info(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
         self.outcome.report_url = Some(session.page_url(self.index(report)));
         Ok(session)
@@ -114,11 +117,11 @@ impl Run<'_> {
 
     /// Says what readers will miss.
     pub(super) fn note_external_hosts(&self, report: &Report) {
-        report::external_hosts(report).iter().for_each(|note| self.log.say(&format!("Note: {note}")));
+        report::external_hosts(report).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
     }
 }
 
 /// A report whose files go up one by one, in words.
-pub(super) fn single(report: &Report) -> String {
+pub(super) fn count_and_size(report: &Report) -> String {
     format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
 }

@@ -44,10 +44,10 @@ pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Resul
         // Some proxies answer 411 to a POST that does not say that it is empty.
         None => (request.header("content-length", "0")?, "did not refresh the badge"),
     };
-    let answer = client.send(&request)?;
-    if answer.status != StatusCode::OK {
-        return Err(answer.refusal(format!("the covered server {failed} ({})", answer.describe())));
+    let response = client.send(&request)?;
+    if response.status != StatusCode::OK {
+        return Err(response.refusal(format!("the covered server {failed} ({})", response.describe())));
     }
-    let Confirmation { detail } = answer.json().unwrap_or_default();
+    let Confirmation { detail } = response.json().unwrap_or_default();
     Ok(detail.map(|detail| shorten(&detail, MAX_DETAIL)))
 }

@@ -11,10 +11,10 @@ use ureq::http::{StatusCode, Uri};
 use crate::base::text::{bytes, shorten};
 use crate::http::{Client, Host, Request};
 use crate::inputs::Target;
-use crate::original::grant::Grant;
+use crate::original::credentials::S3Credentials;
 
 #[derive(Serialize)]
-struct Ask<'a> {
+struct CreateSite<'a> {
     repository: String,
     commit_sha: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,26 +27,26 @@ pub struct Session {
     pub site_id: String,
     /// Where the report will be, with a slash at its end.
     pub url: String,
-    pub place: Place,
+    pub destination: Destination,
 }
 
 /// How the report gets there.
 #[derive(Debug)]
-pub enum Place {
+pub enum Destination {
     /// As one zip.
     Zip(Upload),
     /// File by file: as it was asked for, or as a backend of the Python original takes nothing else.
-    Files(Grant),
+    Files(S3Credentials),
 }
 
 /// The answer of either server.
 #[derive(Deserialize)]
-struct Reply {
+struct CreatedSite {
     site_id: String,
     url: Option<String>,
     upload: Option<Upload>,
     #[serde(flatten)]
-    grant: Option<Grant>,
+    credentials: Option<S3Credentials>,
 }
 
 /// Where to send the zip. The address may hold a credential: it is never shown.
@@ -63,21 +63,22 @@ pub struct Upload {
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
     let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
-    let ask = |size| Ask { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
+    let ask =
+        |size| CreateSite { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
     let request = match size {
         Some(size) => request.json(&ask(size))?,
         // Some proxies refuse a POST that does not say how long it is.
         None => request.header("content-length", "0")?,
     };
-    let answer = client.send(&request)?;
-    let said = answer.describe();
-    match answer.status {
+    let response = client.send(&request)?;
+    let said = response.describe();
+    match response.status {
         StatusCode::OK => {}
-        _ if answer.is_temporary() => {
-            return Err(answer.refusal(format!("the covered server at {api} opened no site ({said})")));
+        _ if response.is_temporary() => {
+            return Err(response.refusal(format!("the covered server at {api} opened no site ({said})")));
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if answer.is_json() => {
-            bail!("{}", target.identity.refused(&said))
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
+            bail!("{}", target.identity.rejection(&said))
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             bail!("there is no covered server at {api} ({said}): check api-url")
@@ -90,18 +91,18 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
         status if status.is_redirection() => {
             bail!("the covered server is not at {api} ({said}): set api-url to where it is")
         }
-        _ if answer.is_json() => bail!("the covered server at {api} opened no site ({said})"),
+        _ if response.is_json() => bail!("the covered server at {api} opened no site ({said})"),
         _ => bail!("something else than a covered server answers at {api} ({said}): check api-url"),
     }
-    let Ok(json) = answer.json::<serde_json::Value>() else {
+    let Ok(json) = response.json::<serde_json::Value>() else {
         bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");
     };
-    let reply: Reply = serde_json::from_value(json)
+    let created: CreatedSite = serde_json::from_value(json)
         .map_err(|error| anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
-    reply.checked(api, size.unwrap_or_default())
+    created.checked(api, size.unwrap_or_default())
 }
 
-impl Reply {
+impl CreatedSite {
     /// The answer is used for requests, links and outputs: nothing in it is taken on trust.
     fn checked(self, api: &str, size: u64) -> Result<Session> {
         let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -116,18 +117,18 @@ impl Reply {
         if !url.ends_with('/') {
             url.push('/');
         }
-        let place = match (self.upload, self.grant) {
-            (Some(upload), _) => Place::Zip(upload.checked(api, size)?),
-            (None, Some(grant)) => Place::Files(grant.checked()?),
+        let destination = match (self.upload, self.credentials) {
+            (Some(upload), _) => Destination::Zip(upload.checked(api, size)?),
+            (None, Some(credentials)) => Destination::Files(credentials.checked()?),
             (None, None) => bail!("{api} answered with neither an upload address nor credentials: update the server"),
         };
-        Ok(Session { site_id: self.site_id, url, place })
+        Ok(Session { site_id: self.site_id, url, destination })
     }
 }
 
 /// What a store may ask to be told besides the type: its own words, as in `x-ms-blob-type`.
-const HEADERS: [&str; 2] = ["content-type", "if-none-match"];
-const VENDORS: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
+const ALLOWED_HEADERS: [&str; 2] = ["content-type", "if-none-match"];
+const VENDOR_PREFIXES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
 
 impl Upload {
     /// Whoever answers as the server must not make the runner speak to what only the runner reaches.
@@ -154,7 +155,7 @@ impl Upload {
         );
         let is_plain = |name: &str| {
             let name = name.to_ascii_lowercase();
-            HEADERS.contains(&name.as_str()) || VENDORS.iter().any(|vendor| name.starts_with(vendor))
+            ALLOWED_HEADERS.contains(&name.as_str()) || VENDOR_PREFIXES.iter().any(|vendor| name.starts_with(vendor))
         };
         if let Some(other) = self.headers.keys().find(|name| !is_plain(name)) {
             bail!("the server asks for the header {:?} in an upload, which no store takes", shorten(other, 40));
@@ -218,9 +219,11 @@ mod tests {
 
     #[test]
     fn the_link_leads_to_the_index() {
-        let grant = r#"{"bucket":"b","region":"r","access_key_id":"a","secret_access_key":"s","session_token":"t"}"#;
-        let place = Place::Files(serde_json::from_str(grant).unwrap());
-        let session = Session { site_id: "1".to_owned(), url: "https://c.example.com/coverage/1/".to_owned(), place };
+        let credentials =
+            r#"{"bucket":"b","region":"r","access_key_id":"a","secret_access_key":"s","session_token":"t"}"#;
+        let destination = Destination::Files(serde_json::from_str(credentials).unwrap());
+        let session =
+            Session { site_id: "1".to_owned(), url: "https://c.example.com/coverage/1/".to_owned(), destination };
         let url = |index| session.page_url(index);
         assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
         assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");

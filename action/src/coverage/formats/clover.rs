@@ -26,12 +26,12 @@ pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
 }
 
 fn metrics(element: &Element) -> Found {
-    let measure = |of, name| Measure::counted(of, element.counts(&format!("covered{name}"), name)?, 2);
+    let measure = |metric, name| Measure::counted(metric, element.counts(&format!("covered{name}"), name)?, 2);
     let all = [
         measure("lines", "statements"),
         measure("branches", "conditionals"),
         measure("functions", "methods"),
-        measure("statements", "statements").map(Measure::only_asked),
+        measure("statements", "statements").map(Measure::only_on_request),
     ];
     all.into_iter().flatten().collect()
 }

@@ -23,10 +23,10 @@ pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
 }
 
 /// The counts where they are told: the rate is rounded, by coverage.py to four digits.
-fn measure(root: &Element, of: &'static str, rate: &str, counted: &str) -> Option<Measure> {
+fn measure(root: &Element, metric: &'static str, rate: &str, counted: &str) -> Option<Measure> {
     match root.counts(&format!("{counted}-covered"), &format!("{counted}-valid")) {
-        Some(counts) => Measure::counted(of, counts, 2),
-        None if of == "branches" => None,
-        None => Measure::shown(of, Percent::from_rate(&root.text(rate)?, 2)?, None),
+        Some(counts) => Measure::counted(metric, counts, 2),
+        None if metric == "branches" => None,
+        None => Measure::shown(metric, Percent::from_rate(&root.text(rate)?, 2)?, None),
     }
 }

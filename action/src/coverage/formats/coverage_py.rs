@@ -29,21 +29,21 @@ pub fn page(page: &Page) -> Option<Found> {
     let is_index = !title.contains('<') && title.trim_end().ends_with(':');
     let shown = percent(split(rest, "</span>")?.0).filter(|_| is_index)?;
     let branches = table.to_ascii_lowercase().contains(">branches");
-    let of = if branches { BOTH } else { "lines" };
+    let metric = if branches { BOTH } else { "lines" };
     let row = between(page.html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
     let cells = shares(row);
     // A headline that the table contradicts is not the tool's, but one in a comment or a text of the user's.
     if cells.last().is_some_and(|(total, _)| *total != shown) {
         return Some(Vec::new());
     }
-    let mut found: Found = Measure::shown(of, shown, cells.last().map(|(_, counts)| *counts)).into_iter().collect();
+    let mut found: Found = Measure::shown(metric, shown, cells.last().map(|(_, counts)| *counts)).into_iter().collect();
     if branches && !found.is_empty() {
-        let cell = |at: usize, of| {
+        let cell = |at: usize, metric| {
             let (shown, counts) = cells.get(at).filter(|_| cells.len() == COLUMNS)?;
-            Measure::shown(of, shown.clone(), Some(*counts))
+            Measure::shown(metric, shown.clone(), Some(*counts))
         };
         let lines = cell(0, "lines").or_else(|| Measure::counted("lines", statements(row)?, 0));
-        found.extend([lines, cell(1, "branches")].into_iter().flatten().map(Measure::only_asked));
+        found.extend([lines, cell(1, "branches")].into_iter().flatten().map(Measure::only_on_request));
     }
     Some(found)
 }
@@ -80,11 +80,15 @@ pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let (covered, total) = branches.unwrap_or_default();
     let all = (lines.0.saturating_add(covered), lines.1.saturating_add(total));
     let shown = values.text(SHOWN).and_then(Percent::parse).or_else(|| Percent::from_float(exact, 2));
-    let of = if branches.is_some() { BOTH } else { "lines" };
-    let mut found: Found = shown.and_then(|shown| Measure::shown(of, shown, Some(all))).into_iter().collect();
+    let metric = if branches.is_some() { BOTH } else { "lines" };
+    let mut found: Found = shown.and_then(|shown| Measure::shown(metric, shown, Some(all))).into_iter().collect();
     if let (Some(branches), false) = (branches, found.is_empty()) {
         let parts = [("lines", lines), ("branches", branches)];
-        found.extend(parts.into_iter().filter_map(|(of, counts)| Some(Measure::counted(of, counts, 2)?.only_asked())));
+        found.extend(
+            parts
+                .into_iter()
+                .filter_map(|(metric, counts)| Some(Measure::counted(metric, counts, 2)?.only_on_request())),
+        );
     }
     Ok(Some(found))
 }

@@ -25,11 +25,11 @@ pub fn page(page: &Page) -> Option<Found> {
     let is_total = |cell: &str| cell.split_once('>').is_some_and(|(_, text)| text.trim_start().starts_with("Total"));
     let mut totals = rows.filter(|row| row.clone().next().is_some_and(is_total));
     let row: Vec<&str> = totals.next().filter(|_| totals.next().is_none())?.collect();
-    let measure = |(name, of): (&str, _)| {
+    let measure = |(name, metric): (&str, _)| {
         let cell = row.get(heads.iter().position(|head| head == name)?)?;
         let share = between(cell, "title=\"", "\"")?;
         let shown = texts(&format!("<td{cell}")).into_iter().next()?;
-        Measure::shown(of, Percent::parse(&shown)?, Some(counts(share.rsplit(": ").next()?)?))
+        Measure::shown(metric, Percent::parse(&shown)?, Some(counts(share.rsplit(": ").next()?)?))
     };
     Some(KINDS.into_iter().filter_map(measure).collect())
 }

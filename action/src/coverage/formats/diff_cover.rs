@@ -19,6 +19,6 @@ pub fn page(page: &Page) -> Option<Found> {
     let shown = percent(item("Coverage")?)?;
     let counts = counts.map(|(total, missing)| (total.saturating_sub(missing), total));
     let changed = Measure::shown("changed lines", shown, counts)?;
-    let lines = Measure::shown("lines", changed.percent.clone(), counts)?.only_asked();
+    let lines = Measure::shown("lines", changed.percent.clone(), counts)?.only_on_request();
     Some(vec![changed, lines])
 }

@@ -23,7 +23,7 @@ pub fn page(page: &Page) -> Option<Found> {
         return None;
     }
     let kinds = [("Lines:", "lines"), ("Branches:", "branches"), ("Functions:", "functions")];
-    Some(kinds.into_iter().filter_map(|(label, of)| labelled(&texts, label, of)).collect())
+    Some(kinds.into_iter().filter_map(|(label, metric)| labelled(&texts, label, metric)).collect())
 }
 
 const VERSION: &str = "gcovr/summary_format_version";
@@ -37,8 +37,8 @@ pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let paths: Vec<_> = KINDS.iter().flat_map(|(_, paths)| *paths).chain([VERSION]).collect();
     let values = json::read(input, &paths)?;
     // gcovr writes one digit, in the HTML too.
-    let measure = |(of, [shown, covered, total]): (_, [&str; 3])| {
-        Measure::shown(of, Percent::from_float(values.float(shown)?, 1)?, Some(values.counts(covered, total)?))
+    let measure = |(metric, [shown, covered, total]): (_, [&str; 3])| {
+        Measure::shown(metric, Percent::from_float(values.float(shown)?, 1)?, Some(values.counts(covered, total)?))
     };
     Ok(values.text(VERSION).map(|_| KINDS.into_iter().filter_map(measure).collect()))
 }

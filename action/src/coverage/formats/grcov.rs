@@ -20,10 +20,10 @@ pub fn page(page: &Page) -> Option<Found> {
     let rest = after(page.html, "<nav class=\"breadcrumb").filter(|_| title.trim_end().ends_with(" top_level"))?;
     let (breadcrumb, rest) = split(rest, "</nav>")?;
     let head = between(rest, "<nav class=\"level\">", "</nav>").filter(|_| !has(breadcrumb, "index.html"))?;
-    let measure = |(name, of): (&str, _)| {
+    let measure = |(name, metric): (&str, _)| {
         let share = split(after(head, &format!("<p class=\"heading\">{name}</p>"))?, "</div>")?.0;
         let (title, shown) = split(after(share, "<abbr title=\"")?, "\">")?;
-        Measure::shown(of, percent(split(shown, "</abbr>")?.0)?, counts(title))
+        Measure::shown(metric, percent(split(shown, "</abbr>")?.0)?, counts(title))
     };
     let kinds = [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions")];
     Some(kinds.into_iter().filter_map(measure).collect())

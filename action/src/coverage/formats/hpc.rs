@@ -20,9 +20,9 @@ pub fn page(page: &Page) -> Option<Found> {
     }
     let row = texts(&format!("<th>{}", between(table, "Program Coverage Total", "</body>")?));
     let cells: Vec<&[String]> = row.chunks_exact(2).take(COLUMNS).collect();
-    let measure = |at: usize, of| {
+    let measure = |at: usize, metric| {
         let [shown, share] = cells.get(at)? else { return None };
-        Measure::shown(of, percent(shown)?, Some(counts(share)?))
+        Measure::shown(metric, percent(shown)?, Some(counts(share)?))
     };
     Some([measure(2, "expressions"), measure(0, "functions")].into_iter().flatten().collect())
 }

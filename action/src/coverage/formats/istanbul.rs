@@ -23,27 +23,27 @@ pub fn page(page: &Page) -> Option<Found> {
         return None;
     }
     let texts = texts(split(body, "status-line").unwrap_or((body, "")).0);
-    let named = |name: &str, of| {
+    let named = |name: &str, metric| {
         let at = texts.iter().position(|text| text == name)?;
         let shown = percent(texts.get(at.checked_sub(1)?)?)?;
-        Measure::shown(of, shown, texts.get(at + 1).and_then(|text| counts(text)))
+        Measure::shown(metric, shown, texts.get(at + 1).and_then(|text| counts(text)))
     };
     let kinds =
         [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
-    Some(kinds.into_iter().filter_map(|(name, of)| named(name, of)).collect())
+    Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
 }
 
 /// What is counted, and where its percent and its counts stand.
 type Kind = (&'static str, [&'static str; 3]);
 
 macro_rules! kind {
-    ($root:literal, $of:literal) => {
+    ($root:literal, $metric:literal) => {
         (
-            $of,
+            $metric,
             [
-                concat!($root, "/", $of, "/pct"),
-                concat!($root, "/", $of, "/covered"),
-                concat!($root, "/", $of, "/total"),
+                concat!($root, "/", $metric, "/pct"),
+                concat!($root, "/", $metric, "/covered"),
+                concat!($root, "/", $metric, "/total"),
             ],
         )
     };
@@ -70,9 +70,9 @@ pub fn spa(page: &Page) -> Option<Found> {
 
 /// The percent is the text `Unknown` where nothing was measured.
 fn found(values: &Values, kinds: &[Kind]) -> Option<Found> {
-    let measure = |(of, [shown, covered, total]): &Kind| {
+    let measure = |(metric, [shown, covered, total]): &Kind| {
         let counts = values.counts(covered, total)?;
-        Some(values.percent(shown).and_then(|shown| Measure::shown(of, shown, Some(counts))))
+        Some(values.percent(shown).and_then(|shown| Measure::shown(metric, shown, Some(counts))))
     };
     let all: Vec<_> = kinds.iter().map(measure).collect::<Option<_>>()?;
     Some(all.into_iter().flatten().collect())

@@ -21,10 +21,11 @@ pub fn page(page: &Page) -> Option<Found> {
     let table = after(page.html, "id=\"coveragetable\"").filter(|_| has(breadcrumb, "<span class=\"el_report\">"))?;
     let row = texts(between(table, "<tfoot>", "</tfoot>")?);
     let missed = |(missed, total): (u64, u64)| (total.saturating_sub(missed), total);
-    let shown = |at: usize, of| Measure::shown(of, percent(row.get(at + 1)?)?, Some(missed(counts(row.get(at)?)?)));
-    let counted = |at: usize, of| {
+    let shown =
+        |at: usize, metric| Measure::shown(metric, percent(row.get(at + 1)?)?, Some(missed(counts(row.get(at)?)?)));
+    let counted = |at: usize, metric| {
         let counts = missed((count(row.get(at)?)?, count(row.get(at + 1)?)?));
-        Measure::counted(of, counts, 2).map(Measure::only_asked)
+        Measure::counted(metric, counts, 2).map(Measure::only_on_request)
     };
     // Total; of instructions, %; of branches, %; then missed and all of complexity, lines, methods and classes.
     let all = [shown(1, "instructions"), shown(3, "branches"), counted(7, "lines"), counted(9, "functions")];

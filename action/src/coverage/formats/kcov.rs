@@ -14,7 +14,7 @@ use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Found> {
     let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
-    let script = (page.beside)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))?;
+    let script = (page.read_sibling)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))?;
     // The last header: what stands before it holds file names, and the header itself a command.
     let (_, header) = script.rsplit_once("var header = {")?;
     let number = |name: &str| {

@@ -28,7 +28,7 @@ pub fn page(page: &Page) -> Option<Found> {
         return None;
     }
     let kinds = [("Lines:", "lines"), ("Branches:", "branches"), ("Functions:", "functions")];
-    Some(kinds.into_iter().filter_map(|(label, of)| labelled(&texts, label, of)).collect())
+    Some(kinds.into_iter().filter_map(|(label, metric)| labelled(&texts, label, metric)).collect())
 }
 
 /// Bytes of one line of a tracefile.
@@ -131,6 +131,6 @@ impl Trace {
 
     fn found(&self) -> Found {
         let kinds = [("lines", self.lines), ("branches", self.branches), ("functions", self.functions)];
-        kinds.into_iter().filter_map(|(of, sum)| Measure::counted(of, (sum.hit, sum.found), 2)).collect()
+        kinds.into_iter().filter_map(|(metric, sum)| Measure::counted(metric, (sum.hit, sum.found), 2)).collect()
     }
 }

@@ -23,13 +23,13 @@ pub fn page(page: &Page) -> Option<Found> {
     let table = after(after(page.html, "<h2>Coverage Report</h2>")?, "<table>")?;
     let columns = texts(split(table, "</tr>")?.0);
     let totals = texts(&format!("<td>{}", between(table, "<pre>Totals</pre>", "</tr>")?));
-    let column = |name: &str, of| {
+    let column = |name: &str, metric| {
         // The row's own name stands in the first column.
         let at = columns.iter().position(|column| column == name)?.checked_sub(1)?;
         let (shown, share) = totals.get(at)?.split_once(' ')?;
-        Measure::shown(of, percent(shown)?, counts(share))
+        Measure::shown(metric, percent(shown)?, counts(share))
     };
-    Some(KINDS.into_iter().filter_map(|(name, of)| column(name, of)).collect())
+    Some(KINDS.into_iter().filter_map(|(name, metric)| column(name, metric)).collect())
 }
 
 const TYPE: &str = "type";
@@ -44,6 +44,7 @@ pub fn export(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let paths: Vec<_> = TOTALS.iter().flat_map(|(_, paths)| *paths).chain([TYPE]).collect();
     let values = json::read(input, &paths)?;
     let is_export = values.text(TYPE) == Some("llvm.coverage.json.export");
-    let measure = |(of, [covered, count]): (_, [&str; 2])| Measure::counted(of, values.counts(covered, count)?, 2);
+    let measure =
+        |(metric, [covered, count]): (_, [&str; 2])| Measure::counted(metric, values.counts(covered, count)?, 2);
     Ok(is_export.then(|| TOTALS.into_iter().filter_map(measure).collect()))
 }

@@ -26,9 +26,9 @@ pub fn page(page: &Page) -> Option<Found> {
     // Each column has three cells: a bar, the share, and the counts.
     let cells: Vec<Vec<String>> =
         row.split("<td").skip(1).take(MAX_CELLS).map(|cell| texts(&format!("<{cell}"))).collect();
-    let measure = |(name, of): (&str, _)| {
+    let measure = |(name, metric): (&str, _)| {
         let at = 3 * columns.iter().position(|column| *column == name)?;
-        Measure::shown(of, percent(cells.get(at + 1)?.first()?)?, counts(cells.get(at + 2)?.first()?))
+        Measure::shown(metric, percent(cells.get(at + 1)?.first()?)?, counts(cells.get(at + 2)?.first()?))
     };
     Some(KINDS.into_iter().filter_map(measure).collect())
 }

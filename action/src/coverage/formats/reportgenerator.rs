@@ -21,10 +21,10 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(lines.into_iter().chain(branches).collect())
 }
 
-fn measure(html: &str, label: &str, of: &'static str, counted: [&str; 2]) -> Option<Measure> {
+fn measure(html: &str, label: &str, metric: &'static str, counted: [&str; 2]) -> Option<Measure> {
     let cell = |label: &str| texts(split(after(html, &format!("<th>{label}</th>"))?, "</tr>")?.0).into_iter().next();
     let shown = cell(label)?;
     let (shown, share) = shown.split_once(' ').unwrap_or((&shown, ""));
     let number = |label| count(&cell(label)?);
-    Measure::shown(of, percent(shown)?, counts(share).or_else(|| number(counted[0]).zip(number(counted[1]))))
+    Measure::shown(metric, percent(shown)?, counts(share).or_else(|| number(counted[0]).zip(number(counted[1]))))
 }

@@ -13,16 +13,16 @@ pub fn page(page: &Page) -> Option<Found> {
     if !has(page.html, "Scoverage Code Coverage") || !has(page.html, "src=\"overview.html\"") {
         return None;
     }
-    let overview = (page.beside)("overview.html")?;
+    let overview = (page.read_sibling)("overview.html")?;
     let texts: Vec<String> = texts(between(&overview, "<div class=\"stats\">", "</table>")?)
         .into_iter()
         // The number and its sign stand on lines of their own.
         .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     let number = |label: &str| count(texts.get(texts.iter().position(|text| text == label)? + 1)?);
-    let measure = |label, of, invoked, total| {
-        let shown = labelled(&texts, label, of)?.percent;
-        Measure::shown(of, shown, number(invoked).zip(number(total)))
+    let measure = |label, metric, invoked, total| {
+        let shown = labelled(&texts, label, metric)?.percent;
+        Measure::shown(metric, shown, number(invoked).zip(number(total)))
     };
     let all = [
         measure("Statement coverage:", "statements", "Invoked statements:", "Total statements:"),

@@ -18,7 +18,7 @@ use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
     if has(page.html, "src=\"coverage_data.js\"") {
-        return data(&(page.beside)("coverage_data.js")?);
+        return data(&(page.read_sibling)("coverage_data.js")?);
     }
     data(page.html).or_else(|| table(page.html))
 }
@@ -67,9 +67,9 @@ const PATHS: [&str; 7] = {
 /// The page's script cuts the percent off after two digits.
 fn report(values: &Values) -> Option<Found> {
     values.text(VERSION)?;
-    let measure = |(of, [covered, total]): (_, [&str; 2])| {
+    let measure = |(metric, [covered, total]): (_, [&str; 2])| {
         let (covered, total) = values.counts(covered, total)?;
-        Measure::shown(of, Counts::new(covered, total)?.cut(2), Some((covered, total)))
+        Measure::shown(metric, Counts::new(covered, total)?.cut(2), Some((covered, total)))
     };
     Some(KINDS.into_iter().filter_map(measure).collect())
 }
@@ -79,6 +79,6 @@ pub fn last_run(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let [line, old, branch] = ["result/line", "result/covered_percent", "result/branch"];
     let values = json::read(input, &[line, old, branch])?;
     let Some(lines) = values.float(line).or_else(|| values.float(old)) else { return Ok(None) };
-    let measure = |of, share: Option<f64>| Measure::shown(of, Percent::from_float(share?, 2)?, None);
+    let measure = |metric, share: Option<f64>| Measure::shown(metric, Percent::from_float(share?, 2)?, None);
     Ok(Some([measure("lines", Some(lines)), measure("branches", values.float(branch))].into_iter().flatten().collect()))
 }

@@ -64,7 +64,7 @@ pub fn counts(text: &str) -> Option<(u64, u64)> {
 
 /// The number that stands after `label` and before the next label, with the counts that stand there too, in whichever
 /// order: `Lines:` `445` `2105` `21.1 %`. A title that looks like a label has no number after it.
-pub fn labelled(texts: &[String], label: &str, of: &'static str) -> Option<Measure> {
+pub fn labelled(texts: &[String], label: &str, metric: &'static str) -> Option<Measure> {
     let starts = texts.iter().enumerate().filter(|(_, text)| *text == label).map(|(at, _)| at + 1);
     let mut rows = starts.filter_map(|start| {
         let row: Vec<_> = texts[start..].iter().take_while(|text| !text.ends_with(':')).take(MAX_ROW).collect();
@@ -76,7 +76,7 @@ pub fn labelled(texts: &[String], label: &str, of: &'static str) -> Option<Measu
         [one, other, ..] => Some((one.min(other), one.max(other))),
         _ => None,
     };
-    Measure::shown(of, shown, row.iter().find_map(|text| counts(text)).or(pair))
+    Measure::shown(metric, shown, row.iter().find_map(|text| counts(text)).or(pair))
 }
 
 #[cfg(test)]

@@ -7,21 +7,21 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 
 /// A file in `folder` without a name.
-pub fn temporary(folder: &Path) -> Result<File> {
+pub fn temporary_file(folder: &Path) -> Result<File> {
     tempfile::tempfile_in(folder).map_err(|error| {
-        anyhow!("cannot make a temporary file in {}: {error}; {}", folder.display(), cure(error.kind()))
+        anyhow!("cannot make a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
     })
 }
 
 /// Says that a file in `folder` could not be written, and why.
-pub fn unwritten(folder: &Path, error: &io::Error) -> String {
-    format!("cannot write to a temporary file in {}: {error}; {}", folder.display(), cure(error.kind()))
+pub fn write_error(folder: &Path, error: &io::Error) -> String {
+    format!("cannot write to a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
 }
 
 /// The same, where that is what `error` tells of: no read fails so.
 pub fn explain(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match error.downcast_ref::<io::Error>() {
-        Some(error) if is_of_writing(error.kind()) => anyhow!(unwritten(folder, error)),
+        Some(error) if is_of_writing(error.kind()) => anyhow!(write_error(folder, error)),
         _ => error,
     }
 }
@@ -34,7 +34,7 @@ fn is_of_writing(kind: ErrorKind) -> bool {
 }
 
 /// `RUNNER_TEMP` names the folder, else the system does.
-fn cure(kind: ErrorKind) -> &'static str {
+fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "make room there, or set RUNNER_TEMP to a folder with more room"
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_missing_or_none_is_named_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |folder: &Path| temporary(folder).unwrap_err().to_string();
+        let told = |folder: &Path| temporary_file(folder).unwrap_err().to_string();
         let missing = told(&folder.path().join("missing"));
         assert!(missing.ends_with("; create it, or set RUNNER_TEMP to a folder that exists"), "{missing}");
         let file = folder.path().join("file");

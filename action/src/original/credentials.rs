@@ -8,7 +8,7 @@ use crate::base::text::shorten;
 
 /// Temporary credentials that may write the files of one site into a bucket.
 #[derive(Debug, Deserialize)]
-pub struct Grant {
+pub struct S3Credentials {
     pub bucket: String,
     pub region: String,
     pub access_key_id: String,
@@ -16,7 +16,7 @@ pub struct Grant {
     pub session_token: Secret,
 }
 
-impl Grant {
+impl S3Credentials {
     /// Bucket and region become part of a host's name.
     pub fn checked(self) -> Result<Self> {
         let fits = |text: &str| {

@@ -10,25 +10,25 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 
 /// How long an answer holds: a host that moved is found again, within the tries of a request.
-const KEPT: Duration = Duration::from_secs(10);
+const TTL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
-pub struct Names<R = DefaultResolver> {
+pub struct DnsCache<R = DefaultResolver> {
     resolver: R,
     /// By scheme, host and port.
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Mutex<HashMap<String, Arc<Entry>>>,
 }
 
 /// Since when its addresses are known; held while they are looked up, as whoever asks meanwhile wants the same.
-type Host = Mutex<Option<(Instant, ResolvedSocketAddrs)>>;
+type Entry = Mutex<Option<(Instant, ResolvedSocketAddrs)>>;
 
-impl<R: Resolver> Resolver for Names<R> {
+impl<R: Resolver> Resolver for DnsCache<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = format!("{:?}://{:?}", uri.scheme(), uri.authority());
         let host = lock(&self.hosts).entry(host).or_default().clone();
         let mut known = lock(&host);
         if let Some((since, addresses)) = &*known
-            && since.elapsed() < KEPT
+            && since.elapsed() < TTL
         {
             return Ok(addresses.clone());
         }
@@ -67,17 +67,17 @@ mod tests {
 
     #[test]
     fn a_host_is_looked_up_once_whoever_asks_and_another_port_is_another_address() {
-        let names = Names::<Counting>::default();
-        let ask = |url: &str| names.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
+        let cache = DnsCache::<Counting>::default();
+        let ask = |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
         let first = ask("http://localhost:81/a");
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| assert_eq!(ask("http://localhost:81/b?c"), first));
             }
         });
-        assert_eq!(names.resolver.0.load(Ordering::SeqCst), 1);
+        assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 1);
         assert!(ask("http://localhost:82/").iter().all(|address| address.port() == 82));
         assert!(ask("https://localhost/").iter().all(|address| address.port() == 443));
-        assert_eq!(names.resolver.0.load(Ordering::SeqCst), 3);
+        assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 3);
     }
 }

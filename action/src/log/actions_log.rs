@@ -13,7 +13,7 @@ use crate::base::text::one_line;
 const BAR_WIDTH: usize = 79;
 
 #[derive(Debug, Default)]
-pub struct Workflow {
+pub struct ActionsLog {
     /// Whether GitHub's runner reads the log.
     in_actions: bool,
     /// Whether a person watches as it is written.
@@ -26,7 +26,7 @@ pub struct Workflow {
     summary: Option<PathBuf>,
 }
 
-impl Workflow {
+impl ActionsLog {
     pub fn from_env(env: Env) -> Self {
         let file = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         let in_actions = env("GITHUB_ACTIONS").as_deref() == Some("true");
@@ -46,17 +46,17 @@ impl Workflow {
     }
 
     /// One line of the log, which no text in it can turn into a command.
-    pub fn say(&self, text: &str) {
+    pub fn info(&self, text: &str) {
         let text = one_line(text);
         self.clear();
-        print(if self.in_actions { inert(&text) } else { text });
+        print(if self.in_actions { neutralize(&text) } else { text });
     }
 
     pub fn warn(&self, text: &str) {
         self.annotate("warning", text);
     }
 
-    pub fn fail(&self, text: &str) {
+    pub fn error(&self, text: &str) {
         self.annotate("error", text);
     }
 
@@ -99,7 +99,7 @@ impl Workflow {
     pub fn group(&self, title: &str, lines: &[String]) {
         if self.in_actions {
             print(format!("::group::{}", escape(title)));
-            lines.iter().for_each(|line| self.say(line));
+            lines.iter().for_each(|line| self.info(line));
             print("::endgroup::".to_owned());
         }
     }
@@ -145,7 +145,7 @@ fn print(line: String) {
 }
 
 /// The runner takes `::` at the start of a line, spaces before it or not, and `##[` anywhere, for a command.
-fn inert(line: &str) -> String {
+fn neutralize(line: &str) -> String {
     let line = line.replace("##[", "## [");
     if line.trim_start().starts_with("::") { format!("- {line}") } else { line }
 }
@@ -161,10 +161,10 @@ mod tests {
 
     #[test]
     fn no_line_becomes_a_command() {
-        assert_eq!(inert("::error::x"), "- ::error::x");
-        assert_eq!(inert("  ::set-output name=a::b"), "-   ::set-output name=a::b");
-        assert_eq!(inert("file ##[add-mask]x"), "file ## [add-mask]x");
-        assert_eq!(inert("Packed a::b"), "Packed a::b");
+        assert_eq!(neutralize("::error::x"), "- ::error::x");
+        assert_eq!(neutralize("  ::set-output name=a::b"), "-   ::set-output name=a::b");
+        assert_eq!(neutralize("file ##[add-mask]x"), "file ## [add-mask]x");
+        assert_eq!(neutralize("Packed a::b"), "Packed a::b");
     }
 
     #[test]

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Body;
 use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use ureq::http::{HeaderMap, Response, StatusCode, Uri};
+use ureq::http::{self, HeaderMap, StatusCode, Uri};
 
-use super::{Failure, Outage, place};
+use super::{Failure, Outage, redacted};
 use crate::base::text::shorten;
 use crate::log::progress::Progress;
 
@@ -26,10 +26,10 @@ const MAX_DETAIL: usize = 300;
 const LIMIT_LEFT: &str = "x-ratelimit-remaining";
 const LIMIT_RESET: &str = "x-ratelimit-reset";
 /// What GitHub asks to wait where it limits the pace and names no time.
-const PACE_PAUSE: Duration = Duration::from_secs(60);
+const SECONDARY_LIMIT_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     /// How many times the request was sent.
     pub tries: u32,
@@ -39,9 +39,9 @@ pub struct Answer {
     body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// Reads the whole answer, up to `limit` bytes.
-    pub fn read(response: Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
+    pub fn read(response: http::Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(limit).read_to_vec()?;
         Ok(Self { status: head.status, tries, ended: String::new(), headers: head.headers, body })
@@ -49,14 +49,14 @@ impl Answer {
 
     /// Writes the whole answer into a file in a folder, up to `limit` bytes, in place of what an earlier try left there.
     pub fn save(
-        response: Response<Body>,
+        response: http::Response<Body>,
         (mut file, folder): (&File, &Path),
         limit: u64,
         progress: Option<&Progress>,
         tries: u32,
     ) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
-        file.rewind().and_then(|()| file.set_len(0)).map_err(|error| Failure::unsaved(folder, &error))?;
+        file.rewind().and_then(|()| file.set_len(0)).map_err(|error| Failure::not_saved(folder, &error))?;
         let mut reader = body.with_config().limit(limit).reader();
         let mut chunk = vec![0; CHUNK];
         if let Some(progress) = progress {
@@ -68,7 +68,7 @@ impl Answer {
                 let (ended, body) = (String::new(), Vec::new());
                 return Ok(Self { status: head.status, tries, ended, headers: head.headers, body });
             }
-            file.write_all(&chunk[..count]).map_err(|error| Failure::unsaved(folder, &error))?;
+            file.write_all(&chunk[..count]).map_err(|error| Failure::not_saved(folder, &error))?;
             if let Some(progress) = progress {
                 progress.add(count as u64);
             }
@@ -84,18 +84,20 @@ impl Answer {
     pub fn is_temporary(&self) -> bool {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::FORBIDDEN => self.has(RETRY_AFTER.as_str()) || self.is_used_up() || self.is_too_fast(),
+            StatusCode::FORBIDDEN => {
+                self.has(RETRY_AFTER.as_str()) || self.is_rate_limit_used_up() || self.is_secondary_rate_limit()
+            }
             status => status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED,
         }
     }
 
     /// Whether GitHub's hourly limit is reached.
-    fn is_used_up(&self) -> bool {
+    fn is_rate_limit_used_up(&self) -> bool {
         self.header(LIMIT_LEFT) == Some("0")
     }
 
     /// Whether GitHub limits the pace: <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>.
-    fn is_too_fast(&self) -> bool {
+    fn is_secondary_rate_limit(&self) -> bool {
         self.status == StatusCode::FORBIDDEN && self.text().contains("secondary rate limit")
     }
 
@@ -111,11 +113,13 @@ impl Answer {
 
     /// How long the server asks to wait, in seconds or until a date.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_used_up() && !self.headers.contains_key(RETRY_AFTER) {
+        if self.is_rate_limit_used_up() && !self.headers.contains_key(RETRY_AFTER) {
             let reset = Timestamp::from_second(self.header(LIMIT_RESET)?.parse().ok()?).ok()?;
             return Some(reset.duration_since(now).try_into().unwrap_or_default());
         }
-        let Some(text) = self.header(RETRY_AFTER) else { return self.is_too_fast().then_some(PACE_PAUSE) };
+        let Some(text) = self.header(RETRY_AFTER) else {
+            return self.is_secondary_rate_limit().then_some(SECONDARY_LIMIT_PAUSE);
+        };
         if let Ok(seconds) = text.parse() {
             return Some(Duration::from_secs(seconds));
         }
@@ -139,7 +143,8 @@ impl Answer {
     /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
-        let limit = if self.is_used_up() && self.is_temporary() { "the rate limit is used up: " } else { "" };
+        let limit =
+            if self.is_rate_limit_used_up() && self.is_temporary() { "the rate limit is used up: " } else { "" };
         format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.ended)
     }
 
@@ -149,7 +154,7 @@ impl Answer {
         let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
         let words = words.map(|words| shorten(&[plain(words), errors(&json["errors"])].concat(), MAX_DETAIL));
         let target = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok());
-        let target = target.map(|target| format!("it leads to {}", shorten(&place(&target), MAX_DETAIL)));
+        let target = target.map(|target| format!("it leads to {}", shorten(&redacted(&target), MAX_DETAIL)));
         if words.is_some() || target.is_some() {
             return words.into_iter().chain(target).collect::<Vec<_>>().join("; ");
         }
@@ -164,7 +169,7 @@ impl Answer {
     }
 
     /// Whether a covered server wrote the answer: its errors are `{"detail": …}`.
-    pub fn is_covereds(&self) -> bool {
+    pub fn is_from_covered(&self) -> bool {
         self.json().is_ok_and(|json: Value| !json["detail"].is_null())
     }
 
@@ -206,45 +211,45 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+    fn response(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Answer { status, tries: 1, ended: String::new(), headers: headers.collect(), body: body.as_bytes().to_vec() }
+        Response { status, tries: 1, ended: String::new(), headers: headers.collect(), body: body.as_bytes().to_vec() }
     }
 
     #[test]
     fn retry_after_is_a_number_or_a_date() {
         let now = "1994-11-06T08:49:30Z".parse().unwrap();
-        let wait = |value| answer(503, &[("retry-after", value)], "").retry_after(now).map(|wait| wait.as_secs());
+        let wait = |value| response(503, &[("retry-after", value)], "").retry_after(now).map(|wait| wait.as_secs());
         assert_eq!(wait("7"), Some(7));
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7));
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(wait("soon"), None);
-        assert_eq!(answer(503, &[], "").retry_after(now), None);
+        assert_eq!(response(503, &[], "").retry_after(now), None);
     }
 
     #[test]
     fn githubs_hourly_limit_says_when_it_ends() {
         let now = "1994-11-06T08:49:30Z".parse().unwrap();
         let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111777")];
-        let used_up = answer(403, &headers, r#"{"message":"API rate limit exceeded"}"#);
+        let used_up = response(403, &headers, r#"{"message":"API rate limit exceeded"}"#);
         assert!(used_up.is_temporary());
         assert_eq!(used_up.retry_after(now), Some(Duration::from_secs(7)));
         assert_eq!(used_up.describe(), "403 Forbidden: the rate limit is used up: API rate limit exceeded");
-        assert!(!answer(403, &[("x-ratelimit-remaining", "17")], "").is_temporary());
+        assert!(!response(403, &[("x-ratelimit-remaining", "17")], "").is_temporary());
     }
 
     #[test]
     fn only_what_may_pass_is_temporary() {
-        let temporary = |status| answer(status, &[], "").is_temporary();
+        let temporary = |status| response(status, &[], "").is_temporary();
         assert_eq!([429, 500, 502, 503, 504].map(temporary), [true; 5]);
         assert_eq!([200, 301, 400, 401, 403, 404, 409, 412, 413, 422, 501].map(temporary), [false; 11]);
-        assert!(answer(403, &[("retry-after", "60")], "").is_temporary());
+        assert!(response(403, &[("retry-after", "60")], "").is_temporary());
     }
 
     #[test]
     fn a_detail_is_told_in_the_servers_words() {
-        let told = |headers: &[(&'static str, &str)], body| answer(400, headers, body).describe();
+        let told = |headers: &[(&'static str, &str)], body| response(400, headers, body).describe();
         assert_eq!(told(&[], r#"{"detail":"no such key"}"#), "400 Bad Request: no such key");
         assert_eq!(told(&[], r#"{"message":"Not Found"}"#), "400 Bad Request: Not Found");
         assert_eq!(told(&[], r#"{"detail":[{"loc":["body"]}]}"#), r#"400 Bad Request: [{"loc":["body"]}]"#);
@@ -262,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_github_finds_wrong_is_told() {
-        let told = |body| answer(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
+        let told = |body| response(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
         assert_eq!(
             told(
                 r#"{"message":"Validation Failed","errors":[{"resource":"Status","code":"custom","message":"Too many"}]}"#
@@ -278,21 +283,21 @@ mod tests {
         assert_eq!(told(r#"{"message":"Invalid request.","errors":"No context"}"#), "Invalid request.: No context");
         assert_eq!(told(r#"{"message":"No","errors":[]}"#), "No");
         assert_eq!(told(r#"{"message":"No","errors":[{"a":[1]},7]}"#), r#"No: {"a":[1]}, 7"#);
-        let moved = answer(301, &[("location", "https://ghe.example/repositories/7")], r#"{"message":"Moved"}"#);
+        let moved = response(301, &[("location", "https://ghe.example/repositories/7")], r#"{"message":"Moved"}"#);
         assert_eq!(moved.describe(), "301 Moved Permanently: Moved; it leads to https://ghe.example/repositories/7");
     }
 
     #[test]
     fn githubs_limit_of_the_pace_may_name_no_time() {
-        let limited = answer(403, &[], r#"{"message":"You have exceeded a secondary rate limit."}"#);
+        let limited = response(403, &[], r#"{"message":"You have exceeded a secondary rate limit."}"#);
         assert!(limited.is_temporary());
-        assert_eq!(limited.retry_after(Timestamp::UNIX_EPOCH), Some(PACE_PAUSE));
+        assert_eq!(limited.retry_after(Timestamp::UNIX_EPOCH), Some(SECONDARY_LIMIT_PAUSE));
     }
 
     #[test]
     fn a_hostile_detail_stays_on_its_line_and_short() {
         let detail = format!("a\\n::error::b\\u001b[31m{}", "x".repeat(1_000));
-        let told = answer(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
+        let told = response(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
         assert!(told.starts_with("400 Bad Request: a ::error::b [31mxx"), "{told}");
         assert!(told.chars().count() <= MAX_DETAIL + 20, "{told}");
     }
