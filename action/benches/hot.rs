@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use cases::Case;
 use covered::archive;
-use covered::deadline::Deadline;
+use covered::base::deadline::Deadline;
+use covered::coverage::{Choice, search};
 use covered::report::{Report, walk};
-use covered::totals::{Choice, search};
 use memchr::memmem;
 
 /// Bytes of the largest index seen.

@@ -9,9 +9,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use covered::deadline::Deadline;
+use covered::base::deadline::Deadline;
+use covered::coverage::{Choice, search};
 use covered::report::Report;
-use covered::totals::{Choice, search};
 
 /// Bytes of an XML file, and what is asked of one.
 const XML: usize = 500_000_000;

@@ -1,7 +1,9 @@
 //! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
 //! is checked and copied as it is. Large video and audio files are stored.
 
-mod temp;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+mod temporary;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -17,10 +19,10 @@ use anyhow::{Context, Result, ensure};
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
-use crate::deadline::Deadline;
-use crate::report::{self, Content, Entry, Report, Zipped};
-pub use temp::{temporary, unwritten};
-use zip::{Method, Sums, ZipWriter};
+use crate::base::deadline::Deadline;
+use crate::report::{Content, Entry, Report, Zipped};
+pub use temporary::{temporary_file, write_error};
+use zip::{EntrySummary, Method, ZipWriter};
 
 /// A file up to this size is compressed in memory, a larger one by way of a temporary file.
 const IN_MEMORY: u64 = 256 << 10;
@@ -30,8 +32,8 @@ const MAX_WORKERS: usize = 16;
 const MAX_WAITING: usize = 4 << 20;
 /// What one that waits counts for besides its bytes: for some memory, and in a temporary file for one of the few that a
 /// system lets a process open.
-const WAITING: usize = 1 << 10;
-const WAITING_FILE: usize = MAX_WAITING / 16;
+const WAITING_OVERHEAD: usize = 1 << 10;
+const WAITING_FILE_BYTES: usize = MAX_WAITING / 16;
 
 /// Extensions of video and audio files. Deflate saves about a percent of them, and the server can send a part of a large file
 /// only if it is stored: without parts, browsers do not seek, and some do not play.
@@ -49,18 +51,18 @@ pub struct Archive {
 }
 
 /// Is told of the bytes that were dealt with since it was told last.
-pub type Tell<'a> = &'a (dyn Fn(u64) + Sync);
+pub type OnProgress<'a> = &'a (dyn Fn(u64) + Sync);
 
 /// Packs all files of `report` into a temporary file in `temp`, while there is time.
-pub fn pack(report: &Report, temp: &Path, deadline: Deadline, tell: Tell) -> Result<Archive> {
-    let zip = ZipWriter::new(BufWriter::new(temporary(temp)?));
-    let out = Out { zip, temp, next: 0, waiting: BTreeMap::new(), held: 0, failed: None };
+pub fn pack(report: &Report, temp: &Path, deadline: Deadline, on_progress: OnProgress) -> Result<Archive> {
+    let zip = ZipWriter::new(BufWriter::new(temporary_file(temp)?));
+    let out = OrderedOutput { zip, temp, next: 0, waiting: BTreeMap::new(), waiting_bytes: 0, failed: None };
     let files = &report.files;
     let packer = Packer {
         files,
         temp,
         deadline,
-        tell,
+        on_progress,
         claimed: AtomicUsize::new(0),
         out: Mutex::new(out),
         written: Condvar::new(),
@@ -74,7 +76,9 @@ pub fn pack(report: &Report, temp: &Path, deadline: Deadline, tell: Tell) -> Res
     let out = packer.out.into_inner().unwrap_or_else(PoisonError::into_inner);
     match out.failed {
         Some(error) => Err(error),
-        None => finish(out.zip).map_err(|error| temp::explain(error, temp)).context("cannot write the packed report"),
+        None => {
+            finish(out.zip).map_err(|error| temporary::explain(error, temp)).context("cannot write the packed report")
+        }
     }
 }
 
@@ -89,25 +93,25 @@ struct Packer<'a> {
     files: &'a [Entry],
     temp: &'a Path,
     deadline: Deadline,
-    tell: Tell<'a>,
+    on_progress: OnProgress<'a>,
     claimed: AtomicUsize,
-    out: Mutex<Out<'a>>,
+    out: Mutex<OrderedOutput<'a>>,
     written: Condvar,
 }
 
-struct Out<'a> {
+struct OrderedOutput<'a> {
     zip: ZipWriter<BufWriter<File>>,
     temp: &'a Path,
     next: usize,
     waiting: BTreeMap<usize, Result<Packed<'a>>>,
     /// What waits, in bytes.
-    held: usize,
+    waiting_bytes: usize,
     /// The error of the first file, in order, that has one.
     failed: Option<anyhow::Error>,
 }
 
 struct Packed<'a> {
-    sums: Sums,
+    summary: EntrySummary,
     data: Data<'a>,
 }
 
@@ -125,10 +129,11 @@ impl<'a> Packer<'a> {
             let index = self.claimed.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = self.files.get(index) else { return };
             let packed = self.pack(entry, &mut deflate);
-            (self.tell)(entry.size);
+            (self.on_progress)(entry.size);
             let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
             // The file that the others wait for never waits itself.
-            let full = |out: &mut Out| out.held >= MAX_WAITING && out.next != index && out.failed.is_none();
+            let full =
+                |out: &mut OrderedOutput| out.waiting_bytes >= MAX_WAITING && out.next != index && out.failed.is_none();
             let mut out = self.written.wait_while(out, full).unwrap_or_else(PoisonError::into_inner);
             out.take(index, packed, self.files);
             if out.failed.is_some() {
@@ -143,25 +148,25 @@ impl<'a> Packer<'a> {
         let input = self.deadline.read(entry.open()?);
         let is_large = entry.size > IN_MEMORY;
         match &entry.content {
-            _ if is_large && is_media(&entry.name) => store_into(entry, input, temporary(self.temp)?),
+            _ if is_large && is_media(&entry.name) => store_into(entry, input, temporary_file(self.temp)?),
             Content::Zip(zipped) if zipped.deflated => verify(entry, input, zipped),
-            _ if is_large => compress_into(entry, input, temporary(self.temp)?),
+            _ if is_large => compress_into(entry, input, temporary_file(self.temp)?),
             _ => compress(entry, input, deflate),
         }
     }
 }
 
-impl<'a> Out<'a> {
+impl<'a> OrderedOutput<'a> {
     /// Takes one file, and writes all that are no longer waited for.
     fn take(&mut self, index: usize, packed: Result<Packed<'a>>, files: &[Entry]) {
-        self.held += packed.as_ref().map_or(0, Packed::held);
+        self.waiting_bytes += packed.as_ref().map_or(0, Packed::waiting_bytes);
         self.waiting.insert(index, packed);
         while let Some(packed) = self.waiting.remove(&self.next) {
-            self.held -= packed.as_ref().map_or(0, Packed::held);
+            self.waiting_bytes -= packed.as_ref().map_or(0, Packed::waiting_bytes);
             let name = &files[self.next].name;
             let written = packed.and_then(|packed| self.write(name, packed));
             if let Err(error) = written {
-                let error = temp::explain(error, self.temp);
+                let error = temporary::explain(error, self.temp);
                 self.failed.get_or_insert(error.context(format!("cannot pack `{name}`")));
                 return;
             }
@@ -171,22 +176,22 @@ impl<'a> Out<'a> {
 
     fn write(&mut self, name: &str, packed: Packed) -> Result<()> {
         match packed.data {
-            Data::Memory(bytes) => self.zip.append(name, &packed.sums, &mut bytes.as_slice()),
+            Data::Memory(bytes) => self.zip.append(name, &packed.summary, &mut bytes.as_slice()),
             Data::File(mut file) => {
                 file.rewind()?;
-                self.zip.append(name, &packed.sums, &mut file)
+                self.zip.append(name, &packed.summary, &mut file)
             }
-            Data::Zip(zipped) => self.zip.append(name, &packed.sums, &mut zipped.data()),
+            Data::Zip(zipped) => self.zip.append(name, &packed.summary, &mut zipped.data()),
         }
     }
 }
 
 impl Packed<'_> {
-    fn held(&self) -> usize {
+    fn waiting_bytes(&self) -> usize {
         match &self.data {
-            Data::Memory(bytes) => bytes.len() + WAITING,
-            Data::File(_) => WAITING_FILE,
-            Data::Zip(_) => WAITING,
+            Data::Memory(bytes) => bytes.len() + WAITING_OVERHEAD,
+            Data::File(_) => WAITING_FILE_BYTES,
+            Data::Zip(_) => WAITING_OVERHEAD,
         }
     }
 }
@@ -195,8 +200,8 @@ impl Packed<'_> {
 fn verify<'a>(entry: &'a Entry, input: impl Read, zipped: &'a Zipped) -> Result<Packed<'a>> {
     read(entry, input, |_| Ok(()))?;
     let Zipped { packed, crc, .. } = *zipped;
-    let sums = Sums { method: Method::Deflate, crc, packed, size: entry.size };
-    Ok(Packed { sums, data: Data::Zip(zipped) })
+    let summary = EntrySummary { method: Method::Deflate, crc, packed, size: entry.size };
+    Ok(Packed { summary, data: Data::Zip(zipped) })
 }
 
 fn deflater() -> Compress {
@@ -219,8 +224,8 @@ fn compress<'a>(entry: &Entry, input: impl Read, deflate: &mut Compress) -> Resu
     let shrunk = ended && packed.len() < data.len();
     let (method, mut stored) = if shrunk { (Method::Deflate, packed) } else { (Method::Store, data) };
     stored.shrink_to_fit();
-    let sums = Sums { method, crc: crc.sum(), packed: stored.len() as u64, size: entry.size };
-    Ok(Packed { sums, data: Data::Memory(stored) })
+    let summary = EntrySummary { method, crc: crc.sum(), packed: stored.len() as u64, size: entry.size };
+    Ok(Packed { summary, data: Data::Memory(stored) })
 }
 
 fn compress_into<'a>(entry: &Entry, input: impl Read, file: File) -> Result<Packed<'a>> {
@@ -231,8 +236,9 @@ fn compress_into<'a>(entry: &Entry, input: impl Read, file: File) -> Result<Pack
         encoder.write_all(chunk)
     })?;
     encoder.try_finish()?;
-    let sums = Sums { method: Method::Deflate, crc: crc.sum(), packed: encoder.total_out(), size: entry.size };
-    Ok(Packed { sums, data: Data::File(encoder.finish()?) })
+    let summary =
+        EntrySummary { method: Method::Deflate, crc: crc.sum(), packed: encoder.total_out(), size: entry.size };
+    Ok(Packed { summary, data: Data::File(encoder.finish()?) })
 }
 
 fn store_into<'a>(entry: &Entry, input: impl Read, mut file: File) -> Result<Packed<'a>> {
@@ -241,8 +247,8 @@ fn store_into<'a>(entry: &Entry, input: impl Read, mut file: File) -> Result<Pac
         crc.update(chunk);
         file.write_all(chunk)
     })?;
-    let sums = Sums { method: Method::Store, crc: crc.sum(), packed: entry.size, size: entry.size };
-    Ok(Packed { sums, data: Data::File(file) })
+    let summary = EntrySummary { method: Method::Store, crc: crc.sum(), packed: entry.size, size: entry.size };
+    Ok(Packed { summary, data: Data::File(file) })
 }
 
 fn is_media(name: &str) -> bool {
@@ -278,29 +284,8 @@ fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
     }
 }
 
-/// Takes any bytes for a zip and packs its files anew, for fuzz targets: what comes out is a sound zip of the same files.
-pub fn check_zip(bytes: &[u8]) -> Result<()> {
-    let temp = std::env::temp_dir();
-    let mut file = temporary(&temp)?;
-    file.write_all(bytes)?;
-    let Ok(before) = report::unzip(file, "") else { return Ok(()) };
-    if before.bytes() > MAX_CHECKED {
-        return Ok(());
-    }
-    let Ok(archive) = pack(&before, &temp, Deadline::NEVER, &|_| {}) else { return Ok(()) };
-    let after = report::unzip(archive.file, "").context("what was packed is no sound zip")?;
-    ensure!(before.files.len() == after.files.len(), "a file was lost");
-    for (before, after) in before.files.iter().zip(&after.files) {
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        before.open()?.read_to_end(&mut one)?;
-        after.open()?.read_to_end(&mut other)?;
-        ensure!((&before.name, one) == (&after.name, other), "`{}` is another one", before.name);
-    }
-    Ok(())
-}
-
-/// Bytes of the files that are packed in a check: more takes too long.
-const MAX_CHECKED: u64 = 32 << 20;
+#[cfg(test)]
+mod zip_tests;
 
 #[cfg(test)]
 mod tests {
@@ -366,11 +351,11 @@ mod tests {
             crate::report::unzip(archive.file, "").unwrap()
         };
         // As an artifact has it, with everything deflated.
-        let mut deflated = ZipWriter::new(BufWriter::new(temporary(folder.path()).unwrap()));
+        let mut deflated = ZipWriter::new(BufWriter::new(temporary_file(folder.path()).unwrap()));
         for entry in crate::report::walk(folder.path()).unwrap().files {
             let packed = compress(&entry, entry.open().unwrap(), &mut deflater()).unwrap();
             let Data::Memory(data) = packed.data else { panic!("in memory") };
-            deflated.append(&entry.name, &packed.sums, &mut data.as_slice()).unwrap();
+            deflated.append(&entry.name, &packed.summary, &mut data.as_slice()).unwrap();
         }
         let artifact = crate::report::unzip(finish(deflated).unwrap().file, "").unwrap();
         for report in [crate::report::walk(folder.path()).unwrap(), artifact] {
@@ -399,7 +384,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             let entry = Entry { name: size.to_string(), size, content: Content::File(path) };
             let packed = compress(&entry, entry.open().unwrap(), &mut deflate).unwrap();
-            assert!(matches!(packed.sums.method, Method::Store), "{size}");
+            assert!(matches!(packed.summary.method, Method::Store), "{size}");
             assert_eq!(deflate.total_in(), size, "it is the same one");
         }
     }

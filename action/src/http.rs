@@ -2,12 +2,14 @@
 //!
 //! An address's query may be a credential (a presigned upload), so no error and no log line shows one.
 
-mod answer;
+mod credential;
+mod dns;
 mod failure;
 mod host;
-mod names;
 mod proxy;
 mod request;
+mod response;
+pub mod too_large;
 mod tries;
 
 use std::fmt;
@@ -19,20 +21,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use ureq::http::header::CONTENT_LENGTH;
-use ureq::http::{self, HeaderValue, Response, StatusCode, Uri};
+use ureq::http::{self, HeaderValue, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, SendBody};
 
-use crate::inputs::Secret;
-use crate::workflow::Workflow;
-pub use answer::Answer;
+use crate::base::secret::Secret;
+use crate::log::actions_log::ActionsLog;
+pub use credential::{Credential, SecretHeader};
+use dns::DnsCache;
 use failure::Failure;
 pub use host::Host;
-use names::Names;
 pub use proxy::Proxies;
 pub use request::Request;
-use request::{MAX_ANSWER, PEEK_LIMIT};
+use request::{MAX_RESPONSE, PEEK_LIMIT};
+pub use response::Response;
 use tries::{Fault, Tries};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -44,7 +47,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 const SHORTEST_TRY: Duration = Duration::from_millis(200);
 
 /// An address without its user, its query and its fragment.
-pub fn place(uri: &Uri) -> String {
+pub fn redacted(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
@@ -64,7 +67,7 @@ impl std::error::Error for Outage {}
 
 pub struct Client<'a> {
     agent: Agent,
-    log: &'a Workflow,
+    log: &'a ActionsLog,
     deadline: Instant,
     timeout: Duration,
     proxies: &'a Proxies,
@@ -73,7 +76,7 @@ pub struct Client<'a> {
 
 impl<'a> Client<'a> {
     /// A client whose requests all end before `timeout` after `started` is over. `first`: where it peeks first.
-    pub fn new(log: &'a Workflow, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
+    pub fn new(log: &'a ActionsLog, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
         let first = first.parse().ok();
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
@@ -83,7 +86,7 @@ impl<'a> Client<'a> {
             // A redirect could carry the API key to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|named| named.proxy.clone()))
+            .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
             .timeout_global(Some(PEEK_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
@@ -91,7 +94,7 @@ impl<'a> Client<'a> {
             .timeout_per_read(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT))
             .build();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), <Names>::default());
+        let agent = Agent::with_parts(config, DefaultConnector::default(), <DnsCache>::default());
         Self { agent, log, deadline: started + timeout, timeout, proxies, noted: Mutex::default() }
     }
 
@@ -104,7 +107,7 @@ impl<'a> Client<'a> {
     pub fn note(&self, text: &str) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if !noted.iter().any(|known| known == text) {
-            self.log.say(&format!("Note: {text}"));
+            self.log.info(&format!("Note: {text}"));
             noted.push(text.to_owned());
         }
     }
@@ -114,54 +117,54 @@ impl<'a> Client<'a> {
     }
 
     /// Sends the request, again while that can help and there is time; gives the last answer, whatever its status.
-    pub fn send(&self, request: &Request) -> Result<Answer> {
-        let place = place(request.head.uri());
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        let address = redacted(request.head.uri());
         let mut earlier = Tries::default();
         loop {
             let (tries, begun) = (earlier.count() + 1, Instant::now());
             // Anew for each try: a token may end while a server is waited for.
             let head = request.head(self).map_err(|error| match tries {
                 1 => error,
-                _ => error.context(format!("{place} {earlier}, and the next try cannot be sent")),
+                _ => error.context(format!("{address} {earlier}, and the next try cannot be sent")),
             })?;
             if self.left().is_zero() && tries == 1 {
-                return Err(Outage(format!("{} was over before {place} was asked", self.limit())).into());
+                return Err(Outage(format!("{} was over before {address} was asked", self.limit())).into());
             }
             let result = self.try_once(request, head, tries);
-            self.debug(request, &result, &place, tries, begun.elapsed());
+            self.debug(request, &result, &address, tries, begun.elapsed());
             let fault = self.fault(request, &result);
-            let asked = result.as_ref().ok().and_then(|answer| answer.retry_after(Timestamp::now()));
+            let asked = result.as_ref().ok().and_then(|response| response.retry_after(Timestamp::now()));
             let pause = asked.unwrap_or_else(|| pause(tries, random()));
             match fault {
                 Some(fault) if tries < request.max_tries && pause + SHORTEST_TRY < self.left() => {
-                    self.log.say(&format!("{place} {}, next try in {:.1} s", fault.what, pause.as_secs_f64()));
+                    self.log.info(&format!("{address} {}, next try in {:.1} s", fault.what, pause.as_secs_f64()));
                     thread::sleep(pause);
                     earlier.push(fault);
                 }
                 fault => {
-                    let is_late = fault.is_some() && tries < request.max_tries;
-                    let late = if is_late { self.too_late(asked) } else { String::new() };
-                    return self.end(request, result, &place, &earlier, &late);
+                    let is_timeout = fault.is_some() && tries < request.max_tries;
+                    let late = if is_timeout { self.no_retry_reason(asked) } else { String::new() };
+                    return self.end(request, result, &address, &earlier, &late);
                 }
             }
         }
     }
 
     /// Why another try may help.
-    fn fault(&self, request: &Request, result: &Result<Answer, Failure>) -> Option<Fault> {
+    fn fault(&self, request: &Request, result: &Result<Response, Failure>) -> Option<Fault> {
         match result {
-            Ok(answer) if (request.is_temporary)(answer) => {
-                Some(Fault { what: answered(answer), why: answer.detail() })
+            Ok(response) if (request.is_temporary)(response) => {
+                Some(Fault { what: status_phrase(response), why: response.detail() })
             }
             Err(failure) if failure.is_temporary => {
-                Some(Fault { what: self.told(failure, request), why: self.advice(failure, request) })
+                Some(Fault { what: self.message(failure, request), why: self.advice(failure, request) })
             }
             _ => None,
         }
     }
 
     /// Why there is no other try, though it could help. `asked`: how long the server asks to wait.
-    fn too_late(&self, asked: Option<Duration>) -> String {
+    fn no_retry_reason(&self, asked: Option<Duration>) -> String {
         match asked {
             Some(asked) => {
                 format!("; it asks to wait {} s, and {} leaves less", asked.as_secs_f64().ceil(), self.limit())
@@ -178,48 +181,49 @@ impl<'a> Client<'a> {
     fn end(
         &self,
         request: &Request,
-        result: Result<Answer, Failure>,
-        place: &str,
+        result: Result<Response, Failure>,
+        address: &str,
         earlier: &Tries,
         late: &str,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let failure = match result {
             Err(failure) => failure,
-            Ok(mut answer) => {
-                let before = earlier.before(&answered(&answer)).map(|before| format!("; {before}"));
-                answer.ended = before.unwrap_or_default() + late;
-                return Ok(answer);
+            Ok(mut response) => {
+                let before = earlier.before(&status_phrase(&response)).map(|before| format!("; {before}"));
+                response.ended = before.unwrap_or_default() + late;
+                return Ok(response);
             }
         };
-        let what = self.told(&failure, request);
+        let what = self.message(&failure, request);
         let text = match earlier.count() {
-            0 if failure.is_late && self.left().is_zero() => {
+            0 if failure.is_timeout && self.left().is_zero() => {
                 let limit = self.timeout.as_secs();
-                format!("{place} gave no answer before the time limit of {limit} s was over: raise --timeout")
+                format!("{address} gave no answer before the time limit of {limit} s was over: raise --timeout")
             }
-            _ if failure.is_late && self.left().is_zero() => {
-                format!("{place} {earlier}, then gave no answer before {} was over", self.limit())
+            _ if failure.is_timeout && self.left().is_zero() => {
+                format!("{address} {earlier}, then gave no answer before {} was over", self.limit())
             }
             tries => {
                 let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
                 let tries = if tries > 0 { format!(" ({} tries{before})", tries + 1) } else { String::new() };
-                format!("{place} {what}{tries}: {}{late}", self.advice(&failure, request))
+                format!("{address} {what}{tries}: {}{late}", self.advice(&failure, request))
             }
         };
         if failure.is_outage { Err(Outage(text).into()) } else { Err(anyhow!(text)) }
     }
 
-    fn debug(&self, request: &Request, result: &Result<Answer, Failure>, place: &str, tries: u32, took: Duration) {
-        let what = result.as_ref().map_or_else(|failure| failure.what.to_owned(), |answer| answer.status.to_string());
+    fn debug(&self, request: &Request, result: &Result<Response, Failure>, address: &str, tries: u32, took: Duration) {
+        let what =
+            result.as_ref().map_or_else(|failure| failure.what.to_owned(), |response| response.status.to_string());
         let proxy = self
             .proxies
             .choose(request.head.uri())
             .map_or_else(|| "without a proxy".to_owned(), |proxy| format!("through the proxy {proxy}"));
         let (method, took) = (request.head.method(), took.as_millis());
-        self.log.debug(&format!("{method} {place}: {what} in {took} ms, try {tries}, {proxy}"));
+        self.log.debug(&format!("{method} {address}: {what} in {took} ms, try {tries}, {proxy}"));
     }
 
-    fn try_once(&self, request: &Request, mut head: http::Request<()>, tries: u32) -> Result<Answer, Failure> {
+    fn try_once(&self, request: &Request, mut head: http::Request<()>, tries: u32) -> Result<Response, Failure> {
         let limit = request.limit.min(self.left());
         let response = match request.reader()? {
             None => self.run(head, limit)?,
@@ -231,15 +235,19 @@ impl<'a> Client<'a> {
         };
         match request.sink {
             Some(sink) if response.status() == StatusCode::OK => {
-                Answer::save(response, sink, request.max_answer, request.progress, tries)
+                Response::save(response, sink, request.max_response, request.progress, tries)
             }
-            Some(_) => Answer::read(response, MAX_ANSWER, tries),
-            None => Answer::read(response, request.max_answer, tries),
+            Some(_) => Response::read(response, MAX_RESPONSE, tries),
+            None => Response::read(response, request.max_response, tries),
         }
     }
 
-    fn run(&self, request: http::Request<impl AsSendBody>, limit: Duration) -> Result<Response<Body>, ureq::Error> {
-        let proxy = self.proxies.choose(request.uri()).map(|named| named.proxy.clone());
+    fn run(
+        &self,
+        request: http::Request<impl AsSendBody>,
+        limit: Duration,
+    ) -> Result<http::Response<Body>, ureq::Error> {
+        let proxy = self.proxies.choose(request.uri()).map(|setting| setting.proxy.clone());
         let agent = self.agent.config();
         // A request with settings of its own loads the system's certificates anew, unless one without has left them.
         if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
@@ -250,8 +258,8 @@ impl<'a> Client<'a> {
     }
 
     /// What happened, and to whom: it is the proxy that is connected to, where there is one.
-    fn told(&self, failure: &Failure, request: &Request) -> String {
-        match self.proxies.choose(request.head.uri()).filter(|_| failure.is_of_way) {
+    fn message(&self, failure: &Failure, request: &Request) -> String {
+        match self.proxies.choose(request.head.uri()).filter(|_| failure.is_connect_error) {
             Some(proxy) => format!("cannot be reached: the proxy {proxy} {}", failure.what),
             None => failure.what.to_owned(),
         }
@@ -260,7 +268,7 @@ impl<'a> Client<'a> {
     /// What to do about it, and about the proxy where there is one.
     fn advice(&self, failure: &Failure, request: &Request) -> String {
         let proxy = self.proxies.choose(request.head.uri());
-        let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_of_way {
+        let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_connect_error {
             true => format!("; correct {}, or list the host in NO_PROXY if it needs no proxy", proxy.variable),
             false => format!("; between it and here is the proxy {proxy}"),
         });
@@ -268,8 +276,8 @@ impl<'a> Client<'a> {
     }
 }
 
-fn answered(answer: &Answer) -> String {
-    format!("answered {}", answer.status)
+fn status_phrase(response: &Response) -> String {
+    format!("answered {}", response.status)
 }
 
 /// Twice as long after each try, up to a limit; `random` (0 to 1) spreads those that failed at one moment.
@@ -297,8 +305,8 @@ mod tests {
     }
 
     #[test]
-    fn a_place_shows_no_credentials() {
+    fn a_redacted_address_shows_no_credentials() {
         let uri = "https://user:pass@s3.example.com:9000/bucket/a.zip?X-Amz-Signature=abc".parse().unwrap();
-        assert_eq!(place(&uri), "https://s3.example.com:9000/bucket/a.zip");
+        assert_eq!(redacted(&uri), "https://s3.example.com:9000/bucket/a.zip");
     }
 }

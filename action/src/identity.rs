@@ -11,12 +11,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
-use crate::http::{Client, Request};
-use crate::inputs::Secret;
-use crate::workflow::shorten;
+use crate::base::secret::Secret;
+use crate::base::text::shorten;
+use crate::http::{Client, Credential, Request, SecretHeader};
 
 /// A token that ends so soon is not sent any more: GitHub's hold for five minutes.
-const SPARE: Duration = Duration::from_secs(30);
+const MIN_VALIDITY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub enum Identity {
@@ -30,7 +30,7 @@ pub enum Identity {
 pub struct Job {
     url: String,
     credential: Secret,
-    given: Mutex<Option<Token>>,
+    cached: Mutex<Option<Token>>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Identity {
         let separator = if url.contains('?') { '&' } else { '?' };
         let audience = utf8_percent_encode(audience, NON_ALPHANUMERIC);
         let url = format!("{url}{separator}audience={audience}");
-        Self::Job(Job { url, credential, given: Mutex::default() })
+        Self::Job(Job { url, credential, cached: Mutex::default() })
     }
 
     /// What must never be shown.
@@ -56,17 +56,8 @@ impl Identity {
         }
     }
 
-    /// The header that shows it: its name, what stands before the secret, and the secret.
-    pub fn header(&self, client: &Client) -> Result<(&'static str, &'static str, Secret)> {
-        match self {
-            // The Python original's backend knows this one alone.
-            Self::Key(key) => Ok(("token", "", key.clone())),
-            Self::Job(job) => Ok(("authorization", "Bearer ", job.token(client)?)),
-        }
-    }
-
     /// Why the covered server may have refused it.
-    pub fn refused(&self, said: &str) -> String {
+    pub fn rejection(&self, said: &str) -> String {
         match self {
             // Which repositories it takes is another matter.
             Self::Key(_) if said.contains("ALLOWED_REPOSITORIES") => {
@@ -81,8 +72,18 @@ impl Identity {
     }
 }
 
+impl Credential for Identity {
+    fn header(&self, client: &Client) -> Result<SecretHeader> {
+        match self {
+            // The Python original's backend knows this one alone.
+            Self::Key(key) => Ok(SecretHeader { name: "token", prefix: "", secret: key.clone() }),
+            Self::Job(job) => Ok(SecretHeader { name: "authorization", prefix: "Bearer ", secret: job.token(client)? }),
+        }
+    }
+}
+
 #[derive(Deserialize)]
-struct Given {
+struct TokenResponse {
     value: Secret,
 }
 
@@ -92,26 +93,28 @@ struct Claims {
 }
 
 impl Job {
-    /// The token that was given before, while it holds, else a new one.
+    /// The token that was cached before, while it holds, else a new one.
     fn token(&self, client: &Client) -> Result<Secret> {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let soon = Timestamp::now().saturating_add(SPARE)?;
-        if let Some(token) = given.as_ref().filter(|token| token.expires > soon) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let soon = Timestamp::now().saturating_add(MIN_VALIDITY)?;
+        if let Some(token) = cached.as_ref().filter(|token| token.expires > soon) {
             return Ok(token.secret.clone());
         }
-        let token = self.ask(client)?;
-        Ok(given.insert(token).secret.clone())
+        let token = self.request_token(client)?;
+        Ok(cached.insert(token).secret.clone())
     }
 
-    fn ask(&self, client: &Client) -> Result<Token> {
+    fn request_token(&self, client: &Client) -> Result<Token> {
         let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
-        let answer = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?);
-        let answer = answer.context("GitHub gave this job no token")?;
-        if answer.status != StatusCode::OK {
-            let text = format!("GitHub gave this job no token ({}): run the job again", answer.describe());
-            return Err(answer.refusal(text));
+        let response = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?);
+        let response = response.context("GitHub gave this job no token")?;
+        if response.status != StatusCode::OK {
+            let text = format!("GitHub gave this job no token ({}): run the job again", response.describe());
+            return Err(response.refusal(text));
         }
-        let Ok(Given { value }) = answer.json() else { bail!("GitHub gave this job something else than a token") };
+        let Ok(TokenResponse { value }) = response.json() else {
+            bail!("GitHub gave this job something else than a token")
+        };
         client.mask(&value);
         let expires = expiry(value.expose()).context("GitHub gave this job a token that cannot be read")?;
         Ok(Token { secret: value, expires })
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_audience_is_escaped_and_no_secret_is_shown() {
-        let credential = Secret::for_tests("hunter2");
+        let credential = Secret::new("hunter2");
         let job = Identity::job("https://t.example/x?v=2", credential, "https://c.example.com/a b");
         let Identity::Job(Job { url, .. }) = &job else { panic!("it is a job's") };
         assert_eq!(url, "https://t.example/x?v=2&audience=https%3A%2F%2Fc%2Eexample%2Ecom%2Fa%20b");

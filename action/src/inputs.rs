@@ -4,71 +4,22 @@ mod badge;
 mod check;
 mod event;
 mod flags;
+mod options;
+mod reader;
 mod source;
 mod target;
 
-#[cfg(test)]
-mod action_yml;
-
 use std::ffi::OsString;
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::http::Proxies;
-use crate::totals::{Choice, Percent};
-pub use badge::Purge;
+use crate::base::env::Env;
+use crate::base::repository::Repository;
+use crate::coverage::Choice;
+pub use badge::BadgeUpdate;
 use event::Event;
-use flags::{FLAGS, Flag, Typed};
+use options::{Gate, GitHubAccess, Transfer};
+use reader::Reader;
 pub use source::{Artifact, Source};
-use target::KEYLESS;
 pub use target::Target;
-
-/// Looks a variable of the environment up; an empty one counts as unset.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// A text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself, for the header that sends it and for the runner's mask.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-impl Secret {
-    pub fn for_tests(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    pub owner: String,
-    pub name: String,
-}
-
-impl Repository {
-    /// Whether `full_name` (`owner/name`) is this repository; GitHub ignores case.
-    pub fn is(&self, full_name: &str) -> bool {
-        full_name.eq_ignore_ascii_case(&self.to_string())
-    }
-}
-
-impl fmt::Display for Repository {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name)
-    }
-}
 
 pub enum Command {
     Help(String),
@@ -83,62 +34,37 @@ pub struct Inputs {
     pub source: Source,
     /// Where to upload to and what for; `Err` says what a dry run is short of for a real one.
     pub target: Result<Target, Vec<String>>,
-    pub token: Option<Secret>,
-    pub threshold: Percent,
     pub totals: Choice,
     /// What the total is to count.
     pub metric: Option<&'static str>,
     pub name: Option<String>,
     pub context: String,
-    pub purge: Purge,
+    pub badge: BadgeUpdate,
     /// The tested workflow run, so that an older run's value never replaces a newer one's.
     pub run_id: Option<u64>,
     /// Name of the event.
     pub event: String,
-    pub timeout: Duration,
-    /// Whether the files are uploaded one by one, whatever the server takes.
-    pub files: bool,
-    /// Files that are uploaded at once, where they are uploaded one by one.
-    pub concurrency: usize,
-    /// Another S3 service than AWS's, without a slash at the end.
-    pub s3_endpoint: Option<String>,
+    pub gate: Gate,
+    pub github: GitHubAccess,
+    pub transfer: Transfer,
     /// What is no longer how it should be said.
     pub notes: Vec<String>,
     pub dry_run: bool,
     /// Why GitHub keeps the secrets from this run, so that nothing can be sent.
-    pub withheld: Option<&'static str>,
-    /// Whether a failure of the run is one of the job.
-    pub fail_on_error: bool,
-    /// Whether a total below the threshold is a failure of the job.
-    pub fail_under: bool,
-    pub proxies: Proxies,
-    /// Without a slash at the end.
-    pub github_api: String,
-    pub github_server: String,
-    pub temp: PathBuf,
+    pub no_secrets: Option<&'static str>,
 }
 
 /// Reads and checks everything; `Err` holds all that is wrong.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Result<Command, Vec<String>> {
-    let typed = flags::parse(arguments).map_err(|problem| vec![problem])?;
-    if typed.help {
+    let arguments = flags::parse(arguments).map_err(|problem| vec![problem])?;
+    if arguments.help {
         return Ok(Command::Help(flags::help()));
     }
-    if typed.version {
+    if arguments.version {
         return Ok(Command::Version);
     }
     let env = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-    Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new(), notes: Vec::new() }.inputs()
-}
-
-struct Reader<'a> {
-    typed: Typed,
-    env: Env<'a>,
-    /// Values that make no sense.
-    problems: Vec<String>,
-    notes: Vec<String>,
-    /// Values that a real run needs and a dry run does not, and how to set them.
-    missing: Vec<String>,
+    Reader::new(arguments, &env).inputs()
 }
 
 impl Reader<'_> {
@@ -152,62 +78,41 @@ impl Reader<'_> {
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
         let repository = self.repository();
-        let purge = self.purge(&event, repository.as_ref());
-        let withheld = repository.as_ref().and_then(|repository| event.withheld(repository));
+        let badge = self.badge(&event, repository.as_ref());
         let target = self.target(&event, repository.clone());
         let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
-        let withheld = withheld.filter(|_| has_no_key && !dry_run);
-        let token = self.get("gh-token", check::token).flatten();
-        let source = self.source(&event, repository, token.is_some());
-        let files = self.files(source.as_ref(), target.as_ref());
-        let threshold = self.get("coverage-threshold", check::threshold);
+        let no_secrets =
+            repository.as_ref().filter(|_| has_no_key && !dry_run).and_then(|own| event.no_secrets_reason(own));
+        let github = self.github();
+        let source = self.source(&event, repository, github.token.is_some());
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let metric = self.get("metric", check::metric);
-        let timeout = self.get("timeout", check::seconds);
-        let github_api = self.github_url("GITHUB_API_URL", "https://api.github.com");
-        let github_server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
-        let concurrency = self.get("concurrency", check::concurrency);
-        let s3_endpoint = self.s3_endpoint();
-        let proxies = Proxies::from_env(self.env).map_err(|problem| self.problems.push(problem)).unwrap_or_default();
-        let temp = (self.env)("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
-        let fail_on_error = self.get("fail-on-error", check::boolean).unwrap_or(true);
-        let fail_under = self.get("fail-under", check::boolean).unwrap_or(false);
-        if !dry_run && withheld.is_none() {
+        let (gate, transfer) = (self.gate(), self.transfer(source.as_ref(), target.as_ref()));
+        if !dry_run && no_secrets.is_none() {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
-        match (source, threshold, timeout, concurrency) {
-            (Some(source), Some(threshold), Some(timeout), Some(concurrency)) if self.problems.is_empty() => {
-                let target = target.ok_or(self.missing);
-                let (run_id, event) = (event.run_id(), event.name);
-                Ok(Command::Run(Box::new(Inputs {
-                    source,
-                    target,
-                    token,
-                    threshold,
-                    totals,
-                    metric,
-                    name,
-                    context,
-                    purge,
-                    run_id,
-                    event,
-                    timeout,
-                    files,
-                    concurrency,
-                    s3_endpoint,
-                    notes: self.notes,
-                    dry_run,
-                    withheld,
-                    fail_on_error,
-                    fail_under,
-                    proxies,
-                    github_api,
-                    github_server,
-                    temp,
-                })))
-            }
-            _ => Err(self.problems),
-        }
+        let (Some(source), Some(gate), Some(transfer), true) = (source, gate, transfer, self.problems.is_empty())
+        else {
+            return Err(self.problems);
+        };
+        let (target, run_id, event) = (target.ok_or(self.missing), event.run_id(), event.name);
+        Ok(Command::Run(Box::new(Inputs {
+            source,
+            target,
+            totals,
+            metric,
+            name,
+            context,
+            badge,
+            run_id,
+            event,
+            gate,
+            github,
+            transfer,
+            notes: self.notes,
+            dry_run,
+            no_secrets,
+        })))
     }
 
     fn repository(&mut self) -> Option<Repository> {
@@ -217,357 +122,10 @@ impl Reader<'_> {
         let name = self.get_or("repo-name", check::repository_part, name);
         Some(Repository { owner: owner?, name: name? })
     }
-
-    /// The flag's value by the order of precedence, else its default, and the name that it came by.
-    fn find(&self, flag: &Flag) -> Option<(String, String)> {
-        let typed = self.typed.values.iter().rev().find(|(name, _)| *name == flag.name);
-        let given =
-            |value: &str, name: String| Some((value.trim().to_owned(), name)).filter(|(value, _)| !value.is_empty());
-        let from_env = |name: String| given(&(self.env)(&name)?, name);
-        typed
-            .and_then(|(name, value)| given(value, format!("--{name}")))
-            .or_else(|| from_env(flag.input()))
-            .or_else(|| from_env(flag.covered()))
-            .or_else(|| from_env(flag.action_default()))
-            .or_else(|| given(flag.default, format!("--{}", flag.name)))
-    }
-
-    /// The flag's value, checked. A check's error says what the value is, as in "is no number".
-    fn get<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-        let (value, from) = self.find(flag)?;
-        check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
-    }
-
-    /// The flag's value, else what GitHub says, checked the same way; where there is neither, it is missing.
-    fn get_or<T>(&mut self, name: &str, check: fn(&str) -> Result<T, String>, github: &str) -> Option<T> {
-        let known = self.problems.len();
-        let value = self.get(name, check).or_else(|| check(github).ok());
-        if value.is_none() && self.problems.len() == known {
-            let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-            self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
-                Some("true") if name == "api-key" => KEYLESS.to_owned(),
-                Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
-                _ => format!("{name}: set --{name}, {} or {}", flag.input(), flag.covered()),
-            });
-        }
-        value
-    }
-
-    /// The variables that AWS's own tools read; the specific one wins.
-    fn s3_endpoint(&mut self) -> Option<String> {
-        let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
-        let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;
-        check::url(&value).map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
-    }
-
-    fn github_url(&mut self, variable: &str, default: &str) -> String {
-        let value = (self.env)(variable).unwrap_or_else(|| default.to_owned());
-        check::url(&value).unwrap_or_else(|problem| {
-            self.problems.push(format!("{variable} {problem}"));
-            value
-        })
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod action_yml;
 
-    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
-    const HEAD: &str = "fedcba9876543210fedcba9876543210fedcba98";
-
-    /// Parses with these variables, `arguments` split at spaces, and `event` as the event file.
-    fn read(arguments: &str, variables: &[(&str, &str)], event: &str) -> Result<Inputs, Vec<String>> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), event).unwrap();
-        let path = file.path().to_str().unwrap();
-        let env = |name: &str| {
-            let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-            given.or((name == "GITHUB_EVENT_PATH").then_some(path)).map(str::to_owned)
-        };
-        match parse(arguments.split_whitespace().map(OsString::from), &env)? {
-            Command::Run(inputs) => Ok(*inputs),
-            _ => panic!("{arguments} is no run"),
-        }
-    }
-
-    fn in_event(name: &str, event: &str) -> Inputs {
-        run_in_event("htmlcov", name, event)
-    }
-
-    fn run_in_event(arguments: &str, name: &str, event: &str) -> Inputs {
-        let variables = [
-            ("COVERED_API_URL", "https://covered.example.com"),
-            ("COVERED_API_KEY", "key"),
-            ("GITHUB_REPOSITORY", "octo/app"),
-            ("GITHUB_EVENT_NAME", name),
-            ("GITHUB_SHA", SHA),
-            ("GITHUB_RUN_ID", "7"),
-        ];
-        read(arguments, &variables, event).unwrap()
-    }
-
-    fn push(full_name: &str, branch: &str) -> String {
-        let repository = format!(r#"{{"full_name":"{full_name}","default_branch":"main"}}"#);
-        format!(r#"{{"ref":"{branch}","repository":{repository}}}"#)
-    }
-
-    fn workflow_run(event: &str, from: &str, branch: &str) -> String {
-        let run = format!(r#""id":42,"event":"{event}","head_sha":"{HEAD}","head_branch":"{branch}""#);
-        format!(
-            r#"{{"workflow_run":{{{run},"head_repository":{{"full_name":"{from}"}}}},"repository":{{"default_branch":"main"}}}}"#
-        )
-    }
-
-    fn told(inputs: &Inputs) -> (&str, Option<u64>, Purge) {
-        (&inputs.target.as_ref().unwrap().commit_sha, inputs.run_id, inputs.purge)
-    }
-
-    #[test]
-    fn a_push_to_the_default_branch_refreshes_the_badge() {
-        assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), Purge::Update));
-        for event in [
-            push("octo/app", "refs/heads/topic"),
-            push("octo/app", "refs/tags/main"),
-            push("evil/app", "refs/heads/main"),
-        ] {
-            assert_eq!(told(&in_event("push", &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{event}");
-        }
-    }
-
-    #[test]
-    fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
-        let event =
-            format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}},"repository":{{"default_branch":"main"}}}}"#);
-        assert_eq!(told(&in_event("pull_request", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
-        assert_eq!(told(&in_event("pull_request_target", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
-    }
-
-    #[test]
-    fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
-        let event = workflow_run("push", "octo/app", "main");
-        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::Update));
-    }
-
-    /// Runs that are no push to the default branch of `octo/app`.
-    fn other_runs() -> [String; 7] {
-        [
-            workflow_run("pull_request", "evil/app", "main"),
-            workflow_run("push", "evil/app", "main"),
-            workflow_run("pull_request", "octo/app", "main"),
-            workflow_run("push", "octo/app", "topic"),
-            workflow_run("schedule", "octo/app", "main"),
-            workflow_run("workflow_dispatch", "octo/app", "main"),
-            workflow_run("merge_group", "octo/app", "gh-readonly-queue/main/pr-7-0"),
-        ]
-    }
-
-    #[test]
-    fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
-        for event in other_runs() {
-            assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), Purge::NotDefaultBranch), "{event}");
-        }
-    }
-
-    #[test]
-    fn only_a_push_to_the_default_branch_gives_a_value_whatever_purge_cache_says() {
-        for asked in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
-            let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).purge;
-            for event in other_runs() {
-                assert_eq!(purge("workflow_run", &event), Purge::Forget, "{asked} {event}");
-            }
-            let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
-            let pull =
-                format!(r#"{{"ref":"refs/heads/main","pull_request":{{"head":{{"sha":"{HEAD}"}}}},{repository}}}"#);
-            for name in ["pull_request", "pull_request_target", "workflow_dispatch", "schedule", "create"] {
-                assert_eq!(purge(name, &pull), Purge::Forget, "{asked} {name}");
-            }
-            assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), Purge::Forget);
-            assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), Purge::Forget);
-            assert_eq!(purge("workflow_run", &workflow_run("push", "octo/app", "main")), Purge::Update);
-            assert_eq!(purge("push", &push("octo/app", "refs/heads/main")), Purge::Update);
-        }
-        let no = run_in_event("htmlcov --purge-cache=no", "push", &push("octo/app", "refs/heads/main"));
-        assert_eq!(no.purge, Purge::No);
-    }
-
-    #[test]
-    fn who_types_the_command_gives_the_value_and_a_runner_without_an_event_does_not() {
-        let purge = |variable| read("htmlcov --dry-run --purge-cache", &[variable], "").unwrap().purge;
-        assert_eq!(purge(("GITHUB_SHA", SHA)), Purge::Update);
-        assert_eq!(purge(("GITHUB_ACTIONS", "true")), Purge::Forget);
-        assert_eq!(purge(("GITHUB_EVENT_NAME", "push")), Purge::Forget);
-    }
-
-    #[test]
-    fn other_events_test_github_sha_and_leave_the_badge_alone() {
-        let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
-        for (name, event) in [
-            ("workflow_dispatch", format!(r#"{{"ref":"refs/heads/main","inputs":null,{repository}}}"#)),
-            ("schedule", r#"{"schedule":"0 4 * * *"}"#.to_owned()),
-            ("release", format!(r#"{{"action":"published","release":{{"tag_name":"main"}},{repository}}}"#)),
-            ("create", format!(r#"{{"ref":"main","ref_type":"tag","master_branch":"main",{repository}}}"#)),
-            ("delete", format!(r#"{{"ref":"main","ref_type":"branch",{repository}}}"#)),
-            ("", "{}".to_owned()),
-        ] {
-            assert_eq!(told(&in_event(name, &event)), (SHA, Some(7), Purge::NotDefaultBranch), "{name} {event}");
-        }
-    }
-
-    #[test]
-    fn a_merge_groups_commit_is_its_head() {
-        let group = format!(
-            r#"{{"head_sha":"{HEAD}","head_ref":"refs/heads/gh-readonly-queue/main/pr-7-0","base_ref":"refs/heads/main"}}"#
-        );
-        let event = format!(
-            r#"{{"action":"checks_requested","merge_group":{group},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
-        );
-        assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), Purge::NotDefaultBranch));
-        assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), Purge::NotDefaultBranch));
-    }
-
-    #[test]
-    fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
-        for event in ["workflow_run", "pull_request"] {
-            let variables = [
-                ("INPUT_API_URL", "https://covered.example.com"),
-                ("INPUT_API_KEY", "key"),
-                ("GITHUB_REPOSITORY", "octo/app"),
-                ("GITHUB_EVENT_NAME", event),
-                ("GITHUB_SHA", SHA),
-            ];
-            let problems = read("htmlcov", &variables, "{}").unwrap_err();
-            assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
-            let [problem] = &read("htmlcov", &variables, "no JSON").unwrap_err()[..] else { panic!("{event}") };
-            assert!(problem.starts_with("missing commit-sha: the event file "), "{problem}");
-            assert!(problem.contains(" (GITHUB_EVENT_PATH) is no JSON: "), "{problem}");
-        }
-    }
-
-    #[test]
-    fn a_flag_wins_over_input_and_that_over_covered_and_that_over_github() {
-        let mut variables = vec![("GITHUB_REPOSITORY", "github/app"), ("INPUT_PATH", "reports")];
-        let owner = |arguments: &str, variables: &[(&str, &str)]| {
-            let arguments =
-                format!("--dry-run --api-url https://c.example.com/ --api-key k --commit-sha {SHA} {arguments}");
-            read(&arguments, variables, "").unwrap().target.unwrap().repository.owner
-        };
-        assert_eq!(owner("", &variables), "github");
-        variables.push(("COVERED_REPO_OWNER", "covered"));
-        assert_eq!(owner("", &variables), "covered");
-        variables.push(("INPUT_REPO_OWNER", "input"));
-        assert_eq!(owner("", &variables), "input");
-        assert_eq!(owner("--repo-owner flag", &variables), "flag");
-        assert_eq!(owner("--repo-owner=", &variables), "input");
-    }
-
-    #[test]
-    fn an_empty_value_counts_as_unset() {
-        let variables =
-            [("INPUT_COVERAGE_THRESHOLD", " "), ("COVERED_COVERAGE_THRESHOLD", "87.5\n"), ("INPUT_NAME", "")];
-        let inputs = read("htmlcov --dry-run", &variables, "").unwrap();
-        assert_eq!(
-            (inputs.threshold.to_string().as_str(), inputs.name, inputs.context.as_str()),
-            ("87.5", None, "covered")
-        );
-    }
-
-    #[test]
-    fn defaults_are_the_originals() {
-        let inputs = read("htmlcov --dry-run", &[], "").unwrap();
-        assert_eq!(inputs.threshold.to_string(), "100");
-        assert_eq!((inputs.timeout.as_secs(), inputs.context.as_str()), (300, "covered"));
-        assert_eq!(
-            (inputs.github_api.as_str(), inputs.github_server.as_str()),
-            ("https://api.github.com", "https://github.com")
-        );
-        assert!(inputs.token.is_none() && inputs.purge == Purge::NotDefaultBranch);
-    }
-
-    #[test]
-    fn a_named_report_has_its_own_context_unless_told() {
-        let context = |arguments: &str| read(&format!("htmlcov --dry-run {arguments}"), &[], "").unwrap().context;
-        assert_eq!(context("--name backend"), "covered/backend");
-        assert_eq!(context("--name backend --context coverage"), "coverage");
-    }
-
-    #[test]
-    fn purge_cache_may_stand_alone() {
-        let purge = |arguments: &str, variable| {
-            read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().purge
-        };
-        assert_eq!(purge("--purge-cache", ""), Purge::Update);
-        assert_eq!(purge("--purge-cache=false", "true"), Purge::No);
-        assert_eq!(purge("--purge-cache=auto", "true"), Purge::NotDefaultBranch);
-        assert_eq!(purge("", "1"), Purge::Update);
-    }
-
-    #[test]
-    fn a_slash_at_an_addresss_end_is_dropped() {
-        let variables = [
-            ("GITHUB_REPOSITORY", "octo/app"),
-            ("GITHUB_SHA", SHA),
-            ("GITHUB_API_URL", "https://ghe.example.com/api/v3/"),
-        ];
-        let inputs = read("htmlcov --api-key k --api-url https://c.example.com/covered//", &variables, "").unwrap();
-        assert_eq!(inputs.target.unwrap().api_url, "https://c.example.com/covered");
-        assert_eq!(inputs.github_api, "https://ghe.example.com/api/v3");
-    }
-
-    #[test]
-    fn all_that_is_wrong_is_told_at_once() {
-        let wrong =
-            "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101";
-        let problems = read(wrong, &[("COVERED_PURGE_CACHE", "maybe"), ("GITHUB_API_URL", "x")], "").unwrap_err();
-        assert_eq!(
-            problems,
-            [
-                r#"--name ".x" is no name of 1 to 64 letters, digits, dots, dashes and underscores"#,
-                r#"--repo-owner "a/b" is no name of a GitHub owner or repository"#,
-                r#"COVERED_PURGE_CACHE "maybe" is neither true nor false"#,
-                "--api-url \"ftp://x\" is no address such as https://covered.example.com",
-                r#"--commit-sha "abc" is no full commit hash of 40 hexadecimal digits"#,
-                "missing directory: name the report's folder, as in `covered htmlcov`, or its artifact",
-                r#"--coverage-threshold "101" is no number from 0 to 100"#,
-                r#"--timeout "0" is no number of seconds from 1 to 86400"#,
-                "GITHUB_API_URL \"x\" is no address such as https://covered.example.com",
-                "missing repo-name: set --repo-name, INPUT_REPO_NAME or COVERED_REPO_NAME",
-                "missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY",
-            ]
-        );
-    }
-
-    #[test]
-    fn only_addresses_are_taken_for_addresses() {
-        for text in [
-            "",
-            "x",
-            "covered.example.com",
-            "ftp://x",
-            "https://",
-            "https:///x",
-            "https://k@x",
-            "https://x?a",
-            "https://x#a",
-            "https://x y",
-        ] {
-            assert!(check::url(text).is_err(), "{text}");
-        }
-        for text in ["http://127.0.0.1:8000", "https://c.example.com/covered", "http://[::1]:80"] {
-            assert_eq!(check::url(text).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let variables = [("COVERED_GH_TOKEN", "hunter2"), ("COVERED_API_KEY", "hunter3 \u{7}")];
-        let problems = read("htmlcov --dry-run", &variables, "").unwrap_err();
-        assert_eq!(
-            problems,
-            ["COVERED_API_KEY holds a character that no key has: was it cut or quoted when it was stored?"]
-        );
-        let inputs = read("htmlcov --dry-run", &variables[..1], "").unwrap();
-        assert!(inputs.token.is_some() && !format!("{inputs:?}").contains("hunter"), "{inputs:?}");
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What reads a report, finds its total and packs it: a library, so that fuzz targets reach it too.
 
 pub mod archive;
-pub mod deadline;
+pub mod base;
+pub mod coverage;
 pub mod report;
-pub mod totals;

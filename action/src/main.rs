@@ -1,30 +1,21 @@
 //! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
 
-mod artifact;
-mod aws;
-mod delta;
-mod files;
 mod github;
 mod http;
 mod identity;
 mod inputs;
-mod progress;
-mod purge;
+mod log;
+mod original;
 mod run;
-mod session;
-mod status;
-mod summary;
-mod too_large;
-mod upload;
-mod workflow;
+mod server;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use covered::{archive, deadline, report, totals};
+use covered::{archive, base, coverage, report};
 
 use inputs::Command;
-use workflow::Workflow;
+use log::actions_log::ActionsLog;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -34,14 +25,14 @@ fn main() -> ExitCode {
     // Fails only where a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env = |name: &str| std::env::var(name).ok();
-    let log = Workflow::from_env(&env);
+    let log = ActionsLog::from_env(&env);
     match inputs::parse(std::env::args_os().skip(1), &env) {
         Ok(Command::Help(text)) => log.print(&text),
         Ok(Command::Version) => log.print(concat!("covered ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Nothing(why)) => {
-            log.say(&why);
+            log.info(&why);
             log.write_outputs(&[("uploaded", "false".to_owned())]);
-            log.write_summary(&format!("### Coverage\n\n{}\n", workflow::markdown(&why)));
+            log.write_summary(&format!("### Coverage\n\n{}\n", base::text::markdown(&why)));
         }
         Ok(Command::Run(inputs)) => {
             if !run::run(&inputs, &log, started) {
@@ -49,8 +40,8 @@ fn main() -> ExitCode {
             }
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| log.fail(problem));
-            log.say("`covered --help` lists every flag and its names in the environment");
+            problems.iter().for_each(|problem| log.error(problem));
+            log.info("`covered --help` lists every flag and its names in the environment");
             log.write_outputs(&[("uploaded", "false".to_owned())]);
             return ExitCode::from(USAGE);
         }

@@ -1,6 +1,6 @@
 //! The files of a report, wherever they lie: what looks for the total and what packs them read them from here.
 
-mod elsewhere;
+mod external_hosts;
 mod folder;
 mod zip;
 
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-pub use elsewhere::note as elsewhere;
+pub use external_hosts::note as external_hosts;
 pub use folder::walk;
 pub use zip::{Zipped, unzip};
 

@@ -51,7 +51,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         }
     }
     if files.iter().any(|file| file == "action.yml") {
-        let readers = ["action/src/inputs.rs", "action/src/inputs/flags.rs", "action/run.sh"];
+        let readers = ["action/src/inputs/flags.rs", "action/src/inputs/source.rs", "action/run.sh"];
         let readers: String = readers.iter().filter_map(|file| read(file).ok()).collect();
         let (action, readme) = (read("action.yml")?, read("action/README.md").unwrap_or_default());
         breaches.extend(inputs::check(&action, &readme, &readers));

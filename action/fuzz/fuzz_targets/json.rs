@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered::totals::check(covered::totals::Family::Json, bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered::coverage::fuzzing::check(covered::coverage::fuzzing::Family::Json, bytes));

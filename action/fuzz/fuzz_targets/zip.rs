@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered::archive::check_zip(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered::archive::fuzzing::check(bytes).unwrap());

@@ -29,7 +29,7 @@ pub enum Method {
 }
 
 /// What a header says of an entry's bytes.
-pub struct Sums {
+pub struct EntrySummary {
     pub method: Method,
     pub crc: u32,
     /// Bytes in the zip.
@@ -51,23 +51,23 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Appends an entry, whose packed bytes are read from `packed`.
-    pub fn append(&mut self, name: &str, sums: &Sums, packed: &mut impl Read) -> Result<()> {
-        self.out.write_all(&local_header(name, sums)?)?;
+    pub fn append(&mut self, name: &str, summary: &EntrySummary, packed: &mut impl Read) -> Result<()> {
+        self.out.write_all(&local_header(name, summary)?)?;
         let copied = io::copy(packed, &mut self.out)?;
-        ensure!(copied == sums.packed, "it has {} bytes, and should have {}", copied, sums.packed);
-        self.record(name, sums)
+        ensure!(copied == summary.packed, "it has {} bytes, and should have {}", copied, summary.packed);
+        self.record(name, summary)
     }
 
-    fn record(&mut self, name: &str, sums: &Sums) -> Result<()> {
+    fn record(&mut self, name: &str, summary: &EntrySummary) -> Result<()> {
         let header = &mut self.directory;
         header.extend(b"PK\x01\x02");
         put16(header, &[UNIX | VERSION]);
-        put_common(header, name, sums)?;
+        put_common(header, name, summary)?;
         // No comment, first disk, no internal attributes.
         put16(header, &[0, 0, 0]);
         put32(header, &[MODE, self.at as u32]);
         header.extend(name.as_bytes());
-        self.at += (LOCAL_HEADER + name.len()) as u64 + sums.packed;
+        self.at += (LOCAL_HEADER + name.len()) as u64 + summary.packed;
         self.count += 1;
         ensure!(self.at <= MAX_BYTES, "the packed report is larger than 4 GiB");
         Ok(())
@@ -102,20 +102,20 @@ const MAX_DIRECTORY: u64 = 16 << 20;
 
 const LOCAL_HEADER: usize = 30;
 
-fn local_header(name: &str, sums: &Sums) -> Result<Vec<u8>> {
+fn local_header(name: &str, summary: &EntrySummary) -> Result<Vec<u8>> {
     let mut header = Vec::with_capacity(LOCAL_HEADER + name.len());
     header.extend(b"PK\x03\x04");
-    put_common(&mut header, name, sums)?;
+    put_common(&mut header, name, summary)?;
     header.extend(name.as_bytes());
     Ok(header)
 }
 
 /// The fields that both headers share, in the order that both have.
-fn put_common(header: &mut Vec<u8>, name: &str, sums: &Sums) -> Result<()> {
+fn put_common(header: &mut Vec<u8>, name: &str, summary: &EntrySummary) -> Result<()> {
     ensure!(name.len() <= usize::from(u16::MAX), "the name is too long for a zip");
-    ensure!(sums.size.max(sums.packed) < MAX_BYTES, "the file is larger than 4 GiB");
-    put16(header, &[VERSION, UTF8_NAMES, sums.method as u16, TIME, DATE]);
-    put32(header, &[sums.crc, sums.packed as u32, sums.size as u32]);
+    ensure!(summary.size.max(summary.packed) < MAX_BYTES, "the file is larger than 4 GiB");
+    put16(header, &[VERSION, UTF8_NAMES, summary.method as u16, TIME, DATE]);
+    put32(header, &[summary.crc, summary.packed as u32, summary.size as u32]);
     put16(header, &[name.len() as u16, 0]);
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ureq::{Error, Timeout};
 
-use crate::archive::unwritten;
-use crate::workflow::shorten;
+use crate::archive::write_error;
+use crate::base::text::shorten;
 
 #[derive(Debug)]
 pub struct Failure {
@@ -18,40 +18,40 @@ pub struct Failure {
     /// Whether it passes by itself: a wrong address does not, though the network may be tried again.
     pub is_outage: bool,
     /// It happened on the way there: to the first that is connected to, which is the proxy where there is one.
-    pub is_of_way: bool,
+    pub is_connect_error: bool,
     /// A time limit cut it off.
-    pub is_late: bool,
+    pub is_timeout: bool,
 }
 
 impl Failure {
     fn temporary(what: &'static str, advice: &str) -> Self {
         let advice = advice.to_owned();
-        Self { what, advice, is_temporary: true, is_outage: true, is_of_way: false, is_late: false }
+        Self { what, advice, is_temporary: true, is_outage: true, is_connect_error: false, is_timeout: false }
     }
 
-    fn of_way(self) -> Self {
-        Self { is_of_way: true, ..self }
+    fn while_connecting(self) -> Self {
+        Self { is_connect_error: true, ..self }
     }
 
-    fn lasting(what: &'static str, advice: String) -> Self {
-        Self { what, advice, is_temporary: false, is_outage: false, is_of_way: false, is_late: false }
+    fn permanent(what: &'static str, advice: String) -> Self {
+        Self { what, advice, is_temporary: false, is_outage: false, is_connect_error: false, is_timeout: false }
     }
 
     /// What came could not be written to a file in `folder`.
-    pub fn unsaved(folder: &Path, error: &io::Error) -> Self {
-        Self::lasting("sent more than could be saved", unwritten(folder, error))
+    pub fn not_saved(folder: &Path, error: &io::Error) -> Self {
+        Self::permanent("sent more than could be saved", write_error(folder, error))
     }
 
     fn tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => {
-                Self::lasting("shows a certificate that is not trusted", format!("{why}; {}", authorities()))
+                Self::permanent("shows a certificate that is not trusted", format!("{why}; {}", authorities()))
             }
-            rustls::Error::InvalidMessage(_) => Self::lasting(
+            rustls::Error::InvalidMessage(_) => Self::permanent(
                 "could not be spoken to over TLS",
                 "what answers there speaks no TLS: is it an http:// address?".to_owned(),
             ),
-            other => Self::lasting(
+            other => Self::permanent(
                 "could not be spoken to over TLS",
                 format!("{other}; check the address; {}", authorities()),
             ),
@@ -68,22 +68,22 @@ impl From<Error> for Failure {
                 "could not be connected to in time",
                 "check the address, and whether a firewall or a missing proxy is in the way",
             )
-            .of_way(),
+            .while_connecting(),
             Error::Timeout(_) => {
-                Self { is_late: true, ..Self::temporary("gave no answer in time", "is the server overloaded?") }
+                Self { is_timeout: true, ..Self::temporary("gave no answer in time", "is the server overloaded?") }
             }
             Error::Rustls(error) => Self::tls(&error),
-            Error::ConnectProxyFailed(why) => refusing_proxy(&why).of_way(),
+            Error::ConnectProxyFailed(why) => refusing_proxy(&why).while_connecting(),
             Error::BodyExceedsLimit(limit) => {
-                Self::lasting("gave too long an answer", format!("more than {limit} bytes"))
+                Self::permanent("gave too long an answer", format!("more than {limit} bytes"))
             }
-            Error::Protocol(_) | Error::LargeResponseHeader(..) => Self::lasting(
+            Error::Protocol(_) | Error::LargeResponseHeader(..) => Self::permanent(
                 "gave an answer that is not HTTP",
                 "check the address and whether it is http or https".to_owned(),
             ),
             // Its text may hold the whole address, with the query.
             Error::BadUri(_) | Error::RequireHttpsOnly(_) => {
-                Self::lasting("could not be asked", "the address cannot be read".to_owned())
+                Self::permanent("could not be asked", "the address cannot be read".to_owned())
             }
             other => Self::temporary("could not be asked", &other.to_string()),
         }
@@ -98,7 +98,7 @@ impl From<io::Error> for Failure {
         match error.kind() {
             ErrorKind::ConnectionRefused => {
                 Self::temporary("refused the connection", "check the address and its port, and whether it runs")
-                    .of_way()
+                    .while_connecting()
             }
             ErrorKind::UnexpectedEof
             | ErrorKind::ConnectionReset
@@ -116,17 +116,17 @@ impl From<io::Error> for Failure {
 
 fn unknown_host() -> Failure {
     let failure = Failure::temporary("has a host name that cannot be resolved (DNS)", "check the address");
-    Failure { is_outage: false, ..failure.of_way() }
+    Failure { is_outage: false, ..failure.while_connecting() }
 }
 
 /// What a proxy said to CONNECT: the library tells it as `… 407/407`.
 fn refusing_proxy(why: &str) -> Failure {
     match why.rsplit('/').next() {
-        Some("407") => Failure::lasting(
+        Some("407") => Failure::permanent(
             "wants a user and a password, or others (407)",
             "write them as http://USER:PASSWORD@HOST:PORT, percent-encoded".to_owned(),
         ),
-        Some("403") => Failure::lasting("does not let it through (403)", "have the host allowed there".to_owned()),
+        Some("403") => Failure::permanent("does not let it through (403)", "have the host allowed there".to_owned()),
         _ => Failure::temporary("could not connect to it", &shorten(why, 100)),
     }
 }

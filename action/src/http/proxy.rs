@@ -6,25 +6,25 @@ use std::net::IpAddr;
 use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
-use crate::inputs::Env;
+use crate::base::env::Env;
 
 /// What the environment says of proxies.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    http: Option<Named>,
-    https: Option<Named>,
+    http: Option<ProxySetting>,
+    https: Option<ProxySetting>,
     /// The entries of `NO_PROXY`.
     bypass: Vec<String>,
 }
 
 /// A proxy, and the variable that it comes from.
 #[derive(Clone)]
-pub struct Named {
+pub struct ProxySetting {
     pub proxy: Proxy,
     pub variable: String,
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for ProxySetting {
     /// Without the user and the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{} of {}", self.proxy.host(), self.proxy.port(), self.variable)
@@ -47,7 +47,7 @@ impl Proxies {
     }
 
     /// The proxy for a request to `uri`.
-    pub fn choose(&self, uri: &Uri) -> Option<&Named> {
+    pub fn choose(&self, uri: &Uri) -> Option<&ProxySetting> {
         let (proxy, port) = match uri.scheme_str() {
             Some("https") => (self.https.as_ref()?, 443),
             _ => (self.http.as_ref()?, 80),
@@ -58,7 +58,7 @@ impl Proxies {
 }
 
 /// The lower-case name wins, and the scheme's over `ALL_PROXY`.
-fn read(env: Env, scheme: &str) -> Result<Option<Named>, String> {
+fn read(env: Env, scheme: &str) -> Result<Option<ProxySetting>, String> {
     let lower = [format!("{scheme}_proxy"), "all_proxy".to_owned()];
     let mut names = lower.into_iter().flat_map(|name| [name.clone(), name.to_ascii_uppercase()]);
     let Some((variable, value)) = names.find_map(|name| env(&name).map(|value| (name, value))) else {
@@ -66,7 +66,7 @@ fn read(env: Env, scheme: &str) -> Result<Option<Named>, String> {
     };
     let is_http = |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
     match Proxy::new(&value).ok().filter(is_http) {
-        Some(proxy) => Ok(Some(Named { proxy, variable })),
+        Some(proxy) => Ok(Some(ProxySetting { proxy, variable })),
         None => Err(format!("{variable} is no address of an HTTP proxy such as http://proxy.example.com:3128")),
     }
 }
@@ -119,7 +119,7 @@ mod tests {
     fn chosen(variables: &[(&str, &str)], url: &str) -> Option<String> {
         let env = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let proxies = Proxies::from_env(&env).unwrap();
-        proxies.choose(&url.parse().unwrap()).map(|named| named.proxy.host().to_owned())
+        proxies.choose(&url.parse().unwrap()).map(|setting| setting.proxy.host().to_owned())
     }
 
     #[test]

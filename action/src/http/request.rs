@@ -8,16 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
-use super::{Answer, Client};
-use crate::identity::Identity;
-use crate::inputs::Secret;
-use crate::progress::Progress;
+use super::{Client, Credential, Response, SecretHeader};
+use crate::base::secret::Secret;
+use crate::log::progress::Progress;
 
 /// One try of an ordinary request, from the look-up of the name to the end of the answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// One try of a request that nothing depends on.
 pub const PEEK_LIMIT: Duration = Duration::from_secs(3);
-pub const MAX_ANSWER: u64 = 1 << 20;
+pub const MAX_RESPONSE: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
 /// A request, and what it may cost.
@@ -27,12 +26,12 @@ pub struct Request<'a> {
     /// Time for one try.
     pub(super) limit: Duration,
     /// Bytes.
-    pub(super) max_answer: u64,
+    pub(super) max_response: u64,
     pub(super) max_tries: u32,
-    pub(super) is_temporary: fn(&Answer) -> bool,
+    pub(super) is_temporary: fn(&Response) -> bool,
     pub(super) progress: Option<&'a Progress>,
     /// By what the server knows the run.
-    identity: Option<&'a Identity>,
+    credential: Option<&'a dyn Credential>,
     /// Where the answer goes.
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
@@ -52,11 +51,11 @@ impl<'a> Request<'a> {
             head,
             body: Content::None,
             limit: REQUEST_LIMIT,
-            max_answer: MAX_ANSWER,
+            max_response: MAX_RESPONSE,
             max_tries: MAX_TRIES,
-            is_temporary: Answer::is_temporary,
+            is_temporary: Response::is_temporary,
             progress: None,
-            identity: None,
+            credential: None,
             sink: None,
         })
     }
@@ -106,16 +105,16 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Shows the covered server who asks.
-    pub fn identity(self, identity: &'a Identity) -> Self {
-        Self { identity: Some(identity), ..self }
+    /// Shows the server who asks.
+    pub fn credential(self, credential: &'a dyn Credential) -> Self {
+        Self { credential: Some(credential), ..self }
     }
 
     /// The head as the next try sends it.
     pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
-        if let Some(identity) = self.identity {
-            let (name, prefix, secret) = identity.header(client)?;
+        if let Some(credential) = self.credential {
+            let SecretHeader { name, prefix, secret } = credential.header(client)?;
             head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
         }
         Ok(head)
@@ -124,7 +123,7 @@ impl<'a> Request<'a> {
     /// Writes the answer's body into `file`, which is in `folder`, of `max` bytes at most, for as long as the run may
     /// take.
     pub fn save(self, file: &'a File, folder: &'a Path, max: u64) -> Self {
-        Self { sink: Some((file, folder)), limit: Duration::MAX, max_answer: max, ..self }
+        Self { sink: Some((file, folder)), limit: Duration::MAX, max_response: max, ..self }
     }
 
     /// Tells how much of the file is sent, or has come.
@@ -137,8 +136,8 @@ impl<'a> Request<'a> {
         Self { limit: PEEK_LIMIT, max_tries: 1, ..self }
     }
 
-    pub fn max_answer(self, max_answer: u64) -> Self {
-        Self { max_answer, ..self }
+    pub fn max_response(self, max_response: u64) -> Self {
+        Self { max_response, ..self }
     }
 
     pub fn max_tries(self, max_tries: u32) -> Self {
@@ -146,7 +145,7 @@ impl<'a> Request<'a> {
     }
 
     /// Which answers are worth another try.
-    pub fn temporary(self, is_temporary: fn(&Answer) -> bool) -> Self {
+    pub fn retry_if(self, is_temporary: fn(&Response) -> bool) -> Self {
         Self { is_temporary, ..self }
     }
 

@@ -1,5 +1,8 @@
 //! The step of `action.yml` as a runner fills it: which of a value's sources wins there.
 
+use std::ffi::OsString;
+
+use super::flags::FLAGS;
 use super::*;
 
 const ACTION: &str = include_str!("../../../action.yml");
@@ -49,14 +52,14 @@ fn with_reader<T>(arguments: &[&str], variables: &Variables, read: impl FnOnce(&
         let value = variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         value.filter(|value| !value.is_empty())
     };
-    let typed = flags::parse(arguments.iter().map(OsString::from)).unwrap();
-    read(&mut Reader { typed, env: &env, problems: Vec::new(), missing: Vec::new(), notes: Vec::new() })
+    let arguments = flags::parse(arguments.iter().map(OsString::from)).unwrap();
+    read(&mut Reader::new(arguments, &env))
 }
 
 /// The value of an input as the program takes it, unchecked.
 fn value(input: &str, arguments: &[&str], variables: &Variables) -> Option<String> {
     with_reader(arguments, variables, |reader| {
-        let Some(flag) = FLAGS.iter().find(|flag| flag.input() == variable("INPUT", input)) else {
+        let Some(flag) = FLAGS.iter().find(|flag| flag.input_variable() == variable("INPUT", input)) else {
             assert_eq!(input, "path", "the input {input} is read neither by the program nor by the script");
             return reader.source(&Event::read(reader.env), None, false).map(|source| source.to_string());
         };
@@ -84,9 +87,9 @@ fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_ac
         let mut variables = step(&[(input, "given")]);
         variables.push((covered(input), "of-env".to_owned()));
         assert_eq!(value(input, &[], &variables).as_deref(), Some("given"), "{input}");
-        let flag = format!("--{}=typed", if input == "github-token" { "gh-token" } else { input });
-        let typed = if input == "path" { "typed" } else { flag.as_str() };
-        assert_eq!(value(input, &[typed], &variables).as_deref(), Some("typed"), "{input}");
+        let flag = format!("--{}=arguments", if input == "github-token" { "gh-token" } else { input });
+        let arguments = if input == "path" { "arguments" } else { flag.as_str() };
+        assert_eq!(value(input, &[arguments], &variables).as_deref(), Some("arguments"), "{input}");
     }
 }
 

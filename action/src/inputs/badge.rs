@@ -1,27 +1,29 @@
 //! What becomes of the badge: the workflow asks for it, and the tested event decides.
 
+use super::check;
 use super::event::Event;
-use super::{Reader, Repository, check};
+use super::reader::Reader;
+use crate::base::repository::Repository;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
+pub enum BadgeUpdate {
     /// The server takes the new value.
-    Update,
+    SetValue,
     /// The server forgets the value that it has: `purge-cache` is true, and the tested event is no push to the default
     /// branch.
-    Forget,
+    DropValue,
     /// `--purge-cache=false`.
-    No,
+    Disabled,
     /// `auto`, and the tested event is no push to the default branch.
     NotDefaultBranch,
 }
 
-impl Purge {
+impl BadgeUpdate {
     /// Why the badge is not updated.
     pub fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Update | Self::Forget => None,
-            Self::No => Some("Badge not updated: purge-cache is false"),
+            Self::SetValue | Self::DropValue => None,
+            Self::Disabled => Some("Badge not updated: purge-cache is false"),
             Self::NotDefaultBranch => Some("Badge not updated: this run is not a push to the default branch"),
         }
     }
@@ -29,7 +31,7 @@ impl Purge {
     /// What a dry run does not do.
     pub fn plan(self) -> &'static str {
         self.reason().unwrap_or(match self {
-            Self::Forget => {
+            Self::DropValue => {
                 "Would ask the server to refresh the badge, without a value: this run is not a push to the default branch"
             }
             _ => "Would update the badge",
@@ -39,8 +41,8 @@ impl Purge {
 
 impl Reader<'_> {
     /// A workflow's own comparison of branch names is true for a fork's `main` too, so `true` alone gives no value. Where
-    /// there is no event, the command was typed by somebody who has the key, and no fork can start it.
-    pub fn purge(&mut self, event: &Event, repository: Option<&Repository>) -> Purge {
+    /// there is no event, the command was arguments by somebody who has the key, and no fork can start it.
+    pub fn badge(&mut self, event: &Event, repository: Option<&Repository>) -> BadgeUpdate {
         let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
         let asked = self.get("purge-cache", auto).flatten();
         let deprecated = self.get("is-default-branch", check::boolean);
@@ -48,11 +50,11 @@ impl Reader<'_> {
             self.notes.push("is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)".to_owned());
         }
         match asked.or(deprecated) {
-            Some(false) => Purge::No,
-            _ if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => Purge::Update,
-            Some(true) if event.is_absent => Purge::Update,
-            Some(true) => Purge::Forget,
-            None => Purge::NotDefaultBranch,
+            Some(false) => BadgeUpdate::Disabled,
+            _ if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => BadgeUpdate::SetValue,
+            Some(true) if event.is_outside_actions => BadgeUpdate::SetValue,
+            Some(true) => BadgeUpdate::DropValue,
+            None => BadgeUpdate::NotDefaultBranch,
         }
     }
 }

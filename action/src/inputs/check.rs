@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use super::Secret;
-use crate::totals::{METRICS, Percent};
+use crate::base::secret::Secret;
+use crate::coverage::{METRICS, Percent};
 
 /// Longer time limits are mistakes: a runner's job ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
@@ -49,7 +49,7 @@ pub fn api_key(text: &str) -> Result<Secret, String> {
 
 fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
     if !text.is_empty() && text.bytes().all(fits) {
-        return Ok(Secret(text.to_owned()));
+        return Ok(Secret::new(text));
     }
     Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())
 }

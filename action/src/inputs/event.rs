@@ -5,7 +5,9 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use super::{Env, Repository, check};
+use super::check;
+use crate::base::env::Env;
+use crate::base::repository::Repository;
 
 /// The event and its file's content, `null` where there is none.
 pub struct Event {
@@ -18,7 +20,7 @@ pub struct Event {
     run: Option<u64>,
     actor: Option<String>,
     /// No runner started the program: a person or another CI system did.
-    pub is_absent: bool,
+    pub is_outside_actions: bool,
 }
 
 const DEPENDABOT: &str = "dependabot[bot]";
@@ -60,7 +62,7 @@ impl Event {
             sha: env("GITHUB_SHA"),
             run: env("GITHUB_RUN_ID").and_then(|id| id.parse().ok()),
             actor: env("GITHUB_ACTOR"),
-            is_absent: env("GITHUB_ACTIONS").or(env("GITHUB_EVENT_NAME")).is_none(),
+            is_outside_actions: env("GITHUB_ACTIONS").or(env("GITHUB_EVENT_NAME")).is_none(),
         }
     }
 
@@ -109,7 +111,7 @@ impl Event {
     }
 
     /// Why GitHub keeps the repository's secrets from this run, if it does.
-    pub fn withheld(&self, repository: &Repository) -> Option<&'static str> {
+    pub fn no_secrets_reason(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
         let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
         if is_untrusted && self.problem.is_none() && !from.is_some_and(|from| repository.is(from)) {

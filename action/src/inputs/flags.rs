@@ -1,4 +1,4 @@
-//! What can be typed: one table of flags, from which `--help` and the names in the environment follow.
+//! What can be arguments: one table of flags, from which `--help` and the names in the environment follow.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -78,13 +78,13 @@ const fn flag(name: &'static str, value: &'static str, default: &'static str, he
 
 impl Flag {
     /// `INPUT_…`, which the composite action sets: its inputs are called like the flags, but for the token's.
-    pub fn input(&self) -> String {
+    pub fn input_variable(&self) -> String {
         format!("INPUT_{}", upper(self.input_name()))
     }
 
     /// `ACTION_DEFAULT_…`, which the composite action sets too, where its default is not the program's. It stands alone,
     /// since a default of the input itself would look like a value that the workflow gives, and win over `COVERED_…`.
-    pub fn action_default(&self) -> String {
+    pub fn action_default_variable(&self) -> String {
         format!("ACTION_DEFAULT_{}", upper(self.input_name()))
     }
 
@@ -93,7 +93,7 @@ impl Flag {
     }
 
     /// `COVERED_…`, the Python original's name.
-    pub fn covered(&self) -> String {
+    pub fn covered_variable(&self) -> String {
         format!("COVERED_{}", upper(self.name))
     }
 
@@ -106,34 +106,34 @@ fn upper(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
 }
 
-/// What was typed, unchecked.
+/// What was arguments, unchecked.
 #[derive(Default)]
-pub struct Typed {
+pub struct Arguments {
     pub directory: Option<PathBuf>,
     pub values: Vec<(&'static str, String)>,
     pub help: bool,
     pub version: bool,
 }
 
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Typed, String> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut typed = Typed::default();
+    let mut arguments = Arguments::default();
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
-            Long("help") | Short('h') => typed.help = true,
-            Long("version") | Short('V') => typed.version = true,
-            Value(directory) if typed.directory.is_none() => typed.directory = Some(directory.into()),
+            Long("help") | Short('h') => arguments.help = true,
+            Long("version") | Short('V') => arguments.version = true,
+            Value(directory) if arguments.directory.is_none() => arguments.directory = Some(directory.into()),
             // What the Python original's switches are called when they are off.
-            Long("no-purge-cache") => typed.values.push(("purge-cache", "false".to_owned())),
-            Long("no-is-default-branch") => typed.values.push(("is-default-branch", "false".to_owned())),
+            Long("no-purge-cache") => arguments.values.push(("purge-cache", "false".to_owned())),
+            Long("no-is-default-branch") => arguments.values.push(("is-default-branch", "false".to_owned())),
             Long(name) => {
                 let flag = FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| argument_error(&argument))?;
-                typed.values.push((flag.name, value_of(flag, &mut parser)?));
+                arguments.values.push((flag.name, value_of(flag, &mut parser)?));
             }
             _ => return Err(argument_error(&argument)),
         }
     }
-    Ok(typed)
+    Ok(arguments)
 }
 
 /// Says nothing of a value: it may be a secret in the wrong place.
@@ -167,8 +167,8 @@ pub fn help() -> String {
             flag.name,
             flag.value,
             flag.help,
-            flag.input(),
-            flag.covered()
+            flag.input_variable(),
+            flag.covered_variable()
         );
     }
     text + TAIL

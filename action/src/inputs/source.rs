@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::check;
 use super::event::Event;
-use super::{Reader, Repository, check};
+use super::reader::Reader;
+use crate::base::repository::Repository;
 
 /// Where the report lies.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl fmt::Display for Source {
 impl Reader<'_> {
     pub fn source(&mut self, event: &Event, repository: Option<Repository>, has_token: bool) -> Option<Source> {
         let variable = |name| (self.env)(name).map(PathBuf::from);
-        let path = self.typed.directory.take();
+        let path = self.arguments.directory.take();
         let path = path.or_else(|| variable("INPUT_PATH")).or_else(|| variable("COVERED_PATH"));
         let known = self.problems.len();
         let name = self.get("artifact", check::artifact);

@@ -1,13 +1,12 @@
 //! Where to upload to, by which right, and for which commit.
 
+use super::check;
 use super::event::Event;
 use super::flags::FLAGS;
-use super::{Reader, Repository, Source, check};
+use super::reader::Reader;
+use crate::base::repository::Repository;
+use crate::base::text::shorten;
 use crate::identity::Identity;
-use crate::workflow::shorten;
-
-pub const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
-     the job needs `permissions: id-token: write`, and the server to allow this repository";
 
 #[derive(Debug)]
 pub struct Target {
@@ -29,9 +28,8 @@ impl Reader<'_> {
         match job {
             _ if self.problems.len() > known => None,
             Some((url, credential)) => {
-                let told = |problem| format!("ACTIONS_ID_TOKEN_REQUEST_TOKEN {problem}");
-                let credential = check::secret(&credential).map_err(|problem| self.problems.push(told(problem)));
-                Some(Identity::job(&url, credential.ok()?, api_url?))
+                let credential = self.checked("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &credential, check::secret);
+                Some(Identity::job(&url, credential?, api_url?))
             }
             None => self.get_or("api-key", check::api_key, "").map(Identity::Key),
         }
@@ -46,22 +44,6 @@ impl Reader<'_> {
             *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");
         }
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
-    }
-
-    /// Whether the files go up one by one. The server gives credentials for that to API keys alone.
-    pub fn files(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
-        let files = self.get("files", check::boolean).unwrap_or(false);
-        if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
-            let text = "--files needs an API key: set api-key, as the server gives no credentials for single files to a \
-                        job's own token";
-            self.problems.push(text.to_owned());
-        }
-        if files && matches!(source, Some(Source::Artifact(_))) {
-            let text = "--files uploads a folder, and --artifact names an artifact: download it by \
-                        actions/download-artifact in a step before, and give its folder";
-            self.problems.push(text.to_owned());
-        }
-        files
     }
 
     /// Why there is no commit, where a push deleted its branch or tag. A `commit-sha` that names one counts.

@@ -43,7 +43,8 @@ pub fn unzip(file: File, folder: &str) -> Result<Report> {
     let claimed = zip.entries_hint();
     ensure!(claimed <= MAX_ENTRIES, "its directory names {claimed} files and folders, more than {MAX_ENTRIES}");
     let prefix = prefix(folder)?;
-    let mut reading = Reading { prefix: &prefix, placed: Vec::new(), names: 0, unpacked: 0, beside: Vec::new() };
+    let mut reading =
+        DirectoryReader { prefix: &prefix, placed: Vec::new(), names: 0, unpacked: 0, outside: Vec::new() };
     let (mut found, mut records) = (0, zip.entries(&mut buffer));
     while let Some(record) = records.next_entry().context("its directory is broken")? {
         found += 1;
@@ -51,8 +52,8 @@ pub fn unzip(file: File, folder: &str) -> Result<Report> {
         reading.take(&record)?;
     }
     ensure!(found == claimed, "its directory says that it holds {claimed} files, and holds {found}");
-    let (directory, Reading { placed, beside, .. }) = (zip.directory_offset(), reading);
-    ensure!(!placed.is_empty(), "{}", nothing_below(&prefix, beside));
+    let (directory, DirectoryReader { placed, outside, .. }) = (zip.directory_offset(), reading);
+    ensure!(!placed.is_empty(), "{}", nothing_below(&prefix, outside));
     let files = locate(placed, &prefix, directory, Arc::new(zip.into_inner()))?;
     Ok(Report { files: sorted(files)? })
 }
@@ -64,25 +65,25 @@ fn prefix(folder: &str) -> Result<String> {
     Ok(parts.iter().map(|part| format!("{part}/")).collect())
 }
 
-fn nothing_below(prefix: &str, beside: Vec<String>) -> String {
-    match (prefix, beside.is_empty()) {
+fn nothing_below(prefix: &str, outside: Vec<String>) -> String {
+    match (prefix, outside.is_empty()) {
         ("", _) | (_, true) => "it is empty: did the tests write a report?".to_owned(),
-        _ => format!("it holds nothing in `{prefix}`, but {}: correct `path`, or leave it out", beside.join(", ")),
+        _ => format!("it holds nothing in `{prefix}`, but {}: correct `path`, or leave it out", outside.join(", ")),
     }
 }
 
-struct Reading<'a> {
+struct DirectoryReader<'a> {
     prefix: &'a str,
-    placed: Vec<Placed>,
+    placed: Vec<LocatedEntry>,
     /// Bytes.
     names: usize,
     unpacked: u64,
     /// What lies at the top, where that is not what was asked for.
-    beside: Vec<String>,
+    outside: Vec<String>,
 }
 
 /// A file, and where its local header begins.
-struct Placed {
+struct LocatedEntry {
     name: String,
     offset: u64,
     packed: u64,
@@ -91,7 +92,7 @@ struct Placed {
     deflated: bool,
 }
 
-impl Reading<'_> {
+impl DirectoryReader<'_> {
     fn take(&mut self, record: &ZipFileHeaderRecord) -> Result<()> {
         let raw = record.file_path();
         let Some(name) = raw.as_bytes().strip_prefix(self.prefix.as_bytes()) else {
@@ -100,12 +101,12 @@ impl Reading<'_> {
         };
         // It may hold the job's token.
         let is_git = raw.as_bytes().split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git"));
-        ensure!(!is_git, "it holds a git checkout, {}, and is no report", shown(raw.as_bytes()));
+        ensure!(!is_git, "it holds a git checkout, {}, and is no report", quoted(raw.as_bytes()));
         // A folder is where its files are.
         if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
             return Ok(());
         }
-        let placed = Placed::of(name, record)?;
+        let placed = LocatedEntry::of(name, record)?;
         ensure!(self.placed.len() < MAX_FILES, "it holds more than 100,000 files: is it the report's own folder?");
         self.names += placed.name.len() + RECORD;
         ensure!(self.names <= MAX_DIRECTORY, "the names of its files take more than 16 MiB");
@@ -118,14 +119,14 @@ impl Reading<'_> {
     /// Remembers the first part of a name, for whoever asked for another.
     fn leave(&mut self, name: &[u8]) {
         let first = name.split_inclusive(|byte| *byte == b'/').next().unwrap_or_default();
-        let shown = shown(first);
-        if self.beside.len() < SHOWN_FOLDERS && !self.beside.contains(&shown) {
-            self.beside.push(shown);
+        let shown = quoted(first);
+        if self.outside.len() < SHOWN_FOLDERS && !self.outside.contains(&shown) {
+            self.outside.push(shown);
         }
     }
 }
 
-impl Placed {
+impl LocatedEntry {
     /// What one record of the directory says, if it can be.
     fn of(name: &[u8], record: &ZipFileHeaderRecord) -> Result<Self> {
         let name = checked_name(name)?;
@@ -168,30 +169,30 @@ impl Placed {
 
 /// A name that every system and every browser can use, and that leads nowhere else.
 fn checked_name(name: &[u8]) -> Result<&str> {
-    let shown = || shown(name);
-    let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", shown()) };
-    ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", shown());
+    let quoted = || quoted(name);
+    let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", quoted()) };
+    ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", quoted());
     let has_drive = matches!(name, [letter, b':', ..] if letter.is_ascii_alphabetic());
     let is_relative = !has_drive && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    ensure!(is_relative, "the name {} is not that of a file below a folder", shown());
+    ensure!(is_relative, "the name {} is not that of a file below a folder", quoted());
     let is_plain = !text.contains(|letter: char| letter == '\\' || letter.is_control());
-    ensure!(is_plain, "the name {} holds a backslash or a control character", shown());
+    ensure!(is_plain, "the name {} holds a backslash or a control character", quoted());
     Ok(text)
 }
 
 /// The start of a name, in quotes and with nothing in it but what can be seen.
-fn shown(name: &[u8]) -> String {
+fn quoted(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     format!("{:?}", text.chars().take(SHOWN_NAME).collect::<String>())
 }
 
 /// Finds each file's data, and refuses those that share bytes with another's or with the directory.
-fn locate(mut placed: Vec<Placed>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
+fn locate(mut placed: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
     placed.sort_unstable_by_key(|file| file.offset);
     let (mut files, mut free) = (Vec::with_capacity(placed.len()), 0);
     for file in placed {
         let start = file.start(prefix, &zip)?;
-        let Placed { name, offset, packed, size, crc, deflated } = file;
+        let LocatedEntry { name, offset, packed, size, crc, deflated } = file;
         ensure!(offset >= free && start + packed <= directory, "`{name}` shares bytes with another file of the zip");
         free = start + packed;
         let content = Content::Zip(Zipped { zip: Arc::clone(&zip), start, packed, crc, deflated });
@@ -224,6 +225,3 @@ fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
     ensure!(wrong.is_none(), "it holds `{}` as a file and as a folder", wrong.unwrap_or_default());
     Ok(files)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod artifact;
-mod delta;
+mod baseline;
 mod failures;
 mod files;
 mod identity;

@@ -136,7 +136,7 @@ fn debugging_tells_of_every_request_and_of_the_event() {
     let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();
     let url = &peer.url;
     run("1")
-        .says(&format!("::debug::event \"push\": commit {}, run 1658821493, purge Update, threshold 80%25", SHA))
+        .says(&format!("::debug::event \"push\": commit {}, run 1658821493, badge SetValue, threshold 80%25", SHA))
         .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
         .says(" ms, try 2, without a proxy\n")
         .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", SITE))

@@ -15,7 +15,7 @@ pub fn check(action: &str, readme: &str, readers: &str) -> Vec<String> {
         }
         if !readers.contains(&format!("\"{name}\"")) && !readers.contains(&variable) {
             breaches.push(format!(
-                "action.yml: its input {name} is read neither in action/src/inputs.rs nor in action/run.sh"
+                "action.yml: its input {name} is read neither in action/src/inputs nor in action/run.sh"
             ));
         }
     }

@@ -6,6 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// layers and from itself.
 const LAYERS: &[(&str, &[&[&str]])] = &[
     (
+        "action/src",
+        &[
+            &["main", "lib"],
+            &["run"],
+            &["server", "github"],
+            &["original"],
+            &["inputs"],
+            &["identity"],
+            &["http"],
+            &["log"],
+            &["archive", "coverage"],
+            &["report"],
+            &["base"],
+        ],
+    ),
+    (
         "server/src",
         &[
             &["main"],

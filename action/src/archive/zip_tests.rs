@@ -1,0 +1,369 @@
+//! Real tools' zips, and hostile ones, byte for byte as an attacker writes them.
+
+use rawzip::{CompressionMethod, ZipArchive};
+
+use super::*;
+use crate::report::unzip;
+
+/// Bytes of a name that a zip may have.
+const MAX_NAME: usize = 4096;
+const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
+
+/// An entry as its headers describe it, true or not.
+#[derive(Clone)]
+struct Made {
+    name: Vec<u8>,
+    local_name: Vec<u8>,
+    flags: u16,
+    method: u16,
+    local_method: u16,
+    crc: u32,
+    size: u32,
+    packed: u32,
+    mode: u32,
+    data: Vec<u8>,
+    /// Where the directory says that it lies, if not where it does.
+    offset: Option<u32>,
+}
+
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+impl Made {
+    fn new(name: impl AsRef<[u8]>, content: &[u8]) -> Self {
+        let (name, data) = (name.as_ref().to_vec(), deflated(content));
+        let mut crc = Crc::new();
+        crc.update(content);
+        let (local_name, size, packed) = (name.clone(), content.len() as u32, data.len() as u32);
+        let (flags, method, mode) = (0, 8, 0o100_644);
+        Self {
+            name,
+            local_name,
+            flags,
+            method,
+            local_method: method,
+            crc: crc.sum(),
+            size,
+            packed,
+            mode,
+            data,
+            offset: None,
+        }
+    }
+
+    fn stored(name: &str, content: &[u8]) -> Self {
+        let data = content.to_vec();
+        Self { method: 0, local_method: 0, packed: data.len() as u32, data, ..Self::new(name, content) }
+    }
+
+    /// `true`: as the local header has it, `false`: as the directory does.
+    fn fields(&self, is_local: bool) -> Vec<u8> {
+        let streamed = is_local && self.flags & 8 != 0;
+        let (name, method) = if is_local { (&self.local_name, self.local_method) } else { (&self.name, self.method) };
+        let mut out = Vec::new();
+        [20, self.flags, method, 0, 33].iter().for_each(|word: &u16| out.extend(word.to_le_bytes()));
+        let summary = if streamed { [0; 3] } else { [self.crc, self.packed, self.size] };
+        summary.iter().for_each(|word| out.extend(word.to_le_bytes()));
+        [name.len() as u16, 0].iter().for_each(|word| out.extend(word.to_le_bytes()));
+        out
+    }
+}
+
+/// What stands at the end of the zip.
+struct End {
+    count: u16,
+    before: &'static [u8],
+    behind: &'static [u8],
+}
+
+fn zip(files: &[Made]) -> Vec<u8> {
+    with_end(files, &End { count: files.len() as u16, before: b"", behind: b"" })
+}
+
+fn with_end(files: &[Made], end: &End) -> Vec<u8> {
+    let (mut out, mut directory) = (end.before.to_vec(), Vec::new());
+    for file in files {
+        let offset = file.offset.unwrap_or((out.len() - end.before.len()) as u32);
+        out.extend(b"PK\x03\x04");
+        out.extend(file.fields(true));
+        out.extend(&file.local_name);
+        out.extend(&file.data);
+        if file.flags & 8 != 0 {
+            out.extend(b"PK\x07\x08");
+            [file.crc, file.packed, file.size].iter().for_each(|word| out.extend(word.to_le_bytes()));
+        }
+        directory.extend(b"PK\x01\x02\x14\x03");
+        directory.extend(file.fields(false));
+        directory.extend([0; 6]);
+        directory.extend((file.mode << 16).to_le_bytes());
+        directory.extend(offset.to_le_bytes());
+        directory.extend(&file.name);
+    }
+    let start = (out.len() - end.before.len()) as u32;
+    out.extend(&directory);
+    out.extend(b"PK\x05\x06\0\0\0\0");
+    [end.count, end.count].iter().for_each(|word| out.extend(word.to_le_bytes()));
+    [directory.len() as u32, start].iter().for_each(|word| out.extend(word.to_le_bytes()));
+    out.extend([0; 2]);
+    out.extend(end.behind);
+    out
+}
+
+fn opened(bytes: &[u8], folder: &str) -> Result<Report> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    unzip(file, folder)
+}
+
+/// Packs what the zip holds, and gives the names and the contents, as another implementation reads them.
+fn repacked(bytes: &[u8], folder: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let report = opened(bytes, folder)?;
+    let mut packed = pack(&report, &std::env::temp_dir(), Deadline::NEVER, &|_| {})?.file;
+    let mut bytes = Vec::new();
+    packed.rewind().unwrap();
+    packed.read_to_end(&mut bytes).unwrap();
+    let zip = ZipArchive::from_slice(&bytes).unwrap();
+    let files = zip.entries().map(|entry| {
+        let entry = entry.unwrap();
+        let data = zip.get_entry(entry.wayfinder()).unwrap();
+        let mut content = Vec::new();
+        match entry.compression_method() {
+            CompressionMethod::DEFLATE => {
+                let inflated = flate2::read::DeflateDecoder::new(data.data());
+                data.verifying_reader(inflated).read_to_end(&mut content).unwrap()
+            }
+            _ => data.verifying_reader(data.data()).read_to_end(&mut content).unwrap(),
+        };
+        (String::from_utf8(entry.file_path().as_bytes().to_vec()).unwrap(), content)
+    });
+    Ok(files.collect())
+}
+
+#[track_caller]
+fn refused(files: &[Made], expected: &str) {
+    refused_bytes(&zip(files), expected);
+}
+
+#[track_caller]
+fn refused_bytes(bytes: &[u8], expected: &str) {
+    let error = repacked(bytes, "").expect_err(expected);
+    let told = format!("{error:#}");
+    assert!(told.contains(expected), "{told:?} does not say {expected:?}");
+}
+
+#[test]
+fn what_real_tools_write_comes_out_byte_for_byte() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let read = |name: &str| std::fs::read(fixtures.join("coverage_py").join(name)).unwrap();
+    let expected = [
+        (".gitignore", b"*\n".to_vec()),
+        ("deep/é ü.html", "<p>Umlaute</p>\n".into()),
+        ("empty.css", Vec::new()),
+        ("index.html", read("index.html")),
+        ("sample_py.html", read("sample_py.html")),
+    ];
+    let mut seen = 0;
+    for path in std::fs::read_dir(fixtures.join("artifacts")).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.extension().is_none_or(|extension| extension != "zip") {
+            continue;
+        }
+        let mut files = repacked(&std::fs::read(&path).unwrap(), "").unwrap();
+        // GitHub's library was handed an empty folder too, and writes it like an empty file.
+        files.retain(|(name, _)| name != "none");
+        let files: Vec<_> = files.iter().map(|(name, content)| (name.as_str(), content.clone())).collect();
+        assert!(files == expected, "{}: {files:?}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
+}
+
+#[test]
+fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
+    let mut slow = DeflateEncoder::new(Vec::new(), Compression::none());
+    slow.write_all(PAGE).unwrap();
+    let data = slow.finish().unwrap();
+    let large = Made { packed: data.len() as u32, data: data.clone(), ..Made::new("large.html", PAGE) };
+    let bytes = zip(&[large, Made::stored("stored.html", PAGE)]);
+    let packed = pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), Deadline::NEVER, &|_| {}).unwrap();
+    let report = unzip(packed.file, "").unwrap();
+    let sizes: Vec<u64> = report
+        .files
+        .iter()
+        .map(|file| match &file.content {
+            Content::Zip(zipped) => zipped.packed,
+            Content::File(_) => 0,
+        })
+        .collect();
+    assert_eq!(sizes, [data.len() as u64, deflated(PAGE).len() as u64]);
+}
+
+#[test]
+fn one_folder_of_a_zip_can_be_the_report() {
+    let bytes = zip(&[
+        Made::new("log.txt", b"log"),
+        Made::new("a/htmlcov/index.html", PAGE),
+        Made::new("a/htmlcov-old/index.html", b"old"),
+        Made::new("../evil.html", b"evil"),
+    ]);
+    for folder in ["a/htmlcov", "./a/htmlcov/", "a\\htmlcov", "/a//htmlcov"] {
+        assert_eq!(repacked(&bytes, folder).unwrap(), [("index.html".to_owned(), PAGE.to_vec())], "{folder}");
+    }
+    let error = opened(&bytes, "htmlcov").unwrap_err().to_string();
+    assert!(error.starts_with("it holds nothing in `htmlcov/`, but \"log.txt\", \"a/\", \"../\""), "{error}");
+    assert!(opened(&bytes, "a/../b").unwrap_err().to_string().contains("leads out of it"));
+}
+
+#[test]
+fn what_is_no_zip_is_told() {
+    let whole = zip(&[Made::new("index.html", PAGE)]);
+    for bytes in [&b""[..], b"<html>", b"PK\x05\x06", &whole[..whole.len() - 30], &whole[..40]] {
+        refused_bytes(bytes, "it is no zip, or not a whole one");
+    }
+    refused(&[], "it is empty");
+    refused(&[Made { size: 0, crc: 0, packed: 0, data: Vec::new(), ..Made::stored("folder/", b"") }], "it is empty");
+}
+
+#[test]
+fn bytes_before_and_behind_a_zip_are_left_out() {
+    let files = [Made::new("index.html", PAGE)];
+    for (before, behind) in [(&b"#!/bin/sh\n"[..], &b""[..]), (b"", b"junk"), (b"PK\x03\x04", b"\0\0\0")] {
+        let bytes = with_end(&files, &End { count: 1, before, behind });
+        assert_eq!(repacked(&bytes, "").unwrap(), [("index.html".to_owned(), PAGE.to_vec())]);
+    }
+}
+
+#[test]
+fn a_directory_that_miscounts_is_refused() {
+    let files = [Made::new("index.html", PAGE), Made::new("a.html", PAGE)];
+    let with_count = |count| with_end(&files, &End { count, before: b"", behind: b"" });
+    refused_bytes(&with_count(1), "its directory holds more files than it says");
+    refused_bytes(&with_count(3), "its directory says that it holds 3 files, and holds 2");
+    let many: Vec<Made> = (0..2).map(|_| Made::new(vec![b'x'; MAX_NAME], b"")).collect();
+    refused(&many, "twice");
+}
+
+#[test]
+fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
+    for name in ["../evil.html", "a/../../evil.html", "..", "/etc/passwd", "a//b", "./a", "a/.", "C:/a", "c:a"] {
+        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} is not that of a file below a folder"));
+    }
+    for name in ["a\\b", "..\\evil.html", "a\0b", "a\nb", "a\u{1b}[31m", "a\u{85}"] {
+        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} holds a backslash or a control character"));
+    }
+    refused(&[Made::new(b"caf\xe9.html", PAGE)], "is not UTF-8");
+    refused(&[Made::new("", PAGE)], "is not that of a file");
+    refused(&[Made::new("folder/", PAGE)], "is not that of a file");
+    refused(&[Made::new("x".repeat(MAX_NAME + 1), PAGE)], "is longer than 4096 bytes");
+    refused(&[Made::new(".git/config", PAGE)], "it holds a git checkout");
+    refused(&[Made::new(".git", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.git/config", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.git/", b""), Made::new("a/b", PAGE)], "it holds a git checkout");
+    refused(&[Made::new("a/.GIT", PAGE)], "it holds a git checkout");
+    let fine = [Made::new("INDEX.html", b"1"), Made::new("index.html", b"2"), Made::new("a/x.git/x", b"3")];
+    assert_eq!(repacked(&zip(&fine), "").unwrap().len(), 3);
+}
+
+#[test]
+fn a_name_that_stands_twice_is_refused() {
+    refused(&[Made::new("a", b"1"), Made::new("b", b"2"), Made::new("a", b"3")], "it holds `a` twice");
+    refused(&[Made::new("a", b"1"), Made::new("a!", b"2"), Made::new("a/b", b"3")], "it holds `a` as a file and as a");
+    // As GitHub's own library writes a folder.
+    let folder = [Made::stored("a", b""), Made::new("a!", b"2"), Made::new("a/b", b"3")];
+    assert_eq!(repacked(&zip(&folder), "").unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_no_plain_file_is_refused() {
+    let made = |mode| [Made { mode, ..Made::new("index.html", PAGE) }];
+    refused(&made(0o120_777), "`index.html` is a symbolic link");
+    for mode in [0o010_644, 0o020_644, 0o060_644, 0o140_644, 0o040_755] {
+        refused(&made(mode), "`index.html` is no regular file");
+    }
+    for flags in [1, 1 << 6, 1 << 13] {
+        refused(&[Made { flags, ..Made::new("index.html", PAGE) }], "`index.html` is encrypted");
+    }
+    for method in [9, 12, 14, 93, 95, 99, 65535] {
+        refused(&[Made { method, ..Made::new("index.html", PAGE) }], "`index.html` is compressed by the method");
+    }
+}
+
+#[test]
+fn local_headers_that_tell_another_story_are_refused() {
+    let story = "the header of `index.html` is not where, or not what, the directory says";
+    let made = || Made::new("index.html", PAGE);
+    refused(&[Made { local_name: b"other.html".to_vec(), ..made() }], story);
+    refused(&[Made { local_name: b"index.htmlx".to_vec(), ..made() }], story);
+    refused(&[Made { local_method: 0, ..made() }], story);
+    for offset in [1, 60, u32::MAX - 1] {
+        refused(&[Made { offset: Some(offset), ..made() }], story);
+    }
+}
+
+#[test]
+fn entries_that_share_bytes_are_refused() {
+    let one = Made::new("a.html", PAGE);
+    let second = Made { local_name: b"b.html".to_vec(), ..Made::new("b.html", PAGE) };
+    // The same bytes under two names, as a bomb of small size has them.
+    let same = Made { offset: Some(0), ..second.clone() };
+    refused(&[one.clone(), same], "the header of `b.html` is not where");
+    // A stored file whose data are another's header and data.
+    let inner = zip(std::slice::from_ref(&second));
+    let outer = Made::stored("a.html", &inner[..30 + 6 + second.data.len()]);
+    let nested = Made { offset: Some(30 + 6), ..second.clone() };
+    refused(&[outer, nested], "`b.html` shares bytes with another file of the zip");
+    // Data that reach into the directory.
+    let long = Made { packed: one.packed + 40, ..one };
+    refused(&[long], "`a.html` shares bytes with another file of the zip");
+}
+
+#[test]
+fn sizes_and_checksums_that_lie_are_refused() {
+    let made = || Made::new("index.html", PAGE);
+    let told = "cannot pack `index.html`: it is larger than the zip says";
+    refused(&[Made { size: made().size - 1, ..made() }], told);
+    refused(&[Made { size: made().size + 1, ..made() }], "cannot pack `index.html`: it is smaller than the zip says");
+    refused(&[Made { crc: 7, ..made() }], "cannot pack `index.html`: it is not what its checksum says");
+    refused(&[Made { crc: 7, ..Made::stored("index.html", PAGE) }], "it is not what its checksum says");
+    refused(&[Made { size: 0, ..made() }], "it is larger than the zip says");
+    refused(&[Made { size: 1 << 20, ..made() }], "`index.html` cannot have 1048576 bytes");
+    refused(&[Made { size: 7, ..Made::stored("index.html", PAGE) }], "`index.html` cannot have 7 bytes");
+    refused(&[Made { size: u32::MAX - 1, packed: u32::MAX, ..made() }], "larger than 4 GiB");
+    // The real size would be a thousand times what is said.
+    let bomb = Made::new("index.html", &vec![0; 1 << 20]);
+    refused(&[Made { size: 4096, ..bomb.clone() }], told);
+    let data = [bomb.data.as_slice(), b"x"].concat();
+    refused(&[Made { packed: data.len() as u32, data, ..bomb }], "it ends before its data do");
+    let cut = |count| {
+        let data = made().data[..count].to_vec();
+        Made { packed: count as u32, data, ..made() }
+    };
+    (1..made().data.len()).for_each(|count| refused(&[cut(count)], "cannot pack `index.html`: it "));
+    let garbage = Made { packed: 4, data: vec![0xff; 4], ..made() };
+    refused(&[garbage], "it is not deflated");
+}
+
+#[test]
+fn more_than_a_server_takes_is_refused_before_it_is_read() {
+    let claim = |number: u32| Made { size: u32::MAX - 1, packed: 5 << 20, ..Made::new(format!("{number}.html"), b"") };
+    refused(&[claim(0), claim(1), claim(2)], "its files take more than 8 GiB unpacked");
+}
+
+#[test]
+fn sizes_that_stand_behind_the_data_are_taken_from_the_directory() {
+    let streamed = Made { flags: 8, ..Made::new("index.html", PAGE) };
+    let bytes = zip(&[streamed, Made { flags: 8, ..Made::stored("b.html", PAGE) }]);
+    assert_eq!(repacked(&bytes, "").unwrap().len(), 2);
+}
+
+/// What fuzzing found worth keeping, and what it once broke.
+#[test]
+fn the_fuzz_targets_corpus_breaks_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/zip");
+    for input in std::fs::read_dir(folder).unwrap() {
+        fuzzing::check(&std::fs::read(input.unwrap().path()).unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,24 @@
+//! Texts that must not leak.
+
+use std::fmt;
+
+/// A text that no log, error or debug output shows.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, for the header that sends it and for the runner's mask.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}

@@ -1,0 +1,80 @@
+//! Texts for logs, statuses and summaries: on one line, short, and escaped.
+
+use std::time::Duration;
+
+/// The text with a space for every control character: no new line, no colour, no cursor movement.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// At most `limit` characters of a text that others wrote.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let text = one_line(text.trim());
+    if text.chars().count() <= limit {
+        return text;
+    }
+    text.chars().take(limit - 1).chain(['…']).collect()
+}
+
+/// Text for a Markdown table, without links, tags, code or emphasis.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::new();
+    for letter in one_line(text).chars() {
+        if "\\`*_{}[]<>|&#!~".contains(letter) {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    // GitHub makes links of plain addresses too.
+    escaped.replace("://", "\\://").replace("www.", "www\\.")
+}
+
+/// Bytes, as `1.2 MB`.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}
+
+/// A duration, as `0.09 s`.
+pub fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_no_control_character() {
+        assert_eq!(one_line("a\n::error::b\r\u{1b}[31m\u{85}"), "a ::error::b  [31m ");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_with_a_mark() {
+        assert_eq!(shorten(" short\n", 5), "short");
+        assert_eq!(shorten("äöüäöü", 4), "äöü…");
+    }
+
+    #[test]
+    fn markdown_shows_what_was_written() {
+        assert_eq!(markdown("a|b <img> [x](y) `c`"), "a\\|b \\<img\\> \\[x\\](y) \\`c\\`");
+        assert_eq!(markdown("https://x.example www.x.example"), "https\\://x.example www\\.x.example");
+    }
+
+    #[test]
+    fn sizes_and_times_are_short() {
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(183_211), "183.2 kB");
+        assert_eq!(bytes(13_800_000), "13.8 MB");
+        assert_eq!(seconds(Duration::from_millis(94)), "0.09 s");
+        assert_eq!([count(1, "file"), count(2, "file")], ["1 file", "2 files"]);
+    }
+}

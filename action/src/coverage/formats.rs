@@ -1,0 +1,124 @@
+//! The formats that reports come in: one file per tool, and the table of them.
+
+mod clover;
+mod cobertura;
+mod coverage_py;
+mod devel_cover;
+mod diff_cover;
+mod gcovr;
+mod go;
+mod grcov;
+mod hpc;
+mod istanbul;
+mod jacoco;
+mod kcov;
+mod lcov;
+mod llvm_cov;
+mod opencppcoverage;
+mod phpunit;
+mod reportgenerator;
+mod scoverage;
+mod simplecov;
+mod tarpaulin;
+
+use std::io::BufRead;
+
+use anyhow::Result;
+
+use super::measure::{Found, Measure};
+use super::percent::{Counts, Percent};
+
+/// A page of HTML, and the files in its folder, by name.
+pub struct Page<'a> {
+    pub html: &'a str,
+    pub read_sibling: &'a dyn Fn(&str) -> Option<String>,
+}
+
+pub struct Format {
+    /// The name in `--totals FILE:FORMAT`.
+    pub name: &'static str,
+    pub tool: &'static str,
+    pub read: Read,
+}
+
+/// `None`: the page is not this tool's, or no index. An empty list: it is, and shows no total.
+pub type PageReader = fn(&Page) -> Option<Found>;
+/// The same, and an error where it breaks off or is damaged.
+pub type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
+/// How the names of files end that may be of a format.
+pub type Ends = &'static [&'static str];
+
+pub enum Read {
+    Page(PageReader),
+    File(Ends, FileReader),
+}
+
+impl Format {
+    /// Whether a file of this name may be of this format.
+    pub fn reads(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        match self.read {
+            Read::Page(_) => name.ends_with(".html") || name.ends_with(".htm"),
+            Read::File(ends, _) => ends.iter().any(|end| name.ends_with(end)),
+        }
+    }
+}
+
+const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Format {
+    Format { name, tool, read: Read::Page(read) }
+}
+
+const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileReader) -> Format {
+    Format { name, tool, read: Read::File(ends, read) }
+}
+
+/// The tools whose totals are found, in words.
+pub fn known() -> String {
+    let mut tools: Vec<&str> = FORMATS.iter().map(|format| format.tool).collect();
+    tools.sort_unstable();
+    tools.dedup();
+    tools.join(", ")
+}
+
+pub const JSON: Ends = &[".json"];
+pub const XML: Ends = &[".xml"];
+const TRACE: Ends = &[".info", ".lcov"];
+const PROFILE: Ends = &[".out", ".txt", ".cov", ".coverprofile"];
+
+/// The formats, in the order in which they are asked: pages first, then what a tool writes for itself alone, last what
+/// many tools write.
+pub const FORMATS: &[Format] = &[
+    page("coverage.py", "coverage.py", coverage_py::page),
+    page("diff-cover", "diff-cover", diff_cover::page),
+    page("istanbul", "istanbul", istanbul::page),
+    page("html-spa", "istanbul", istanbul::spa),
+    page("genhtml", "lcov", lcov::page),
+    page("gcovr", "gcovr", gcovr::page),
+    page("llvm-cov", "llvm-cov", llvm_cov::page),
+    page("jacoco", "JaCoCo", jacoco::page),
+    page("simplecov", "SimpleCov", simplecov::page),
+    page("phpunit", "PHPUnit", phpunit::page),
+    page("kcov", "kcov", kcov::page),
+    page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
+    page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
+    page("scoverage", "Scoverage", scoverage::page),
+    page("reportgenerator", "ReportGenerator", reportgenerator::page),
+    page("grcov", "grcov", grcov::page),
+    page("devel-cover", "Devel::Cover", devel_cover::page),
+    page("hpc", "hpc", hpc::page),
+    file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
+    file("istanbul-summary", "istanbul", JSON, istanbul::summary),
+    file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
+    file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
+    file("simplecov-json", "SimpleCov", JSON, simplecov::json),
+    file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
+    file("gcovr-summary", "gcovr", JSON, gcovr::summary),
+    file("covdir", "grcov", JSON, grcov::covdir),
+    file("kcov-json", "kcov", JSON, kcov::json),
+    file("coverprofile", "go tool cover", PROFILE, go::profile),
+    file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
+    file("scoverage-xml", "Scoverage", XML, scoverage::xml),
+    file("cobertura", "Cobertura", XML, cobertura::xml),
+    file("clover", "Clover", XML, clover::xml),
+    file("lcov", "lcov", TRACE, lcov::tracefile),
+];

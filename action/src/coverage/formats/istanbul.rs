@@ -1,0 +1,79 @@
+//! istanbul, which nyc, c8, jest and vitest report with: the head of `index.html`, the data in the page of `html-spa`,
+//! and `coverage-summary.json`.
+//!
+//! ```html
+//! <span class="strong">99.87% </span>
+//! <span class="quiet">Lines</span>
+//! <span class='fraction'>1655/1657</span>
+//! ```
+//!
+//! A folder's or file's page has the same head; its title names that instead of `All files`.
+
+use std::io::BufRead;
+
+use anyhow::Result;
+
+use super::{Found, Measure, Page};
+use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
+use crate::coverage::syntax::json::{self, Values};
+
+pub fn page(page: &Page) -> Option<Found> {
+    let (head, body) = split(page.html, "<body>")?;
+    if between(head, "<title>", "</title>")?.trim() != "Code coverage report for All files" {
+        return None;
+    }
+    let texts = texts(split(body, "status-line").unwrap_or((body, "")).0);
+    let named = |name: &str, metric| {
+        let at = texts.iter().position(|text| text == name)?;
+        let shown = percent(texts.get(at.checked_sub(1)?)?)?;
+        Measure::shown(metric, shown, texts.get(at + 1).and_then(|text| counts(text)))
+    };
+    let kinds =
+        [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
+    Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
+}
+
+/// What is counted, and where its percent and its counts stand.
+type Kind = (&'static str, [&'static str; 3]);
+
+macro_rules! kind {
+    ($root:literal, $metric:literal) => {
+        (
+            $metric,
+            [
+                concat!($root, "/", $metric, "/pct"),
+                concat!($root, "/", $metric, "/covered"),
+                concat!($root, "/", $metric, "/total"),
+            ],
+        )
+    };
+}
+
+const SUMMARY: [Kind; 4] =
+    [kind!("total", "lines"), kind!("total", "branches"), kind!("total", "functions"), kind!("total", "statements")];
+const TREE: [Kind; 4] = [
+    kind!("metrics", "lines"),
+    kind!("metrics", "branches"),
+    kind!("metrics", "functions"),
+    kind!("metrics", "statements"),
+];
+
+pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
+    Ok(found(&json::read(input, &SUMMARY.map(|(_, paths)| paths).concat())?, &SUMMARY))
+}
+
+/// `window.data = {"file":"","metrics":{…},"children":[…]}`: the page's script draws the root's metrics.
+pub fn spa(page: &Page) -> Option<Found> {
+    let data = after(after(page.html, "<div id=\"app\" class=\"app\">")?, "window.data = ")?;
+    found(&json::read_text(data, &TREE.map(|(_, paths)| paths).concat())?, &TREE)
+}
+
+/// The percent is the text `Unknown` where nothing was measured.
+fn found(values: &Values, kinds: &[Kind]) -> Option<Found> {
+    let measure = |(metric, [shown, covered, total]): &Kind| {
+        let counts = values.counts(covered, total)?;
+        Some(values.percent(shown).and_then(|shown| Measure::shown(metric, shown, Some(counts))))
+    };
+    let all: Vec<_> = kinds.iter().map(measure).collect::<Option<_>>()?;
+    Some(all.into_iter().flatten().collect())
+}

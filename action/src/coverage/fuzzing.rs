@@ -1,0 +1,46 @@
+//! What fuzz targets check, and what replays their corpus.
+
+use super::formats::{FORMATS, Format, JSON, Page, Read, XML};
+use super::measure::Found;
+use super::percent::Percent;
+
+/// Formats that are read in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Pages,
+    Json,
+    Xml,
+    Lines,
+}
+
+impl Format {
+    fn family(&self) -> Family {
+        match self.read {
+            Read::Page(_) => Family::Pages,
+            Read::File(JSON, _) => Family::Json,
+            Read::File(XML, _) => Family::Xml,
+            Read::File(..) => Family::Lines,
+        }
+    }
+
+    /// What this format finds in bytes that lie in no folder; beside a page lies the page.
+    pub(super) fn probe(&self, bytes: &[u8]) -> Option<Found> {
+        match self.read {
+            Read::Page(read) => {
+                let html = String::from_utf8_lossy(bytes);
+                read(&Page { html: &html, read_sibling: &|_: &str| Some(html.to_string()) })
+            }
+            Read::File(_, read) => read(&mut { bytes }).ok()?,
+        }
+    }
+}
+
+/// Gives any bytes to every format of a family, for fuzz targets: whatever is found is plain digits, from 0 to 100.
+pub fn check(family: Family, bytes: &[u8]) {
+    for format in FORMATS.iter().filter(|format| format.family() == family) {
+        for measure in format.probe(bytes).unwrap_or_default() {
+            let text = measure.percent.to_string();
+            assert_eq!(Percent::parse(&text).as_ref(), Some(&measure.percent), "{} found {measure:?}", format.name);
+        }
+    }
+}

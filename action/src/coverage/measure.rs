@@ -1,0 +1,63 @@
+//! What a format finds in a report, and which of it becomes the total.
+
+use super::percent::{Counts, Percent};
+
+/// Every number of a report, the tool's own total first.
+pub type Found = Vec<Measure>;
+
+/// What `--metric` takes.
+pub const METRICS: [&str; 5] = ["lines", "branches", "statements", "functions", "instructions"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// What the number counts: one of `METRICS`, or what only one tool counts.
+    pub metric: &'static str,
+    pub percent: Percent,
+    /// What the percent was rounded from.
+    pub counts: Option<Counts>,
+    /// Not shown by the tool: only taken where it is asked for.
+    pub on_request: bool,
+}
+
+impl Measure {
+    /// A percent as the tool shows it, and how many of how many it stands for. Nothing where nothing was counted;
+    /// counts that the percent cannot stand for are something else and left out.
+    pub fn shown(metric: &'static str, percent: Percent, counts: Option<(u64, u64)>) -> Option<Self> {
+        let counts = match counts {
+            Some((covered, total)) => Some(Counts::new(covered, total)?).filter(|counts| percent.shows(*counts)),
+            None => None,
+        };
+        Some(Self { metric, percent, counts, on_request: false })
+    }
+
+    /// Counts of which the tool shows the percent with so many digits.
+    pub fn counted(metric: &'static str, (covered, total): (u64, u64), digits: usize) -> Option<Self> {
+        let counts = Counts::new(covered, total)?;
+        Some(Self { metric, percent: counts.percent(digits), counts: Some(counts), on_request: false })
+    }
+
+    pub fn only_on_request(self) -> Self {
+        Self { on_request: true, ..self }
+    }
+
+    /// Whether both can be the same number, rounded differently.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let close = |one: &Percent, measure: &Self| measure.counts.is_some_and(|counts| one.shows(counts));
+        self.metric == other.metric
+            && match (self.counts, other.counts) {
+                (Some(one), Some(two)) => one == two || close(&self.percent, other) || close(&other.percent, self),
+                _ => close(&self.percent, other) || close(&other.percent, self) || self.percent.is_near(&other.percent),
+            }
+    }
+}
+
+/// The number that is asked for; else lines, where the tool shows them; else the tool's own total, which no tool lets
+/// count branches or functions.
+pub fn choose<'a>(found: &'a [Measure], metric: Option<&str>) -> Option<&'a Measure> {
+    let named = |metric: &str| found.iter().find(|measure| measure.metric == metric);
+    let own = || found.first().filter(|first| !["branches", "functions"].contains(&first.metric));
+    match metric {
+        Some(metric) => named(metric),
+        None => named("lines").filter(|lines| !lines.on_request).or_else(own).filter(|measure| !measure.on_request),
+    }
+}

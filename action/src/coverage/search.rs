@@ -1,0 +1,299 @@
+//! Where a total is looked for: in the report's index page, then in the machine-readable files; or in the one file
+//! that `--totals` names.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::{MAIN_SEPARATOR, Path};
+
+use anyhow::{Context, Result, ensure};
+
+use super::formats::{FORMATS, FileReader, Format, Page, Read};
+use super::measure::{Found, Measure, choose};
+use super::totals::Totals;
+use crate::base::deadline::Deadline;
+use crate::report::{Entry, Report};
+
+/// Bytes of a page that are looked at: the largest index seen has 2.8 MB.
+const MAX_PAGE: u64 = 16 << 20;
+/// Bytes of machine-readable files that are read in one run: a report may come from a fork.
+const MAX_READ: u64 = 1 << 30;
+/// The same where a page has the total already, and a disagreement is only a note.
+const MAX_COMPARED: u64 = 64 << 20;
+/// Some tools on Windows start their files so.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Pages or files that are looked at where no index leads.
+const MAX_CANDIDATES: usize = 50;
+
+/// Files that the log names.
+const MAX_LISTED: usize = 10;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    #[default]
+    Auto,
+    File {
+        path: String,
+        format: Option<&'static str>,
+    },
+}
+
+impl Choice {
+    /// `auto`, `FILE` or `FILE:FORMAT`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        // A drive's letter is no file.
+        let Some((path, name)) = text.rsplit_once(':').filter(|(path, name)| path.len() > 1 && is_word(name)) else {
+            return Ok(Self::File { path: text.to_owned(), format: None });
+        };
+        let format = FORMATS.iter().find(|format| format.name == name).map(|format| format.name);
+        let known = || FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ");
+        let format = format.ok_or_else(|| format!("names the format {name:?}, which is none of {}", known()))?;
+        Ok(Self::File { path: path.to_owned(), format: Some(format) })
+    }
+}
+
+impl Choice {
+    /// The file that is chosen, where it is neither at its path nor in the report.
+    pub fn missing(&self, report: &Report) -> Option<&str> {
+        let Self::File { path, .. } = self else { return None };
+        let there = Path::new(path).is_file() || report.get(path).is_some();
+        (!there).then_some(path)
+    }
+}
+
+/// What came of a search.
+#[derive(Debug, Default)]
+pub struct Search {
+    pub totals: Option<Totals>,
+    /// What else was found and does not agree, or could not be read.
+    pub notes: Vec<String>,
+    /// Each file that was looked at.
+    pub searched: Vec<String>,
+    deadline: Deadline,
+}
+
+struct Candidate {
+    format: &'static Format,
+    source: String,
+    found: Found,
+}
+
+/// Looks for the total of a report, or of the file that is chosen; in no further file once the time is over.
+pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: Deadline) -> Search {
+    let mut search = Search { deadline, ..Search::default() };
+    let candidates = match choice {
+        Choice::Auto => search.auto(report, metric),
+        Choice::File { path, format } => search.file(report, path, *format).into_iter().collect(),
+    };
+    search.pick(&candidates, metric);
+    search
+}
+
+impl Search {
+    /// The files that were looked at, in words.
+    pub fn searched_files(&self) -> String {
+        let more = self.searched.len().saturating_sub(MAX_LISTED);
+        let told: Vec<&str> = self.searched.iter().take(MAX_LISTED).map(String::as_str).collect();
+        match (told.is_empty(), more) {
+            (true, _) => "no file: none has a name that a report's index or totals have".to_owned(),
+            (_, 0) => told.join(", "),
+            _ => format!("{} and {more} more", told.join(", ")),
+        }
+    }
+
+    fn auto(&mut self, report: &Report, metric: Option<&str>) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for page in pages(report) {
+            let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(_)));
+            candidates.extend(self.ask(formats, &page.name, FileSource::Inside(report), &mut 0));
+        }
+        let has_total = candidates.iter().any(|candidate| choose(&candidate.found, metric).is_some());
+        let mut left = if has_total { MAX_COMPARED } else { MAX_READ };
+        let files = || FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
+        let is_near = |name: &str| name.matches('/').count() < 2 && files().any(|format| format.reads(name));
+        for Entry { name, .. } in report.files.iter().filter(|file| is_near(&file.name)).take(MAX_CANDIDATES) {
+            let formats = files().filter(|format| format.reads(name));
+            candidates.extend(self.ask(formats, name, FileSource::Inside(report), &mut left));
+        }
+        candidates
+    }
+
+    /// A file that is named is looked for from the working directory, then in the report.
+    fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
+        let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
+        let from = if is_inside { FileSource::Inside(report) } else { FileSource::Outside };
+        let by_name = FORMATS.iter().any(|format| format.reads(name));
+        let formats = FORMATS.iter().filter(|known| match format {
+            Some(format) => known.name == format,
+            None => known.reads(name) || !by_name,
+        });
+        self.ask(formats, name, from, &mut { MAX_READ })
+    }
+
+    /// Asks one format after the other until one knows the file.
+    fn ask(
+        &mut self,
+        formats: impl Iterator<Item = &'static Format>,
+        name: &str,
+        from: FileSource,
+        left: &mut u64,
+    ) -> Option<Candidate> {
+        self.deadline.check().ok()?;
+        self.searched.push(name.to_owned());
+        let mut html = None;
+        for format in formats {
+            let read_sibling = |other: &str| text(from, &sibling(name, other)).ok();
+            let found = match format.read {
+                Read::Page(read) => {
+                    read_page(from, name, &mut html).map(|html| read(&Page { html, read_sibling: &read_sibling }))
+                }
+                Read::File(_, read) => read_file(from, name, read, left, self.deadline),
+            };
+            match found {
+                Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
+                Ok(None) => {}
+                Err(error) => {
+                    self.notes.push(format!("cannot read {name} as {}: {error:#}", format.name));
+                    // The other formats would say the same.
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes the total of the best candidate. Notes each one that disagrees; if an equally good one does, the total is
+    /// unknown.
+    fn pick(&mut self, candidates: &[Candidate], metric: Option<&str>) {
+        let Some((best, measure)) = best(candidates, metric) else { return };
+        let disagreeing: Vec<_> = candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate, candidate.counterpart(best, measure, metric)?)))
+            .filter(|(_, other)| !other.agrees(measure))
+            .collect();
+        for (candidate, other) in &disagreeing {
+            self.notes.push(format!("{}, and {}", candidate.says(other), best.says(measure)));
+        }
+        if disagreeing.iter().any(|(candidate, _)| candidate.rank() == best.rank()) {
+            self.notes.push("which is the report's total is not clear: say so by --totals FILE".to_owned());
+        } else {
+            self.totals = Some(best.totals(measure));
+        }
+    }
+}
+
+/// The first candidate of the best rank that has a total.
+fn best<'a>(candidates: &'a [Candidate], metric: Option<&str>) -> Option<(&'a Candidate, &'a Measure)> {
+    let with_total = candidates.iter().filter_map(|candidate| Some((candidate, choose(&candidate.found, metric)?)));
+    with_total.min_by_key(|(candidate, _)| candidate.rank())
+}
+
+impl Candidate {
+    /// 0 is the best. Pages are as good as one another: each is the index of a report of its own.
+    fn rank(&self) -> usize {
+        let same = |other: &Format| match self.format.read {
+            Read::Page(_) => matches!(other.read, Read::Page(_)),
+            Read::File(..) => other.name == self.format.name,
+        };
+        FORMATS.iter().position(same).unwrap_or(FORMATS.len())
+    }
+
+    /// What to compare with the total of `best`: the same metric, else the total of an equally good candidate.
+    fn counterpart(&self, best: &Self, total: &Measure, metric: Option<&str>) -> Option<&Measure> {
+        let same = self.found.iter().find(|other| other.metric == total.metric && !other.on_request);
+        same.or_else(|| choose(&self.found, metric).filter(|_| self.rank() == best.rank()))
+    }
+
+    fn says(&self, measure: &Measure) -> String {
+        format!("{} ({}) says {}% of {}", self.source, self.format.tool, measure.percent, measure.metric)
+    }
+
+    fn totals(&self, measure: &Measure) -> Totals {
+        let counts = |metric| self.found.iter().find(|measure| measure.metric == metric)?.counts;
+        Totals {
+            percent: measure.percent.clone(),
+            counts: measure.counts,
+            metric: measure.metric,
+            tool: self.format.tool,
+            source: self.source.clone(),
+            lines: counts("lines"),
+            branches: counts("branches"),
+        }
+    }
+}
+
+/// The report's index; where there is none, the pages that may be one: some tools name it as they are told.
+fn pages(report: &Report) -> Vec<&Entry> {
+    let is_page = |file: &&Entry| {
+        let below = file.name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
+        below || !file.name.contains('/') && FORMATS[0].reads(&file.name)
+    };
+    match report.index() {
+        Some(index) => report.get(index).into_iter().collect(),
+        None => {
+            // An index has a shorter name than the pages of files: `coverage.html`, `coverage.main.c.6e96f37f.html`.
+            let mut pages: Vec<_> = report.files.iter().filter(is_page).collect();
+            pages.sort_by_key(|file| file.name.len());
+            pages.truncate(MAX_CANDIDATES);
+            pages
+        }
+    }
+}
+
+/// Where a file's name leads.
+#[derive(Clone, Copy)]
+enum FileSource<'a> {
+    Inside(&'a Report),
+    /// From the working directory.
+    Outside,
+}
+
+impl<'a> FileSource<'a> {
+    fn open(self, name: &str) -> Result<Box<dyn io::Read + 'a>> {
+        match self {
+            Self::Inside(report) => Ok(report.get(name).context("it is not there")?.open()?),
+            Self::Outside => Ok(Box::new(File::open(name)?)),
+        }
+    }
+}
+
+/// The name of a file in the same folder.
+fn sibling(name: &str, other: &str) -> String {
+    let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
+    format!("{folder}{other}")
+}
+
+fn text(from: FileSource, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    from.open(name)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// A page is read once for all formats.
+fn read_page<'a>(from: FileSource, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
+    if html.is_none() {
+        *html = Some(text(from, name)?);
+    }
+    Ok(html.as_deref().unwrap_or_default())
+}
+
+fn read_file(
+    from: FileSource,
+    name: &str,
+    read: FileReader,
+    left: &mut u64,
+    deadline: Deadline,
+) -> Result<Option<Found>> {
+    let input = deadline.read(from.open(name).context("it cannot be opened")?);
+    let mut input = BufReader::new(input).take(*left);
+    if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
+    let found = read(&mut input);
+    *left = input.limit();
+    ensure!(*left > 0, "there is more than is read");
+    found
+}

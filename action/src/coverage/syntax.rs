@@ -1,0 +1,5 @@
+//! How formats are written: HTML as text, JSON and XML as streams.
+
+pub mod html;
+pub mod json;
+pub mod xml;

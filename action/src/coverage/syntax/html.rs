@@ -1,0 +1,111 @@
+//! Scanning HTML as text: index pages have megabytes, and no total needs their tree.
+
+use memchr::memmem;
+
+use crate::coverage::measure::Measure;
+use crate::coverage::percent::Percent;
+
+/// Texts of one row that are looked at.
+const MAX_ROW: usize = 8;
+/// Texts of a page's head that are looked at.
+const MAX_TEXTS: usize = 1000;
+
+pub fn has(text: &str, mark: &str) -> bool {
+    memmem::find(text.as_bytes(), mark.as_bytes()).is_some()
+}
+
+/// What stands before and after the first `mark`.
+pub fn split<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let at = memmem::find(text.as_bytes(), mark.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+pub fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    Some(split(text, mark)?.1)
+}
+
+pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    Some(split(after(text, start)?, end)?.0)
+}
+
+/// The texts between the tags, trimmed, without the empty ones.
+pub fn texts(html: &str) -> Vec<String> {
+    let after_tag = |part: &str| part.split_once('>').map_or(String::new(), |(_, text)| plain(text));
+    html.split('<').map(after_tag).filter(|text| !text.is_empty()).take(MAX_TEXTS).collect()
+}
+
+/// The hard space, in which tools put `21.1&nbsp;%`, is a space like others.
+fn plain(text: &str) -> String {
+    text.replace("&nbsp;", " ").replace(['\u{a0}', '\u{202f}'], " ").trim().to_owned()
+}
+
+/// `48%`, `21.1 %`, `87,5 %`, `%48`: a number with its sign, which some languages write elsewhere.
+pub fn percent(text: &str) -> Option<Percent> {
+    let text = text.trim();
+    let number = text.strip_suffix('%').or_else(|| text.strip_prefix('%'))?;
+    Percent::parse(&number.trim().replace(',', "."))
+}
+
+/// `5218`, `5,218`, `5.218`, `5 218`: digits, grouped as some language does.
+pub fn count(text: &str) -> Option<u64> {
+    let groups = |letter: char| matches!(letter, ',' | '.' | '\'' | '’' | ' ');
+    let digits: String = text.trim().chars().filter(|letter| !groups(*letter)).collect();
+    let plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && text.trim().starts_with(|c: char| c.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
+}
+
+/// `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`, and `361 / 12 / 1989` with the excluded ones between.
+pub fn counts(text: &str) -> Option<(u64, u64)> {
+    let text = text.trim().trim_matches(['(', ')']);
+    let (covered, rest) = text.split_once('/').or_else(|| text.split_once(" of "))?;
+    Some((count(covered)?, count(rest.rsplit('/').next()?)?))
+}
+
+/// The number that stands after `label` and before the next label, with the counts that stand there too, in whichever
+/// order: `Lines:` `445` `2105` `21.1 %`. A title that looks like a label has no number after it.
+pub fn labelled(texts: &[String], label: &str, metric: &'static str) -> Option<Measure> {
+    let starts = texts.iter().enumerate().filter(|(_, text)| *text == label).map(|(at, _)| at + 1);
+    let mut rows = starts.filter_map(|start| {
+        let row: Vec<_> = texts[start..].iter().take_while(|text| !text.ends_with(':')).take(MAX_ROW).collect();
+        Some((row.iter().find_map(|text| percent(text))?, row))
+    });
+    let (shown, row) = rows.next()?;
+    let numbers: Vec<u64> = row.iter().filter_map(|text| count(text)).collect();
+    let pair = match numbers[..] {
+        [one, other, ..] => Some((one.min(other), one.max(other))),
+        _ => None,
+    };
+    Measure::shown(metric, shown, row.iter().find_map(|text| counts(text)).or(pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_what_stands_between_tags() {
+        let html = "no text<td a='%'> Lines:\n</td><td></td><td>21.1&nbsp;%</td><td unclosed";
+        assert_eq!(texts(html), ["Lines:", "21.1 %"]);
+    }
+
+    #[test]
+    fn percents_and_counts_are_read_as_languages_write_them() {
+        for text in ["48.5%", "48.5 %", "48,5\u{20}%", "%48,5", " 48.5% "] {
+            assert_eq!(percent(text), Percent::parse("48.5"), "{text}");
+        }
+        for text in ["48", "%", "4 8%", "1e1%", "Unknown%", "-1%", "n/a", "%%"] {
+            assert_eq!(percent(text), None, "{text}");
+        }
+        for text in ["5218", "5,218", "5.218", "5 218", "5’218"] {
+            assert_eq!(count(text), Some(5218), "{text}");
+        }
+        for text in ["", "-1", "1e5", "x", ",", "99999999999999999999"] {
+            assert_eq!(count(text), None, "{text}");
+        }
+        for text in ["361 / 1989", "361/1989", "(361/1989)", "361 of 1,989", "361 / 7 / 1989"] {
+            assert_eq!(counts(text), Some((361, 1989)), "{text}");
+        }
+        assert_eq!([counts("1"), counts("a/b"), counts("/"), counts("1/")], [None; 4]);
+    }
+}

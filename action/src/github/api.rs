@@ -1,0 +1,94 @@
+//! What every request to GitHub's API has in common: its headers, a repository that moved, and refusals.
+
+use anyhow::Result;
+use ureq::http::{StatusCode, Uri};
+
+use crate::base::repository::Repository;
+use crate::base::secret::Secret;
+use crate::http::{Client, Request, Response};
+
+const API_VERSION: &str = "2022-11-28";
+/// GitHub says with it where a token is authorized for an organization.
+const SSO: &str = "x-github-sso";
+/// What to do where a repository has another name.
+const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) to \
+    the new one";
+
+/// GitHub's API as one repository's token sees it.
+pub struct GitHub<'a> {
+    /// Without a slash at the end.
+    pub api: &'a str,
+    pub repository: &'a Repository,
+    pub token: &'a Secret,
+}
+
+impl GitHub<'_> {
+    /// A request for `path` below the repository.
+    pub fn request(&self, method: &str, path: &str, accept: &str) -> Result<Request<'_>> {
+        Request::new(method, &format!("{}/{path}", self.url()))?
+            .secret_header("authorization", "Bearer ", self.token)?
+            .header("accept", accept)?
+            .header("x-github-api-version", API_VERSION)
+    }
+
+    fn url(&self) -> String {
+        format!("{}/repos/{}", self.api, self.repository)
+    }
+
+    /// Sends a request for what is below the repository, and follows it where it was renamed or transferred:
+    /// <https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>.
+    pub fn send(&self, client: &Client, request: Request) -> Result<Response> {
+        let response = client.send(&request)?;
+        let Some(id) = moved_to(self.api, &response) else { return Ok(response) };
+        client.note(&format!(
+            "GitHub has renamed or transferred {}, and is asked by its id, {id}. The covered server still gets the old \
+             name: {NEW_NAME}",
+            self.repository
+        ));
+        client.send(&request.moved(&self.url(), &format!("{}/repositories/{id}", self.api))?)
+    }
+
+    /// Why GitHub refuses whatever is asked for, and what to do; `None`: it depends on the request. `said`: its words.
+    pub fn refusal(&self, response: &Response, said: &str) -> Option<String> {
+        let repository = self.repository;
+        let says = |words: &str| said.contains(words);
+        Some(match response.status {
+            StatusCode::UNAUTHORIZED => {
+                format!(
+                    "GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired"
+                )
+            }
+            StatusCode::FORBIDDEN if response.has(SSO) => format!(
+                "the organization of {repository} wants single sign-on ({said}): authorize the token of github-token for \
+                 it, or leave the input out"
+            ),
+            StatusCode::FORBIDDEN if says("IP allow list") => format!(
+                "the organization of {repository} accepts listed IP addresses only ({said}): use a runner with such an \
+                 address, or have this runner's address added to the list"
+            ),
+            StatusCode::FORBIDDEN if says("archived") => format!(
+                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set \
+                 github-token to `none`, and no status is posted"
+            ),
+            status if status.is_redirection() && says("/repositories/") => {
+                format!("GitHub has moved {repository} ({said}): {NEW_NAME}")
+            }
+            status if status.is_redirection() => {
+                format!("GitHub's API is not at {} ({said}): set GITHUB_API_URL to where it is", self.api)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The repository's id in a redirect that leads there. Nothing else of the redirect is used: the token goes to GitHub's
+/// API alone.
+fn moved_to(api: &str, response: &Response) -> Option<u64> {
+    let target = response.location().filter(|_| response.status.is_redirection())?;
+    let (api, uri): (Uri, Uri) = (api.parse().ok()?, target.parse().ok()?);
+    if (uri.scheme(), uri.authority()) != (api.scheme(), api.authority()) {
+        return None;
+    }
+    let path = uri.path().strip_prefix(api.path().trim_end_matches('/'))?;
+    path.strip_prefix("/repositories/")?.split('/').next()?.parse().ok()
+}

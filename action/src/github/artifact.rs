@@ -1,0 +1,220 @@
+//! Step 1 where the report is an artifact: finds it in its workflow run, downloads it, and makes sure that it is the one.
+//!
+//! Of what GitHub's API says the artifact's run and digest are believed; of what is in it, nothing.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use ureq::http::{StatusCode, Uri};
+
+use crate::base::digest::sha256_of_file;
+use crate::base::text::{bytes, shorten};
+use crate::github::api::GitHub;
+use crate::http::{Client, Host, Request, Response};
+use crate::inputs::Artifact;
+use crate::log::progress::Progress;
+
+const JSON: &str = "application/vnd.github+json";
+/// Bytes of an artifact: a packed report has no more.
+const MAX_BYTES: u64 = 4 << 30;
+/// Characters of a name that others gave, and names, that an error shows.
+const SHOWN_NAME: usize = 100;
+const SHOWN_NAMES: usize = 20;
+
+#[derive(Deserialize)]
+struct List {
+    artifacts: Vec<Found>,
+}
+
+/// An artifact, as GitHub describes it.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    id: u64,
+    name: String,
+    /// Bytes.
+    #[serde(rename = "size_in_bytes")]
+    pub size: u64,
+    expired: bool,
+    created_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    /// `sha256:…`; old ones and older servers have none.
+    digest: Option<String>,
+    workflow_run: Option<TestedRun>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TestedRun {
+    head_sha: Option<String>,
+}
+
+impl Found {
+    /// The commit that its run was about.
+    pub fn commit(&self) -> Option<&str> {
+        self.workflow_run.as_ref()?.head_sha.as_deref()
+    }
+
+    /// SHA-256 in lower-case hexadecimal.
+    fn sha256(&self) -> Option<String> {
+        Some(self.digest.as_ref()?.strip_prefix("sha256:")?.to_ascii_lowercase())
+    }
+
+    /// How the log calls its bytes.
+    pub fn told(&self) -> &'static str {
+        if self.sha256().is_some() {
+            "whose SHA-256 is the one that GitHub tells"
+        } else {
+            "of which GitHub tells no SHA-256"
+        }
+    }
+}
+
+/// The newest artifact of that name in its run, and how many there are: each attempt of a run can leave one.
+pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Found, usize)> {
+    let name = utf8_percent_encode(&artifact.name, NON_ALPHANUMERIC);
+    let mut named = list(client, github, artifact.run_id, &format!("name={name}&"))?;
+    // Older servers know no filter.
+    named.retain(|found| found.name == artifact.name);
+    let count = named.len();
+    let Some(newest) = named.into_iter().max_by_key(|found| (found.created_at, found.id)) else {
+        let others = list(client, github, artifact.run_id, "").unwrap_or_default();
+        bail!("{}", missing(github, artifact, &others));
+    };
+    ensure!(!newest.expired, "{}", expired(artifact, &newest));
+    ensure!(
+        newest.size <= MAX_BYTES,
+        "the artifact `{}` has {}, and a report {} at most",
+        artifact.name,
+        bytes(newest.size),
+        bytes(MAX_BYTES)
+    );
+    Ok((newest, count))
+}
+
+fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<Found>> {
+    let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
+    let response = github.send(client, github.request("GET", &path, JSON)?)?;
+    if response.status != StatusCode::OK {
+        return Err(refused(github, &format!("the artifacts of run {run_id}"), &response));
+    }
+    let list: List = response.json().map_err(|error| {
+        anyhow!("GitHub lists the artifacts of run {run_id} in an unknown way: {}", shorten(&error.to_string(), 200))
+    })?;
+    Ok(list.artifacts)
+}
+
+fn missing(github: &GitHub, artifact: &Artifact, others: &[Found]) -> String {
+    let Artifact { name, run_id, .. } = artifact;
+    let shown: Vec<String> =
+        others.iter().take(SHOWN_NAMES).map(|other| format!("`{}`", shorten(&other.name, SHOWN_NAME))).collect();
+    let others = match (shown.is_empty(), others.len() - shown.len()) {
+        (true, _) => "none at all".to_owned(),
+        (_, 0) => format!("only {}", shown.join(", ")),
+        (_, more) => format!("only {} and {more} more", shown.join(", ")),
+    };
+    let ended = artifact.failure().map_or_else(String::new, |how| format!("; that run ended as `{how}`"));
+    format!(
+        "run {run_id} of {} has no artifact `{name}`, {others}{ended}: upload the report there by \
+         actions/upload-artifact, under that name",
+        github.repository
+    )
+}
+
+fn expired(artifact: &Artifact, found: &Found) -> String {
+    let when = found.expires_at.map_or_else(String::new, |when| format!(" at {when}"));
+    let Artifact { name, run_id, .. } = artifact;
+    format!("the artifact `{name}` of run {run_id} expired{when}: run the tests again")
+}
+
+/// What GitHub wants instead.
+fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
+    let (said, repository) = (response.describe(), github.repository);
+    let wrong = match (github.refusal(response, &said), response.status) {
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not show {what} ({said})")),
+        (Some(wrong), _) => wrong,
+        (None, StatusCode::FORBIDDEN) => format!(
+            "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
+             personal token: Actions, read)"
+        ),
+        (None, StatusCode::NOT_FOUND) => format!(
+            "the token does not see {what} in {repository} ({said}): check run-id and the repository's name, and give \
+             the job `permissions: actions: read`"
+        ),
+        _ => format!("GitHub did not show {what} ({said})"),
+    };
+    anyhow!(wrong)
+}
+
+/// Downloads the artifact into a file in `temp` without a name, which is gone when it is closed.
+pub fn download(
+    client: &Client,
+    github: &GitHub,
+    artifact: &Artifact,
+    found: &Found,
+    temp: &Path,
+    progress: &Progress,
+) -> Result<File> {
+    let name = &artifact.name;
+    let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
+    let url = match response.status {
+        StatusCode::GONE => bail!("{}", expired(artifact, found)),
+        status if status.is_redirection() => response.location().and_then(|url| trusted(github.api, url)),
+        _ => return Err(refused(github, &format!("the artifact `{name}`"), &response)),
+    };
+    let Some(url) = url else { bail!("GitHub leads nowhere for the artifact `{name}` ({})", response.describe()) };
+    let file = crate::archive::temporary_file(temp)?;
+    // The address is a credential by itself. The store is not GitHub: no token goes there.
+    let request = Request::new("GET", &url)?.save(&file, temp, MAX_BYTES).progress(progress);
+    let response = client.send(&request)?;
+    if response.status != StatusCode::OK {
+        let text = format!("GitHub's store did not give the artifact `{name}` out ({})", response.describe());
+        return Err(response.refusal(text));
+    }
+    if let Some(expected) = found.sha256() {
+        let digest = sha256_of_file(&file)?;
+        ensure!(
+            digest == expected,
+            "the artifact `{name}` came with the SHA-256 {digest}, and GitHub says {}: run the job again",
+            shorten(&expected, 64)
+        );
+    }
+    Ok(file)
+}
+
+/// An address to follow: never from https to http, nor to the runner's own surroundings.
+fn trusted(api: &str, url: &str) -> Option<String> {
+    let (api, uri): (Uri, Uri) = (api.parse().ok()?, url.parse().ok()?);
+    let is_http = uri.host().is_some_and(|host| !host.is_empty())
+        && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && api.scheme() == uri.scheme());
+    let is_near = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
+    (is_http && !is_near).then(|| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_leads_to_a_store_and_not_to_the_runners_surroundings() {
+        let (github, plain) = ("https://api.github.com", "http://ghe.example/api/v3");
+        for (api, url, is_trusted) in [
+            (github, "https://store.example/a.zip?sig=x", true),
+            (github, "http://store.example/a.zip", false),
+            (plain, "http://store.example/a.zip", true),
+            (plain, "https://store.example/a.zip", true),
+            (plain, "http://127.0.0.1:9000/a.zip", true),
+            (plain, "http://169.254.169.254/latest/meta-data/", false),
+            (github, "https://[fe80::1]/a.zip", false),
+            (plain, "http://[::ffff:169.254.169.254]/", false),
+            (plain, "http://2852039166/", false),
+            ("http://169.254.7.7/api/v3", "http://169.254.7.8/a.zip", true),
+            (github, "file:///etc/passwd", false),
+            (github, "/a.zip", false),
+        ] {
+            assert_eq!(trusted(api, url).is_some(), is_trusted, "{api} -> {url}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Step 5: posts the commit status.
+
+use std::fmt;
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+use ureq::http::StatusCode;
+
+use crate::coverage::{Percent, State, Totals};
+use crate::github::api::GitHub;
+use crate::http::{Client, Response};
+
+#[derive(Serialize)]
+pub struct Status<'a> {
+    pub state: State,
+    pub description: String,
+    pub target_url: &'a str,
+    pub context: &'a str,
+}
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}, {}", self.context, self.state.as_str(), self.description)
+    }
+}
+
+/// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes. `delta`: the
+/// difference to the default branch. Without a total it has no percent sign: badges read the number in front of one.
+pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, change: Option<&str>) -> String {
+    let Some(totals) = totals else {
+        return match state {
+            State::Failure => format!("no total found; a total of at least {threshold} is required"),
+            State::Success => "report uploaded, no total found".to_owned(),
+        };
+    };
+    let is_below = !totals.reaches(threshold);
+    // Shown rounded up to the threshold, the number alone would not explain the failure.
+    let exact = totals.exact().filter(|_| is_below && totals.percent.reaches(threshold));
+    let more: Vec<String> =
+        exact.map(|exact| format!("{exact}%")).into_iter().chain(change.map(str::to_owned)).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+    let below = if is_below { format!(", below the threshold of {threshold}%") } else { String::new() };
+    format!("{}%{more}{below}", totals.percent)
+}
+
+/// Posts the status of `commit_sha`.
+pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status) -> Result<()> {
+    let request =
+        github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
+    let response = github.send(client, request)?;
+    if response.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &response)) }
+}
+
+/// What GitHub wants instead.
+fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
+    let (said, repository) = (response.describe(), github.repository);
+    let says = |words: &str| said.contains(words);
+    let wrong = match response.status {
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not take the status ({said})")),
+        StatusCode::NOT_FOUND => format!(
+            "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the \
+             repository's name, and give the job `permissions: statuses: write`"
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY if says("maximum number of statuses") => format!(
+            "commit {commit_sha} of {repository} has all the statuses of context `{context}` that GitHub allows, 1000 \
+             ({said}): push a new commit, or set another context"
+        ),
+        StatusCode::UNPROCESSABLE_ENTITY if says("No commit found") => format!(
+            "GitHub knows no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was pushed"
+        ),
+        _ => match (github.refusal(response, &said), response.status) {
+            (Some(wrong), _) => wrong,
+            (None, StatusCode::FORBIDDEN) => format!(
+                "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` \
+                 (a personal token: Commit statuses, write); the token of a pull request from a fork or of Dependabot \
+                 can only read, post from a `workflow_run` workflow there"
+            ),
+            _ => format!("GitHub did not take the status for commit {commit_sha} of {repository} ({said})"),
+        },
+    };
+    anyhow!(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::Counts;
+
+    fn totals(percent: Percent, counts: Option<Counts>) -> Totals {
+        let source = "index.html".to_owned();
+        Totals { percent, counts, metric: "lines", tool: "coverage.py", source, lines: None, branches: None }
+    }
+
+    #[test]
+    fn a_description_starts_with_the_number_and_fits() {
+        let told = |total: &str, threshold: &str| {
+            let percent = Percent::parse(total).unwrap();
+            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None)
+        };
+        let rounded = totals(Percent::parse("80").unwrap(), Counts::new(796, 1000));
+        assert_eq!(
+            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure, None),
+            "80% (79.6%), below the threshold of 80%"
+        );
+        assert_eq!(told("87.42", "80"), "87.42%");
+        assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
+        let delta = |percent: Totals, threshold: &str| {
+            description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"))
+        };
+        assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
+        assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
+        assert!(told("099.123456789012", "099.999999999999").len() <= 140);
+    }
+
+    #[test]
+    fn a_description_without_a_total_has_no_number_that_a_badge_could_show() {
+        let told = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
+        assert_eq!(told(State::Failure), "no total found; a total of at least 80 is required");
+        assert_eq!(told(State::Success), "report uploaded, no total found");
+        assert!([State::Failure, State::Success].iter().all(|state| !told(*state).contains('%')));
+    }
+}

@@ -1,0 +1,83 @@
+//! Hosts' addresses: a host is looked up once in a while. ureq asks for each request, also where a connection is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// How long an answer holds: a host that moved is found again, within the tries of a request.
+const TTL: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub struct DnsCache<R = DefaultResolver> {
+    resolver: R,
+    /// By scheme, host and port.
+    hosts: Mutex<HashMap<String, Arc<Entry>>>,
+}
+
+/// Since when its addresses are known; held while they are looked up, as whoever asks meanwhile wants the same.
+type Entry = Mutex<Option<(Instant, ResolvedSocketAddrs)>>;
+
+impl<R: Resolver> Resolver for DnsCache<R> {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = format!("{:?}://{:?}", uri.scheme(), uri.authority());
+        let host = lock(&self.hosts).entry(host).or_default().clone();
+        let mut known = lock(&host);
+        if let Some((since, addresses)) = &*known
+            && since.elapsed() < TTL
+        {
+            return Ok(addresses.clone());
+        }
+        let addresses = self.resolver.resolve(uri, config, timeout)?;
+        *known = Some((Instant::now(), addresses.clone()));
+        Ok(addresses)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Counts what is really looked up.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicUsize);
+
+    impl Resolver for Counting {
+        fn resolve(
+            &self,
+            uri: &Uri,
+            config: &Config,
+            timeout: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            DefaultResolver::default().resolve(uri, config, timeout)
+        }
+    }
+
+    #[test]
+    fn a_host_is_looked_up_once_whoever_asks_and_another_port_is_another_address() {
+        let cache = DnsCache::<Counting>::default();
+        let ask = |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
+        let first = ask("http://localhost:81/a");
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(ask("http://localhost:81/b?c"), first));
+            }
+        });
+        assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 1);
+        assert!(ask("http://localhost:82/").iter().all(|address| address.port() == 82));
+        assert!(ask("https://localhost/").iter().all(|address| address.port() == 443));
+        assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 3);
+    }
+}

@@ -1,0 +1,100 @@
+//! Values that belong together: what fails the job, how GitHub is reached, and how files travel.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check;
+use super::reader::Reader;
+use super::source::Source;
+use super::target::Target;
+use crate::base::secret::Secret;
+use crate::coverage::Percent;
+use crate::http::Proxies;
+use crate::identity::Identity;
+
+/// What fails the status and the job.
+#[derive(Debug)]
+pub struct Gate {
+    pub threshold: Percent,
+    /// Whether a failure of the run is one of the job.
+    pub fail_on_error: bool,
+    /// Whether a total below the threshold is a failure of the job.
+    pub fail_under: bool,
+}
+
+#[derive(Debug)]
+pub struct GitHubAccess {
+    pub token: Option<Secret>,
+    /// Without a slash at the end.
+    pub api: String,
+    pub server: String,
+}
+
+#[derive(Debug)]
+pub struct Transfer {
+    /// Of the whole run.
+    pub timeout: Duration,
+    pub proxies: Proxies,
+    /// The folder for temporary files.
+    pub temp: PathBuf,
+    /// Whether the files are uploaded one by one, whatever the server takes.
+    pub file_by_file: bool,
+    /// Files that are uploaded at once, where they are uploaded one by one.
+    pub concurrency: usize,
+    /// Another S3 service than AWS's, without a slash at the end.
+    pub s3_endpoint: Option<String>,
+}
+
+impl Reader<'_> {
+    pub fn gate(&mut self) -> Option<Gate> {
+        let threshold = self.get("coverage-threshold", check::threshold);
+        let fail_on_error = self.get("fail-on-error", check::boolean).unwrap_or(true);
+        let fail_under = self.get("fail-under", check::boolean).unwrap_or(false);
+        Some(Gate { threshold: threshold?, fail_on_error, fail_under })
+    }
+
+    pub fn github(&mut self) -> GitHubAccess {
+        let token = self.get("gh-token", check::token).flatten();
+        let api = self.github_url("GITHUB_API_URL", "https://api.github.com");
+        let server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
+        GitHubAccess { token, api, server }
+    }
+
+    fn github_url(&mut self, variable: &str, default: &str) -> String {
+        let value = (self.env)(variable).unwrap_or_else(|| default.to_owned());
+        self.checked(variable, &value, check::url).unwrap_or(value)
+    }
+
+    pub fn transfer(&mut self, source: Option<&Source>, target: Option<&Target>) -> Option<Transfer> {
+        let file_by_file = self.file_by_file(source, target);
+        let timeout = self.get("timeout", check::seconds);
+        let concurrency = self.get("concurrency", check::concurrency);
+        let s3_endpoint = self.s3_endpoint();
+        let proxies = Proxies::from_env(self.env).map_err(|problem| self.problems.push(problem)).unwrap_or_default();
+        let temp = (self.env)("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
+        Some(Transfer { timeout: timeout?, proxies, temp, file_by_file, concurrency: concurrency?, s3_endpoint })
+    }
+
+    /// The variables that AWS's own tools read; the specific one wins.
+    fn s3_endpoint(&mut self) -> Option<String> {
+        let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
+        let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;
+        self.checked(name, &value, check::url)
+    }
+
+    /// Whether the files go up one by one. The server gives credentials for that to API keys alone.
+    fn file_by_file(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
+        let files = self.get("files", check::boolean).unwrap_or(false);
+        if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
+            let text = "--files needs an API key: set api-key, as the server gives no credentials for single files to a \
+                        job's own token";
+            self.problems.push(text.to_owned());
+        }
+        if files && matches!(source, Some(Source::Artifact(_))) {
+            let text = "--files uploads a folder, and --artifact names an artifact: download it by \
+                        actions/download-artifact in a step before, and give its folder";
+            self.problems.push(text.to_owned());
+        }
+        files
+    }
+}

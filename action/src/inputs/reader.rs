@@ -1,0 +1,64 @@
+//! The raw values: from which of its names each comes, and what is wrong or missing.
+
+use super::flags::{Arguments, FLAGS, Flag};
+use crate::base::env::Env;
+
+const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
+     the job needs `permissions: id-token: write`, and the server to allow this repository";
+
+pub struct Reader<'a> {
+    pub arguments: Arguments,
+    pub env: Env<'a>,
+    /// Values that make no sense.
+    pub problems: Vec<String>,
+    pub notes: Vec<String>,
+    /// Values that a real run needs and a dry run does not, and how to set them.
+    pub missing: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(arguments: Arguments, env: Env<'a>) -> Self {
+        Self { arguments, env, problems: Vec::new(), notes: Vec::new(), missing: Vec::new() }
+    }
+
+    /// The flag's value by the order of precedence, else its default, and the name that it came by.
+    pub fn find(&self, flag: &Flag) -> Option<(String, String)> {
+        let arguments = self.arguments.values.iter().rev().find(|(name, _)| *name == flag.name);
+        let given =
+            |value: &str, name: String| Some((value.trim().to_owned(), name)).filter(|(value, _)| !value.is_empty());
+        let from_env = |name: String| given(&(self.env)(&name)?, name);
+        arguments
+            .and_then(|(name, value)| given(value, format!("--{name}")))
+            .or_else(|| from_env(flag.input_variable()))
+            .or_else(|| from_env(flag.covered_variable()))
+            .or_else(|| from_env(flag.action_default_variable()))
+            .or_else(|| given(flag.default, format!("--{}", flag.name)))
+    }
+
+    /// The flag's value, checked. A check's error says what the value is, as in "is no number".
+    pub fn get<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+        let (value, from) = self.find(flag)?;
+        check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
+    }
+
+    /// The flag's value, else what GitHub says, checked the same way; where there is neither, it is missing.
+    pub fn get_or<T>(&mut self, name: &str, check: fn(&str) -> Result<T, String>, github: &str) -> Option<T> {
+        let known = self.problems.len();
+        let value = self.get(name, check).or_else(|| check(github).ok());
+        if value.is_none() && self.problems.len() == known {
+            let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+            self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
+                Some("true") if name == "api-key" => KEYLESS.to_owned(),
+                Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
+                _ => format!("{name}: set --{name}, {} or {}", flag.input_variable(), flag.covered_variable()),
+            });
+        }
+        value
+    }
+
+    /// Checks a value that comes by one name alone.
+    pub fn checked<T>(&mut self, name: &str, value: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
+        check(value).map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
+    }
+}

@@ -1,0 +1,174 @@
+//! The log, and GitHub's workflow commands and files: escaping, groups, annotations, masks, outputs, the summary.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::env::Env;
+use crate::base::secret::Secret;
+use crate::base::text::one_line;
+
+/// Columns that every terminal has.
+const BAR_WIDTH: usize = 79;
+
+#[derive(Debug, Default)]
+pub struct ActionsLog {
+    /// Whether GitHub's runner reads the log.
+    in_actions: bool,
+    /// Whether a person watches as it is written.
+    is_terminal: bool,
+    /// Whether a bar stands at the end of the terminal.
+    has_bar: AtomicBool,
+    /// Whether the runner was asked to show more.
+    is_debug: bool,
+    output: Option<PathBuf>,
+    summary: Option<PathBuf>,
+}
+
+impl ActionsLog {
+    pub fn from_env(env: Env) -> Self {
+        let file = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let in_actions = env("GITHUB_ACTIONS").as_deref() == Some("true");
+        Self {
+            in_actions,
+            is_terminal: !in_actions && io::stdout().is_terminal(),
+            has_bar: AtomicBool::new(false),
+            is_debug: env("RUNNER_DEBUG").as_deref() == Some("1"),
+            output: file("GITHUB_OUTPUT"),
+            summary: file("GITHUB_STEP_SUMMARY"),
+        }
+    }
+
+    /// A text of the program's own, as it is.
+    pub fn print(&self, text: &str) {
+        let _ = write!(io::stdout(), "{text}");
+    }
+
+    /// One line of the log, which no text in it can turn into a command.
+    pub fn info(&self, text: &str) {
+        let text = one_line(text);
+        self.clear();
+        print(if self.in_actions { neutralize(&text) } else { text });
+    }
+
+    pub fn warn(&self, text: &str) {
+        self.annotate("warning", text);
+    }
+
+    pub fn error(&self, text: &str) {
+        self.annotate("error", text);
+    }
+
+    /// What only somebody who searches for a fault wants to know.
+    pub fn debug(&self, text: &str) {
+        if self.is_debug {
+            self.annotate("debug", text);
+        }
+    }
+
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Draws a bar in place of the one before; only a terminal has one.
+    pub fn draw(&self, bar: &str) {
+        let mut out = io::stdout();
+        let _ = write!(out, "\r{bar:<BAR_WIDTH$}");
+        let _ = out.flush();
+        self.has_bar.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        if self.has_bar.swap(false, Ordering::Relaxed) {
+            let _ = write!(io::stdout(), "\r{:BAR_WIDTH$}\r", "");
+        }
+    }
+
+    fn annotate(&self, level: &str, text: &str) {
+        self.clear();
+        if self.in_actions {
+            print(format!("::{level}::{}", escape(text)));
+        } else {
+            let _ = writeln!(io::stderr(), "{level}: {}", one_line(text));
+        }
+    }
+
+    /// Details, folded in GitHub's log and left out elsewhere.
+    pub fn group(&self, title: &str, lines: &[String]) {
+        if self.in_actions {
+            print(format!("::group::{}", escape(title)));
+            lines.iter().for_each(|line| self.info(line));
+            print("::endgroup::".to_owned());
+        }
+    }
+
+    /// Keeps the runner from ever showing the secret.
+    pub fn mask(&self, secret: &Secret) {
+        if self.in_actions {
+            print(format!("::add-mask::{}", escape(secret.expose())));
+        }
+    }
+
+    /// Appends to the step's outputs.
+    pub fn write_outputs(&self, outputs: &[(&str, String)]) {
+        let text: String = outputs.iter().map(|(name, value)| format!("{name}={}\n", one_line(value))).collect();
+        self.append(self.output.as_ref(), &text);
+    }
+
+    /// Appends Markdown to the job's summary.
+    pub fn write_summary(&self, markdown: &str) {
+        self.append(self.summary.as_ref(), markdown);
+    }
+
+    fn append(&self, path: Option<&PathBuf>, text: &str) {
+        let Some(path) = path else { return };
+        // To open a pipe waits for whoever reads from it.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return self.warn(&format!("cannot write to {}: it is no regular file", path.display()));
+        }
+        let written = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(error) = written {
+            self.warn(&format!("cannot write to {}: {error}", path.display()));
+        }
+    }
+}
+
+/// A reader of the log that went away is no reason to stop.
+fn print(line: String) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The runner takes `::` at the start of a line, spaces before it or not, and `##[` anywhere, for a command.
+fn neutralize(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    if line.trim_start().starts_with("::") { format!("- {line}") } else { line }
+}
+
+/// A command's data, as GitHub's toolkit escapes it.
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_becomes_a_command() {
+        assert_eq!(neutralize("::error::x"), "- ::error::x");
+        assert_eq!(neutralize("  ::set-output name=a::b"), "-   ::set-output name=a::b");
+        assert_eq!(neutralize("file ##[add-mask]x"), "file ## [add-mask]x");
+        assert_eq!(neutralize("Packed a::b"), "Packed a::b");
+    }
+
+    #[test]
+    fn a_commands_data_is_escaped() {
+        assert_eq!(escape("100%\r\n::x"), "100%25%0D%0A::x");
+    }
+}

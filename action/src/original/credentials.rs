@@ -1,0 +1,30 @@
+//! What a server hands out for an upload file by file: temporary credentials for a bucket.
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+use crate::base::secret::Secret;
+use crate::base::text::shorten;
+
+/// Temporary credentials that may write the files of one site into a bucket.
+#[derive(Debug, Deserialize)]
+pub struct S3Credentials {
+    pub bucket: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
+    pub session_token: Secret,
+}
+
+impl S3Credentials {
+    /// Bucket and region become part of a host's name.
+    pub fn checked(self) -> Result<Self> {
+        let fits = |text: &str| {
+            let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            (1..=63).contains(&text.len()) && letters && !text.contains("..")
+        };
+        ensure!(fits(&self.bucket), "the server gave a bucket that is none: {:?}", shorten(&self.bucket, 70));
+        ensure!(fits(&self.region), "the server gave a region that is none: {:?}", shorten(&self.region, 70));
+        Ok(self)
+    }
+}

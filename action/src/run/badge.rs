@@ -1,0 +1,107 @@
+//! Step 6: the new value becomes the one that the badge shows, at the server and in the README.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Run;
+use crate::base::text::{count, seconds};
+use crate::base::thread::join;
+use crate::coverage::State;
+use crate::github::api::GitHub;
+use crate::github::readme::{self, Readme};
+use crate::http::Client;
+use crate::inputs::{BadgeUpdate, Target};
+use crate::server::badge::{self, Value};
+use crate::server::session::Session;
+
+/// What became of the badge.
+pub(super) struct Refreshed {
+    /// Why the server kept the badge as it was, if it did; and how long it took.
+    server: (Result<Option<String>>, Duration),
+    /// The README's images, where GitHub could be asked and the badge may be another one now.
+    images: Option<Result<Images>>,
+}
+
+/// What became of the README's images.
+enum Images {
+    NoReadme,
+    Purged { purged: usize, failures: Vec<String>, took: Duration },
+}
+
+impl Run<'_> {
+    /// The value for the server; `None`: this run gives none.
+    pub(super) fn badge_value<'r>(
+        &'r self,
+        target: &'r Target,
+        session: &'r Session,
+        state: State,
+    ) -> Option<Value<'r>> {
+        let inputs = self.inputs;
+        (inputs.badge == BadgeUpdate::SetValue).then(|| Value {
+            site_id: &session.site_id,
+            percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
+            state,
+            commit_sha: &target.commit_sha,
+            name: inputs.name.as_deref(),
+            run_id: inputs.run_id,
+            issuer: inputs.run_id.map(|_| inputs.github.server.to_ascii_lowercase()),
+        })
+    }
+
+    /// Sends the server the new value, or has it forget its own, and then purges the README's badges from GitHub's image
+    /// cache, which would ask the server at once. Which images these are is found out meanwhile. `None`: the badge stays.
+    pub(super) fn refresh(
+        &self,
+        client: &Client,
+        target: &Target,
+        session: &Session,
+        value: Option<&Value>,
+        github: Option<&GitHub>,
+    ) -> Option<Refreshed> {
+        if self.inputs.badge.reason().is_some() {
+            return None;
+        }
+        let bases = [target.api_url.as_str(), session.public_url(target)];
+        let readme = github.map(|github| Readme { github, server: &self.inputs.github.server, bases });
+        let (server, found) = thread::scope(|scope| {
+            let found = readme.as_ref().map(|readme| scope.spawn(|| readme::badges(client, readme)));
+            let started = Instant::now();
+            let response = badge::refresh(client, target, value);
+            ((response, started.elapsed()), found.map(join))
+        });
+        let images = found.filter(|_| matches!(server.0, Ok(None))).map(|found| found.map(|urls| purge(client, urls)));
+        Some(Refreshed { server, images })
+    }
+
+    pub(super) fn report_refreshed(&mut self, Refreshed { server: (response, took), images }: Refreshed) {
+        match response {
+            Ok(Some(why)) => self.log.info(&format!("The server kept the badge as it was: {why}")),
+            Ok(None) if self.inputs.badge == BadgeUpdate::DropValue => self.log.info(
+                "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
+                 default branch",
+            ),
+            Ok(None) => self.log.info(&format!("Updated the badge in {}", seconds(took))),
+            Err(error) => self.fail(&error),
+        }
+        // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
+        match images {
+            None => {}
+            Some(Ok(Images::NoReadme)) => self.log.info("Found no README, so no image to refresh"),
+            Some(Ok(Images::Purged { purged, failures, took })) => {
+                let images = count(purged, "image");
+                self.log.info(&format!("Refreshed {images} of the README in {}", seconds(took)));
+                failures.iter().for_each(|failure| self.warn(failure));
+            }
+            Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),
+        }
+    }
+}
+
+fn purge(client: &Client, urls: Option<Vec<String>>) -> Images {
+    let Some(urls) = urls else { return Images::NoReadme };
+    let started = Instant::now();
+    let failures = readme::purge(client, &urls);
+    Images::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
+}

@@ -1,0 +1,46 @@
+//! Step 1 where the report is in an artifact: downloads it.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use super::{NO_TOKEN, Run};
+use crate::base::text::{bytes, seconds, shorten};
+use crate::github::api::GitHub;
+use crate::github::artifact;
+use crate::http::Client;
+use crate::inputs::Artifact;
+use crate::log::progress::{self, Progress};
+use crate::report::{self, Report};
+
+impl Run<'_> {
+    /// The report in an artifact.
+    pub(super) fn fetch(&mut self, client: &Client, artifact: &Artifact) -> Result<Report> {
+        let Some(token) = &self.inputs.github.token else { bail!("{NO_TOKEN}") };
+        let github = GitHub { api: &self.inputs.github.api, repository: &artifact.repository, token };
+        let Artifact { name, run_id, .. } = artifact;
+        let (found, count) = artifact::find(client, &github, artifact)?;
+        if count > 1 {
+            self.log
+                .info(&format!("Run {run_id} has {count} artifacts `{name}`, one of each attempt: taking the newest"));
+        }
+        if let Some(how) = artifact.failure() {
+            self.warn(&format!("run {run_id} ended as `{how}`: its report may tell of a part of the tests only"));
+        }
+        let target = self.inputs.target.as_ref().ok().map(|target| target.commit_sha.as_str());
+        if let (Some(tested), Some(target)) = (found.commit().filter(|tested| Some(*tested) != target), target) {
+            self.warn(&format!(
+                "run {run_id} was about commit {}, and the status goes to {target}",
+                shorten(tested, 64)
+            ));
+        }
+        let started = Instant::now();
+        let download = |progress: &Progress| {
+            artifact::download(client, &github, artifact, &found, &self.inputs.transfer.temp, progress)
+        };
+        let file = progress::watch(self.log, "Downloading", found.size, download)?;
+        let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
+        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
+        report::unzip(file, &artifact.folder).with_context(|| format!("cannot take the artifact `{name}`"))
+    }
+}

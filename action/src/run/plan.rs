@@ -1,0 +1,36 @@
+//! What a run is about to do: for the debug log, and in place of doing it.
+
+use super::{NO_TOKEN, Run};
+use crate::inputs::{Inputs, Target};
+
+impl Run<'_> {
+    /// What was made of the event.
+    pub(super) fn debug_line(&self) -> String {
+        let Inputs { event, target, run_id, badge, context, gate, transfer, .. } = self.inputs;
+        let commit = target.as_ref().map_or("none", |target| &target.commit_sha);
+        let run_id = run_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        format!(
+            "event {event:?}: commit {commit}, run {run_id}, badge {badge:?}, threshold {}%, context {context:?}, \
+             timeout {} s",
+            gate.threshold,
+            transfer.timeout.as_secs()
+        )
+    }
+
+    pub(super) fn dry_run(&self, upload: &str) {
+        let log = self.log;
+        log.info("Dry run: nothing is sent");
+        match &self.inputs.target {
+            Ok(target) => {
+                let Target { api_url, repository, commit_sha, .. } = target;
+                log.info(&format!("Would upload {upload} to {api_url}, for {repository} at {commit_sha}"));
+            }
+            Err(missing) => missing.iter().for_each(|missing| log.info(&format!("A real run also needs {missing}"))),
+        }
+        match &self.inputs.github.token {
+            Some(_) => log.info(&format!("Would post the status {}", self.status())),
+            None => log.info(&format!("Would post no status: {NO_TOKEN}")),
+        }
+        log.info(self.inputs.badge.plan());
+    }
+}

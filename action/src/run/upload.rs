@@ -1,0 +1,127 @@
+//! Steps 3 and 4: packs the report, opens a session, and uploads.
+
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use super::Run;
+use crate::archive::{self, Archive};
+use crate::base::text::{bytes, count, seconds};
+use crate::http::Client;
+use crate::inputs::Target;
+use crate::log::progress::{self, Progress};
+use crate::original::files;
+use crate::report::{self, Report};
+use crate::server::baseline;
+use crate::server::session::{self, Destination, Session};
+use crate::server::upload;
+
+/// Files that the log's details name.
+const LARGEST: usize = 10;
+
+impl Run<'_> {
+    /// Asks for the default branch's total while the report is packed and uploaded.
+    pub(super) fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
+        let name = self.inputs.name.as_deref();
+        let (session, before) = thread::scope(|scope| {
+            let asked = scope.spawn(|| baseline::fetch(client, target, name));
+            let archive = if self.inputs.transfer.file_by_file { Ok(None) } else { self.pack(report).map(Some) };
+            let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
+            (session, asked.join())
+        });
+        match before {
+            Ok(Ok(before)) => self.outcome.baseline = Some(before),
+            Ok(Err(error)) => self.log.debug(&format!("the default branch's total is not known: {error:#}")),
+            Err(_) => {}
+        }
+        if let (Some(change), Some(baseline)) = (self.outcome.change(), &self.outcome.baseline) {
+            self.log.info(&format!("The default branch has {baseline}%: {change}"));
+        }
+        session
+    }
+
+    pub(super) fn pack(&mut self, report: &Report) -> Result<Archive> {
+        let started = Instant::now();
+        let (temp, deadline) = (&self.inputs.transfer.temp, self.deadline());
+        let pack = |progress: &Progress| archive::pack(report, temp, deadline, &|bytes| progress.add(bytes));
+        let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
+        let files = count(report.files.len(), "file");
+        let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
+        self.log.info(&format!("Packed {packed} in {}", seconds(started.elapsed())));
+        let mut largest: Vec<_> = report.files.iter().collect();
+        largest.sort_by_key(|file| std::cmp::Reverse(file.size));
+        let lines: Vec<String> =
+            largest.iter().take(LARGEST).map(|file| format!("{:>10}  {}", bytes(file.size), file.name)).collect();
+        self.log.group("The largest files", &lines);
+        self.outcome.packed = Some(packed);
+        Ok(archive)
+    }
+
+    /// Uploads the packed report, or without one each file by itself.
+    fn upload(
+        &mut self,
+        client: &Client,
+        target: &Target,
+        report: &Report,
+        archive: Option<&Archive>,
+    ) -> Result<Session> {
+        let started = Instant::now();
+        let session = session::create(client, target, self.inputs.name.as_deref(), archive.map(|zip| zip.size))?;
+        self.log.info(&format!(
+            "Opened site {} at {} in {}",
+            session.site_id,
+            target.api_url,
+            seconds(started.elapsed())
+        ));
+        let name = self.inputs.name.as_ref().map_or_else(String::new, |name| format!("?name={name}"));
+        self.outcome.site_id = Some(session.site_id.clone());
+        self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
+        // A backend of the Python original blocks nothing.
+        if self.inputs.transfer.file_by_file || matches!(session.destination, Destination::Zip(_)) {
+            self.note_external_hosts(report);
+        }
+        let started = Instant::now();
+        let uploaded = match (&session.destination, archive) {
+            (Destination::Zip(_), None) => {
+                bail!("{} gave no credentials for single files: leave --files out", target.api_url)
+            }
+            (Destination::Zip(place), Some(archive)) => {
+                let send = |progress: &_| upload::send(client, place, archive, progress);
+                progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
+            }
+            (Destination::Files(credentials), _) => {
+                [&credentials.secret_access_key, &credentials.session_token]
+                    .into_iter()
+                    .for_each(|secret| self.log.mask(secret));
+                let bucket =
+                    files::Bucket::new(credentials, &session.site_id, self.inputs.transfer.s3_endpoint.as_deref());
+                let send = |progress: &_| {
+                    files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
+                };
+                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| count_and_size(report))
+            }
+        };
+        self.log.info(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
+        self.outcome.uploaded = true;
+        self.outcome.report_url = Some(session.page_url(self.index(report)));
+        Ok(session)
+    }
+
+    /// The page to open: the index, else the page that shows the total.
+    fn index<'r>(&'r self, report: &'r Report) -> Option<&'r str> {
+        let source = || self.outcome.totals.as_ref().map(|totals| totals.source.as_str());
+        let is_page = |name: &&str| name.ends_with(".html") && report.files.iter().any(|file| file.name == *name);
+        report.index().or_else(|| source().filter(is_page))
+    }
+
+    /// Says what readers will miss.
+    pub(super) fn note_external_hosts(&self, report: &Report) {
+        report::external_hosts(report).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+    }
+}
+
+/// A report whose files go up one by one, in words.
+pub(super) fn count_and_size(report: &Report) -> String {
+    format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
+}

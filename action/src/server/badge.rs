@@ -1,0 +1,53 @@
+//! Step 6 at the server: the badge's new value.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use ureq::http::StatusCode;
+
+use crate::base::text::shorten;
+use crate::coverage::{Percent, State};
+use crate::http::{Client, Request};
+use crate::inputs::Target;
+
+/// Characters of the server's own words that the log shows.
+const MAX_DETAIL: usize = 300;
+
+#[derive(Serialize)]
+pub struct Value<'a> {
+    pub site_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<&'a Percent>,
+    pub state: State,
+    pub commit_sha: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<u64>,
+    /// The GitHub instance that numbers the runs, such as `https://github.com`: each counts from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+}
+
+/// What the server adds to its confirmation.
+#[derive(Default, Deserialize)]
+struct Confirmation {
+    detail: Option<String>,
+}
+
+/// Sends the server the new value; without one the server forgets the value that it has. Returns why the server kept it.
+pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Result<Option<String>> {
+    let Target { api_url, repository, .. } = target;
+    let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
+    let request = request.credential(&target.identity);
+    let (request, failed) = match value {
+        Some(value) => (request.json(value)?, "did not take the badge's new value"),
+        // Some proxies answer 411 to a POST that does not say that it is empty.
+        None => (request.header("content-length", "0")?, "did not refresh the badge"),
+    };
+    let response = client.send(&request)?;
+    if response.status != StatusCode::OK {
+        return Err(response.refusal(format!("the covered server {failed} ({})", response.describe())));
+    }
+    let Confirmation { detail } = response.json().unwrap_or_default();
+    Ok(detail.map(|detail| shorten(&detail, MAX_DETAIL)))
+}

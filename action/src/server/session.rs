@@ -1,0 +1,282 @@
+//! Step 3: asks the server for a place to upload to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use ureq::http::{StatusCode, Uri};
+
+use crate::base::text::{bytes, shorten};
+use crate::http::{Client, Host, Request};
+use crate::inputs::Target;
+use crate::original::credentials::S3Credentials;
+
+#[derive(Serialize)]
+struct CreateSite<'a> {
+    repository: String,
+    commit_sha: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    size: u64,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    pub site_id: String,
+    /// Where the report will be, with a slash at its end.
+    pub url: String,
+    pub destination: Destination,
+}
+
+/// How the report gets there.
+#[derive(Debug)]
+pub enum Destination {
+    /// As one zip.
+    Zip(Upload),
+    /// File by file: as it was asked for, or as a backend of the Python original takes nothing else.
+    Files(S3Credentials),
+}
+
+/// The answer of either server.
+#[derive(Deserialize)]
+struct CreatedSite {
+    site_id: String,
+    url: Option<String>,
+    upload: Option<Upload>,
+    #[serde(flatten)]
+    credentials: Option<S3Credentials>,
+}
+
+/// Where to send the zip. The address may hold a credential: it is never shown.
+#[derive(Deserialize)]
+pub struct Upload {
+    pub method: String,
+    pub url: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    max_bytes: Option<u64>,
+}
+
+/// Asks for a site for a zip of `size` bytes; without one, for single files, as the Python original does.
+pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
+    let api = &target.api_url;
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
+    let ask =
+        |size| CreateSite { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
+    let request = match size {
+        Some(size) => request.json(&ask(size))?,
+        // Some proxies refuse a POST that does not say how long it is.
+        None => request.header("content-length", "0")?,
+    };
+    let response = client.send(&request)?;
+    let said = response.describe();
+    match response.status {
+        StatusCode::OK => {}
+        _ if response.is_temporary() => {
+            return Err(response.refusal(format!("the covered server at {api} opened no site ({said})")));
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
+            bail!("{}", target.identity.rejection(&said))
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            bail!("there is no covered server at {api} ({said}): check api-url")
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            bail!(
+                "something else than a covered server answers at {api} ({said}): check api-url, and any proxy before it"
+            )
+        }
+        status if status.is_redirection() => {
+            bail!("the covered server is not at {api} ({said}): set api-url to where it is")
+        }
+        _ if response.is_json() => bail!("the covered server at {api} opened no site ({said})"),
+        _ => bail!("something else than a covered server answers at {api} ({said}): check api-url"),
+    }
+    let Ok(json) = response.json::<serde_json::Value>() else {
+        bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");
+    };
+    let created: CreatedSite = serde_json::from_value(json)
+        .map_err(|error| anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
+    created.checked(api, size.unwrap_or_default())
+}
+
+impl CreatedSite {
+    /// The answer is used for requests, links and outputs: nothing in it is taken on trust.
+    fn checked(self, api: &str, size: u64) -> Result<Session> {
+        let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        ensure!(
+            is_hex && matches!(self.site_id.len(), 12 | 32),
+            "the server gave a site id that is none: {:?}",
+            shorten(&self.site_id, 40)
+        );
+        // The original's answer has no address: its reports are where this server's are.
+        let mut url = self.url.unwrap_or_else(|| format!("{api}/coverage/{}/", self.site_id));
+        ensure!(is_http(&url), "the server gave a report address that is none: {:?}", shorten(&url, 100));
+        if !url.ends_with('/') {
+            url.push('/');
+        }
+        let destination = match (self.upload, self.credentials) {
+            (Some(upload), _) => Destination::Zip(upload.checked(api, size)?),
+            (None, Some(credentials)) => Destination::Files(credentials.checked()?),
+            (None, None) => bail!("{api} answered with neither an upload address nor credentials: update the server"),
+        };
+        Ok(Session { site_id: self.site_id, url, destination })
+    }
+}
+
+/// What a store may ask to be told besides the type: its own words, as in `x-ms-blob-type`.
+const ALLOWED_HEADERS: [&str; 2] = ["content-type", "if-none-match"];
+const VENDOR_PREFIXES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
+
+impl Upload {
+    /// Whoever answers as the server must not make the runner speak to what only the runner reaches.
+    fn checked(self, api: &str, size: u64) -> Result<Self> {
+        ensure!(is_http(&self.url), "the server gave an upload address that is no http(s) address");
+        let (uri, api): (Uri, Uri) = (self.url.parse()?, api.parse()?);
+        let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        ensure!(!has_user, "the server gave an upload address with a user in it");
+        let host = Host::of(&uri);
+        let is_weaker = uri.scheme_str() == Some("http") && api.scheme_str() == Some("https");
+        ensure!(
+            !is_weaker || host == Host::Loopback,
+            "the server gave an upload address by http, though it is asked by https: give its store, or its PUBLIC_URL, \
+             an https address"
+        );
+        ensure!(
+            host != Host::LinkLocal || Host::of(&api) == Host::LinkLocal,
+            "the server gave a link-local upload address, which is the runner's own surroundings and no store"
+        );
+        ensure!(
+            self.method == "PUT",
+            "the server asks for an upload by {:?}, not by PUT: is this the newest version of the action?",
+            shorten(&self.method, 20)
+        );
+        let is_plain = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            ALLOWED_HEADERS.contains(&name.as_str()) || VENDOR_PREFIXES.iter().any(|vendor| name.starts_with(vendor))
+        };
+        if let Some(other) = self.headers.keys().find(|name| !is_plain(name)) {
+            bail!("the server asks for the header {:?} in an upload, which no store takes", shorten(other, 40));
+        }
+        let max = self.max_bytes.unwrap_or(u64::MAX);
+        ensure!(
+            size <= max,
+            "the packed report has {}, and the server takes {} at most: leave files out, or raise its MAX_REPORT_BYTES",
+            bytes(size),
+            bytes(max)
+        );
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The server's address for readers, which may be another than the uploader's.
+    pub fn public_url<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.url.strip_suffix(&format!("/coverage/{}/", self.site_id)).unwrap_or(&target.api_url)
+    }
+
+    /// The report's page `index`: the server shows `index.html` for a folder, and a list where there is none.
+    pub fn page_url(&self, index: Option<&str>) -> String {
+        const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+        let Some(page) = index.filter(|page| *page != "index.html") else { return self.url.clone() };
+        let path: Vec<String> = page.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
+        let path = path.join("/");
+        format!(
+            "{}{}",
+            self.url,
+            path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path)
+        )
+    }
+}
+
+fn is_http(text: &str) -> bool {
+    let uri: Result<Uri, _> = text.parse();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: &str = "https://covered.example.com";
+    const STORE: &str = "https://s3.example.com/bucket/a.zip?X-Amz-Signature=secret";
+
+    fn checked(api: &str, url: &str, method: &str, headers: &[&str]) -> Result<(), String> {
+        let headers = headers.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        let upload = Upload { method: method.to_owned(), url: url.to_owned(), headers, max_bytes: None };
+        upload.checked(api, 1).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_link_leads_to_the_index() {
+        let credentials =
+            r#"{"bucket":"b","region":"r","access_key_id":"a","secret_access_key":"s","session_token":"t"}"#;
+        let destination = Destination::Files(serde_json::from_str(credentials).unwrap());
+        let session =
+            Session { site_id: "1".to_owned(), url: "https://c.example.com/coverage/1/".to_owned(), destination };
+        let url = |index| session.page_url(index);
+        assert_eq!(url(Some("index.html")), "https://c.example.com/coverage/1/");
+        assert_eq!(url(Some("lcov-report/index.html")), "https://c.example.com/coverage/1/lcov-report/");
+        assert_eq!(url(Some("a b?é/index.html")), "https://c.example.com/coverage/1/a%20b%3F%C3%A9/");
+        assert_eq!(url(Some("tarpaulin-report.html")), "https://c.example.com/coverage/1/tarpaulin-report.html");
+        assert_eq!(url(Some("my index.html")), "https://c.example.com/coverage/1/my%20index.html");
+        assert_eq!(url(None), "https://c.example.com/coverage/1/");
+    }
+
+    #[test]
+    fn every_store_s_own_upload_is_taken() {
+        for headers in [
+            ["content-type", "if-none-match"],
+            ["content-type", "x-goog-if-generation-match"],
+            ["x-ms-blob-type", "If-None-Match"],
+            ["x-amz-server-side-encryption", "Content-Type"],
+        ] {
+            assert_eq!(checked(API, STORE, "PUT", &headers), Ok(()));
+        }
+        assert_eq!(checked("http://10.0.0.7", "http://minio:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "https://store.7up/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "http://127.0.0.1:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked(API, "http://[::1]:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(checked("http://169.254.7.7", "http://169.254.7.8/a.zip", "PUT", &[]), Ok(()));
+    }
+
+    #[test]
+    fn an_upload_that_is_none_is_refused() {
+        let refused = |url: &str, method: &str, header: &str, why: &str| {
+            for api in [API, "http://covered.example.com"] {
+                let error = checked(api, url, method, &[header]).unwrap_err();
+                assert!(error.contains(why), "{url}: {error}");
+                assert!(!error.contains("secret"), "{error}");
+            }
+        };
+        for header in ["host", "authorization", "cookie", "metadata-flavor", "x-aws-ec2-metadata-token-ttl-seconds"] {
+            refused(STORE, "PUT", header, &format!("the header {header:?} in an upload"));
+        }
+        for method in ["POST", "DELETE", "put", "GET"] {
+            refused(STORE, method, "content-type", &format!("an upload by {method:?}"));
+        }
+        refused("https://user:secret@s3.example.com/a.zip", "PUT", "content-type", "with a user in it");
+        for host in [
+            "169.254.169.254",
+            "[fe80::1]",
+            "[::ffff:169.254.169.254]",
+            "2852039166",
+            "0xa9.254.43518",
+            "169.254.169.254.",
+        ] {
+            refused(&format!("https://{host}/a.zip"), "PUT", "content-type", "link-local");
+        }
+        let error = checked(API, "http://s3.example.com/a.zip", "PUT", &[]).unwrap_err();
+        assert!(error.contains("by http, though it is asked by https"), "{error}");
+    }
+}
