@@ -1,4 +1,4 @@
-// Drives Chromium through a list of steps and prints, as JSON, what each one gave and what went wrong on the way.
+// Drives Chromium through a list of steps and prints the results and all errors as JSON.
 // usage: browser.cjs CHROMIUM STEPS    steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file}]
 const { chromium } = require('playwright-core');
 
@@ -27,7 +27,7 @@ async function main(executablePath, steps) {
     const page = await browser.newPage();
     page.on('console', (message) => {
       const { url } = message.location();
-      // Where a page names no icon, the browser asks for this one, sometimes in time and sometimes not.
+      // For a page without an icon the browser requests this one, but not always before the page is closed.
       if (message.type() === 'error' && !url.endsWith('/favicon.ico')) problems.push(`${message.text()} (${url})`);
     });
     page.on('pageerror', (error) => problems.push(String(error)));

@@ -1,11 +1,11 @@
-// Holds a query and its answer against GitHub's published GraphQL schema: the query must be valid, and the answer
-// must be what the schema says that this query gives. usage: graphql-check.cjs '{"query", "variables", "answer"}'
+// Checks a query and its answer with GitHub's published GraphQL schema: the query must be valid, and the answer must
+// have the types that the schema defines. usage: graphql-check.cjs '{"query", "variables", "answer"}'
 const { buildSchema, parse, validate, executeSync } = require('graphql');
 const { readFileSync } = require('node:fs');
 const { isDeepStrictEqual } = require('node:util');
 
 const { query, variables, answer } = JSON.parse(process.argv[2]);
-// The package is a module for `import` alone, and its schema a file beside it; that file defines a field twice.
+// The package supports only `import`, and its schema is a separate file, which defines one field twice.
 const published = readFileSync(`${process.env.NODE_PATH}/@octokit/graphql-schema/schema.graphql`, 'utf8');
 const schema = buildSchema(published, { assumeValidSDL: true });
 const document = parse(query);

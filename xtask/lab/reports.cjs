@@ -1,15 +1,14 @@
-// Works through reports in Chromium, each with its policy and without one, and prints as JSON what was seen in both.
+// Uses reports in Chromium, each with the policy and without it, and prints the differences as JSON.
 // usage: reports.cjs CHROMIUM TASK    task: {"reports": [{"name", "guarded", "plain"}], "attacks": [{"name", "url"}]}
 const { chromium } = require('playwright-core');
 
-// Long enough for what a script starts to have left the browser.
+// Milliseconds until requests that a script starts have left the browser.
 const AFTER_ATTACK = 1500;
 
-// How long two pages' scripts may take until both show the same, in milliseconds, and how often that is looked at.
+// Milliseconds that two pages' scripts may take until both look the same, and between two comparisons.
 const DRAWN = { most: 5000, every: 50 };
 
-/// A page that notes what went wrong on it, and what it asked for in vain, with the origin left out: it is another one
-/// with the policy and without.
+/// A page that records errors and failed requests, without the origin, which differs with the policy and without.
 async function watched(browser, url) {
   const { origin } = new URL(url);
   const page = await (await browser.newContext()).newPage();
@@ -21,7 +20,7 @@ async function watched(browser, url) {
     if (message.type() === 'error' && !url.endsWith('/favicon.ico')) note(message.text());
   });
   page.on('pageerror', note);
-  // A style sheet's 404 is a failed request too: an answer of another type is not taken for one.
+  // A style sheet's 404 fails too: Chromium rejects its content type.
   page.on('requestfailed', (request) => {
     note(`${request.url()}: ${request.failure().errorText}`);
     missing.push(request.url().replace(origin, ''));
@@ -31,8 +30,8 @@ async function watched(browser, url) {
   });
   page.on('dialog', (dialog) => dialog.dismiss());
   await page.addInitScript(() => {
-    // The same dice on both pages: nvd3 (PHPUnit's dashboard) shifts its points by chance, and now and then by an
-    // amount at which d3's Voronoi diagram throws.
+    // The same random numbers on both pages: nvd3 (PHPUnit's dashboard) moves its points at random, and for some values
+    // d3's Voronoi diagram throws.
     let drawn = 1;
     Math.random = () => {
       drawn = (Math.imul(drawn, 1664525) + 1013904223) >>> 0;
@@ -51,7 +50,7 @@ const visible = async (page, selector, most) => {
   return shown;
 };
 
-/// Evaluates on the page, or on the one that it is just leaving for.
+/// Evaluates on the page, or on the next one if the page is being left.
 const inPage = async (page, script) => {
   for (let leaves = 0; ; leaves += 1) {
     try {
@@ -63,7 +62,7 @@ const inPage = async (page, script) => {
   }
 };
 
-/// What a reader sees: the text, how it is shown, and where.
+/// Returns what a reader sees: the text, how much of it is visible, and the scroll position.
 const look = async ({ page, origin }) => {
   const seen = await inPage(page, () => {
     const root = document.body || document.documentElement;
@@ -78,7 +77,7 @@ const SORT = 'th, thead td, .sortable, a[href*="index-sort"]';
 const EXPAND = 'summary, .expand, [onclick], label, select, button, input[type=checkbox], .collapsed, .toggle';
 const FILE = 'td a[href], .file a[href], .name a[href], li a[href], [data-testid] a[href], a.src_link[href], a[href*=".html"]';
 
-/// Takes every step that the report has something for, on the guarded page and on the plain one.
+/// Takes every step that the report supports, on the page with the policy and on the one without.
 async function work(browser, { name, guarded, plain }) {
   const tabs = await Promise.all([guarded, plain].map((url) => watched(browser, url)));
   const both = (act) => Promise.all(tabs.map(act));
@@ -147,10 +146,10 @@ async function work(browser, { name, guarded, plain }) {
   return { name, did, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
 }
 
-/// Opens a hostile page, clicks where it asks for that, and gives what its scripts could read.
+/// Opens a hostile page, clicks its button, and returns what its scripts could read.
 async function suffer(browser, url) {
   const { page } = await watched(browser, url);
-  // A page that leaves itself while it loads is never said to be loaded.
+  // A page that navigates while it loads never reports `load`.
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForTimeout(AFTER_ATTACK);
   for (const one of await visible(page, 'button', 1)) {
@@ -166,7 +165,7 @@ async function main(executablePath, task) {
   const browser = await chromium.launch({
     executablePath,
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
-    // A reader's browser opens no window that nobody clicked for.
+    // Block pop-ups without a click, as a reader's browser does.
     ignoreDefaultArgs: ['--disable-popup-blocking'],
   });
   const reports = [];

@@ -26,21 +26,23 @@ use table::Row;
 const HELP: &str = "\
 usage: cargo xtask bench [PART ...] [--rounds N] [--seconds N] [--keep] [--no-build]
 
-  PART       serving, reading, uploading, footprint, capacity or counts [all]
-  --rounds   how often each side takes its turn; the medians count [5]
-  --seconds  how long a turn under load takes [3]
-  --no-build takes the programs of the last run
-  --keep     keeps the table in README.md, and as xtask/bench.json for later runs to compare with
+Measures Covered and its alternatives in turns, and prints medians, ratios and goals.
 
-It needs nginx, wrk, h2load, zip and valgrind, which are installed by apt where we may, and a machine with nothing else
-to do.
+  PART       serving, reading, uploading, footprint, capacity or counts [default: all]
+  --rounds   turns of each side [default: 5]
+  --seconds  duration of a turn under load [default: 3]
+  --no-build runs the programs of the last build
+  --keep     writes the table to server/README.md, its headlines to README.md, and all rows to xtask/bench.json, with
+             which later runs are compared
+
+Needs an idle machine with nginx, wrk, h2load, zip and valgrind. If run as root on Debian, it installs them with apt.
 ";
 
 /// The repository and the commit of everything that is uploaded.
 const REPOSITORY: &str = "octo/app";
 const COMMIT: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
 
-/// Where the README's table begins and ends.
+/// Where the table of a README begins and ends.
 const BEGIN: &str = "<!-- measured by cargo xtask bench --keep -->";
 const END: &str = "<!-- end -->";
 
@@ -84,8 +86,10 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     if options.keep {
         let json = table::json(&rows, &machine(), &today()?);
         fs::write(kept(), format!("{json:#}\n"))?;
-        let text = format!("{}\nMeasured on {}, on {}.\n", table::markdown(&rows, None), today()?, machine());
-        show(&paths::root().join("README.md"), &text)?;
+        let end = format!("Measured on {}, on {}.\n", today()?, machine());
+        let (table, headlines) = (table::markdown(&rows, None), table::headlines(&rows));
+        show(&paths::root().join("server/README.md"), &format!("{table}\n{end}"))?;
+        show(&paths::root().join("README.md"), &format!("{headlines}\n{end}"))?;
     }
     Ok(if rows.iter().all(Row::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -127,7 +131,7 @@ fn kept() -> PathBuf {
     paths::root().join("xtask/bench.json")
 }
 
-/// Puts the table where the README has it.
+/// Replaces the table between the markers of a README.
 fn show(readme: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(readme)?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));

@@ -8,8 +8,10 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
 use lexopt::prelude::*;
+use serde_json::json;
 use xtask::lab::covered::{API_KEY, Server, covered};
 use xtask::lab::github::Github;
+use xtask::lab::node::take_screenshots;
 use xtask::lab::{http, paths, process};
 
 use crate::{cargo, setup};
@@ -20,18 +22,20 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const USUAL: &str = "127.0.0.1:8000";
 
 const HELP: &str = "\
-usage: cargo xtask demo [--once] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
+usage: cargo xtask demo [--once | --screenshots] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
 
-Builds both programs, starts a server, uploads a report, and stays up to be looked at.
+Builds both programs, starts a server, uploads a report, and keeps the server running until you press Ctrl-C.
 
-  --once                 checks badge, redirect and report, and ends
-  --listen ADDRESS:PORT  where the server listens; default: 127.0.0.1:8000, where that is free
-  --folder FOLDER        where the report and the server's data are; default: demo below cargo's target folder
-  --no-build             takes the programs as they are
+  --once                 checks badge, redirect and report, then exits
+  --screenshots          the same, and takes the README's pictures (.github/images) in Chromium
+  --listen ADDRESS:PORT  the server's address; default: 127.0.0.1:8000, or any free port if that one is in use
+  --folder FOLDER        folder of the report and the server's data; default: demo in cargo's target folder
+  --no-build             runs the programs of the last build
 ";
 
 struct Options {
     once: bool,
+    screenshots: bool,
     no_build: bool,
     listen: Option<String>,
     folder: PathBuf,
@@ -44,7 +48,7 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     };
     let _lock = lock(&options.folder)?;
     if !options.no_build {
-        println!("building covered and covered-server");
+        println!("Building covered and covered-server");
         cargo::build_programs()?;
     }
     let report = report(&options.folder)?;
@@ -55,12 +59,15 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let link = format!("{}/badge/redirect/{REPOSITORY}/", server.url);
     github.set_readme(REPOSITORY, &[&badge]);
 
-    println!("\nGitHub is played by a stand-in: nothing leaves this machine. The upload's own words:\n");
+    println!("\nA stub stands in for GitHub: nothing leaves this machine. The uploader's log:\n");
     let mut upload = covered(&report, &server.url, &github.url(), REPOSITORY, COMMIT);
     cargo::done(upload.args(["--coverage-threshold", "80", "--purge-cache"]))?;
-    if options.once {
+    if options.once || options.screenshots {
         check(&report, &badge, &link)?;
-        println!("\nbadge, redirect and report are as they should be");
+        println!("\nBadge, redirect and report are correct");
+        if options.screenshots {
+            screenshots(&github, &badge, &link)?;
+        }
     } else {
         show(&server, &badge, &link);
         wait_for_signal();
@@ -68,6 +75,22 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     server.process.terminate();
     server.process.wait_for_exit()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the README's pictures: the badge, the status that the upload posted, and the report.
+fn screenshots(github: &Github, badge: &str, link: &str) -> anyhow::Result<()> {
+    setup::lab()?;
+    let status = github.statuses(REPOSITORY, COMMIT).pop().context("the upload posted no status")?;
+    let folder = paths::root().join(".github/images");
+    fs::create_dir_all(&folder)?;
+    take_screenshots(&json!({
+        "badge": badge,
+        "report": link,
+        "status": {"context": status.context, "state": status.state, "description": status.description},
+        "folder": folder,
+    }))?;
+    println!("Saved badge.png, status.png and report.png to {}", folder.display());
+    Ok(())
 }
 
 /// What to look at, and what to try next.
@@ -78,18 +101,19 @@ fn show(server: &Server, badge: &str, link: &str) {
     println!("  COVERED_API_KEY={API_KEY} {} htmlcov \\", paths::binary("covered").display());
     println!("    --api-url {} --repo-owner octo --repo-name mine \\", server.url);
     println!("    --commit-sha {COMMIT} --coverage-threshold 0 --purge-cache\n");
-    println!("Ctrl-C stops the server. Its log:\n");
+    println!("Press Ctrl-C to stop the server. Its log:\n");
     server.process.show();
 }
 
 fn options(arguments: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     let folder = paths::target().join("demo");
-    let mut options = Options { once: false, no_build: false, listen: None, folder };
+    let mut options = Options { once: false, screenshots: false, no_build: false, listen: None, folder };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
             Long("once") => options.once = true,
+            Long("screenshots") => options.screenshots = true,
             Long("no-build") => options.no_build = true,
             Long("listen") => options.listen = Some(parser.value()?.string()?),
             Long("folder") => options.folder = parser.value()?.into(),
@@ -113,11 +137,11 @@ fn report(folder: &Path) -> anyhow::Result<PathBuf> {
     let carried = paths::root().join("xtask/sample/report");
     match measure(folder) {
         Ok(report) => {
-            println!("measured xtask/sample with coverage.py");
+            println!("Measured xtask/sample with coverage.py");
             Ok(report)
         }
         Err(error) => {
-            println!("coverage.py cannot run here ({error:#}): taking its report from xtask/sample/report");
+            println!("Cannot run coverage.py ({error:#}): using its report in xtask/sample/report");
             Ok(carried)
         }
     }

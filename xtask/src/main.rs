@@ -16,14 +16,13 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   demo [--help]
-         builds both programs, starts a server, uploads a report, and stays up to be looked at
+         builds both programs, starts a server, uploads a report, and keeps the server running
   test [ARGUMENTS]
-         installs what the end-to-end tests run against, and runs all tests;
-         the arguments go to cargo test
-  dist   builds and packs what is released, for one system; see cargo xtask dist --help
+         installs what the end-to-end tests need, and runs all tests; passes the arguments to cargo test
+  dist   builds and packs a release for one system; see cargo xtask dist --help
   bench [--help]
-         measures both programs beside nginx, the Python original and others; needs a machine with nothing else to do
-  setup  installs what the tests and the linters need below target/lab
+         measures both programs, nginx, the Python original and others; needs an idle machine
+  setup  installs what the tests and the linters need into target/lab
   tidy   checks the project's conventions
 ";
 

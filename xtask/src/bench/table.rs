@@ -85,6 +85,26 @@ pub fn markdown(rows: &[Row], last: Option<&Value>) -> String {
     text
 }
 
+/// The rows that stand in the repository's README.
+const HEADLINES: [&str; 4] = [
+    "cached badge",
+    "first page of a cold site on S3",
+    "upload of 3600 files",
+    "server's memory under load, with 64 MB of cache",
+];
+
+/// The figures of [`HEADLINES`] as Markdown, each beside its first peer.
+pub fn headlines(rows: &[Row]) -> String {
+    let mut text = "| what | Covered | for comparison |\n|---|---|---|\n".to_owned();
+    for name in HEADLINES {
+        let Some(row) = rows.iter().find(|row| row.name == name) else { continue };
+        let peer = row.peer.as_ref();
+        let peer = peer.map_or(String::new(), |(peer, theirs)| format!("{peer}: {} {}", number(*theirs), row.unit));
+        let _ = writeln!(text, "| {name} | {} {} | {peer} |", number(row.ours), row.unit);
+    }
+    text
+}
+
 /// How the figure moved since the last table.
 fn change(row: &Row, last: Option<&Value>) -> String {
     let before = last.and_then(|last| last["rows"].as_array()).into_iter().flatten().find(|before| {
@@ -95,14 +115,21 @@ fn change(row: &Row, last: Option<&Value>) -> String {
     format!(" (was {})", number(before))
 }
 
-/// Three digits that count.
+/// At least three significant digits, with commas between thousands.
 fn number(number: f64) -> String {
     match number.abs() {
-        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 100.0 => grouped(&format!("{number:.0}")),
         size if size >= 10.0 => format!("{number:.1}"),
         size if size >= 1.0 => format!("{number:.2}"),
         _ => format!("{number:.3}"),
     }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(digits: &str) -> String {
+    let groups: Vec<String> =
+        digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    groups.join(",")
 }
 
 pub fn median(mut samples: Vec<f64>) -> f64 {
@@ -133,6 +160,20 @@ mod tests {
         let before = json(&rows, "a machine", "2026-01-01");
         let text = markdown(&rows, Some(&before));
         assert!(text.contains("| x | 120 requests/s | peer: 100 | 1.20 × | ≥ 1.3 × | missed (was 1.20) |"), "{text}");
+    }
+
+    #[test]
+    fn the_headlines_are_rows_of_the_table_that_is_kept() {
+        let kept: Value = serde_json::from_str(include_str!("../../bench.json")).unwrap();
+        let names: Vec<&str> = kept["rows"].as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
+        assert!(HEADLINES.iter().all(|name| names.contains(name)), "{names:?}");
+        let rows = [Row { name: HEADLINES[0].to_owned(), ..row("requests/s", 120.0, 100.0, Goal::AtLeast(1.3)) }];
+        assert!(headlines(&rows).ends_with("| cached badge | 120 requests/s | peer: 100 requests/s |\n"));
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([1.5, 150.0, 142_694.85, 2_769_978.0].map(number), ["1.50", "150", "142,695", "2,769,978"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::paths;
@@ -78,6 +79,14 @@ pub fn browse_reports(task: &Value) -> Value {
     let mut command = node(&paths::script("reports.cjs"));
     command.arg(chromium().unwrap()).arg(task.to_string());
     serde_json::from_str(&run(&mut command).unwrap().succeeded().stdout).unwrap()
+}
+
+/// Takes the README's pictures: see `screenshots.cjs`.
+pub fn take_screenshots(task: &Value) -> anyhow::Result<()> {
+    let chromium = chromium().context("no Chromium found: run cargo xtask setup")?;
+    let taken = run(node(&paths::script("screenshots.cjs")).arg(chromium).arg(task.to_string()))?;
+    ensure!(taken.ok, "cannot take the screenshots: {}", taken.text());
+    Ok(())
 }
 
 /// prism before a stub of GitHub: what breaks GitHub's published description, in a request or in an answer,

@@ -73,10 +73,10 @@ impl Keyless {
         // The recipe downloads a release's program; this is the built one.
         let file = action.join("action.yml");
         let inputs = std::fs::read_to_string(&file).unwrap();
-        let of_releases = "runners that may download nothing\n    default: \"\"";
-        assert!(inputs.contains(of_releases));
-        let built = format!("the test\n    default: \"{}\"", paths::binary("covered").display());
-        write(&file, inputs.replace(of_releases, &built).as_bytes());
+        let (before, binary) = inputs.split_once("\n  binary:\n").unwrap();
+        let built = format!("default: \"{}\"", paths::binary("covered").display());
+        let binary = binary.replacen("default: \"\"", &built, 1);
+        write(&file, format!("{before}\n  binary:\n{binary}").as_bytes());
         commit(&workspace);
         let mut command = act(&self.world, &workspace, &action, "workflow_run");
         if permitted {

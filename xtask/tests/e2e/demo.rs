@@ -26,8 +26,8 @@ fn once_it_measures_the_sample_and_checks_the_whole_way() {
         return;
     }
     let text = run(demo(&paths::lab().join("demo")).arg("--once")).unwrap().succeeded().text();
-    assert!(text.contains("measured xtask/sample with coverage.py"), "{text}");
-    assert!(text.contains("badge, redirect and report are as they should be"), "{text}");
+    assert!(text.contains("Measured xtask/sample with coverage.py"), "{text}");
+    assert!(text.contains("Badge, redirect and report are correct"), "{text}");
 }
 
 #[test]
@@ -37,13 +37,13 @@ fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
     std::fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(which("kill").unwrap(), programs.join("kill")).unwrap();
     let mut process = Process::spawn(demo(folder.path()).env("PATH", programs)).unwrap();
-    process.wait_for_line(|line| line.starts_with("Ctrl-C").then_some(())).unwrap();
+    process.wait_for_line(|line| line.starts_with("Press Ctrl-C").then_some(())).unwrap();
     let second = run(demo(folder.path()).arg("--once")).unwrap();
     assert!(!second.ok && second.text().contains("another demo runs in"), "{}", second.text());
     process.terminate();
     assert!(process.wait_for_exit().unwrap().success());
     let text = process.output();
-    assert!(text.contains("taking its report from xtask/sample/report"), "{text}");
+    assert!(text.contains("using its report in xtask/sample/report"), "{text}");
     let server = text.lines().find_map(|line| line.trim_start().strip_prefix("the server")).unwrap();
     assert!(xtask::lab::http::get(server.trim()).is_err(), "the server is still up");
 }

@@ -312,7 +312,7 @@ fn a_tool_cache_that_cannot_be_written_to_is_done_without() {
     // A file in its place: permissions would not stop root.
     fs::write(runner.folder.path().join("cache"), "").unwrap();
     let log = runner.run().succeeded().text();
-    says(&log, &["::notice::the folder ", "cannot be written to", "covered ran"]);
+    says(&log, &["::notice::cannot write to the folder ", "covered ran"]);
     assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
 }
 
@@ -320,7 +320,7 @@ fn a_tool_cache_that_cannot_be_written_to_is_done_without() {
 fn a_program_of_one_s_own_is_held_against_the_recorded_one() {
     let runner = Runner::new().input("INPUT_BINARY", "own");
     let own = runner.folder.path().join("temp/own");
-    says(&runner.run().failed().text(), &["'own', which is no file that can be run"]);
+    says(&runner.run().failed().text(), &["'own', which is not an executable file"]);
     program(&own, PROGRAM);
     says(&runner.run().succeeded().text(), &["covered ran"]);
     program(&own, "#!/bin/sh\necho something else ran\n");
@@ -341,7 +341,7 @@ fn a_version_is_one_that_the_commit_knows() {
     runner.run();
     assert_eq!(runner.asked(), [format!("/v0.9.0/covered-0.9.0-{TARGET}.tar.gz")]);
     let log = runner.input("INPUT_VERSION", "7.0.0").run().failed().text();
-    says(&log, &["no version 7.0.0", dist::VERSION, "0.9.0", "uses: org/covered@v7.0.0"]);
+    says(&log, &["does not list version 7.0.0", dist::VERSION, "0.9.0", "uses: org/covered@v7.0.0"]);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_mirror_takes_the_release_s_place() {
     says(&runner.run().succeeded().text(), &["covered ran"]);
     assert_eq!(runner.asked(), [format!("/mirror/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION)]);
     let runner = Runner::new().input("INPUT_DOWNLOAD_URL", "--output=/etc/passwd");
-    says(&runner.run().failed().text(), &["'download-url'", "no address"]);
+    says(&runner.run().failed().text(), &["'download-url'", "not a URL"]);
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_folder_in_the_program_s_place_is_said_and_done_without() {
     let runner = Runner::new();
     fs::create_dir_all(runner.cached()).unwrap();
     let log = runner.run().succeeded().text();
-    says(&log, &["::warning::", "covered is a folder, where the program should be: remove it", "covered ran"]);
+    says(&log, &["::warning::", "covered, which is a folder: remove it", "covered ran"]);
     assert_eq!(crate::keys_in(&runner.cached()), [""; 0]);
 }
 
@@ -467,7 +467,7 @@ fn what_the_runner_lacks_is_named() {
     let log = Runner::new().without("curl").run().failed().text();
     says(&log, &["::error::cannot download", "neither curl nor wget"]);
     let log = Runner::new().without("sha256sum").run().failed().text();
-    says(&log, &["::error::cannot check", "neither sha256sum nor shasum nor openssl"]);
+    says(&log, &["::error::cannot verify", "neither sha256sum nor shasum nor openssl"]);
 }
 
 /// As far as it goes without Windows: the archive and the names are its own.
