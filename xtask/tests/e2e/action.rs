@@ -331,7 +331,7 @@ fn a_wrong_key_names_the_secret() {
     let Some(world) = world() else { return };
     let wrong = || Workflow { key: "another-key", ..Workflow::push(&world) };
     let ran = wrong().run().green();
-    ran.says(&["::error::", "check api-key, and the secret that it comes from", "not uploaded"]);
+    ran.says(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
     assert_eq!(ran.output("uploaded"), "false");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     wrong().with("fail-on-error: true").run().red().says(&["check api-key"]);
