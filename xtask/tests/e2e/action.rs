@@ -291,7 +291,7 @@ fn a_forks_own_run_has_no_secrets_and_says_what_to_do() {
     let Some(world) = world() else { return };
     let fork = || Workflow { key: "", ..Workflow::pull_request(&world, "stranger/app") };
     let ran = fork().run().green();
-    ran.says(&["a pull request from a fork", "workflow_run"]);
+    ran.says(&["pull requests from forks", "workflow_run"]);
     assert_eq!(ran.output("uploaded"), "false");
     fork().with("fail-on-error: true").run().red().says(&["workflow_run"]);
     assert!(world.github.requests().iter().all(|request| request.method != "POST"));
