@@ -326,7 +326,7 @@ mod tests {
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let missing = folder.path().join("missing");
         let error = pack(&crate::report::walk(folder.path()).unwrap(), &missing, Deadline::NEVER, &|_| {}).unwrap_err();
-        assert!(error.to_string().starts_with("cannot make a temporary file in "), "{error}");
+        assert!(error.to_string().starts_with("cannot create a temporary file in "), "{error}");
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
         let report = crate::report::walk(folder.path()).unwrap();
         let over = Deadline::new(std::time::Instant::now(), std::time::Duration::ZERO);
         let error = format!("{:#}", pack(&report, folder.path(), over, &|_| {}).unwrap_err());
-        assert_eq!(error, "cannot pack `index.html`: the time limit of 0 s is over: raise --timeout");
+        assert_eq!(error, "cannot pack `index.html`: the run exceeded its time limit of 0 s: raise --timeout");
     }
 
     #[test]

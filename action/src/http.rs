@@ -125,10 +125,10 @@ impl<'a> Client<'a> {
             // Anew for each try: a token may end while a server is waited for.
             let head = request.head(self).map_err(|error| match tries {
                 1 => error,
-                _ => error.context(format!("{address} {earlier}, and the next try cannot be sent")),
+                _ => error.context(format!("{address} {earlier}, and the next attempt cannot be sent")),
             })?;
             if self.left().is_zero() && tries == 1 {
-                return Err(Outage(format!("{} was over before {address} was asked", self.limit())).into());
+                return Err(Outage(format!("{} passed before a request to {address} was sent", self.limit())).into());
             }
             let result = self.try_once(request, head, tries);
             self.debug(request, &result, &address, tries, begun.elapsed());
@@ -137,7 +137,7 @@ impl<'a> Client<'a> {
             let pause = asked.unwrap_or_else(|| pause(tries, random()));
             match fault {
                 Some(fault) if tries < request.max_tries && pause + SHORTEST_TRY < self.left() => {
-                    self.log.info(&format!("{address} {}, next try in {:.1} s", fault.what, pause.as_secs_f64()));
+                    self.log.info(&format!("{address} {}, retrying in {:.1} s", fault.what, pause.as_secs_f64()));
                     thread::sleep(pause);
                     earlier.push(fault);
                 }
@@ -167,9 +167,13 @@ impl<'a> Client<'a> {
     fn no_retry_reason(&self, asked: Option<Duration>) -> String {
         match asked {
             Some(asked) => {
-                format!("; it asks to wait {} s, and {} leaves less", asked.as_secs_f64().ceil(), self.limit())
+                format!(
+                    "; the server asks to wait {} s, but {} leaves less time",
+                    asked.as_secs_f64().ceil(),
+                    self.limit()
+                )
             }
-            None => format!("; {} leaves no time for another try", self.limit()),
+            None => format!("; {} leaves no time for another attempt", self.limit()),
         }
     }
 
@@ -198,10 +202,10 @@ impl<'a> Client<'a> {
         let text = match earlier.count() {
             0 if failure.is_timeout && self.left().is_zero() => {
                 let limit = self.timeout.as_secs();
-                format!("{address} gave no answer before the time limit of {limit} s was over: raise --timeout")
+                format!("{address} sent no response before the time limit of {limit} s passed: raise --timeout")
             }
             _ if failure.is_timeout && self.left().is_zero() => {
-                format!("{address} {earlier}, then gave no answer before {} was over", self.limit())
+                format!("{address} {earlier}, then sent no response before {} passed", self.limit())
             }
             tries => {
                 let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
@@ -270,7 +274,7 @@ impl<'a> Client<'a> {
         let proxy = self.proxies.choose(request.head.uri());
         let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_connect_error {
             true => format!("; correct {}, or list the host in NO_PROXY if it needs no proxy", proxy.variable),
-            false => format!("; between it and here is the proxy {proxy}"),
+            false => format!("; the request goes through the proxy {proxy}"),
         });
         format!("{}{proxy}", failure.advice)
     }

@@ -61,10 +61,10 @@ impl Identity {
         match self {
             // Which repositories it takes is another matter.
             Self::Key(_) if said.contains("ALLOWED_REPOSITORIES") => {
-                format!("the covered server refuses this report ({said})")
+                format!("the covered server rejected the report ({said})")
             }
             Self::Key(_) => format!(
-                "the covered server does not accept the API key ({said}): check api-key, and the secret that it comes from"
+                "the covered server does not accept the API key ({said}): check api-key and the secret it comes from"
             ),
             // The server says itself what to do about it.
             Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({said})"),
@@ -107,16 +107,14 @@ impl Job {
     fn request_token(&self, client: &Client) -> Result<Token> {
         let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
         let response = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?);
-        let response = response.context("GitHub gave this job no token")?;
+        let response = response.context("GitHub issued no token for this job")?;
         if response.status != StatusCode::OK {
-            let text = format!("GitHub gave this job no token ({}): run the job again", response.describe());
+            let text = format!("GitHub issued no token for this job ({}): run the job again", response.describe());
             return Err(response.refusal(text));
         }
-        let Ok(TokenResponse { value }) = response.json() else {
-            bail!("GitHub gave this job something else than a token")
-        };
+        let Ok(TokenResponse { value }) = response.json() else { bail!("GitHub returned no token for this job") };
         client.mask(&value);
-        let expires = expiry(value.expose()).context("GitHub gave this job a token that cannot be read")?;
+        let expires = expiry(value.expose()).context("GitHub issued an invalid token for this job")?;
         Ok(Token { secret: value, expires })
     }
 }
@@ -125,9 +123,9 @@ impl Job {
 fn expiry(token: &str) -> Result<Timestamp> {
     let claims = token.split('.').nth(1).context("it has no claims")?;
     // An error of these would quote the token.
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok().context("its claims are no Base64")?;
-    let Claims { exp } = serde_json::from_slice(&claims).ok().context("it does not say when it ends")?;
-    Timestamp::from_second(exp).map_err(|error| anyhow::anyhow!("it ends never: {}", shorten(&error.to_string(), 100)))
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok().context("its claims are not Base64")?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok().context("it has no expiry")?;
+    Timestamp::from_second(exp).map_err(|error| anyhow::anyhow!("invalid expiry: {}", shorten(&error.to_string(), 100)))
 }
 
 #[cfg(test)]

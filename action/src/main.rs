@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         }
         Err(problems) => {
             problems.iter().for_each(|problem| log.error(problem));
-            log.info("`covered --help` lists every flag and its names in the environment");
+            log.info("run `covered --help` for all flags and environment variables");
             log.write_outputs(&[("uploaded", "false".to_owned())]);
             return ExitCode::from(USAGE);
         }

@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
         };
         self.find_total(&report)?;
         if let Some(why) = self.inputs.no_secrets {
-            self.record_failure(format!("nothing is uploaded: {why}"), true);
+            self.record_failure(format!("nothing was uploaded: {why}"), true);
             return Ok(());
         }
         let Some(target) = target else {
@@ -118,11 +118,11 @@ impl<'a> Run<'a> {
     fn verdict(&mut self) -> bool {
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
-            let text = format!("the job fails, as fail-under asks: {}", self.status().description);
+            let text = format!("the job fails because of fail-under: {}", self.status().description);
             self.log.error(&text);
             self.outcome.problems.push(text);
         } else if self.failed && !self.inputs.gate.fail_on_error {
-            self.log.info("The job goes on, as fail-on-error is false");
+            self.log.info("The job continues because fail-on-error is false");
         }
         let is_failure = self.failed && self.inputs.gate.fail_on_error;
         !(is_below || is_failure)

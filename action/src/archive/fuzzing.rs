@@ -22,8 +22,8 @@ pub fn check(bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     let Ok(archive) = pack(&before, &temp, Deadline::NEVER, &|_| {}) else { return Ok(()) };
-    let after = report::unzip(archive.file, "").context("what was packed is no sound zip")?;
-    ensure!(before.files.len() == after.files.len(), "a file was lost");
+    let after = report::unzip(archive.file, "").context("the packed zip is invalid")?;
+    ensure!(before.files.len() == after.files.len(), "a file is missing");
     for (before, after) in before.files.iter().zip(&after.files) {
         let (mut one, mut other) = (Vec::new(), Vec::new());
         before.open()?.read_to_end(&mut one)?;

@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 /// A file in `folder` without a name.
 pub fn temporary_file(folder: &Path) -> Result<File> {
     tempfile::tempfile_in(folder).map_err(|error| {
-        anyhow!("cannot make a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
+        anyhow!("cannot create a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
     })
 }
 
@@ -37,7 +37,7 @@ fn is_of_writing(kind: ErrorKind) -> bool {
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            "make room there, or set RUNNER_TEMP to a folder with more room"
+            "free some space there, or set RUNNER_TEMP to a folder with more space"
         }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
             "make it writable, or set RUNNER_TEMP to another folder"
@@ -57,8 +57,8 @@ mod tests {
         let start = "cannot write to a temporary file in /runner/_temp: ";
         let full = told(ErrorKind::StorageFull);
         assert!(full.starts_with(start), "{full}");
-        assert!(full.ends_with("; make room there, or set RUNNER_TEMP to a folder with more room"), "{full}");
-        assert!(told(ErrorKind::QuotaExceeded).contains("make room there"));
+        assert!(full.ends_with("; free some space there, or set RUNNER_TEMP to a folder with more space"), "{full}");
+        assert!(told(ErrorKind::QuotaExceeded).contains("free some space there"));
         assert!(
             told(ErrorKind::ReadOnlyFilesystem).ends_with("; make it writable, or set RUNNER_TEMP to another folder")
         );
@@ -73,6 +73,6 @@ mod tests {
         assert!(missing.ends_with("; create it, or set RUNNER_TEMP to a folder that exists"), "{missing}");
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(told(&file).starts_with(&format!("cannot make a temporary file in {}: ", file.display())));
+        assert!(told(&file).starts_with(&format!("cannot create a temporary file in {}: ", file.display())));
     }
 }

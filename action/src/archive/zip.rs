@@ -54,7 +54,7 @@ impl<W: Write> ZipWriter<W> {
     pub fn append(&mut self, name: &str, summary: &EntrySummary, packed: &mut impl Read) -> Result<()> {
         self.out.write_all(&local_header(name, summary)?)?;
         let copied = io::copy(packed, &mut self.out)?;
-        ensure!(copied == summary.packed, "it has {} bytes, and should have {}", copied, summary.packed);
+        ensure!(copied == summary.packed, "it has {} bytes instead of {}", copied, summary.packed);
         self.record(name, summary)
     }
 

@@ -213,15 +213,15 @@ fn one_folder_of_a_zip_can_be_the_report() {
         assert_eq!(repacked(&bytes, folder).unwrap(), [("index.html".to_owned(), PAGE.to_vec())], "{folder}");
     }
     let error = opened(&bytes, "htmlcov").unwrap_err().to_string();
-    assert!(error.starts_with("it holds nothing in `htmlcov/`, but \"log.txt\", \"a/\", \"../\""), "{error}");
-    assert!(opened(&bytes, "a/../b").unwrap_err().to_string().contains("leads out of it"));
+    assert!(error.starts_with("it contains nothing in `htmlcov/`, only \"log.txt\", \"a/\", \"../\""), "{error}");
+    assert!(opened(&bytes, "a/../b").unwrap_err().to_string().contains("is outside the artifact"));
 }
 
 #[test]
 fn what_is_no_zip_is_told() {
     let whole = zip(&[Made::new("index.html", PAGE)]);
     for bytes in [&b""[..], b"<html>", b"PK\x05\x06", &whole[..whole.len() - 30], &whole[..40]] {
-        refused_bytes(bytes, "it is no zip, or not a whole one");
+        refused_bytes(bytes, "invalid or truncated zip");
     }
     refused(&[], "it is empty");
     refused(&[Made { size: 0, crc: 0, packed: 0, data: Vec::new(), ..Made::stored("folder/", b"") }], "it is empty");
@@ -240,8 +240,8 @@ fn bytes_before_and_behind_a_zip_are_left_out() {
 fn a_directory_that_miscounts_is_refused() {
     let files = [Made::new("index.html", PAGE), Made::new("a.html", PAGE)];
     let with_count = |count| with_end(&files, &End { count, before: b"", behind: b"" });
-    refused_bytes(&with_count(1), "its directory holds more files than it says");
-    refused_bytes(&with_count(3), "its directory says that it holds 3 files, and holds 2");
+    refused_bytes(&with_count(1), "its directory lists more files than its count");
+    refused_bytes(&with_count(3), "its directory counts 3 files but lists 2");
     let many: Vec<Made> = (0..2).map(|_| Made::new(vec![b'x'; MAX_NAME], b"")).collect();
     refused(&many, "twice");
 }
@@ -249,28 +249,32 @@ fn a_directory_that_miscounts_is_refused() {
 #[test]
 fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
     for name in ["../evil.html", "a/../../evil.html", "..", "/etc/passwd", "a//b", "./a", "a/.", "C:/a", "c:a"] {
-        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} is not that of a file below a folder"));
+        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} is not a relative file path"));
     }
     for name in ["a\\b", "..\\evil.html", "a\0b", "a\nb", "a\u{1b}[31m", "a\u{85}"] {
-        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} holds a backslash or a control character"));
+        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} contains a backslash or a control character"));
     }
     refused(&[Made::new(b"caf\xe9.html", PAGE)], "is not UTF-8");
-    refused(&[Made::new("", PAGE)], "is not that of a file");
-    refused(&[Made::new("folder/", PAGE)], "is not that of a file");
+    refused(&[Made::new("", PAGE)], "is not a relative file path");
+    refused(&[Made::new("folder/", PAGE)], "is not a relative file path");
     refused(&[Made::new("x".repeat(MAX_NAME + 1), PAGE)], "is longer than 4096 bytes");
-    refused(&[Made::new(".git/config", PAGE)], "it holds a git checkout");
-    refused(&[Made::new(".git", PAGE)], "it holds a git checkout");
-    refused(&[Made::new("a/.git/config", PAGE)], "it holds a git checkout");
-    refused(&[Made::new("a/.git/", b""), Made::new("a/b", PAGE)], "it holds a git checkout");
-    refused(&[Made::new("a/.GIT", PAGE)], "it holds a git checkout");
+    refused(&[Made::new(".git/config", PAGE)], "it contains a git checkout");
+    refused(&[Made::new(".git", PAGE)], "it contains a git checkout");
+    refused(&[Made::new("a/.git/config", PAGE)], "it contains a git checkout");
+    refused(&[Made::new("a/.git/", b""), Made::new("a/b", PAGE)], "it contains a git checkout");
+    refused(&[Made::new("a/.GIT", PAGE)], "it contains a git checkout");
     let fine = [Made::new("INDEX.html", b"1"), Made::new("index.html", b"2"), Made::new("a/x.git/x", b"3")];
     assert_eq!(repacked(&zip(&fine), "").unwrap().len(), 3);
 }
 
 #[test]
 fn a_name_that_stands_twice_is_refused() {
-    refused(&[Made::new("a", b"1"), Made::new("b", b"2"), Made::new("a", b"3")], "it holds `a` twice");
-    refused(&[Made::new("a", b"1"), Made::new("a!", b"2"), Made::new("a/b", b"3")], "it holds `a` as a file and as a");
+    refused(&[Made::new("a", b"1"), Made::new("b", b"2"), Made::new("a", b"3")], "it contains `a` twice");
+    refused(
+        &[Made::new("a", b"1"), Made::new("a!", b"2"), Made::new("a/b", b"3")],
+        "it contains `a` as a file and as \
+         a",
+    );
     // As GitHub's own library writes a folder.
     let folder = [Made::stored("a", b""), Made::new("a!", b"2"), Made::new("a/b", b"3")];
     assert_eq!(repacked(&zip(&folder), "").unwrap().len(), 2);
@@ -281,19 +285,19 @@ fn what_is_no_plain_file_is_refused() {
     let made = |mode| [Made { mode, ..Made::new("index.html", PAGE) }];
     refused(&made(0o120_777), "`index.html` is a symbolic link");
     for mode in [0o010_644, 0o020_644, 0o060_644, 0o140_644, 0o040_755] {
-        refused(&made(mode), "`index.html` is no regular file");
+        refused(&made(mode), "`index.html` is not a regular file");
     }
     for flags in [1, 1 << 6, 1 << 13] {
         refused(&[Made { flags, ..Made::new("index.html", PAGE) }], "`index.html` is encrypted");
     }
     for method in [9, 12, 14, 93, 95, 99, 65535] {
-        refused(&[Made { method, ..Made::new("index.html", PAGE) }], "`index.html` is compressed by the method");
+        refused(&[Made { method, ..Made::new("index.html", PAGE) }], "`index.html` uses the compression method");
     }
 }
 
 #[test]
 fn local_headers_that_tell_another_story_are_refused() {
-    let story = "the header of `index.html` is not where, or not what, the directory says";
+    let story = "the header of `index.html` does not match the directory";
     let made = || Made::new("index.html", PAGE);
     refused(&[Made { local_name: b"other.html".to_vec(), ..made() }], story);
     refused(&[Made { local_name: b"index.htmlx".to_vec(), ..made() }], story);
@@ -309,7 +313,7 @@ fn entries_that_share_bytes_are_refused() {
     let second = Made { local_name: b"b.html".to_vec(), ..Made::new("b.html", PAGE) };
     // The same bytes under two names, as a bomb of small size has them.
     let same = Made { offset: Some(0), ..second.clone() };
-    refused(&[one.clone(), same], "the header of `b.html` is not where");
+    refused(&[one.clone(), same], "the header of `b.html` does not match");
     // A stored file whose data are another's header and data.
     let inner = zip(std::slice::from_ref(&second));
     let outer = Made::stored("a.html", &inner[..30 + 6 + second.data.len()]);
@@ -326,8 +330,8 @@ fn sizes_and_checksums_that_lie_are_refused() {
     let told = "cannot pack `index.html`: it is larger than the zip says";
     refused(&[Made { size: made().size - 1, ..made() }], told);
     refused(&[Made { size: made().size + 1, ..made() }], "cannot pack `index.html`: it is smaller than the zip says");
-    refused(&[Made { crc: 7, ..made() }], "cannot pack `index.html`: it is not what its checksum says");
-    refused(&[Made { crc: 7, ..Made::stored("index.html", PAGE) }], "it is not what its checksum says");
+    refused(&[Made { crc: 7, ..made() }], "cannot pack `index.html`: it does not match its checksum");
+    refused(&[Made { crc: 7, ..Made::stored("index.html", PAGE) }], "it does not match its checksum");
     refused(&[Made { size: 0, ..made() }], "it is larger than the zip says");
     refused(&[Made { size: 1 << 20, ..made() }], "`index.html` cannot have 1048576 bytes");
     refused(&[Made { size: 7, ..Made::stored("index.html", PAGE) }], "`index.html` cannot have 7 bytes");
@@ -336,14 +340,14 @@ fn sizes_and_checksums_that_lie_are_refused() {
     let bomb = Made::new("index.html", &vec![0; 1 << 20]);
     refused(&[Made { size: 4096, ..bomb.clone() }], told);
     let data = [bomb.data.as_slice(), b"x"].concat();
-    refused(&[Made { packed: data.len() as u32, data, ..bomb }], "it ends before its data do");
+    refused(&[Made { packed: data.len() as u32, data, ..bomb }], "it ends before its data");
     let cut = |count| {
         let data = made().data[..count].to_vec();
         Made { packed: count as u32, data, ..made() }
     };
     (1..made().data.len()).for_each(|count| refused(&[cut(count)], "cannot pack `index.html`: it "));
     let garbage = Made { packed: 4, data: vec![0xff; 4], ..made() };
-    refused(&[garbage], "it is not deflated");
+    refused(&[garbage], "it is not valid deflate data");
 }
 
 #[test]

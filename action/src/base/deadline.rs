@@ -17,7 +17,7 @@ impl Deadline {
     pub fn check(self) -> io::Result<()> {
         match self.0 {
             Some((end, timeout)) if Instant::now() >= end => {
-                let text = format!("the time limit of {} s is over: raise --timeout", timeout.as_secs());
+                let text = format!("the run exceeded its time limit of {} s: raise --timeout", timeout.as_secs());
                 Err(io::Error::new(io::ErrorKind::TimedOut, text))
             }
             _ => Ok(()),

@@ -43,7 +43,7 @@ pub struct Format {
 
 /// `None`: the page is not this tool's, or no index. An empty list: it is, and shows no total.
 pub type PageReader = fn(&Page) -> Option<Found>;
-/// The same, and an error where it breaks off or is damaged.
+/// The same, and an error where it is truncated or is damaged.
 pub type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
 /// How the names of files end that may be of a format.
 pub type Ends = &'static [&'static str];

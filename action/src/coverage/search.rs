@@ -50,7 +50,7 @@ impl Choice {
         };
         let format = FORMATS.iter().find(|format| format.name == name).map(|format| format.name);
         let known = || FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ");
-        let format = format.ok_or_else(|| format!("names the format {name:?}, which is none of {}", known()))?;
+        let format = format.ok_or_else(|| format!("has the unknown format {name:?}: use one of {}", known()))?;
         Ok(Self::File { path: path.to_owned(), format: Some(format) })
     }
 }
@@ -98,7 +98,7 @@ impl Search {
         let more = self.searched.len().saturating_sub(MAX_LISTED);
         let told: Vec<&str> = self.searched.iter().take(MAX_LISTED).map(String::as_str).collect();
         match (told.is_empty(), more) {
-            (true, _) => "no file: none has a name that a report's index or totals have".to_owned(),
+            (true, _) => "no file: no name matches a known report index or totals file".to_owned(),
             (_, 0) => told.join(", "),
             _ => format!("{} and {more} more", told.join(", ")),
         }
@@ -178,7 +178,7 @@ impl Search {
             self.notes.push(format!("{}, and {}", candidate.says(other), best.says(measure)));
         }
         if disagreeing.iter().any(|(candidate, _)| candidate.rank() == best.rank()) {
-            self.notes.push("which is the report's total is not clear: say so by --totals FILE".to_owned());
+            self.notes.push("cannot tell which file holds the report's total: set --totals FILE".to_owned());
         } else {
             self.totals = Some(best.totals(measure));
         }
@@ -254,7 +254,7 @@ enum FileSource<'a> {
 impl<'a> FileSource<'a> {
     fn open(self, name: &str) -> Result<Box<dyn io::Read + 'a>> {
         match self {
-            Self::Inside(report) => Ok(report.get(name).context("it is not there")?.open()?),
+            Self::Inside(report) => Ok(report.get(name).context("it does not exist")?.open()?),
             Self::Outside => Ok(Box::new(File::open(name)?)),
         }
     }
@@ -294,6 +294,6 @@ fn read_file(
     }
     let found = read(&mut input);
     *left = input.limit();
-    ensure!(*left > 0, "there is more than is read");
+    ensure!(*left > 0, "it exceeds the size limit");
     found
 }

@@ -11,8 +11,8 @@ const API_VERSION: &str = "2022-11-28";
 /// GitHub says with it where a token is authorized for an organization.
 const SSO: &str = "x-github-sso";
 /// What to do where a repository has another name.
-const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) to \
-    the new one";
+const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) \
+                        to the new one";
 
 /// GitHub's API as one repository's token sees it.
 pub struct GitHub<'a> {
@@ -41,8 +41,8 @@ impl GitHub<'_> {
         let response = client.send(&request)?;
         let Some(id) = moved_to(self.api, &response) else { return Ok(response) };
         client.note(&format!(
-            "GitHub has renamed or transferred {}, and is asked by its id, {id}. The covered server still gets the old \
-             name: {NEW_NAME}",
+            "GitHub has renamed or transferred {}; this run uses its ID {id}. The covered server still receives the \
+             old name: {NEW_NAME}",
             self.repository
         ));
         client.send(&request.moved(&self.url(), &format!("{}/repositories/{id}", self.api))?)
@@ -59,22 +59,22 @@ impl GitHub<'_> {
                 )
             }
             StatusCode::FORBIDDEN if response.has(SSO) => format!(
-                "the organization of {repository} wants single sign-on ({said}): authorize the token of github-token for \
-                 it, or leave the input out"
+                "the organization of {repository} requires single sign-on ({said}): authorize github-token for SSO, or \
+                 leave the input out"
             ),
             StatusCode::FORBIDDEN if says("IP allow list") => format!(
-                "the organization of {repository} accepts listed IP addresses only ({said}): use a runner with such an \
-                 address, or have this runner's address added to the list"
+                "the organization of {repository} accepts only listed IP addresses ({said}): use a runner with a \
+                 listed address, or add this runner's address to the list"
             ),
             StatusCode::FORBIDDEN if says("archived") => format!(
-                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set \
-                 github-token to `none`, and no status is posted"
+                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set github-token to \
+                 `none` to post no status"
             ),
             status if status.is_redirection() && says("/repositories/") => {
                 format!("GitHub has moved {repository} ({said}): {NEW_NAME}")
             }
             status if status.is_redirection() => {
-                format!("GitHub's API is not at {} ({said}): set GITHUB_API_URL to where it is", self.api)
+                format!("GitHub's API is not at {} ({said}): set GITHUB_API_URL to its address", self.api)
             }
             _ => return None,
         })

@@ -64,11 +64,7 @@ impl Found {
 
     /// How the log calls its bytes.
     pub fn told(&self) -> &'static str {
-        if self.sha256().is_some() {
-            "whose SHA-256 is the one that GitHub tells"
-        } else {
-            "of which GitHub tells no SHA-256"
-        }
+        if self.sha256().is_some() { "SHA-256 verified" } else { "without a SHA-256 from GitHub" }
     }
 }
 
@@ -86,7 +82,7 @@ pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Fo
     ensure!(!newest.expired, "{}", expired(artifact, &newest));
     ensure!(
         newest.size <= MAX_BYTES,
-        "the artifact `{}` has {}, and a report {} at most",
+        "the artifact `{}` is too large: {}, at most {}",
         artifact.name,
         bytes(newest.size),
         bytes(MAX_BYTES)
@@ -101,7 +97,7 @@ fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<V
         return Err(refused(github, &format!("the artifacts of run {run_id}"), &response));
     }
     let list: List = response.json().map_err(|error| {
-        anyhow!("GitHub lists the artifacts of run {run_id} in an unknown way: {}", shorten(&error.to_string(), 200))
+        anyhow!("cannot read GitHub's list of the artifacts of run {run_id}: {}", shorten(&error.to_string(), 200))
     })?;
     Ok(list.artifacts)
 }
@@ -115,9 +111,9 @@ fn missing(github: &GitHub, artifact: &Artifact, others: &[Found]) -> String {
         (_, 0) => format!("only {}", shown.join(", ")),
         (_, more) => format!("only {} and {more} more", shown.join(", ")),
     };
-    let ended = artifact.failure().map_or_else(String::new, |how| format!("; that run ended as `{how}`"));
+    let ended = artifact.failure().map_or_else(String::new, |how| format!("; that run ended with `{how}`"));
     format!(
-        "run {run_id} of {} has no artifact `{name}`, {others}{ended}: upload the report there by \
+        "run {run_id} of {} has no artifact `{name}`, {others}{ended}: upload the report there with \
          actions/upload-artifact, under that name",
         github.repository
     )
@@ -133,17 +129,17 @@ fn expired(artifact: &Artifact, found: &Found) -> String {
 fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
     let (said, repository) = (response.describe(), github.repository);
     let wrong = match (github.refusal(response, &said), response.status) {
-        _ if response.is_temporary() => return response.refusal(format!("GitHub did not show {what} ({said})")),
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not return {what} ({said})")),
         (Some(wrong), _) => wrong,
         (None, StatusCode::FORBIDDEN) => format!(
             "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
              personal token: Actions, read)"
         ),
         (None, StatusCode::NOT_FOUND) => format!(
-            "the token does not see {what} in {repository} ({said}): check run-id and the repository's name, and give \
-             the job `permissions: actions: read`"
+            "the token has no access to {what} in {repository} ({said}): check run-id and the repository's name, and \
+             give the job `permissions: actions: read`"
         ),
-        _ => format!("GitHub did not show {what} ({said})"),
+        _ => format!("GitHub did not return {what} ({said})"),
     };
     anyhow!(wrong)
 }
@@ -164,20 +160,22 @@ pub fn download(
         status if status.is_redirection() => response.location().and_then(|url| trusted(github.api, url)),
         _ => return Err(refused(github, &format!("the artifact `{name}`"), &response)),
     };
-    let Some(url) = url else { bail!("GitHub leads nowhere for the artifact `{name}` ({})", response.describe()) };
+    let Some(url) = url else {
+        bail!("GitHub returned no usable download URL for the artifact `{name}` ({})", response.describe())
+    };
     let file = crate::archive::temporary_file(temp)?;
     // The address is a credential by itself. The store is not GitHub: no token goes there.
     let request = Request::new("GET", &url)?.save(&file, temp, MAX_BYTES).progress(progress);
     let response = client.send(&request)?;
     if response.status != StatusCode::OK {
-        let text = format!("GitHub's store did not give the artifact `{name}` out ({})", response.describe());
+        let text = format!("GitHub's store did not return the artifact `{name}` ({})", response.describe());
         return Err(response.refusal(text));
     }
     if let Some(expected) = found.sha256() {
         let digest = sha256_of_file(&file)?;
         ensure!(
             digest == expected,
-            "the artifact `{name}` came with the SHA-256 {digest}, and GitHub says {}: run the job again",
+            "the artifact `{name}` has the SHA-256 {digest}, but GitHub's is {}: run the job again",
             shorten(&expected, 64)
         );
     }

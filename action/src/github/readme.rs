@@ -36,7 +36,7 @@ pub fn badges(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
     match response.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),
-        _ => bail!("GitHub did not show the README of {repository} ({})", response.describe()),
+        _ => bail!("GitHub did not return the README of {repository} ({})", response.describe()),
     }
     let badges: Vec<String> = bases.iter().map(|base| format!("{base}/badge/{repository}.svg")).collect();
     let mut urls = images::find(&response.text(), &badges);
@@ -59,7 +59,7 @@ pub fn purge(client: &Client, urls: &[String]) -> Vec<String> {
 fn purge_image(client: &Client, url: &str) -> Result<()> {
     let response = client.send(&Request::new("PURGE", url)?.max_tries(IMAGE_TRIES))?;
     if !response.status.is_success() {
-        bail!("GitHub's image cache did not let go of the badge ({})", response.describe());
+        bail!("GitHub's image cache did not purge the badge ({})", response.describe());
     }
     Ok(())
 }

@@ -56,26 +56,27 @@ fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response
     let (said, repository) = (response.describe(), github.repository);
     let says = |words: &str| said.contains(words);
     let wrong = match response.status {
-        _ if response.is_temporary() => return response.refusal(format!("GitHub did not take the status ({said})")),
+        _ if response.is_temporary() => return response.refusal(format!("GitHub did not accept the status ({said})")),
         StatusCode::NOT_FOUND => format!(
-            "the token does not see {repository}, or may not write statuses there ({said}): check github-token and the \
-             repository's name, and give the job `permissions: statuses: write`"
+            "the token has no access to {repository}, or may not write commit statuses there ({said}): check \
+             github-token and the repository's name, and give the job `permissions: statuses: write`"
         ),
         StatusCode::UNPROCESSABLE_ENTITY if says("maximum number of statuses") => format!(
-            "commit {commit_sha} of {repository} has all the statuses of context `{context}` that GitHub allows, 1000 \
-             ({said}): push a new commit, or set another context"
+            "commit {commit_sha} of {repository} already has 1000 statuses of context `{context}`, which is GitHub's \
+             limit ({said}): push a new commit, or set another context"
         ),
         StatusCode::UNPROCESSABLE_ENTITY if says("No commit found") => format!(
-            "GitHub knows no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was pushed"
+            "GitHub has no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was \
+             pushed"
         ),
         _ => match (github.refusal(response, &said), response.status) {
             (Some(wrong), _) => wrong,
             (None, StatusCode::FORBIDDEN) => format!(
-                "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: write` \
-                 (a personal token: Commit statuses, write); the token of a pull request from a fork or of Dependabot \
-                 can only read, post from a `workflow_run` workflow there"
+                "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: \
+                 write` (a personal token: Commit statuses, write); in pull requests from forks or by Dependabot the \
+                 token is read-only: post from a `workflow_run` workflow instead"
             ),
-            _ => format!("GitHub did not take the status for commit {commit_sha} of {repository} ({said})"),
+            _ => format!("GitHub did not accept the status for commit {commit_sha} of {repository} ({said})"),
         },
     };
     anyhow!(wrong)

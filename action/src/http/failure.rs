@@ -39,22 +39,21 @@ impl Failure {
 
     /// What came could not be written to a file in `folder`.
     pub fn not_saved(folder: &Path, error: &io::Error) -> Self {
-        Self::permanent("sent more than could be saved", write_error(folder, error))
+        Self::permanent("sent a response that could not be saved", write_error(folder, error))
     }
 
     fn tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => {
-                Self::permanent("shows a certificate that is not trusted", format!("{why}; {}", authorities()))
+                Self::permanent("has an untrusted certificate", format!("{why}; {}", authorities()))
             }
             rustls::Error::InvalidMessage(_) => Self::permanent(
-                "could not be spoken to over TLS",
-                "what answers there speaks no TLS: is it an http:// address?".to_owned(),
+                "failed the TLS handshake",
+                "the server does not speak TLS: is it an http:// address?".to_owned(),
             ),
-            other => Self::permanent(
-                "could not be spoken to over TLS",
-                format!("{other}; check the address; {}", authorities()),
-            ),
+            other => {
+                Self::permanent("failed the TLS handshake", format!("{other}; check the address; {}", authorities()))
+            }
         }
     }
 }
@@ -65,27 +64,27 @@ impl From<Error> for Failure {
             Error::Io(error) => error.into(),
             Error::HostNotFound => unknown_host(),
             Error::Timeout(Timeout::Resolve | Timeout::Connect) => Self::temporary(
-                "could not be connected to in time",
+                "did not accept a connection in time",
                 "check the address, and whether a firewall or a missing proxy is in the way",
             )
             .while_connecting(),
             Error::Timeout(_) => {
-                Self { is_timeout: true, ..Self::temporary("gave no answer in time", "is the server overloaded?") }
+                Self { is_timeout: true, ..Self::temporary("sent no response in time", "is the server overloaded?") }
             }
             Error::Rustls(error) => Self::tls(&error),
             Error::ConnectProxyFailed(why) => refusing_proxy(&why).while_connecting(),
             Error::BodyExceedsLimit(limit) => {
-                Self::permanent("gave too long an answer", format!("more than {limit} bytes"))
+                Self::permanent("sent too large a response", format!("more than {limit} bytes"))
             }
             Error::Protocol(_) | Error::LargeResponseHeader(..) => Self::permanent(
-                "gave an answer that is not HTTP",
+                "sent a response that is not HTTP",
                 "check the address and whether it is http or https".to_owned(),
             ),
             // Its text may hold the whole address, with the query.
             Error::BadUri(_) | Error::RequireHttpsOnly(_) => {
-                Self::permanent("could not be asked", "the address cannot be read".to_owned())
+                Self::permanent("could not be reached", "the address is invalid".to_owned())
             }
-            other => Self::temporary("could not be asked", &other.to_string()),
+            other => Self::temporary("could not be reached", &other.to_string()),
         }
     }
 }
@@ -97,19 +96,19 @@ impl From<io::Error> for Failure {
         }
         match error.kind() {
             ErrorKind::ConnectionRefused => {
-                Self::temporary("refused the connection", "check the address and its port, and whether it runs")
+                Self::temporary("refused the connection", "check the address and its port, and whether the server runs")
                     .while_connecting()
             }
             ErrorKind::UnexpectedEof
             | ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe => Self::temporary(
-                "closed the connection before its answer was complete",
-                "is the server, or a proxy before it, failing?",
+                "closed the connection before the response was complete",
+                "is the server failing, or a proxy in front of it?",
             ),
             // The standard library has no kind for it.
             _ if error.to_string().starts_with("failed to lookup address") => unknown_host(),
-            _ => Self::temporary("could not be asked", &error.to_string()),
+            _ => Self::temporary("could not be reached", &error.to_string()),
         }
     }
 }
@@ -123,11 +122,13 @@ fn unknown_host() -> Failure {
 fn refusing_proxy(why: &str) -> Failure {
     match why.rsplit('/').next() {
         Some("407") => Failure::permanent(
-            "wants a user and a password, or others (407)",
-            "write them as http://USER:PASSWORD@HOST:PORT, percent-encoded".to_owned(),
+            "requires valid credentials (407)",
+            "set them as http://USER:PASSWORD@HOST:PORT, percent-encoded".to_owned(),
         ),
-        Some("403") => Failure::permanent("does not let it through (403)", "have the host allowed there".to_owned()),
-        _ => Failure::temporary("could not connect to it", &shorten(why, 100)),
+        Some("403") => {
+            Failure::permanent("refuses to connect to the host (403)", "allow the host in the proxy".to_owned())
+        }
+        _ => Failure::temporary("could not connect to the host", &shorten(why, 100)),
     }
 }
 
@@ -139,6 +140,6 @@ fn authorities() -> String {
     };
     match std::fs::metadata(&path) {
         Err(error) => format!("{name} is {path}, which cannot be read: {error}"),
-        Ok(_) => format!("the CA's certificate has to be in {path}, which {name} points to"),
+        Ok(_) => format!("the CA's certificate must be in {path} ({name})"),
     }
 }

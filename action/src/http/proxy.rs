@@ -67,7 +67,7 @@ fn read(env: Env, scheme: &str) -> Result<Option<ProxySetting>, String> {
     let is_http = |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
     match Proxy::new(&value).ok().filter(is_http) {
         Some(proxy) => Ok(Some(ProxySetting { proxy, variable })),
-        None => Err(format!("{variable} is no address of an HTTP proxy such as http://proxy.example.com:3128")),
+        None => Err(format!("{variable} must be the address of an HTTP proxy, such as http://proxy.example.com:3128")),
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     fn what_is_no_http_proxy_is_named_without_its_password() {
         for value in ["socks5://me:hunter2@p:1", "http://", "ftp://p"] {
             let env = |name: &str| (name == "ALL_PROXY").then(|| value.to_owned());
-            let told = "ALL_PROXY is no address of an HTTP proxy such as http://proxy.example.com:3128";
+            let told = "ALL_PROXY must be the address of an HTTP proxy, such as http://proxy.example.com:3128";
             assert_eq!(Proxies::from_env(&env).unwrap_err(), told, "{value}");
         }
         let env = |name: &str| (name == "HTTPS_PROXY").then(|| "http://me:hunter2@p:1".to_owned());

@@ -45,8 +45,8 @@ pub(super) enum Content<'a> {
 impl<'a> Request<'a> {
     pub fn new(method: &str, url: &str) -> Result<Self> {
         let mut head = http::Request::new(());
-        *head.method_mut() = Method::try_from(method).with_context(|| format!("{method:?} is no HTTP method"))?;
-        *head.uri_mut() = Uri::try_from(url).context("the address of a request cannot be read")?;
+        *head.method_mut() = Method::try_from(method).with_context(|| format!("invalid HTTP method {method:?}"))?;
+        *head.uri_mut() = Uri::try_from(url).context("invalid request address")?;
         Ok(Self {
             head,
             body: Content::None,
@@ -63,9 +63,8 @@ impl<'a> Request<'a> {
     /// The same request where `to` stands in place of `from` at the start of its address.
     pub fn moved(mut self, from: &str, to: &str) -> Result<Self> {
         let url = self.head.uri().to_string();
-        let rest = url.strip_prefix(from).context("the address of a request is another one")?;
-        *self.head.uri_mut() =
-            Uri::try_from(format!("{to}{rest}")).context("the address of a request cannot be read")?;
+        let rest = url.strip_prefix(from).context("the request has another address")?;
+        *self.head.uri_mut() = Uri::try_from(format!("{to}{rest}")).context("invalid request address")?;
         Ok(self)
     }
 

@@ -143,8 +143,7 @@ impl Response {
     /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
-        let limit =
-            if self.is_rate_limit_used_up() && self.is_temporary() { "the rate limit is used up: " } else { "" };
+        let limit = if self.is_rate_limit_used_up() && self.is_temporary() { "rate limit exceeded: " } else { "" };
         format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.ended)
     }
 
@@ -154,7 +153,7 @@ impl Response {
         let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
         let words = words.map(|words| shorten(&[plain(words), errors(&json["errors"])].concat(), MAX_DETAIL));
         let target = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok());
-        let target = target.map(|target| format!("it leads to {}", shorten(&redacted(&target), MAX_DETAIL)));
+        let target = target.map(|target| format!("redirects to {}", shorten(&redacted(&target), MAX_DETAIL)));
         if words.is_some() || target.is_some() {
             return words.into_iter().chain(target).collect::<Vec<_>>().join("; ");
         }
@@ -163,8 +162,8 @@ impl Response {
             return shorten(&format!("{code}: {message}"), MAX_DETAIL);
         }
         match (self.body.len(), self.header(CONTENT_TYPE)) {
-            (0, _) => "an empty answer".to_owned(),
-            (length, kind) => format!("{length} bytes of {}", shorten(kind.unwrap_or("something without a type"), 60)),
+            (0, _) => "empty response".to_owned(),
+            (length, kind) => format!("{length} bytes of {}", shorten(kind.unwrap_or("unknown type"), 60)),
         }
     }
 
@@ -235,7 +234,7 @@ mod tests {
         let used_up = response(403, &headers, r#"{"message":"API rate limit exceeded"}"#);
         assert!(used_up.is_temporary());
         assert_eq!(used_up.retry_after(now), Some(Duration::from_secs(7)));
-        assert_eq!(used_up.describe(), "403 Forbidden: the rate limit is used up: API rate limit exceeded");
+        assert_eq!(used_up.describe(), "403 Forbidden: rate limit exceeded: API rate limit exceeded");
         assert!(!response(403, &[("x-ratelimit-remaining", "17")], "").is_temporary());
     }
 
@@ -259,10 +258,10 @@ mod tests {
         );
         assert_eq!(
             told(&[("location", "https://new.example.com/x?token=1")], ""),
-            "400 Bad Request: it leads to https://new.example.com/x"
+            "400 Bad Request: redirects to https://new.example.com/x"
         );
         assert_eq!(told(&[("content-type", "text/html")], "<html>"), "400 Bad Request: 6 bytes of text/html");
-        assert_eq!(told(&[], ""), "400 Bad Request: an empty answer");
+        assert_eq!(told(&[], ""), "400 Bad Request: empty response");
     }
 
     #[test]
@@ -284,7 +283,7 @@ mod tests {
         assert_eq!(told(r#"{"message":"No","errors":[]}"#), "No");
         assert_eq!(told(r#"{"message":"No","errors":[{"a":[1]},7]}"#), r#"No: {"a":[1]}, 7"#);
         let moved = response(301, &[("location", "https://ghe.example/repositories/7")], r#"{"message":"Moved"}"#);
-        assert_eq!(moved.describe(), "301 Moved Permanently: Moved; it leads to https://ghe.example/repositories/7");
+        assert_eq!(moved.describe(), "301 Moved Permanently: Moved; redirects to https://ghe.example/repositories/7");
     }
 
     #[test]

@@ -10,8 +10,7 @@ const PROXIES: &[(&str, &str, &str)] = &[
     (
         "cloudflare",
         "Cloudflare",
-        "its limit is that of your plan, 100 MB on most: give the host an address that Cloudflare does not proxy (DNS \
-         only)",
+        "your plan limits uploads, to 100 MB on most plans: use a host name that Cloudflare does not proxy (DNS only)",
     ),
     ("openresty", "nginx", "raise `client_max_body_size` in its configuration"),
     ("nginx", "nginx", "raise `client_max_body_size` in its configuration"),
@@ -32,8 +31,8 @@ pub fn explain(response: &Response, url: &str, what: &str, size: u64) -> Option<
     }
     if response.is_from_covered() {
         return Some(format!(
-            "{what} of {size} is larger than the covered server allows ({said}): leave files out, or raise the server's \
-             MAX_REPORT_BYTES"
+            "{what} of {size} is larger than the covered server allows ({said}): leave files out, or raise the \
+             server's MAX_REPORT_BYTES"
         ));
     }
     let uri: Option<Uri> = url.parse().ok();

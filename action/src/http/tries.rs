@@ -60,12 +60,12 @@ mod tests {
         let fault = |what: &str, why: &str| Fault { what: what.to_owned(), why: why.to_owned() };
         assert_eq!(tries.before("refused the connection"), None);
         for _ in 0..3 {
-            tries.push(fault("answered 504 Gateway Timeout", "an empty answer"));
+            tries.push(fault("answered 504 Gateway Timeout", "empty response"));
         }
         assert_eq!(tries.before("answered 504 Gateway Timeout"), None);
         tries.push(fault("refused the connection", "check the port"));
         let text =
-            "answered 504 Gateway Timeout 3 times (an empty answer), then refused the connection (check the port)";
+            "answered 504 Gateway Timeout 3 times (empty response), then refused the connection (check the port)";
         assert_eq!((tries.to_string().as_str(), tries.count()), (text, 4));
         assert_eq!(tries.before("answered 504 Gateway Timeout"), Some(format!("before that, it {text}")));
     }

@@ -32,7 +32,8 @@ impl BadgeUpdate {
     pub fn plan(self) -> &'static str {
         self.reason().unwrap_or(match self {
             Self::DropValue => {
-                "Would ask the server to refresh the badge, without a value: this run is not a push to the default branch"
+                "Would ask the server to refresh the badge, without a value: this run is not a push to the default \
+                 branch"
             }
             _ => "Would update the badge",
         })

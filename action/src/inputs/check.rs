@@ -18,7 +18,7 @@ const MAX_CONTEXT: usize = 255;
 pub fn url(text: &str) -> Result<String, String> {
     // A password in it is not to be shown.
     let shown = if text.contains('@') { String::new() } else { format!("{text:?} ") };
-    let problem = || format!("{shown}is no address such as https://covered.example.com");
+    let problem = || format!("{shown}must be an address such as https://covered.example.com");
     let uri: Uri = text.parse().map_err(|_| problem())?;
     let has_user = uri.authority().is_none_or(|authority| authority.as_str().contains('@'));
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -51,7 +51,7 @@ fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
     if !text.is_empty() && text.bytes().all(fits) {
         return Ok(Secret::new(text));
     }
-    Err("holds a character that no key has: was it cut or quoted when it was stored?".to_owned())
+    Err("contains an invalid character: was it truncated or quoted when it was stored?".to_owned())
 }
 
 /// A GitHub token. `none` is no token: an empty input is the job's own one in the action.
@@ -64,7 +64,7 @@ pub fn repository_part(text: &str) -> Result<String, String> {
     if (1..=100).contains(&text.len()) && text.bytes().all(fits) && !matches!(text, "." | "..") {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no name of a GitHub owner or repository"))
+    Err(format!("{text:?} must be the name of a GitHub owner or repository"))
 }
 
 /// Whether these are git's zeros, which stand for no commit.
@@ -74,12 +74,12 @@ pub fn is_zero(sha: &str) -> bool {
 
 pub fn commit_sha(text: &str) -> Result<String, String> {
     if is_zero(text) {
-        return Err("is all zeros, which is no commit: GitHub has them where a push deleted a branch".to_owned());
+        return Err("is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch".to_owned());
     }
     if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text.to_ascii_lowercase());
     }
-    Err(format!("{text:?} is no full commit hash of 40 hexadecimal digits"))
+    Err(format!("{text:?} must be a full commit hash of 40 hexadecimal digits"))
 }
 
 pub fn report_name(text: &str) -> Result<String, String> {
@@ -88,14 +88,14 @@ pub fn report_name(text: &str) -> Result<String, String> {
     {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no name of 1 to {MAX_NAME} letters, digits, dots, dashes and underscores"))
+    Err(format!("{text:?} must be a name of 1 to {MAX_NAME} letters, digits, dots, dashes and underscores"))
 }
 
 pub fn context(text: &str) -> Result<String, String> {
     if text.chars().count() <= MAX_CONTEXT && !text.contains(char::is_control) {
         return Ok(text.to_owned());
     }
-    Err(format!("is longer than {MAX_CONTEXT} characters, or holds a control character"))
+    Err(format!("must have at most {MAX_CONTEXT} characters and no control characters"))
 }
 
 pub fn default_context(name: Option<&str>) -> String {
@@ -103,22 +103,24 @@ pub fn default_context(name: Option<&str>) -> String {
 }
 
 pub fn threshold(text: &str) -> Result<Percent, String> {
-    Percent::parse(text).ok_or_else(|| format!("{text:?} is no number from 0 to 100"))
+    Percent::parse(text).ok_or_else(|| format!("{text:?} must be between 0 and 100"))
 }
 
 pub fn metric(text: &str) -> Result<&'static str, String> {
     let known = METRICS.iter().find(|metric| **metric == text);
-    known.copied().ok_or_else(|| format!("{text:?} is none of {}", METRICS.join(", ")))
+    known.copied().ok_or_else(|| format!("{text:?} must be one of {}", METRICS.join(", ")))
 }
 
 pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(|| format!("{text:?} is no number of seconds from 1 to {MAX_TIMEOUT}"))
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("{text:?} must be a number of seconds between 1 and {MAX_TIMEOUT}"))
 }
 
 pub fn concurrency(text: &str) -> Result<usize, String> {
     let files = text.parse().ok().filter(|files| (1..=MAX_CONCURRENCY).contains(files));
-    files.ok_or_else(|| format!("{text:?} is no number of files from 1 to {MAX_CONCURRENCY}"))
+    files.ok_or_else(|| format!("{text:?} must be a number of files between 1 and {MAX_CONCURRENCY}"))
 }
 
 /// A name as GitHub's actions/upload-artifact takes it.
@@ -127,11 +129,11 @@ pub fn artifact(text: &str) -> Result<String, String> {
     {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no name that an artifact can have"))
+    Err(format!("{text:?} must be a valid artifact name"))
 }
 
 pub fn run_id(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("{text:?} is no id of one workflow run, such as 1658821493"))
+    text.parse().map_err(|_| format!("{text:?} must be the ID of a workflow run, such as 1658821493"))
 }
 
 /// The words that the Python original takes.
@@ -139,7 +141,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
         "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
+        _ => Err(format!("{text:?} must be true or false")),
     }
 }
 

@@ -24,11 +24,11 @@ pub struct Event {
 }
 
 const DEPENDABOT: &str = "dependabot[bot]";
-const FROM_FORK: &str = "GitHub gives a pull request from a fork neither secrets, so there is no api-key, nor an \
-     identity by `id-token: write`; upload from a workflow_run workflow instead, see action/README.md";
-const FROM_DEPENDABOT: &str = "GitHub gives a run that Dependabot started none of the Actions secrets, so there is no \
-     api-key; put it under the repository's Dependabot secrets too, or upload from a workflow_run workflow, see \
-     action/README.md";
+const FROM_FORK: &str = "GitHub gives pull requests from forks no secrets, so there is no api-key, and no `id-token: \
+                         write`: upload from a workflow_run workflow instead, see action/README.md";
+const FROM_DEPENDABOT: &str = "GitHub gives runs that Dependabot started no Actions secrets, so there is no api-key: \
+                               add it to the repository's Dependabot secrets, or upload from a workflow_run workflow, \
+                               see action/README.md";
 
 /// Bytes: GitHub's webhooks have no larger ones.
 const MAX_EVENT: u64 = 25 << 20;
@@ -38,14 +38,14 @@ fn body(path: &str) -> Result<Value, String> {
     // To open a pipe waits for whoever writes to it.
     let found = std::fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
-        return Err("is no regular file".to_owned());
+        return Err("is not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_EVENT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_EVENT {
         return Err("is larger than 25 MiB".to_owned());
     }
-    serde_json::from_slice(&bytes).map_err(|error| format!("is no JSON: {error}"))
+    serde_json::from_slice(&bytes).map_err(|error| format!("is not valid JSON: {error}"))
 }
 
 impl Event {

@@ -19,57 +19,63 @@ pub const FLAGS: &[Flag] = &[
         "api-key",
         "KEY",
         "",
-        "one of the server's API keys; a secret, better kept in the environment [default: the job's token from GitHub]",
+        "API key of the server; keep it in the environment [default: the job's token from GitHub]",
     ),
-    flag("artifact", "NAME", "", "take the report out of this artifact of a workflow run"),
-    flag("run-id", "ID", "", "the run that has the artifact [default: the one that the event is about, else this one]"),
+    flag("artifact", "NAME", "", "read the report from this artifact of a workflow run"),
+    flag("run-id", "ID", "", "workflow run of the artifact [default: the run that the event names, else this run]"),
     flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
-    flag("commit-sha", "SHA", "", "the commit that was tested [default: from the event file, else GITHUB_SHA]"),
+    flag("commit-sha", "SHA", "", "tested commit [default: from the event file, else GITHUB_SHA]"),
     flag(
         "coverage-threshold",
         "PERCENT",
         "100",
-        "a total below this makes the commit status a failure, and so does no total; 0: neither does",
+        "the commit status fails if the total is lower or not found; 0: it never fails",
     ),
-    flag("fail-under", "[=true|false]", "false", "a total below the threshold, or none at all, is exit code 1 too"),
+    flag("fail-under", "[=true|false]", "false", "exit with code 1 if the total is below the threshold or not found"),
     flag(
         "fail-on-error",
         "[=true|false]",
         "true",
-        "a failure of the run is exit code 1; false: 0, and it is only told",
+        "exit with code 1 if a step fails; false: log the error and exit with 0",
     ),
     flag(
         "totals",
         "auto|FILE|FILE:FORMAT",
         "auto",
-        "where the total is read; auto: the index page, else a file beside it",
+        "file with the total; auto: the index page, else a coverage file in the report",
     ),
-    flag("metric", "METRIC", "", "lines, branches, statements, functions or instructions [default: lines where shown]"),
+    flag(
+        "metric",
+        "METRIC",
+        "",
+        "lines, branches, statements, functions or instructions [default: lines, else the tool's own total]",
+    ),
     flag(
         "gh-token",
         "TOKEN",
         "",
-        "GitHub token that may write commit statuses, without which none is posted, and read the artifact; none: no token",
+        "GitHub token that may write commit statuses and read the artifact; none: use no token and post no status",
     ),
-    flag("name", "NAME", "", "name of this report, where a repository has several"),
+    flag("name", "NAME", "", "name of this report, if the repository has several"),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
     flag(
         "purge-cache",
         "[=auto|true|false]",
         "auto",
-        "refresh the badge; auto: after a push to the default branch, which alone sets its value in GitHub Actions",
+        "update the badge; auto: only after a push to the default branch; in GitHub Actions only such a push sets its \
+         value",
     ),
     flag("is-default-branch", "[=true|false]", "", "deprecated, use --purge-cache"),
     flag(
         "files",
         "[=true|false]",
         "false",
-        "upload each file by itself, by temporary S3 credentials of the server, as the Python original does; needs an API key",
+        "upload each file separately to S3, with temporary credentials from the server; requires an API key",
     ),
     flag("concurrency", "FILES", "50", "files uploaded at once, with --files or to a backend of the Python original"),
     flag("timeout", "SECONDS", "300", "time limit of the whole run"),
-    flag("dry-run", "[=true|false]", "false", "do everything that needs no network, and say what would be sent"),
+    flag("dry-run", "[=true|false]", "false", "upload and post nothing; log what would be sent"),
 ];
 
 const fn flag(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
@@ -139,9 +145,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
 /// Says nothing of a value: it may be a secret in the wrong place.
 fn argument_error(argument: &lexopt::Arg) -> String {
     match argument {
-        Long(name) => format!("there is no flag `--{name}`"),
-        Short(letter) => format!("there is no flag `-{letter}`"),
-        Value(_) => "one directory is expected, and there is a second argument".to_owned(),
+        Long(name) => format!("unknown flag `--{name}`"),
+        Short(letter) => format!("unknown flag `-{letter}`"),
+        Value(_) => "expected one directory, but got a second argument".to_owned(),
     }
 }
 
@@ -175,27 +181,30 @@ pub fn help() -> String {
 }
 
 const HEAD: &str = "\
-Upload a coverage report to a covered server, post its total as a commit status, and refresh the badge.
+Upload a coverage report to a covered server, post its total as a commit status, and update the badge.
 
 Usage: covered [DIRECTORY] [FLAGS]
 
   DIRECTORY
-      folder that holds the HTML report, such as htmlcov; with --artifact one inside the artifact, or none for all of it
+      folder with the HTML report, such as htmlcov; with --artifact: a folder in the artifact [default: all of it]
       [environment: INPUT_PATH, COVERED_PATH]
 ";
 
 const TAIL: &str = "  -h, --help
-      show this text
+      show this help
   -V, --version
       show the version
 
-A flag wins over INPUT_…, INPUT_… over COVERED_…, that over what GitHub says, and that over the default. The action
-sets its own defaults, where they differ, as ACTION_DEFAULT_…. An empty value counts as unset.
-From GitHub's environment: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA,
-GITHUB_RUN_ID, GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG.
-Without an API key, in a job with `id-token: write`: ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN.
-For single files (--files, a backend of the Python original) on another S3 service: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
-Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY. Certificates: the system's, or SSL_CERT_FILE, SSL_CERT_DIR.
+Precedence: flag, INPUT_…, COVERED_…, GitHub's environment, default. The action sets its own defaults as
+ACTION_DEFAULT_…. An empty value counts as unset.
 
-Exit codes: 0 done, 1 failed (see --fail-on-error and --fail-under), 2 used wrongly.
+Other environment variables:
+  GitHub: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID,
+      GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG
+  Token without an API key (`id-token: write`): ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN
+  S3 endpoint other than AWS: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL
+  Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+  Certificates [default: the system's]: SSL_CERT_FILE, SSL_CERT_DIR
+
+Exit codes: 0 success, 1 failure (see --fail-on-error and --fail-under), 2 invalid arguments.
 ";

@@ -86,13 +86,13 @@ impl Reader<'_> {
     fn file_by_file(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
         let files = self.get("files", check::boolean).unwrap_or(false);
         if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
-            let text = "--files needs an API key: set api-key, as the server gives no credentials for single files to a \
-                        job's own token";
+            let text = "--files requires an API key: set api-key. The server gives no S3 credentials to a job's own \
+                        token";
             self.problems.push(text.to_owned());
         }
         if files && matches!(source, Some(Source::Artifact(_))) {
-            let text = "--files uploads a folder, and --artifact names an artifact: download it by \
-                        actions/download-artifact in a step before, and give its folder";
+            let text = "--files cannot upload an artifact (--artifact): download it with actions/download-artifact in \
+                        an earlier step, and pass its folder";
             self.problems.push(text.to_owned());
         }
         files

@@ -3,8 +3,9 @@
 use super::flags::{Arguments, FLAGS, Flag};
 use crate::base::env::Env;
 
-const KEYLESS: &str = "api-key: the input `api-key` is empty; if it comes from a secret, is that set? Without a key \
-     the job needs `permissions: id-token: write`, and the server to allow this repository";
+const KEYLESS: &str = "api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is set. \
+                       Without a key, the job needs `permissions: id-token: write`, and the server must allow this \
+                       repository";
 
 pub struct Reader<'a> {
     pub arguments: Arguments,
@@ -50,7 +51,9 @@ impl<'a> Reader<'a> {
             let flag = FLAGS.iter().find(|flag| flag.name == name)?;
             self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
                 Some("true") if name == "api-key" => KEYLESS.to_owned(),
-                Some("true") => format!("{name}: the input `{name}` is empty; if it comes from a secret, is that set?"),
+                Some("true") => format!(
+                    "{name}: the input `{name}` is empty. If it comes from a secret, check that the secret is set"
+                ),
                 _ => format!("{name}: set --{name}, {} or {}", flag.input_variable(), flag.covered_variable()),
             });
         }

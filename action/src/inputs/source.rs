@@ -59,10 +59,10 @@ impl Reader<'_> {
             let path = path.or_else(|| (self.env)("ACTION_DEFAULT_PATH").map(PathBuf::from));
             match path {
                 Some(_) if run_id.is_some() => {
-                    self.problems.push("--run-id says where an artifact is: name it by --artifact".to_owned());
+                    self.problems.push("--run-id requires --artifact, the name of the artifact".to_owned());
                 }
                 None => {
-                    let text = "missing directory: name the report's folder, as in `covered htmlcov`, or its artifact";
+                    let text = "missing directory: pass the report's folder, as in `covered htmlcov`, or --artifact";
                     self.problems.push(text.to_owned());
                 }
                 Some(_) => {}
@@ -73,10 +73,10 @@ impl Reader<'_> {
         let run_id = run_id.or(event.run_id());
         let mut need = |is_there: bool, what: &str| {
             if !is_there {
-                self.problems.push(format!("missing {what}, without which the artifact `{name}` is not found"));
+                self.problems.push(format!("cannot find the artifact `{name}`: missing {what}"));
             }
         };
-        need(run_id.is_some(), "run-id: the event names no workflow run, set --run-id (input `run-id`)");
+        need(run_id.is_some(), "run-id (--run-id), as the event names no workflow run");
         need(has_token, "github-token (--gh-token): a token with `actions: read`");
         need(repository.is_some(), "repo-owner and repo-name: the repository on GitHub");
         let (run_id, repository) = (run_id?, repository?);

@@ -1,4 +1,4 @@
-//! Where to upload to, by which right, and for which commit.
+//! Where to upload to, with which credentials, and for which commit.
 
 use super::check;
 use super::event::Event;
@@ -54,8 +54,8 @@ impl Reader<'_> {
         let deleted = shorten(deleted, 100);
         (!is_commit).then(|| {
             format!(
-                "Nothing to report: this push deleted {deleted}, so there is no commit to test. To skip the job, add `if: \
-                 github.event.deleted != true`"
+                "Nothing to report: this push deleted {deleted}, so there is no commit to test. To skip the job, add \
+                 `if: github.event.deleted != true`"
             )
         })
     }

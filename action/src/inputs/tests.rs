@@ -167,7 +167,7 @@ fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
         assert_eq!(problems, ["missing commit-sha: set --commit-sha, INPUT_COMMIT_SHA or COVERED_COMMIT_SHA"]);
         let [problem] = &read("htmlcov", &variables, "no JSON").unwrap_err()[..] else { panic!("{event}") };
         assert!(problem.starts_with("missing commit-sha: the event file "), "{problem}");
-        assert!(problem.contains(" (GITHUB_EVENT_PATH) is no JSON: "), "{problem}");
+        assert!(problem.contains(" (GITHUB_EVENT_PATH) is not valid JSON: "), "{problem}");
     }
 }
 
@@ -244,15 +244,15 @@ fn all_that_is_wrong_is_told_at_once() {
     assert_eq!(
         problems,
         [
-            r#"--name ".x" is no name of 1 to 64 letters, digits, dots, dashes and underscores"#,
-            r#"--repo-owner "a/b" is no name of a GitHub owner or repository"#,
-            r#"COVERED_PURGE_CACHE "maybe" is neither true nor false"#,
-            "--api-url \"ftp://x\" is no address such as https://covered.example.com",
-            r#"--commit-sha "abc" is no full commit hash of 40 hexadecimal digits"#,
-            "GITHUB_API_URL \"x\" is no address such as https://covered.example.com",
-            "missing directory: name the report's folder, as in `covered htmlcov`, or its artifact",
-            r#"--coverage-threshold "101" is no number from 0 to 100"#,
-            r#"--timeout "0" is no number of seconds from 1 to 86400"#,
+            r#"--name ".x" must be a name of 1 to 64 letters, digits, dots, dashes and underscores"#,
+            r#"--repo-owner "a/b" must be the name of a GitHub owner or repository"#,
+            r#"COVERED_PURGE_CACHE "maybe" must be true or false"#,
+            "--api-url \"ftp://x\" must be an address such as https://covered.example.com",
+            r#"--commit-sha "abc" must be a full commit hash of 40 hexadecimal digits"#,
+            "GITHUB_API_URL \"x\" must be an address such as https://covered.example.com",
+            "missing directory: pass the report's folder, as in `covered htmlcov`, or --artifact",
+            r#"--coverage-threshold "101" must be between 0 and 100"#,
+            r#"--timeout "0" must be a number of seconds between 1 and 86400"#,
             "missing repo-name: set --repo-name, INPUT_REPO_NAME or COVERED_REPO_NAME",
             "missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY",
         ]
@@ -286,7 +286,7 @@ fn no_secret_is_shown() {
     let problems = read("htmlcov --dry-run", &variables, "").unwrap_err();
     assert_eq!(
         problems,
-        ["COVERED_API_KEY holds a character that no key has: was it cut or quoted when it was stored?"]
+        ["COVERED_API_KEY contains an invalid character: was it truncated or quoted when it was stored?"]
     );
     let inputs = read("htmlcov --dry-run", &variables[..1], "").unwrap();
     assert!(inputs.github.token.is_some() && !format!("{inputs:?}").contains("hunter"), "{inputs:?}");

@@ -126,7 +126,7 @@ impl ActionsLog {
         let Some(path) = path else { return };
         // To open a pipe waits for whoever reads from it.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return self.warn(&format!("cannot write to {}: it is no regular file", path.display()));
+            return self.warn(&format!("cannot write to {}: it is not a regular file", path.display()));
         }
         let written = OpenOptions::new()
             .append(true)

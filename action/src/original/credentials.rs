@@ -23,8 +23,8 @@ impl S3Credentials {
             let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
             (1..=63).contains(&text.len()) && letters && !text.contains("..")
         };
-        ensure!(fits(&self.bucket), "the server gave a bucket that is none: {:?}", shorten(&self.bucket, 70));
-        ensure!(fits(&self.region), "the server gave a region that is none: {:?}", shorten(&self.region, 70));
+        ensure!(fits(&self.bucket), "the server returned an invalid bucket name: {:?}", shorten(&self.bucket, 70));
+        ensure!(fits(&self.region), "the server returned an invalid region: {:?}", shorten(&self.region, 70));
         Ok(self)
     }
 }

@@ -46,7 +46,10 @@ impl<'a> Bucket<'a> {
 
     fn put(&self, client: &Client, entry: &Entry) -> Result<()> {
         let Content::File(path) = &entry.content else {
-            bail!("a backend of the Python original takes no report out of an artifact: download it in a step before")
+            bail!(
+                "a backend of the Python original cannot receive a report from an artifact: download the artifact in \
+                 an earlier step"
+            )
         };
         let file = File::open(path)?;
         let body = sha256_of_file(&file)?;
@@ -91,7 +94,7 @@ impl<'a> Bucket<'a> {
         match response.status {
             status if status.is_success() => Ok(()),
             _ if says(&["ExpiredToken", "TokenRefreshRequired", "InvalidToken"]) => {
-                bail!("S3 does not accept the temporary credentials, or no longer ({said}): run the job again")
+                bail!("S3 rejected the temporary credentials, or they have expired ({said}): run the job again")
             }
             status if status.is_redirection() || says(&["AuthorizationHeaderMalformed", "PermanentRedirect"]) => {
                 bail!("the bucket {bucket} is not in {region} ({said}): correct AWS_REGION on the covered server")
@@ -105,7 +108,7 @@ impl<'a> Bucket<'a> {
             status if status.as_u16() == 404 => {
                 bail!("there is no bucket {bucket} ({said}): correct AWS_BUCKET on the covered server")
             }
-            _ => Err(response.refusal(format!("S3 did not take a file ({said})"))),
+            _ => Err(response.refusal(format!("S3 did not accept a file ({said})"))),
         }
     }
 }

@@ -17,7 +17,7 @@ pub fn walk(folder: &Path) -> Result<Report> {
         io::ErrorKind::NotFound => anyhow!("there is no folder `{shown}`: did the tests write a report there?"),
         _ => anyhow!("cannot open the report's folder `{shown}`: {error}"),
     })?;
-    ensure!(root.is_dir(), "`{shown}` is a file: give the folder that holds the report");
+    ensure!(root.is_dir(), "`{shown}` is a file: pass the folder that contains the report");
     let mut walk = Walk { root: &root, files: Vec::new(), visits: 0, above: vec![root.clone()] };
     walk.folder(&root, "")?;
     let mut files = walk.files;
@@ -44,7 +44,7 @@ impl Walk<'_> {
             // Beside the source it may hold the job's token.
             ensure!(
                 !child.file_name().eq_ignore_ascii_case(".git"),
-                "the report holds a git checkout, `{name}`: give the report's own folder, such as htmlcov"
+                "the report contains a git checkout, `{name}`: pass the report's own folder, such as htmlcov"
             );
             ensure!(self.visits <= MAX_VISITS, "{TOO_MANY}");
             let is_link = child.file_type().with_context(|| cannot_read(&name))?.is_symlink();
@@ -70,18 +70,18 @@ impl Walk<'_> {
     }
 
     fn follow(&self, link: &Path, name: &str) -> Result<PathBuf> {
-        let target = fs::canonicalize(link).with_context(|| format!("the symbolic link `{name}` leads nowhere"))?;
+        let target = fs::canonicalize(link).with_context(|| format!("the symbolic link `{name}` is broken"))?;
         if !target.starts_with(self.root) {
-            bail!("the symbolic link `{name}` leads out of the report's folder: remove it, or copy what it leads to");
+            bail!("the symbolic link `{name}` points outside the report's folder: remove it, or copy its target");
         }
         if self.above.contains(&target) {
-            bail!("the symbolic link `{name}` leads to a folder that it lies in itself: remove it");
+            bail!("the symbolic link `{name}` points to a folder that contains the link itself: remove it");
         }
         Ok(target)
     }
 }
 
-const TOO_MANY: &str = "the folder holds more than 100,000 files: is it the report's own folder?";
+const TOO_MANY: &str = "the folder contains more than 100,000 files: is it the report's own folder?";
 
 fn cannot_read(name: &str) -> String {
     format!("cannot read `{name}`")
@@ -94,7 +94,7 @@ fn checked_name(path: &Path) -> Result<&str> {
     let Some(text) = name.to_str() else { bail!("the file name {shown:?} is not UTF-8: rename it") };
     ensure!(
         !text.contains(|letter: char| letter == '\\' || letter.is_control()),
-        "the file name {shown:?} holds a backslash or a control character: rename it"
+        "the file name {shown:?} contains a backslash or a control character: rename it"
     );
     Ok(text)
 }

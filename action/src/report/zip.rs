@@ -38,20 +38,20 @@ const SHOWN_NAME: usize = 100;
 /// The files below `folder` of a zip; all of them where that is empty.
 pub fn unzip(file: File, folder: &str) -> Result<Report> {
     let mut buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
-    let zip = ZipArchive::from_file(file, &mut buffer)
-        .map_err(|error| anyhow!("it is no zip, or not a whole one ({error})"))?;
+    let zip =
+        ZipArchive::from_file(file, &mut buffer).map_err(|error| anyhow!("invalid or truncated zip ({error})"))?;
     let claimed = zip.entries_hint();
-    ensure!(claimed <= MAX_ENTRIES, "its directory names {claimed} files and folders, more than {MAX_ENTRIES}");
+    ensure!(claimed <= MAX_ENTRIES, "its directory lists {claimed} files and folders, more than {MAX_ENTRIES}");
     let prefix = prefix(folder)?;
     let mut reading =
         DirectoryReader { prefix: &prefix, placed: Vec::new(), names: 0, unpacked: 0, outside: Vec::new() };
     let (mut found, mut records) = (0, zip.entries(&mut buffer));
-    while let Some(record) = records.next_entry().context("its directory is broken")? {
+    while let Some(record) = records.next_entry().context("its directory is damaged")? {
         found += 1;
-        ensure!(found <= claimed, "its directory holds more files than it says, which is {claimed}");
+        ensure!(found <= claimed, "its directory lists more files than its count of {claimed}");
         reading.take(&record)?;
     }
-    ensure!(found == claimed, "its directory says that it holds {claimed} files, and holds {found}");
+    ensure!(found == claimed, "its directory counts {claimed} files but lists {found}");
     let (directory, DirectoryReader { placed, outside, .. }) = (zip.directory_offset(), reading);
     ensure!(!placed.is_empty(), "{}", nothing_below(&prefix, outside));
     let files = locate(placed, &prefix, directory, Arc::new(zip.into_inner()))?;
@@ -61,14 +61,14 @@ pub fn unzip(file: File, folder: &str) -> Result<Report> {
 /// The folder as the names of the files in it start.
 fn prefix(folder: &str) -> Result<String> {
     let parts: Vec<&str> = folder.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")).collect();
-    ensure!(!parts.contains(&".."), "the folder `{folder}` leads out of it: `path` is a folder inside the artifact");
+    ensure!(!parts.contains(&".."), "the folder `{folder}` is outside the artifact: `path` must be a folder inside it");
     Ok(parts.iter().map(|part| format!("{part}/")).collect())
 }
 
 fn nothing_below(prefix: &str, outside: Vec<String>) -> String {
     match (prefix, outside.is_empty()) {
         ("", _) | (_, true) => "it is empty: did the tests write a report?".to_owned(),
-        _ => format!("it holds nothing in `{prefix}`, but {}: correct `path`, or leave it out", outside.join(", ")),
+        _ => format!("it contains nothing in `{prefix}`, only {}: correct `path`, or leave it out", outside.join(", ")),
     }
 }
 
@@ -101,13 +101,13 @@ impl DirectoryReader<'_> {
         };
         // It may hold the job's token.
         let is_git = raw.as_bytes().split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git"));
-        ensure!(!is_git, "it holds a git checkout, {}, and is no report", quoted(raw.as_bytes()));
+        ensure!(!is_git, "it contains a git checkout, {}, and is not a report", quoted(raw.as_bytes()));
         // A folder is where its files are.
         if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
             return Ok(());
         }
         let placed = LocatedEntry::of(name, record)?;
-        ensure!(self.placed.len() < MAX_FILES, "it holds more than 100,000 files: is it the report's own folder?");
+        ensure!(self.placed.len() < MAX_FILES, "it contains more than 100,000 files: is it the report's own folder?");
         self.names += placed.name.len() + RECORD;
         ensure!(self.names <= MAX_DIRECTORY, "the names of its files take more than 16 MiB");
         self.unpacked += placed.size;
@@ -135,17 +135,17 @@ impl LocatedEntry {
             bail!("`{name}` is encrypted");
         }
         let mode = record.mode();
-        ensure!(!mode.is_symlink(), "`{name}` is a symbolic link: upload what it leads to");
-        ensure!(mode.value() & KIND == REGULAR || mode.value() & KIND == 0, "`{name}` is no regular file");
+        ensure!(!mode.is_symlink(), "`{name}` is a symbolic link: upload its target");
+        ensure!(mode.value() & KIND == REGULAR || mode.value() & KIND == 0, "`{name}` is not a regular file");
         let method = record.compression_method();
         let is_known = method == CompressionMethod::DEFLATE || method == CompressionMethod::STORE;
-        ensure!(is_known, "`{name}` is compressed by the method {method}: deflate is known, and none at all");
+        ensure!(is_known, "`{name}` uses the compression method {method}: only deflate and stored are supported");
         let (packed, size, crc) = (record.compressed_size_hint(), record.uncompressed_size_hint(), record.crc32());
         ensure!(packed.max(size) < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
         // Some tools call an empty file deflated and write nothing.
         let deflated = method == CompressionMethod::DEFLATE && (packed, size) != (0, 0);
         let possible = if deflated { packed > 0 && size / DEFLATE_RATIO <= packed } else { packed == size };
-        ensure!(possible, "`{name}` cannot have {size} bytes, packed into {packed}");
+        ensure!(possible, "`{name}` cannot have {size} bytes, compressed to {packed}");
         Ok(Self { name: name.to_owned(), offset: record.local_header_offset(), packed, size, crc, deflated })
     }
 
@@ -162,7 +162,7 @@ impl LocatedEntry {
             && (method == 8 && (self.deflated || self.size == 0) || method == 0 && !self.deflated)
             && usize::from(length) == name.len()
             && header[LOCAL_HEADER..] == *name.as_bytes();
-        ensure!(read.is_ok() && is_own, "the header of `{}` is not where, or not what, the directory says", self.name);
+        ensure!(read.is_ok() && is_own, "the header of `{}` does not match the directory", self.name);
         Ok(self.offset + header.len() as u64 + u64::from(extra))
     }
 }
@@ -174,9 +174,9 @@ fn checked_name(name: &[u8]) -> Result<&str> {
     ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", quoted());
     let has_drive = matches!(name, [letter, b':', ..] if letter.is_ascii_alphabetic());
     let is_relative = !has_drive && text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    ensure!(is_relative, "the name {} is not that of a file below a folder", quoted());
+    ensure!(is_relative, "the name {} is not a relative file path", quoted());
     let is_plain = !text.contains(|letter: char| letter == '\\' || letter.is_control());
-    ensure!(is_plain, "the name {} holds a backslash or a control character", quoted());
+    ensure!(is_plain, "the name {} contains a backslash or a control character", quoted());
     Ok(text)
 }
 
@@ -205,7 +205,7 @@ fn locate(mut placed: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<
 fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let twice = files.array_windows().find(|[one, next]| one.name == next.name);
-    ensure!(twice.is_none(), "it holds `{}` twice", twice.map_or("", |[one, _]| &one.name));
+    ensure!(twice.is_none(), "it contains `{}` twice", twice.map_or("", |[one, _]| &one.name));
     let is_folder = |file: &Entry| {
         let folder = format!("{}/", file.name);
         let at = files.partition_point(|other| other.name < folder);
@@ -222,6 +222,6 @@ fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
         }
         !is_folder
     });
-    ensure!(wrong.is_none(), "it holds `{}` as a file and as a folder", wrong.unwrap_or_default());
+    ensure!(wrong.is_none(), "it contains `{}` as a file and as a folder", wrong.unwrap_or_default());
     Ok(files)
 }

@@ -64,8 +64,8 @@ impl Run<'_> {
         let context = &self.inputs.context;
         if self.is_original_backend(session) && !context.to_ascii_lowercase().contains("coverage") {
             self.warn(&format!(
-                "the server at {} is a backend of the Python original, which reads only statuses whose context contains \
-                 `coverage`, so its badge does not show this one, `{context}`: set `context: coverage` (--context)",
+                "the server at {} is a backend of the Python original, which reads only statuses whose context \
+                 contains `coverage`. Its badge ignores `{context}`: set `context: coverage` (--context)",
                 target.api_url
             ));
         }

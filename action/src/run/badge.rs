@@ -77,7 +77,7 @@ impl Run<'_> {
 
     pub(super) fn report_refreshed(&mut self, Refreshed { server: (response, took), images }: Refreshed) {
         match response {
-            Ok(Some(why)) => self.log.info(&format!("The server kept the badge as it was: {why}")),
+            Ok(Some(why)) => self.log.info(&format!("The server did not change the badge: {why}")),
             Ok(None) if self.inputs.badge == BadgeUpdate::DropValue => self.log.info(
                 "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
                  default branch",
@@ -88,7 +88,7 @@ impl Run<'_> {
         // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
         match images {
             None => {}
-            Some(Ok(Images::NoReadme)) => self.log.info("Found no README, so no image to refresh"),
+            Some(Ok(Images::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
             Some(Ok(Images::Purged { purged, failures, took })) => {
                 let images = count(purged, "image");
                 self.log.info(&format!("Refreshed {images} of the README in {}", seconds(took)));

@@ -21,18 +21,14 @@ impl Run<'_> {
         let Artifact { name, run_id, .. } = artifact;
         let (found, count) = artifact::find(client, &github, artifact)?;
         if count > 1 {
-            self.log
-                .info(&format!("Run {run_id} has {count} artifacts `{name}`, one of each attempt: taking the newest"));
+            self.log.info(&format!("Run {run_id} has {count} artifacts `{name}`, one per attempt: using the newest"));
         }
         if let Some(how) = artifact.failure() {
-            self.warn(&format!("run {run_id} ended as `{how}`: its report may tell of a part of the tests only"));
+            self.warn(&format!("run {run_id} ended with `{how}`: its report may cover only part of the tests"));
         }
         let target = self.inputs.target.as_ref().ok().map(|target| target.commit_sha.as_str());
         if let (Some(tested), Some(target)) = (found.commit().filter(|tested| Some(*tested) != target), target) {
-            self.warn(&format!(
-                "run {run_id} was about commit {}, and the status goes to {target}",
-                shorten(tested, 64)
-            ));
+            self.warn(&format!("run {run_id} tested commit {}, but the status goes to {target}", shorten(tested, 64)));
         }
         let started = Instant::now();
         let download = |progress: &Progress| {
@@ -41,6 +37,6 @@ impl Run<'_> {
         let file = progress::watch(self.log, "Downloading", found.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
         self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
-        report::unzip(file, &artifact.folder).with_context(|| format!("cannot take the artifact `{name}`"))
+        report::unzip(file, &artifact.folder).with_context(|| format!("cannot use the artifact `{name}`"))
     }
 }

@@ -9,7 +9,10 @@ use crate::report::Report;
 impl Run<'_> {
     pub(super) fn find_total(&mut self, report: &Report) -> Result<()> {
         if let Some(path) = self.inputs.totals.missing(report) {
-            bail!("there is no file `{path}`, neither here nor in the report, which totals (--totals) names");
+            bail!(
+                "totals (--totals) names the file `{path}`, which is neither in the working directory nor in the \
+                 report"
+            );
         }
         let search = coverage::search(report, &self.inputs.totals, self.inputs.metric, self.deadline());
         self.deadline().check().context("cannot find the total")?;
@@ -28,8 +31,8 @@ impl Run<'_> {
             self.warn("there is no index.html in the report's folder: is it the HTML report's own folder?");
         }
         let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
-        self.warn(&format!("no total{of} was found: point to it by totals (--totals), FILE or FILE:FORMAT"));
-        self.log.info(&format!("Looked in {}", search.searched_files()));
-        self.log.info(&format!("Looked for the total of {}", coverage::known()));
+        self.warn(&format!("no total{of} found: set totals (--totals) to FILE or FILE:FORMAT"));
+        self.log.info(&format!("Searched {}", search.searched_files()));
+        self.log.info(&format!("Supported tools: {}", coverage::known()));
     }
 }

@@ -32,7 +32,7 @@ impl Run<'_> {
         });
         match before {
             Ok(Ok(before)) => self.outcome.baseline = Some(before),
-            Ok(Err(error)) => self.log.debug(&format!("the default branch's total is not known: {error:#}")),
+            Ok(Err(error)) => self.log.debug(&format!("cannot read the default branch's total: {error:#}")),
             Err(_) => {}
         }
         if let (Some(change), Some(baseline)) = (self.outcome.change(), &self.outcome.baseline) {
@@ -69,7 +69,7 @@ impl Run<'_> {
         let started = Instant::now();
         let session = session::create(client, target, self.inputs.name.as_deref(), archive.map(|zip| zip.size))?;
         self.log.info(&format!(
-            "Opened site {} at {} in {}",
+            "Created site {} on {} in {}",
             session.site_id,
             target.api_url,
             seconds(started.elapsed())
@@ -84,7 +84,7 @@ impl Run<'_> {
         let started = Instant::now();
         let uploaded = match (&session.destination, archive) {
             (Destination::Zip(_), None) => {
-                bail!("{} gave no credentials for single files: leave --files out", target.api_url)
+                bail!("{} returned no S3 credentials: remove --files", target.api_url)
             }
             (Destination::Zip(place), Some(archive)) => {
                 let send = |progress: &_| upload::send(client, place, archive, progress);

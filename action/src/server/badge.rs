@@ -40,7 +40,7 @@ pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Resul
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
     let request = request.credential(&target.identity);
     let (request, failed) = match value {
-        Some(value) => (request.json(value)?, "did not take the badge's new value"),
+        Some(value) => (request.json(value)?, "did not accept the badge's new value"),
         // Some proxies answer 411 to a POST that does not say that it is empty.
         None => (request.header("content-length", "0")?, "did not refresh the badge"),
     };

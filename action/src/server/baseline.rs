@@ -18,5 +18,5 @@ pub fn fetch(client: &Client, target: &Target, name: Option<&str>) -> Result<Per
     let badge: Value = response.json()?;
     // A number's own digits: no way through a float of ours. The server writes a whole number with a zero behind it.
     let number = badge["percent"].to_string();
-    Percent::parse(number.strip_suffix(".0").unwrap_or(&number)).context("it shows no number")
+    Percent::parse(number.strip_suffix(".0").unwrap_or(&number)).context("it has no number")
 }

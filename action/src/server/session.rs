@@ -75,7 +75,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
     match response.status {
         StatusCode::OK => {}
         _ if response.is_temporary() => {
-            return Err(response.refusal(format!("the covered server at {api} opened no site ({said})")));
+            return Err(response.refusal(format!("the covered server at {api} created no site ({said})")));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
             bail!("{}", target.identity.rejection(&said))
@@ -84,21 +84,19 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
             bail!("there is no covered server at {api} ({said}): check api-url")
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            bail!(
-                "something else than a covered server answers at {api} ({said}): check api-url, and any proxy before it"
-            )
+            bail!("the server at {api} is not a covered server ({said}): check api-url and any proxy in front of it")
         }
         status if status.is_redirection() => {
-            bail!("the covered server is not at {api} ({said}): set api-url to where it is")
+            bail!("the covered server is not at {api} ({said}): set api-url to its address")
         }
-        _ if response.is_json() => bail!("the covered server at {api} opened no site ({said})"),
-        _ => bail!("something else than a covered server answers at {api} ({said}): check api-url"),
+        _ if response.is_json() => bail!("the covered server at {api} created no site ({said})"),
+        _ => bail!("the server at {api} is not a covered server ({said}): check api-url"),
     }
     let Ok(json) = response.json::<serde_json::Value>() else {
-        bail!("{api} answered with something else than a covered server's JSON ({said}): check api-url");
+        bail!("{api} did not return a covered server's JSON ({said}): check api-url");
     };
     let created: CreatedSite = serde_json::from_value(json)
-        .map_err(|error| anyhow!("{api} gave an incomplete answer: {}", shorten(&error.to_string(), 200)))?;
+        .map_err(|error| anyhow!("{api} returned an incomplete response: {}", shorten(&error.to_string(), 200)))?;
     created.checked(api, size.unwrap_or_default())
 }
 
@@ -108,12 +106,12 @@ impl CreatedSite {
         let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         ensure!(
             is_hex && matches!(self.site_id.len(), 12 | 32),
-            "the server gave a site id that is none: {:?}",
+            "the server returned an invalid site ID: {:?}",
             shorten(&self.site_id, 40)
         );
         // The original's answer has no address: its reports are where this server's are.
         let mut url = self.url.unwrap_or_else(|| format!("{api}/coverage/{}/", self.site_id));
-        ensure!(is_http(&url), "the server gave a report address that is none: {:?}", shorten(&url, 100));
+        ensure!(is_http(&url), "the server returned an invalid report address: {:?}", shorten(&url, 100));
         if !url.ends_with('/') {
             url.push('/');
         }
@@ -133,24 +131,24 @@ const VENDOR_PREFIXES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
 impl Upload {
     /// Whoever answers as the server must not make the runner speak to what only the runner reaches.
     fn checked(self, api: &str, size: u64) -> Result<Self> {
-        ensure!(is_http(&self.url), "the server gave an upload address that is no http(s) address");
+        ensure!(is_http(&self.url), "the server returned an upload address that is not http(s)");
         let (uri, api): (Uri, Uri) = (self.url.parse()?, api.parse()?);
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        ensure!(!has_user, "the server gave an upload address with a user in it");
+        ensure!(!has_user, "the server returned an upload address with a user name");
         let host = Host::of(&uri);
         let is_weaker = uri.scheme_str() == Some("http") && api.scheme_str() == Some("https");
         ensure!(
             !is_weaker || host == Host::Loopback,
-            "the server gave an upload address by http, though it is asked by https: give its store, or its PUBLIC_URL, \
-             an https address"
+            "the server returned an http upload address for an https request: set its store or its PUBLIC_URL to an \
+             https address"
         );
         ensure!(
             host != Host::LinkLocal || Host::of(&api) == Host::LinkLocal,
-            "the server gave a link-local upload address, which is the runner's own surroundings and no store"
+            "the server returned a link-local upload address, which points to the runner's network and not to a store"
         );
         ensure!(
             self.method == "PUT",
-            "the server asks for an upload by {:?}, not by PUT: is this the newest version of the action?",
+            "the server requires the upload method {:?} instead of PUT: update the action",
             shorten(&self.method, 20)
         );
         let is_plain = |name: &str| {
@@ -158,12 +156,13 @@ impl Upload {
             ALLOWED_HEADERS.contains(&name.as_str()) || VENDOR_PREFIXES.iter().any(|vendor| name.starts_with(vendor))
         };
         if let Some(other) = self.headers.keys().find(|name| !is_plain(name)) {
-            bail!("the server asks for the header {:?} in an upload, which no store takes", shorten(other, 40));
+            bail!("the server requires the upload header {:?}, which no store needs", shorten(other, 40));
         }
         let max = self.max_bytes.unwrap_or(u64::MAX);
         ensure!(
             size <= max,
-            "the packed report has {}, and the server takes {} at most: leave files out, or raise its MAX_REPORT_BYTES",
+            "the packed report has {}, but the server accepts at most {}: leave files out, or raise its \
+             MAX_REPORT_BYTES",
             bytes(size),
             bytes(max)
         );
@@ -260,12 +259,12 @@ mod tests {
             }
         };
         for header in ["host", "authorization", "cookie", "metadata-flavor", "x-aws-ec2-metadata-token-ttl-seconds"] {
-            refused(STORE, "PUT", header, &format!("the header {header:?} in an upload"));
+            refused(STORE, "PUT", header, &format!("the upload header {header:?}"));
         }
         for method in ["POST", "DELETE", "put", "GET"] {
-            refused(STORE, method, "content-type", &format!("an upload by {method:?}"));
+            refused(STORE, method, "content-type", &format!("the upload method {method:?}"));
         }
-        refused("https://user:secret@s3.example.com/a.zip", "PUT", "content-type", "with a user in it");
+        refused("https://user:secret@s3.example.com/a.zip", "PUT", "content-type", "with a user name");
         for host in [
             "169.254.169.254",
             "[fe80::1]",
@@ -277,6 +276,6 @@ mod tests {
             refused(&format!("https://{host}/a.zip"), "PUT", "content-type", "link-local");
         }
         let error = checked(API, "http://s3.example.com/a.zip", "PUT", &[]).unwrap_err();
-        assert!(error.contains("by http, though it is asked by https"), "{error}");
+        assert!(error.contains("an http upload address for an https request"), "{error}");
     }
 }

@@ -109,7 +109,7 @@ fn it_is_found_by_its_name_downloaded_and_uploaded_without_a_folder() {
         .run()
         .succeeds()
         .says(&format!("Uploading the artifact `coverage html` of run 7 for octo/app at {SHA}"))
-        .says("Downloaded the artifact `coverage html`, 3.9 kB, whose SHA-256 is the one that GitHub tells, in ")
+        .says("Downloaded the artifact `coverage html`, 3.9 kB, SHA-256 verified, in ")
         .says("Found 84.62% of lines and branches (coverage.py, index.html)")
         .says("Packed 6 files, 14.6 kB -> ")
         .outputs("coverage=84.62")
@@ -142,11 +142,7 @@ fn the_newest_attempts_is_taken() {
         "created_at": "2026-11-22T18:00:00Z"});
     let all = [artifact(43, "2026-11-22T15:04:04Z"), artifact(42, "2026-11-22T15:04:05Z"), of_another_name];
     world.peer.on("GET", LIST, [listed(&all)]);
-    world
-        .covered()
-        .run()
-        .succeeds()
-        .says("Run 7 has 2 artifacts `coverage html`, one of each attempt: taking the newest");
+    world.covered().run().succeeds().says("Run 7 has 2 artifacts `coverage html`, one per attempt: using the newest");
     world.peer.one("GET", ZIP);
 }
 
@@ -156,21 +152,27 @@ fn the_run_is_the_one_that_is_named_else_the_events_own() {
     let push = || Covered::without_report(&world.peer).env("INPUT_ARTIFACT", "coverage html");
     push().env("GITHUB_RUN_ID", "7").run().succeeds();
     push().env("INPUT_RUN_ID", "7").run().succeeds();
-    push().arg("--run-id=7, 8").run().rejects("--run-id \"7, 8\" is no id of one workflow run, such as 1658821493");
-    push().env("GITHUB_RUN_ID", "").run().rejects("missing run-id: the event names no workflow run");
-    push().env("COVERED_GH_TOKEN", "").run().rejects("missing github-token (--gh-token): a token with `actions: read`");
-    let ended = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" is no name that an artifact can have");
+    push().arg("--run-id=7, 8").run().rejects("--run-id \"7, 8\" must be the ID of a workflow run, such as 1658821493");
+    push().env("GITHUB_RUN_ID", "").run().rejects(
+        "cannot find the artifact `coverage html`: missing run-id \
+         (--run-id), as the event",
+    );
+    push().env("COVERED_GH_TOKEN", "").run().rejects(
+        "cannot find the artifact `coverage html`: missing github-token \
+         (--gh-token): a token with `actions: read`",
+    );
+    let ended = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" must be a valid artifact name");
     assert!(!ended.stderr.contains("missing directory"), "{}", ended.stderr);
     let covered = Covered::new(&world.peer).arg("--run-id=7");
-    covered.run().rejects("--run-id says where an artifact is: name it by --artifact");
+    covered.run().rejects("--run-id requires --artifact, the name of the artifact");
     let other = "e".repeat(40);
-    let told = format!("warning: run 7 was about commit {SHA}, and the status goes to {other}");
+    let told = format!("warning: run 7 tested commit {SHA}, but the status goes to {other}");
     world.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
     world.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&told);
     let mut endless = artifact(42, "2026-11-22T15:04:05Z");
     endless["workflow_run"]["head_sha"] = json!("z".repeat(100_000));
     world.peer.on("GET", LIST, [listed(&[endless])]);
-    let ended = world.covered().run().succeeds().complains("warning: run 7 was about commit zzz");
+    let ended = world.covered().run().succeeds().complains("warning: run 7 tested commit zzz");
     assert!(ended.summary.len() < 2_000, "{}", ended.summary.len());
 }
 
@@ -179,7 +181,7 @@ fn a_folder_inside_the_artifact_can_be_the_report() {
     let world = World::new();
     world.covered().arg("deep").run().succeeds().says("Packed 1 file");
     assert!(uploaded(&world.peer).contains_key("é ü.html"));
-    let error = "cannot take the artifact `coverage html`: it holds nothing in `htmlcov/`, but ";
+    let error = "cannot use the artifact `coverage html`: it contains nothing in `htmlcov/`, only ";
     world.covered().env("INPUT_PATH", "htmlcov").run().fails(error).complains("correct `path`, or leave it out");
 }
 
@@ -188,11 +190,11 @@ fn one_that_is_not_there_is_told_with_those_that_are() {
     let world = World::new();
     let text = "run 7 of octo/app has no artifact `coverage html`, ";
     world.peer.on("GET", LIST, [listed(&[])]);
-    world.covered().run().fails(&format!("{text}none at all: upload the report there by actions/upload-artifact"));
+    world.covered().run().fails(&format!("{text}none at all: upload the report there with actions/upload-artifact"));
     let of = |name: &str| json!({"id": 1, "name": name, "size_in_bytes": 1, "expired": false});
     world.peer.on("GET", LIST, [listed(&[]), listed(&[of("logs"), of("::error::\u{1b}[31mx")])]);
     world.covered_after("cancelled").run().fails(&format!(
-        "{text}only `logs`, `::error:: [31mx`; that run ended as `cancelled`: upload the report there"
+        "{text}only `logs`, `::error:: [31mx`; that run ended with `cancelled`: upload the report there"
     ));
     world.sent_nothing();
 }
@@ -232,7 +234,7 @@ fn a_missing_permission_is_named() {
 #[test]
 fn a_failed_runs_report_is_uploaded_and_the_failure_told() {
     let world = World::new();
-    let told = "run 7 ended as `failure`: its report may tell of a part of the tests only";
+    let told = "run 7 ended with `failure`: its report may cover only part of the tests";
     world.covered_after("failure").run().succeeds().complains(&format!("warning: {told}")).outputs("uploaded=true");
 }
 
@@ -241,28 +243,25 @@ fn another_digest_than_githubs_names_both() {
     let world = World::new();
     world.holds(b"something else");
     let (came, expected) = (sha256(b"something else"), sha256(ARTIFACT));
-    world
-        .covered()
-        .run()
-        .fails(&format!("came with the SHA-256 {came}, and GitHub says {expected}: run the job again"));
+    world.covered().run().fails(&format!("has the SHA-256 {came}, but GitHub's is {expected}: run the job again"));
     world.sent_nothing();
     // Older servers tell none.
     world.holds_anything(ARTIFACT);
-    world.covered().run().succeeds().says("of which GitHub tells no SHA-256");
+    world.covered().run().succeeds().says("without a SHA-256 from GitHub");
 }
 
 #[test]
 fn a_download_that_breaks_is_tried_again() {
     let world = World::new();
     world.store.on("GET", BLOB, [Reply::Truncated, Reply::new(503, ""), Reply::new(200, ARTIFACT)]);
-    world.covered().run().succeeds().says("closed the connection before its answer was complete, next try in ");
+    world.covered().run().succeeds().says("closed the connection before the response was complete, retrying in ");
     assert_eq!(world.store.asked().len(), 3);
     world.store.on(
         "GET",
         BLOB,
         [Reply::new(403, "<Error><Code>AuthenticationFailed</Code><Message>No</Message></Error>")],
     );
-    world.covered().run().fails("GitHub's store did not give the artifact `coverage html` out (403 Forbidden: Authent");
+    world.covered().run().fails("GitHub's store did not return the artifact `coverage html` (403 Forbidden: Authent");
 }
 
 #[test]
@@ -270,7 +269,10 @@ fn a_redirect_to_nowhere_is_not_followed() {
     let world = World::new();
     for url in ["ftp://127.0.0.1/x", "/blobs/42.zip", "http://", "http:///x", "x"] {
         world.leads(url);
-        world.covered().run().fails("GitHub leads nowhere for the artifact `coverage html` (302 Found");
+        world
+            .covered()
+            .run()
+            .fails("GitHub returned no usable download URL for the artifact `coverage html` (302 Found");
     }
     assert_eq!(world.store.asked(), [""; 0]);
     world.sent_nothing();
@@ -280,15 +282,15 @@ fn a_redirect_to_nowhere_is_not_followed() {
 fn what_no_report_can_be_is_refused_before_anything_is_sent() {
     let world = World::new();
     for (bytes, told) in [
-        (&b"<html>a file, uploaded with archive: false"[..], "it is no zip, or not a whole one"),
-        (&ARTIFACT[..ARTIFACT.len() - 1], "it is no zip, or not a whole one"),
+        (&b"<html>a file, uploaded with archive: false"[..], "invalid or truncated zip"),
+        (&ARTIFACT[..ARTIFACT.len() - 1], "invalid or truncated zip"),
         (include_bytes!("../fixtures/artifacts/info-zip.zip").as_slice(), ""),
     ] {
         world.holds_anything(bytes);
         match told {
             "" => world.covered().run().succeeds(),
             told => {
-                let ended = world.covered().run().fails(&format!("cannot take the artifact `coverage html`: {told}"));
+                let ended = world.covered().run().fails(&format!("cannot use the artifact `coverage html`: {told}"));
                 world.sent_nothing();
                 ended
             }
@@ -317,5 +319,5 @@ fn a_backend_of_the_python_original_is_told_to_have_no_use_for_it() {
     let session = r#"{"site_id":"0f1e2d3c4b5a69788796a5b4c3d2e1f0","bucket":"b","region":"r","access_key_id":"a",
         "secret_access_key":"s","session_token":"t"}"#;
     world.peer.on("POST", "/coverage/create-site/", [Reply::new(200, session)]);
-    world.covered().run().fails("a backend of the Python original takes no report out of an artifact");
+    world.covered().run().fails("a backend of the Python original cannot receive a report from an artifact");
 }

@@ -38,7 +38,7 @@ fn without_an_answer_it_is_left_out_and_nothing_else_changes() {
         Reply::Truncated,
     ] {
         let (peer, ended) = after(reply);
-        ended.says_not("delta").says_not("default branch has").says_not("Change").says_not("next try");
+        ended.says_not("delta").says_not("default branch has").says_not("Change").says_not("retrying");
         assert_eq!(described(&peer), "84.62%");
         peer.one("GET", BADGE);
     }
@@ -58,6 +58,6 @@ fn a_failed_upload_still_tells_the_difference() {
     let peer = Peer::new();
     peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":90.0}"#)]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(400, "{}")]);
-    let ended = Covered::new(&peer).run().fails("opened no site").says("The default branch has 90%: -5.38%");
+    let ended = Covered::new(&peer).run().fails("created no site").says("The default branch has 90%: -5.38%");
     ended.outputs("delta=-5.38%").outputs("uploaded=false");
 }

@@ -11,7 +11,7 @@ const CREATE: &str = "/coverage/create-site/";
 fn excused(reply: Reply) -> Ended {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);
-    lenient(&peer).run().succeeds().outputs("uploaded=false").says("The job goes on, as fail-on-error is false")
+    lenient(&peer).run().succeeds().outputs("uploaded=false").says("The job continues because fail-on-error is false")
 }
 
 fn lenient(peer: &Peer) -> Covered {
@@ -25,7 +25,7 @@ fn an_outage_is_a_warning_a_line_of_the_summary_and_an_output() {
     excused(down())
         .says(&format!("::warning::{text}"))
         .says_not("::error::")
-        .summarizes("opened no site (503 Service Unavailable after 6 tries: the store is away)")
+        .summarizes("created no site (503 Service Unavailable after 6 tries: the store is away)")
         .summarizes("| Report | not uploaded |")
         .outputs("coverage=84.62");
     let peer = Peer::new();
@@ -47,7 +47,7 @@ fn an_outage_of_github_is_a_warning_too_and_the_report_is_there() {
     let down = Reply::new(502, "<html>").with("retry-after", "0");
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [down]);
     let ended = lenient(&peer).run().succeeds().outputs("uploaded=true");
-    ended.says("::warning::GitHub did not take the status (502 Bad Gateway after 6 tries").says_not("::error::");
+    ended.says("::warning::GitHub did not accept the status (502 Bad Gateway after 6 tries").says_not("::error::");
 }
 
 #[test]
@@ -82,13 +82,10 @@ fn wrong_use_is_wrong_whatever_may_fail() {
         .arg("--timeout=0")
         .run()
         .rejects("")
-        .says("::error::--timeout \"0\" is no")
+        .says("::error::--timeout \"0\" must be")
         .outputs("uploaded=false");
     lenient(&peer).env("COVERED_API_KEY", "").run().rejects("").says("::error::missing api-key");
-    Covered::new(&peer)
-        .arg("--fail-on-error=maybe")
-        .run()
-        .rejects("--fail-on-error \"maybe\" is neither true nor false");
+    Covered::new(&peer).arg("--fail-on-error=maybe").run().rejects("--fail-on-error \"maybe\" must be true or false");
 }
 
 #[test]
@@ -97,11 +94,11 @@ fn a_total_below_the_threshold_fails_the_job_that_asks_for_it() {
     let gate = |threshold: &str| lenient(&peer).arg("--fail-under").arg(format!("--coverage-threshold={threshold}"));
     let ended = gate("84.62").run();
     assert_eq!(ended.code, Some(1));
-    let text = "the job fails, as fail-under asks: 84.62% (84.6153…%), below the threshold of 84.62%";
+    let text = "the job fails because of fail-under: 84.62% (84.6153…%), below the threshold of 84.62%";
     ended.says(&format!("::error::{}", text.replace('%', "%25"))).summarizes(text).outputs("state=failure");
     gate("84.6").run().succeeds().says_not("fail-under");
     let plain = Covered::new(&peer).arg("--fail-under").arg("--coverage-threshold=90").run();
-    plain.fails("error: the job fails, as fail-under asks: 84.62%, below the threshold of 90%");
+    plain.fails("error: the job fails because of fail-under: 84.62%, below the threshold of 90%");
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn a_total_below_the_threshold_fails_the_job_though_the_upload_failed_too() {
     peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0")]);
     let ended = lenient(&peer).arg("--fail-under").arg("--coverage-threshold=90").run();
     assert_eq!(ended.code, Some(1));
-    ended.says("::warning::").says("::error::the job fails, as fail-under asks: ").outputs("uploaded=false");
+    ended.says("::warning::").says("::error::the job fails because of fail-under: ").outputs("uploaded=false");
 }
 
 #[test]
@@ -129,7 +126,7 @@ fn without_a_total_the_status_fails_where_there_is_a_threshold() {
         .summarizes("| Threshold | 80%, missed |");
     run("0", "--fail-under").succeeds().outputs("state=success");
     run("80", "--fail-under")
-        .fails(&format!("error: the job fails, as fail-under asks: {why}"))
+        .fails(&format!("error: the job fails because of fail-under: {why}"))
         .outputs("state=failure");
     let posted: Vec<_> = peer.seen().iter().filter(|seen| seen.target.contains("/statuses/")).map(Seen::json).collect();
     let expected = [("failure", why), ("success", "report uploaded, no total found"), ("failure", why)];
@@ -153,7 +150,7 @@ fn without_key(peer: &Peer, event: &str, from: &str) -> Covered {
 #[test]
 fn a_pull_request_from_a_fork_without_secrets_is_told_its_total_and_why_nothing_is_uploaded() {
     let peer = Peer::new();
-    let text = "nothing is uploaded: GitHub gives a pull request from a fork neither secrets";
+    let text = "nothing was uploaded: GitHub gives pull requests from forks no secrets";
     let fork = || without_key(&peer, "pull_request", "stranger/app");
     let ended = fork().run().succeeds().says(&format!("::warning::{text}")).says_not("::error::").summarizes(text);
     ended.outputs("uploaded=false").outputs("coverage=84.62").outputs("state=success");
@@ -162,19 +159,19 @@ fn a_pull_request_from_a_fork_without_secrets_is_told_its_total_and_why_nothing_
     strict.says(&format!("::error::{text}"));
     assert_eq!(fork().arg("--fail-under").arg("--coverage-threshold=90").run().code, Some(1));
     let own = without_key(&peer, "pull_request", "octo/app").run().rejects("");
-    own.says("::error::missing api-key: the input `api-key` is empty; if it comes from a secret, is that set?");
+    own.says(
+        "::error::missing api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is \
+         set",
+    );
     assert!(peer.asked().is_empty());
 }
 
 #[test]
 fn dependabots_runs_have_no_secrets_either() {
     let peer = Peer::new();
-    let text = "::warning::nothing is uploaded: GitHub gives a run that Dependabot started none of the Actions secrets";
+    let text = "::warning::nothing was uploaded: GitHub gives runs that Dependabot started no Actions secrets";
     let by = |event: &str, actor: &str| without_key(&peer, event, "octo/app").env("GITHUB_ACTOR", actor).run();
-    by("pull_request", "dependabot[bot]")
-        .succeeds()
-        .says(text)
-        .says("put it under the repository's Dependabot secrets");
+    by("pull_request", "dependabot[bot]").succeeds().says(text).says("add it to the repository's Dependabot secrets");
     by("push", "dependabot[bot]").succeeds().says(text);
     by("pull_request_target", "octocat").succeeds().says(text);
     by("pull_request", "octocat").rejects("").says_not("Dependabot");

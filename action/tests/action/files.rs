@@ -92,15 +92,15 @@ fn single_files_need_a_key_and_a_folder_and_a_server_with_a_role() {
         .env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url)
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")
         .run()
-        .rejects("error: --files needs an API key: set api-key, as the server gives no credentials for single files");
-    covered().arg("--artifact=a").run().rejects("error: --files uploads a folder, and --artifact names an artifact: ");
+        .rejects("error: --files requires an API key: set api-key. The server gives no S3 credentials");
+    covered().arg("--artifact=a").run().rejects("error: --files cannot upload an artifact (--artifact): ");
     assert!(peer.seen().is_empty());
-    covered().run().fails(" gave no credentials for single files: leave --files out");
+    covered().run().fails(" returned no S3 credentials: remove --files");
     let detail = r#"{"detail":"this server has no role for that: set AWS_UPLOAD_ROLE_ARN on the server"}"#;
     peer.on("POST", "/coverage/create-site/", [Reply::new(501, detail)]);
     covered()
         .run()
-        .fails("opened no site (501 Not Implemented: this server has no role for that: set AWS_UPLOAD_ROLE_ARN");
+        .fails("created no site (501 Not Implemented: this server has no role for that: set AWS_UPLOAD_ROLE_ARN");
     assert!(!peer.asked().iter().any(|asked| asked.starts_with("PUT ")));
 }
 
@@ -112,7 +112,7 @@ fn one_file_at_a_time_can_be_asked_for() {
     let puts: Vec<String> = peer.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
     assert_eq!(puts, [".gitignore", "index.html", "sample_py.html"].map(|file| format!("PUT {}", key(file))));
     let wrong = Covered::new(&peer).arg("--concurrency").arg("0").run();
-    wrong.rejects("--concurrency \"0\" is no number of files from 1 to 200");
+    wrong.rejects("--concurrency \"0\" must be a number of files between 1 and 200");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_busy_bucket_is_asked_again() {
     let peer = original("eu-west-1");
     let busy = Reply::new(503, "<Error><Code>SlowDown</Code></Error>").with("retry-after", "0");
     peer.on("PUT", &key("index.html"), [busy.clone(), busy, Reply::new(200, "")]);
-    run(&peer).succeeds().says("answered 503 Service Unavailable, next try in 0.0 s");
+    run(&peer).succeeds().says("answered 503 Service Unavailable, retrying in 0.0 s");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_s3_refuses_is_told_with_what_to_do() {
          AWS_UPLOAD_ROLE_ARN of the covered server must allow s3:PutObject on reports/sites/*",
     );
     refused(400, "ExpiredToken").fails(
-        "S3 does not accept the temporary credentials, or no longer (400 Bad Request: ExpiredToken: told by S3)",
+        "S3 rejected the temporary credentials, or they have expired (400 Bad Request: ExpiredToken: told by S3)",
     );
     refused(400, "AuthorizationHeaderMalformed")
         .fails("the bucket reports is not in eu-west-1 (400 Bad Request: AuthorizationHeaderMalformed: told by S3)");
@@ -143,14 +143,14 @@ fn what_s3_refuses_is_told_with_what_to_do() {
 
 #[test]
 fn a_bucket_and_a_region_are_not_taken_on_trust() {
-    run(&original("evil.example/")).fails("error: the server gave a region that is none: \"evil.example/\"");
+    run(&original("evil.example/")).fails("error: the server returned an invalid region: \"evil.example/\"");
 }
 
 #[test]
 fn an_endpoint_that_is_none_is_named() {
     let peer = original("eu-west-1");
     let ended = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
-    ended.rejects("AWS_ENDPOINT_URL \"s3.example.com\" is no address such as https://covered.example.com");
+    ended.rejects("AWS_ENDPOINT_URL \"s3.example.com\" must be an address such as https://covered.example.com");
 }
 
 #[test]

@@ -80,10 +80,12 @@ fn a_token_that_is_not_given_anew_does_not_hide_what_the_server_said() {
     ended
         .says("::warning::http://127.0.0.1:")
         .says(
-            "/coverage/create-site/ answered 504 Gateway Timeout (an empty answer), and the next try cannot be sent: ",
+            "/coverage/create-site/ answered 504 Gateway Timeout (empty response), and the next attempt cannot be \
+             sent: ",
         )
         .says(
-            ": GitHub gave this job no token (500 Internal Server Error: no more; it asks to wait 3600 s, and the time",
+            ": GitHub issued no token for this job (500 Internal Server Error: no more; the server asks to wait 3600 \
+             s, but the time",
         );
 }
 
@@ -99,15 +101,13 @@ fn a_key_that_is_given_wins() {
 fn a_job_that_may_not_ask_is_told_the_permission() {
     let peer = Peer::new();
     let covered = || Covered::new(&peer).env("COVERED_API_KEY", "").in_actions();
-    covered().run().rejects("").says("Without a key the job needs `permissions: id-token: write`");
+    covered().run().rejects("").says("Without a key, the job needs `permissions: id-token: write`");
     let half = covered().env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url).run();
     half.rejects("").says("`permissions: id-token: write`");
     let event = r#"{"pull_request":{"head":{"sha":"0123456789abcdef0123456789abcdef01234567","repo":{"full_name":"evil/app"}}},
         "repository":{"full_name":"octo/app","default_branch":"main"}}"#;
     let fork = covered().event("pull_request", event).run();
-    fork.says(
-        "neither secrets, so there is no api-key, nor an identity by `id-token: write`; upload from a workflow_run",
-    );
+    fork.says("no secrets, so there is no api-key, and no `id-token: write`: upload from a workflow_run");
 }
 
 #[test]
@@ -129,12 +129,12 @@ fn no_token_is_an_error_that_quotes_none() {
     for (reply, told) in [
         (
             Reply::new(403, r#"{"message":"no"}"#),
-            "GitHub gave this job no token (403 Forbidden: no): run the job again",
+            "GitHub issued no token for this job (403 Forbidden: no): run the job again",
         ),
-        (Reply::new(200, "<html>"), "GitHub gave this job something else than a token"),
-        (Reply::new(200, r#"{"value":7}"#), "GitHub gave this job something else than a token"),
-        (given(&no_jwt), "GitHub gave this job a token that cannot be read: its claims are no"),
-        (given("a.e30.b\r\nx: y"), "GitHub gave this job a token that cannot be read: it does not say when it ends"),
+        (Reply::new(200, "<html>"), "GitHub returned no token for this job"),
+        (Reply::new(200, r#"{"value":7}"#), "GitHub returned no token for this job"),
+        (given(&no_jwt), "GitHub issued an invalid token for this job: its claims are not"),
+        (given("a.e30.b\r\nx: y"), "GitHub issued an invalid token for this job: it has no expiry"),
     ] {
         peer.on("GET", ISSUE, [reply]);
         keyless(&peer).run().fails(told);
@@ -147,7 +147,7 @@ fn a_token_service_that_is_away_is_named_and_an_outage() {
     let peer = Peer::new();
     let away =
         || keyless(&peer).env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/x?sig=hunter2").arg("--timeout=1");
-    let told = "GitHub gave this job no token: http://127.0.0.1:1/x refused the connection";
+    let told = "GitHub issued no token for this job: http://127.0.0.1:1/x refused the connection";
     away().run().fails(told);
     away().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {told}"));
 }

@@ -23,20 +23,20 @@ fn wrong_use_is_told_at_once_and_sends_nothing() {
     let peer = Peer::new();
     let run =
         Covered::new(&peer).env("COVERED_API_KEY", "").arg("--coverage-threshold=9x").arg("--commit-sha=HEAD").run();
-    run.rejects("error: --coverage-threshold \"9x\" is no number from 0 to 100")
-        .complains("error: --commit-sha \"HEAD\" is no full commit hash of 40 hexadecimal digits")
+    run.rejects("error: --coverage-threshold \"9x\" must be between 0 and 100")
+        .complains("error: --commit-sha \"HEAD\" must be a full commit hash of 40 hexadecimal digits")
         .complains("error: missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY")
-        .says("`covered --help` lists every flag");
+        .says("run `covered --help` for all flags");
     assert!(peer.seen().is_empty());
 }
 
 #[test]
 fn a_wrong_flag_is_named_and_its_value_is_not() {
     let secret = crate::run::KEY;
-    Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: there is no flag `--api-kee`");
-    Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: one directory is expected, and there is a second");
+    Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: unknown flag `--api-kee`");
+    Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: expected one directory, but got a second");
     Covered::bare().arg("--api-key").run().rejects("error: `--api-key` needs a value");
-    Covered::bare().arg("-x").run().rejects("error: there is no flag `-x`");
+    Covered::bare().arg("-x").run().rejects("error: unknown flag `-x`");
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn input_names_win_over_the_originals_names() {
 #[test]
 fn a_port_that_cannot_be_is_no_other_port() {
     let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://127.0.0.1:99999").run();
-    ended.rejects("--api-url \"http://127.0.0.1:99999\" is no address");
+    ended.rejects("--api-url \"http://127.0.0.1:99999\" must be an address");
     let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://me:hunter2@127.0.0.1").run();
-    ended.rejects("--api-url is no address").says_not("hunter2");
+    ended.rejects("--api-url must be an address").says_not("hunter2");
 }
 
 #[cfg(unix)]
@@ -130,8 +130,8 @@ fn a_pipe_in_place_of_the_runners_files_is_told_and_not_waited_for() {
     covered
         .run()
         .succeeds()
-        .complains(&format!("the event file {pipe} (GITHUB_EVENT_PATH) is no regular file"))
-        .complains(&format!("cannot write to {pipe}: it is no regular file"));
+        .complains(&format!("the event file {pipe} (GITHUB_EVENT_PATH) is not a regular file"))
+        .complains(&format!("cannot write to {pipe}: it is not a regular file"));
 }
 
 #[test]
@@ -173,7 +173,9 @@ fn a_push_that_deleted_a_branch_has_nothing_to_report_and_is_no_failure() {
 fn zeros_are_no_commit() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
-    ended.rejects("INPUT_COMMIT_SHA is all zeros, which is no commit: GitHub has them where a push deleted a branch");
+    ended.rejects(
+        "INPUT_COMMIT_SHA is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch",
+    );
     // A commit that is named counts, whatever was deleted.
     let covered = deletion(&peer).arg("--commit-sha").arg(crate::run::SHA);
     let report = covered.report();

@@ -94,7 +94,7 @@ fn a_private_ca_is_refused_with_its_cure_and_taken_from_ssl_cert_file() {
     let (url, ca) = tls_before(&peer);
     let run = |covered: Covered| covered.env("COVERED_API_URL", &url).run();
     run(Covered::new(&peer))
-        .fails(&format!("error: {url}/coverage/create-site/ shows a certificate that is not trusted: "))
+        .fails(&format!("error: {url}/coverage/create-site/ has an untrusted certificate: "))
         .complains("; for a private CA, set SSL_CERT_FILE to its certificates");
     assert!(peer.seen().is_empty());
     let folder = tempfile::tempdir().unwrap();
@@ -138,10 +138,10 @@ fn what_a_proxy_refuses_is_told_as_the_proxys_and_without_its_password() {
     let proxy = refusing("407 Proxy Authentication Required");
     let place = format!("{}/coverage/create-site/ cannot be reached: the proxy", peer.url);
     run(&proxy)
-        .fails(&format!("error: {place} {proxy} of HTTP_PROXY wants a user and a password, or others (407): "))
+        .fails(&format!("error: {place} {proxy} of HTTP_PROXY requires valid credentials (407): "))
         .complains("correct HTTP_PROXY, or list the host in NO_PROXY");
-    run(&refusing("403 Forbidden")).fails("does not let it through (403): have the host allowed there");
-    run(&refusing("502 Bad Gateway")).fails("could not connect to it").complains("502");
+    run(&refusing("403 Forbidden")).fails("refuses to connect to the host (403): allow the host in the proxy");
+    run(&refusing("502 Bad Gateway")).fails("could not connect to the host").complains("502");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     run(&gone).fails(&format!("{place} {gone} of HTTP_PROXY refused the connection"));
     assert!(peer.seen().is_empty());
@@ -159,7 +159,7 @@ fn a_wrong_scheme_is_told_either_way() {
         }
     });
     let run = Covered::new(&peer).env("COVERED_API_URL", &url).run();
-    run.fails("could not be spoken to over TLS: what answers there speaks no TLS: is it an http:// address?");
+    run.fails("failed the TLS handshake: the server does not speak TLS: is it an http:// address?");
     let (url, _) = tls_before(&peer);
     let run = Covered::new(&peer).env("COVERED_API_URL", &url.replace("https", "http")).arg("--timeout=2").run();
     run.fails("check the address and whether it is http or https");
@@ -185,7 +185,7 @@ fn the_schemes_proxy_is_used_but_for_the_hosts_of_no_proxy() {
 fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_told() {
     let peer = Peer::new();
     let wrong = Covered::new(&peer).env("ALL_PROXY", "socks5://me:hunter2@127.0.0.1:1").run();
-    wrong.rejects("error: ALL_PROXY is no address of an HTTP proxy").says_not("hunter2");
+    wrong.rejects("error: ALL_PROXY must be the address of an HTTP proxy").says_not("hunter2");
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = Covered::new(&peer).env("ALL_PROXY", &format!("http://{address}")).arg("--timeout=1").run();
     away.fails("; correct ALL_PROXY, or list the host in NO_PROXY if it needs no proxy");

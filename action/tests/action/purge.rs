@@ -7,7 +7,11 @@ const README: &str = "/repos/octo/app/readme";
 #[test]
 fn the_server_gets_the_new_value() {
     let peer = Peer::new();
-    Covered::new(&peer).run().succeeds().says("Updated the badge in ").says("Found no README, so no image to refresh");
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .says("Updated the badge in ")
+        .says("Found no README: no badge image to refresh");
     let seen = peer.one("POST", INVALIDATE);
     assert_eq!(seen.header("token"), Some(KEY));
     let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA,
@@ -75,7 +79,7 @@ fn images_are_purged_once_the_server_has_the_value_and_never_where_it_has_not() 
     assert!(last_try < first_purge, "{asked:?}");
     assert_eq!(asked.iter().filter(|asked| asked.contains("PURGE")).count(), 6);
     peer.on("POST", INVALIDATE, [Reply::new(400, "{}")]);
-    Covered::new(&peer).run().fails("did not take the badge's new value").says_not("README");
+    Covered::new(&peer).run().fails("did not accept the badge's new value").says_not("README");
     assert_eq!(peer.asked().iter().filter(|asked| asked.contains("PURGE")).count(), 6);
 }
 
@@ -105,7 +109,7 @@ fn an_image_that_is_not_purged_is_a_warning() {
         .run()
         .succeeds()
         .says("Refreshed 0 images of the README")
-        .complains("warning: GitHub's image cache did not let go of the badge (503 Service Unavailable");
+        .complains("warning: GitHub's image cache did not purge the badge (503 Service Unavailable");
 }
 
 #[test]
@@ -113,8 +117,9 @@ fn a_readme_that_cannot_be_read_is_a_warning() {
     let peer = Peer::new();
     peer.on("GET", README, [Reply::new(403, r#"{"message":"Resource not accessible"}"#)]);
     let run = Covered::new(&peer).run();
-    run.succeeds()
-        .complains("warning: the README's images were not refreshed: GitHub did not show the README of octo/app (403");
+    run.succeeds().complains(
+        "warning: the README's images were not refreshed: GitHub did not return the README of octo/app (403",
+    );
 }
 
 #[test]
@@ -122,7 +127,7 @@ fn a_server_that_does_not_take_the_value_fails_the_run() {
     let peer = Peer::new();
     peer.on("POST", INVALIDATE, [Reply::new(400, r#"{"detail":"no such site"}"#)]);
     let run = Covered::new(&peer).run();
-    run.fails("error: the covered server did not take the badge's new value (400 Bad Request: no such site)")
+    run.fails("error: the covered server did not accept the badge's new value (400 Bad Request: no such site)")
         .outputs("uploaded=true");
 }
 
@@ -197,8 +202,8 @@ fn a_server_that_keeps_the_badge_as_it_was_is_quoted() {
     let kept = Reply::new(200, format!(r#"{{"status":"success","detail":"{detail}"}}"#));
     peer.on("GET", README, [Reply::new(200, &html)]).on("POST", INVALIDATE, [kept]);
     let run = Covered::new(&peer).run().succeeds();
-    let line = run.stdout.lines().find(|line| line.starts_with("The server kept")).unwrap();
-    let text = "The server kept the badge as it was: the value of run 12 stays: it is a newer one ::error::xx";
+    let line = run.stdout.lines().find(|line| line.starts_with("The server did not")).unwrap();
+    let text = "The server did not change the badge: the value of run 12 stays: it is a newer one ::error::xx";
     assert!(line.starts_with(text) && line.chars().count() < 350, "{line}");
     run.says_not("Updated the badge");
     assert!(!peer.asked().iter().any(|asked| asked.contains("PURGE")), "{:?}", peer.asked());

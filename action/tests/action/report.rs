@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::Command;
 
+use xtask::lab::parts::skip;
+
 use crate::peer::Peer;
 use crate::run::Covered;
 
@@ -109,7 +111,7 @@ fn pythons_zipfile_reads_it_without_a_complaint() {
     let script = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; \
                   print([(i.filename, i.compress_type, i.date_time, i.external_attr >> 16) for i in z.infolist()])";
     let Ok(output) = Command::new("python3").args(["-c", script]).arg(&path).output() else {
-        return eprintln!("SKIPPED: there is no python3");
+        return skip("there is no python3");
     };
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -155,7 +157,7 @@ fn more_than_a_hundred_thousand_files_are_too_many() {
     many_files(&covered, 50_000);
     // Twice 50,000 and the three that are always there.
     std::os::unix::fs::symlink("many", covered.report().join("again")).unwrap();
-    covered.run().fails("error: the folder holds more than 100,000 files: is it the report's own folder?");
+    covered.run().fails("error: the folder contains more than 100,000 files: is it the report's own folder?");
     assert!(peer.seen().is_empty());
 }
 
@@ -180,7 +182,7 @@ fn a_missing_empty_or_plain_folder_is_told_before_anything_is_sent() {
         "error: the report's folder `{}` is empty: did the tests write a report there?",
         empty.display()
     ));
-    run(&file).fails(&format!("error: `{}` is a file: give the folder that holds the report", file.display()));
+    run(&file).fails(&format!("error: `{}` is a file: pass the folder that contains the report", file.display()));
     let missing = folder.path().join("missing");
     run(&missing)
         .fails(&format!("error: there is no folder `{}`: did the tests write a report there?", missing.display()))
@@ -196,7 +198,7 @@ fn without_an_index_the_report_goes_up_with_a_warning_and_no_total() {
         .run()
         .succeeds()
         .complains("warning: there is no index.html in the report's folder")
-        .complains("warning: no total was found")
+        .complains("warning: no total found")
         .outputs("uploaded=true")
         .outputs(&format!("report-url={}/coverage/{}/", peer.url, crate::run::SITE));
     let status = peer.one("POST", "/repos/").json();
@@ -260,14 +262,14 @@ mod unix {
         let peer = Peer::new();
         with_link(&peer, "/etc/passwd", "leak")
             .run()
-            .fails("error: the symbolic link `leak` leads out of the report's folder");
+            .fails("error: the symbolic link `leak` points outside the report's folder");
         with_link(&peer, "../event.json", "out")
             .run()
-            .fails("error: the symbolic link `out` leads out of the report's folder");
-        with_link(&peer, "nothing", "gone").run().fails("error: the symbolic link `gone` leads nowhere");
+            .fails("error: the symbolic link `out` points outside the report's folder");
+        with_link(&peer, "nothing", "gone").run().fails("error: the symbolic link `gone` is broken");
         with_link(&peer, "..", "real/up")
             .run()
-            .fails("error: the symbolic link `real/up` leads to a folder that it lies in");
+            .fails("error: the symbolic link `real/up` points to a folder that contains the link");
         assert!(peer.seen().is_empty());
     }
 
@@ -279,8 +281,8 @@ mod unix {
             std::fs::write(covered.report().join(OsStr::from_bytes(name)), "x").unwrap();
             covered.run()
         };
-        named(b"a\\b.html").fails("a\\\\b.html\" holds a backslash or a control character: rename it");
-        named(b"a\nb.html").fails("a\\nb.html\" holds a backslash or a control character: rename it");
+        named(b"a\\b.html").fails("a\\\\b.html\" contains a backslash or a control character: rename it");
+        named(b"a\nb.html").fails("a\\nb.html\" contains a backslash or a control character: rename it");
         named(b"a\xffb.html").fails("b.html\" is not UTF-8: rename it");
         assert!(peer.seen().is_empty());
     }
@@ -293,7 +295,7 @@ mod unix {
         let path = covered.report().join("secret.html");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
         if std::fs::read(&path).is_ok() {
-            return eprintln!("SKIPPED: this user reads everything");
+            return skip("this user reads everything");
         }
         covered.run().fails("error: cannot pack `secret.html`: Permission denied");
         assert!(peer.seen().is_empty());
@@ -304,7 +306,7 @@ mod unix {
         let peer = Peer::new();
         let covered = Covered::new(&peer);
         if !Command::new("mkfifo").arg(covered.report().join("pipe")).status().is_ok_and(|status| status.success()) {
-            return eprintln!("SKIPPED: there is no mkfifo");
+            return skip("there is no mkfifo");
         }
         covered.run().succeeds().says("Packed 3 files");
     }
@@ -316,11 +318,11 @@ fn a_git_checkout_is_not_published() {
     Covered::new(&peer)
         .file(".git/config", "[core]")
         .run()
-        .fails("the report holds a git checkout, `.git`: give the report's own folder, such as htmlcov");
+        .fails("the report contains a git checkout, `.git`: pass the report's own folder, such as htmlcov");
     Covered::new(&Peer::new())
         .file("deep/er/.git", "gitdir: ../..")
         .run()
-        .fails("the report holds a git checkout, `deep/er/.git`: give the report's own folder");
+        .fails("the report contains a git checkout, `deep/er/.git`: pass the report's own folder");
     assert!(peer.asked().is_empty());
 }
 
@@ -328,7 +330,9 @@ fn a_git_checkout_is_not_published() {
 fn a_file_of_totals_that_is_not_there_ends_the_run_before_anything_is_sent() {
     let peer = Peer::new();
     let run = Covered::new(&peer).arg("--totals").arg("coverage.xlm").run();
-    run.fails("there is no file `coverage.xlm`, neither here nor in the report, which totals (--totals) names");
+    run.fails(
+        "totals (--totals) names the file `coverage.xlm`, which is neither in the working directory nor in the report",
+    );
     assert!(peer.asked().is_empty());
 }
 
@@ -350,7 +354,7 @@ fn a_folder_for_temporary_files_that_is_missing_is_named_with_what_to_do() {
     let peer = Peer::new();
     let missing = Covered::new(&peer).env("RUNNER_TEMP", "/nowhere/_temp").run();
     missing
-        .fails("error: cannot make a temporary file in /nowhere/_temp: ")
+        .fails("error: cannot create a temporary file in /nowhere/_temp: ")
         .complains("; create it, or set RUNNER_TEMP to a folder that exists");
     assert!(peer.asked().is_empty());
 }

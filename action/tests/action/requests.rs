@@ -16,9 +16,10 @@ fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
     let place = format!("http://{address}/coverage/create-site/ refused the connection");
     run.fails(&format!("error: {place}"))
         .complains(
-            ": check the address and its port, and whether it runs; the time limit of 1 s (--timeout) leaves no time",
+            ": check the address and its port, and whether the server runs; the time limit of 1 s (--timeout) leaves \
+             no time",
         )
-        .says(&format!("{place}, next try in 0."));
+        .says(&format!("{place}, retrying in 0."));
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn too_many_requests_are_waited_for_as_long_as_the_server_asks() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says("/coverage/create-site/ answered 429 Too Many Requests, next try in 1.0 s");
+        .says("/coverage/create-site/ answered 429 Too Many Requests, retrying in 1.0 s");
 }
 
 #[test]
@@ -44,8 +45,8 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
     peer.on("POST", CREATE, [Reply::new(429, r#"{"detail":"later"}"#).with("retry-after", "3600")]);
     let run = Covered::new(&peer).run();
     run.fails(
-        "opened no site (429 Too Many Requests: later; it asks to wait 3600 s, and the time limit of 300 s (--timeout) \
-         leaves less)",
+        "created no site (429 Too Many Requests: later; the server asks to wait 3600 s, but the time limit of 300 s \
+         (--timeout) leaves less time)",
     );
     assert_eq!(peer.asked().len(), 1);
 }
@@ -54,7 +55,7 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
 fn a_server_that_fails_on_and_on_is_given_up() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0")]);
-    Covered::new(&peer).run().fails("opened no site (503 Service Unavailable after 6 tries: the store is away)");
+    Covered::new(&peer).run().fails("created no site (503 Service Unavailable after 6 tries: the store is away)");
     assert_eq!(peer.asked().len(), 6);
 }
 
@@ -62,14 +63,14 @@ fn a_server_that_fails_on_and_on_is_given_up() {
 fn a_truncated_answer_is_asked_for_again() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, peer.session())]);
-    Covered::new(&peer).run().succeeds().says("closed the connection before its answer was complete, next try in");
+    Covered::new(&peer).run().succeeds().says("closed the connection before the response was complete, retrying in");
 }
 
 #[test]
 fn an_answer_without_end_is_cut_off() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(200, " ".repeat(1 << 21))]);
-    Covered::new(&peer).run().fails("gave too long an answer: more than 1048576 bytes");
+    Covered::new(&peer).run().fails("sent too large a response: more than 1048576 bytes");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_silent_server_ends_with_the_deadline() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
-    run.fails("/coverage/create-site/ gave no answer before the time limit of 1 s was over: raise --timeout")
+    run.fails("/coverage/create-site/ sent no response before the time limit of 1 s passed: raise --timeout")
         .outputs("coverage=84.62");
 }
 
@@ -86,7 +87,7 @@ fn an_upload_that_nobody_answers_ends_with_the_deadline() {
     let peer = Peer::new();
     peer.on("PUT", &format!("/store/{}.zip", SITE), [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
-    run.fails(".zip gave no answer before the time limit of 1 s was over: raise --timeout").outputs("uploaded=false");
+    run.fails(".zip sent no response before the time limit of 1 s passed: raise --timeout").outputs("uploaded=false");
 }
 
 #[test]
@@ -101,8 +102,8 @@ fn the_time_limit_hides_no_failure_before_it() {
         let late = Reply::new(504, "<html>").with("retry-after", "0").with("content-type", "text/html");
         peer.on(method, &path, [late.clone(), late.clone(), late, Reply::Silent]);
         Covered::new(&peer).arg("--timeout=2").run().fails(&format!(
-            "{path} answered 504 Gateway Timeout 3 times (6 bytes of text/html), then gave no answer before the time \
-             limit of 2 s (--timeout) was over"
+            "{path} answered 504 Gateway Timeout 3 times (6 bytes of text/html), then sent no response before the time \
+             limit of 2 s (--timeout) passed"
         ));
     }
 }
@@ -113,8 +114,9 @@ fn the_last_failure_hides_no_other_one_before_it() {
     let busy = Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
     peer.on("POST", CREATE, [busy.clone(), busy.clone(), Reply::Lost, busy]);
     Covered::new(&peer).run().fails(
-        "opened no site (503 Service Unavailable after 6 tries: the store is away; before that, it answered 503 Service \
-         Unavailable 2 times (the store is away), then closed the connection before its answer was complete (",
+        "created no site (503 Service Unavailable after 6 tries: the store is away; before that, it answered 503 \
+         Service Unavailable 2 times (the store is away), then closed the connection before the response was complete \
+         (",
     );
 }
 
@@ -124,8 +126,8 @@ fn a_time_limit_that_leaves_no_time_for_another_try_is_named() {
     let late = Reply::new(504, "").with("retry-after", "2");
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [late]);
     Covered::new(&peer).arg("--timeout=2").run().fails(
-        "GitHub did not take the status (504 Gateway Timeout: an empty answer; it asks to wait 2 s, and the time limit \
-         of 2 s (--timeout) leaves less)",
+        "GitHub did not accept the status (504 Gateway Timeout: empty response; the server asks to wait 2 s, but the \
+         time limit of 2 s (--timeout) leaves less time)",
     );
 }
 
@@ -140,6 +142,6 @@ fn debugging_tells_of_every_request_and_of_the_event() {
         .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
         .says(" ms, try 2, without a proxy\n")
         .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", SITE))
-        .says("::debug::the default branch's total is not known: 404 Not Found: not in the script");
+        .says("::debug::cannot read the default branch's total: 404 Not Found: not in the script");
     run("").says_not("::debug::");
 }

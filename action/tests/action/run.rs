@@ -149,7 +149,8 @@ impl Ended {
         let Self { command, code, stdout, stderr, output, summary } = self;
         let shown = command.replace(KEY, "KEY").replace(TOKEN, "TOKEN");
         format!(
-            "{shown}\n--- code {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- output\n{output}\n--- summary\n{summary}"
+            "{shown}\n--- code {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- output\n{output}\n--- \
+             summary\n{summary}"
         )
     }
 

@@ -27,7 +27,7 @@ fn the_session_is_asked_for_with_key_commit_and_size() {
 fn a_refused_key_names_the_input() {
     let text = |status: &str, detail: &str| {
         format!(
-            "error: the covered server does not accept the API key ({status} {detail}): check api-key, and the secret"
+            "error: the covered server does not accept the API key ({status} {detail}): check api-key and the secret"
         )
     };
     answered(Reply::new(401, r#"{"detail":"no API key"}"#)).fails(&text("401 Unauthorized:", "no API key"));
@@ -37,8 +37,8 @@ fn a_refused_key_names_the_input() {
 #[test]
 fn a_login_page_before_the_server_is_no_wrong_key() {
     answered(Reply::new(401, "<html>").with("content-type", "text/html"))
-        .fails("error: something else than a covered server answers at http://127.0.0.1:")
-        .complains("(401 Unauthorized: 6 bytes of text/html): check api-url, and any proxy before it");
+        .fails("error: the server at http://127.0.0.1:")
+        .complains("(401 Unauthorized: 6 bytes of text/html): check api-url and any proxy in front of it");
 }
 
 #[test]
@@ -51,39 +51,39 @@ fn another_server_at_the_address_is_told_by_404() {
 #[test]
 fn a_report_that_the_server_does_not_want_is_told_in_its_words() {
     answered(Reply::new(413, r#"{"detail":"a report may have 10 MB at most"}"#))
-        .fails("opened no site (413 Payload Too Large: a report may have 10 MB at most)");
+        .fails("created no site (413 Payload Too Large: a report may have 10 MB at most)");
 }
 
 #[test]
 fn a_redirect_is_not_followed_with_the_key() {
     answered(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
-        .complains("set api-url to where it is")
-        .fails("(301 Moved Permanently: it leads to https://elsewhere.example.com/coverage/create-site/)");
+        .complains("set api-url to its address")
+        .fails("(301 Moved Permanently: redirects to https://elsewhere.example.com/coverage/create-site/)");
 }
 
 #[test]
 fn an_answer_that_is_no_session_is_described() {
-    answered(Reply::new(200, "hello").with("content-type", "text/plain")).fails(
-        "answered with something else than a covered server's JSON (200 OK: 5 bytes of text/plain): check api-url",
-    );
+    answered(Reply::new(200, "hello").with("content-type", "text/plain"))
+        .fails("did not return a covered server's JSON (200 OK: 5 bytes of text/plain): check api-url");
     answered(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#))
         .fails("answered with neither an upload address nor credentials: update the server");
-    answered(Reply::new(200, r#"{"upload":{}}"#)).fails("gave an incomplete answer: missing field");
+    answered(Reply::new(200, r#"{"upload":{}}"#)).fails("returned an incomplete response: missing field");
 }
 
 #[test]
 fn nothing_in_the_answer_is_taken_on_trust() {
     let peer = Peer::new();
     let with = |from: &str, to: &str| answered(Reply::new(200, peer.session().replace(from, to)));
-    with(crate::run::SITE, "../../etc").fails("error: the server gave a site id that is none: \"../../etc\"");
+    with(crate::run::SITE, "../../etc").fails("error: the server returned an invalid site ID: \"../../etc\"");
     with(&format!("{}/coverage", peer.url), "javascript:alert(1)")
-        .fails("error: the server gave a report address that is none");
+        .fails("error: the server returned an invalid report address");
     with(&format!("{}/store", peer.url), "file:///etc")
-        .fails("error: the server gave an upload address that is no http(s) address");
-    with("1000000", "100").fails("the server takes 100 bytes at most: leave files out, or raise its MAX_REPORT_BYTES");
-    with("if-none-match", "a header").fails("error: the server asks for the header \"a header\" in an upload");
-    with("if-none-match", "authorization").fails("the server asks for the header \"authorization\" in an upload");
-    with("\"PUT\"", "\"DELETE\"").fails("the server asks for an upload by \"DELETE\", not by PUT");
+        .fails("error: the server returned an upload address that is not http(s)");
+    with("1000000", "100")
+        .fails("the server accepts at most 100 bytes: leave files out, or raise its MAX_REPORT_BYTES");
+    with("if-none-match", "a header").fails("error: the server requires the upload header \"a header\"");
+    with("if-none-match", "authorization").fails("the server requires the upload header \"authorization\"");
+    with("\"PUT\"", "\"DELETE\"").fails("the server requires the upload method \"DELETE\" instead of PUT");
 }
 
 #[test]

@@ -98,14 +98,20 @@ fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
 #[test]
 fn a_token_that_may_not_write_names_the_permission() {
     answered(403, r#"{"message":"Resource not accessible by integration"}"#)
-        .fails("error: the token may not write statuses in octo/app (403 Forbidden: Resource not accessible by integration)")
+        .fails(
+            "error: the token may not write statuses in octo/app (403 Forbidden: Resource not accessible by \
+             integration)",
+        )
         .complains("give the job `permissions: statuses: write`");
 }
 
 #[test]
 fn a_repository_that_the_token_does_not_see_is_named() {
     answered(404, r#"{"message":"Not Found"}"#)
-        .fails("error: the token does not see octo/app, or may not write statuses there (404 Not Found: Not Found)")
+        .fails(
+            "error: the token has no access to octo/app, or may not write commit statuses there (404 Not Found: Not \
+             Found)",
+        )
         .complains("`permissions: statuses: write`");
 }
 
@@ -119,8 +125,8 @@ fn a_bad_token_is_told() {
 #[test]
 fn an_unknown_commit_is_told() {
     answered(422, r#"{"message":"No commit found for SHA: 0123"}"#).fails(&format!(
-        "error: GitHub knows no commit {SHA} in octo/app (422 Unprocessable Entity: No commit found for SHA: 0123): check \
-         commit-sha"
+        "error: GitHub has no commit {SHA} in octo/app (422 Unprocessable Entity: No commit found for SHA: 0123): \
+         check commit-sha"
     ));
 }
 
@@ -128,7 +134,7 @@ fn an_unknown_commit_is_told() {
 fn a_commit_with_all_the_statuses_that_it_may_have_is_told() {
     let errors = r#"[{"resource":"Status","code":"custom","message":"This SHA and context has reached the maximum number of statuses."}]"#;
     answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
-        .fails(&format!("error: commit {SHA} of octo/app has all the statuses of context `covered` that GitHub allows"))
+        .fails(&format!("error: commit {SHA} of octo/app already has 1000 statuses of context `covered`, which is"))
         .complains("(422 Unprocessable Entity: Validation Failed: This SHA and context has reached the maximum number")
         .complains("push a new commit, or set another context");
 }
@@ -138,7 +144,7 @@ fn what_else_github_finds_wrong_is_told_in_its_words_alone() {
     let errors = r#"[{"resource":"Status","field":"target_url","code":"invalid"}]"#;
     answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
         .fails(&format!(
-            "error: GitHub did not take the status for commit {SHA} of octo/app (422 Unprocessable Entity: "
+            "error: GitHub did not accept the status for commit {SHA} of octo/app (422 Unprocessable Entity: "
         ))
         .complains("Validation Failed: Status target_url invalid)")
         .says_not("check commit-sha");
@@ -156,8 +162,8 @@ fn an_ip_allow_list_is_told() {
     let said = "Although you appear to have the correct authorization credentials, the `octo` organization has an IP \
                 allow list enabled, and your IP address is not permitted to access this resource.";
     answered(403, &format!(r#"{{"message":"{said}"}}"#))
-        .fails("error: the organization of octo/app accepts listed IP addresses only (403 Forbidden: Although you")
-        .complains("use a runner with such an address, or have this runner's address added to the list")
+        .fails("error: the organization of octo/app accepts only listed IP addresses (403 Forbidden: Although you")
+        .complains("use a runner with a listed address, or add this runner's address to the list")
         .says_not("permissions: statuses: write");
 }
 
@@ -177,7 +183,7 @@ fn a_renamed_repository_is_followed_and_told_once() {
         .on("GET", "/repos/octo/app/readme", [moved(301, &to("readme"))])
         .on("GET", "/repositories/1296269/readme", [Reply::new(404, r#"{"message":"Not Found"}"#)]);
     let ended = Covered::new(&peer).run().succeeds().says("Posted the status `covered`: success, 84.62%");
-    let ended = ended.says("Note: GitHub has renamed or transferred octo/app, and is asked by its id, 1296269. ");
+    let ended = ended.says("Note: GitHub has renamed or transferred octo/app; this run uses its ID 1296269. ");
     assert_eq!(ended.stdout.matches("renamed").count(), 1);
     let posted = peer.one("POST", "/repositories/1296269/statuses/");
     assert_eq!(posted.json(), peer.one("POST", "/repos/octo/app/statuses/").json());
@@ -195,13 +201,13 @@ fn no_other_redirect_of_github_is_followed() {
         peer.on("POST", &path(), [moved(307, &url)]);
         Covered::new(&peer)
             .run()
-            .fails("error: GitHub has moved octo/app (307 Temporary Redirect: Moved Permanently; it leads to http")
+            .fails("error: GitHub has moved octo/app (307 Temporary Redirect: Moved Permanently; redirects to http")
             .complains(": start a new run, or set --repo-owner and --repo-name");
     }
     assert!(other.seen().is_empty());
     let peer = Peer::new();
     peer.on("POST", &path(), [Reply::new(301, "").with("location", "https://ghe.example/api/v3/repos/octo/app")]);
-    let wrong = format!("error: GitHub's API is not at {} (301 Moved Permanently: it leads to https://ghe.", peer.url);
+    let wrong = format!("error: GitHub's API is not at {} (301 Moved Permanently: redirects to https://ghe.", peer.url);
     Covered::new(&peer).run().fails(&wrong);
     let peer = Peer::new();
     let again = format!("/repositories/7/statuses/{SHA}");
@@ -217,8 +223,8 @@ fn single_sign_on_is_told() {
     let sso = Reply::new(403, r#"{"message":"Resource protected by organization SAML enforcement."}"#);
     peer.on("POST", &path(), [sso.with("x-github-sso", "required; url=https://github.com/orgs/octo/sso?x=1")]);
     let ended =
-        Covered::new(&peer).run().fails("error: the organization of octo/app wants single sign-on (403 Forbidden");
-    ended.complains("authorize the token of github-token for it");
+        Covered::new(&peer).run().fails("error: the organization of octo/app requires single sign-on (403 Forbidden");
+    ended.complains("authorize github-token for SSO");
 }
 
 #[test]
@@ -228,8 +234,8 @@ fn githubs_hourly_limit_is_told_and_is_an_outage() {
     let limit = limit.with("x-ratelimit-remaining", "0").with("x-ratelimit-reset", "99999999999");
     peer.on("POST", &path(), [limit]);
     Covered::new(&peer).in_actions().arg("--fail-on-error=false").run().succeeds().says(
-        "::warning::GitHub did not take the status (403 Forbidden: the rate limit is used up: API rate limit exceeded; it \
-         asks to wait ",
+        "::warning::GitHub did not accept the status (403 Forbidden: rate limit exceeded: API rate limit exceeded; the \
+         server asks to wait ",
     );
     assert_eq!(peer.asked().iter().filter(|asked| asked.contains("/statuses/")).count(), 1);
 }
@@ -242,5 +248,5 @@ fn githubs_second_limit_is_waited_for() {
         &path(),
         [Reply::new(403, r#"{"message":"slow down"}"#).with("retry-after", "0"), Reply::new(201, "{}")],
     );
-    Covered::new(&peer).run().succeeds().says("answered 403 Forbidden, next try in 0.0 s");
+    Covered::new(&peer).run().succeeds().says("answered 403 Forbidden, retrying in 0.0 s");
 }

@@ -29,7 +29,7 @@ fn what_is_known_is_written_when_a_step_fails() {
     peer.on("PUT", &format!("/store/{SITE}.zip"), [Reply::new(400, r#"{"detail":"no <b>zip</b> | [x](y)"}"#)]);
     Covered::new(&peer)
         .run()
-        .fails("error: the store did not take the report")
+        .fails("error: the store did not accept the report")
         .outputs("coverage=84.62")
         .outputs("uploaded=false")
         .summarizes("| Report | not uploaded |")
@@ -83,5 +83,5 @@ fn the_log_tells_the_story_and_ends_with_the_link() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).run().succeeds();
     let words: Vec<&str> = ended.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(words, ["Uploading", "Found", "Packed", "Opened", "Uploaded", "Posted", "Updated", "Found", "Report:"]);
+    assert_eq!(words, ["Uploading", "Found", "Packed", "Created", "Uploaded", "Posted", "Updated", "Found", "Report:"]);
 }

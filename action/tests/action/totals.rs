@@ -29,8 +29,8 @@ fn a_metric_and_a_file_can_be_asked_for_by_each_name() {
 #[test]
 fn a_metric_or_format_that_is_none_is_named() {
     let peer = Peer::new();
-    nyc(&peer).arg("--metric=paths").run().rejects("--metric \"paths\" is none of lines, branches, ");
-    nyc(&peer).arg("--totals=x.xml:x").run().rejects("--totals names the format \"x\", which is none of coverage.py, ");
+    nyc(&peer).arg("--metric=paths").run().rejects("--metric \"paths\" must be one of lines, branches, ");
+    nyc(&peer).arg("--totals=x.xml:x").run().rejects("--totals has the unknown format \"x\": use one of coverage.py, ");
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
     covered
         .run()
         .succeeds()
-        .complains("no total was found: point to it by totals (--totals), FILE or FILE:FORMAT")
-        .says("Looked in index.html, note.json")
-        .says("Looked for the total of Clover, Cobertura, ")
+        .complains("no total found: set totals (--totals) to FILE or FILE:FORMAT")
+        .says("Searched index.html, note.json")
+        .says("Supported tools: Clover, Cobertura, ")
         .outputs("state=failure");
     let status = peer.one("POST", "/repos/").json();
     assert_eq!(status["description"], "no total found; a total of at least 80 is required");

@@ -21,7 +21,7 @@ fn the_zip_goes_up_in_one_request_as_the_session_says() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says(&format!("Opened site {SITE} at {url} in "))
+        .says(&format!("Created site {SITE} on {url} in "))
         .says("Uploaded ")
         .says(&format!("Report: {url}/coverage/{SITE}/"));
     let put = peer.one("PUT", "/store/");
@@ -36,8 +36,8 @@ fn a_busy_store_is_asked_again() {
     let (ended, tries) = answered([busy(), Reply::new(429, "").with("retry-after", "0"), Reply::new(200, "")]);
     ended
         .succeeds()
-        .says("answered 503 Service Unavailable, next try in 0.0 s")
-        .says("answered 429 Too Many Requests, next try");
+        .says("answered 503 Service Unavailable, retrying in 0.0 s")
+        .says("answered 429 Too Many Requests, retrying");
     assert_eq!(tries, 3);
 }
 
@@ -45,7 +45,7 @@ fn a_busy_store_is_asked_again() {
 fn a_store_that_stays_busy_ends_the_run() {
     let (ended, tries) = answered([busy()]);
     ended
-        .fails("error: the store did not take the report (503 Service Unavailable after 6 tries: an empty answer)")
+        .fails("error: the store did not accept the report (503 Service Unavailable after 6 tries: empty response)")
         .outputs("uploaded=false");
     assert_eq!(tries, 6);
 }
@@ -56,7 +56,7 @@ fn a_lost_answer_and_then_a_refusal_is_a_success() {
         let (ended, tries) = answered([Reply::Lost, Reply::new(status, "")]);
         ended
             .succeeds()
-            .says("closed the connection before its answer was complete, next try in")
+            .says("closed the connection before the response was complete, retrying in")
             .outputs("uploaded=true");
         assert_eq!(tries, 2);
     }
@@ -66,7 +66,7 @@ fn a_lost_answer_and_then_a_refusal_is_a_success() {
 fn a_refusal_at_the_first_try_is_a_failure() {
     for (status, name) in [(409, "Conflict"), (412, "Precondition Failed")] {
         let (ended, tries) = answered([Reply::new(status, "")]);
-        ended.fails(&format!("error: the store did not take the report ({status} {name}: an empty answer)"));
+        ended.fails(&format!("error: the store did not accept the report ({status} {name}: empty response)"));
         assert_eq!(tries, 1);
     }
 }
@@ -112,7 +112,7 @@ fn a_proxy_that_refuses_the_size_is_named_with_its_limit() {
     refused(Reply::new(413, "").with("server", "Caddy")).complains("raise `max_size` of `request_body`");
     refused(Reply::new(413, "").with("server", "BigIP"))
         .complains("error: a proxy (BigIP) in front of 127.0.0.1 refused the report of ")
-        .complains("(413 Payload Too Large: an empty answer): raise its limit for request bodies");
+        .complains("(413 Payload Too Large: empty response): raise its limit for request bodies");
     refused(Reply::new(413, r#"{"message":"Request size limit exceeded"}"#))
         .complains("error: a proxy in front of 127.0.0.1 refused the report of ")
         .complains("(413 Payload Too Large: Request size limit exceeded): raise the proxy's limit for request bodies");
@@ -130,5 +130,5 @@ fn a_store_that_refuses_the_size_is_told() {
 #[test]
 fn a_redirect_is_not_followed() {
     let (ended, _) = answered([Reply::new(307, "").with("location", "https://elsewhere.example.com/x?sig=1")]);
-    ended.fails("(307 Temporary Redirect: it leads to https://elsewhere.example.com/x)");
+    ended.fails("(307 Temporary Redirect: redirects to https://elsewhere.example.com/x)");
 }

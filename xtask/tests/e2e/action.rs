@@ -291,7 +291,7 @@ fn a_forks_own_run_has_no_secrets_and_says_what_to_do() {
     let Some(world) = world() else { return };
     let fork = || Workflow { key: "", ..Workflow::pull_request(&world, "stranger/app") };
     let ran = fork().run().green();
-    ran.says(&["a pull request from a fork", "workflow_run"]);
+    ran.says(&["pull requests from forks", "workflow_run"]);
     assert_eq!(ran.output("uploaded"), "false");
     fork().with("fail-on-error: true").run().red().says(&["workflow_run"]);
     assert!(world.github.requests().iter().all(|request| request.method != "POST"));
@@ -331,7 +331,7 @@ fn a_wrong_key_names_the_secret() {
     let Some(world) = world() else { return };
     let wrong = || Workflow { key: "another-key", ..Workflow::push(&world) };
     let ran = wrong().run().green();
-    ran.says(&["::error::", "check api-key, and the secret that it comes from", "not uploaded"]);
+    ran.says(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
     assert_eq!(ran.output("uploaded"), "false");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     wrong().with("fail-on-error: true").run().red().says(&["check api-key"]);

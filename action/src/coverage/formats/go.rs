@@ -35,7 +35,7 @@ pub fn profile(input: &mut dyn BufRead) -> Result<Option<Found>> {
             continue;
         }
         let (place, statements, hits) =
-            block(text.trim()).context("it holds a line that is no block of a coverprofile")?;
+            block(text.trim()).context("it contains a line that is not a coverprofile block")?;
         let (_, hit) = blocks.entry(hasher.hash_one(place)).or_insert((statements, false));
         *hit |= hits > 0;
         ensure!(blocks.len() <= MAX_BLOCKS, "it lists more than {MAX_BLOCKS} blocks");

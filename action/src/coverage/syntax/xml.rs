@@ -45,7 +45,7 @@ pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> Co
         let flow = match &event {
             Event::Start(tag) => {
                 depth += 1;
-                ensure!(depth <= MAX_DEPTH, "its elements nest deeper than {MAX_DEPTH}");
+                ensure!(depth <= MAX_DEPTH, "its elements are nested deeper than {MAX_DEPTH}");
                 each(depth - 1, &Element(tag))
             }
             Event::Empty(tag) => each(depth, &Element(tag)),
@@ -53,7 +53,7 @@ pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> Co
                 depth = depth.saturating_sub(1);
                 ControlFlow::Continue(())
             }
-            Event::Eof if depth > 0 => bail!("it ends in the middle"),
+            Event::Eof if depth > 0 => bail!("it is truncated"),
             Event::Eof => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         };

@@ -59,15 +59,16 @@ impl<R: BufRead> Checked<R> {
         };
         let is_over = input.is_empty();
         let (read, written) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(input, out, FlushDecompress::None).map_err(|_| broken("is not deflated"))?;
+        let status =
+            inflate.decompress(input, out, FlushDecompress::None).map_err(|_| broken("is not valid deflate data"))?;
         let (read, written) = (inflate.total_in() - read, inflate.total_out() - written);
         self.data.consume(read as usize);
         self.ended = status == Status::StreamEnd;
         if self.ended && !self.data.fill_buf()?.is_empty() {
-            return Err(broken("ends before its data do"));
+            return Err(broken("ends before its data"));
         }
         if is_over && !self.ended && written == 0 {
-            return Err(broken("breaks off"));
+            return Err(broken("is truncated"));
         }
         Ok(written as usize)
     }
@@ -84,7 +85,7 @@ impl<R: BufRead> Read for Checked<R> {
                 return Err(broken("is smaller than the zip says"));
             }
             if self.ended && self.crc.sum() != self.expected {
-                return Err(broken("is not what its checksum says"));
+                return Err(broken("does not match its checksum"));
             }
         }
         Ok(count)
