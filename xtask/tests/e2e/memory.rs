@@ -77,7 +77,7 @@ fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
     // They are there for as long as the test looks, if they don't have to make way.
     settings.extend(setting("STALL_TIMEOUT", "300"));
     settings.extend(setting("MAX_CONNECTIONS_PER_ADDRESS", "2000"));
-    let world = World::new(&settings);
+    let mut world = World::new(&settings);
     if world.server.peak_memory().is_none() {
         return skip("this system does not tell a process's peak memory");
     }
@@ -93,6 +93,7 @@ fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
 
     let of_http1: [(&str, &[String]); 2] = [("a large file", &large), ("pages", &pages)];
     for (what, paths) in of_http1 {
+        world.restart(&settings);
         let readers = Readers::http1(world.server.address(), paths, READERS).unwrap();
         assert_eq!(world.badge().status, 200, "what needs no memory of its own waits for nothing");
         // Behind all of them, who make way.
