@@ -41,7 +41,7 @@ impl Source for Oracle {
         if bytes.is_empty() { Some(None) } else { std::str::from_utf8(bytes).ok()?.parse().ok().map(Some) }
     }
 
-    fn lasts(value: &Option<u32>) -> bool {
+    fn is_durable(value: &Option<u32>) -> bool {
         value.is_some()
     }
 
@@ -231,16 +231,16 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
     // What one is told, the other shows without asking: the source says something else.
     let mut told = false;
     for value in 30..35 {
-        let turn = other.turn("octo/app").await;
-        other.put(KEY, Some(value), turn).await;
+        let ticket = other.write_ticket("octo/app").await;
+        other.put(KEY, Some(value), ticket).await;
         tokio::time::sleep(SOON).await;
         told |= (one.get(KEY).await, other.get(KEY).await) == (Some(value), Some(value));
     }
     assert!(told);
 
     oracle.say(4);
-    let turns = [one.turn("octo/app").await, other.turn("octo/app").await];
-    let [first, second] = turns;
+    let tickets = [one.write_ticket("octo/app").await, other.write_ticket("octo/app").await];
+    let [first, second] = tickets;
     one.put(KEY, Some(33), first).await;
     other.put(KEY, Some(34), second).await;
     // Nobody knows which of both is the newer one.
@@ -279,8 +279,8 @@ async fn a_redis_that_hangs_costs_no_look_up_more_than_its_bound_and_is_used_aga
     until(&one, RedisState::Down).await;
     assert_eq!(one.get(("octo/cold", 1)).await, Some(2));
     oracle.say(3);
-    let turn = one.turn("octo/app").await;
-    one.put(KEY, Some(3), turn).await;
+    let ticket = one.write_ticket("octo/app").await;
+    one.put(KEY, Some(3), ticket).await;
     assert_eq!(one.get(KEY).await, Some(3));
     redis.start_again();
     until(&one, RedisState::Up).await;

@@ -115,7 +115,7 @@ pub struct Config {
     /// Whether traces are sent, as the standard's variables say.
     pub traces: bool,
     /// Settings that do less than they seem to, or more: worth a line in the log.
-    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
     /// Which settings come from `.env`.
     pub env_file: Option<String>,
 }
@@ -163,7 +163,7 @@ pub fn command(
     let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
     let mut raw = Raw { flags, environment, file, problems: Vec::new() };
     let config = raw.resolve();
-    let env_file = raw.file.told();
+    let env_file = raw.file.summary();
     match config {
         Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
         _ => Err(raw.problems.into_iter().chain(env_file).collect()),
@@ -195,17 +195,17 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let oidc = self.oidc();
         let keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();
         let api_keys = self.api_keys(&storage, keyless)?;
-        let mut notes = self.notes_on_traces();
-        if oidc.named && allowed_repositories.is_empty() {
-            notes.push(
+        let mut warnings = self.trace_warnings();
+        if oidc.is_explicit && allowed_repositories.is_empty() {
+            warnings.push(
                 "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
                     .to_owned(),
             );
         }
-        notes.extend(public_url.as_ref().and_then(note_on_plain_http));
-        notes.extend(report_host.as_ref().zip(public_url.as_ref()).and_then(|(host, url)| host.doubt(url)));
+        warnings.extend(public_url.as_ref().and_then(plain_http_warning));
+        warnings.extend(report_host.as_ref().zip(public_url.as_ref()).and_then(|(host, url)| host.warning(url)));
         if let ApiKeySource::Given(keys) = &api_keys {
-            notes.extend(keys.doubts());
+            warnings.extend(keys.warnings());
         }
         let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
@@ -223,7 +223,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let limits = self.limits();
         let tls = self.tls();
         let trusted_proxies = self.trusted_proxies();
-        notes.extend(network::note_on_proxies(&trusted_proxies));
+        warnings.extend(network::open_proxies_warning(&trusted_proxies));
         let log = self.log();
         Some(Config {
             listen,
@@ -246,7 +246,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             log,
             metrics_listen: self.metrics_listen(listen),
             traces: self.traces(),
-            notes,
+            warnings,
             env_file: None,
         })
     }
@@ -332,7 +332,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 }
 
-fn note_on_plain_http(public_url: &Url) -> Option<String> {
+fn plain_http_warning(public_url: &Url) -> Option<String> {
     (!is_trustworthy(public_url)).then(|| {
         format!(
             "PUBLIC_URL {public_url} is plain HTTP: API keys and reports can be read on their way; use https://, by TLS_CERT \

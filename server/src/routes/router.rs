@@ -85,10 +85,10 @@ fn respond(
         let method = head.method.clone();
         let mut answer = routed.unwrap_or_else(|mut error| {
         if let Some(cause) = &error.cause {
-            tracing::error!(%method, path = shown(path), status = error.status.as_u16(), "{cause:#}");
+            tracing::error!(%method, path = redacted(path), status = error.status.as_u16(), "{cause:#}");
             error.detail = format!("{} (request {})", error.detail, scope.id()).into();
         } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
-            tracing::warn!(%client, %method, path = shown(path), status = error.status.as_u16(), "refused: {}", error.detail);
+            tracing::warn!(%client, %method, path = redacted(path), status = error.status.as_u16(), "refused: {}", error.detail);
         }
         let reads = matches!(method, Method::GET | Method::HEAD);
         let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
@@ -235,7 +235,7 @@ async fn answer(
     if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
         return Err(Error::overloaded(refusal));
     }
-    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
+    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", redacted(path))))?;
     if !route.takes(&head.method) {
         return Err(Error::method_not_allowed(route.allow()));
     }
@@ -256,13 +256,13 @@ async fn answer(
         Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
         Route::Site { site } => report::without_slash(app, site, query),
         Route::File { site, path } if app.reports.share_an_origin() => {
-            let place = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
-            report::show(app, &place, path, query, is_head, headers).await
+            let location = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
+            report::show(app, &location, path, query, is_head, headers).await
         }
         Route::File { site, path } => report::elsewhere(app, site, path, query),
         Route::OwnFile { site, path } => {
-            let place = app.reports.on_own_host(site);
-            report::show(app, &place, path, query, is_head, headers).await
+            let location = app.reports.on_own_host(site);
+            report::show(app, &location, path, query, is_head, headers).await
         }
         Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
@@ -292,7 +292,7 @@ fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> 
 }
 
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
-pub(crate) fn shown(path: &str) -> String {
+pub(crate) fn redacted(path: &str) -> String {
     SiteId::mask(path)
 }
 
@@ -326,7 +326,7 @@ impl HttpBody for Logged {
             Some(Err(error)) => {
                 self.line.scope.within(|| {
                     tracing::error!(
-                        path = shown(&self.line.path),
+                        path = redacted(&self.line.path),
                         "the connection was ended in the middle of the body: {error}"
                     );
                 });
@@ -352,7 +352,7 @@ impl Drop for Logged {
         metrics().request(*label, *status, time);
         let milliseconds = time.as_secs_f64() * 1e3;
         scope.within(|| {
-            tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+            tracing::info!(%client, %method, path = redacted(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
         });
     }
 }
@@ -364,11 +364,11 @@ mod tests {
     #[test]
     fn no_log_line_holds_a_whole_site_id() {
         let id = "0123456789abcdef0123456789abcdef";
-        assert_eq!(shown(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
-        assert_eq!(shown(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
-        assert_eq!(shown(&format!("/coverage/{id}")), "/coverage/01234567…");
-        assert_eq!(shown(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
-        assert_eq!(shown("/coverage/create-site/"), "/coverage/create-site/");
-        assert_eq!(shown("/badge/o/r.svg"), "/badge/o/r.svg");
+        assert_eq!(redacted(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
+        assert_eq!(redacted(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
+        assert_eq!(redacted(&format!("/coverage/{id}")), "/coverage/01234567…");
+        assert_eq!(redacted(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
+        assert_eq!(redacted("/coverage/create-site/"), "/coverage/create-site/");
+        assert_eq!(redacted("/badge/o/r.svg"), "/badge/o/r.svg");
     }
 }

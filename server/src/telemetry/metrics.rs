@@ -234,7 +234,7 @@ impl Metrics {
         self.github_limits.inc();
     }
 
-    pub fn redis_is(&self, up: bool) {
+    pub fn set_redis_up(&self, up: bool) {
         self.redis.set(up.into());
     }
 

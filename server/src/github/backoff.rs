@@ -41,7 +41,7 @@ impl Quota {
 
 /// The back-off of this process.
 #[derive(Default)]
-pub struct Pace(Mutex<State>);
+pub struct Backoff(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -51,7 +51,7 @@ struct State {
     quota: Option<Quota>,
 }
 
-impl Pace {
+impl Backoff {
     /// Whether GitHub is to be asked now; else for how long it is not. After a failure one request at a time tries,
     /// and has `time` for it.
     pub fn may_ask(&self, time: Duration) -> Result<(), Duration> {
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_one_request_tries_and_a_success_ends_the_pause() {
-        let (pace, time) = (Pace::default(), Duration::from_secs(1));
+        let (pace, time) = (Backoff::default(), Duration::from_secs(1));
         assert!(pace.may_ask(time).is_ok() && pace.may_ask(time).is_ok());
         let mut pauses = Vec::new();
         for _ in 0..10 {
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_does_not_shorten_what_github_asked_for() {
-        let pace = Pace::default();
+        let pace = Backoff::default();
         pace.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
         assert!(pace.failed() > Duration::from_secs(599));
         tokio::time::advance(Duration::from_secs(500)).await;
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_quota_is_what_github_last_said() {
-        let pace = Pace::default();
+        let pace = Backoff::default();
         assert_eq!(pace.quota(), None);
         pace.heard(&headers(&[("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999")]));
         pace.heard(&headers(&[]));
