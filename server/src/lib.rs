@@ -12,9 +12,10 @@ pub mod app;
 pub mod base;
 pub mod cache;
 pub mod check;
-pub mod checks;
 pub mod config;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod github;
 pub mod identity;
 pub mod names;

@@ -11,7 +11,7 @@ mod scripts;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
 use crate::base::poll::poll_once;
-use crate::telemetry::metrics::{self, metrics};
+use crate::telemetry::metrics::{self, Lookup, metrics};
 use groups::Groups;
 use redis::{Claim, Fetched, Shared};
 pub use redis::{RedisState, RedisUrl};
@@ -100,21 +100,6 @@ pub struct Answer<V> {
     pub absent: bool,
 }
 
-/// What a look-up came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookUp {
-    /// In memory, and fresh.
-    Hit,
-    /// Shown while it is asked for again.
-    Stale,
-    /// Not in memory: it came from Redis or from the source.
-    Miss,
-}
-
-impl LookUp {
-    pub const ALL: [Self; 3] = [Self::Hit, Self::Stale, Self::Miss];
-}
-
 #[derive(Clone)]
 struct Found<V> {
     value: V,
@@ -156,7 +141,6 @@ pub struct Cache<S: Source> {
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
     shared: Option<Arc<Shared>>,
-    look_ups: [AtomicU64; LookUp::ALL.len()],
 }
 
 /// The right to put a value that was made after this.
@@ -172,7 +156,7 @@ impl<S: Source> Cache<S> {
         let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
         let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
         let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
-        Arc::new(Self { source, memory, last, groups, shared, look_ups: Default::default() })
+        Arc::new(Self { source, memory, last, groups, shared })
     }
 
     /// The value to show; however many ask at once, one look-up is made.
@@ -194,11 +178,12 @@ impl<S: Source> Cache<S> {
         if !is_fresh && found.begins_refresh() {
             tokio::spawn(self.clone().refresh(slot, found.clone()));
         }
-        self.count(match (is_new, is_fresh) {
-            (true, _) => LookUp::Miss,
-            (false, true) => LookUp::Hit,
-            (false, false) => LookUp::Stale,
-        });
+        let lookup = match (is_new, is_fresh) {
+            (true, _) => Lookup::Miss,
+            (false, true) => Lookup::Hit,
+            (false, false) => Lookup::Stale,
+        };
+        metrics().lookup(metrics::Cache::Value, lookup);
         found.value
     }
 
@@ -247,26 +232,9 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// How often look-ups came to this so far.
-    pub fn look_ups(&self, outcome: LookUp) -> u64 {
-        self.look_ups[outcome as usize].load(Ordering::Relaxed)
-    }
-
     /// Whether Redis answers; `None`: there is none.
     pub fn redis(&self) -> Option<RedisState> {
         self.shared.as_ref().map(|shared| shared.state())
-    }
-
-    fn count(&self, outcome: LookUp) {
-        metrics().lookup(
-            metrics::Cache::Value,
-            match outcome {
-                LookUp::Hit => metrics::Lookup::Hit,
-                LookUp::Stale => metrics::Lookup::Stale,
-                LookUp::Miss => metrics::Lookup::Miss,
-            },
-        );
-        self.look_ups[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     async fn refresh(self: Arc<Self>, slot: Slot<S>, old: Found<S::Value>) {

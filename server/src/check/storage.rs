@@ -107,7 +107,9 @@ fn folder_of(path: &Path) -> Vec<Finding> {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode() & 0o777);
-        if let Ok(mode) = mode.map_err(|_| ()).and_then(|mode| if mode & 0o007 == 0 { Err(()) } else { Ok(mode) }) {
+        if let Ok(mode) = mode
+            && mode & 0o007 != 0
+        {
             findings.push(Finding::note(
                 "folder",
                 format!(

@@ -14,12 +14,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::base::secret::Secret;
-
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
 use backoff::Backoff;
-pub use backoff::Quota;
 
 /// Characters of a message of GitHub's that the log has.
 const MAX_MESSAGE: usize = 300;
@@ -196,11 +194,6 @@ impl GitHub {
                 other
             }
         }
-    }
-
-    /// What GitHub last said of the token's quota.
-    pub fn quota(&self) -> Option<Quota> {
-        self.backoff.quota()
     }
 
     async fn ask(&self, body: &serde_json::Value) -> anyhow::Result<Reply> {

@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_goes_away_uses_up_no_question() {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_anothers_question_has_its_answer() {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();

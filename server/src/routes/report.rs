@@ -8,7 +8,6 @@ use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
 use crate::answers::response::{Answer, Body};
 use crate::app::App;
-use crate::base::random::hex;
 use crate::error::{Error, no_report};
 use crate::names::report::ReportPath;
 use crate::reports::address::ReportLocation;
@@ -146,9 +145,8 @@ async fn file(
 
 /// By the file's checksum and size, and how its bytes are sent.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
-    let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
-    let ((crc, size), last) = (digits[8..31].split_at(8), &digits[31..]);
-    ["\"", crc, "-", size.trim_start_matches('0'), last, if is_gzip { "-gz" } else { "" }, "\""].concat()
+    let suffix = if is_gzip { "-gz" } else { "" };
+    format!("\"{:08x}-{:x}{suffix}\"", entry.crc, entry.size)
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.

@@ -65,16 +65,7 @@ fn respond(
         let started = Instant::now();
         let client = app.proxies.client(caller.peer, &head.headers);
         let own_host = app.reports.site_at(|| address::authority(&head));
-        // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
-        let path = head.uri.path();
-        let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
-        let path = below.unwrap_or(path);
-        // A report's own host has no other page.
-        let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
-        let route = match own_host {
-            Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
-            None => Route::of(path),
-        };
+        let (path, route) = locate(&app, &head, own_host);
         let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
         let work = pin!(answer(&app, client, path, route.as_ref(), caller.refusal, &head, body));
@@ -83,17 +74,12 @@ fn respond(
         let routed =
             routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
         let method = head.method.clone();
-        let mut answer = routed.unwrap_or_else(|mut error| {
-        if let Some(cause) = &error.cause {
-            tracing::error!(%method, path = redacted(path), status = error.status.as_u16(), "{cause:#}");
-            error.detail = format!("{} (request {})", error.detail, scope.id()).into();
-        } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
-            tracing::warn!(%client, %method, path = redacted(path), status = error.status.as_u16(), "refused: {}", error.detail);
-        }
-        let reads = matches!(method, Method::GET | Method::HEAD);
-        let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
-        app.answers.error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
-    });
+        let mut answer = routed.unwrap_or_else(|error| {
+            let error = log_error(error, client, &method, path, &scope);
+            // A report's own host has no home page.
+            let home = if own_host.is_some() { &app.public_url } else { &app.base_path };
+            error_answer(&app, &error, &head, home)
+        });
         if method == Method::HEAD {
             answer = response::head_only(answer);
         }
@@ -104,6 +90,37 @@ fn respond(
         let line = Box::new(Line { scope, label, client, method, path: path.to_owned(), status, bytes: 0, started });
         answer.map(|body| Logged { body, line })
     }
+}
+
+/// The path and the route of a request. `own_host`: the site on whose own host it is.
+fn locate<'a>(app: &App, head: &'a Parts, own_host: Option<SiteId>) -> (&'a str, Option<Route<'a>>) {
+    let path = head.uri.path();
+    if let Some(site) = own_host {
+        return (path, path.strip_prefix('/').map(|path| Route::OwnFile { site, path }));
+    }
+    // A reverse proxy may have removed the path of PUBLIC_URL, or not.
+    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/'));
+    let path = below.unwrap_or(path);
+    (path, Route::of(path))
+}
+
+/// Logs what concerns the operator. An error with a cause tells the client the request's ID, which is in the log.
+fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, scope: &Scope) -> Error {
+    let status = error.status.as_u16();
+    if let Some(cause) = &error.cause {
+        tracing::error!(%method, path = redacted(path), status, "{cause:#}");
+        error.detail = format!("{} (request {})", error.detail, scope.id()).into();
+    } else if matches!(status, 401 | 403 | 429) {
+        tracing::warn!(%client, %method, path = redacted(path), status, "refused: {}", error.detail);
+    }
+    error
+}
+
+/// The error as JSON or, for a browser, as a page that links to the home page below `home`.
+fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
+    app.answers.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
 }
 
 /// The addresses that this server knows.

@@ -8,8 +8,8 @@ mod value_store;
 
 use std::sync::Arc;
 
-use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
-use crate::github::{GitHub, Quota};
+use crate::cache::{Cache, RedisState, RedisUrl};
+use crate::github::GitHub;
 use crate::identity::allowed::Allowed;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
@@ -77,18 +77,8 @@ impl Values {
         Ok(stays)
     }
 
-    /// How often look-ups came to this so far.
-    pub fn look_ups(&self, outcome: LookUp) -> u64 {
-        self.cache.look_ups(outcome)
-    }
-
     /// Whether Redis answers; `None`: there is none.
     pub fn redis(&self) -> Option<RedisState> {
         self.cache.redis()
-    }
-
-    /// What GitHub last said of the token's quota.
-    pub fn quota(&self) -> Option<Quota> {
-        self.statuses.github.as_ref()?.quota()
     }
 }

@@ -80,25 +80,44 @@ impl Source for Statuses {
     }
 
     async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<Arc<Value>>> {
-        let key = question.key;
         let asked_at = Timestamp::now();
-        let answered = if question.absent { GitHubAnswer::Absent } else { self.ask_github(key, question.time).await };
-        let (from_github, fresh) = match &answered {
-            GitHubAnswer::Value(value) => (value.clone(), FRESH),
-            GitHubAnswer::Absent => (None, ABSENT),
-            GitHubAnswer::Nothing(time) => (None, (*time).clamp(FRESH_AFTER_FAILURE, FRESH)),
+        let answered = match question.absent {
+            true => GitHubAnswer::Absent,
+            false => self.ask_github(question.key, question.time).await,
         };
         let absent = matches!(answered, GitHubAnswer::Absent) && !question.absent;
-        let answer = |value: Option<Value>, sure: bool| {
-            let known = question.known.clone().flatten().filter(|_| !sure);
-            Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
-        };
         let sure = matches!(answered, GitHubAnswer::Value(_));
+        let (from_github, fresh) = match answered {
+            GitHubAnswer::Value(value) => (value, FRESH),
+            GitHubAnswer::Absent => (None, ABSENT),
+            GitHubAnswer::Nothing(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
+        };
         // The store keeps the default branch's values alone.
-        if key.branch.is_some() {
-            return answer(from_github, sure);
-        }
-        let (repository, name) = (&key.repository, key.name.as_ref());
+        let (value, sure) = match question.key.branch {
+            Some(_) => (from_github, sure),
+            None => self.ask_store(&question, from_github, sure, asked_at).await,
+        };
+        let known = question.known.flatten().filter(|_| !sure);
+        Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
+    }
+}
+
+impl Statuses {
+    pub fn new(store: ValueStore, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
+        let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
+        Self { store, github, allowed, reports, asked }
+    }
+
+    /// Stores GitHub's value, or reads the last one where GitHub has none; gives back the value that is valid, and whether
+    /// that is certain. A store that fails leaves GitHub's.
+    async fn ask_store(
+        &self,
+        question: &Question<'_, Self>,
+        from_github: Option<Value>,
+        sure: bool,
+        asked_at: Timestamp,
+    ) -> (Option<Value>, bool) {
+        let (repository, name) = (&question.key.repository, question.key.name.as_ref());
         let stored = tokio::time::timeout(STORE_TIME, async {
             match from_github.clone() {
                 Some(value) => {
@@ -108,27 +127,17 @@ impl Source for Statuses {
                 None => self.store.last(repository, name).await,
             }
         });
-        match stored
-            .await
-            .unwrap_or_else(|_| Err(StorageError::Failed(anyhow::anyhow!("no answer within {STORE_TIME:?}"))))
-        {
-            Ok(value) => answer(value, sure),
+        match stored.await.unwrap_or_else(|_| Err(StorageError::slow(STORE_TIME))) {
+            Ok(value) => (value, sure),
             Err(error) => {
-                // A refusal lasts, and was told once.
+                // A refusal lasts, and was logged once.
                 if !matches!(error, StorageError::Denied(_)) {
                     tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
                 }
                 let sure = from_github.is_some();
-                answer(from_github, sure)
+                (from_github, sure)
             }
         }
-    }
-}
-
-impl Statuses {
-    pub fn new(store: ValueStore, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
-        let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
-        Self { store, github, allowed, reports, asked }
     }
 
     async fn ask_github(&self, key: &ValueKey, time: Duration) -> GitHubAnswer {

@@ -53,6 +53,19 @@ impl Value {
         (percent_fits && site_fits).then_some(value)
     }
 
+    /// GitHub's value with what only the store knows: the run, and the site of the same commit. A status may lead to an
+    /// address that the server no longer has; the report is still there.
+    pub(super) fn completed_by(self, known: &Self) -> Self {
+        let known_site = known.site_id.clone().filter(|_| known.commit_sha == self.commit_sha);
+        let site_id = self.site_id.or(known_site);
+        Self { site_id, run_id: known.run_id, issuer: known.issuer.clone(), ..self }
+    }
+
+    /// Whether two values are the same, whenever they were seen.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        Self { seen_at: other.seen_at, ..self.clone() } == *other
+    }
+
     /// Why this value, which was known before, stays where another one is said.
     pub(super) fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
         let is_newer_run = self.issuer == said.issuer && said.run_id.is_some() && said.run_id < self.run_id;

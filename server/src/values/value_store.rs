@@ -86,7 +86,7 @@ impl ValueStore {
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
-        mut value: Value,
+        value: Value,
         asked_at: Timestamp,
         is_overtaken: impl Fn() -> bool,
     ) -> Result<Value, StorageError> {
@@ -94,16 +94,13 @@ impl ValueStore {
         if is_overtaken() {
             return Ok(value);
         }
-        if let Some(known) = self.last(repository, name).await? {
-            value.run_id = known.run_id;
-            value.issuer = known.issuer.clone();
-            if known.commit_sha == value.commit_sha {
-                // A status may lead to an address that the server no longer has; the report is still there.
-                value.site_id = value.site_id.or_else(|| known.site_id.clone());
-            }
-            if known.seen_at > asked_at || (Value { seen_at: known.seen_at, ..value.clone() }) == known {
-                return Ok(known);
-            }
+        let Some(known) = self.last(repository, name).await? else {
+            return self.store(repository, name, value).await.map(|(stored, _)| stored);
+        };
+        let is_newer = known.seen_at > asked_at;
+        let value = value.completed_by(&known);
+        if is_newer || value.equals(&known) {
+            return Ok(known);
         }
         self.store(repository, name, value).await.map(|(stored, _)| stored)
     }

@@ -9,7 +9,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
         "server/src",
         &[
             &["main"],
-            &["lib", "check", "checks"],
+            &["lib", "check", "fuzz"],
             &["serve"],
             &["routes"],
             &["app"],
