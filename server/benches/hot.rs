@@ -115,8 +115,8 @@ impl Answering {
     /// Answers, and gives the answer's tag.
     fn give(&mut self) -> Result<Option<HeaderValue>> {
         let site: SiteId = SITE.parse().map_err(|()| anyhow::anyhow!("{SITE} is no site"))?;
-        let place = self.app.reports.below(site, Some(HOST));
-        let shown = self.runtime.block_on(report::show(&self.app, &place, PAGE, None, false, &self.headers));
+        let location = self.app.reports.below(site, Some(HOST));
+        let shown = self.runtime.block_on(report::show(&self.app, &location, PAGE, None, false, &self.headers));
         let mut response = shown.map_err(|error| anyhow::anyhow!("{}", error.detail))?;
         Ok(black_box(&mut response).headers_mut().remove(HeaderName::from_static("etag")))
     }

@@ -8,7 +8,8 @@ use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::answers;
+use crate::answers::badge::BadgeHeaders;
+use crate::answers::file::FileHeaders;
 use crate::answers::response::Answers;
 use crate::base::memory::MemoryBudget;
 use crate::config::Config;
@@ -18,9 +19,9 @@ use crate::identity::allowed::Allowed;
 use crate::identity::api_keys::ApiKeySource;
 use crate::identity::api_keys::{ApiKeys, Uploader, sent_key};
 use crate::identity::bindings::Bindings;
-use crate::identity::guesses::Guesses;
+use crate::identity::key_guess_limiter::KeyGuessLimiter;
 use crate::identity::oidc::Oidc;
-use crate::identity::token::{Token, Workflow};
+use crate::identity::token::{Token, WorkflowRun};
 use crate::identity::upload_signer::UploadSigner;
 use crate::network::client::Proxies;
 use crate::network::limits::NetworkLimits;
@@ -41,13 +42,13 @@ pub struct App {
     /// Where the reports are for readers.
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
-    guesses: Guesses,
+    key_guess_limiter: KeyGuessLimiter,
     /// For what the server takes itself.
     pub upload_signer: UploadSigner,
     pub badges: Badges,
     pub answers: Answers,
-    pub badge_heads: answers::badge::Heads,
-    pub file_heads: answers::file::Heads,
+    pub badge_headers: BadgeHeaders,
+    pub file_headers: FileHeaders,
     /// Whose tokens do for a key.
     pub oidc: Oidc,
     /// Whose reports are taken.
@@ -89,7 +90,7 @@ impl App {
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
-        let namespace = format!("1 {} {public_url} {asked}", storage.shown());
+        let namespace = format!("1 {} {public_url} {asked}", storage.name());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, memory.clone()),
@@ -101,14 +102,14 @@ impl App {
             public_url,
             base_path,
             api_keys,
-            guesses: Guesses::default(),
+            key_guess_limiter: KeyGuessLimiter::default(),
             upload_signer: match storage.folder() {
                 Some(folder) => UploadSigner::from_file(&folder.join("upload-key"))?,
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
-            badge_heads: answers::badge::Heads::new(&answers),
-            file_heads: answers::file::Heads::new(&answers),
+            badge_headers: BadgeHeaders::new(&answers),
+            file_headers: FileHeaders::new(&answers),
             answers,
             storage,
             max_report_bytes: config.max_report_bytes,
@@ -127,7 +128,7 @@ impl App {
             return verdict().map(Uploader::Keys);
         };
         let Some(token) = Token::split(sent) else {
-            return self.guesses.check(client, sent, Instant::now(), verdict).map(Uploader::Keys);
+            return self.key_guess_limiter.check(client, sent, Instant::now(), verdict).map(Uploader::Keys);
         };
         // A key may look like a token.
         match verdict() {
@@ -141,7 +142,7 @@ impl App {
         !self.allowed.is_open() && !self.oidc.is_off()
     }
 
-    async fn run_of(&self, token: &Token<'_>) -> Result<Workflow, Error> {
+    async fn run_of(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let off = |why| {
             Err(Error::forbidden(format!(
                 "keyless uploads are off, as {why}: send an API key, or have its operator change that"

@@ -107,7 +107,7 @@ impl Error {
     pub fn storage(cause: impl Into<anyhow::Error>) -> Self {
         use StorageError::{Denied, Full, Slow, Throttled};
         let cause = cause.into();
-        let (status, retry_after, detail) = match StorageError::among(&cause) {
+        let (status, retry_after, detail) = match StorageError::in_chain(&cause) {
             Some(Throttled(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Some(RETRY_AFTER),

@@ -12,9 +12,10 @@ pub mod app;
 pub mod base;
 pub mod cache;
 pub mod check;
-pub mod checks;
 pub mod config;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod github;
 pub mod identity;
 pub mod names;
@@ -42,7 +43,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::trace::start(&config.log, config.traces)?;
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
     let json = config.log.json;
-    let notes = std::mem::take(&mut config.notes);
+    let warnings = std::mem::take(&mut config.warnings);
     let env_file = config.env_file.take();
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(std::path::absolute(path)?),
@@ -68,13 +69,13 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     }
     facts.extend(env_file);
     if json {
-        tracing::info!(%address, public_url = app.public_url, storage = app.storage.shown(), metrics = metrics_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "listening");
+        tracing::info!(%address, public_url = app.public_url, storage = app.storage.name(), metrics = metrics_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "listening");
         facts.iter().for_each(|fact| tracing::info!("{fact}"));
     } else {
         println!("{}", welcome(&app, address, metrics_address, facts, key_file.as_deref()));
     }
-    for note in notes {
-        tracing::warn!("{note}");
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
     tokio::select! {
         () = serve::serve(listener, app, stop) => {}
@@ -115,7 +116,7 @@ fn welcome(
     if app.public_url != format!("{scheme}://{address}") {
         lines.push(format!("readers reach it at {}", app.public_url));
     }
-    lines.push(format!("reports are kept in {}", app.storage.shown()));
+    lines.push(format!("reports are kept in {}", app.storage.name()));
     if let Some(metrics) = metrics {
         lines.push(format!("metrics are at http://{metrics}/metrics"));
     }

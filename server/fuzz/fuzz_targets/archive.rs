@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered_server::checks::archive(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered_server::fuzz::archive(bytes));

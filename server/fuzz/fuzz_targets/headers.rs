@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered_server::checks::headers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| covered_server::fuzz::headers(bytes));

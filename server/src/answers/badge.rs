@@ -9,13 +9,13 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// What badges begin with.
-pub struct Heads {
+pub struct BadgeHeaders {
     any: HeaderMap,
     /// GitHub's image proxy would keep a badge for long unless told not to.
     camo: HeaderMap,
 }
 
-impl Heads {
+impl BadgeHeaders {
     pub fn new(answers: &Answers) -> Self {
         let mut any = answers.guards().clone();
         let own = [

@@ -6,11 +6,11 @@ use hyper::{Response, StatusCode};
 use crate::answers::pages;
 use crate::answers::response::{self, Answer, Answers, Body};
 use crate::error::Error;
-use crate::reports::address::Place;
+use crate::reports::address::ReportLocation;
 use crate::telemetry::trace::REQUEST_ID;
 
 /// What the files of reports begin with.
-pub struct Heads {
+pub struct FileHeaders {
     /// As they are.
     plain: HeaderMap,
     gzip: HeaderMap,
@@ -18,7 +18,7 @@ pub struct Heads {
     not_modified: HeaderMap,
 }
 
-impl Heads {
+impl FileHeaders {
     pub fn new(answers: &Answers) -> Self {
         let mut plain = answers.guards().clone();
         let robots = HeaderName::from_static("x-robots-tag");
@@ -42,7 +42,7 @@ impl Heads {
     /// 200 with a file's bytes.
     pub fn answer(
         &self,
-        place: &Place<'_>,
+        location: &ReportLocation<'_>,
         file: File,
         content_type: HeaderValue,
         policy: HeaderValue,
@@ -52,7 +52,7 @@ impl Heads {
         let to = response.headers_mut();
         to.insert(header::CONTENT_TYPE, content_type);
         to.insert(header::CONTENT_SECURITY_POLICY, policy);
-        let cache_control = file.cache_control(place);
+        let cache_control = file.cache_control(location);
         if cache_control != FOR_ALL {
             to.insert(header::CACHE_CONTROL, cache_control);
         }
@@ -73,10 +73,10 @@ impl Heads {
     }
 
     /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
-    pub fn not_modified(&self, place: &Place<'_>, file: File) -> Response<Body> {
+    pub fn not_modified(&self, location: &ReportLocation<'_>, file: File) -> Response<Body> {
         let mut response = response::with(&self.not_modified, Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        let always = [(header::CACHE_CONTROL, file.cache_control(place))];
+        let always = [(header::CACHE_CONTROL, file.cache_control(location))];
         let vary = file.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
         let etag = file.etag.map(|etag| (header::ETAG, etag));
         response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
@@ -87,7 +87,7 @@ impl Heads {
 /// A file of a report, as its answer tells of it.
 pub struct File {
     pub etag: Option<HeaderValue>,
-    pub kept: Kept,
+    pub cache_policy: CachePolicy,
     /// Clients that take gzip get it.
     pub is_by_encoding: bool,
     pub is_gzip: bool,
@@ -98,23 +98,23 @@ pub struct File {
 }
 
 impl File {
-    fn cache_control(&self, place: &Place<'_>) -> HeaderValue {
-        match (self.kept, place.is_shared()) {
-            (Kept::Forever, true) => FOR_ALL,
-            (Kept::Forever, false) => HeaderValue::from_static("private, max-age=31536000, immutable"),
-            (Kept::Shortly, true) => HeaderValue::from_static("public, max-age=60"),
-            (Kept::Shortly, false) => HeaderValue::from_static("private, max-age=60"),
+    fn cache_control(&self, location: &ReportLocation<'_>) -> HeaderValue {
+        match (self.cache_policy, location.is_shared()) {
+            (CachePolicy::Immutable, true) => FOR_ALL,
+            (CachePolicy::Immutable, false) => HeaderValue::from_static("private, max-age=31536000, immutable"),
+            (CachePolicy::Minute, true) => HeaderValue::from_static("public, max-age=60"),
+            (CachePolicy::Minute, false) => HeaderValue::from_static("private, max-age=60"),
         }
     }
 }
 
 /// How long a file is kept by browsers and, where its answer is the same for all readers, by caches on the way.
 #[derive(Clone, Copy)]
-pub enum Kept {
+pub enum CachePolicy {
     /// For a year: a zip site never changes.
-    Forever,
+    Immutable,
     /// For a minute: a site of single files may still be on its way up.
-    Shortly,
+    Minute,
 }
 
 pub const FOR_ALL: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -125,8 +125,8 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding")
 
 /// A folder's address with its slash: the links on its page need it. The path is written anew: as the client wrote it,
 /// `//host/` would lead to another host.
-pub fn to_folder(answers: &Answers, place: &Place<'_>, folder: &str, query: Option<&str>) -> Answer {
-    let address = format!("{}{}/", place.root(), pages::in_address(folder));
+pub fn to_folder(answers: &Answers, location: &ReportLocation<'_>, folder: &str, query: Option<&str>) -> Answer {
+    let address = format!("{}{}/", location.root(), pages::in_address(folder));
     answers.redirect(&with_query(address, query))
 }
 

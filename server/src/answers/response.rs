@@ -160,7 +160,7 @@ impl Answers {
         let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let opener = is_trustworthy.then_some((OPENER_POLICY, SAME_ORIGIN));
         let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR));
-        // The router puts each request's own in its place, for which the map need not grow.
+        // The router puts each request's own in its location, for which the map need not grow.
         let id = (REQUEST_ID, HeaderValue::from_static(""));
         Self { guards: guards.into_iter().chain(opener).chain(https).chain([id]).collect() }
     }

@@ -8,11 +8,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets one line through every [`PAUSE`].
 #[derive(Default)]
-pub struct Seldom(Mutex<Option<Instant>>);
+pub struct LogThrottle(Mutex<Option<Instant>>);
 
-impl Seldom {
+impl LogThrottle {
     /// Whether it is time for a line.
-    pub fn now(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         let now = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let due = last.is_none_or(|last| now - last >= PAUSE);

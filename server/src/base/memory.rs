@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::base::log_throttle::Seldom;
+use crate::base::log_throttle::LogThrottle;
 
 /// Bytes that a stream takes while it is sent: the inflater's state (44 KiB), a chunk that waits to be sent, a chunk that
 /// is being sent, and what was read ahead.
@@ -36,7 +36,7 @@ pub struct MemoryBudget {
     streams: Part,
     requests: Part,
     waiting: AtomicUsize,
-    warned: Seldom,
+    warned: LogThrottle,
 }
 
 struct Part {
@@ -79,7 +79,7 @@ impl MemoryBudget {
             streams: Part::new(sending / STREAMS_SHARE),
             requests: Part::new(sending / REQUESTS_SHARE),
             waiting: AtomicUsize::new(0),
-            warned: Seldom::default(),
+            warned: LogThrottle::default(),
         }
     }
 
@@ -125,7 +125,7 @@ impl MemoryBudget {
     fn wait(&self) -> Result<Waiting<'_>, Full> {
         let before = self.waiting.fetch_add(1, Relaxed);
         let waiting = Waiting(self);
-        if self.warned.now() {
+        if self.warned.is_due() {
             tracing::warn!(
                 waiting = before + 1,
                 "the memory for sending (SEND_BUFFER_BYTES) is used up: responses wait for it, and slow readers are disconnected"

@@ -49,7 +49,7 @@ impl Groups {
     }
 
     /// The group is not there.
-    pub fn is_absent(&self, group: &str) {
+    pub fn mark_absent(&self, group: &str) {
         let mut state = self.state();
         if state.absent.len() >= MAX_GROUPS {
             state.absent.clear();
@@ -110,11 +110,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_group_that_is_not_there_is_asked_about_again_in_a_while_or_when_it_appears() {
         let groups = Groups::default();
-        groups.is_absent("a");
+        groups.mark_absent("a");
         assert!(groups.was_absent("a"));
         tokio::time::advance(ABSENT).await;
         assert!(!groups.was_absent("a"));
-        groups.is_absent("a");
+        groups.mark_absent("a");
         let before = (groups.epoch("a"), groups.epoch("b"));
         groups.appeared("a");
         groups.appeared("b");

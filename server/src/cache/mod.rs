@@ -11,15 +11,15 @@ mod scripts;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
-use crate::base::poll::at_hand;
-use crate::telemetry::metrics::{self, metrics};
+use crate::base::poll::poll_once;
+use crate::telemetry::metrics::{self, Lookup, metrics};
 use groups::Groups;
 use redis::{Claim, Fetched, Shared};
 pub use redis::{RedisState, RedisUrl};
@@ -51,19 +51,19 @@ pub trait Source: Send + Sync + 'static {
     /// The value, unless the bytes are none that were written.
     fn read(bytes: &[u8]) -> Option<Self::Value>;
     /// Whether the value is worth showing while it is asked for again.
-    fn lasts(value: &Self::Value) -> bool;
+    fn is_durable(value: &Self::Value) -> bool;
     /// Finds the value: a failure has an answer too.
     fn ask(&self, question: Question<'_, Self>) -> impl Future<Output = Answer<Self::Value>> + Send;
 }
 
 /// Where a value is kept for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct SharedKey {
     group: String,
     name: String,
 }
 
-impl Place {
+impl SharedKey {
     fn of<S: Source>(key: &S::Key) -> Self {
         Self { group: S::group(key).to_owned(), name: S::name(key) }
     }
@@ -98,21 +98,6 @@ pub struct Answer<V> {
     pub sure: bool,
     /// The source does not know the group.
     pub absent: bool,
-}
-
-/// What a look-up came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookUp {
-    /// In memory, and fresh.
-    Hit,
-    /// Shown while it is asked for again.
-    Stale,
-    /// Not in memory: it came from Redis or from the source.
-    Miss,
-}
-
-impl LookUp {
-    pub const ALL: [Self; 3] = [Self::Hit, Self::Stale, Self::Miss];
 }
 
 #[derive(Clone)]
@@ -156,11 +141,10 @@ pub struct Cache<S: Source> {
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
     shared: Option<Arc<Shared>>,
-    look_ups: [AtomicU64; LookUp::ALL.len()],
 }
 
 /// The right to put a value that was made after this.
-pub struct Turn {
+pub struct WriteTicket {
     epoch: u64,
     shared_epoch: Option<String>,
 }
@@ -172,14 +156,14 @@ impl<S: Source> Cache<S> {
         let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
         let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
         let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
-        Arc::new(Self { source, memory, last, groups, shared, look_ups: Default::default() })
+        Arc::new(Self { source, memory, last, groups, shared })
     }
 
     /// The value to show; however many ask at once, one look-up is made.
     pub async fn get(self: &Arc<Self>, key: S::Key) -> S::Value {
         let epoch = self.groups.epoch(S::group(&key));
         let (slot, mut now) = ((key, epoch), Instant::now());
-        let (is_new, found) = match at_hand(self.memory.get(&slot)) {
+        let (is_new, found) = match poll_once(self.memory.get(&slot)) {
             Some(found) if !found.is_over(now) => (false, found),
             // Boxed: what is seldom needed would make every request's future large, and that is moved about.
             _ => {
@@ -194,11 +178,12 @@ impl<S: Source> Cache<S> {
         if !is_fresh && found.begins_refresh() {
             tokio::spawn(self.clone().refresh(slot, found.clone()));
         }
-        self.count(match (is_new, is_fresh) {
-            (true, _) => LookUp::Miss,
-            (false, true) => LookUp::Hit,
-            (false, false) => LookUp::Stale,
-        });
+        let lookup = match (is_new, is_fresh) {
+            (true, _) => Lookup::Miss,
+            (false, true) => Lookup::Hit,
+            (false, false) => Lookup::Stale,
+        };
+        metrics().lookup(metrics::Cache::Value, lookup);
         found.value
     }
 
@@ -219,21 +204,21 @@ impl<S: Source> Cache<S> {
     }
 
     /// Before a new value is decided on: what comes in between from others is noticed by [`Self::put`].
-    pub async fn turn(&self, group: &str) -> Turn {
+    pub async fn write_ticket(&self, group: &str) -> WriteTicket {
         let epoch = self.groups.epoch(group);
         let shared_epoch = match &self.shared {
             Some(shared) => shared.epoch(group).await,
             None => None,
         };
-        Turn { epoch, shared_epoch }
+        WriteTicket { epoch, shared_epoch }
     }
 
     /// Takes a new value, and forgets the group's others. Where somebody else was there meanwhile, it cannot be told
     /// whose value is the newer one: then nobody's is kept, and the next reader's question goes to the source.
-    pub async fn put(&self, key: S::Key, value: S::Value, turn: Turn) {
-        let place = Place::of::<S>(&key);
-        let alone = self.groups.epoch(&place.group) == turn.epoch;
-        let epoch = self.groups.forget(&place.group);
+    pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
+        let shared_key = SharedKey::of::<S>(&key);
+        let alone = self.groups.epoch(&shared_key.group) == ticket.epoch;
+        let epoch = self.groups.forget(&shared_key.group);
         if alone {
             self.last.insert(key.clone(), value.clone()).await;
             let found = Found::new(value.clone(), FRESH, SHOWN);
@@ -241,30 +226,15 @@ impl<S: Source> Cache<S> {
         }
         if let Some(shared) = &self.shared {
             let bytes = S::write(&value);
-            shared.replace(&place, turn.shared_epoch.as_deref().filter(|_| alone), bytes, life::<S>(&value)).await;
+            shared
+                .replace(&shared_key, ticket.shared_epoch.as_deref().filter(|_| alone), bytes, lifetime::<S>(&value))
+                .await;
         }
-    }
-
-    /// How often look-ups came to this so far.
-    pub fn look_ups(&self, outcome: LookUp) -> u64 {
-        self.look_ups[outcome as usize].load(Ordering::Relaxed)
     }
 
     /// Whether Redis answers; `None`: there is none.
     pub fn redis(&self) -> Option<RedisState> {
         self.shared.as_ref().map(|shared| shared.state())
-    }
-
-    fn count(&self, outcome: LookUp) {
-        metrics().lookup(
-            metrics::Cache::Value,
-            match outcome {
-                LookUp::Hit => metrics::Lookup::Hit,
-                LookUp::Stale => metrics::Lookup::Stale,
-                LookUp::Miss => metrics::Lookup::Miss,
-            },
-        );
-        self.look_ups[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     async fn refresh(self: Arc<Self>, slot: Slot<S>, old: Found<S::Value>) {
@@ -281,10 +251,10 @@ impl<S: Source> Cache<S> {
 
     /// The value from Redis, unless it is older than that; else from the source, which one instance asks.
     async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> Found<S::Value> {
-        let (place, begun) = (&Place::of::<S>(&slot.0), Instant::now());
+        let (shared_key, begun) = (&SharedKey::of::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
-            match shared.fetch(place, oldest).await {
+            match shared.fetch(shared_key, oldest).await {
                 Fetched::Entry { bytes, at, epoch } => {
                     if let Some(found) = from_shared::<S>(&bytes, at) {
                         self.last.insert(slot.0.clone(), found.value.clone()).await;
@@ -305,19 +275,19 @@ impl<S: Source> Cache<S> {
         let answer = self.ask(slot, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
         let value = answer.value;
         if answer.absent {
-            self.groups.is_absent(&place.group);
+            self.groups.mark_absent(&shared_key.group);
         }
         if !answer.sure {
-            let shown = if S::lasts(&value) { SHOWN } else { Duration::ZERO };
+            let shown = if S::is_durable(&value) { SHOWN } else { Duration::ZERO };
             return Found { sure: false, ..Found::new(value, answer.fresh, shown) };
         }
-        if self.groups.epoch(&place.group) == slot.1 {
+        if self.groups.epoch(&shared_key.group) == slot.1 {
             self.last.insert(slot.0.clone(), value.clone()).await;
         }
         if let (Some(shared), Some(epoch)) = (&self.shared, shared_epoch) {
-            shared.clone().keep(place, &epoch, S::write(&value), life::<S>(&value), claim);
+            shared.clone().keep(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
         }
-        let shown = life::<S>(&value);
+        let shown = lifetime::<S>(&value);
         Found::new(value, answer.fresh, shown)
     }
 
@@ -346,8 +316,8 @@ pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
 }
 
 /// How long a value is kept.
-fn life<S: Source>(value: &S::Value) -> Duration {
-    if S::lasts(value) { SHOWN } else { FRESH }
+fn lifetime<S: Source>(value: &S::Value) -> Duration {
+    if S::is_durable(value) { SHOWN } else { FRESH }
 }
 
 /// What another instance kept: fresh for what is left of its time.
@@ -359,7 +329,7 @@ fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<Found<S::Value>
     }
     let age = Duration::try_from(age).unwrap_or_default();
     let value = S::read(bytes)?;
-    let life = life::<S>(&value);
+    let life = lifetime::<S>(&value);
     (age < life).then(|| Found::new(value, FRESH.saturating_sub(age), life.saturating_sub(age)))
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::groups::Groups;
 use super::scripts;
-use super::{Place, SHOWN};
+use super::{SHOWN, SharedKey};
 use crate::base::random::{hex, random};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 use crate::telemetry::trace;
@@ -121,9 +121,9 @@ impl Shared {
     }
 
     /// What is there, unless it is older than that; else the right to ask for it, unless another instance has that.
-    pub async fn fetch(self: &Arc<Self>, place: &Place, oldest: Timestamp) -> Fetched {
+    pub async fn fetch(self: &Arc<Self>, shared_key: &SharedKey, oldest: Timestamp) -> Fetched {
         let token = self.token();
-        let keys = [self.epoch_key(&place.group), self.value_key(place), self.lock_key(place)];
+        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key), self.lock_key(shared_key)];
         let arguments = [text(oldest.as_millisecond()), text(&token), millis(CLAIM), millis(EPOCH_LIFE)];
         let answer: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
         let Some([epoch, value, outcome]) = answer.and_then(|answer| <[Bytes; 3]>::try_from(answer).ok()) else {
@@ -140,7 +140,7 @@ impl Shared {
                 Fetched::Entry { bytes, at, epoch }
             }
             b"claimed" => {
-                let claim = Claim { shared: self.clone(), lock: self.lock_key(place), token };
+                let claim = Claim { shared: self.clone(), lock: self.lock_key(shared_key), token };
                 Fetched::Claimed { claim: Some(claim), epoch }
             }
             b"held" => Fetched::Held,
@@ -149,8 +149,15 @@ impl Shared {
     }
 
     /// Keeps what was found, unless its group was forgotten since; then gives the claim back. Nobody waits for it.
-    pub fn keep(self: Arc<Self>, place: &Place, epoch: &str, bytes: Vec<u8>, life: Duration, claim: Option<Claim>) {
-        let keys = [self.epoch_key(&place.group), self.value_key(place)];
+    pub fn keep(
+        self: Arc<Self>,
+        shared_key: &SharedKey,
+        epoch: &str,
+        bytes: Vec<u8>,
+        life: Duration,
+        claim: Option<Claim>,
+    ) {
+        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key)];
         let arguments = [text(epoch), now(), Value::Bytes(bytes.into()), millis(life), millis(EPOCH_LIFE)];
         tokio::spawn(async move {
             let _: Option<i64> = self.run(scripts::KEEP, keys, arguments).await;
@@ -166,11 +173,11 @@ impl Shared {
     }
 
     /// Forgets a group, and puts a new value into it unless somebody else did so since `epoch`.
-    pub async fn replace(&self, place: &Place, epoch: Option<&str>, bytes: Vec<u8>, life: Duration) {
-        let keys = [self.epoch_key(&place.group), self.value_key(place)];
+    pub async fn replace(&self, shared_key: &SharedKey, epoch: Option<&str>, bytes: Vec<u8>, life: Duration) {
+        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key)];
         let arguments = [
             text(&self.prefix),
-            self.message("forget", &place.group),
+            self.message("forget", &shared_key.group),
             text(epoch.unwrap_or_default()),
             text(self.token()),
             millis(EPOCH_LIFE),
@@ -179,7 +186,7 @@ impl Shared {
             millis(life),
         ];
         let done: Option<i64> = self.run(scripts::REPLACE, keys, arguments).await;
-        self.or_later(&place.group, done);
+        self.or_later(&shared_key.group, done);
     }
 
     pub async fn forget(&self, group: &str) {
@@ -253,7 +260,7 @@ impl Shared {
     }
 
     fn set_client(&self, client: Option<Client>) {
-        metrics().redis_is(client.is_some());
+        metrics().set_redis_up(client.is_some());
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
@@ -276,12 +283,12 @@ impl Shared {
         format!("{}:{{{group}}}:epoch", self.prefix)
     }
 
-    fn value_key(&self, place: &Place) -> String {
-        format!("{}:{{{}}}:value:{}", self.prefix, place.group, place.name)
+    fn value_key(&self, shared_key: &SharedKey) -> String {
+        format!("{}:{{{}}}:value:{}", self.prefix, shared_key.group, shared_key.name)
     }
 
-    fn lock_key(&self, place: &Place) -> String {
-        format!("{}:{{{}}}:lock:{}", self.prefix, place.group, place.name)
+    fn lock_key(&self, shared_key: &SharedKey) -> String {
+        format!("{}:{{{}}}:lock:{}", self.prefix, shared_key.group, shared_key.name)
     }
 }
 

@@ -60,8 +60,8 @@ impl Finding {
 /// Tries every part; nothing of it is kept, and nothing is listened on.
 pub async fn run(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "read, and they do not contradict each other")];
-    findings.extend(config.env_file.iter().map(|told| Finding::ok("settings", told)));
-    findings.extend(config.notes.iter().map(|note| Finding::note("settings", note)));
+    findings.extend(config.env_file.iter().map(|summary| Finding::ok("settings", summary)));
+    findings.extend(config.warnings.iter().map(|warning| Finding::note("settings", warning)));
     match &config.api_keys {
         ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
         ApiKeySource::File(path) => {
@@ -102,7 +102,7 @@ async fn redis(url: &RedisUrl) -> Finding {
 }
 
 fn tls(files: &TlsFiles) -> Finding {
-    match Tls::new(files.clone()).map(|tls| tls.days().unwrap_or_default()) {
+    match Tls::new(files.clone()).map(|tls| tls.days_left().unwrap_or_default()) {
         Ok(..0) => Finding::fail("TLS", "the certificate of TLS_CERT has expired: get a new one"),
         Ok(days @ 0..WARN_DAYS) => {
             Finding::note("TLS", format!("the certificate holds for {days} days more: renew it"))

@@ -1,7 +1,7 @@
 //! What the server may do in a bucket beside reading and writing reports, and what works without it.
 
 use super::Finding;
-use super::storage::{PART, PROBE, told};
+use super::storage::{PART, PROBE, describe};
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::object::{BINDINGS, VALUES, probe_key};
@@ -18,7 +18,7 @@ pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Fin
     };
     findings.push(folder(storage, VALUES, is_needed, without).await);
     let is_keyless = !config.allowed_repositories.is_empty() && !config.oidc.issuers.is_empty();
-    let is_needed = is_keyless && (config.oidc.named || matches!(config.api_keys, ApiKeySource::Nowhere));
+    let is_needed = is_keyless && (config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::Nowhere));
     let without = match is_keyless {
         true => "uploads without an API key are refused",
         false => "nothing is lost as long as each upload needs an API key",
@@ -29,14 +29,14 @@ pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Fin
 
 /// Whether the bucket can be listed: that alone lets S3 say that an object is missing.
 async fn absence(storage: &Storage, site: &SiteId) -> Finding {
-    match storage.tells_absence(&site.record_key()).await {
+    match storage.can_tell_absence(&site.record_key()).await {
         Ok(true) => Finding::ok(PART, "a missing object is told from a forbidden one"),
         Ok(false) => Finding::note(
             PART,
             "a missing object is answered as a forbidden one (on S3: s3:ListBucket on the bucket is not allowed): the \
              server takes it for missing as long as it can read others",
         ),
-        Err(error) => Finding::fail(PART, told("cannot say that an object is not there", error)),
+        Err(error) => Finding::fail(PART, describe("cannot say that an object is not there", error)),
     }
 }
 
@@ -52,7 +52,7 @@ async fn folder(storage: &Storage, folder: &str, is_needed: bool, without: &str)
         Err((right, error)) => {
             let what = format!("{folder}/* cannot be used (on S3: {right} on {folder}/*), so that {without}");
             let finding = if is_needed { Finding::fail } else { Finding::note };
-            finding(PART, told(&what, error))
+            finding(PART, describe(&what, error))
         }
     }
 }

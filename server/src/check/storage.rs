@@ -35,9 +35,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     let is_bucket = matches!(config.storage, StorageConfig::Bucket { .. });
     let key = if is_bucket { site.file_key("probe") } else { format!("{STAGING}/{site}") };
     match write_and_read(&storage, &key).await {
-        Ok(()) => findings.push(Finding::ok(PART, format!("{}: a probe was written and read", storage.shown()))),
+        Ok(()) => findings.push(Finding::ok(PART, format!("{}: a probe was written and read", storage.name()))),
         Err(what) => {
-            findings.push(Finding::fail(PART, format!("{}: {what}", storage.shown())));
+            findings.push(Finding::fail(PART, format!("{}: {what}", storage.name())));
             return findings;
         }
     }
@@ -59,15 +59,15 @@ async fn write_and_read(storage: &Storage, key: &str) -> Result<(), String> {
     storage
         .create(key, PROBE.to_vec())
         .await
-        .map_err(|error| told("cannot be written (on S3: s3:PutObject on sites/*)", error))?;
+        .map_err(|error| describe("cannot be written (on S3: s3:PutObject on sites/*)", error))?;
     match storage.create(key, PROBE.to_vec()).await {
         Err(StorageError::Exists) => {}
         Ok(()) => return Err("it writes over what is there, so that a report could be replaced: it has to know conditional writes (If-None-Match)".to_owned()),
-        Err(error) => return Err(told("cannot write only what is not there", error)),
+        Err(error) => return Err(describe("cannot write only what is not there", error)),
     }
-    let unreadable = |error| told("cannot be read (on S3: s3:GetObject on sites/*)", error);
+    let unreadable = |error| describe("cannot be read (on S3: s3:GetObject on sites/*)", error);
     let stored = storage.get(key).await.map_err(unreadable)?;
-    let end = storage.tail(key, 5).await.map_err(|error| told("cannot be read in part", error))?;
+    let end = storage.tail(key, 5).await.map_err(|error| describe("cannot be read in part", error))?;
     if stored.bytes != PROBE || !PROBE.ends_with(&end.bytes) || end.bytes.len() != 5 {
         return Err("gives other bytes than were written".to_owned());
     }
@@ -82,7 +82,7 @@ async fn delete(storage: &Storage, key: &str) -> Option<Finding> {
 }
 
 /// What failed, why, and what to do about it.
-pub(super) fn told(what: &str, error: StorageError) -> String {
+pub(super) fn describe(what: &str, error: StorageError) -> String {
     let missing = matches!(error, StorageError::NotFound);
     let why = format!("{:#}", anyhow::Error::from(error));
     let has = |marks: &[&str]| marks.iter().any(|mark| why.contains(mark));
@@ -107,7 +107,9 @@ fn folder_of(path: &Path) -> Vec<Finding> {
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(path).map(|meta| meta.permissions().mode() & 0o777);
-        if let Ok(mode) = mode.map_err(|_| ()).and_then(|mode| if mode & 0o007 == 0 { Err(()) } else { Ok(mode) }) {
+        if let Ok(mode) = mode
+            && mode & 0o007 != 0
+        {
             findings.push(Finding::note(
                 "folder",
                 format!(
@@ -135,7 +137,7 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
     let (url, headers) = match storage.upload_target(&site).await {
         Ok(UploadTarget::Presigned { url, headers }) => (url, headers),
         Ok(UploadTarget::Server) => return Vec::new(),
-        Err(error) => return vec![Finding::fail(UPLOAD, told("no address could be signed", error))],
+        Err(error) => return vec![Finding::fail(UPLOAD, describe("no address could be signed", error))],
     };
     let key = site.zip_key();
     let client = match reqwest::Client::builder().timeout(super::ANSWER_TIME).build() {
@@ -159,7 +161,7 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
     let mut findings = vec![match storage.get(&key).await {
         Ok(stored) if stored.bytes == PROBE => Finding::ok(UPLOAD, "a probe was put by a signed address"),
         Ok(_) => Finding::fail(UPLOAD, "what was put by a signed address came out as something else"),
-        Err(error) => Finding::fail(UPLOAD, told("what was put by a signed address cannot be read", error)),
+        Err(error) => Finding::fail(UPLOAD, describe("what was put by a signed address cannot be read", error)),
     }];
     findings.extend(delete(storage, &key).await);
     findings
@@ -186,7 +188,8 @@ async fn role(config: &Config, storage: &Storage) -> Vec<Finding> {
     };
     let (inside, beside) = (own.file_key("probe"), other.file_key("probe"));
     if let Err(error) = session.create(&inside, PROBE.to_vec()).await {
-        let what = told("its credentials cannot write into their own site's folder (s3:PutObject on sites/*)", error);
+        let what =
+            describe("its credentials cannot write into their own site's folder (s3:PutObject on sites/*)", error);
         return vec![Finding::fail(ROLE, what)];
     }
     let mut findings = vec![match session.create(&beside, PROBE.to_vec()).await {

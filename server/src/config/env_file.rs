@@ -46,7 +46,7 @@ impl EnvFile {
     }
 
     /// Which settings come from here, without their values.
-    pub fn told(&self) -> Option<String> {
+    pub fn summary(&self) -> Option<String> {
         let names: Vec<&str> = self.used.iter().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("settings also come from {}: {}", self.path.display(), names.join(", ")))
     }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(EnvFile::read(folder.path()).unwrap().told().is_none(), "a folder is no file");
+        assert!(EnvFile::read(folder.path()).unwrap().summary().is_none(), "a folder is no file");
         let path = folder.path().join(".env");
         assert!(EnvFile::read(&path).unwrap().get("API_KEY").is_none());
         std::fs::write(&path, b"A=1\nAPI_KEY=\xff\n").unwrap();
@@ -194,6 +194,6 @@ mod tests {
         assert_eq!(file.get("PATH"), None, "no setting of this server");
         assert_eq!(file.get("LISTEN").as_deref(), Some("127.0.0.1:1"));
         assert_eq!(file.get("REDIS_URL").as_deref(), Some(""));
-        assert_eq!(file.told(), Some(format!("settings also come from {}: LISTEN", path.display())));
+        assert_eq!(file.summary(), Some(format!("settings also come from {}: LISTEN", path.display())));
     }
 }

@@ -115,7 +115,7 @@ pub struct Config {
     /// Whether traces are sent, as the standard's variables say.
     pub traces: bool,
     /// Settings that do less than they seem to, or more: worth a line in the log.
-    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
     /// Which settings come from `.env`.
     pub env_file: Option<String>,
 }
@@ -163,51 +163,95 @@ pub fn command(
     let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
     let mut raw = Raw { flags, environment, file, problems: Vec::new() };
     let config = raw.resolve();
-    let env_file = raw.file.told();
+    let env_file = raw.file.summary();
     match config {
         Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
         _ => Err(raw.problems.into_iter().chain(env_file).collect()),
     }
 }
 
+impl Config {
+    /// Settings that are valid, and do less or more than they seem to.
+    fn find_warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.oidc.is_explicit && self.allowed_repositories.is_empty() {
+            warnings.push(
+                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(self.public_url.as_ref().and_then(plain_http_warning));
+        let hosts = self.report_host.as_ref().zip(self.public_url.as_ref());
+        warnings.extend(hosts.and_then(|(host, url)| host.warning(url)));
+        if let ApiKeySource::Given(keys) = &self.api_keys {
+            warnings.extend(keys.warnings());
+        }
+        warnings.extend(network::open_proxies_warning(&self.trusted_proxies));
+        warnings
+    }
+}
+
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn resolve(&mut self) -> Option<Config> {
-        let listen: SocketAddr = DEFAULT_LISTEN.parse().ok()?;
-        let listen = self.parse("LISTEN", listen, |text| {
-            text.parse()
-                .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
-        });
+        let listen = self.listen()?;
         let public_url = self.public_url(listen);
         let former_urls = self.parse("FORMER_URLS", Vec::new(), |text| list(text).map(http_url).collect());
-        let report_host: Option<ReportHost> = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
+        let report_host = self.parse("REPORT_HOST", None, |text| text.parse().map(Some));
         let storage = self.storage()?;
         let upload_role = self.upload_role(&storage);
         let github = self.github();
         let redis = self.parse("REDIS_URL", None, |text| RedisUrl::parse(text).map(Some));
-        let allowed_repositories = self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
+        let allowed_repositories = self.allowed_repositories();
+        let oidc = self.oidc();
+        let is_keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();
+        let mut config = Config {
+            listen,
+            public_url,
+            former_urls,
+            report_host,
+            upload_role,
+            api_keys: self.api_keys(&storage, is_keyless)?,
+            storage,
+            github,
+            redis,
+            allowed_repositories,
+            oidc,
+            max_report_bytes: self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes),
+            report_limits: self.report_limits(),
+            cache_bytes: self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes),
+            limits: self.limits(),
+            tls: self.tls(),
+            trusted_proxies: self.trusted_proxies(),
+            log: self.log(),
+            metrics_listen: self.metrics_listen(listen),
+            traces: self.traces(),
+            warnings: self.trace_warnings(),
+            env_file: None,
+        };
+        config.warnings.extend(config.find_warnings());
+        Some(config)
+    }
+
+    fn listen(&mut self) -> Option<SocketAddr> {
+        let default = DEFAULT_LISTEN.parse().ok()?;
+        Some(self.parse("LISTEN", default, |text| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not a valid address and port, such as 0.0.0.0:8000 or [::]:8000"))
+        }))
+    }
+
+    fn allowed_repositories(&mut self) -> Vec<Rule> {
+        self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
             let rules: Vec<Rule> = list(text).map(str::parse).collect::<Result<_, _>>()?;
             if rules.is_empty() {
                 Err(format!("{text:?} names no repository: leave it out for all"))
             } else {
                 Ok(rules)
             }
-        });
-        let oidc = self.oidc();
-        let keyless = !allowed_repositories.is_empty() && !oidc.issuers.is_empty();
-        let api_keys = self.api_keys(&storage, keyless)?;
-        let mut notes = self.notes_on_traces();
-        if oidc.named && allowed_repositories.is_empty() {
-            notes.push(
-                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
-                    .to_owned(),
-            );
-        }
-        notes.extend(public_url.as_ref().and_then(note_on_plain_http));
-        notes.extend(report_host.as_ref().zip(public_url.as_ref()).and_then(|(host, url)| host.doubt(url)));
-        if let ApiKeySource::Given(keys) = &api_keys {
-            notes.extend(keys.doubts());
-        }
-        let max_report_bytes = self.parse("MAX_REPORT_BYTES", DEFAULT_MAX_REPORT_BYTES, bytes);
+        })
+    }
+
+    fn report_limits(&mut self) -> Limits {
         let files = self.parse("MAX_REPORT_FILES", DEFAULT_MAX_REPORT_FILES, number("files"));
         let file = self.parse("MAX_FILE_BYTES", DEFAULT_MAX_FILE_BYTES, |text| {
             let valid = text.parse().ok().filter(|bytes| *bytes > 0);
@@ -218,37 +262,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             })
         });
         let unpacked = self.parse("MAX_UNPACKED_BYTES", DEFAULT_MAX_UNPACKED_BYTES, bytes);
-        let report_limits = Limits { files: usize::try_from(files).unwrap_or(usize::MAX), file, unpacked };
-        let cache_bytes = self.parse("CACHE_BYTES", DEFAULT_CACHE_BYTES, bytes);
-        let limits = self.limits();
-        let tls = self.tls();
-        let trusted_proxies = self.trusted_proxies();
-        notes.extend(network::note_on_proxies(&trusted_proxies));
-        let log = self.log();
-        Some(Config {
-            listen,
-            public_url,
-            former_urls,
-            report_host,
-            storage,
-            upload_role,
-            api_keys,
-            github,
-            redis,
-            allowed_repositories,
-            oidc,
-            max_report_bytes,
-            report_limits,
-            cache_bytes,
-            limits,
-            tls,
-            trusted_proxies,
-            log,
-            metrics_listen: self.metrics_listen(listen),
-            traces: self.traces(),
-            notes,
-            env_file: None,
-        })
+        Limits { files: usize::try_from(files).unwrap_or(usize::MAX), file, unpacked }
     }
 
     fn public_url(&mut self, listen: SocketAddr) -> Option<Url> {
@@ -332,7 +346,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 }
 
-fn note_on_plain_http(public_url: &Url) -> Option<String> {
+fn plain_http_warning(public_url: &Url) -> Option<String> {
     (!is_trustworthy(public_url)).then(|| {
         format!(
             "PUBLIC_URL {public_url} is plain HTTP: API keys and reports can be read on their way; use https://, by TLS_CERT \

@@ -50,7 +50,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 }
 
 /// A network that everybody is in.
-pub(super) fn note_on_proxies(proxies: &[IpNet]) -> Option<String> {
+pub(super) fn open_proxies_warning(proxies: &[IpNet]) -> Option<String> {
     let all = proxies.iter().find(|network| network.prefix_len() == 0)?;
     Some(format!(
         "TRUSTED_PROXIES holds {all}: everybody can claim any address, in the log too, and no limit per address holds; name \

@@ -26,8 +26,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 Ok(Some(urls))
             }
         });
-        let named = audience.is_some() || issuers.is_some();
+        let is_explicit = audience.is_some() || issuers.is_some();
         let issuers = issuers.unwrap_or_else(|| GITHUB.parse().into_iter().collect());
-        OidcConfig { issuers, audience, named }
+        OidcConfig { issuers, audience, is_explicit }
     }
 }

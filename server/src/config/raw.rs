@@ -99,20 +99,20 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 
     /// What the variables ask for and do not get.
-    pub fn notes_on_traces(&mut self) -> Vec<String> {
-        let mut notes = Vec::new();
+    pub fn trace_warnings(&mut self) -> Vec<String> {
+        let mut warnings = Vec::new();
         if self.traces() && cfg!(not(feature = "otel")) {
-            notes.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
+            warnings.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
         }
         let protocol =
             self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
         if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {
-            notes.push(format!(
+            warnings.push(format!(
                 "OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, but traces are sent by http/protobuf: the collector takes it on \
                  another port, mostly 4318"
             ));
         }
-        notes
+        warnings
     }
 
     /// A setting's value as `T`; one that cannot be read is a problem, and then the default stands in.

@@ -1,6 +1,6 @@
 //! Everything octocrab: the newest commit status of a branch, by one GraphQL request.
 
-mod pace;
+mod backoff;
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -14,12 +14,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::base::secret::Secret;
-
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
-use pace::Pace;
-pub use pace::Quota;
+use backoff::Backoff;
 
 /// Characters of a message of GitHub's that the log has.
 const MAX_MESSAGE: usize = 300;
@@ -40,7 +38,7 @@ pub struct GitHubConfig {
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {
     client: Octocrab,
-    pace: Pace,
+    backoff: Backoff,
 }
 
 /// Why there are no statuses.
@@ -49,7 +47,7 @@ pub enum Refusal {
     /// GitHub knows no such repository, or the token does not open it.
     NoRepository,
     /// GitHub is not asked for that long: it said so, or it failed.
-    LeftAlone(Duration),
+    BackingOff(Duration),
     Failed(anyhow::Error),
 }
 
@@ -158,7 +156,7 @@ impl GitHub {
             .base_uri(config.graphql_base.as_str().trim_end_matches('/'))?
             .personal_token(config.token.expose().to_owned())
             .build_with_reqwest(http)?;
-        Ok(Self { client, pace: Pace::default() })
+        Ok(Self { client, backoff: Backoff::default() })
     }
 
     /// The report's statuses on the last 20 commits of a branch (`None`: the default branch), the newest commit's first,
@@ -171,9 +169,9 @@ impl GitHub {
         name: Option<&str>,
         time: Duration,
     ) -> Result<Vec<CommitStatus>, Refusal> {
-        self.pace.may_ask(time).map_err(|time| {
+        self.backoff.may_ask(time).map_err(|time| {
             metrics().github(GitHubResult::NotAsked);
-            Refusal::LeftAlone(time)
+            Refusal::BackingOff(time)
         })?;
         let body = body(repository, branch);
         let asked = tokio::time::timeout(time, trace::client("GitHub", self.ask(&body))).await;
@@ -187,29 +185,24 @@ impl GitHub {
         });
         match statuses {
             Err(Refusal::Failed(error)) => {
-                let time = self.pace.failed();
+                let time = self.backoff.failed();
                 let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
                 Err(Refusal::Failed(error.context(again)))
             }
             other => {
-                self.pace.succeeded();
+                self.backoff.succeeded();
                 other
             }
         }
     }
 
-    /// What GitHub last said of the token's quota.
-    pub fn quota(&self) -> Option<Quota> {
-        self.pace.quota()
-    }
-
     async fn ask(&self, body: &serde_json::Value) -> anyhow::Result<Reply> {
         let response = self.client._post("/graphql", Some(body)).await?;
         let (parts, body) = response.into_parts();
-        self.pace.heard(&parts.headers);
+        self.backoff.heard(&parts.headers);
         if !parts.status.is_success() {
             if matches!(parts.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-                self.pace.refused(&parts.headers, Timestamp::now());
+                self.backoff.refused(&parts.headers, Timestamp::now());
             }
             anyhow::bail!("GitHub answered with status {}", parts.status);
         }
@@ -218,7 +211,7 @@ impl GitHub {
         let reply: Reply = serde_json::from_slice(&body)?;
         // GitHub says with status 200 that the quota is spent.
         if reply.errors.iter().any(|error| error.is("RATE_LIMITED")) {
-            self.pace.refused(&parts.headers, Timestamp::now());
+            self.backoff.refused(&parts.headers, Timestamp::now());
         }
         Ok(reply)
     }

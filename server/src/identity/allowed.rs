@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::bindings::Bindings;
-use crate::identity::token::Workflow;
+use crate::identity::token::WorkflowRun;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::store::error::StorageError;
@@ -38,7 +38,7 @@ impl Allowed {
     }
 
     /// Whether the repository of a run is allowed.
-    pub fn has_run(&self, run: &Workflow) -> bool {
+    pub fn has_run(&self, run: &WorkflowRun) -> bool {
         let ids = |rule: &Rule| rule.allows_ids(run.repository_id, run.owner_id);
         self.rules.iter().any(|rule| rule.allows_name(&run.repository) || ids(rule))
     }

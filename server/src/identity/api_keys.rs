@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use crate::base::random::{hex, random};
 use crate::base::secret::{Secret, write_private};
 use crate::error::Error;
-use crate::identity::token::Workflow;
+use crate::identity::token::WorkflowRun;
 use crate::names::repository::{Repository, RepositoryRule};
 
 /// Where the API keys come from.
@@ -43,7 +43,7 @@ struct ApiKey {
 pub enum Uploader<'a> {
     Keys(Keys<'a>),
     /// A run of a workflow, by its token.
-    Run(Box<Workflow>),
+    Run(Box<WorkflowRun>),
 }
 
 /// The keys that are what was sent: one key may stand there several times.

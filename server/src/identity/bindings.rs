@@ -11,7 +11,7 @@ use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::identity::token::Workflow;
+use crate::identity::token::WorkflowRun;
 use crate::names::object::binding_key;
 use crate::names::repository::Repository;
 use crate::store::error::StorageError;
@@ -61,7 +61,7 @@ impl Bindings {
     }
 
     /// Binds the name of a run's repository to its id, or refuses a name that belongs to another.
-    pub async fn bind(&self, run: &Workflow) -> Result<(), Error> {
+    pub async fn bind(&self, run: &WorkflowRun) -> Result<(), Error> {
         let name = &run.repository;
         if let Some(Some(known)) = self.known.get(name).await
             && known.is(run)
@@ -90,12 +90,12 @@ pub fn unreadable(error: StorageError) -> Error {
 }
 
 impl Bound {
-    fn is(&self, run: &Workflow) -> bool {
+    fn is(&self, run: &WorkflowRun) -> bool {
         self.repository_id == run.repository_id && self.issuer == run.issuer
     }
 
-    fn refusal(&self, run: &Workflow) -> Error {
-        let Workflow { issuer, repository, repository_id, .. } = run;
+    fn refusal(&self, run: &WorkflowRun) -> Error {
+        let WorkflowRun { issuer, repository, repository_id, .. } = run;
         let issuers = if self.issuer == *issuer { String::new() } else { format!(" ({} and {issuer})", self.issuer) };
         Error::forbidden(format!(
             "{repository} belongs to the repository with the id {} here, and repository_id of the token is {repository_id}{issuers}: \
@@ -114,7 +114,7 @@ async fn read(
         Ok(stored) => {
             let key = binding_key(name);
             let binding = serde_json::from_slice(&stored.bytes).map_err(|error| {
-                StorageError::nonsense(format_args!("{key}: {error}; whoever deletes it frees the name"))
+                StorageError::unexpected(format_args!("{key}: {error}; whoever deletes it frees the name"))
             })?;
             Ok(Some((binding, stored.version)))
         }
@@ -125,7 +125,7 @@ async fn read(
 
 /// Whom the name belongs to, which is the run's repository where it was free. What counts is what is read in the end:
 /// two runs may write at once.
-async fn bind(storage: &Storage, run: &Workflow) -> Result<Bound, StorageError> {
+async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageError> {
     let name = &run.repository;
     let own = Bound { issuer: run.issuer.clone(), repository_id: run.repository_id, owner_id: run.owner_id };
     for _ in 0..TRIES {
@@ -167,7 +167,7 @@ pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<Stri
     else {
         return Ok(format!(
             "{name} is bound to no repository in {}: nothing was changed; is that the server's storage?",
-            storage.shown()
+            storage.name()
         ));
     };
     write(storage, name, None, Some(version)).await.context(rights)?;

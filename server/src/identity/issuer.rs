@@ -19,12 +19,12 @@ use crate::telemetry::metrics::{IssuerResult, metrics};
 use crate::telemetry::trace;
 
 /// Time between two questions for the keys, also where the first failed: tokens are free to make.
-const PAUSE: Duration = Duration::from_secs(60);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 /// Keys older than this are asked for again: one that the issuer took back is to be forgotten.
-const FRESH: Duration = Duration::from_secs(3600);
+const MAX_KEY_AGE: Duration = Duration::from_secs(3600);
 /// Time for a document to come, whole.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-const CONNECT_TIME: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of a document, at most: GitHub's keys have some 10 KB.
 const MAX_DOCUMENT: usize = 256 << 10;
 /// Keys of an issuer, at most.
@@ -38,7 +38,7 @@ pub struct Issuer {
     pub url: IssuerUrl,
     http: Client,
     known: RwLock<Known>,
-    asking: Arc<Mutex<Asking>>,
+    refreshing: Arc<Mutex<RefreshState>>,
 }
 
 #[derive(Default)]
@@ -50,9 +50,9 @@ struct Known {
 
 /// Who holds it asks, or looks what came of it.
 #[derive(Default)]
-struct Asking {
-    /// When the last question was sent.
-    at: Option<Instant>,
+struct RefreshState {
+    /// When the last request was sent.
+    last_refresh: Option<Instant>,
     failed: bool,
     /// Where the keys are; forgotten when they could not be read there.
     jwks: Option<Url>,
@@ -70,57 +70,62 @@ pub enum NoKey {
 impl Issuer {
     pub fn new(url: IssuerUrl) -> anyhow::Result<Self> {
         let http = Client::builder()
-            .connect_timeout(CONNECT_TIME)
-            .timeout(ANSWER_TIME)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("covered-server/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { url, http, known: RwLock::default(), asking: Arc::default() })
+        Ok(Self { url, http, known: RwLock::default(), refreshing: Arc::default() })
     }
 
-    /// The key by this id. Whatever tokens come, and however many, the issuer is asked once in [`PAUSE`].
+    /// The key by this id. Whatever tokens come, and however many, the issuer is asked once in [`MIN_REFRESH_INTERVAL`].
     pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, NoKey> {
-        let came = Instant::now();
+        let requested_at = Instant::now();
         let (key, fresh) = self.look_up(kid);
-        let asking = match &key {
+        let refreshing = match &key {
             Some(key) if fresh => return Ok(key.clone()),
             // An old key does until there is news: one asks for it, the others do not wait.
-            Some(key) => match self.asking.clone().try_lock_owned() {
-                Ok(asking) => asking,
+            Some(key) => match self.refreshing.clone().try_lock_owned() {
+                Ok(refreshing) => refreshing,
                 Err(_) => return Ok(key.clone()),
             },
-            None => self.asking.clone().lock_owned().await,
+            None => self.refreshing.clone().lock_owned().await,
         };
         // Who had the lock before may have found it.
         if let (Some(key), true) = self.look_up(kid) {
             return Ok(key);
         }
-        let left = asking.at.map_or(Duration::ZERO, |at| PAUSE.saturating_sub(at.elapsed()));
-        let (issuer, failed) = (self.clone(), asking.failed);
+        let left =
+            refreshing.last_refresh.map_or(Duration::ZERO, |at| MIN_REFRESH_INTERVAL.saturating_sub(at.elapsed()));
+        let (issuer, failed) = (self.clone(), refreshing.failed);
         if left.is_zero() {
             // A client that goes away must not stop it: it would use up the question of this minute.
-            let refresh = trace::client("OIDC", async move { issuer.refresh(asking).await });
+            let refresh = trace::client("OIDC", async move { issuer.refresh(refreshing).await });
             let read = tokio::spawn(refresh).await.unwrap_or(false);
-            let missing = if read { NoKey::Unknown } else { NoKey::NotNow { seconds: PAUSE.as_secs(), failed: true } };
+            let missing = if read {
+                NoKey::Unknown
+            } else {
+                NoKey::NotNow { seconds: MIN_REFRESH_INTERVAL.as_secs(), failed: true }
+            };
             return self.look_up(kid).0.ok_or(missing);
         }
         // Who waited for the answer to another's question has it.
-        let answered = !failed && asking.at.is_some_and(|at| at >= came);
+        let answered = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
         key.ok_or(if answered { NoKey::Unknown } else { NoKey::NotNow { seconds: left.as_secs() + 1, failed } })
     }
 
     /// The key, and whether those that are known were read lately.
     fn look_up(&self, kid: &str) -> (Option<Arc<Key>>, bool) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < FRESH))
+        (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < MAX_KEY_AGE))
     }
 
     /// Asks for the keys; where that fails, the old ones stay.
-    async fn refresh(&self, mut asking: tokio::sync::OwnedMutexGuard<Asking>) -> bool {
+    async fn refresh(&self, mut refreshing: tokio::sync::OwnedMutexGuard<RefreshState>) -> bool {
         let now = Instant::now();
-        asking.at = Some(now);
-        let read = self.read(&mut asking.jwks).await;
-        asking.failed = read.is_err();
+        refreshing.last_refresh = Some(now);
+        let read = self.read(&mut refreshing.jwks).await;
+        refreshing.failed = read.is_err();
         metrics().issuer(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
         match read {
             Ok(keys) => {
@@ -228,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_goes_away_uses_up_no_question() {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -243,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_anothers_question_has_its_answer() {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();

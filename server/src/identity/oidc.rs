@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::error::Error;
 use crate::identity::issuer::{Issuer, NoKey};
 use crate::identity::issuer_url::IssuerUrl;
-use crate::identity::token::{self, Token, Workflow};
+use crate::identity::token::{self, Token, WorkflowRun};
 
 /// Keyless uploads.
 pub struct OidcConfig {
@@ -18,7 +18,7 @@ pub struct OidcConfig {
     /// What tokens have to be for; `None`: the server's public address.
     pub audience: Option<String>,
     /// Whether they were asked for by name.
-    pub named: bool,
+    pub is_explicit: bool,
 }
 
 /// The issuers that are believed.
@@ -37,7 +37,7 @@ impl Oidc {
     }
 
     /// The run that a token speaks for.
-    pub async fn verify(&self, token: &Token<'_>) -> Result<Workflow, Error> {
+    pub async fn verify(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let kid = token.key_id().map_err(refused)?;
         let issuer = self.issuer(&token.issuer().map_err(refused)?)?;
         let key = issuer.key(kid).await.map_err(|why| no_key(why, kid, issuer))?;
@@ -57,7 +57,7 @@ impl Oidc {
         self.issuers.iter().find(|issuer| issuer.url.as_str() == iss).ok_or_else(|| {
             let known: Vec<&str> = self.issuers.iter().map(|issuer| issuer.url.as_str()).collect();
             let known = known.join(" or ");
-            refused(format!("iss is {}, expected {known}: the server's operator sets OIDC_ISSUERS", token::shown(iss)))
+            refused(format!("iss is {}, expected {known}: the server's operator sets OIDC_ISSUERS", token::quoted(iss)))
         })
     }
 }
@@ -67,7 +67,7 @@ fn refused(why: String) -> Error {
 }
 
 fn no_key(why: NoKey, kid: &str, issuer: &Issuer) -> Error {
-    let (kid, url) = (token::shown(kid), &issuer.url);
+    let (kid, url) = (token::quoted(kid), &issuer.url);
     match why {
         NoKey::Unknown => refused(format!("kid is {kid}, and {url} has no such key")),
         NoKey::NotNow { seconds, failed: true } => Error::not_yet(

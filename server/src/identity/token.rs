@@ -68,7 +68,7 @@ enum Audience {
 
 /// The workflow run that a verified token speaks for.
 #[derive(Clone, Debug, Serialize)]
-pub struct Workflow {
+pub struct WorkflowRun {
     pub issuer: String,
     /// Its name now; the site's record has it already.
     #[serde(skip)]
@@ -89,7 +89,7 @@ pub struct Workflow {
     pub commit_sha: Option<String>,
 }
 
-impl Workflow {
+impl WorkflowRun {
     /// Why a value of this commit cannot be the default branch's, by what the token says of the event. The token of a
     /// `workflow_run` is about the run that uploads and says nothing of the one that tested.
     pub fn is_elsewhere(&self, commit_sha: &str) -> Option<String> {
@@ -98,10 +98,12 @@ impl Workflow {
         let is_tested = self.commit_sha.as_deref().is_none_or(|sha| sha.eq_ignore_ascii_case(commit_sha));
         match event.as_str() {
             "workflow_run" => None,
-            "push" if !is_branch => Some(format!("its token is for {}", shown(git_ref.as_deref().unwrap_or_default()))),
+            "push" if !is_branch => {
+                Some(format!("its token is for {}", quoted(git_ref.as_deref().unwrap_or_default())))
+            }
             "push" if !is_tested => Some("its token is for another commit".to_owned()),
             "push" => None,
-            other => Some(format!("its token is for the event {}", shown(other))),
+            other => Some(format!("its token is for the event {}", quoted(other))),
         }
     }
 }
@@ -136,7 +138,7 @@ impl<'a> Token<'a> {
         let Header { alg, kid, crit } = &self.header;
         match alg.as_deref() {
             Some("RS256") => {}
-            Some(other) => return Err(format!("alg is {}, expected \"RS256\"", shown(other))),
+            Some(other) => return Err(format!("alg is {}, expected \"RS256\"", quoted(other))),
             None => return Err("it has no alg, expected \"RS256\"".to_owned()),
         }
         if crit.is_some() {
@@ -146,7 +148,7 @@ impl<'a> Token<'a> {
     }
 
     /// Believes it, if `key` signed it and it is for `audience` and valid at `now`.
-    pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<Workflow, Refusal> {
+    pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<WorkflowRun, Refusal> {
         let Key { n, e } = key;
         RsaPublicKeyComponents { n, e }
             .verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature)
@@ -168,7 +170,7 @@ impl Audience {
         if all.iter().any(|one| address(one) == address(expected)) {
             return Ok(());
         }
-        let sent = shown(&all.join(", "));
+        let sent = quoted(&all.join(", "));
         Err(format!(
             "aud is {sent}, expected {expected:?}: upload to that api-url, or have the server's operator set OIDC_AUDIENCE"
         ))
@@ -200,11 +202,11 @@ impl Claims {
         }
     }
 
-    fn workflow(self, issuer: &str) -> Result<Workflow, Refusal> {
+    fn workflow(self, issuer: &str) -> Result<WorkflowRun, Refusal> {
         let id = |claim: &str, text: &str| {
-            text.parse().map_err(|_| format!("{claim} is {}, expected a number", shown(text)))
+            text.parse().map_err(|_| format!("{claim} is {}, expected a number", quoted(text)))
         };
-        Ok(Workflow {
+        Ok(WorkflowRun {
             issuer: issuer.to_owned(),
             repository: self.repository.parse().map_err(|why| format!("repository: {why}"))?,
             repository_id: id("repository_id", &self.repository_id)?,
@@ -220,7 +222,7 @@ impl Claims {
 }
 
 /// A text of a token's, in quotes, as logs and answers can show it.
-pub fn shown(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let end = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
     let more = if end < text.len() { "…" } else { "" };
     format!("{:?}{more}", &text[..end])
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_a_token_says_is_shown_in_one_short_line() {
-        assert_eq!(shown("a\n\"b\""), r#""a\n\"b\"""#);
-        assert_eq!(shown(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
+        assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
+        assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
     }
 }

@@ -17,12 +17,12 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct Proxies {
     trusted: Vec<IpNet>,
     /// It was said that a proxy seems to be missing here.
-    said: AtomicBool,
+    has_warned: AtomicBool,
 }
 
 impl Proxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { trusted: networks, said: AtomicBool::new(false) }
+        Self { trusted: networks, has_warned: AtomicBool::new(false) }
     }
 
     pub fn trusts(&self, address: IpAddr) -> bool {
@@ -35,7 +35,8 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
-            if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.said.swap(true, Ordering::Relaxed) {
+            if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
+            {
                 tracing::warn!(
                     "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, name it in TRUSTED_PROXIES; until \
                      then all who come through it share its limits of connections and of wrong API keys"
@@ -74,8 +75,8 @@ fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     text.parse().ok().or_else(with_port).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
-/// What one party holds: an IPv4 address, or a /64 of IPv6, which is what a line or a machine is given.
-pub fn party(address: IpAddr) -> IpAddr {
+/// What one rate_limit_key holds: an IPv4 address, or a /64 of IPv6, which is what a line or a machine is given.
+pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
@@ -140,7 +141,7 @@ mod tests {
             ("::ffff:203.0.113.9", "203.0.113.9"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ] {
-            assert_eq!(party(address.parse().unwrap()).to_string(), expected);
+            assert_eq!(rate_limit_key(address.parse().unwrap()).to_string(), expected);
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days before its end from which on a certificate is warned of.
 pub const WARN_DAYS: i64 = 14;
@@ -33,7 +33,7 @@ pub struct Tls {
     current: Arc<Current>,
     config: Arc<ServerConfig>,
     /// What the files held then.
-    at_start: (Vec<u8>, Vec<u8>),
+    initial: (Vec<u8>, Vec<u8>),
     hangup: tokio::sync::Mutex<Hangup>,
 }
 
@@ -68,13 +68,13 @@ impl Tls {
             files,
             current,
             config: Arc::new(config),
-            at_start: content,
+            initial: content,
             hangup: tokio::sync::Mutex::new(Hangup::new()),
         })
     }
 
     /// Days for which the certificate holds.
-    pub fn days(&self) -> Option<i64> {
+    pub fn days_left(&self) -> Option<i64> {
         self.expires().map(days_until)
     }
 
@@ -84,12 +84,12 @@ impl Tls {
 
     /// Looks at the files every now and then, and on SIGHUP; never ends.
     pub async fn keep_current(&self) {
-        self.expires().into_iter().for_each(say_expiry);
+        self.expires().into_iter().for_each(log_expiry);
         let mut hangup = self.hangup.lock().await;
-        let mut look = tokio::time::interval(LOOK);
-        let mut seen: Content = Ok(self.at_start.clone());
+        let mut look = tokio::time::interval(CHECK_INTERVAL);
+        let mut seen: Content = Ok(self.initial.clone());
         let mut changed: Option<Content> = None;
-        let mut last_said = Instant::now();
+        let mut last_logged = Instant::now();
         loop {
             let asked = tokio::select! {
                 _ = look.tick() => false,
@@ -100,15 +100,15 @@ impl Tls {
             let settled = content != seen && changed.as_ref() == Some(&content);
             if asked || settled {
                 self.take(&content);
-                last_said = Instant::now();
+                last_logged = Instant::now();
                 seen = content;
                 changed = None;
             } else {
                 changed = (content != seen).then_some(content);
             }
-            if last_said.elapsed() >= DAY {
-                self.expires().into_iter().for_each(say_expiry);
-                last_said = Instant::now();
+            if last_logged.elapsed() >= DAY {
+                self.expires().into_iter().for_each(log_expiry);
+                last_logged = Instant::now();
             }
         }
     }
@@ -120,7 +120,7 @@ impl Tls {
             Ok((key, expires)) => {
                 *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
                 tracing::info!("the certificate was read anew; connections that are open keep the old one");
-                say_expiry(expires);
+                log_expiry(expires);
             }
             Err(why) => tracing::error!("the new certificate cannot be used, the old one stays in use: {why:#}"),
         }
@@ -128,7 +128,7 @@ impl Tls {
 
     fn expires(&self) -> Option<i64> {
         let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        current.cert.first().and_then(|leaf| last_second(leaf).ok())
+        current.cert.first().and_then(|leaf| expiry(leaf).ok())
     }
 
     async fn read_again(&self) -> Content {
@@ -153,8 +153,8 @@ fn certified_key(files: &TlsFiles, cert: &[u8], key: &[u8]) -> anyhow::Result<(C
     let Some(leaf) = chain.first() else {
         bail!("TLS_CERT={cert_path} holds no certificate: it has to be a PEM file, the server's certificate first");
     };
-    let expires = last_second(leaf)
-        .with_context(|| format!("TLS_CERT={cert_path} does not begin with a valid X.509 certificate"))?;
+    let expires =
+        expiry(leaf).with_context(|| format!("TLS_CERT={cert_path} does not begin with a valid X.509 certificate"))?;
     let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
         _ if key.windows(9).any(|text| text == b"ENCRYPTED") => {
             anyhow!("TLS_KEY={key_path} is encrypted: give the key without a passphrase")
@@ -173,7 +173,7 @@ fn certified_key(files: &TlsFiles, cert: &[u8], key: &[u8]) -> anyhow::Result<(C
     Ok((pair, expires))
 }
 
-fn last_second(certificate: &CertificateDer<'_>) -> anyhow::Result<i64> {
+fn expiry(certificate: &CertificateDer<'_>) -> anyhow::Result<i64> {
     let certificate = x509_cert::Certificate::from_der(certificate)?;
     Ok(i64::try_from(certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs())?)
 }
@@ -183,7 +183,7 @@ fn days_until(expires: i64) -> i64 {
     (expires - now.as_secs() as i64).div_euclid(DAY.as_secs() as i64)
 }
 
-fn say_expiry(expires: i64) {
+fn log_expiry(expires: i64) {
     let days = days_until(expires);
     match days {
         ..0 => tracing::error!(days, "the certificate of TLS_CERT has expired: clients refuse it"),

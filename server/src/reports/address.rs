@@ -56,7 +56,7 @@ impl FromStr for ReportHost {
 
 impl ReportHost {
     /// What an operator is told where cookies that a report's script sets go to others, too.
-    pub fn doubt(&self, public_url: &Url) -> Option<String> {
+    pub fn warning(&self, public_url: &Url) -> Option<String> {
         let Some(Host::Domain(public)) = public_url.host() else { return None };
         let reports = self.suffix.trim_start_matches('.');
         let below = |host: &str, domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
@@ -115,7 +115,7 @@ struct OwnHost {
 
 /// A report as a reader asked for it.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct ReportLocation<'a> {
     pub site: SiteId,
     reports: &'a Reports,
     /// On its own host; else below the server's address.
@@ -126,7 +126,7 @@ pub struct Place<'a> {
     elsewhere: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl ReportLocation<'_> {
     /// The path of the report's top as the browser knows it, with a slash at its end.
     pub fn root(&self) -> String {
         if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
@@ -224,15 +224,15 @@ impl Reports {
     }
 
     /// Where a report is that was asked for on its own host.
-    pub fn on_own_host(&self, site: SiteId) -> Place<'_> {
-        Place { site, reports: self, is_alone: true, asked: None, elsewhere: None }
+    pub fn on_own_host(&self, site: SiteId) -> ReportLocation<'_> {
+        ReportLocation { site, reports: self, is_alone: true, asked: None, elsewhere: None }
     }
 
     /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
-    pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> Place<'a> {
+    pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> ReportLocation<'a> {
         let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
         let elsewhere = authority.filter(|asked| !is_public(asked));
-        Place { site, reports: self, is_alone: false, asked: authority, elsewhere }
+        ReportLocation { site, reports: self, is_alone: false, asked: authority, elsewhere }
     }
 
     /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
@@ -365,7 +365,7 @@ mod tests {
             ("http://127.0.0.1:8000", "*.localhost", None),
         ] {
             let host: ReportHost = host.parse().unwrap();
-            let doubt = host.doubt(&Url::parse(public).unwrap());
+            let doubt = host.warning(&Url::parse(public).unwrap());
             let expected = shared.map(|shared| format!("are both below {shared}:"));
             assert_eq!(doubt.is_some(), shared.is_some(), "{public} {host:?}: {doubt:?}");
             assert!(doubt.zip(expected).is_none_or(|(doubt, expected)| doubt.contains(&expected)), "{public} {host:?}");

@@ -13,7 +13,7 @@ use moka::future::Cache;
 use tokio::time::Instant;
 
 use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
-use crate::base::poll::at_hand;
+use crate::base::poll::poll_once;
 use crate::error::Error;
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
@@ -24,7 +24,7 @@ use crate::store::object::ByteStream;
 use crate::store::storage::Storage;
 use crate::telemetry::metrics::{self, Lookup, Served, metrics};
 pub use index::IndexError;
-pub use single::Single;
+pub use single::SingleFile;
 
 /// The part of the memory for indexes: 1 / this.
 const INDEX_SHARE: u64 = 4;
@@ -45,7 +45,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub struct Sites {
     storage: Arc<Storage>,
     open: Cache<SiteId, Arc<Site>>,
-    files: Cache<FileKey, Arc<Held>>,
+    files: Cache<FileKey, Arc<CachedFile>>,
     /// Sites that were uploaded file by file: they have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
@@ -83,7 +83,7 @@ impl Name {
 
 /// A file in memory.
 #[derive(Clone)]
-pub struct Held {
+pub struct CachedFile {
     pub bytes: Bytes,
     /// The bytes are compressed by gzip.
     pub is_gzip: bool,
@@ -117,7 +117,7 @@ pub enum Content {
 }
 
 impl Found {
-    fn held(held: &Held, plain: bool, served: Served) -> Self {
+    fn held(held: &CachedFile, plain: bool, served: Served) -> Self {
         let bytes = held.bytes.clone();
         let content = if plain { Content::Plain(bytes) } else { Content::Packed(bytes) };
         Self { content, content_type: held.content_type.clone(), served }
@@ -140,7 +140,9 @@ impl Sites {
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
-                .weigher(move |key: &FileKey, held: &Arc<Held>| weight(held.bytes.len() + key.1.len() + FILE_BYTES))
+                .weigher(move |key: &FileKey, held: &Arc<CachedFile>| {
+                    weight(held.bytes.len() + key.1.len() + FILE_BYTES)
+                })
                 .build(),
             by_file: Cache::new(MAX_BY_FILE),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
@@ -150,7 +152,7 @@ impl Sites {
     /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
     /// there yet; only the former is remembered.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
-        if let Some(open) = at_hand(self.open.get(site)) {
+        if let Some(open) = poll_once(self.open.get(site)) {
             metrics().lookup(metrics::Cache::Index, Lookup::Hit);
             return Ok(Some(open));
         }
@@ -198,7 +200,7 @@ impl Sites {
     }
 
     /// Remembers that a site was uploaded file by file.
-    pub async fn is_by_file(&self, site: &SiteId) {
+    pub async fn remember_by_file(&self, site: &SiteId) {
         if !self.by_file.contains_key(site) {
             self.by_file.insert(*site, ()).await;
         }
@@ -208,7 +210,7 @@ impl Sites {
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, Name::Number(number), plain);
-        if let Some(held) = at_hand(self.files.get(&key)) {
+        if let Some(held) = poll_once(self.files.get(&key)) {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
             return Ok(Found::held(&held, plain, Served::Memory));
         }
@@ -218,7 +220,7 @@ impl Sites {
     async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<Found, Error> {
         let (site, plain) = (key.0, key.2);
         let zip = site.zip_key();
-        let found = if !self.is_held(entry) {
+        let found = if !self.fits_cache(entry) {
             self.stream(&zip, entry).await.map_err(Arc::new)
         } else {
             let mut asked = false;
@@ -229,7 +231,7 @@ impl Sites {
                 let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
                 let bytes = share.hold(if plain { entry.plain(&packed).await? } else { packed });
                 let (is_gzip, size) = (entry.deflated && !plain, entry.size);
-                Ok(Arc::new(Held { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
+                Ok(Arc::new(CachedFile { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
             };
             let held = self.files.try_get_with(key, read).await;
             metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
@@ -244,16 +246,16 @@ impl Sites {
 
     /// Whether parts of a file can be given: of one that is in memory or stored, but not of a large deflated one.
     pub fn has_parts(&self, entry: &Entry) -> bool {
-        !entry.deflated || entry.size <= self.largest_file && self.is_held(entry)
+        !entry.deflated || entry.size <= self.largest_file && self.fits_cache(entry)
     }
 
-    fn is_held(&self, entry: &Entry) -> bool {
+    fn fits_cache(&self, entry: &Entry) -> bool {
         entry.packed_len() <= self.largest_file
     }
 
     /// A part of a file of which [`Sites::has_parts`]. A large one's part is read alone, unless it is the whole file.
     pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<Found, Error> {
-        if self.is_held(entry) || *part == (0..entry.size) {
+        if self.fits_cache(entry) || *part == (0..entry.size) {
             return self.content(site, number, entry, true).await;
         }
         let read = Box::pin(self.read_part(&site.zip_key(), entry, part)).await;
@@ -304,7 +306,7 @@ impl Sites {
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
         let first = loop {
-            let more = bytes.next().await.ok_or_else(|| StorageError::nonsense("too few bytes"))?;
+            let more = bytes.next().await.ok_or_else(|| StorageError::unexpected("too few bytes"))?;
             head.extend_from_slice(&more?);
             if head.len() >= entry.local_len() {
                 start = entry.data_start(&head)?;

@@ -23,7 +23,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, key(owner, name, query)).await;
     let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
-    let head = app.badge_heads.of(headers);
+    let head = app.badge_headers.of(headers);
     Ok(match form {
         Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
         Form::Json => {

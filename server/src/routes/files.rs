@@ -11,23 +11,23 @@ use futures_util::stream::{self, Stream, StreamExt};
 use hyper::Response;
 use hyper::header::{HeaderMap, HeaderValue};
 
-use crate::answers::file::{File, Kept, no_file, to_folder};
+use crate::answers::file::{CachePolicy, File, no_file, to_folder};
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::response::{Answer, Body};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::object::RESERVATION;
 use crate::names::report::ReportPath;
-use crate::reports::address::Place;
+use crate::reports::address::ReportLocation;
 use crate::reports::media;
-use crate::reports::sites::Single;
+use crate::reports::sites::SingleFile;
 use crate::routes::range::{self, Wanted};
 use crate::store::object::FileMeta;
 use crate::telemetry::metrics::{Encoding, Served, metrics};
 
 pub async fn show(
     app: &App,
-    place: &Place<'_>,
+    location: &ReportLocation<'_>,
     path: &ReportPath,
     query: Option<&str>,
     head: bool,
@@ -37,33 +37,33 @@ pub async fn show(
     if file == RESERVATION {
         return Err(no_file(&file));
     }
-    if let Some(response) = get(app, place, &file, head, headers).await? {
-        app.sites.is_by_file(&place.site).await;
+    if let Some(response) = get(app, location, &file, head, headers).await? {
+        app.sites.remember_by_file(&location.site).await;
         return Ok(response);
     }
-    let index = place.site.file_key(&format!("{file}/index.html"));
+    let index = location.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return to_folder(&app.answers, place, path.as_str(), query);
+        return to_folder(&app.answers, location, path.as_str(), query);
     }
     let is_known =
-        !path.as_str().is_empty() && app.sites.is_known_by_file(&place.site).await.map_err(Error::storage)?;
+        !path.as_str().is_empty() && app.sites.is_known_by_file(&location.site).await.map_err(Error::storage)?;
     Err(if is_known { no_file(&file) } else { no_report() })
 }
 
 /// The file's answer, or `None` where there is no such file.
 async fn get(
     app: &App,
-    place: &Place<'_>,
+    location: &ReportLocation<'_>,
     path: &str,
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let Some(single) = app.sites.single(&place.site, path).await? else {
+    let Some(single) = app.sites.single(&location.site, path).await? else {
         return Ok(None);
     };
     let (size, etag, is_by_encoding) = match &single {
-        Single::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
-        Single::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
+        SingleFile::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
+        SingleFile::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
     };
     let wanted = if head { Wanted::Whole } else { range::wanted(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
@@ -72,9 +72,9 @@ async fn get(
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
     let is_packed = media::is_packed(path);
-    let file = File { etag, kept: Kept::Shortly, is_by_encoding, is_gzip, is_packed, has_parts: true };
+    let file = File { etag, cache_policy: CachePolicy::Minute, is_by_encoding, is_gzip, is_packed, has_parts: true };
     if is_known {
-        return Ok(Some(app.file_heads.not_modified(place, file)));
+        return Ok(Some(app.file_headers.not_modified(location, file)));
     }
     if wanted == Wanted::Nothing {
         return range::unsatisfiable(app, size).map(Some);
@@ -84,20 +84,20 @@ async fn get(
         metrics().file_size(size);
     }
     let (content_type, body) = match single {
-        Single::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
-        Single::Small(held) => {
-            let plain = app.sites.plain(&place.site, path, &held).await?;
+        SingleFile::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
+        SingleFile::Small(held) => {
+            let plain = app.sites.plain(&location.site, path, &held).await?;
             (held.content_type.clone(), Body::Full(wanted.of(plain)))
         }
-        Single::Large { content_type, bytes, .. } if is_gzip => {
+        SingleFile::Large { content_type, bytes, .. } if is_gzip => {
             (content_type, Body::Stream { bytes: compress(bytes).boxed(), remaining: None })
         }
-        Single::Large { content_type, bytes, meta } => match &wanted {
-            Wanted::Part(part) => (content_type, large_part(app, place, path, &meta, part).await?),
+        SingleFile::Large { content_type, bytes, meta } => match &wanted {
+            Wanted::Part(part) => (content_type, large_part(app, location, path, &meta, part).await?),
             _ => (content_type, Body::Stream { bytes, remaining: Some(size) }),
         },
     };
-    let response = app.file_heads.answer(place, file, content_type, place.policy(), body);
+    let response = app.file_headers.answer(location, file, content_type, location.policy(), body);
     match &wanted {
         Wanted::Part(part) => range::partial(response, part, size).map(Some),
         _ => Ok(Some(response)),
@@ -107,12 +107,12 @@ async fn get(
 /// A part of a large file, as it comes: of that state of it whose tag goes with it.
 async fn large_part(
     app: &App,
-    place: &Place<'_>,
+    location: &ReportLocation<'_>,
     path: &str,
     meta: &FileMeta,
     part: &Range<u64>,
 ) -> Result<Body, Error> {
-    let key = place.site.file_key(path);
+    let key = location.site.file_key(path);
     let bytes = app.storage.stream(&key, part.clone(), meta.etag.as_deref()).await.map_err(Error::storage)?;
     let bytes = bytes.map(|item| item.map_err(io::Error::other)).boxed();
     Ok(Body::Stream { bytes, remaining: Some(part.end - part.start) })

@@ -3,11 +3,11 @@
 pub mod badge;
 pub mod files;
 pub mod ops;
-mod paced;
 pub mod purge;
 pub mod range;
 pub mod report;
 pub mod router;
+mod stall_timeout_body;
 pub mod upload;
 
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::identity::api_keys::Uploader;
 use crate::identity::bindings;
 use crate::names::repository::Repository;
-use crate::routes::paced::Paced;
+use crate::routes::stall_timeout_body::StallTimeoutBody;
 use crate::telemetry::metrics::{KeylessResult, metrics};
 
 /// Bytes of a JSON body, at most.
@@ -39,7 +39,7 @@ async fn uploader<'a, T: DeserializeOwned>(
     match app.uploader(client, headers).await {
         Ok(uploader) => Ok((uploader, json_body(body, app.limits.header).await?)),
         Err(error) => {
-            let mut body = Paced::new(body, &app.limits);
+            let mut body = StallTimeoutBody::new(body, &app.limits);
             let _ = tokio::time::timeout(app.limits.header, body.drain(MAX_JSON as u64)).await;
             Err(error)
         }

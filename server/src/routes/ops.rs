@@ -43,7 +43,7 @@ pub async fn readyz(app: &App) -> Answer {
         }
         Err(_) => Err(Error::unavailable(
             "the storage does not answer in time",
-            anyhow::anyhow!("no answer from {} within {READY_TIME:?}", app.storage.shown()),
+            anyhow::anyhow!("no answer from {} within {READY_TIME:?}", app.storage.name()),
         )),
     }
 }

@@ -3,15 +3,14 @@
 use futures_util::stream::{self, StreamExt};
 use hyper::header::{self, HeaderMap, HeaderValue};
 
-use crate::answers::file::{FOR_ALL, File, Kept, no_file, to_folder, with_query};
+use crate::answers::file::{CachePolicy, FOR_ALL, File, no_file, to_folder, with_query};
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
 use crate::answers::response::{Answer, Body};
 use crate::app::App;
-use crate::base::random::hex;
 use crate::error::{Error, no_report};
 use crate::names::report::ReportPath;
-use crate::reports::address::Place;
+use crate::reports::address::ReportLocation;
 use crate::reports::archive::{Entry, Index};
 use crate::reports::media;
 use crate::reports::sites::{Content, Found, Site};
@@ -25,33 +24,33 @@ const MAX_ROWS: usize = 1000;
 /// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
 pub async fn show(
     app: &App,
-    place: &Place<'_>,
+    location: &ReportLocation<'_>,
     encoded: &str,
     query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
 ) -> Answer {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
-    let Some(site) = app.sites.open(&place.site).await? else {
-        return Box::pin(files::show(app, place, &path, query, head, headers)).await;
+    let Some(site) = app.sites.open(&location.site).await? else {
+        return Box::pin(files::show(app, location, &path, query, head, headers)).await;
     };
     let index = &site.index;
     if !path.is_folder() {
         return match index.get(path.as_str()) {
-            Some(found) => file(app, place, &site, found, head, headers).await,
+            Some(found) => file(app, location, &site, found, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                to_folder(&app.answers, place, path.as_str(), query)
+                to_folder(&app.answers, location, path.as_str(), query)
             }
             None => Err(no_file(path.as_str())),
         };
     }
     if let Some(found) = index.get(&format!("{}index.html", path.as_str())) {
-        return file(app, place, &site, found, head, headers).await;
+        return file(app, location, &site, found, head, headers).await;
     }
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(index)
     {
-        return to_folder(&app.answers, place, folder.trim_end_matches('/'), query);
+        return to_folder(&app.answers, location, folder.trim_end_matches('/'), query);
     }
     list(app, index, path.as_str())
 }
@@ -102,7 +101,7 @@ fn list(app: &App, index: &Index, folder: &str) -> Answer {
 
 async fn file(
     app: &App,
-    place: &Place<'_>,
+    location: &ReportLocation<'_>,
     site: &Site,
     (number, entry): (u32, &Entry),
     head: bool,
@@ -120,11 +119,12 @@ async fn file(
     let etag = etag(entry, is_gzip);
     let is_known = matches(headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
-    let file = File { etag: Some(etag), kept: Kept::Forever, is_by_encoding, is_gzip, is_packed, has_parts };
+    let file =
+        File { etag: Some(etag), cache_policy: CachePolicy::Immutable, is_by_encoding, is_gzip, is_packed, has_parts };
     if is_known {
-        return Ok(app.file_heads.not_modified(place, file));
+        return Ok(app.file_headers.not_modified(location, file));
     }
-    let (sites, id) = (&app.sites, &place.site);
+    let (sites, id) = (&app.sites, &location.site);
     // For HEAD too: only the file itself tells its character set.
     let Found { content, content_type, served } = match &wanted {
         Wanted::Whole => sites.content(id, number, entry, !is_gzip).await?,
@@ -135,8 +135,8 @@ async fn file(
         metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
         metrics().file_size(entry.size);
     }
-    let (policy, body) = (place.kept_policy(&site.policy), body(entry, content, is_gzip, &wanted));
-    let response = app.file_heads.answer(place, file, content_type, policy, body);
+    let (policy, body) = (location.kept_policy(&site.policy), body(entry, content, is_gzip, &wanted));
+    let response = app.file_headers.answer(location, file, content_type, policy, body);
     match &wanted {
         Wanted::Part(part) => range::partial(response, part, entry.size),
         _ => Ok(response),
@@ -145,9 +145,8 @@ async fn file(
 
 /// By the file's checksum and size, and how its bytes are sent.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
-    let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
-    let ((crc, size), last) = (digits[8..31].split_at(8), &digits[31..]);
-    ["\"", crc, "-", size.trim_start_matches('0'), last, if is_gzip { "-gz" } else { "" }, "\""].concat()
+    let suffix = if is_gzip { "-gz" } else { "" };
+    format!("\"{:08x}-{:x}{suffix}\"", entry.crc, entry.size)
 }
 
 /// The bytes as they are kept where the client takes them so, else inflated as they go.

@@ -65,16 +65,7 @@ fn respond(
         let started = Instant::now();
         let client = app.proxies.client(caller.peer, &head.headers);
         let own_host = app.reports.site_at(|| address::authority(&head));
-        // The path of PUBLIC_URL may be there or not: a proxy in front may have taken it off.
-        let path = head.uri.path();
-        let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/') && own_host.is_none());
-        let path = below.unwrap_or(path);
-        // A report's own host has no other page.
-        let server = if own_host.is_some() { &app.public_url } else { &app.base_path };
-        let route = match own_host {
-            Some(site) => path.strip_prefix('/').map(|path| Route::OwnFile { site, path }),
-            None => Route::of(path),
-        };
+        let (path, route) = locate(&app, &head, own_host);
         let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
         let work = pin!(async {
@@ -88,17 +79,12 @@ fn respond(
         let routed =
             routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
         let method = head.method.clone();
-        let mut answer = routed.unwrap_or_else(|mut error| {
-        if let Some(cause) = &error.cause {
-            tracing::error!(%method, path = shown(path), status = error.status.as_u16(), "{cause:#}");
-            error.detail = format!("{} (request {})", error.detail, scope.id()).into();
-        } else if matches!(error.status.as_u16(), 401 | 403 | 429) {
-            tracing::warn!(%client, %method, path = shown(path), status = error.status.as_u16(), "refused: {}", error.detail);
-        }
-        let reads = matches!(method, Method::GET | Method::HEAD);
-        let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
-        app.answers.error(&error, page_wanted.then(|| format!("{server}/")).as_deref())
-    });
+        let mut answer = routed.unwrap_or_else(|error| {
+            let error = log_error(error, client, &method, path, &scope);
+            // A report's own host has no home page.
+            let home = if own_host.is_some() { &app.public_url } else { &app.base_path };
+            error_answer(&app, &error, &head, home)
+        });
         if method == Method::HEAD {
             answer = response::head_only(answer);
         }
@@ -109,6 +95,37 @@ fn respond(
         let line = Box::new(Line { scope, label, client, method, path: noted(path), status, bytes: 0, started });
         answer.map(|body| Logged { body, line })
     }
+}
+
+/// The path and the route of a request. `own_host`: the site on whose own host it is.
+fn locate<'a>(app: &App, head: &'a Parts, own_host: Option<SiteId>) -> (&'a str, Option<Route<'a>>) {
+    let path = head.uri.path();
+    if let Some(site) = own_host {
+        return (path, path.strip_prefix('/').map(|path| Route::OwnFile { site, path }));
+    }
+    // A reverse proxy may have removed the path of PUBLIC_URL, or not.
+    let below = path.strip_prefix(&app.base_path).filter(|below| below.starts_with('/'));
+    let path = below.unwrap_or(path);
+    (path, Route::of(path))
+}
+
+/// Logs what concerns the operator. An error with a cause tells the client the request's ID, which is in the log.
+fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, scope: &Scope) -> Error {
+    let status = error.status.as_u16();
+    if let Some(cause) = &error.cause {
+        tracing::error!(%method, path = redacted(path), status, "{cause:#}");
+        error.detail = format!("{} (request {})", error.detail, scope.id()).into();
+    } else if matches!(status, 401 | 403 | 429) {
+        tracing::warn!(%client, %method, path = redacted(path), status, "refused: {}", error.detail);
+    }
+    error
+}
+
+/// The error as JSON or, for a browser, as a page that links to the home page below `home`.
+fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
+    app.answers.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
 }
 
 /// The addresses that this server knows.
@@ -246,7 +263,7 @@ async fn answer(
     if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
         return Err(Error::overloaded(refusal));
     }
-    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", shown(path))))?;
+    let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", redacted(path))))?;
     if !route.takes(&head.method) {
         return Err(Error::method_not_allowed(route.allow()));
     }
@@ -267,13 +284,13 @@ async fn answer(
         Route::Upload { site } => Box::pin(upload::put(app, site, query, body)).await,
         Route::Site { site } => report::without_slash(app, site, query),
         Route::File { site, path } if app.reports.share_an_origin() => {
-            let place = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
-            report::show(app, &place, path, query, is_head, headers).await
+            let location = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
+            report::show(app, &location, path, query, is_head, headers).await
         }
         Route::File { site, path } => report::elsewhere(app, site, path, query),
         Route::OwnFile { site, path } => {
-            let place = app.reports.on_own_host(site);
-            report::show(app, &place, path, query, is_head, headers).await
+            let location = app.reports.on_own_host(site);
+            report::show(app, &location, path, query, is_head, headers).await
         }
         Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
@@ -306,14 +323,14 @@ fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> 
 const MAX_SHOWN: usize = 1 << 10;
 
 /// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
-pub(crate) fn shown(path: &str) -> String {
+pub(crate) fn redacted(path: &str) -> String {
     let masked = SiteId::mask(path);
     if masked.len() > MAX_SHOWN { response::beginning(&masked, MAX_SHOWN).into_owned() } else { masked }
 }
 
 /// The path for a request's log line, which is kept while the response is sent: a long one is cut.
 fn noted(path: &str) -> String {
-    if path.len() > MAX_SHOWN { shown(path) } else { path.to_owned() }
+    if path.len() > MAX_SHOWN { redacted(path) } else { path.to_owned() }
 }
 
 struct Line {
@@ -346,7 +363,7 @@ impl HttpBody for Logged {
             Some(Err(error)) => {
                 self.line.scope.within(|| {
                     tracing::error!(
-                        path = shown(&self.line.path),
+                        path = redacted(&self.line.path),
                         "the connection was ended in the middle of the body: {error}"
                     );
                 });
@@ -372,7 +389,7 @@ impl Drop for Logged {
         metrics().request(*label, *status, time);
         let milliseconds = time.as_secs_f64() * 1e3;
         scope.within(|| {
-            tracing::info!(%client, %method, path = shown(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
+            tracing::info!(%client, %method, path = redacted(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
         });
     }
 }
@@ -384,11 +401,11 @@ mod tests {
     #[test]
     fn no_log_line_holds_a_whole_site_id() {
         let id = "0123456789abcdef0123456789abcdef";
-        assert_eq!(shown(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
-        assert_eq!(shown(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
-        assert_eq!(shown(&format!("/coverage/{id}")), "/coverage/01234567…");
-        assert_eq!(shown(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
-        assert_eq!(shown("/coverage/create-site/"), "/coverage/create-site/");
-        assert_eq!(shown("/badge/o/r.svg"), "/badge/o/r.svg");
+        assert_eq!(redacted(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
+        assert_eq!(redacted(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
+        assert_eq!(redacted(&format!("/coverage/{id}")), "/coverage/01234567…");
+        assert_eq!(redacted(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
+        assert_eq!(redacted("/coverage/create-site/"), "/coverage/create-site/");
+        assert_eq!(redacted("/badge/o/r.svg"), "/badge/o/r.svg");
     }
 }

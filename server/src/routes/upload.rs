@@ -16,13 +16,13 @@ use crate::app::App;
 use crate::base::random::{hex, random};
 use crate::error::Error;
 use crate::identity::api_keys::Uploader;
-use crate::identity::token::Workflow;
+use crate::identity::token::WorkflowRun;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
-use crate::routes::paced::Paced;
+use crate::routes::stall_timeout_body::StallTimeoutBody;
 use crate::routes::{may_publish, uploader};
 use crate::store::error::StorageError;
 use crate::store::storage::{UPLOAD_TIME, UploadTarget};
@@ -56,7 +56,7 @@ struct Record<'a> {
     created_by: &'static str,
     /// The run whose token it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<&'a Workflow>,
+    run: Option<&'a WorkflowRun>,
 }
 
 #[derive(Serialize)]
@@ -220,7 +220,7 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestB
     // A task of its own: where the client goes away, it still cleans up.
     let task = async move {
         let app = shared;
-        let mut body = Paced::new(body, &app.limits);
+        let mut body = StallTimeoutBody::new(body, &app.limits);
         let received = match app.uploads.try_acquire() {
             Ok(_permit) => receive(&app, &site, &mut body).await,
             Err(_) => Err(Error::overloaded("the server takes as many uploads as it can: try again in a few seconds")),
@@ -260,7 +260,7 @@ fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
     Ok(())
 }
 
-async fn receive(app: &App, site: &SiteId, body: &mut Paced) -> Result<(), Error> {
+async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Result<(), Error> {
     let limit = app.max_report_bytes;
     if let Some(size) = body.size().filter(|size| *size > limit) {
         return Err(too_large(Some(size), limit));
@@ -296,7 +296,7 @@ fn unusable(why: &ArchiveError) -> Error {
 }
 
 /// Writes the body into the store; where that fails, nothing is kept.
-async fn stage(app: &App, staging: &str, body: &mut Paced, limit: u64) -> Result<(), Error> {
+async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64) -> Result<(), Error> {
     let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
         let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);

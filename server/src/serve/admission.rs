@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::log_throttle::Seldom;
-use crate::network::client::party;
+use crate::base::log_throttle::LogThrottle;
+use crate::network::client::rate_limit_key;
 
 const ALL_TAKEN: &str = "the server has as many connections as it takes: try again in a few seconds";
 const TAKEN_BY_ADDRESS: &str =
@@ -17,57 +17,57 @@ const TAKEN_BY_ADDRESS: &str =
 /// lives. Beyond those a connection is closed at once.
 pub struct Admission {
     limit: usize,
-    limit_by_party: usize,
+    limit_by_client: usize,
     open: Mutex<Open>,
-    told: Seldom,
+    log_throttle: LogThrottle,
 }
 
 #[derive(Default)]
 struct Open {
     all: usize,
-    by_party: HashMap<IpAddr, usize>,
+    by_client: HashMap<IpAddr, usize>,
 }
 
-/// A connection's place, until it is dropped.
-pub struct Place {
+/// A connection's permit, until it is dropped.
+pub struct ConnectionPermit {
     admission: Arc<Admission>,
-    party: Option<IpAddr>,
+    client: Option<IpAddr>,
     /// What its requests are told instead of an answer.
     pub refusal: Option<&'static str>,
 }
 
 impl Admission {
-    pub fn new(limit: usize, limit_by_party: usize) -> Self {
-        Self { limit, limit_by_party, open: Mutex::default(), told: Seldom::default() }
+    pub fn new(limit: usize, limit_by_client: usize) -> Self {
+        Self { limit, limit_by_client, open: Mutex::default(), log_throttle: LogThrottle::default() }
     }
 
     /// A place for one more connection. `address`: whose it is; `None` for a trusted proxy, which speaks for many.
-    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
-        let party = address.map(party);
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionPermit> {
+        let client = address.map(rate_limit_key);
         let mut open = self.lock();
-        let by_party = party.map_or(0, |party| open.by_party.get(&party).copied().unwrap_or_default());
+        let by_client = client.map_or(0, |client| open.by_client.get(&client).copied().unwrap_or_default());
         let refusal = if open.all >= self.limit {
             Some(ALL_TAKEN)
         } else {
-            (by_party >= self.limit_by_party).then_some(TAKEN_BY_ADDRESS)
+            (by_client >= self.limit_by_client).then_some(TAKEN_BY_ADDRESS)
         };
-        let none_left = open.all >= with_spare(self.limit) || by_party >= with_spare(self.limit_by_party);
+        let none_left = open.all >= with_spare(self.limit) || by_client >= with_spare(self.limit_by_client);
         if !none_left {
             open.all += 1;
-            if let Some(party) = party {
-                *open.by_party.entry(party).or_default() += 1;
+            if let Some(client) = client {
+                *open.by_client.entry(client).or_default() += 1;
             }
         }
         let all = open.all;
         drop(open);
         if let Some(why) = refusal
-            && self.told.now()
+            && self.log_throttle.is_due()
         {
             let name = if why == ALL_TAKEN { "MAX_CONNECTIONS" } else { "MAX_CONNECTIONS_PER_ADDRESS" };
             let address = address.map(|address| address.to_string()).unwrap_or_default();
             tracing::warn!(connections = all, address, "connections are turned away: {name} is reached");
         }
-        (!none_left).then(|| Place { admission: self.clone(), party, refusal })
+        (!none_left).then(|| ConnectionPermit { admission: self.clone(), client, refusal })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -99,16 +99,16 @@ fn with_spare(limit: usize) -> usize {
     limit.saturating_add(limit / 16 + 16)
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.admission.lock();
         open.all -= 1;
-        if let Some(party) = self.party
-            && let Some(count) = open.by_party.get_mut(&party)
+        if let Some(client) = self.client
+            && let Some(count) = open.by_client.get_mut(&client)
         {
             *count -= 1;
             if *count == 0 {
-                open.by_party.remove(&party);
+                open.by_client.remove(&client);
             }
         }
     }
@@ -125,18 +125,19 @@ mod tests {
     #[test]
     fn beyond_the_limit_some_are_told_and_the_rest_is_closed_until_places_are_free() {
         let admission = Arc::new(Admission::new(2, 100));
-        let mut places: Vec<Place> = (0..2).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
-        assert!(places.iter().all(|place| place.refusal.is_none()));
+        let mut permits: Vec<ConnectionPermit> =
+            (0..2).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
+        assert!(permits.iter().all(|permit| permit.refusal.is_none()));
         for _ in 0..16 {
-            let place = admission.admit(address("192.0.2.2")).unwrap();
-            assert_eq!(place.refusal, Some(ALL_TAKEN));
-            places.push(place);
+            let permit = admission.admit(address("192.0.2.2")).unwrap();
+            assert_eq!(permit.refusal, Some(ALL_TAKEN));
+            permits.push(permit);
         }
         assert!(admission.admit(None).is_none());
-        places.truncate(1);
+        permits.truncate(1);
         assert!(admission.admit(None).unwrap().refusal.is_none());
-        drop(places);
-        assert!(admission.lock().by_party.is_empty() && admission.lock().all == 0);
+        drop(permits);
+        assert!(admission.lock().by_client.is_empty() && admission.lock().all == 0);
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(same_line.refusal, Some(TAKEN_BY_ADDRESS));
         let _other = admission.admit(address("2001:db8:0:1::1")).unwrap();
         assert!(_other.refusal.is_none());
-        let proxied: Vec<Option<Place>> = (0..50).map(|_| admission.admit(None)).collect();
-        assert!(proxied.iter().all(|place| place.as_ref().is_some_and(|place| place.refusal.is_none())));
+        let proxied: Vec<Option<ConnectionPermit>> = (0..50).map(|_| admission.admit(None)).collect();
+        assert!(proxied.iter().all(|permit| permit.as_ref().is_some_and(|permit| permit.refusal.is_none())));
     }
 }

@@ -21,8 +21,8 @@ use crate::app::App;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::Tls;
 use crate::routes::router::{self, Caller, Logged};
-use crate::serve::admission::{Admission, Place};
-use crate::serve::watch::{Ended, Pulse, Sent, Socket, Turn, watch};
+use crate::serve::admission::{Admission, ConnectionPermit};
+use crate::serve::timeouts::{ConnectionActivity, Ended, Phase, Sent, Socket, with_timeouts};
 use crate::telemetry::metrics::metrics;
 
 /// Bytes of a request's head: addresses and cookies of a reasonable size.
@@ -61,7 +61,7 @@ pub struct Connections {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     limits: NetworkLimits,
-    limits_without_place: NetworkLimits,
+    limits_without_permit: NetworkLimits,
     stop: channel::Sender<()>,
 }
 
@@ -76,7 +76,7 @@ impl Connections {
         http2.initial_stream_window_size(MAX_UNREAD).initial_connection_window_size(MAX_UNREAD);
         http2.max_pending_accept_reset_streams(MAX_RESET).max_local_error_reset_streams(MAX_ERRORS);
         let limits = app.limits.clone();
-        let limits_without_place = NetworkLimits {
+        let limits_without_permit = NetworkLimits {
             header: limits.header.min(TURNED_AWAY_TIME),
             stall: limits.stall.min(TURNED_AWAY_TIME),
             // One request, and that was it.
@@ -84,14 +84,14 @@ impl Connections {
             ..limits.clone()
         };
         let admission = Arc::new(Admission::new(limits.connections, limits.connections_per_address));
-        Self { app, admission, http1, http2, limits, limits_without_place, stop: channel::Sender::new(()) }
+        Self { app, admission, http1, http2, limits, limits_without_permit, stop: channel::Sender::new(()) }
     }
 
     /// Serves a connection in a task of its own.
     pub fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip();
         let counted = (!self.app.proxies.trusts(peer)).then_some(peer);
-        let Some(place) = self.admission.admit(counted) else {
+        let Some(permit) = self.admission.admit(counted) else {
             return;
         };
         // Small answers go out at once.
@@ -99,7 +99,7 @@ impl Connections {
         let (connections, stop) = (self.clone(), self.stop.subscribe());
         tokio::spawn(async move {
             let _open = metrics().connection();
-            if let Err(error) = connections.serve(stream, peer, place, stop).await {
+            if let Err(error) = connections.serve(stream, peer, permit, stop).await {
                 tracing::debug!(%peer, "a connection ended early: {error}");
             }
         });
@@ -111,65 +111,71 @@ impl Connections {
         self.stop.closed().await;
     }
 
-    async fn serve(&self, stream: TcpStream, peer: IpAddr, place: Place, mut stop: Stop) -> Result<(), Ended> {
-        let pulse = Arc::new(Pulse::default());
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        permit: ConnectionPermit,
+        mut stop: Stop,
+    ) -> Result<(), Ended> {
+        let activity = Arc::new(ConnectionActivity::default());
         let Some(tls) = &self.app.tls else {
-            return self.http1(Socket::new(stream, pulse.clone()), pulse, peer, &place, stop).await;
+            return self.http1(Socket::new(stream, activity.clone()), activity, peer, &permit, stop).await;
         };
-        // Boxed: a connection without TLS has no need for the memory.
-        let accepted = Box::pin(accept(tls, stream, &pulse));
+        // Boxed: a connection without TLS has no need for the room.
+        let accepted = Box::pin(accept(tls, stream, &activity));
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(self.limits(&place).header, accepted) => accepted,
+            accepted = tokio::time::timeout(self.limits(&permit).header, accepted) => accepted,
             // Nothing was asked yet.
             _ = stop.changed() => return Ok(()),
         };
-        let mut io = accepted.unwrap_or(Err(Ended::TooSlow(Turn::Head)))?;
+        let mut io = accepted.unwrap_or(Err(Ended::TooSlow(Phase::Head)))?;
         // What is encrypted and not written yet.
         io.get_mut().1.set_buffer_limit(Some(MAX_WAITING));
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
-            Box::pin(self.http2(io, pulse, peer, &place, stop)).await
+            Box::pin(self.http2(io, activity, peer, &permit, stop)).await
         } else {
-            Box::pin(self.http1(io, pulse, peer, &place, stop)).await
+            Box::pin(self.http1(io, activity, peer, &permit, stop)).await
         }
     }
 
     async fn http1(
         &self,
         io: impl Io,
-        pulse: Arc<Pulse>,
+        activity: Arc<ConnectionActivity>,
         peer: IpAddr,
-        place: &Place,
+        permit: &ConnectionPermit,
         stop: Stop,
     ) -> Result<(), Ended> {
-        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, false);
+        let service = service(self.app.clone(), activity.clone(), Caller { peer, refusal: permit.refusal }, false);
         let connection = self.http1.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), &self.app.memory, stop).await
+        with_timeouts(connection, &activity, self.limits(permit), &self.app.memory, stop).await
     }
 
     async fn http2(
         &self,
         io: impl Io,
-        pulse: Arc<Pulse>,
+        activity: Arc<ConnectionActivity>,
         peer: IpAddr,
-        place: &Place,
+        permit: &ConnectionPermit,
         stop: Stop,
     ) -> Result<(), Ended> {
-        pulse.set_multiplexed();
-        let service = service(self.app.clone(), pulse.clone(), Caller { peer, refusal: place.refusal }, true);
+        activity.set_multiplexed();
+        let service = service(self.app.clone(), activity.clone(), Caller { peer, refusal: permit.refusal }, true);
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
-        watch(connection, &pulse, self.limits(place), &self.app.memory, stop).await
+        with_timeouts(connection, &activity, self.limits(permit), &self.app.memory, stop).await
     }
 
-    fn limits(&self, place: &Place) -> &NetworkLimits {
-        if place.refusal.is_some() { &self.limits_without_place } else { &self.limits }
+    fn limits(&self, permit: &ConnectionPermit) -> &NetworkLimits {
+        if permit.refusal.is_some() { &self.limits_without_permit } else { &self.limits }
     }
 }
 
-/// Hands a connection's requests to the router, and tells its pulse of them. If a multiplexed connection has many, and
+/// Hands a connection's requests to the router, and tells its activity of them. If a multiplexed connection has many, and
 /// there is no memory for one more, it is refused, and the client may send it again.
 fn service(
     app: Arc<App>,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     caller: Caller,
     is_multiplexed: bool,
 ) -> impl Service<
@@ -179,19 +185,23 @@ fn service(
     Future = impl Future<Output = Result<Response<Sent<Logged>>, h2::Error>> + Send + 'static,
 > {
     service_fn(move |request| {
-        let is_counted = is_multiplexed && pulse.under_way() >= SURE_STREAMS;
+        let is_counted = is_multiplexed && activity.under_way() >= SURE_STREAMS;
         let share = is_counted.then(|| app.memory.try_take_for_request());
         if let Some(None) = share {
             return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
         }
-        let begun = pulse.request(share.flatten());
+        let begun = activity.request(share.flatten());
         let answer = router::handle(&app, caller, request);
         Either::Right(answer.map(|answer| Ok(answer.map(|body| begun.answered(body)))))
     })
 }
 
 /// The TLS handshake. Who speaks plain HTTP is told so.
-async fn accept(tls: &Tls, mut stream: TcpStream, pulse: &Arc<Pulse>) -> Result<TlsStream<Socket>, Ended> {
+async fn accept(
+    tls: &Tls,
+    mut stream: TcpStream,
+    activity: &Arc<ConnectionActivity>,
+) -> Result<TlsStream<Socket>, Ended> {
     let broken = |error: io::Error| Ended::Broken(error.into());
     let mut first = [0];
     stream.peek(&mut first).await.map_err(broken)?;
@@ -202,5 +212,5 @@ async fn accept(tls: &Tls, mut stream: TcpStream, pulse: &Arc<Pulse>) -> Result<
         let _ = stream.shutdown().await;
         return Err(Ended::Broken("it spoke HTTP to the port of HTTPS".into()));
     }
-    tls.acceptor().accept(Socket::new(stream, pulse.clone())).await.map_err(broken)
+    tls.acceptor().accept(Socket::new(stream, activity.clone())).await.map_err(broken)
 }

@@ -2,7 +2,7 @@
 
 pub mod admission;
 mod connection;
-mod watch;
+mod timeouts;
 
 use std::future::Future;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{self, SignalKind};
 
 use crate::app::App;
-use crate::base::log_throttle::Seldom;
+use crate::base::log_throttle::LogThrottle;
 use connection::Connections;
 
 /// Time for requests under way to end after a stop was asked for.
@@ -29,7 +29,7 @@ const MAX_UNSENT: u32 = 64 << 10;
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
     bound_unsent(&listener);
     let connections = Arc::new(Connections::new(app.clone()));
-    let failures = Seldom::default();
+    let failures = LogThrottle::default();
     let mut stop = std::pin::pin!(stop);
     let mut certificate = std::pin::pin!(keep_certificate(&app));
     let why = loop {
@@ -40,10 +40,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         };
         match accepted {
             Ok((stream, peer)) => connections.take(stream, peer),
-            // Gone before it was its turn.
+            // Gone before it was its phase.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if failures.now() {
+                if failures.is_due() {
                     tracing::warn!("a connection could not be accepted: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -46,7 +46,7 @@ impl StorageError {
     }
 
     /// What the store sent cannot be what was asked for.
-    pub fn nonsense(what: impl std::fmt::Display) -> Self {
+    pub fn unexpected(what: impl std::fmt::Display) -> Self {
         Self::Failed(anyhow::anyhow!("the store sent {what}"))
     }
 
@@ -66,7 +66,7 @@ impl StorageError {
     }
 
     /// The store's error among an error's causes.
-    pub fn among(error: &anyhow::Error) -> Option<&Self> {
+    pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| {
             // What an io::Error wraps is not among its causes.
             let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
@@ -85,7 +85,7 @@ impl From<object_store::Error> for StorageError {
             other if folder::names_no_file(&other) => Self::NotFound,
             other => {
                 let sort = sort_of(&other);
-                sort(anyhow::anyhow!(told(&other)))
+                sort(anyhow::anyhow!(message(&other)))
             }
         }
     }
@@ -138,7 +138,7 @@ fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
 }
 
 /// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
-fn told(error: &dyn std::error::Error) -> String {
+fn message(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_stores_error_is_found_within_what_wraps_it() {
-        let wrapped = anyhow::Error::from(io::Error::other(StorageError::nonsense("x"))).context("a page");
-        assert!(matches!(StorageError::among(&wrapped), Some(StorageError::Failed(_))));
-        assert!(StorageError::among(&anyhow::anyhow!("x")).is_none());
+        let wrapped = anyhow::Error::from(io::Error::other(StorageError::unexpected("x"))).context("a page");
+        assert!(matches!(StorageError::in_chain(&wrapped), Some(StorageError::Failed(_))));
+        assert!(StorageError::in_chain(&anyhow::anyhow!("x")).is_none());
     }
 }

@@ -47,7 +47,7 @@ impl Folder {
     }
 
     /// That it is the folder of the start: else what is written would be gone once the right one is mounted again.
-    pub fn there(&self) -> io::Result<()> {
+    pub fn check_identity(&self) -> io::Result<()> {
         if identity(&self.path)? == self.identity {
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl Folder {
 
     /// Writes a file where uploads wait. It makes no folder: one that is gone is a fault.
     pub fn probe(&self) -> io::Result<()> {
-        self.there()?;
+        self.check_identity()?;
         let probe = self.path.join(STAGING).join("probe");
         std::fs::write(&probe, b"probe").inspect_err(|_| {
             let _ = std::fs::remove_file(&probe);

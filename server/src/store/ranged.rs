@@ -61,11 +61,11 @@ impl Rest {
                     let fits = bytes.len() as u64 <= expected;
                     return fits
                         .then_some(bytes)
-                        .ok_or_else(|| StorageError::nonsense("more bytes than were asked for"));
+                        .ok_or_else(|| StorageError::unexpected("more bytes than were asked for"));
                 }
                 Some(Err(error)) => error.into(),
                 Some(Ok(_)) | None => {
-                    StorageError::nonsense(format_args!("too few bytes: {:?} is missing", self.range))
+                    StorageError::unexpected(format_args!("too few bytes: {:?} is missing", self.range))
                 }
             };
             self.resume(why).await?;

@@ -44,8 +44,8 @@ pub struct Storage {
     /// Where the objects are in a bucket.
     absence: Option<Absence>,
     /// Whether the last bytes of an object can be asked for without its size: not of Azure.
-    knows_suffixes: bool,
-    shown: String,
+    has_suffix_ranges: bool,
+    name: String,
 }
 
 struct Presigner {
@@ -76,8 +76,8 @@ impl Storage {
                 sts: None,
                 folder: None,
                 absence: None,
-                knows_suffixes: true,
-                shown: "memory (gone when the server stops)".to_owned(),
+                has_suffix_ranges: true,
+                name: "memory (gone when the server stops)".to_owned(),
             }),
             StorageConfig::Files(folder) => Self::files(folder),
             StorageConfig::Bucket { url, options } => {
@@ -94,8 +94,8 @@ impl Storage {
             presigner: None,
             sts: None,
             absence: None,
-            knows_suffixes: true,
-            shown: folder.path().display().to_string(),
+            has_suffix_ranges: true,
+            name: folder.path().display().to_string(),
             folder: Some(Arc::new(folder)),
         })
     }
@@ -127,8 +127,8 @@ impl Storage {
             presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
             sts,
             folder: None,
-            knows_suffixes: url.scheme() != "az",
-            shown: url.to_string(),
+            has_suffix_ranges: url.scheme() != "az",
+            name: url.to_string(),
         })
     }
 
@@ -139,14 +139,14 @@ impl Storage {
     }
 
     /// What the operator is told about where reports are.
-    pub fn shown(&self) -> &str {
-        &self.shown
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the store answers, and lets this server in.
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
-            Some(_) => self.folder_is(Folder::probe).await,
+            Some(_) => self.check_folder(Folder::probe).await,
             None => self.exists(&probe_key(SITES)).await.map(|_| ()),
         }
     }
@@ -156,9 +156,9 @@ impl Storage {
         self.folder.as_deref().map(Folder::path)
     }
 
-    async fn folder_is(&self, all_right: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
+    async fn check_folder(&self, check: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
-        let looked = tokio::task::spawn_blocking(move || all_right(&folder)).await;
+        let looked = tokio::task::spawn_blocking(move || check(&folder)).await;
         let looked = looked.map_err(anyhow::Error::from).and_then(|looked| Ok(looked?));
         looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
     }
@@ -166,7 +166,7 @@ impl Storage {
     /// Writes a new object; one that is there is not touched.
     pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let path = path(key)?;
-        self.folder_is(Folder::there).await?;
+        self.check_folder(Folder::check_identity).await?;
         within(async { Ok(self.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await?) }).await?;
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Storage {
             let (e_tag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());
             let size = result.meta.size;
             if size > SMALL {
-                return Err(StorageError::nonsense(format_args!(
+                return Err(StorageError::unexpected(format_args!(
                     "{size} bytes for {key}, which this server did not write"
                 )));
             }
@@ -192,7 +192,7 @@ impl Storage {
     /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
     pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
-        self.folder_is(Folder::there).await?;
+        self.check_folder(Folder::check_identity).await?;
         let written = async {
             match self.store.put_opts(&path, bytes.clone().into(), PutMode::Update(read.0).into()).await {
                 Err(object_store::Error::NotImplemented { .. }) => Ok(self.store.put(&path, bytes.into()).await?),
@@ -207,7 +207,7 @@ impl Storage {
         let path = path(key)?;
         let read = async {
             // Azure knows no suffix ranges: ask for the size first.
-            let range = if self.knows_suffixes {
+            let range = if self.has_suffix_ranges {
                 GetRange::Suffix(length)
             } else {
                 let size = self.store.head(&path).await?.size;
@@ -216,7 +216,7 @@ impl Storage {
             let result = self.open(&path, GetOptions::new().with_range(Some(range))).await?;
             let Range { start, end } = result.range;
             if end != result.meta.size || end - start > length {
-                return Err(StorageError::nonsense(format_args!("{start}..{end} for the last {length} bytes")));
+                return Err(StorageError::unexpected(format_args!("{start}..{end} for the last {length} bytes")));
             }
             let bytes = ranged::collect(self.bytes_of(path, result), (end - start) as usize).await?;
             Ok(Tail { offset: start, bytes })
@@ -252,7 +252,7 @@ impl Storage {
         let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone()))).with_if_match(known);
         let result = self.open(&path, options).await?;
         if result.range != range {
-            return Err(StorageError::nonsense(format_args!("{:?} for {range:?}", result.range)));
+            return Err(StorageError::unexpected(format_args!("{:?} for {range:?}", result.range)));
         }
         Ok(self.bytes_of(path, result))
     }
@@ -268,13 +268,13 @@ impl Storage {
             let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
             // The vendors tag every object: what has no tag is a page of something in between.
             let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
-            is_object.then_some(result).ok_or_else(|| StorageError::nonsense("what is no object"))
+            is_object.then_some(result).ok_or_else(|| StorageError::unexpected("what is no object"))
         };
         match once().await {
             Err(StorageError::Failed(_)) => once().await,
             // In a folder that is not mounted nothing is found.
             Err(StorageError::NotFound) => {
-                Err(self.folder_is(Folder::there).await.err().unwrap_or(StorageError::NotFound))
+                Err(self.check_folder(Folder::check_identity).await.err().unwrap_or(StorageError::NotFound))
             }
             other => other,
         }
@@ -323,14 +323,14 @@ impl Storage {
     }
 
     /// Whether the store tells a missing object from a forbidden one: S3 does so where the bucket can be listed.
-    pub async fn tells_absence(&self, key: &str) -> Result<bool> {
+    pub async fn can_tell_absence(&self, key: &str) -> Result<bool> {
         let path = path(key)?;
         within(async {
             match self.store.head(&path).await {
                 Err(refusal) if may_hide_absence(&refusal) => Ok(false),
                 Err(object_store::Error::NotFound { .. }) => Ok(true),
                 Err(error) => Err(error.into()),
-                Ok(_) => Err(StorageError::nonsense("an object where there is none")),
+                Ok(_) => Err(StorageError::unexpected("an object where there is none")),
             }
         })
         .await

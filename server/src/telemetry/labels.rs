@@ -3,8 +3,8 @@
 use hyper::StatusCode;
 
 /// The statuses that this server answers with; another one is counted by its class, as `5xx`.
-const CODES: [u16; 21] =
-    [200, 201, 204, 206, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 416, 429, 500, 501, 502, 503];
+const CODES: [u16; 22] =
+    [200, 201, 206, 304, 307, 400, 401, 403, 404, 405, 408, 409, 413, 416, 422, 429, 500, 501, 502, 503, 504, 507];
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident, $label:literal, { $($variant:ident => $text:literal,)* }) => {
@@ -130,12 +130,27 @@ pub struct Code(pub u16);
 impl Label for Code {
     const NAME: &'static str = "code";
     const TEXTS: &'static [&'static str] = &[
-        "200", "201", "204", "206", "304", "307", "308", "400", "401", "403", "404", "405", "408", "409", "413", "416",
-        "429", "500", "501", "502", "503", "1xx", "2xx", "3xx", "4xx", "5xx",
+        "200", "201", "206", "304", "307", "400", "401", "403", "404", "405", "408", "409", "413", "416", "422", "429",
+        "500", "501", "502", "503", "504", "507", "1xx", "2xx", "3xx", "4xx", "5xx",
     ];
 
     fn place(self) -> usize {
         let class = || CODES.len() + usize::from(self.0 / 100).clamp(1, 5) - 1;
         CODES.iter().position(|code| *code == self.0).unwrap_or_else(class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_is_counted_by_its_own_text() {
+        for code in CODES {
+            assert_eq!(Code::TEXTS[Code(code).place()], code.to_string());
+        }
+        for (code, class) in [(100, "1xx"), (204, "2xx"), (308, "3xx"), (418, "4xx"), (599, "5xx")] {
+            assert_eq!(Code::TEXTS[Code(code).place()], class);
+        }
     }
 }

@@ -111,65 +111,37 @@ impl Metrics {
         own.register("covered_build", "The program that runs", build);
         let registry = own.sub_registry_with_prefix("covered");
         let file_bytes = Histogram::new(BYTES);
-        registry.register_with_unit(
-            "file_size",
-            "Sizes of the files of reports that were served",
-            Unit::Bytes,
-            file_bytes.clone(),
-        );
+        registry.register_with_unit("file_size", "Sizes of the report files served", Unit::Bytes, file_bytes.clone());
         let github_limits = Counter::default();
-        let help = "Answers by which GitHub asked to be left alone for a while";
-        registry.register("github_rate_limits", help, github_limits.clone());
-        let redis = Gauge::default();
-        registry.register(
-            "redis_up",
-            "Whether Redis is asked: 1, or 0 where it is gone, too slow or not set",
-            redis.clone(),
-        );
-        let connections = Gauge::default();
-        registry.register("connections_open", "Connections of clients that are open", connections.clone());
-        let quota = [
-            ("github_quota_remaining", "Points of GitHub's quota that are left, as it last said"),
-            ("github_quota_limit", "Points of GitHub's quota in an hour, as it last said"),
-            ("github_quota_reset_timestamp_seconds", "When GitHub's quota begins anew, as it last said; Unix time"),
-        ];
-        let github_quota = quota.map(|(name, help)| {
-            let gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        });
+        registry.register("github_rate_limits", "Responses by which GitHub limited requests", github_limits.clone());
+        let redis = gauge(registry, "redis_up", "1 if Redis is in use, 0 if it is unreachable, too slow or not set");
+        let connections = gauge(registry, "connections_open", "Open client connections");
+        let github_quota = [
+            ("github_quota_remaining", "GitHub quota points left, as GitHub last reported"),
+            ("github_quota_limit", "GitHub quota points per hour, as GitHub last reported"),
+            ("github_quota_reset_timestamp_seconds", "Unix time of the next reset of the GitHub quota"),
+        ]
+        .map(|(name, help)| gauge(registry, name, help));
         Self {
-            requests: Table::new(registry, "http_requests", "Requests that were answered, when the answer was sent"),
-            request_seconds: Times::new(
-                registry,
-                "http_request_duration",
-                "Time from a request's head to its answer's end",
-            ),
-            files: Table::new(registry, "files_served", "Requests for files of reports, by where the file came from"),
+            requests: Table::new(registry, "http_requests", "Requests, counted when the response was sent"),
+            request_seconds: Times::new(registry, "http_request_duration", "Time from request head to response end"),
+            files: Table::new(registry, "files_served", "Requests for report files, by the source of the file"),
             file_bytes,
             uploads: Table::new(
                 registry,
                 "uploads",
-                "Uploads of reports; those to the store itself are seen opened alone",
+                "Report uploads; direct uploads to the store count as opened only",
             ),
-            caches: Table::new(registry, "cache_lookups", "Look-ups in what is remembered"),
-            badges: Table::new(registry, "badges", "Badges and ways to reports, by what was known"),
+            caches: Table::new(registry, "cache_lookups", "Cache look-ups"),
+            badges: Table::new(registry, "badges", "Requests for badges and badge redirects"),
             github: Table::new(registry, "github_requests", "Requests to GitHub"),
-            keyless: Table::new(registry, "keyless_requests", "Requests with an OIDC token in place of an API key"),
-            issuers: Table::new(registry, "oidc_issuer_requests", "Questions for the keys of OIDC issuers"),
+            keyless: Table::new(registry, "keyless_requests", "Requests with an OIDC token instead of an API key"),
+            issuers: Table::new(registry, "oidc_issuer_requests", "Requests for the keys of OIDC issuers"),
             github_limits,
             redis,
             github_quota,
-            store: Table::new(
-                registry,
-                "store_requests",
-                "Requests to the store, the library's own repeats not counted",
-            ),
-            store_seconds: Times::new(
-                registry,
-                "store_request_duration",
-                "Time until the store answered, bodies not counted",
-            ),
+            store: Table::new(registry, "store_requests", "Requests to the store, without the library's retries"),
+            store_seconds: Times::new(registry, "store_request_duration", "Time until the store responded"),
             connections,
             process: Process::new(&mut own),
             registry: own,
@@ -234,7 +206,7 @@ impl Metrics {
         self.github_limits.inc();
     }
 
-    pub fn redis_is(&self, up: bool) {
+    pub fn set_redis_up(&self, up: bool) {
         self.redis.set(up.into());
     }
 
@@ -269,6 +241,12 @@ impl Metrics {
         text::encode(&mut out, &self.registry)?;
         Ok(out)
     }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
 }
 
 /// An open connection.

@@ -62,7 +62,7 @@ fn is_xml(c: char) -> bool {
 
 /// What a badge shows of a value: there are few different ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Shown {
+struct Content {
     percent: Percent,
     state: Option<State>,
 }
@@ -75,7 +75,7 @@ enum Percent {
     Whole(u8),
 }
 
-impl Shown {
+impl Content {
     fn of(value: Option<&Value>) -> Self {
         let percent = match value.and_then(|value| value.percent) {
             None => Percent::Unknown,
@@ -105,13 +105,13 @@ impl Shown {
 /// Badges that were drawn. So few are found sooner by comparing them than by hashing.
 #[derive(Default)]
 pub struct Badges {
-    drawn: RwLock<BTreeMap<(Look, Shown), Bytes>>,
+    drawn: RwLock<BTreeMap<(Look, Content), Bytes>>,
 }
 
 impl Badges {
     /// The badge as an SVG image, with a title such as `coverage: 87%`.
     pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
-        let badge = (look, Shown::of(value));
+        let badge = (look, Content::of(value));
         if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
             return Ok(svg.clone());
         }
@@ -128,14 +128,14 @@ impl Badges {
 
 /// Draws the badge.
 pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
-    draw(look, Shown::of(value))
+    draw(look, Content::of(value))
 }
 
-fn draw(look: &Look, shown: Shown) -> Result<String, badge_maker_rs::Error> {
-    let options = BadgeOptions::new(shown.message())
+fn draw(look: &Look, content: Content) -> Result<String, badge_maker_rs::Error> {
+    let options = BadgeOptions::new(content.message())
         .label(look.label())
         .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
-        .color(Color::literal(shown.color()))
+        .color(Color::literal(content.color()))
         .build();
     make_badge(&options)
 }
@@ -154,12 +154,12 @@ pub struct Endpoint<'a> {
 
 /// The value as a shields.io endpoint.
 pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
-    let shown = Shown::of(value);
+    let content = Content::of(value);
     Endpoint {
         schema_version: 1,
         label: look.label(),
-        message: shown.message(),
-        color: shown.color(),
+        message: content.message(),
+        color: content.color(),
         percent: value.and_then(|value| value.percent),
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn message(value: Option<&Value>) -> String {
-        Shown::of(value).message()
+        Content::of(value).message()
     }
 
     #[test]

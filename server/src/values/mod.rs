@@ -1,15 +1,15 @@
 //! The value behind a badge: what is remembered, GitHub, the last value in the store, nothing, in this order.
 
 pub mod drawing;
-mod kept;
+mod refused;
 pub mod statuses;
-mod stored;
 pub mod value;
+mod value_store;
 
 use std::sync::Arc;
 
-use crate::cache::{Cache, LookUp, RedisState, RedisUrl};
-use crate::github::{GitHub, Quota};
+use crate::cache::{Cache, RedisState, RedisUrl};
+use crate::github::GitHub;
 use crate::identity::allowed::Allowed;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
@@ -17,8 +17,8 @@ use crate::reports::address::Reports;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 use statuses::Statuses;
-use stored::Order;
-use value::{Stays, Value, ValueKey};
+use value::{KeptReason, Value, ValueKey};
+use value_store::ValueStore;
 
 /// The values, as far as they are known.
 pub struct Values {
@@ -36,7 +36,7 @@ impl Values {
         reports: Arc<Reports>,
         redis: Option<(RedisUrl, String)>,
     ) -> Self {
-        let statuses = Arc::new(Statuses::new(Order::new(storage), github, allowed, reports));
+        let statuses = Arc::new(Statuses::new(ValueStore::new(storage), github, allowed, reports));
         Self { cache: Cache::new(statuses.clone(), redis), statuses }
     }
 
@@ -61,11 +61,11 @@ impl Values {
         repository: Repository,
         name: Option<ReportName>,
         value: Value,
-    ) -> Result<Option<Stays>, StorageError> {
-        let order = &self.statuses.order;
-        let _lane = order.lane(&repository).await;
-        let turn = self.cache.turn(repository.as_str()).await;
-        let (stored, stays) = order.store(&repository, name.as_ref(), value).await?;
+    ) -> Result<Option<KeptReason>, StorageError> {
+        let store = &self.statuses.store;
+        let _lock = store.lock(&repository).await;
+        let ticket = self.cache.write_ticket(repository.as_str()).await;
+        let (stored, stays) = store.store(&repository, name.as_ref(), value).await?;
         if stored.percent.is_none() {
             // GitHub may know a number of an older commit, which the badge shows in place of none.
             self.cache.forget(repository.as_str()).await;
@@ -73,22 +73,12 @@ impl Values {
         }
         let key = ValueKey { repository, name, branch: None };
         // What the store decided on, and after it did.
-        self.cache.put(key, Some(Arc::new(stored)), turn).await;
+        self.cache.put(key, Some(Arc::new(stored)), ticket).await;
         Ok(stays)
-    }
-
-    /// How often look-ups came to this so far.
-    pub fn look_ups(&self, outcome: LookUp) -> u64 {
-        self.cache.look_ups(outcome)
     }
 
     /// Whether Redis answers; `None`: there is none.
     pub fn redis(&self) -> Option<RedisState> {
         self.cache.redis()
-    }
-
-    /// What GitHub last said of the token's quota.
-    pub fn quota(&self) -> Option<Quota> {
-        self.statuses.github.as_ref()?.quota()
     }
 }

@@ -14,8 +14,8 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::address::Reports;
 use crate::store::error::StorageError;
-use crate::values::stored::Order;
 use crate::values::value::{State, Value, ValueKey};
+use crate::values::value_store::ValueStore;
 
 /// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
 /// left alone, at most as long as any value.
@@ -32,7 +32,7 @@ const MAX_COUNTED: u64 = 10_000;
 
 /// The commit statuses on GitHub, and the store behind them.
 pub struct Statuses {
-    pub order: Order,
+    pub store: ValueStore,
     pub github: Option<GitHub>,
     /// GitHub is asked about these repositories only.
     allowed: Arc<Allowed>,
@@ -43,7 +43,7 @@ pub struct Statuses {
 }
 
 /// What became of the question to GitHub.
-enum Said {
+enum GitHubAnswer {
     /// GitHub's answer; `None` also where it is not to be asked.
     Value(Option<Value>),
     /// There is no such repository.
@@ -75,92 +75,101 @@ impl Source for Statuses {
         if bytes == b"null" { Some(None) } else { Value::read(bytes).map(|value| Some(Arc::new(value))) }
     }
 
-    fn lasts(value: &Option<Arc<Value>>) -> bool {
+    fn is_durable(value: &Option<Arc<Value>>) -> bool {
         value.is_some()
     }
 
     async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<Arc<Value>>> {
-        let key = question.key;
         let asked_at = Timestamp::now();
-        let said = if question.absent { Said::Absent } else { self.ask_github(key, question.time).await };
-        let (from_github, fresh) = match &said {
-            Said::Value(value) => (value.clone(), FRESH),
-            Said::Absent => (None, ABSENT),
-            Said::Nothing(time) => (None, (*time).clamp(FRESH_AFTER_FAILURE, FRESH)),
+        let answered = match question.absent {
+            true => GitHubAnswer::Absent,
+            false => self.ask_github(question.key, question.time).await,
         };
-        let absent = matches!(said, Said::Absent) && !question.absent;
-        let answer = |value: Option<Value>, sure: bool| {
-            let known = question.known.clone().flatten().filter(|_| !sure);
-            Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
+        let absent = matches!(answered, GitHubAnswer::Absent) && !question.absent;
+        let sure = matches!(answered, GitHubAnswer::Value(_));
+        let (from_github, fresh) = match answered {
+            GitHubAnswer::Value(value) => (value, FRESH),
+            GitHubAnswer::Absent => (None, ABSENT),
+            GitHubAnswer::Nothing(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
         };
-        let sure = matches!(said, Said::Value(_));
         // The store keeps the default branch's values alone.
-        if key.branch.is_some() {
-            return answer(from_github, sure);
-        }
-        let (repository, name) = (&key.repository, key.name.as_ref());
-        let stored = tokio::time::timeout(STORE_TIME, async {
-            match from_github.clone() {
-                Some(value) => {
-                    let is_overtaken = || question.is_overtaken();
-                    self.order.store_from_github(repository, name, value, asked_at, is_overtaken).await.map(Some)
-                }
-                None => self.order.last(repository, name).await,
-            }
-        });
-        match stored
-            .await
-            .unwrap_or_else(|_| Err(StorageError::Failed(anyhow::anyhow!("no answer within {STORE_TIME:?}"))))
-        {
-            Ok(value) => answer(value, sure),
-            Err(error) => {
-                // A refusal lasts, and was told once.
-                if !matches!(error, StorageError::Denied(_)) {
-                    tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
-                }
-                let sure = from_github.is_some();
-                answer(from_github, sure)
-            }
-        }
+        let (value, sure) = match question.key.branch {
+            Some(_) => (from_github, sure),
+            None => self.ask_store(&question, from_github, sure, asked_at).await,
+        };
+        let known = question.known.flatten().filter(|_| !sure);
+        Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
     }
 }
 
 impl Statuses {
-    pub fn new(order: Order, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
+    pub fn new(store: ValueStore, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
         let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
-        Self { order, github, allowed, reports, asked }
+        Self { store, github, allowed, reports, asked }
     }
 
-    async fn ask_github(&self, key: &ValueKey, time: Duration) -> Said {
+    /// Stores GitHub's value, or reads the last one where GitHub has none; gives back the value that is valid, and whether
+    /// that is certain. A store that fails leaves GitHub's.
+    async fn ask_store(
+        &self,
+        question: &Question<'_, Self>,
+        from_github: Option<Value>,
+        sure: bool,
+        asked_at: Timestamp,
+    ) -> (Option<Value>, bool) {
+        let (repository, name) = (&question.key.repository, question.key.name.as_ref());
+        let stored = tokio::time::timeout(STORE_TIME, async {
+            match from_github.clone() {
+                Some(value) => {
+                    let is_overtaken = || question.is_overtaken();
+                    self.store.store_from_github(repository, name, value, asked_at, is_overtaken).await.map(Some)
+                }
+                None => self.store.last(repository, name).await,
+            }
+        });
+        match stored.await.unwrap_or_else(|_| Err(StorageError::slow(STORE_TIME))) {
+            Ok(value) => (value, sure),
+            Err(error) => {
+                // A refusal lasts, and was logged once.
+                if !matches!(error, StorageError::Denied(_)) {
+                    tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
+                }
+                let sure = from_github.is_some();
+                (from_github, sure)
+            }
+        }
+    }
+
+    async fn ask_github(&self, key: &ValueKey, time: Duration) -> GitHubAnswer {
         let Some(github) = &self.github else {
-            return Said::Value(None);
+            return GitHubAnswer::Value(None);
         };
         let repository = &key.repository;
         match tokio::time::timeout(STORE_TIME, self.allowed.has_name(repository)).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Said::Value(None),
+            Ok(Ok(false)) => return GitHubAnswer::Value(None),
             Ok(Err(error)) => {
                 tracing::warn!(%repository, "whether GitHub may be asked cannot be read, the last value is shown: {:#}", anyhow::Error::from(error));
-                return Said::Nothing(FRESH_AFTER_FAILURE);
+                return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
             }
-            Err(_) => return Said::Nothing(FRESH_AFTER_FAILURE),
+            Err(_) => return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE),
         }
         let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
         if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {
             tracing::warn!(%repository, "GitHub was asked {LOOK_UPS_A_MINUTE} times in a minute, the last value is shown: the quota is kept for others");
-            return Said::Nothing(FRESH_AFTER_FAILURE);
+            return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
         }
         let name = key.name.as_ref().map(ToString::to_string);
         match github.statuses(repository, key.branch.as_deref(), name.as_deref(), time).await {
-            Ok(statuses) => Said::Value(self.newest(repository, statuses).await),
-            Err(Refusal::NoRepository) => Said::Absent,
-            Err(Refusal::LeftAlone(time)) => {
+            Ok(statuses) => GitHubAnswer::Value(self.newest(repository, statuses).await),
+            Err(Refusal::NoRepository) => GitHubAnswer::Absent,
+            Err(Refusal::BackingOff(time)) => {
                 tracing::debug!(%repository, "GitHub is left alone for {time:?}, the last value is shown");
-                Said::Nothing(time)
+                GitHubAnswer::Nothing(time)
             }
             Err(Refusal::Failed(error)) => {
                 tracing::warn!(%repository, "GitHub gave no status, the last value is shown: {error:#}");
-                Said::Nothing(FRESH_AFTER_FAILURE)
+                GitHubAnswer::Nothing(FRESH_AFTER_FAILURE)
             }
         }
     }
@@ -192,7 +201,7 @@ impl Statuses {
             return Some(site);
         }
         let site = self.reports.site_named_by(url)?;
-        let owner = tokio::time::timeout(STORE_TIME, self.order.owner_of(&site)).await;
+        let owner = tokio::time::timeout(STORE_TIME, self.store.owner_of(&site)).await;
         (owner.ok()?.as_ref() == Some(repository)).then_some(site)
     }
 }

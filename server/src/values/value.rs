@@ -53,12 +53,25 @@ impl Value {
         (percent_fits && site_fits).then_some(value)
     }
 
+    /// GitHub's value with what only the store knows: the run, and the site of the same commit. A status may lead to an
+    /// address that the server no longer has; the report is still there.
+    pub(super) fn completed_by(self, known: &Self) -> Self {
+        let known_site = known.site_id.clone().filter(|_| known.commit_sha == self.commit_sha);
+        let site_id = self.site_id.or(known_site);
+        Self { site_id, run_id: known.run_id, issuer: known.issuer.clone(), ..self }
+    }
+
+    /// Whether two values are the same, whenever they were seen.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        Self { seen_at: other.seen_at, ..self.clone() } == *other
+    }
+
     /// Why this value, which was known before, stays where another one is said.
-    pub(super) fn stays(&self, said: &Self) -> Option<Stays> {
+    pub(super) fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
         let is_newer_run = self.issuer == said.issuer && said.run_id.is_some() && said.run_id < self.run_id;
         match self.run_id.filter(|_| is_newer_run) {
-            Some(run) => Some(Stays::NewerRun(run)),
-            None if said.percent.is_none() && self.percent.is_some() => Some(Stays::Number),
+            Some(run) => Some(KeptReason::NewerRun(run)),
+            None if said.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
             None => None,
         }
     }
@@ -66,14 +79,14 @@ impl Value {
 
 /// Why a value that was known before stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stays {
+pub enum KeptReason {
     /// A newer run said it. Runs of different GitHub instances, and those without a number, are taken as they come.
     NewerRun(u64),
     /// It has a number, and the other one has none.
     Number,
 }
 
-impl fmt::Display for Stays {
+impl fmt::Display for KeptReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NewerRun(run) => write!(f, "the value of run {run} stays: it is a newer one"),

@@ -119,7 +119,7 @@ async fn certificates_are_tried_and_a_health_check_takes_any() {
 
 #[test]
 fn the_issuer_of_tokens_is_asked_for_its_keys() {
-    if skip_without(&[Part::Shells]) {
+    if skip_without(&[Part::Openssl]) {
         return;
     }
     let (issuer, folder) = (Issuer::start(), tempfile::tempdir().unwrap());

@@ -32,7 +32,7 @@ impl Lab {
     }
 
     async fn with(settings: &[(&str, &str)]) -> Option<Self> {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return None;
         }
         let (issuer, folder) = (Issuer::start(), tempfile::tempdir().unwrap());
@@ -386,7 +386,7 @@ async fn a_binding_that_cannot_be_read_frees_no_name() {
 
 #[tokio::test]
 async fn an_id_of_another_issuer_is_another() {
-    if skip_without(&[Part::Shells]) {
+    if skip_without(&[Part::Openssl]) {
         return;
     }
     let issuers = [Issuer::start(), Issuer::start()];
@@ -461,7 +461,7 @@ async fn tokens_are_for_the_audience_that_is_configured() {
 
 #[tokio::test]
 async fn no_key_has_to_be_there_at_all() {
-    if skip_without(&[Part::Shells]) {
+    if skip_without(&[Part::Openssl]) {
         return;
     }
     let issuer = Issuer::start();

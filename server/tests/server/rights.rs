@@ -226,7 +226,7 @@ async fn without_the_right_to_list_values_and_names_are_kept_all_the_same() {
 
 #[tokio::test]
 async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
-    if skip_without(&[Part::Shells]) {
+    if skip_without(&[Part::Openssl]) {
         return;
     }
     let issuer = Issuer::start();

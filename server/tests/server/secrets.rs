@@ -135,7 +135,7 @@ async fn no_secret_is_in_an_answer_or_in_the_log() {
 
 #[tokio::test]
 async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
-    if skip_without(&[Part::Shells]) {
+    if skip_without(&[Part::Openssl]) {
         return;
     }
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -6,7 +6,7 @@
 //!
 //! A server that believes it has `OIDC_ISSUERS={url}` and `ALLOWED_REPOSITORIES=octo/*`; tokens are those of a `workflow_run`
 //! of `octo/app` unless [`Issuer::set_claims`] says otherwise. [`Issuer::token`] makes one without asking, [`Issuer::sign`]
-//! any at all. Keys are made by openssl when they are first needed (`Part::Shells`).
+//! any at all. Keys are made by openssl when they are first needed (`Part::Openssl`).
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_job_is_given_a_token_that_the_told_key_verifies() {
-        if skip_without(&[Part::Shells]) {
+        if skip_without(&[Part::Openssl]) {
             return;
         }
         let issuer = Issuer::start();

@@ -16,6 +16,8 @@ pub enum Part {
     Chromium,
     /// What the action's script is checked by and tried with.
     Shells,
+    /// openssl: it makes the keys of the lab's OIDC issuer.
+    Openssl,
     /// nginx, systemd-analyze and openssl: what the files of `server/deploy` are for.
     Deploy,
 }
@@ -24,7 +26,7 @@ pub enum Part {
 pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
 
 impl Part {
-    pub const ALL: [Part; 5] = [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Deploy];
+    pub const ALL: [Part; 6] = [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Deploy];
 
     pub fn is_there(self) -> bool {
         match self {
@@ -36,6 +38,7 @@ impl Part {
             Part::Node => which("node").is_some() && paths::node_modules().exists(),
             Part::Chromium => chromium().is_some(),
             Part::Shells => SHELLS.iter().all(|name| which(name).is_some()),
+            Part::Openssl => which("openssl").is_some(),
             Part::Deploy => nginx().is_some() && which("systemd-analyze").is_some() && which("openssl").is_some(),
         }
     }

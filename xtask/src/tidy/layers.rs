@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
         "server/src",
         &[
             &["main"],
-            &["lib", "check", "checks"],
+            &["lib", "check", "fuzz"],
             &["serve"],
             &["routes"],
             &["app"],

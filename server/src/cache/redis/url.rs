@@ -12,7 +12,7 @@ const SCHEMES: &str = "redis, rediss, valkey, valkeys, or one of these with -clu
 pub struct RedisUrl {
     pub(super) config: Config,
     /// For people: no user, no password.
-    shown: String,
+    redacted: String,
 }
 
 impl RedisUrl {
@@ -34,15 +34,15 @@ impl RedisUrl {
             return Err("lacks the service that the sentinels watch: add ?sentinelServiceName=NAME".to_owned());
         }
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let shown = format!("{}://{host}{port}{}", url.scheme(), url.path());
+        let redacted = format!("{}://{host}{port}{}", url.scheme(), url.path());
         let config = Config::from_url(text).map_err(|error| format!("cannot be used: {}", error.details()))?;
-        Ok(Self { config, shown })
+        Ok(Self { config, redacted })
     }
 }
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.redacted)
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_redis_is_taken() {
-        for (url, shown) in [
+        for (url, redacted) in [
             ("redis://127.0.0.1", "redis://127.0.0.1"),
             ("redis://user:hunter2@redis.example.com:6380/3", "redis://redis.example.com:6380/3"),
             ("valkey://:hunter2@[::1]:6379", "valkey://[::1]:6379"),
@@ -70,7 +70,7 @@ mod tests {
             ("rediss://:hunter2@redis.example.com", "rediss://redis.example.com"),
         ] {
             let parsed = RedisUrl::parse(url).unwrap();
-            assert_eq!(parsed.to_string(), shown);
+            assert_eq!(parsed.to_string(), redacted);
             assert!(!format!("{parsed:?}").contains("hunter2"));
             assert_eq!(parsed.config.password.is_some(), url.contains("hunter2"));
         }

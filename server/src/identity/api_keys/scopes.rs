@@ -9,7 +9,7 @@ const SHORT: usize = 16;
 impl ApiKeys {
     /// Such as `2 keys: one for all repositories, one for octo/*`.
     pub fn scopes(&self) -> String {
-        let told = match self.keys.as_slice() {
+        let summary = match self.keys.as_slice() {
             [key] => format!("1 key, for {}", key.scope()),
             keys => {
                 let each: Vec<String> = keys.iter().map(|key| format!("one for {}", key.scope())).collect();
@@ -18,22 +18,22 @@ impl ApiKeys {
         };
         // Nobody sends it by chance, but the Python original took nothing else.
         let whole = self.whole.as_ref().map_or("", |_| "; its whole text, with the commas, is a key for all, too");
-        format!("{told}{whole}")
+        format!("{summary}{whole}")
     }
 
     /// What may not be as it was meant, each by the key's place in the list.
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         for (place, key) in (1..).zip(&self.keys) {
             let text = key.secret.expose();
             if text.len() < SHORT {
-                doubts.push(format!(
+                warnings.push(format!(
                     "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: `openssl rand -hex 24` \
                      makes a good one"
                 ));
             }
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(',') {
-                doubts.push(
+                warnings.push(
                     "API_KEY is one key as a whole, as it holds white space or a quote: without them, commas separate \
                      keys"
                         .to_owned(),
@@ -42,13 +42,13 @@ impl ApiKeys {
             // Base64 has its `=` at the end, where nothing follows.
             let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
             if follows && key.repositories.is_empty() {
-                doubts.push(format!(
+                warnings.push(format!(
                     "API_KEY: key {place} is for all repositories, and what follows its last = is a part of the key: to \
                      limit it to repositories, write KEY=owner/*|owner/name"
                 ));
             }
         }
-        doubts
+        warnings
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn keys_are_counted_with_their_repositories_and_not_shown() {
-        for (keys, told) in [
+        for (keys, summary) in [
             ("0123456789abcdef", "1 key, for all repositories"),
             ("correct horse", "1 key, for all repositories"),
             (
@@ -78,7 +78,7 @@ mod tests {
                 "3 keys: one for all repositories, one for octo/*, one for octo/app|acme/*",
             ),
         ] {
-            assert_eq!(ApiKeys::parse(keys).unwrap().scopes(), told);
+            assert_eq!(ApiKeys::parse(keys).unwrap().scopes(), summary);
         }
     }
 
@@ -96,21 +96,21 @@ mod tests {
             ("=octo/*/", true),
             ("=octo/app/*|acme", true),
         ] {
-            let doubts = ApiKeys::parse(&format!("first-of-the-keys,{good}{scope}")).unwrap().doubts();
-            assert_eq!(doubts.len(), usize::from(doubted), "{scope}: {doubts:?}");
+            let warnings = ApiKeys::parse(&format!("first-of-the-keys,{good}{scope}")).unwrap().warnings();
+            assert_eq!(warnings.len(), usize::from(doubted), "{scope}: {warnings:?}");
             assert!(
-                doubts.iter().all(|doubt| doubt.contains("key 2 is for all") && !doubt.contains(good)),
-                "{doubts:?}"
+                warnings.iter().all(|doubt| doubt.contains("key 2 is for all") && !doubt.contains(good)),
+                "{warnings:?}"
             );
         }
         for one in ["correct horse battery staple", "0123456789abcdef,\"hunter2", "0123456789abcdef, hunter2 3"] {
-            let doubts = ApiKeys::parse(one).unwrap().doubts();
-            assert!(doubts.len() == 1 && doubts[0].starts_with("API_KEY is one key as a whole"), "{doubts:?}");
+            let warnings = ApiKeys::parse(one).unwrap().warnings();
+            assert!(warnings.len() == 1 && warnings[0].starts_with("API_KEY is one key as a whole"), "{warnings:?}");
         }
-        let doubts = ApiKeys::parse("hunter2=octo/*").unwrap().doubts();
+        let warnings = ApiKeys::parse("hunter2=octo/*").unwrap().warnings();
         assert!(
-            doubts.len() == 1 && doubts[0].contains("key 1 has fewer than 16") && !doubts[0].contains("hunter"),
-            "{doubts:?}"
+            warnings.len() == 1 && warnings[0].contains("key 1 has fewer than 16") && !warnings[0].contains("hunter"),
+            "{warnings:?}"
         );
     }
 }

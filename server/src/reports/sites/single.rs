@@ -12,8 +12,8 @@ use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::{FileKey, Held, IndexError, Name, Sites};
-use crate::base::poll::at_hand;
+use super::{CachedFile, FileKey, IndexError, Name, Sites};
+use crate::base::poll::poll_once;
 use crate::error::Error;
 use crate::names::site::SiteId;
 use crate::reports::media::{self, SNIFFED};
@@ -28,8 +28,8 @@ const FRESH: Duration = Duration::from_secs(60);
 const WORTH_COMPRESSING: u64 = 1000;
 
 /// A file that was uploaded by itself.
-pub enum Single {
-    Small(Arc<Held>),
+pub enum SingleFile {
+    Small(Arc<CachedFile>),
     /// Too large to be held.
     Large {
         meta: FileMeta,
@@ -50,18 +50,23 @@ enum NotHeld {
 impl Sites {
     /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
     /// file, however many ask.
-    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Option<Single>, Error> {
+    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Option<SingleFile>, Error> {
         let key = (*site, Name::Path(path.into()), false);
-        match at_hand(self.files.get(&key)) {
+        match poll_once(self.files.get(&key)) {
             Some(held) if held.checked.elapsed() < FRESH => {
                 metrics().lookup(metrics::Cache::File, Lookup::Hit);
-                Ok(Some(Single::Small(held)))
+                Ok(Some(SingleFile::Small(held)))
             }
             old => Box::pin(self.look_up(key, path, old)).await,
         }
     }
 
-    async fn look_up(&self, key: FileKey, path: &str, old: Option<Arc<Held>>) -> Result<Option<Single>, Error> {
+    async fn look_up(
+        &self,
+        key: FileKey,
+        path: &str,
+        old: Option<Arc<CachedFile>>,
+    ) -> Result<Option<SingleFile>, Error> {
         let site = key.0;
         let object = site.file_key(path);
         if old.is_some() {
@@ -71,7 +76,7 @@ impl Sites {
         let read = async {
             asked = true;
             match self.ask(&object, path, old.as_deref()).await? {
-                Single::Small(held) => Ok(held),
+                SingleFile::Small(held) => Ok(held),
                 found => {
                     large = Some(found);
                     Err(NotHeld::Large)
@@ -85,7 +90,7 @@ impl Sites {
             error => Err(error.public(&site)),
         };
         match found {
-            Ok(held) => Ok(Some(Single::Small(held))),
+            Ok(held) => Ok(Some(SingleFile::Small(held))),
             Err(not_held) => match (&*not_held, large) {
                 (_, Some(large)) => Ok(Some(large)),
                 // The bytes go to another reader, who asked at the same time.
@@ -96,56 +101,56 @@ impl Sites {
     }
 
     /// Asks the store. `old`: what is known of the file, which the store need not send again.
-    async fn ask(&self, object: &str, path: &str, old: Option<&Held>) -> Result<Single, IndexError> {
+    async fn ask(&self, object: &str, path: &str, old: Option<&CachedFile>) -> Result<SingleFile, IndexError> {
         let fetched = self.storage.file(object, old.and_then(|old| old.etag.as_deref())).await?;
         let held = match (fetched, old) {
             (Fetched::Unchanged, Some(old)) => old.checked_now(),
-            (Fetched::Unchanged, None) => return Err(StorageError::nonsense("no file, as if one were known").into()),
+            (Fetched::Unchanged, None) => return Err(StorageError::unexpected("no file, as if one were known").into()),
             // Only the vendors' stores answer conditional requests.
             (Fetched::File(meta, _), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
             (Fetched::File(meta, bytes), _) if meta.size > self.largest_file => {
                 let (content_type, bytes) = begun(path, bytes).await?;
-                return Ok(Single::Large { meta, content_type, bytes });
+                return Ok(SingleFile::Large { meta, content_type, bytes });
             }
             (Fetched::File(meta, bytes), _) => {
                 // The file, and the same compressed.
                 let share = self.memory_for(2 * meta.size as usize).await?;
                 let held = read(path, meta, bytes).await?;
-                Held { bytes: share.hold(held.bytes), ..held }
+                CachedFile { bytes: share.hold(held.bytes), ..held }
             }
         };
-        Ok(Single::Small(Arc::new(held)))
+        Ok(SingleFile::Small(Arc::new(held)))
     }
 
     /// The file's own bytes, where they are held compressed.
-    pub async fn plain(&self, site: &SiteId, path: &str, held: &Held) -> Result<Bytes, Error> {
+    pub async fn plain(&self, site: &SiteId, path: &str, held: &CachedFile) -> Result<Bytes, Error> {
         if !held.is_gzip {
             return Ok(held.bytes.clone());
         }
         let key = (*site, Name::Path(path.into()), true);
         if let Some(plain) =
-            at_hand(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == held.etag)
+            poll_once(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == held.etag)
         {
             return Ok(plain.bytes.clone());
         }
         let share = self.memory_for(held.size as usize).await?;
         let mut bytes = Vec::with_capacity(held.size as usize);
         GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
-        let plain = Held { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
+        let plain = CachedFile { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
         let bytes = plain.bytes.clone();
         self.files.insert(key, Arc::new(plain)).await;
         Ok(bytes)
     }
 }
 
-impl Held {
+impl CachedFile {
     fn checked_now(&self) -> Self {
         Self { checked: Instant::now(), ..self.clone() }
     }
 }
 
 /// A small file, compressed where that makes it smaller.
-async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Held, StorageError> {
+async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<CachedFile, StorageError> {
     let mut plain = BytesMut::with_capacity(meta.size as usize);
     while let Some(piece) = bytes.next().await {
         plain.extend_from_slice(&piece.map_err(of_store)?);
@@ -162,7 +167,7 @@ async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Held,
     };
     let content_type = media::content_type(path, &plain);
     let (is_gzip, FileMeta { size, etag }) = (packed.is_some(), meta);
-    Ok(Held { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked: Instant::now() })
+    Ok(CachedFile { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked: Instant::now() })
 }
 
 fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
@@ -259,8 +264,8 @@ mod tests {
         async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
             let Some(single) = self.sites.single(&site(), PATH).await? else { return Ok(None) };
             match single {
-                Single::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
-                Single::Large { mut bytes, .. } => {
+                SingleFile::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
+                SingleFile::Large { mut bytes, .. } => {
                     let mut all = Vec::new();
                     while let Some(piece) = bytes.next().await {
                         all.extend_from_slice(&piece.unwrap());
@@ -274,7 +279,7 @@ mod tests {
         async fn age(&self) {
             let key = (site(), Name::Path(PATH.into()), false);
             let held = self.sites.files.get(&key).await.unwrap();
-            let old = Held { checked: held.checked - FRESH, ..(*held).clone() };
+            let old = CachedFile { checked: held.checked - FRESH, ..(*held).clone() };
             self.sites.files.insert(key, Arc::new(old)).await;
         }
     }
@@ -346,8 +351,12 @@ mod tests {
         let stub = Stub::start();
         let text = "<p>line</p>\n".repeat(5000);
         stub.put("\"1\"", text.as_bytes());
-        let Some(Single::Small(first)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
-        let Some(Single::Small(again)) = stub.sites.single(&site(), PATH).await.unwrap() else { panic!("it is small") };
+        let Some(SingleFile::Small(first)) = stub.sites.single(&site(), PATH).await.unwrap() else {
+            panic!("it is small")
+        };
+        let Some(SingleFile::Small(again)) = stub.sites.single(&site(), PATH).await.unwrap() else {
+            panic!("it is small")
+        };
         assert!(first.is_gzip && first.bytes.len() < text.len() / 10 && first.size == text.len() as u64);
         assert_eq!(first.bytes.as_ptr(), again.bytes.as_ptr());
         let plain = [stub.sites.plain(&site(), PATH, &first).await, stub.sites.plain(&site(), PATH, &again).await];

@@ -54,7 +54,7 @@ impl Storage {
 
     /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
     pub async fn begin(&self, key: &str) -> Result<Incoming> {
-        self.folder_is(Folder::there).await?;
+        self.check_folder(Folder::check_identity).await?;
         Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
     }
 

@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use moka::future::Cache;
 
 use crate::store::error::StorageError;
-use crate::values::value::{Stays, Value};
+use crate::values::value::{KeptReason, Value};
 
 /// Values that are kept, as many as a server shows from its memory.
 const MAX_VALUES: u64 = 10_000;
 
 /// The values that the storage refused, by their keys there.
-pub struct Kept {
+pub struct RefusedValues {
     values: Cache<String, Value>,
-    is_told: AtomicBool,
+    has_warned: AtomicBool,
 }
 
-impl Kept {
+impl RefusedValues {
     pub fn new() -> Self {
-        Self { values: Cache::new(MAX_VALUES), is_told: AtomicBool::new(false) }
+        Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
     }
 
     /// The last value: the one that was refused is newer than the one in the storage. Where there is none, it stays
@@ -43,13 +43,15 @@ impl Kept {
         &self,
         key: String,
         value: Value,
-        written: Result<(Value, Option<Stays>), StorageError>,
-    ) -> Result<(Value, Option<Stays>), StorageError> {
+        written: Result<(Value, Option<KeptReason>), StorageError>,
+    ) -> Result<(Value, Option<KeptReason>), StorageError> {
         match written {
             Err(StorageError::Denied(why)) => {
                 self.tell(&why);
                 let kept = self.values.get(&key).await;
-                if let Some((kept, stays)) = kept.and_then(|kept| kept.stays(&value).map(|stays| (kept, stays))) {
+                if let Some((kept, stays)) =
+                    kept.and_then(|kept| kept.reason_to_keep(&value).map(|stays| (kept, stays)))
+                {
                     return Ok((kept, Some(stays)));
                 }
                 self.values.insert(key, value.clone()).await;
@@ -57,7 +59,7 @@ impl Kept {
             }
             Ok((valid, None)) => {
                 self.values.invalidate(&key).await;
-                self.is_told.store(false, Ordering::Relaxed);
+                self.has_warned.store(false, Ordering::Relaxed);
                 Ok((valid, None))
             }
             written => written,
@@ -65,7 +67,7 @@ impl Kept {
     }
 
     fn tell(&self, why: &anyhow::Error) {
-        if !self.is_told.swap(true, Ordering::Relaxed) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "badge values are kept in memory, and in Redis where it is set, as the storage refuses them: allow this \
                  server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or its badges depend on \
@@ -100,13 +102,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_that_the_storage_refuses_is_kept_until_the_storage_takes_one() {
-        let kept = Kept::new();
+        let kept = RefusedValues::new();
         let key = || "values/octo/app/_.json".to_owned();
         assert!(kept.read(&key(), denied()).await.is_err());
         let (old, new) = (value(80.0, 1), value(90.0, 2));
         assert_eq!(kept.written(key(), new.clone(), denied()).await.unwrap(), (new.clone(), None));
         let older = kept.written(key(), old.clone(), denied()).await.unwrap();
-        assert_eq!(older, (new.clone(), Some(Stays::NewerRun(2))));
+        assert_eq!(older, (new.clone(), Some(KeptReason::NewerRun(2))));
         assert_eq!(kept.read(&key(), denied()).await.unwrap(), Some(new.clone()));
         assert_eq!(kept.read(&key(), Ok(Some(old.clone()))).await.unwrap(), Some(new), "it can read, but not write");
         let newest = value(95.0, 3);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 
 use crate::error::Error;
-use crate::network::client::party;
+use crate::network::client::rate_limit_key;
 
 /// Wrong keys that an address may send at once.
 const GUESSES: u32 = 10;
@@ -29,7 +29,7 @@ const MAX_ADDRESSES: usize = 10_000;
 
 /// The addresses that sent keys.
 #[derive(Default)]
-pub struct Guesses {
+pub struct KeyGuessLimiter {
     seed: RandomState,
     addresses: Mutex<HashMap<IpAddr, Address>>,
 }
@@ -42,7 +42,7 @@ struct Address {
     forgiven: Instant,
 }
 
-impl Guesses {
+impl KeyGuessLimiter {
     /// The verdict on a key from `client`, or 429 where too many keys from there were wrong.
     pub fn check<T>(
         &self,
@@ -65,7 +65,7 @@ impl Guesses {
             }
         }
         let fresh = || Address { right: Vec::new(), wrong: Vec::new(), forgiven: now };
-        let address = addresses.entry(party(client)).or_insert_with(fresh);
+        let address = addresses.entry(rate_limit_key(client)).or_insert_with(fresh);
         if address.right.contains(&key) || address.wrong.contains(&key) {
             return verdict();
         }
@@ -94,13 +94,13 @@ mod tests {
     const LONG: &str = "0123456789abcdef0123456789abcdef";
 
     struct Guesser {
-        guesses: Guesses,
+        guesses: KeyGuessLimiter,
         now: Instant,
     }
 
     impl Guesser {
         fn new() -> Self {
-            Self { guesses: Guesses::default(), now: Instant::now() }
+            Self { guesses: KeyGuessLimiter::default(), now: Instant::now() }
         }
 
         fn send(&self, client: &str, key: &str) -> u16 {

@@ -1,6 +1,6 @@
-//! The time limits of a connection: whose turn it is, since when, and for how long that may go on.
+//! The time limits of a connection: which phase it is in, since when, and how long that may last.
 //!
-//! The socket and the requests tell a [`Pulse`] what they do, by plain counters. One timer per connection looks at it
+//! The socket and the requests tell a [`ConnectionActivity`] what they do, by plain counters. One timer per connection looks at it
 //! when the earliest limit could be over, not at every step: a request costs no timer.
 
 use std::future::{Future, poll_fn};
@@ -30,7 +30,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 
 /// What happens on one connection.
 #[derive(Default)]
-pub struct Pulse {
+pub struct ConnectionActivity {
     /// Requests so far.
     requests: AtomicUsize,
     /// Requests whose answer is not ready.
@@ -48,9 +48,9 @@ pub struct Pulse {
     given_up: AtomicBool,
 }
 
-/// Whose turn it is.
+/// What a connection is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turn {
+pub enum Phase {
     /// The peer has to send the (first) head.
     Head,
     /// The server prepares an answer, or takes an upload: both have their own limits.
@@ -61,7 +61,7 @@ pub enum Turn {
     Idle,
 }
 
-impl Pulse {
+impl ConnectionActivity {
     /// HTTP/2: many requests at once.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
@@ -72,7 +72,7 @@ impl Pulse {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Begun { pulse: self.clone(), is_answered: false, _share: share }
+        Begun { activity: self.clone(), is_answered: false, _share: share }
     }
 
     /// Requests that are not answered, or whose answers are not sent.
@@ -80,15 +80,15 @@ impl Pulse {
         self.preparing.load(Relaxed) + self.sending.load(Relaxed)
     }
 
-    fn turn(&self) -> Turn {
+    fn phase(&self) -> Phase {
         if self.sending.load(Relaxed) > 0 || self.blocked.load(Relaxed) {
-            Turn::Sending
+            Phase::Sending
         } else if self.preparing.load(Relaxed) > 0 {
-            Turn::Preparing
+            Phase::Preparing
         } else if self.head_begun.load(Relaxed) || self.requests.load(Relaxed) == 0 {
-            Turn::Head
+            Phase::Head
         } else {
-            Turn::Idle
+            Phase::Idle
         }
     }
 
@@ -109,7 +109,7 @@ impl Pulse {
 
 /// A request: its answer is being prepared, or on its way.
 pub struct Begun {
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     is_answered: bool,
     /// Its memory, if it is counted.
     _share: Option<Share>,
@@ -118,8 +118,8 @@ pub struct Begun {
 impl Begun {
     /// The answer's head is ready: from now on its body is on its way.
     pub fn answered<B>(mut self, body: B) -> Sent<B> {
-        self.pulse.sending.fetch_add(1, Relaxed);
-        self.pulse.preparing.fetch_sub(1, Relaxed);
+        self.activity.sending.fetch_add(1, Relaxed);
+        self.activity.preparing.fetch_sub(1, Relaxed);
         self.is_answered = true;
         Sent { body, _begun: self }
     }
@@ -127,7 +127,7 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        let Pulse { preparing, sending, .. } = &*self.pulse;
+        let ConnectionActivity { preparing, sending, .. } = &*self.activity;
         if self.is_answered { sending } else { preparing }.fetch_sub(1, Relaxed);
     }
 }
@@ -158,18 +158,18 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
 /// A socket that tells what it does.
 pub struct Socket {
     stream: TcpStream,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+    pub fn new(stream: TcpStream, activity: Arc<ConnectionActivity>) -> Self {
+        Self { stream, activity }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.pulse.given_up.load(Relaxed) {
+        if self.activity.given_up.load(Relaxed) {
             // Else the system would keep the unread bytes for minutes.
             let _ = self.stream.set_zero_linger();
         }
@@ -185,7 +185,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pulse.was_read();
+            self.activity.was_read();
         }
         read
     }
@@ -194,7 +194,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.pulse.was_written(&written);
+        self.activity.was_written(&written);
         written
     }
 
@@ -204,7 +204,7 @@ impl AsyncWrite for Socket {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.pulse.was_written(&written);
+        self.activity.was_written(&written);
         written
     }
 
@@ -227,13 +227,13 @@ pub enum Ended {
     #[error("{0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
     #[error("the peer took too long: {0:?}")]
-    TooSlow(Turn),
+    TooSlow(Phase),
 }
 
 /// Serves a connection until it ends, is asked to stop, or is over a limit.
-pub async fn watch<C>(
+pub async fn with_timeouts<C>(
     connection: C,
-    pulse: &Pulse,
+    activity: &ConnectionActivity,
     limits: &NetworkLimits,
     memory: &MemoryBudget,
     mut stop: watch::Receiver<()>,
@@ -245,7 +245,7 @@ where
     let mut connection = pin!(connection);
     let mut stopping = pin!(stop.changed());
     let (mut stopped, mut closing) = (false, false);
-    let mut clock = Clock::new(pulse, limits);
+    let mut clock = Clock::new(activity, limits);
     let mut timer = pin!(sleep_until(clock.deadline(closing)));
     poll_fn(|context| {
         if !stopped && stopping.as_mut().poll(context).is_ready() {
@@ -259,18 +259,18 @@ where
             clock.look();
             let deadline = clock.deadline(closing);
             std::task::ready!(poll_until(timer.as_mut(), deadline, context));
-            if clock.turn == Turn::Idle && !closing {
+            if clock.phase == Phase::Idle && !closing {
                 // In good order: a request that is just coming can be told from one that was taken.
                 closing = true;
                 clock.since = Instant::now();
                 connection.as_mut().graceful_shutdown();
-            } else if clock.turn == Turn::Preparing {
+            } else if clock.phase == Phase::Preparing {
                 clock.since = Instant::now();
-            } else if clock.turn == Turn::Sending && !clock.is_too_slow(memory) {
+            } else if clock.phase == Phase::Sending && !clock.is_too_slow(memory) {
                 clock.begin_step();
             } else {
-                pulse.given_up.store(clock.turn == Turn::Sending, Relaxed);
-                return Poll::Ready(Err(Ended::TooSlow(clock.turn)));
+                activity.given_up.store(clock.phase == Phase::Sending, Relaxed);
+                return Poll::Ready(Err(Ended::TooSlow(clock.phase)));
             }
         }
     })
@@ -291,11 +291,11 @@ fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Conte
     Poll::Pending
 }
 
-/// Since when it is whose turn.
+/// The phase of a connection, and since when it lasts.
 struct Clock<'a> {
-    pulse: &'a Pulse,
+    activity: &'a ConnectionActivity,
     limits: &'a NetworkLimits,
-    turn: Turn,
+    phase: Phase,
     since: Instant,
     requests: usize,
     written: u64,
@@ -305,20 +305,20 @@ struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    fn new(pulse: &'a Pulse, limits: &'a NetworkLimits) -> Self {
-        let (written, now) = (pulse.written.load(Relaxed), Instant::now());
-        let (turn, requests) = (Turn::Head, 0);
-        Self { pulse, limits, turn, since: now, requests, written, step_since: now, step_written: written }
+    fn new(activity: &'a ConnectionActivity, limits: &'a NetworkLimits) -> Self {
+        let (written, now) = (activity.written.load(Relaxed), Instant::now());
+        let (phase, requests) = (Phase::Head, 0);
+        Self { activity, limits, phase, since: now, requests, written, step_since: now, step_written: written }
     }
 
     /// Begins anew where somebody did a step that counts.
     fn look(&mut self) {
-        let (turn, requests) = (self.pulse.turn(), self.pulse.requests.load(Relaxed));
-        let written = self.pulse.written.load(Relaxed);
+        let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
+        let written = self.activity.written.load(Relaxed);
         let moved = written - self.written >= self.limits.stall_bytes();
-        if moved || turn != self.turn || requests != self.requests {
-            let is_new = turn != self.turn;
-            *self = Self { turn, requests, written, since: Instant::now(), ..*self };
+        if moved || phase != self.phase || requests != self.requests {
+            let is_new = phase != self.phase;
+            *self = Self { phase, requests, written, since: Instant::now(), ..*self };
             if is_new {
                 self.begin_step();
             }
@@ -326,23 +326,23 @@ impl<'a> Clock<'a> {
     }
 
     fn begin_step(&mut self) {
-        (self.step_since, self.step_written) = (Instant::now(), self.pulse.written.load(Relaxed));
+        (self.step_since, self.step_written) = (Instant::now(), self.activity.written.load(Relaxed));
     }
 
     /// Whether a peer that has to read is disconnected: after `STALL_TIMEOUT`, or earlier if others wait for memory.
     fn is_too_slow(&self, memory: &MemoryBudget) -> bool {
-        let answers = self.pulse.sending.load(Relaxed).max(1) as u64;
-        let step = self.pulse.written.load(Relaxed) - self.step_written;
+        let answers = self.activity.sending.load(Relaxed).max(1) as u64;
+        let step = self.activity.written.load(Relaxed) - self.step_written;
         self.since.elapsed() >= self.limits.stall || memory.is_short() && step < answers * SHORT_BYTES
     }
 
     fn deadline(&self, closing: bool) -> Instant {
-        match self.turn {
-            Turn::Head => self.since + self.limits.header,
-            Turn::Preparing => self.since + self.limits.stall,
-            Turn::Sending => (self.since + self.limits.stall).min(self.step_since + SHORT_STALL),
-            Turn::Idle if closing => self.since + CLOSE_TIME,
-            Turn::Idle => self.since + self.limits.idle,
+        match self.phase {
+            Phase::Head => self.since + self.limits.header,
+            Phase::Preparing => self.since + self.limits.stall,
+            Phase::Sending => (self.since + self.limits.stall).min(self.step_since + SHORT_STALL),
+            Phase::Idle if closing => self.since + CLOSE_TIME,
+            Phase::Idle => self.since + self.limits.idle,
         }
     }
 }

@@ -13,27 +13,32 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::{Storage, Version};
-use crate::values::kept::Kept;
-use crate::values::value::{Stays, Value};
+use crate::values::refused::RefusedValues;
+use crate::values::value::{KeptReason, Value};
 
 /// Writes to the store at once; those of one repository go one after the other.
-const LANES: usize = 64;
+const LOCKS: usize = 64;
 /// How often a write is tried that another server's write came before.
 const WRITES: usize = 5;
 
 /// The values in the store.
-pub struct Order {
+pub struct ValueStore {
     storage: Arc<Storage>,
     /// What the storage refused.
-    kept: Kept,
+    refused: RefusedValues,
     /// Held while a repository's value is compared and written: not every store can compare and write in one.
-    lanes: [Mutex<()>; LANES],
+    locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
 }
 
-impl Order {
+impl ValueStore {
     pub fn new(storage: Arc<Storage>) -> Self {
-        Self { storage, kept: Kept::new(), lanes: std::array::from_fn(|_| Mutex::new(())), hasher: RandomState::new() }
+        Self {
+            storage,
+            refused: RefusedValues::new(),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            hasher: RandomState::new(),
+        }
     }
 
     /// The last value that was stored.
@@ -44,7 +49,7 @@ impl Order {
     ) -> Result<Option<Value>, StorageError> {
         let stored = self.stored(repository, name).await;
         let stored = stored.map(|stored| stored.and_then(|(value, _)| value));
-        self.kept.read(&value_key(repository, name), stored).await
+        self.refused.read(&value_key(repository, name), stored).await
     }
 
     /// The repository that a site's record names; sites that were uploaded file by file have no record.
@@ -70,9 +75,9 @@ impl Order {
         }
     }
 
-    pub async fn lane(&self, repository: &Repository) -> MutexGuard<'_, ()> {
-        let lane = self.hasher.hash_one(repository) % LANES as u64;
-        self.lanes[lane as usize].lock().await
+    pub async fn lock(&self, repository: &Repository) -> MutexGuard<'_, ()> {
+        let lock = self.hasher.hash_one(repository) % LOCKS as u64;
+        self.locks[lock as usize].lock().await
     }
 
     /// Stores GitHub's newest. It is the truth, but it does not know the run: the number that is known stays. What was
@@ -81,24 +86,21 @@ impl Order {
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
-        mut value: Value,
+        value: Value,
         asked_at: Timestamp,
         is_overtaken: impl Fn() -> bool,
     ) -> Result<Value, StorageError> {
-        let _lane = self.lane(repository).await;
+        let _lock = self.lock(repository).await;
         if is_overtaken() {
             return Ok(value);
         }
-        if let Some(known) = self.last(repository, name).await? {
-            value.run_id = known.run_id;
-            value.issuer = known.issuer.clone();
-            if known.commit_sha == value.commit_sha {
-                // A status may lead to an address that the server no longer has; the report is still there.
-                value.site_id = value.site_id.or_else(|| known.site_id.clone());
-            }
-            if known.seen_at > asked_at || (Value { seen_at: known.seen_at, ..value.clone() }) == known {
-                return Ok(known);
-            }
+        let Some(known) = self.last(repository, name).await? else {
+            return self.store(repository, name, value).await.map(|(stored, _)| stored);
+        };
+        let is_newer = known.seen_at > asked_at;
+        let value = value.completed_by(&known);
+        if is_newer || value.equals(&known) {
+            return Ok(known);
         }
         self.store(repository, name, value).await.map(|(stored, _)| stored)
     }
@@ -110,9 +112,9 @@ impl Order {
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
-    ) -> Result<(Value, Option<Stays>), StorageError> {
+    ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let written = self.write(repository, name, value.clone()).await;
-        self.kept.written(value_key(repository, name), value, written).await
+        self.refused.written(value_key(repository, name), value, written).await
     }
 
     async fn write(
@@ -120,13 +122,15 @@ impl Order {
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
-    ) -> Result<(Value, Option<Stays>), StorageError> {
+    ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
         let bytes = serde_json::to_vec(&value).map_err(|error| StorageError::Failed(error.into()))?;
         for _ in 0..WRITES {
             let written = match self.stored(repository, name).await? {
                 Some((known, version)) => {
-                    if let Some((known, stays)) = known.and_then(|known| known.stays(&value).map(|why| (known, why))) {
+                    if let Some((known, stays)) =
+                        known.and_then(|known| known.reason_to_keep(&value).map(|why| (known, why)))
+                    {
                         return Ok((known, Some(stays)));
                     }
                     self.storage.replace(&key, bytes.clone(), version).await

@@ -26,7 +26,7 @@ use crate::reports::media::{self, SNIFFED};
 use crate::routes::badge::{is_branch, parameter};
 use crate::routes::purge::NewValue;
 use crate::routes::range::{Wanted, wanted};
-use crate::routes::router::{Route, shown};
+use crate::routes::router::{Route, redacted};
 use crate::routes::upload::NewSite;
 use crate::store::object::Tail;
 use crate::store::sts::{code_of, credentials_of};
@@ -120,7 +120,7 @@ fn now<T>(answer: impl Future<Output = T>) -> T {
 /// A request's path leads to objects below its own site or repository, and nowhere else; no log shows a whole site id.
 pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
-    let told = shown(path);
+    let told = redacted(path);
     let words = told.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
     assert!(words.filter(|word| word.parse::<SiteId>().is_ok()).count() == 0, "{told:?} tells a site's id");
     match Route::of(path) {

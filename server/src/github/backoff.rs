@@ -20,9 +20,9 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// What GitHub said of the token's quota, in points of its GraphQL API; a look-up costs one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    pub limit: u64,
-    pub remaining: u64,
+struct Quota {
+    limit: u64,
+    remaining: u64,
 }
 
 impl Quota {
@@ -41,7 +41,7 @@ impl Quota {
 
 /// The back-off of this process.
 #[derive(Default)]
-pub struct Pace(Mutex<State>);
+pub struct Backoff(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -51,7 +51,7 @@ struct State {
     quota: Option<Quota>,
 }
 
-impl Pace {
+impl Backoff {
     /// Whether GitHub is to be asked now; else for how long it is not. After a failure one request at a time tries,
     /// and has `time` for it.
     pub fn may_ask(&self, time: Duration) -> Result<(), Duration> {
@@ -104,10 +104,6 @@ impl Pace {
                 "GitHub's quota of this token is nearly spent: badges will show last values"
             );
         }
-    }
-
-    pub fn quota(&self) -> Option<Quota> {
-        self.state().quota
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,40 +166,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_failure_one_request_tries_and_a_success_ends_the_pause() {
-        let (pace, time) = (Pace::default(), Duration::from_secs(1));
-        assert!(pace.may_ask(time).is_ok() && pace.may_ask(time).is_ok());
+        let (backoff, time) = (Backoff::default(), Duration::from_secs(1));
+        assert!(backoff.may_ask(time).is_ok() && backoff.may_ask(time).is_ok());
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            let pause = pace.failed();
-            assert!(pace.may_ask(time).is_err());
+            let pause = backoff.failed();
+            assert!(backoff.may_ask(time).is_err());
             tokio::time::advance(pause).await;
-            assert!(pace.may_ask(time).is_ok(), "after {pause:?}");
-            assert!(pace.may_ask(time).is_err(), "one tries, the others wait");
+            assert!(backoff.may_ask(time).is_ok(), "after {pause:?}");
+            assert!(backoff.may_ask(time).is_err(), "one tries, the others wait");
             tokio::time::advance(time).await;
             pauses.push(pause.as_secs_f64());
         }
         assert!((0.75..1.25).contains(&pauses[0]) && (6.0..10.0).contains(&pauses[3]), "{pauses:?}");
         assert!((45.0..75.0).contains(&pauses[9]), "{pauses:?}");
-        pace.succeeded();
-        assert!(pace.may_ask(time).is_ok() && pace.may_ask(time).is_ok());
+        backoff.succeeded();
+        assert!(backoff.may_ask(time).is_ok() && backoff.may_ask(time).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_does_not_shorten_what_github_asked_for() {
-        let pace = Pace::default();
-        pace.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
-        assert!(pace.failed() > Duration::from_secs(599));
+        let backoff = Backoff::default();
+        backoff.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
+        assert!(backoff.failed() > Duration::from_secs(599));
         tokio::time::advance(Duration::from_secs(500)).await;
-        assert!(pace.may_ask(Duration::from_secs(1)).is_err());
+        assert!(backoff.may_ask(Duration::from_secs(1)).is_err());
     }
 
     #[test]
     fn the_quota_is_what_github_last_said() {
-        let pace = Pace::default();
-        assert_eq!(pace.quota(), None);
-        pace.heard(&headers(&[("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999")]));
-        pace.heard(&headers(&[]));
-        let quota = pace.quota().unwrap();
+        let backoff = Backoff::default();
+        assert_eq!(backoff.state().quota, None);
+        backoff.heard(&headers(&[("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999")]));
+        backoff.heard(&headers(&[]));
+        let quota = backoff.state().quota.unwrap();
         assert_eq!((quota.limit, quota.remaining, quota.is_low()), (5000, 4999, false));
         assert!(Quota { limit: 5000, remaining: 500 }.is_low());
     }

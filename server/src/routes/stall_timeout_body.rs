@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::network::limits::NetworkLimits;
 
 /// A body and how long it was waited for, since it last moved by as much as it has to.
-pub struct Paced {
+pub struct StallTimeoutBody {
     body: Incoming,
     limit: Duration,
     step: u64,
@@ -19,7 +19,7 @@ pub struct Paced {
     received: u64,
 }
 
-impl Paced {
+impl StallTimeoutBody {
     pub fn new(body: Incoming, limits: &NetworkLimits) -> Self {
         Self { body, limit: limits.stall, step: limits.stall_bytes(), waited: Duration::ZERO, received: 0 }
     }
