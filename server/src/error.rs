@@ -105,7 +105,7 @@ impl Error {
 
     /// 502, or what fits: the store failed.
     pub fn storage(cause: impl Into<anyhow::Error>) -> Self {
-        use StorageError::{Denied, Full, Slow, Throttled};
+        use StorageError::{Denied, Full, Slow, Throttled, Unauthenticated};
         let cause = cause.into();
         let (status, retry_after, detail) = match StorageError::in_chain(&cause) {
             Some(Throttled(_)) => (
@@ -121,7 +121,7 @@ impl Error {
                 None,
                 "the server's storage is full, and nothing was kept: its operator has to make memory",
             ),
-            Some(Denied(_)) => (
+            Some(Denied(_) | Unauthenticated(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 None,
                 "the server may not use its storage: its operator has to look at its rights there; the cause is in the server's log",

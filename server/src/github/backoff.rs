@@ -48,6 +48,8 @@ struct State {
     /// Until then GitHub is not asked.
     until: Option<Instant>,
     failures: u32,
+    /// When the last failure was.
+    failed_at: Option<Instant>,
     quota: Option<Quota>,
 }
 
@@ -70,13 +72,17 @@ impl Backoff {
         (state.until, state.failures) = (None, 0);
     }
 
-    /// It failed; gives for how long it is not asked now.
-    pub fn failed(&self) -> Duration {
+    /// A request that began then failed; gives for how long GitHub is not asked now. Of requests that were under way
+    /// together, one failure counts.
+    pub fn failed(&self, begun: Instant) -> Duration {
         let [byte] = random::<1>().unwrap_or_default();
         let jitter = 0.75 + f64::from(byte) / 512.0;
         let mut state = self.state();
-        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(6)).min(LAST_PAUSE).mul_f64(jitter);
-        state.failures += 1;
+        let now = Instant::now();
+        let counts = state.failed_at.replace(now).is_none_or(|last| last <= begun);
+        let pauses = if counts { state.failures } else { state.failures.saturating_sub(1) };
+        let pause = FIRST_PAUSE.saturating_mul(1 << pauses.min(6)).min(LAST_PAUSE).mul_f64(jitter);
+        state.failures += u32::from(counts);
         state.pause(pause)
     }
 
@@ -170,7 +176,7 @@ mod tests {
         assert!(backoff.may_ask(time).is_ok() && backoff.may_ask(time).is_ok());
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            let pause = backoff.failed();
+            let pause = backoff.failed(Instant::now());
             assert!(backoff.may_ask(time).is_err());
             tokio::time::advance(pause).await;
             assert!(backoff.may_ask(time).is_ok(), "after {pause:?}");
@@ -185,10 +191,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn requests_that_fail_together_count_once() {
+        let backoff = Backoff::default();
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let pauses: Vec<f64> = (0..25).map(|_| backoff.failed(begun).as_secs_f64()).collect();
+        assert!(pauses.iter().all(|pause| *pause < 1.25), "{pauses:?}");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(backoff.failed(Instant::now()) > Duration::from_millis(1490), "a later one counts");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_failure_does_not_shorten_what_github_asked_for() {
         let backoff = Backoff::default();
         backoff.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
-        assert!(backoff.failed() > Duration::from_secs(599));
+        assert!(backoff.failed(Instant::now()) > Duration::from_secs(599));
         tokio::time::advance(Duration::from_secs(500)).await;
         assert!(backoff.may_ask(Duration::from_secs(1)).is_err());
     }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::base::secret::Secret;
@@ -83,7 +84,10 @@ const DEFAULT_BRANCH: &str = query!("", "defaultBranchRef");
 /// The same of a named branch.
 const NAMED_BRANCH: &str = query!(", $branch: String!", "ref(qualifiedName: $branch)");
 
-/// GitHub's answer to [`GitHub::statuses`].
+/// The name of the default branch.
+const DEFAULT_BRANCH_NAME: &str = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { branch: defaultBranchRef { name } } }";
+
+/// GitHub's answer to [`GitHub::statuses`] and [`GitHub::default_branch`].
 #[derive(Deserialize)]
 pub(crate) struct Reply {
     data: Option<Data>,
@@ -110,6 +114,7 @@ struct RepositoryData {
 
 #[derive(Deserialize)]
 struct Branch {
+    name: Option<String>,
     target: Option<Target>,
 }
 
@@ -169,61 +174,105 @@ impl GitHub {
         name: Option<&str>,
         time: Duration,
     ) -> Result<Vec<CommitStatus>, Refusal> {
+        let query = if branch.is_some() { NAMED_BRANCH } else { DEFAULT_BRANCH };
+        self.reply(&body(query, repository, branch), time).await?.statuses(name)
+    }
+
+    /// The default branch's name; `None` where GitHub does not tell it within `time`.
+    pub async fn default_branch(&self, repository: &Repository, time: Duration) -> Option<String> {
+        let reply = self.reply(&body(DEFAULT_BRANCH_NAME, repository, None), time).await;
+        reply.ok()?.data?.repository?.branch?.name
+    }
+
+    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<Reply, Refusal> {
         self.backoff.may_ask(time).map_err(|time| {
             metrics().github(GitHubResult::NotAsked);
             Refusal::BackingOff(time)
         })?;
-        let body = body(repository, branch);
-        let asked = tokio::time::timeout(time, trace::client("GitHub", self.ask(&body))).await;
-        let in_time = asked.is_ok();
-        let reply = asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {time:?}")));
-        let statuses = reply.map_err(Refusal::Failed).and_then(|reply| reply.statuses(name));
-        metrics().github(match &statuses {
-            Err(Refusal::Failed(_)) if in_time => GitHubResult::Failed,
-            Err(Refusal::Failed(_)) => GitHubResult::Timeout,
-            _ => GitHubResult::Ok,
+        let begun = Instant::now();
+        let reply = trace::client("GitHub", self.ask(body, begun + time)).await;
+        metrics().github(match &reply {
+            Ok(_) => GitHubResult::Ok,
+            Err(Failure { is_timeout: true, .. }) => GitHubResult::Timeout,
+            Err(_) => GitHubResult::Failed,
         });
-        match statuses {
-            Err(Refusal::Failed(error)) => {
-                let time = self.backoff.failed();
+        match reply {
+            Ok(reply) => {
+                self.backoff.succeeded();
+                Ok(reply)
+            }
+            // GitHub works: the answer about this one repository is the trouble, and no other one has to wait for it.
+            Err(Failure { is_in_answer: true, error, .. }) => {
+                self.backoff.succeeded();
+                Err(Refusal::Failed(error))
+            }
+            Err(Failure { error, .. }) => {
+                let time = self.backoff.failed(begun);
                 let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
                 Err(Refusal::Failed(error.context(again)))
-            }
-            other => {
-                self.backoff.succeeded();
-                other
             }
         }
     }
 
-    async fn ask(&self, body: &serde_json::Value) -> anyhow::Result<Reply> {
-        let response = self.client._post("/graphql", Some(body)).await?;
+    async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<Reply, Failure> {
+        let late = || anyhow::anyhow!("no answer in time");
+        let response = timeout_at(until, self.client._post("/graphql", Some(body))).await;
+        let response =
+            response.map_err(|_| Failure::late(late(), false))?.map_err(|error| Failure::of(error.into()))?;
         let (parts, body) = response.into_parts();
         self.backoff.heard(&parts.headers);
         if !parts.status.is_success() {
             if matches!(parts.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
                 self.backoff.refused(&parts.headers, Timestamp::now());
             }
-            anyhow::bail!("GitHub answered with status {}", parts.status);
+            return Err(Failure::of(anyhow::anyhow!("GitHub answered with status {}", parts.status)));
         }
-        let body =
-            Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
-        let reply: Reply = serde_json::from_slice(&body)?;
+        let body = timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await;
+        let body = body
+            .map_err(|_| Failure::late(late(), true))?
+            .map_err(|error| Failure::in_answer(anyhow::anyhow!("{error}")))?;
+        let reply: Reply =
+            serde_json::from_slice(&body.to_bytes()).map_err(|error| Failure::in_answer(error.into()))?;
         // GitHub says with status 200 that the quota is spent.
         if reply.errors.iter().any(|error| error.is("RATE_LIMITED")) {
             self.backoff.refused(&parts.headers, Timestamp::now());
+            return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
         }
-        Ok(reply)
+        reply.error().map_or(Ok(reply), |error| Err(Failure::in_answer(error)))
+    }
+}
+
+/// Why there is no answer of GitHub's.
+struct Failure {
+    /// GitHub began to answer: the size and the content of an answer are of one repository's making.
+    is_in_answer: bool,
+    is_timeout: bool,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn of(error: anyhow::Error) -> Self {
+        Self { is_in_answer: false, is_timeout: false, error }
+    }
+
+    fn in_answer(error: anyhow::Error) -> Self {
+        Self { is_in_answer: true, ..Self::of(error) }
+    }
+
+    fn late(error: anyhow::Error, is_in_answer: bool) -> Self {
+        Self { is_in_answer, is_timeout: true, error }
     }
 }
 
 impl Reply {
+    /// What went wrong, other than that there is no such repository.
+    fn error(&self) -> Option<anyhow::Error> {
+        let error = self.errors.iter().find(|error| !error.is("NOT_FOUND"))?;
+        let message: String = error.message.chars().take(MAX_MESSAGE).collect();
+        Some(anyhow::anyhow!("GitHub answered: {}", message.replace(char::is_control, " ")))
+    }
+
     pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, Refusal> {
-        if let Some(error) = self.errors.iter().find(|error| !error.is("NOT_FOUND")) {
-            let message: String = error.message.chars().take(MAX_MESSAGE).collect();
-            let message = message.replace(char::is_control, " ");
-            return Err(Refusal::Failed(anyhow::anyhow!("GitHub answered: {message}")));
-        }
         let no_repository = self.data.as_ref().is_none_or(|data| data.repository.is_none());
         if no_repository && !self.errors.is_empty() {
             return Err(Refusal::NoRepository);
@@ -238,16 +287,12 @@ impl ReplyError {
     }
 }
 
-fn body(repository: &Repository, branch: Option<&str>) -> serde_json::Value {
+fn body(query: &str, repository: &Repository, branch: Option<&str>) -> serde_json::Value {
     let (owner, repository) = repository.parts();
     let mut variables = json!({"owner": owner, "name": repository});
-    let query = match branch {
-        None => DEFAULT_BRANCH,
-        Some(branch) => {
-            variables["branch"] = format!("refs/heads/{branch}").into();
-            NAMED_BRANCH
-        }
-    };
+    if let Some(branch) = branch {
+        variables["branch"] = format!("refs/heads/{branch}").into();
+    }
     json!({"query": query, "variables": variables})
 }
 

@@ -11,6 +11,8 @@ use crate::names::repository::Repository;
 
 /// Seconds by which the clocks of issuer and server may differ.
 const LEEWAY: i64 = 60;
+/// github.com's issuer; an enterprise may have one of its own below it.
+const GITHUB_COM_ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// Characters of a token's claim that a refusal shows.
 const MAX_SHOWN: usize = 100;
 
@@ -90,20 +92,30 @@ pub struct WorkflowRun {
 }
 
 impl WorkflowRun {
-    /// Why a value of this commit cannot be the default branch's, by what the token says of the event. The token of a
-    /// `workflow_run` is about the run that uploads and says nothing of the one that tested.
-    pub fn is_elsewhere(&self, commit_sha: &str) -> Option<String> {
-        let Self { event, git_ref, .. } = self;
-        let is_branch = git_ref.as_deref().is_none_or(|git_ref| git_ref.starts_with("refs/heads/"));
-        let is_tested = self.commit_sha.as_deref().is_none_or(|sha| sha.eq_ignore_ascii_case(commit_sha));
-        match event.as_str() {
-            "workflow_run" => None,
-            "push" if !is_branch => {
-                Some(format!("its token is for {}", quoted(git_ref.as_deref().unwrap_or_default())))
-            }
-            "push" if !is_tested => Some("its token is for another commit".to_owned()),
-            "push" => None,
-            other => Some(format!("its token is for the event {}", quoted(other))),
+    pub fn is_push(&self) -> bool {
+        self.event == "push"
+    }
+
+    /// The branch that a push of this commit was to, or why the token is for something else. `None`: the token of a
+    /// `workflow_run` is about the run that uploads, and says nothing of the one that tested.
+    pub fn branch_of(&self, commit_sha: &str) -> Result<Option<&str>, String> {
+        let git_ref = self.git_ref.as_deref().unwrap_or_default();
+        let is_tested = self.commit_sha.as_deref().is_some_and(|sha| sha.eq_ignore_ascii_case(commit_sha));
+        match (self.event.as_str(), git_ref.strip_prefix("refs/heads/")) {
+            ("workflow_run", _) => Ok(None),
+            ("push", Some(branch)) if is_tested && !branch.is_empty() => Ok(Some(branch)),
+            ("push", Some(_)) if !is_tested => Err("its token is for another commit".to_owned()),
+            ("push", _) => Err(format!("its token is for {}", quoted(git_ref))),
+            (other, _) => Err(format!("its token is for the event {}", quoted(other))),
+        }
+    }
+
+    /// The GitHub instance whose run it is, as workflows call it (`GITHUB_SERVER_URL`).
+    pub fn github(&self) -> String {
+        match self.issuer.strip_suffix("/_services/token") {
+            Some(enterprise_server) => enterprise_server.to_ascii_lowercase(),
+            None if self.issuer.starts_with(GITHUB_COM_ISSUER) => "https://github.com".to_owned(),
+            None => self.issuer.to_ascii_lowercase(),
         }
     }
 }

@@ -98,7 +98,7 @@ pub struct Reports {
     /// Where each report has a host of its own.
     own_host: Option<OwnHost>,
     /// Addresses that the server had before: `FORMER_URLS`.
-    former_urls: Vec<String>,
+    former_urls: Vec<Url>,
     trustworthy: bool,
 }
 
@@ -185,7 +185,7 @@ impl Reports {
 
     /// `urls`: addresses that were this server's, or the Python original's before it.
     pub fn formerly(mut self, urls: &[Url]) -> Self {
-        self.former_urls = urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect();
+        self.former_urls = urls.to_vec();
         self
     }
 

@@ -12,6 +12,7 @@ use crate::answers::response::Answer;
 use crate::app::App;
 use crate::error::Error;
 use crate::identity::api_keys::Uploader;
+use crate::identity::token::WorkflowRun;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
@@ -71,14 +72,27 @@ async fn take(
     mut value: Value,
 ) -> Result<Option<String>, Error> {
     if let Uploader::Run(run) = uploader {
-        if let Some(why) = run.is_elsewhere(&value.commit_sha) {
+        if let Some(why) = elsewhere(app, run, &repository, &value.commit_sha).await {
             app.values.forget(&repository).await;
             return Ok(Some(format!("the badge takes values of pushes to the default branch alone, and {why}")));
         }
-        value.issuer = value.issuer.or_else(|| Some(run.issuer.clone()));
+        value.issuer = Some(run.github());
+        // The token of a `workflow_run` is of the run that uploads; the body names the one that tested.
+        value.run_id = if run.is_push() { Some(run.run_id) } else { value.run_id };
     }
     let stays = app.values.set(repository, name, value).await.map_err(Error::storage)?;
     Ok(stays.map(|stays| stays.to_string()))
+}
+
+/// Why a token's value cannot be the default branch's.
+async fn elsewhere(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
+    let branch = match run.branch_of(commit_sha) {
+        Ok(Some(branch)) => branch,
+        Ok(None) => return None,
+        Err(why) => return Some(why),
+    };
+    let default = app.values.default_branch(repository).await?;
+    (branch != default).then(|| format!("its token is for the branch {branch:?}"))
 }
 
 impl NewValue {
@@ -96,7 +110,9 @@ impl NewValue {
         if self.run_id.is_some_and(|run| run > MAX_RUN) {
             return Err(Error::bad_request("run_id is not the number of a workflow's run"));
         }
-        if self.issuer.as_ref().is_some_and(|issuer| issuer.len() > MAX_ISSUER) {
+        let issuer = self.issuer.map(|issuer| issuer.trim_end_matches('/').to_ascii_lowercase());
+        let issuer = issuer.filter(|issuer| !issuer.is_empty());
+        if issuer.as_ref().is_some_and(|issuer| issuer.len() > MAX_ISSUER) {
             return Err(Error::bad_request(format!("issuer is longer than {MAX_ISSUER} bytes")));
         }
         let value = Value {
@@ -107,7 +123,7 @@ impl NewValue {
             commit_sha: super::upload::commit_sha(&self.commit_sha)?.to_owned(),
             seen_at: Timestamp::now(),
             run_id: self.run_id,
-            issuer: self.issuer,
+            issuer,
         };
         Ok((name, value))
     }

@@ -37,6 +37,9 @@ pub enum StorageError {
     Full(#[source] anyhow::Error),
     #[error("the store does not let this server in")]
     Denied(#[source] anyhow::Error),
+    /// Unlike a missing right, nothing can be concluded from it about what the server may do.
+    #[error("the store does not accept this server's credentials")]
+    Unauthenticated(#[source] anyhow::Error),
 }
 
 impl StorageError {
@@ -62,6 +65,7 @@ impl StorageError {
             Self::Slow(cause) => Self::Slow(again(cause)),
             Self::Full(cause) => Self::Full(again(cause)),
             Self::Denied(cause) => Self::Denied(again(cause)),
+            Self::Unauthenticated(cause) => Self::Unauthenticated(again(cause)),
         }
     }
 
@@ -112,10 +116,31 @@ fn body_may_hide_absence(body: &str) -> bool {
     body.is_empty() || (body.contains("<Code>AccessDenied</Code>") && is_about_listing)
 }
 
+/// Codes of the vendors' answers 403 to credentials that are wrong, expired, or signed by a wrong clock.
+const CREDENTIAL_CODES: &[&str] = &[
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "AuthenticationFailed",
+];
+
+fn is_about_credentials(error: &object_store::Error) -> bool {
+    let text = message(error);
+    CREDENTIAL_CODES.iter().any(|code| text.contains(code))
+}
+
 fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
     use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    if let object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } = error {
-        return StorageError::Denied;
+    match error {
+        object_store::Error::Unauthenticated { .. } => return StorageError::Unauthenticated,
+        object_store::Error::PermissionDenied { .. } if is_about_credentials(error) => {
+            return StorageError::Unauthenticated;
+        }
+        object_store::Error::PermissionDenied { .. } => return StorageError::Denied,
+        _ => {}
     }
     let first: &dyn std::error::Error = error;
     for cause in std::iter::successors(Some(first), |error| error.source()) {

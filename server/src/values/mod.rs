@@ -7,6 +7,7 @@ pub mod value;
 mod value_store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cache::{Cache, RedisState, RedisUrl};
 use crate::github::GitHub;
@@ -19,6 +20,9 @@ use crate::store::storage::Storage;
 use statuses::Statuses;
 use value::{KeptReason, Value, ValueKey};
 use value_store::ValueStore;
+
+/// How long an upload waits for GitHub to name the default branch.
+const GITHUB_TIME: Duration = Duration::from_millis(1200);
 
 /// The values, as far as they are known.
 pub struct Values {
@@ -75,6 +79,11 @@ impl Values {
         // What the store decided on, and after it did.
         self.cache.put(key, Some(Arc::new(stored)), ticket).await;
         Ok(stays)
+    }
+
+    /// The default branch's name, where GitHub tells it.
+    pub async fn default_branch(&self, repository: &Repository) -> Option<String> {
+        self.statuses.github.as_ref()?.default_branch(repository, GITHUB_TIME).await
     }
 
     /// Whether Redis answers; `None`: there is none.

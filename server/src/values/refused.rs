@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use moka::future::Cache;
 
-use crate::store::error::StorageError;
-use crate::values::value::{KeptReason, Value};
+use crate::values::value::Value;
 
-/// Values that are kept, as many as a server shows from its memory.
+/// Values in memory, at most: as many as a server shows from its memory.
 const MAX_VALUES: u64 = 10_000;
 
 /// The values that the storage refused, by their keys there.
@@ -21,52 +20,23 @@ impl RefusedValues {
         Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
     }
 
-    /// The last value: the one that was refused is newer than the one in the storage. Where there is none, it stays
-    /// unknown, and not absent: another server may have one.
-    pub async fn read(
-        &self,
-        key: &str,
-        stored: Result<Option<Value>, StorageError>,
-    ) -> Result<Option<Value>, StorageError> {
-        match (self.values.get(key).await, stored) {
-            (Some(kept), _) => Ok(Some(kept)),
-            (None, Err(StorageError::Denied(why))) => {
-                self.tell(&why);
-                Err(StorageError::Denied(why))
-            }
-            (None, stored) => stored,
-        }
+    pub async fn get(&self, key: &str) -> Option<Value> {
+        self.values.get(key).await
     }
 
-    /// What is valid after `value` was to be written, and why that is another one.
-    pub async fn written(
-        &self,
-        key: String,
-        value: Value,
-        written: Result<(Value, Option<KeptReason>), StorageError>,
-    ) -> Result<(Value, Option<KeptReason>), StorageError> {
-        match written {
-            Err(StorageError::Denied(why)) => {
-                self.tell(&why);
-                let kept = self.values.get(&key).await;
-                if let Some((kept, stays)) =
-                    kept.and_then(|kept| kept.reason_to_keep(&value).map(|stays| (kept, stays)))
-                {
-                    return Ok((kept, Some(stays)));
-                }
-                self.values.insert(key, value.clone()).await;
-                Ok((value, None))
-            }
-            Ok((valid, None)) => {
-                self.values.invalidate(&key).await;
-                self.has_warned.store(false, Ordering::Relaxed);
-                Ok((valid, None))
-            }
-            written => written,
-        }
+    pub async fn keep(&self, key: String, value: Value, why: &anyhow::Error) {
+        self.warn(why);
+        self.values.insert(key, value).await;
     }
 
-    fn tell(&self, why: &anyhow::Error) {
+    /// The storage has the value, or a later one.
+    pub async fn remove(&self, key: &str) {
+        self.values.invalidate(key).await;
+        self.has_warned.store(false, Ordering::Relaxed);
+    }
+
+    /// Warns once that the storage refuses values.
+    pub fn warn(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "badge values are kept in memory, and in Redis where it is set, as the storage refuses them: allow this \
@@ -74,47 +44,5 @@ impl RefusedValues {
                  GITHUB_TOKEN after a restart: {why:#}"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::values::value::State;
-
-    fn value(percent: f64, run: u64) -> Value {
-        Value {
-            percent: Some(percent),
-            state: State::Success,
-            site_id: None,
-            commit_sha: String::new(),
-            seen_at: Timestamp::UNIX_EPOCH,
-            run_id: Some(run),
-            issuer: None,
-        }
-    }
-
-    fn denied<T>() -> Result<T, StorageError> {
-        Err(StorageError::Denied(anyhow::anyhow!("AccessDenied")))
-    }
-
-    #[tokio::test]
-    async fn a_value_that_the_storage_refuses_is_kept_until_the_storage_takes_one() {
-        let kept = RefusedValues::new();
-        let key = || "values/octo/app/_.json".to_owned();
-        assert!(kept.read(&key(), denied()).await.is_err());
-        let (old, new) = (value(80.0, 1), value(90.0, 2));
-        assert_eq!(kept.written(key(), new.clone(), denied()).await.unwrap(), (new.clone(), None));
-        let older = kept.written(key(), old.clone(), denied()).await.unwrap();
-        assert_eq!(older, (new.clone(), Some(KeptReason::NewerRun(2))));
-        assert_eq!(kept.read(&key(), denied()).await.unwrap(), Some(new.clone()));
-        assert_eq!(kept.read(&key(), Ok(Some(old.clone()))).await.unwrap(), Some(new), "it can read, but not write");
-        let newest = value(95.0, 3);
-        let written = Ok((newest.clone(), None));
-        assert_eq!(kept.written(key(), newest.clone(), written).await.unwrap(), (newest.clone(), None));
-        assert_eq!(kept.read(&key(), Ok(Some(newest.clone()))).await.unwrap(), Some(newest));
-        assert_eq!(kept.read(&key(), Ok(None)).await.unwrap(), None, "nothing is kept any more");
     }
 }

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
+
+/// The longest time from a run's first upload to that of its last re-run: GitHub allows a re-run for 30 days, and a run to
+/// take 35.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(65 * 24);
 
 /// Whether the coverage is good enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,10 +57,11 @@ impl Value {
         (percent_fits && site_fits).then_some(value)
     }
 
-    /// GitHub's value with what only the store knows: the run, and the site of the same commit. A status may lead to an
-    /// address that the server no longer has; the report is still there.
+    /// GitHub's value with what only the store knows: the run, and the site. A status may lead to an address that the
+    /// server no longer has; the report is still there. Number and link are of one run.
     pub(super) fn completed_by(self, known: &Self) -> Self {
-        let known_site = known.site_id.clone().filter(|_| known.commit_sha == self.commit_sha);
+        let of = |value: &Self| (value.commit_sha.to_ascii_lowercase(), value.percent, value.state);
+        let known_site = known.site_id.clone().filter(|_| of(known) == of(&self));
         let site_id = self.site_id.or(known_site);
         Self { site_id, run_id: known.run_id, issuer: known.issuer.clone(), ..self }
     }
@@ -66,13 +71,41 @@ impl Value {
         Self { seen_at: other.seen_at, ..self.clone() } == *other
     }
 
+    /// The valid one of two: whichever was seen later, unless the other one stays.
+    pub(super) fn latest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                let (known, said) = if one.seen_at <= other.seen_at { (one, other) } else { (other, one) };
+                Some(said.or_known(Some(known)).0)
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// This value, or the one that was known before, and why that one stays.
+    pub(super) fn or_known(self, known: Option<Self>) -> (Self, Option<KeptReason>) {
+        match known.and_then(|known| known.reason_to_keep(&self).map(|reason| (known, reason))) {
+            Some((known, reason)) => (known, Some(reason)),
+            None => (self, None),
+        }
+    }
+
     /// Why this value, which was known before, stays where another one is said.
-    pub(super) fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
-        let is_newer_run = self.issuer == said.issuer && said.run_id.is_some() && said.run_id < self.run_id;
+    fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
+        let is_newer_run = said.run_id.is_some() && said.run_id < self.run_id && self.is_comparable(said);
         match self.run_id.filter(|_| is_newer_run) {
             Some(run) => Some(KeptReason::NewerRun(run)),
             None if said.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
             None => None,
+        }
+    }
+
+    /// Whether the numbers of both runs tell which one is newer: those of one GitHub instance do. Older actions do not
+    /// say which instance it is; it is taken for the same until no run from before can still be under way.
+    fn is_comparable(&self, said: &Self) -> bool {
+        match (&self.issuer, &said.issuer) {
+            (Some(one), Some(other)) => one == other,
+            _ => said.seen_at.duration_since(self.seen_at) <= LONGEST_RUN,
         }
     }
 }
@@ -92,5 +125,60 @@ impl fmt::Display for KeptReason {
             Self::NewerRun(run) => write!(f, "the value of run {run} stays: it is a newer one"),
             Self::Number => f.write_str("the last number stays: this report has no total"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(percent: impl Into<Option<f64>>, run_id: u64, issuer: &str, day: i64) -> Value {
+        Value {
+            percent: percent.into(),
+            state: State::Success,
+            site_id: None,
+            commit_sha: String::new(),
+            seen_at: Timestamp::from_second(day * 24 * 60 * 60).unwrap(),
+            run_id: Some(run_id),
+            issuer: Some(issuer.to_owned()).filter(|issuer| !issuer.is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_missing_issuer_is_taken_for_the_same_as_long_as_a_run_can_last() {
+        let known = value(80.0, 100, "https://github.com", 0);
+        for (said, stays) in [
+            (value(10.0, 50, "https://github.com", 1), true),
+            (value(10.0, 50, "https://github.com", 1000), true),
+            (value(10.0, 50, "", 1), true),
+            (value(10.0, 50, "", 65), true),
+            (value(10.0, 50, "", 66), false),
+            (value(10.0, 50, "https://ghe.example.com", 1), false),
+            (value(10.0, 100, "", 1), false),
+        ] {
+            assert_eq!(known.reason_to_keep(&said).is_some(), stays, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_of_two_is_the_newest_run_wherever_it_is_kept() {
+        let latest = |one: &Value, other: &Value| Value::latest(Some(one.clone()), Some(other.clone())).unwrap();
+        let (old, new) = (value(80.0, 8, "a", 2), value(90.0, 9, "a", 1));
+        assert_eq!((latest(&old, &new), latest(&new, &old)), (new.clone(), new.clone()));
+        let newest = value(95.0, 12, "a", 3);
+        assert_eq!((latest(&newest, &new), latest(&new, &newest)), (newest.clone(), newest.clone()));
+        let without = value(None, 13, "a", 4);
+        assert_eq!(latest(&without, &newest), newest);
+        assert_eq!(Value::latest(None, Some(new.clone())), Some(new));
+    }
+
+    #[test]
+    fn a_link_is_completed_for_the_same_number_of_the_same_commit_alone() {
+        let known = Value { site_id: Some("a".repeat(32)), ..value(90.0, 1, "a", 0) };
+        let github = |percent, state| Value { state, ..value(percent, 2, "b", 1) };
+        let completed = |value: Value| value.completed_by(&known).site_id.is_some();
+        assert!(completed(github(90.0, State::Success)));
+        assert!(!completed(github(80.0, State::Success)) && !completed(github(90.0, State::Failure)));
+        assert!(!completed(Value { commit_sha: "f".to_owned(), ..github(90.0, State::Success) }));
     }
 }

@@ -41,15 +41,22 @@ impl ValueStore {
         }
     }
 
-    /// The last value that was stored.
+    /// The last value, whether the storage has it or refused it.
     pub async fn last(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
-        let stored = self.stored(repository, name).await;
-        let stored = stored.map(|stored| stored.and_then(|(value, _)| value));
-        self.refused.read(&value_key(repository, name), stored).await
+        let refused = self.refused.get(&value_key(repository, name)).await;
+        match self.stored(repository, name).await {
+            Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), refused)),
+            Err(StorageError::Denied(why)) => {
+                self.refused.warn(&why);
+                // Where none is kept, it is unknown and not absent: another server may have one.
+                refused.map(Some).ok_or(StorageError::Denied(why))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The repository that a site's record names; sites that were uploaded file by file have no record.
@@ -106,42 +113,45 @@ impl ValueStore {
     }
 
     /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays. Where
-    /// the storage refuses it, it is kept in memory.
+    /// the storage refuses it, it is kept in memory, and written with the next value that the storage takes.
     pub async fn store(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
     ) -> Result<(Value, Option<KeptReason>), StorageError> {
-        let written = self.write(repository, name, value.clone()).await;
-        self.refused.written(value_key(repository, name), value, written).await
-    }
-
-    async fn write(
-        &self,
-        repository: &Repository,
-        name: Option<&ReportName>,
-        value: Value,
-    ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
-        let bytes = serde_json::to_vec(&value).map_err(|error| StorageError::Failed(error.into()))?;
+        let refused = self.refused.get(&key).await;
         for _ in 0..WRITES {
-            let written = match self.stored(repository, name).await? {
-                Some((known, version)) => {
-                    if let Some((known, stays)) =
-                        known.and_then(|known| known.reason_to_keep(&value).map(|why| (known, why)))
-                    {
-                        return Ok((known, Some(stays)));
-                    }
-                    self.storage.replace(&key, bytes.clone(), version).await
+            let (stored, version) = match self.stored(repository, name).await {
+                Ok(stored) => stored.map_or((None, None), |(value, version)| (value, Some(version))),
+                Err(StorageError::Denied(why)) => {
+                    let (valid, reason) = value.or_known(refused);
+                    self.refused.keep(key, valid.clone(), &why).await;
+                    return Ok((valid, reason));
                 }
-                None => self.storage.create(&key, bytes.clone()).await,
+                Err(error) => return Err(error),
             };
+            let (valid, reason) = value.clone().or_known(Value::latest(stored.clone(), refused.clone()));
+            let written =
+                if stored.as_ref() == Some(&valid) { Ok(()) } else { self.write(&key, &valid, version).await };
             match written {
-                Err(StorageError::Exists) => {}
-                other => return other.map(|()| (value, None)),
+                Ok(()) => self.refused.remove(&key).await,
+                Err(StorageError::Exists) => continue,
+                Err(StorageError::Denied(why)) => self.refused.keep(key, valid.clone(), &why).await,
+                Err(error) => return Err(error),
             }
+            return Ok((valid, reason));
         }
         Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
+    }
+
+    /// Writes a value in place of that version, or as the first one.
+    async fn write(&self, key: &str, value: &Value, version: Option<Version>) -> Result<(), StorageError> {
+        let bytes = serde_json::to_vec(value).map_err(|error| StorageError::Failed(error.into()))?;
+        match version {
+            Some(version) => self.storage.replace(key, bytes, version).await,
+            None => self.storage.create(key, bytes).await,
+        }
     }
 }

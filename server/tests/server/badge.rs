@@ -188,6 +188,21 @@ async fn a_link_that_is_known_is_never_replaced_by_none() {
 }
 
 #[tokio::test]
+async fn an_answer_about_one_repository_that_cannot_be_read_leaves_the_others_alone() {
+    let (github, folder) = (github(), tempfile::tempdir().unwrap());
+    let server = server(&github, &folder).await;
+    github.push("octo/app", "main", &sha(1));
+    github.set_status("octo/app", &sha(1), status("covered", "success", "87%", ""));
+    // GitHub begins its answer with 200: what follows is of this repository's making.
+    github.set_fault(Fault::Garbage);
+    for number in 0..5 {
+        assert_eq!(server.badge(&format!("/badge/evil/app.svg?name=b{number}")).await, "coverage: ??");
+    }
+    github.set_fault(Fault::None);
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%");
+}
+
+#[tokio::test]
 async fn a_repository_or_a_query_that_cannot_be_has_a_grey_badge_and_never_a_broken_image() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;

@@ -507,6 +507,9 @@ async fn a_token_sets_a_value_only_where_its_claims_fit_a_push_to_the_default_br
         (json!({"event_name": "schedule"}), "the event \"schedule\""),
         (push("refs/tags/main", SHA), "\"refs/tags/main\""),
         (push("refs/heads/main", &other), "another commit"),
+        (push("refs/heads/", SHA), "\"refs/heads/\""),
+        (json!({"event_name": "push", "ref": null}), "\"\""),
+        (json!({"event_name": "push", "sha": null}), "another commit"),
     ] {
         let answer = assert_taken(lab.post(&lab.token_with(claims), path, value(0, SHA)).await).await;
         let detail = answer["detail"].as_str().unwrap();
@@ -517,4 +520,42 @@ async fn a_token_sets_a_value_only_where_its_claims_fit_a_push_to_the_default_br
     // What the tests ran for is not in this token: the action knows it, and sends a value or none.
     assert_taken(lab.post(&lab.token(), path, value(97, &other)).await).await;
     assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 97%");
+}
+
+#[tokio::test]
+async fn a_push_to_another_branch_sets_no_value_where_github_names_the_default_branch() {
+    if skip_without(&[Part::Shells]) {
+        return;
+    }
+    let github = Github::start();
+    github.add_repository("octo/app", "trunk");
+    github.push("octo/app", "trunk", SHA);
+    let url = github.url();
+    let settings = [("ALLOWED_REPOSITORIES", "octo/*"), ("GITHUB_TOKEN", "tok"), ("GITHUB_API_URL", url.as_str())];
+    let Some(lab) = Lab::with(&settings).await else { return };
+    let site = "a".repeat(32);
+    let value = |percent: u32| json!({"site_id": site, "percent": percent, "state": "success", "commit_sha": SHA});
+    let path = "/coverage/invalidate-cache/octo/app/";
+    let push = |branch: &str| json!({"event_name": "push", "ref": format!("refs/heads/{branch}"), "sha": SHA});
+    let answer = assert_taken(lab.post(&lab.token_with(push("trunk")), path, value(96).to_string()).await).await;
+    assert_eq!(answer["detail"], json!(null));
+    let answer = assert_taken(lab.post(&lab.token_with(push("feature")), path, value(0).to_string()).await).await;
+    assert!(answer["detail"].as_str().unwrap().contains("for the branch \"feature\""), "{answer}");
+    assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 96%");
+}
+
+#[tokio::test]
+async fn a_push_tokens_own_run_counts_whatever_the_body_says() {
+    let Some(lab) = Lab::start().await else { return };
+    let path = "/coverage/invalidate-cache/octo/app/";
+    let site = "a".repeat(32);
+    let value = |percent: u32, run: u64| {
+        json!({"site_id": site, "percent": percent, "state": "success", "commit_sha": SHA, "run_id": run}).to_string()
+    };
+    let push = |run: &str| json!({"event_name": "push", "run_id": run});
+    assert_taken(lab.post(&lab.token_with(push("100")), path, value(50, 1 << 53)).await).await;
+    assert_taken(lab.post(&lab.token_with(push("101")), path, value(51, 1)).await).await;
+    assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 51%");
+    let older = assert_taken(lab.post(&lab.token_with(push("99")), path, value(10, 1 << 53)).await).await;
+    assert_eq!(older["detail"], "the value of run 101 stays: it is a newer one");
 }

@@ -245,3 +245,54 @@ async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
     let all = &["sites/", "values/", "repositories/"];
     assert_eq!(upload(&Bucket::start(all, all)).await.status(), 200);
 }
+
+/// The number that the bucket has for octo/app.
+fn stored(bucket: &Bucket) -> serde_json::Value {
+    let state = bucket.state.lock().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&state.objects["values/octo/app/_.json"]).unwrap();
+    value["run_id"].clone()
+}
+
+#[tokio::test]
+async fn a_value_that_was_refused_is_written_once_the_storage_takes_it_and_no_older_one_wins() {
+    let bucket = Bucket::start(&["sites/", "values/"], &["sites/", "values/"]);
+    bucket.put("values/octo/app/_.json", "");
+    let (first, second) = (bucket.server(&[]).await, bucket.server(&[]).await);
+    let site = "a".repeat(32);
+    first.set_value(&site, Some(5.0), "success", 5).await;
+    bucket.state.lock().unwrap().writable = vec!["sites/"];
+    first.set_value(&site, Some(9.0), "success", 9).await;
+    assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 9%");
+    assert_eq!(stored(&bucket), 5);
+    bucket.state.lock().unwrap().writable = vec!["sites/", "values/"];
+    // An older run comes when the right is back: the refused value is the newer one.
+    first.set_value(&site, Some(8.0), "success", 8).await;
+    assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 9%");
+    assert_eq!(stored(&bucket), 9);
+    // What another server stored meanwhile is the newest.
+    bucket.state.lock().unwrap().writable = vec!["sites/"];
+    first.set_value(&site, Some(10.0), "success", 10).await;
+    bucket.state.lock().unwrap().writable = vec!["sites/", "values/"];
+    second.set_value(&site, Some(12.0), "success", 12).await;
+    first.set_value(&site, Some(11.0), "success", 11).await;
+    for server in [&first, &second] {
+        server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 12%");
+    }
+    assert_eq!(stored(&bucket), 12);
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_no_reason_to_keep_a_value_in_memory() {
+    let bucket = Bucket::start(&["sites/", "values/"], &["sites/", "values/"]);
+    let server = bucket.server(&[]).await;
+    let value = json!({"site_id": "a".repeat(32), "percent": 9, "state": "success", "commit_sha": SHA, "run_id": 9});
+    for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "RequestTimeTooSkewed"] {
+        bucket.refuse(Some(code));
+        let request = server.post("/coverage/invalidate-cache/octo/app/").body(value.to_string());
+        let response = request.send().await.unwrap();
+        assert_refused(response, 503, "its operator").await;
+    }
+    bucket.refuse(None);
+    assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
+}

@@ -9,31 +9,47 @@ impl Reports {
     /// The site that an address leads to, where the address is one of this server's: today's, one of `FORMER_URLS`, or
     /// the report's own host. The scheme does not matter, so that links from before TLS stay valid.
     pub fn site_of(&self, url: &str) -> Option<SiteId> {
-        let rest = without_scheme(url)?;
-        let servers = std::iter::once(&self.public_url).chain(&self.former_urls);
-        let mut shared =
-            servers.filter_map(|server| rest.strip_prefix(without_scheme(server)?)?.strip_prefix("/coverage/"));
-        shared.find_map(|rest| rest.split('/').next()?.parse().ok()).or_else(|| self.site_of_own_host(url))
+        let url = http_url(url)?;
+        let servers = Url::parse(&self.public_url).ok();
+        let mut servers = servers.iter().chain(&self.former_urls);
+        let shared = servers.find_map(|server| {
+            let mut parts = parts(&url);
+            let is_same = url.host() == server.host() && url.port() == server.port();
+            let is_below = is_same && self::parts(server).all(|part| parts.next() == Some(part));
+            (is_below && parts.next() == Some(COVERAGE)).then(|| parts.next()?.parse().ok())?
+        });
+        shared.or_else(|| self.site_of_own_host(&url))
     }
 
-    fn site_of_own_host(&self, url: &str) -> Option<SiteId> {
-        let OwnHost { before, behind, .. } = self.own_host.as_ref()?;
-        let (site, rest) = url.strip_prefix(before)?.split_once('.')?;
-        behind.strip_prefix('.').filter(|behind| rest.starts_with(behind))?;
-        site.parse().ok()
+    fn site_of_own_host(&self, url: &Url) -> Option<SiteId> {
+        let OwnHost { before, behind, suffix } = self.own_host.as_ref()?;
+        let own = Url::parse(&format!("{before}site{behind}")).ok()?;
+        let site = url.domain()?.strip_suffix(suffix.as_str())?;
+        (url.port() == own.port()).then(|| site.parse().ok())?
     }
 
     /// The site that an address of any host names as this server's addresses do: in its path, or in front of its host.
     /// Whether the server has that site, and whose it is, is for its record to say.
     pub fn site_named_by(&self, url: &str) -> Option<SiteId> {
-        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let in_path = url.path().rsplit_once("/coverage/").and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
+        let url = http_url(url)?;
+        let in_path = parts(&url).zip(parts(&url).skip(1)).find_map(|(folder, site)| {
+            let site = site.parse().ok();
+            site.filter(|_| folder == COVERAGE)
+        });
         in_path.or_else(|| url.domain()?.split('.').next()?.parse().ok())
     }
 }
 
-fn without_scheme(url: &str) -> Option<&str> {
-    url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))
+/// The folder of the reports in a server's addresses.
+const COVERAGE: &str = "coverage";
+
+fn http_url(url: &str) -> Option<Url> {
+    Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// The parts of an address's path; a doubled slash counts as one.
+fn parts(url: &Url) -> impl Iterator<Item = &str> {
+    url.path().split('/').filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -58,12 +74,12 @@ mod tests {
             format!("https://covered.example.com/c/coverage/{ID}/"),
             format!("https://{ID}.reports.example.net/"),
             format!("https://{ID}.reports.example.net/a.html"),
+            format!("http://{ID}.reports.example.net/"),
         ] {
             assert_eq!(reports.site_of(&right), Some(site()), "{right}");
         }
         for wrong in [
             format!("https://covered.example.com/coverage/{ID}/"),
-            format!("http://{ID}.reports.example.net/"),
             format!("https://{ID}.reports.example.net.evil.test/"),
             format!("https://{ID}.reports.example.net:81/"),
             format!("https://{ID}@evil.test/"),
@@ -87,6 +103,8 @@ mod tests {
             format!("https://old.example.com/coverage/{ID}/index.html"),
             format!("http://old.example.com/coverage/{ID}/"),
             format!("http://10.0.0.5:8000/covered/coverage/{ID}/"),
+            format!("https://OLD.example.com:443/coverage/{ID}?x"),
+            format!("http://old.example.com:80//coverage//{ID}"),
         ] {
             assert_eq!(reports.site_of(&right), Some(site()), "{right}");
         }
@@ -95,6 +113,8 @@ mod tests {
             format!("https://old.example.com@evil.test/coverage/{ID}/"),
             format!("http://10.0.0.5:8000/coverage/{ID}/"),
             format!("ftp://old.example.com/coverage/{ID}/"),
+            format!("https://old.example.com:8443/coverage/{ID}/"),
+            format!("https://old.example.com/x/coverage/{ID}/"),
             format!("https://evil.test/https://old.example.com/coverage/{ID}/"),
         ] {
             assert_eq!(reports.site_of(&wrong), None, "{wrong}");
@@ -108,6 +128,7 @@ mod tests {
             (format!("http://gone.example.com:8000/c/coverage/{ID}/"), true),
             (format!("https://{ID}.reports.example.net/index.html"), true),
             (format!("https://gone.example.com/coverage/{ID}"), true),
+            (format!("https://gone.example.com/x/coverage/{ID}/coverage/index.html"), true),
             (format!("javascript:/coverage/{ID}/"), false),
             (format!("https://gone.example.com/{ID}/"), false),
             ("https://gone.example.com/coverage/x/".to_owned(), false),
