@@ -1,5 +1,5 @@
-//! A report becomes one zip: compressed on all cores, with the same bytes for the same files. What was deflated already
-//! is checked and copied as it is. Large video and audio files are stored.
+//! Packs a report into one zip: compressed on all cores, with the same bytes for the same files. Data that is already
+//! deflated is verified and copied unchanged. Large videos are stored.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -24,25 +24,24 @@ use crate::report::{Content, Entry, Report, Zipped};
 pub use temporary::{temporary_file, write_error};
 use zip::{EntrySummary, Method, ZipWriter};
 
-/// A file up to this size is compressed in memory, a larger one by way of a temporary file.
+/// Files up to this size are compressed in memory, larger ones through a temporary file.
 const IN_MEMORY: u64 = 256 << 10;
 const MAX_WORKERS: usize = 16;
-/// What waits for the files before it. With the two limits above this bounds what packing holds, to some 15 MB on 16
-/// cores and half of it on two: a hostile artifact's names may take 45 MB besides.
+/// Limit for packed files that wait for the files before them. With the two limits above, packing needs about 15 MB on
+/// 16 cores and half of it on two; the names of a hostile artifact may need 45 MB more.
 const MAX_WAITING: usize = 4 << 20;
-/// What one that waits counts for besides its bytes: for some memory, and in a temporary file for one of the few that a
-/// system lets a process open.
+/// Added for each waiting file: its bookkeeping, and for a temporary file its file descriptor, which is scarce.
 const WAITING_OVERHEAD: usize = 1 << 10;
 const WAITING_FILE_BYTES: usize = MAX_WAITING / 16;
 
-/// Extensions of video and audio files. Deflate saves about a percent of them, and the server can send a part of a large file
-/// only if it is stored: without parts, browsers do not seek, and some do not play.
+/// Extensions of video and audio files. Deflate saves about 1 % of them, and the server can answer range requests for a
+/// large file only if it is stored. Without ranges, browsers cannot seek, and some do not play.
 const MEDIA: &[&str] = &["mp4", "m4v", "mov", "webm", "ogv", "mp3", "m4a", "ogg", "oga"];
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
-/// The packed report: a file without a name, which is gone when it is closed, however the program ends.
+/// The packed report: an unnamed file, which disappears when it is closed, however the program ends.
 #[derive(Debug)]
 pub struct Archive {
     pub file: File,
@@ -50,10 +49,10 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// Is told of the bytes that were dealt with since it was told last.
+/// Called with the number of bytes processed since the last call.
 pub type OnProgress<'a> = &'a (dyn Fn(u64) + Sync);
 
-/// Packs all files of `report` into a temporary file in `temp`, while there is time.
+/// Packs all files of `report` into a temporary file in `temp`, within the deadline.
 pub fn pack(report: &Report, temp: &Path, deadline: Deadline, on_progress: OnProgress) -> Result<Archive> {
     let zip = ZipWriter::new(BufWriter::new(temporary_file(temp)?));
     let out = OrderedOutput { zip, temp, next: 0, waiting: BTreeMap::new(), waiting_bytes: 0, failed: None };
@@ -88,7 +87,7 @@ fn finish(zip: ZipWriter<BufWriter<File>>) -> Result<Archive> {
     Ok(Archive { file, size })
 }
 
-/// The workers claim files in order. What they have compressed waits until all files before it are written.
+/// Workers claim files in order. A packed file waits until all files before it are written.
 struct Packer<'a> {
     files: &'a [Entry],
     temp: &'a Path,
@@ -104,9 +103,9 @@ struct OrderedOutput<'a> {
     temp: &'a Path,
     next: usize,
     waiting: BTreeMap<usize, Result<Packed<'a>>>,
-    /// What waits, in bytes.
+    /// Bytes of the waiting files.
     waiting_bytes: usize,
-    /// The error of the first file, in order, that has one.
+    /// The error of the first failed file, in order.
     failed: Option<anyhow::Error>,
 }
 
@@ -118,7 +117,7 @@ struct Packed<'a> {
 enum Data<'a> {
     Memory(Vec<u8>),
     File(File),
-    /// In another zip.
+    /// Still in the zip it came from.
     Zip(&'a Zipped),
 }
 
@@ -131,7 +130,7 @@ impl<'a> Packer<'a> {
             let packed = self.pack(entry, &mut deflate);
             (self.on_progress)(entry.size);
             let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-            // The file that the others wait for never waits itself.
+            // The file that the others wait for must not wait itself.
             let full =
                 |out: &mut OrderedOutput| out.waiting_bytes >= MAX_WAITING && out.next != index && out.failed.is_none();
             let mut out = self.written.wait_while(out, full).unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +156,7 @@ impl<'a> Packer<'a> {
 }
 
 impl<'a> OrderedOutput<'a> {
-    /// Takes one file, and writes all that are no longer waited for.
+    /// Takes one packed file, and writes all files that are now next in order.
     fn take(&mut self, index: usize, packed: Result<Packed<'a>>, files: &[Entry]) {
         self.waiting_bytes += packed.as_ref().map_or(0, Packed::waiting_bytes);
         self.waiting.insert(index, packed);
@@ -196,7 +195,7 @@ impl Packed<'_> {
     }
 }
 
-/// Makes sure that the data, which browsers will get as they are, are the file that the zip says they are.
+/// Verifies that the deflated data, which browsers receive unchanged, match the size and checksum in the zip.
 fn verify<'a>(entry: &'a Entry, input: impl Read, zipped: &'a Zipped) -> Result<Packed<'a>> {
     read(entry, input, |_| Ok(()))?;
     let Zipped { packed, crc, .. } = *zipped;
@@ -213,8 +212,8 @@ fn compress<'a>(entry: &Entry, input: impl Read, deflate: &mut Compress) -> Resu
     read(entry, input, |chunk| data.write_all(chunk))?;
     let mut crc = Crc::new();
     crc.update(&data);
-    // Room for what cannot be made smaller too: a deflater that runs out of it has to be made anew (zlib-rs 0.6.8 does not
-    // reset it to its start, and panics some files later), and memory in pieces is what that leaves.
+    // Reserves space for incompressible data too: a deflater that runs out of space must be replaced, because zlib-rs
+    // 0.6.8 does not reset it fully and panics some files later, and replacing it fragments memory.
     let mut packed = Vec::with_capacity(data.len() + data.len() / 8 + 64);
     deflate.reset();
     let ended = deflate.compress_vec(&data, &mut packed, FlushCompress::Finish)? == Status::StreamEnd;
@@ -256,7 +255,7 @@ fn is_media(name: &str) -> bool {
     MEDIA.iter().any(|media| media.eq_ignore_ascii_case(extension))
 }
 
-/// Hands the file's bytes on, and makes sure that they are the ones that were there when the report was looked at.
+/// Passes the file's bytes to `take`, and verifies that the file has not changed since the report was read.
 fn read(entry: &Entry, mut input: impl Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
     let before = modified(entry)?;
     let mut chunk = vec![0; CHUNK.min(entry.size as usize + 1)];
@@ -276,7 +275,7 @@ fn read(entry: &Entry, mut input: impl Read, mut take: impl FnMut(&[u8]) -> io::
 
 const CHANGED: &str = "it changed while it was being read: upload after the report is complete";
 
-/// When the file was changed last; a zip is this program's own, and nobody changes it.
+/// When the file was last modified; `None` in a zip, which is this program's own file.
 fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
     match &entry.content {
         Content::File(path) => Ok(fs::metadata(path)?.modified().ok()),
@@ -350,7 +349,7 @@ mod tests {
             let archive = pack(report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
             crate::report::unzip(archive.file, "").unwrap()
         };
-        // As an artifact has it, with everything deflated.
+        // As in an artifact: everything is deflated.
         let mut deflated = ZipWriter::new(BufWriter::new(temporary_file(folder.path()).unwrap()));
         for entry in crate::report::walk(folder.path()).unwrap().files {
             let packed = compress(&entry, entry.open().unwrap(), &mut deflater()).unwrap();

@@ -1,4 +1,4 @@
-//! What every part builds on: texts, hashes, secrets, and where values of the environment come from.
+//! What every module may use: texts, hashes, secrets, threads, the environment and the deadline.
 
 pub mod deadline;
 pub mod digest;

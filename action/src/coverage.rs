@@ -1,4 +1,4 @@
-//! What a report says of its coverage: where its total stands, in which format, and how to compare it.
+//! A report's coverage: finds the total, in many formats, and compares it exactly.
 
 mod formats;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -1,6 +1,6 @@
-//! The one HTTP client: time limits, retries within one deadline, and errors that a person can act on.
+//! The HTTP client: time limits, retries until the deadline of the run, and errors that say what to do.
 //!
-//! An address's query may be a credential (a presigned upload), so no error and no log line shows one.
+//! The query of an address may be a credential (a presigned upload), so errors and log lines omit it.
 
 mod credential;
 mod dns;
@@ -39,21 +39,21 @@ pub use response::Response;
 use tries::{Fault, Tries};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Silence that is taken for a broken connection.
+/// A connection without data for this long counts as broken.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// A try with less time would tell of the time limit, and not of what is wrong.
+/// A shorter attempt would only report the time limit and hide the real cause.
 const SHORTEST_TRY: Duration = Duration::from_millis(200);
 
-/// An address without its user, its query and its fragment.
+/// The address without user, query and fragment: these may be credentials.
 pub fn redacted(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
 
-/// An error that passes by itself: a server is away, overloaded or slow, and nobody has to mend the workflow.
+/// A temporary error: a server is down, overloaded or slow. Nobody has to change the workflow.
 #[derive(Debug)]
 pub struct Outage(String);
 
@@ -75,7 +75,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client whose requests all end before `timeout` after `started` is over. `first`: where it peeks first.
+    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first peek.
     pub fn new(log: &'a ActionsLog, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
         let first = first.parse().ok();
         let config = Agent::config_builder()
@@ -83,7 +83,7 @@ impl<'a> Client<'a> {
             .user_agent(concat!("covered/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
-            // A redirect could carry the API key to another host.
+            // A redirect could send the API key to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
@@ -98,12 +98,12 @@ impl<'a> Client<'a> {
         Self { agent, log, deadline: started + timeout, timeout, proxies, noted: Mutex::default() }
     }
 
-    /// Keeps the runner from ever showing a secret that came with an answer.
+    /// Masks a secret from a response in the runner's log.
     pub fn mask(&self, secret: &Secret) {
         self.log.mask(secret);
     }
 
-    /// Says once what requests found out, however many did.
+    /// Logs a note once, however many requests report it.
     pub fn note(&self, text: &str) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if !noted.iter().any(|known| known == text) {
@@ -116,13 +116,14 @@ impl<'a> Client<'a> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Sends the request, again while that can help and there is time; gives the last answer, whatever its status.
+    /// Sends the request, and retries temporary failures until the deadline. Returns the last response, whatever its
+    /// status.
     pub fn send(&self, request: &Request) -> Result<Response> {
         let address = redacted(request.head.uri());
         let mut earlier = Tries::default();
         loop {
             let (tries, begun) = (earlier.count() + 1, Instant::now());
-            // Anew for each try: a token may end while a server is waited for.
+            // Built for each attempt, because a token may expire during the retries.
             let head = request.head(self).map_err(|error| match tries {
                 1 => error,
                 _ => error.context(format!("{address} {earlier}, and the next attempt cannot be sent")),
@@ -150,7 +151,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Why another try may help.
+    /// The failure of an attempt, if a retry may help.
     fn fault(&self, request: &Request, result: &Result<Response, Failure>) -> Option<Fault> {
         match result {
             Ok(response) if (request.is_temporary)(response) => {
@@ -163,7 +164,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Why there is no other try, though it could help. `asked`: how long the server asks to wait.
+    /// Explains why there is no retry. `asked`: the wait that the server asks for.
     fn no_retry_reason(&self, asked: Option<Duration>) -> String {
         match asked {
             Some(asked) => {
@@ -181,7 +182,7 @@ impl<'a> Client<'a> {
         format!("the time limit of {} s (--timeout)", self.timeout.as_secs())
     }
 
-    /// The last try's answer or error, which also tells of those before it.
+    /// The last response or error, with a summary of the earlier attempts.
     fn end(
         &self,
         request: &Request,
@@ -232,7 +233,7 @@ impl<'a> Client<'a> {
         let response = match request.reader()? {
             None => self.run(head, limit)?,
             Some((mut reader, length)) => {
-                // Without it the body would go out in chunks, which no object store takes.
+                // Otherwise the body is sent in chunks, which object stores reject.
                 head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
                 self.run(head.map(|()| SendBody::from_reader(&mut reader)), limit)?
             }
@@ -253,7 +254,8 @@ impl<'a> Client<'a> {
     ) -> Result<http::Response<Body>, ureq::Error> {
         let proxy = self.proxies.choose(request.uri()).map(|setting| setting.proxy.clone());
         let agent = self.agent.config();
-        // A request with settings of its own loads the system's certificates anew, unless one without has left them.
+        // A request with its own configuration loads the system's certificates again, unless an earlier one used the
+        // agent's.
         if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
             return self.agent.run(request);
         }
@@ -261,7 +263,7 @@ impl<'a> Client<'a> {
         self.agent.run(request.build())
     }
 
-    /// What happened, and to whom: it is the proxy that is connected to, where there is one.
+    /// Describes the failure. If a proxy is used, connection errors are the proxy's.
     fn message(&self, failure: &Failure, request: &Request) -> String {
         match self.proxies.choose(request.head.uri()).filter(|_| failure.is_connect_error) {
             Some(proxy) => format!("cannot be reached: the proxy {proxy} {}", failure.what),
@@ -269,7 +271,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// What to do about it, and about the proxy where there is one.
+    /// Says what to do, also about the proxy.
     fn advice(&self, failure: &Failure, request: &Request) -> String {
         let proxy = self.proxies.choose(request.head.uri());
         let proxy = proxy.map_or_else(String::new, |proxy| match failure.is_connect_error {
@@ -284,13 +286,13 @@ fn status_phrase(response: &Response) -> String {
     format!("answered {}", response.status)
 }
 
-/// Twice as long after each try, up to a limit; `random` (0 to 1) spreads those that failed at one moment.
+/// Doubles after each attempt, up to a limit. `random` (0 to 1) spreads clients that failed at the same moment.
 fn pause(tries: u32, random: f64) -> Duration {
     let full = FIRST_PAUSE.saturating_mul(1 << (tries - 1).min(16)).min(MAX_PAUSE);
     full.mul_f64(0.5 + random / 2.0)
 }
 
-/// Random enough to spread retries: the standard library seeds its hashers from the system's source.
+/// Random enough for retries: the standard library seeds its hashers from the system.
 fn random() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

@@ -1,4 +1,4 @@
-//! By what the covered server knows the run: an API key, or the token that GitHub signs for a job that may ask for it.
+//! How a run authenticates to the covered server: an API key, or the token that GitHub signs for a job.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::base::secret::Secret;
 use crate::base::text::shorten;
 use crate::http::{Client, Credential, Request, SecretHeader};
 
-/// A token that ends so soon is not sent any more: GitHub's hold for five minutes.
+/// Tokens that expire sooner are not used. GitHub's tokens are valid for five minutes.
 const MIN_VALIDITY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub enum Identity {
     Key(Secret),
-    /// The job's own, with `permissions: id-token: write`.
+    /// The job's token, with `permissions: id-token: write`.
     Job(Job),
 }
 
-/// Where GitHub gives tokens out to this job alone.
+/// GitHub's token endpoint for this job.
 #[derive(Debug)]
 pub struct Job {
     url: String,
@@ -48,7 +48,7 @@ impl Identity {
         Self::Job(Job { url, credential, cached: Mutex::default() })
     }
 
-    /// What must never be shown.
+    /// The secret to mask.
     pub fn secret(&self) -> &Secret {
         match self {
             Self::Key(key) => key,
@@ -56,17 +56,17 @@ impl Identity {
         }
     }
 
-    /// Why the covered server may have refused it.
+    /// Explains a rejection by the covered server.
     pub fn rejection(&self, said: &str) -> String {
         match self {
-            // Which repositories it takes is another matter.
+            // The key is valid, but not for this repository.
             Self::Key(_) if said.contains("ALLOWED_REPOSITORIES") => {
                 format!("the covered server rejected the report ({said})")
             }
             Self::Key(_) => format!(
                 "the covered server does not accept the API key ({said}): check api-key and the secret it comes from"
             ),
-            // The server says itself what to do about it.
+            // The server's message says what to do.
             Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({said})"),
         }
     }
@@ -75,7 +75,7 @@ impl Identity {
 impl Credential for Identity {
     fn header(&self, client: &Client) -> Result<SecretHeader> {
         match self {
-            // The Python original's backend knows this one alone.
+            // The Python original's backend accepts only this header.
             Self::Key(key) => Ok(SecretHeader { name: "token", prefix: "", secret: key.clone() }),
             Self::Job(job) => Ok(SecretHeader { name: "authorization", prefix: "Bearer ", secret: job.token(client)? }),
         }
@@ -93,7 +93,7 @@ struct Claims {
 }
 
 impl Job {
-    /// The token that was cached before, while it holds, else a new one.
+    /// The cached token if it is still valid, else a new one.
     fn token(&self, client: &Client) -> Result<Secret> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let soon = Timestamp::now().saturating_add(MIN_VALIDITY)?;
@@ -119,10 +119,10 @@ impl Job {
     }
 }
 
-/// When a JWT ends. Nothing else in it concerns whoever only hands it on.
+/// The expiry of a JWT. The server verifies the rest.
 fn expiry(token: &str) -> Result<Timestamp> {
     let claims = token.split('.').nth(1).context("it has no claims")?;
-    // An error of these would quote the token.
+    // These errors would quote the token.
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok().context("its claims are not Base64")?;
     let Claims { exp } = serde_json::from_slice(&claims).ok().context("it has no expiry")?;
     Timestamp::from_second(exp).map_err(|error| anyhow::anyhow!("invalid expiry: {}", shorten(&error.to_string(), 100)))

@@ -1,4 +1,4 @@
-//! Every value that the run needs: by which name it comes, which name wins, and whether it makes sense.
+//! The validated inputs of a run.
 
 mod badge;
 mod check;
@@ -32,29 +32,29 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Inputs {
     pub source: Source,
-    /// Where to upload to and what for; `Err` says what a dry run is short of for a real one.
+    /// Where to upload to; `Err` lists what a real run would also need.
     pub target: Result<Target, Vec<String>>,
     pub totals: Choice,
-    /// What the total is to count.
+    /// The requested metric.
     pub metric: Option<&'static str>,
     pub name: Option<String>,
     pub context: String,
     pub badge: BadgeUpdate,
-    /// The tested workflow run, so that an older run's value never replaces a newer one's.
+    /// The tested workflow run: an older run must not replace the badge value of a newer one.
     pub run_id: Option<u64>,
     /// Name of the event.
     pub event: String,
     pub gate: Gate,
     pub github: GitHubAccess,
     pub transfer: Transfer,
-    /// What is no longer how it should be said.
+    /// Warnings about deprecated inputs and about the event file.
     pub notes: Vec<String>,
     pub dry_run: bool,
-    /// Why GitHub keeps the secrets from this run, so that nothing can be sent.
+    /// Why GitHub gives this run no secrets, so that it cannot upload.
     pub no_secrets: Option<&'static str>,
 }
 
-/// Reads and checks everything; `Err` holds all that is wrong.
+/// Reads and validates all inputs; `Err` lists every problem.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>, env: Env) -> Result<Command, Vec<String>> {
     let arguments = flags::parse(arguments).map_err(|problem| vec![problem])?;
     if arguments.help {

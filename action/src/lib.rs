@@ -1,4 +1,4 @@
-//! What reads a report, finds its total and packs it: a library, so that fuzz targets reach it too.
+//! Reads a report, finds its total and packs it. A library, so that fuzz targets and benches can use it.
 
 pub mod archive;
 pub mod base;

@@ -1,4 +1,4 @@
-//! What people see of a run: log lines, progress, and the job's summary.
+//! What people read about a run: log lines, progress, and the job summary.
 
 pub mod actions_log;
 pub mod progress;

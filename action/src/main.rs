@@ -1,4 +1,4 @@
-//! `covered`: a report goes up, its number is posted, the badge is refreshed. One visible line per step.
+//! `covered`: uploads a report, posts its total as a commit status, and updates the badge. Each step logs one line.
 
 mod github;
 mod http;
@@ -22,7 +22,7 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    // Fails only where a provider is installed already.
+    // Fails only if a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let env = |name: &str| std::env::var(name).ok();
     let log = ActionsLog::from_env(&env);

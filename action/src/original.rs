@@ -1,4 +1,4 @@
-//! The backend of the Python original: each file goes into an S3 bucket by itself.
+//! Uploads to the backend of the Python original: each file separately into an S3 bucket.
 
 pub mod credentials;
 pub mod files;

@@ -1,4 +1,4 @@
-//! The files of a report, wherever they lie: what looks for the total and what packs them read them from here.
+//! The files of a report, in a folder or in a zip.
 
 mod external_hosts;
 mod folder;
@@ -12,10 +12,10 @@ pub use external_hosts::note as external_hosts;
 pub use folder::walk;
 pub use zip::{Zipped, unzip};
 
-/// The server refuses reports of more files.
+/// The server rejects reports with more files.
 const MAX_FILES: usize = 100_000;
 
-/// Bytes: a zip's plain entries end there.
+/// Bytes; larger files need ZIP64 entries.
 const MAX_FILE: u64 = u32::MAX as u64;
 
 #[derive(Debug, Default)]
@@ -33,16 +33,16 @@ pub struct Entry {
     pub content: Content,
 }
 
-/// Where a file's bytes are.
+/// Where a file's bytes are stored.
 #[derive(Debug)]
 pub enum Content {
-    /// Behind any symbolic link.
+    /// With symbolic links resolved.
     File(PathBuf),
     Zip(Zipped),
 }
 
 impl Report {
-    /// Bytes of all files.
+    /// Total size of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
@@ -52,7 +52,7 @@ impl Report {
         self.files.get(at)
     }
 
-    /// The page to open: `index.html`, else that of the one folder directly below that has one (`lcov-report/`).
+    /// The page to open: `index.html`, else the only `index.html` one folder below (as in `lcov-report/`).
     pub fn index(&self) -> Option<&str> {
         let has_index = |name: &&str| name.split_once('/').map_or(*name, |(_, rest)| rest) == "index.html";
         let indexes: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).filter(has_index).collect();
@@ -64,7 +64,7 @@ impl Report {
 }
 
 impl Entry {
-    /// The file's bytes, from their start. What is not as a zip says it is ends them with an error.
+    /// Reads the file from its start. In a zip, fails if the data does not match the directory.
     pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         match &self.content {
             Content::File(path) => Ok(Box::new(File::open(path)?)),

@@ -1,4 +1,4 @@
-//! The run: every step in its order, and what becomes of the job when one fails.
+//! A run: its steps in order, and whether it fails the job.
 
 mod announce;
 mod badge;
@@ -24,11 +24,11 @@ use crate::report;
 
 const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
 
-/// Whether the job goes on.
+/// Runs all steps. Returns whether the job continues.
 pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     let secrets = [inputs.github.token.as_ref(), inputs.target.as_ref().ok().map(|target| target.identity.secret())];
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
-    // What stands last counts: this, where the run is cut off.
+    // The last value counts: this one, if the run is killed.
     log.write_outputs(&[("uploaded", "false".to_owned())]);
     let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
     let mut run = Run { inputs, log, started, outcome, failed: false };
@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
         Some(GitHub { api: &self.inputs.github.api, repository: &target.repository, token })
     }
 
-    /// Says why the job fails, or why it does not; whether it goes on.
+    /// Logs why the job fails, or why it does not. Returns whether it continues.
     fn verdict(&mut self) -> bool {
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         self.record_failure(format!("{error:#}"), error.is::<Outage>());
     }
 
-    /// A failure. One that nobody here can mend is no more than a warning, where the job goes on all the same.
+    /// Records a failure. An outage is only a warning if the job continues anyway.
     fn record_failure(&mut self, text: String, is_excused: bool) {
         if is_excused && !self.inputs.gate.fail_on_error {
             self.log.warn(&text);

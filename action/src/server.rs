@@ -1,4 +1,4 @@
-//! The covered server: a session for an upload, the upload itself, the badge, and the total of the default branch.
+//! The covered server's API: session, upload, badge, and the total of the default branch.
 
 pub mod badge;
 pub mod baseline;

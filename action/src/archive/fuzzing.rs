@@ -1,4 +1,4 @@
-//! What the fuzz target for zips checks, and what replays its corpus.
+//! The check of the fuzz target for zips, which a test runs on its corpus.
 
 use std::env;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use super::{pack, temporary_file};
 use crate::base::deadline::Deadline;
 use crate::report;
 
-/// Bytes of the files that are packed in a check: more takes too long.
+/// Bytes of unpacked files: packing more takes too long.
 const MAX_CHECKED: u64 = 32 << 20;
 
-/// Takes any bytes for a zip and packs its files anew, for fuzz targets: what comes out is a sound zip of the same files.
+/// Treats any bytes as a zip and packs its files again. Fails unless the result is a valid zip of the same files.
 pub fn check(bytes: &[u8]) -> Result<()> {
     let temp = env::temp_dir();
     let mut file = temporary_file(&temp)?;

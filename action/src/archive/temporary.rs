@@ -1,4 +1,4 @@
-//! The folder for temporary files: errors name it, and say what to do.
+//! Temporary files. Errors name their folder and say what to do.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -6,19 +6,19 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
-/// A file in `folder` without a name.
+/// Creates an unnamed file in `folder`.
 pub fn temporary_file(folder: &Path) -> Result<File> {
     tempfile::tempfile_in(folder).map_err(|error| {
         anyhow!("cannot create a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
     })
 }
 
-/// Says that a file in `folder` could not be written, and why.
+/// Explains why a file in `folder` could not be written.
 pub fn write_error(folder: &Path, error: &io::Error) -> String {
     format!("cannot write to a temporary file in {}: {error}; {}", folder.display(), advice(error.kind()))
 }
 
-/// The same, where that is what `error` tells of: no read fails so.
+/// Replaces an error of writing, such as a full disk, with its explanation. Reading never fails with these kinds.
 pub fn explain(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match error.downcast_ref::<io::Error>() {
         Some(error) if is_of_writing(error.kind()) => anyhow!(write_error(folder, error)),
@@ -33,7 +33,7 @@ fn is_of_writing(kind: ErrorKind) -> bool {
     )
 }
 
-/// `RUNNER_TEMP` names the folder, else the system does.
+/// `RUNNER_TEMP` sets the folder; the default is the system's.
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -53,26 +53,27 @@ mod tests {
 
     #[test]
     fn a_full_or_read_only_folder_is_named_with_what_to_do() {
-        let told = |kind| explain(io::Error::from(kind).into(), Path::new("/runner/_temp")).to_string();
+        let message = |kind| explain(io::Error::from(kind).into(), Path::new("/runner/_temp")).to_string();
         let start = "cannot write to a temporary file in /runner/_temp: ";
-        let full = told(ErrorKind::StorageFull);
+        let full = message(ErrorKind::StorageFull);
         assert!(full.starts_with(start), "{full}");
         assert!(full.ends_with("; free some space there, or set RUNNER_TEMP to a folder with more space"), "{full}");
-        assert!(told(ErrorKind::QuotaExceeded).contains("free some space there"));
+        assert!(message(ErrorKind::QuotaExceeded).contains("free some space there"));
         assert!(
-            told(ErrorKind::ReadOnlyFilesystem).ends_with("; make it writable, or set RUNNER_TEMP to another folder")
+            message(ErrorKind::ReadOnlyFilesystem)
+                .ends_with("; make it writable, or set RUNNER_TEMP to another folder")
         );
-        assert_eq!(told(ErrorKind::UnexpectedEof), io::Error::from(ErrorKind::UnexpectedEof).to_string());
+        assert_eq!(message(ErrorKind::UnexpectedEof), io::Error::from(ErrorKind::UnexpectedEof).to_string());
     }
 
     #[test]
     fn a_folder_that_is_missing_or_none_is_named_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |folder: &Path| temporary_file(folder).unwrap_err().to_string();
-        let missing = told(&folder.path().join("missing"));
+        let message = |folder: &Path| temporary_file(folder).unwrap_err().to_string();
+        let missing = message(&folder.path().join("missing"));
         assert!(missing.ends_with("; create it, or set RUNNER_TEMP to a folder that exists"), "{missing}");
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(told(&file).starts_with(&format!("cannot create a temporary file in {}: ", file.display())));
+        assert!(message(&file).starts_with(&format!("cannot create a temporary file in {}: ", file.display())));
     }
 }

@@ -1,22 +1,22 @@
-//! The zip format, as much of it as a report needs: sizes and CRC-32 in the local headers (a reader needs no data
-//! descriptor), fixed dates and permissions, UTF-8 names, ZIP64 for the number of entries alone.
+//! Writes the zip format, as far as a report needs it: sizes and CRC-32 in the local headers, fixed dates and
+//! permissions, UTF-8 names, ZIP64 only for the number of entries.
 //!
-//! Numbers and names as in PKWARE's APPNOTE 6.3, sections 4.3 and 4.4.
+//! Numbers and names follow PKWARE's APPNOTE 6.3, sections 4.3 and 4.4.
 
 use std::io::{self, Read, Write};
 
 use anyhow::{Result, ensure};
 
-/// Sizes and offsets stay below this, so that no entry needs ZIP64: the server serves no larger file either.
+/// Sizes and offsets stay below this, so no entry needs ZIP64. The server serves no larger file either.
 const MAX_BYTES: u64 = u32::MAX as u64;
-/// From here on the number of entries needs ZIP64.
+/// From this number of entries on, the end record needs ZIP64.
 const ZIP64_ENTRIES: u64 = u16::MAX as u64;
 
 const VERSION: u16 = 20;
 const VERSION_ZIP64: u16 = 45;
 const UNIX: u16 = 3 << 8;
 const UTF8_NAMES: u16 = 1 << 11;
-/// 1980-01-01, 00:00, the format's first moment: the same files give the same bytes, whenever they were written.
+/// 1980-01-01 00:00, the earliest date of the format. A fixed date gives the same bytes for the same files.
 const TIME: u16 = 0;
 const DATE: u16 = 1 << 5 | 1;
 /// A regular file, rw-r--r--.
@@ -28,7 +28,7 @@ pub enum Method {
     Deflate = 8,
 }
 
-/// What a header says of an entry's bytes.
+/// The method, checksum and sizes in an entry's headers.
 pub struct EntrySummary {
     pub method: Method,
     pub crc: u32,
@@ -50,7 +50,7 @@ impl<W: Write> ZipWriter<W> {
         Self { out, at: 0, directory: Vec::new(), count: 0 }
     }
 
-    /// Appends an entry, whose packed bytes are read from `packed`.
+    /// Appends an entry. Its packed bytes are read from `packed`.
     pub fn append(&mut self, name: &str, summary: &EntrySummary, packed: &mut impl Read) -> Result<()> {
         self.out.write_all(&local_header(name, summary)?)?;
         let copied = io::copy(packed, &mut self.out)?;
@@ -73,7 +73,7 @@ impl<W: Write> ZipWriter<W> {
         Ok(())
     }
 
-    /// Writes the central directory and gives the writer back.
+    /// Writes the central directory and returns the writer.
     pub fn finish(mut self) -> Result<W> {
         let length = self.directory.len() as u64;
         ensure!(self.at + length <= MAX_BYTES, "the packed report is larger than 4 GiB");
@@ -110,7 +110,7 @@ fn local_header(name: &str, summary: &EntrySummary) -> Result<Vec<u8>> {
     Ok(header)
 }
 
-/// The fields that both headers share, in the order that both have.
+/// The fields that local and central headers share, in this order.
 fn put_common(header: &mut Vec<u8>, name: &str, summary: &EntrySummary) -> Result<()> {
     ensure!(name.len() <= usize::from(u16::MAX), "the name is too long for a zip");
     ensure!(summary.size.max(summary.packed) < MAX_BYTES, "the file is larger than 4 GiB");
@@ -120,7 +120,7 @@ fn put_common(header: &mut Vec<u8>, name: &str, summary: &EntrySummary) -> Resul
     Ok(())
 }
 
-/// The ZIP64 end record and its locator, which stand right behind the directory.
+/// The ZIP64 end record and its locator, which follow the directory.
 fn zip64_end(end: &mut Vec<u8>, count: u64, length: u64, offset: u64) {
     const REST_OF_RECORD: u64 = 44;
     end.extend(b"PK\x06\x06");

@@ -1,4 +1,4 @@
-//! Real tools' zips, and hostile ones, byte for byte as an attacker writes them.
+//! Zips of real tools, and hostile zips, built byte by byte.
 
 use rawzip::{CompressionMethod, ZipArchive};
 
@@ -9,7 +9,7 @@ use crate::report::unzip;
 const MAX_NAME: usize = 4096;
 const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
 
-/// An entry as its headers describe it, true or not.
+/// An entry as its headers describe it, correctly or not.
 #[derive(Clone)]
 struct Made {
     name: Vec<u8>,
@@ -22,7 +22,7 @@ struct Made {
     packed: u32,
     mode: u32,
     data: Vec<u8>,
-    /// Where the directory says that it lies, if not where it does.
+    /// The offset in the directory, if it is wrong.
     offset: Option<u32>,
 }
 
@@ -59,7 +59,7 @@ impl Made {
         Self { method: 0, local_method: 0, packed: data.len() as u32, data, ..Self::new(name, content) }
     }
 
-    /// `true`: as the local header has it, `false`: as the directory does.
+    /// `true`: the local header, `false`: the directory.
     fn fields(&self, is_local: bool) -> Vec<u8> {
         let streamed = is_local && self.flags & 8 != 0;
         let (name, method) = if is_local { (&self.local_name, self.local_method) } else { (&self.name, self.method) };
@@ -72,7 +72,7 @@ impl Made {
     }
 }
 
-/// What stands at the end of the zip.
+/// The end record, and bytes before and after the zip.
 struct End {
     count: u16,
     before: &'static [u8],
@@ -119,7 +119,7 @@ fn opened(bytes: &[u8], folder: &str) -> Result<Report> {
     unzip(file, folder)
 }
 
-/// Packs what the zip holds, and gives the names and the contents, as another implementation reads them.
+/// Packs the zip's files, and returns their names and contents as another implementation reads them.
 fn repacked(bytes: &[u8], folder: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let report = opened(bytes, folder)?;
     let mut packed = pack(&report, &std::env::temp_dir(), Deadline::NEVER, &|_| {})?.file;
@@ -151,8 +151,8 @@ fn refused(files: &[Made], expected: &str) {
 #[track_caller]
 fn refused_bytes(bytes: &[u8], expected: &str) {
     let error = repacked(bytes, "").expect_err(expected);
-    let told = format!("{error:#}");
-    assert!(told.contains(expected), "{told:?} does not say {expected:?}");
+    let message = format!("{error:#}");
+    assert!(message.contains(expected), "{message:?} does not say {expected:?}");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn what_real_tools_write_comes_out_byte_for_byte() {
             continue;
         }
         let mut files = repacked(&std::fs::read(&path).unwrap(), "").unwrap();
-        // GitHub's library was handed an empty folder too, and writes it like an empty file.
+        // GitHub's library also received an empty folder, and writes it like an empty file.
         files.retain(|(name, _)| name != "none");
         let files: Vec<_> = files.iter().map(|(name, content)| (name.as_str(), content.clone())).collect();
         assert!(files == expected, "{}: {files:?}", path.display());
@@ -218,7 +218,7 @@ fn one_folder_of_a_zip_can_be_the_report() {
 }
 
 #[test]
-fn what_is_no_zip_is_told() {
+fn what_is_no_zip_is_reported() {
     let whole = zip(&[Made::new("index.html", PAGE)]);
     for bytes in [&b""[..], b"<html>", b"PK\x05\x06", &whole[..whole.len() - 30], &whole[..40]] {
         refused_bytes(bytes, "invalid or truncated zip");
@@ -275,7 +275,7 @@ fn a_name_that_stands_twice_is_refused() {
         "it contains `a` as a file and as \
          a",
     );
-    // As GitHub's own library writes a folder.
+    // As GitHub's library writes a folder.
     let folder = [Made::stored("a", b""), Made::new("a!", b"2"), Made::new("a/b", b"3")];
     assert_eq!(repacked(&zip(&folder), "").unwrap().len(), 2);
 }
@@ -311,15 +311,15 @@ fn local_headers_that_tell_another_story_are_refused() {
 fn entries_that_share_bytes_are_refused() {
     let one = Made::new("a.html", PAGE);
     let second = Made { local_name: b"b.html".to_vec(), ..Made::new("b.html", PAGE) };
-    // The same bytes under two names, as a bomb of small size has them.
+    // The same bytes under two names, as in a zip bomb.
     let same = Made { offset: Some(0), ..second.clone() };
     refused(&[one.clone(), same], "the header of `b.html` does not match");
-    // A stored file whose data are another's header and data.
+    // A stored file whose data is another file's header and data.
     let inner = zip(std::slice::from_ref(&second));
     let outer = Made::stored("a.html", &inner[..30 + 6 + second.data.len()]);
     let nested = Made { offset: Some(30 + 6), ..second.clone() };
     refused(&[outer, nested], "`b.html` shares bytes with another file of the zip");
-    // Data that reach into the directory.
+    // Data that overlaps the directory.
     let long = Made { packed: one.packed + 40, ..one };
     refused(&[long], "`a.html` shares bytes with another file of the zip");
 }
@@ -327,8 +327,8 @@ fn entries_that_share_bytes_are_refused() {
 #[test]
 fn sizes_and_checksums_that_lie_are_refused() {
     let made = || Made::new("index.html", PAGE);
-    let told = "cannot pack `index.html`: it is larger than the zip says";
-    refused(&[Made { size: made().size - 1, ..made() }], told);
+    let message = "cannot pack `index.html`: it is larger than the zip says";
+    refused(&[Made { size: made().size - 1, ..made() }], message);
     refused(&[Made { size: made().size + 1, ..made() }], "cannot pack `index.html`: it is smaller than the zip says");
     refused(&[Made { crc: 7, ..made() }], "cannot pack `index.html`: it does not match its checksum");
     refused(&[Made { crc: 7, ..Made::stored("index.html", PAGE) }], "it does not match its checksum");
@@ -336,9 +336,9 @@ fn sizes_and_checksums_that_lie_are_refused() {
     refused(&[Made { size: 1 << 20, ..made() }], "`index.html` cannot have 1048576 bytes");
     refused(&[Made { size: 7, ..Made::stored("index.html", PAGE) }], "`index.html` cannot have 7 bytes");
     refused(&[Made { size: u32::MAX - 1, packed: u32::MAX, ..made() }], "larger than 4 GiB");
-    // The real size would be a thousand times what is said.
+    // The real size is a thousand times larger.
     let bomb = Made::new("index.html", &vec![0; 1 << 20]);
-    refused(&[Made { size: 4096, ..bomb.clone() }], told);
+    refused(&[Made { size: 4096, ..bomb.clone() }], message);
     let data = [bomb.data.as_slice(), b"x"].concat();
     refused(&[Made { packed: data.len() as u32, data, ..bomb }], "it ends before its data");
     let cut = |count| {
@@ -363,7 +363,7 @@ fn sizes_that_stand_behind_the_data_are_taken_from_the_directory() {
     assert_eq!(repacked(&bytes, "").unwrap().len(), 2);
 }
 
-/// What fuzzing found worth keeping, and what it once broke.
+/// Replays the corpus of the fuzz target.
 #[test]
 fn the_fuzz_targets_corpus_breaks_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/zip");

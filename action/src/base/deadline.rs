@@ -1,4 +1,4 @@
-//! The end of the whole run's time: what can take long without a network asks as it goes on.
+//! The deadline of the whole run. Long work without network access checks it regularly.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ impl Deadline {
         Self(Some((started + timeout, timeout)))
     }
 
-    /// An error where the time is over.
+    /// Fails if the deadline has passed.
     pub fn check(self) -> io::Result<()> {
         match self.0 {
             Some((end, timeout)) if Instant::now() >= end => {
@@ -24,7 +24,7 @@ impl Deadline {
         }
     }
 
-    /// Reads as long as there is time.
+    /// A reader that fails once the deadline has passed.
     pub fn read(self, inner: impl Read) -> impl Read {
         Timed { inner, deadline: self }
     }

@@ -1,8 +1,8 @@
-//! Texts that must not leak.
+//! Secrets: values that must not leak.
 
 use std::fmt;
 
-/// A text that no log, error or debug output shows.
+/// A text that logs, errors and debug output never contain.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct Secret(String);
 
@@ -11,7 +11,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself, for the header that sends it and for the runner's mask.
+    /// The text itself, for a request header or for the runner's mask.
     pub fn expose(&self) -> &str {
         &self.0
     }

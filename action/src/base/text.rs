@@ -1,13 +1,13 @@
-//! Texts for logs, statuses and summaries: on one line, short, and escaped.
+//! Formats texts for logs, statuses and summaries: single-line, short, escaped.
 
 use std::time::Duration;
 
-/// The text with a space for every control character: no new line, no colour, no cursor movement.
+/// Replaces every control character with a space: no line break, no color, no cursor movement.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// At most `limit` characters of a text that others wrote.
+/// Shortens a text from others to one line of at most `limit` characters.
 pub fn shorten(text: &str, limit: usize) -> String {
     let text = one_line(text.trim());
     if text.chars().count() <= limit {
@@ -16,7 +16,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
     text.chars().take(limit - 1).chain(['…']).collect()
 }
 
-/// Text for a Markdown table, without links, tags, code or emphasis.
+/// Escapes a text for a Markdown table: no links, tags, code or emphasis.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::new();
     for letter in one_line(text).chars() {
@@ -25,11 +25,11 @@ pub fn markdown(text: &str) -> String {
         }
         escaped.push(letter);
     }
-    // GitHub makes links of plain addresses too.
+    // GitHub turns plain addresses into links too.
     escaped.replace("://", "\\://").replace("www.", "www\\.")
 }
 
-/// Bytes, as `1.2 MB`.
+/// Formats bytes, as in `1.2 MB`.
 pub fn bytes(count: u64) -> String {
     match count {
         0..1_000 => format!("{count} bytes"),
@@ -38,12 +38,12 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// A duration, as `0.09 s`.
+/// Formats a duration, as in `0.09 s`.
 pub fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }
 
-/// `1 file`, `2 files`.
+/// Formats a number with its noun: `1 file`, `2 files`.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

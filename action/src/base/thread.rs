@@ -1,4 +1,4 @@
-//! Threads that live no longer than a function.
+//! Scoped threads.
 
 use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;

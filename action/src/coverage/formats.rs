@@ -1,4 +1,4 @@
-//! The formats that reports come in: one file per tool, and the table of them.
+//! The report formats: one file per tool, and the table of them.
 
 mod clover;
 mod cobertura;
@@ -28,7 +28,7 @@ use anyhow::Result;
 use super::measure::{Found, Measure};
 use super::percent::{Counts, Percent};
 
-/// A page of HTML, and the files in its folder, by name.
+/// An HTML page, and a function that reads a file of its folder by name.
 pub struct Page<'a> {
     pub html: &'a str,
     pub read_sibling: &'a dyn Fn(&str) -> Option<String>,
@@ -41,11 +41,11 @@ pub struct Format {
     pub read: Read,
 }
 
-/// `None`: the page is not this tool's, or no index. An empty list: it is, and shows no total.
+/// `None`: not this tool's page, or not an index. An empty list: an index without a total.
 pub type PageReader = fn(&Page) -> Option<Found>;
-/// The same, and an error where it is truncated or is damaged.
+/// Like `PageReader`, with an error if the file is truncated or damaged.
 pub type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
-/// How the names of files end that may be of a format.
+/// File name endings of a format.
 pub type Ends = &'static [&'static str];
 
 pub enum Read {
@@ -54,7 +54,7 @@ pub enum Read {
 }
 
 impl Format {
-    /// Whether a file of this name may be of this format.
+    /// Whether a file with this name may have this format.
     pub fn reads(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         match self.read {
@@ -72,7 +72,7 @@ const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileRead
     Format { name, tool, read: Read::File(ends, read) }
 }
 
-/// The tools whose totals are found, in words.
+/// The supported tools, as a sentence.
 pub fn known() -> String {
     let mut tools: Vec<&str> = FORMATS.iter().map(|format| format.tool).collect();
     tools.sort_unstable();
@@ -85,8 +85,7 @@ pub const XML: Ends = &[".xml"];
 const TRACE: Ends = &[".info", ".lcov"];
 const PROFILE: Ends = &[".out", ".txt", ".cov", ".coverprofile"];
 
-/// The formats, in the order in which they are asked: pages first, then what a tool writes for itself alone, last what
-/// many tools write.
+/// The formats in the order of the search: pages, then files of a single tool, then files of many tools.
 pub const FORMATS: &[Format] = &[
     page("coverage.py", "coverage.py", coverage_py::page),
     page("diff-cover", "diff-cover", diff_cover::page),

@@ -1,10 +1,10 @@
-//! What fuzz targets check, and what replays their corpus.
+//! The check of the fuzz targets for formats, which a test runs on their corpus.
 
 use super::formats::{FORMATS, Format, JSON, Page, Read, XML};
 use super::measure::Found;
 use super::percent::Percent;
 
-/// Formats that are read in the same way.
+/// Formats with the same syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Pages,
@@ -23,7 +23,7 @@ impl Format {
         }
     }
 
-    /// What this format finds in bytes that lie in no folder; beside a page lies the page.
+    /// What this format finds in a file without a folder; a page is its own sibling.
     pub(super) fn probe(&self, bytes: &[u8]) -> Option<Found> {
         match self.read {
             Read::Page(read) => {
@@ -35,7 +35,7 @@ impl Format {
     }
 }
 
-/// Gives any bytes to every format of a family, for fuzz targets: whatever is found is plain digits, from 0 to 100.
+/// Gives any bytes to every format of a family. Asserts that each result is plain digits from 0 to 100.
 pub fn check(family: Family, bytes: &[u8]) {
     for format in FORMATS.iter().filter(|format| format.family() == family) {
         for measure in format.probe(bytes).unwrap_or_default() {

@@ -1,8 +1,8 @@
-//! What a format finds in a report, and which of it becomes the total.
+//! The numbers that a format finds in a report, and which of them is the total.
 
 use super::percent::{Counts, Percent};
 
-/// Every number of a report, the tool's own total first.
+/// All numbers of a report, the tool's own total first.
 pub type Found = Vec<Measure>;
 
 /// What `--metric` takes.
@@ -10,18 +10,18 @@ pub const METRICS: [&str; 5] = ["lines", "branches", "statements", "functions", 
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measure {
-    /// What the number counts: one of `METRICS`, or what only one tool counts.
+    /// One of `METRICS`, or a metric of a single tool.
     pub metric: &'static str,
     pub percent: Percent,
-    /// What the percent was rounded from.
+    /// The counts behind the percentage.
     pub counts: Option<Counts>,
-    /// Not shown by the tool: only taken where it is asked for.
+    /// Not shown by the tool: used only if `--metric` names it.
     pub on_request: bool,
 }
 
 impl Measure {
-    /// A percent as the tool shows it, and how many of how many it stands for. Nothing where nothing was counted;
-    /// counts that the percent cannot stand for are something else and left out.
+    /// A percentage as the tool shows it, with covered and total counts. `None` if nothing was counted. Counts that do
+    /// not fit the percentage are dropped.
     pub fn shown(metric: &'static str, percent: Percent, counts: Option<(u64, u64)>) -> Option<Self> {
         let counts = match counts {
             Some((covered, total)) => Some(Counts::new(covered, total)?).filter(|counts| percent.shows(*counts)),
@@ -30,7 +30,7 @@ impl Measure {
         Some(Self { metric, percent, counts, on_request: false })
     }
 
-    /// Counts of which the tool shows the percent with so many digits.
+    /// Counts, with the percentage in the number of digits that the tool shows.
     pub fn counted(metric: &'static str, (covered, total): (u64, u64), digits: usize) -> Option<Self> {
         let counts = Counts::new(covered, total)?;
         Some(Self { metric, percent: counts.percent(digits), counts: Some(counts), on_request: false })
@@ -40,7 +40,7 @@ impl Measure {
         Self { on_request: true, ..self }
     }
 
-    /// Whether both can be the same number, rounded differently.
+    /// Whether both can be the same number, rounded in different ways.
     pub fn agrees(&self, other: &Self) -> bool {
         let close = |one: &Percent, measure: &Self| measure.counts.is_some_and(|counts| one.shows(counts));
         self.metric == other.metric
@@ -51,8 +51,8 @@ impl Measure {
     }
 }
 
-/// The number that is asked for; else lines, where the tool shows them; else the tool's own total, which no tool lets
-/// count branches or functions.
+/// The requested metric; else lines, if the tool shows them; else the tool's own total, unless it counts branches or
+/// functions.
 pub fn choose<'a>(found: &'a [Measure], metric: Option<&str>) -> Option<&'a Measure> {
     let named = |metric: &str| found.iter().find(|measure| measure.metric == metric);
     let own = || found.first().filter(|first| !["branches", "functions"].contains(&first.metric));

@@ -1,15 +1,15 @@
-//! Exact numbers: a percentage in the digits in which it was written, and the counts behind it.
+//! Exact percentages, in the digits in which they were written, and the counts behind them.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Digits after the decimal point that are compared: 100 at this scale still fits.
+/// Digits after the decimal point in comparisons; 100 at this scale fits into 64 bits.
 const SCALE_DIGITS: usize = 12;
 const SCALE: u64 = 10u64.pow(SCALE_DIGITS as u32);
 
-/// A number from 0 to 100, kept in the digits in which it was written, compared exactly.
+/// A number from 0 to 100. Keeps its digits as written, and compares exactly.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Percent {
     text: String,
@@ -28,13 +28,13 @@ impl Percent {
         (scaled <= 100 * SCALE).then(|| Self { text: text.to_owned(), scaled })
     }
 
-    /// A tool's own floating point number, to `digits` digits.
+    /// From a tool's floating-point number, rounded to `digits` digits.
     pub fn from_float(number: f64, digits: usize) -> Option<Self> {
         let scaled = (0.0..=100.0).contains(&number).then_some((number * SCALE as f64) as u64)?;
         Some(Self::rounded(scaled, digits, number == 0.0, number == 100.0))
     }
 
-    /// A share of one, such as `0.8744`, to `digits` digits of its percent.
+    /// From a rate such as `0.8744`, rounded to `digits` digits of the percentage.
     pub fn from_rate(text: &str, digits: usize) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -47,7 +47,7 @@ impl Percent {
         (scaled <= 100 * SCALE).then(|| Self::rounded(scaled, digits, is_none, scaled == 100 * SCALE))
     }
 
-    /// To the nearest, but for the ends: only what is exactly 100 (or 0) is shown as that.
+    /// Rounds to the nearest, but never onto 0 or 100: only exact values are shown as such.
     fn rounded(scaled: u64, digits: usize, is_none: bool, is_all: bool) -> Self {
         let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
         let units = scaled.saturating_add(unit / 2) / unit;
@@ -72,7 +72,7 @@ impl Percent {
         self.scaled >= threshold.scaled
     }
 
-    /// The difference to what was there before, as in `+0.31%`: exact in the digits that are shown.
+    /// The difference to an earlier value, as in `+0.31%`, exact in the digits shown.
     pub fn change_since(&self, before: &Self) -> String {
         let sign = match self.scaled.cmp(&before.scaled) {
             Ordering::Greater => '+',
@@ -84,7 +84,7 @@ impl Percent {
         format!("{sign}{}%", number.trim_end_matches('0').trim_end_matches('.'))
     }
 
-    /// Whether both can stand for the same number, to the digits that both have.
+    /// Whether both can be the same number, in the digits that both have.
     pub fn is_near(&self, other: &Self) -> bool {
         self.scaled.abs_diff(other.scaled) <= self.unit().max(other.unit())
     }
@@ -95,7 +95,7 @@ impl Percent {
         10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32)
     }
 
-    /// Whether this can be what is shown of `counts`: tools round up, down or to the nearest.
+    /// Whether this can be the rounded percentage of `counts`: tools round up, down or to the nearest.
     pub fn shows(&self, counts: Counts) -> bool {
         self.scaled.abs_diff(counts.scaled()) <= self.unit()
     }
@@ -119,7 +119,7 @@ impl Serialize for Percent {
     }
 }
 
-/// How many of how many; never none of none, and never more than all.
+/// Covered and total; the total is never 0, and never less than covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     pub covered: u64,
@@ -131,7 +131,7 @@ impl Counts {
         (total > 0 && covered <= total).then_some(Self { covered, total })
     }
 
-    /// The percentage, cut off after the last digit that is compared.
+    /// The percentage, truncated to the scale.
     fn scaled(self) -> u64 {
         let scaled = u128::from(self.covered) * u128::from(100 * SCALE) / u128::from(self.total);
         scaled.try_into().unwrap_or(100 * SCALE)
@@ -141,14 +141,14 @@ impl Counts {
         Percent::rounded(self.scaled(), digits, self.covered == 0, self.covered == self.total)
     }
 
-    /// The percentage, without what follows so many digits.
+    /// The percentage, truncated to so many digits.
     pub fn cut(self, digits: usize) -> Percent {
         let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
         let scaled = self.scaled() / unit * unit;
         Percent { text: format!("{}.{:0digits$}", scaled / SCALE, scaled % SCALE / unit), scaled }
     }
 
-    /// The percentage as `79.6` where that is all of it, cut off as `84.6153…` where it is not.
+    /// The percentage as `79.6` if that is exact, and as `84.6153…` if it is truncated.
     pub fn exact(self, digits: usize) -> String {
         let cut = self.cut(digits);
         if self.equals(&cut) {
@@ -158,12 +158,12 @@ impl Counts {
         }
     }
 
-    /// Whether the percentage is exactly this one.
+    /// Whether this is exactly the percentage.
     pub fn equals(self, percent: &Percent) -> bool {
         u128::from(self.covered) * u128::from(100 * SCALE) == u128::from(percent.scaled) * u128::from(self.total)
     }
 
-    /// Whether the exact share is at least `threshold`.
+    /// Whether the exact percentage is at least `threshold`.
     pub fn reaches(self, threshold: &Percent) -> bool {
         u128::from(self.covered) * u128::from(100 * SCALE) >= u128::from(threshold.scaled) * u128::from(self.total)
     }

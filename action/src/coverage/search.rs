@@ -1,5 +1,4 @@
-//! Where a total is looked for: in the report's index page, then in the machine-readable files; or in the one file
-//! that `--totals` names.
+//! Finds the total: in the report's index page, then in machine-readable files, or in the file of `--totals`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -13,18 +12,18 @@ use super::totals::Totals;
 use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
 
-/// Bytes of a page that are looked at: the largest index seen has 2.8 MB.
+/// Bytes to read of a page; the largest known index has 2.8 MB.
 const MAX_PAGE: u64 = 16 << 20;
-/// Bytes of machine-readable files that are read in one run: a report may come from a fork.
+/// Bytes of machine-readable files to read in one run: a report may come from a fork.
 const MAX_READ: u64 = 1 << 30;
-/// The same where a page has the total already, and a disagreement is only a note.
+/// The same limit if a page has the total, and other files only confirm it.
 const MAX_COMPARED: u64 = 64 << 20;
-/// Some tools on Windows start their files so.
+/// Some tools on Windows write it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// Pages or files that are looked at where no index leads.
+/// Pages or files to try without an index.
 const MAX_CANDIDATES: usize = 50;
 
-/// Files that the log names.
+/// Number of files in the log.
 const MAX_LISTED: usize = 10;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +43,7 @@ impl Choice {
             return Ok(Self::Auto);
         }
         let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        // A drive's letter is no file.
+        // `C:` is a drive, not a file.
         let Some((path, name)) = text.rsplit_once(':').filter(|(path, name)| path.len() > 1 && is_word(name)) else {
             return Ok(Self::File { path: text.to_owned(), format: None });
         };
@@ -56,7 +55,7 @@ impl Choice {
 }
 
 impl Choice {
-    /// The file that is chosen, where it is neither at its path nor in the report.
+    /// The chosen file, if it exists neither at its path nor in the report.
     pub fn missing(&self, report: &Report) -> Option<&str> {
         let Self::File { path, .. } = self else { return None };
         let there = Path::new(path).is_file() || report.get(path).is_some();
@@ -64,13 +63,13 @@ impl Choice {
     }
 }
 
-/// What came of a search.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct Search {
     pub totals: Option<Totals>,
-    /// What else was found and does not agree, or could not be read.
+    /// Disagreements, and files that cannot be read.
     pub notes: Vec<String>,
-    /// Each file that was looked at.
+    /// The files that were read.
     pub searched: Vec<String>,
     deadline: Deadline,
 }
@@ -81,7 +80,7 @@ struct Candidate {
     found: Found,
 }
 
-/// Looks for the total of a report, or of the file that is chosen; in no further file once the time is over.
+/// Searches for the total of a report, or in the chosen file, until the deadline.
 pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: Deadline) -> Search {
     let mut search = Search { deadline, ..Search::default() };
     let candidates = match choice {
@@ -93,14 +92,14 @@ pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: 
 }
 
 impl Search {
-    /// The files that were looked at, in words.
+    /// The files that were read, as a sentence.
     pub fn searched_files(&self) -> String {
         let more = self.searched.len().saturating_sub(MAX_LISTED);
-        let told: Vec<&str> = self.searched.iter().take(MAX_LISTED).map(String::as_str).collect();
-        match (told.is_empty(), more) {
+        let listed: Vec<&str> = self.searched.iter().take(MAX_LISTED).map(String::as_str).collect();
+        match (listed.is_empty(), more) {
             (true, _) => "no file: no name matches a known report index or totals file".to_owned(),
-            (_, 0) => told.join(", "),
-            _ => format!("{} and {more} more", told.join(", ")),
+            (_, 0) => listed.join(", "),
+            _ => format!("{} and {more} more", listed.join(", ")),
         }
     }
 
@@ -121,7 +120,7 @@ impl Search {
         candidates
     }
 
-    /// A file that is named is looked for from the working directory, then in the report.
+    /// Reads the chosen file, from the working directory or else from the report.
     fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
         let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
         let from = if is_inside { FileSource::Inside(report) } else { FileSource::Outside };
@@ -133,7 +132,7 @@ impl Search {
         self.ask(formats, name, from, &mut { MAX_READ })
     }
 
-    /// Asks one format after the other until one knows the file.
+    /// Tries each format until one recognizes the file.
     fn ask(
         &mut self,
         formats: impl Iterator<Item = &'static Format>,
@@ -157,7 +156,7 @@ impl Search {
                 Ok(None) => {}
                 Err(error) => {
                     self.notes.push(format!("cannot read {name} as {}: {error:#}", format.name));
-                    // The other formats would say the same.
+                    // Other formats would fail in the same way.
                     return None;
                 }
             }
@@ -165,8 +164,8 @@ impl Search {
         None
     }
 
-    /// Takes the total of the best candidate. Notes each one that disagrees; if an equally good one does, the total is
-    /// unknown.
+    /// Uses the total of the best candidate. Notes each candidate that disagrees; if one of the same rank does, the
+    /// total is unknown.
     fn pick(&mut self, candidates: &[Candidate], metric: Option<&str>) {
         let Some((best, measure)) = best(candidates, metric) else { return };
         let disagreeing: Vec<_> = candidates
@@ -185,14 +184,14 @@ impl Search {
     }
 }
 
-/// The first candidate of the best rank that has a total.
+/// The first candidate with a total and the best rank.
 fn best<'a>(candidates: &'a [Candidate], metric: Option<&str>) -> Option<(&'a Candidate, &'a Measure)> {
     let with_total = candidates.iter().filter_map(|candidate| Some((candidate, choose(&candidate.found, metric)?)));
     with_total.min_by_key(|(candidate, _)| candidate.rank())
 }
 
 impl Candidate {
-    /// 0 is the best. Pages are as good as one another: each is the index of a report of its own.
+    /// The best rank is 0. All pages have the same rank: each is the index of its own report.
     fn rank(&self) -> usize {
         let same = |other: &Format| match self.format.read {
             Read::Page(_) => matches!(other.read, Read::Page(_)),
@@ -201,7 +200,8 @@ impl Candidate {
         FORMATS.iter().position(same).unwrap_or(FORMATS.len())
     }
 
-    /// What to compare with the total of `best`: the same metric, else the total of an equally good candidate.
+    /// The measure to compare with the total of `best`: the same metric, else the total of a candidate of the same
+    /// rank.
     fn counterpart(&self, best: &Self, total: &Measure, metric: Option<&str>) -> Option<&Measure> {
         let same = self.found.iter().find(|other| other.metric == total.metric && !other.on_request);
         same.or_else(|| choose(&self.found, metric).filter(|_| self.rank() == best.rank()))
@@ -225,7 +225,7 @@ impl Candidate {
     }
 }
 
-/// The report's index; where there is none, the pages that may be one: some tools name it as they are told.
+/// The report's index; without one, the pages that may be an index, as some tools let users choose its name.
 fn pages(report: &Report) -> Vec<&Entry> {
     let is_page = |file: &&Entry| {
         let below = file.name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
@@ -234,7 +234,7 @@ fn pages(report: &Report) -> Vec<&Entry> {
     match report.index() {
         Some(index) => report.get(index).into_iter().collect(),
         None => {
-            // An index has a shorter name than the pages of files: `coverage.html`, `coverage.main.c.6e96f37f.html`.
+            // An index has a shorter name than other pages: `coverage.html`, `coverage.main.c.6e96f37f.html`.
             let mut pages: Vec<_> = report.files.iter().filter(is_page).collect();
             pages.sort_by_key(|file| file.name.len());
             pages.truncate(MAX_CANDIDATES);
@@ -243,11 +243,11 @@ fn pages(report: &Report) -> Vec<&Entry> {
     }
 }
 
-/// Where a file's name leads.
+/// Where to look up a file name.
 #[derive(Clone, Copy)]
 enum FileSource<'a> {
     Inside(&'a Report),
-    /// From the working directory.
+    /// The working directory.
     Outside,
 }
 
@@ -260,7 +260,7 @@ impl<'a> FileSource<'a> {
     }
 }
 
-/// The name of a file in the same folder.
+/// The path of another file in the same folder.
 fn sibling(name: &str, other: &str) -> String {
     let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
     format!("{folder}{other}")
@@ -272,7 +272,7 @@ fn text(from: FileSource, name: &str) -> Result<String> {
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// A page is read once for all formats.
+/// Reads a page once for all formats.
 fn read_page<'a>(from: FileSource, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
     if html.is_none() {
         *html = Some(text(from, name)?);

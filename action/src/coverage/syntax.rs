@@ -1,4 +1,4 @@
-//! How formats are written: HTML as text, JSON and XML as streams.
+//! Syntax of the formats: HTML as text, JSON and XML as streams.
 
 pub mod html;
 pub mod json;

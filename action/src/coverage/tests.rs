@@ -1,4 +1,4 @@
-//! Real tools' reports: small ones kept in `tests/fixtures/totals`, larger ones beside the repository.
+//! Reports of real tools: small ones in `tests/fixtures/totals`, large ones in a corpus beside the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ fn corpus() -> Option<PathBuf> {
     None
 }
 
-/// What the tool shows, of what the total counts.
+/// The total that the tool shows.
 fn truth(report: &Path) -> Option<(String, f64)> {
     let text = fs::read_to_string(report.join("truth.json")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -54,7 +54,7 @@ fn every_report_of_the_corpus_gives_the_total_that_it_shows() {
         let truth = truth(&report);
         let right = match &truth {
             Some((shown, _)) if shown.parse::<f64>().is_ok() => percent.as_ref() == Some(shown),
-            // Drawn by script: the same number, in two digits.
+            // Drawn by a script: the same number with two digits.
             _ => percent == Some("50.39".to_owned()),
         };
         if !right {
@@ -100,7 +100,7 @@ fn assert_only_indexes_have_a_total(report: &Report) {
     }
 }
 
-/// Each line of a fixture's `expected`: what is asked (`auto` or a file, and the metric), and what is found.
+/// Each line of a fixture's `expected` is a request (`auto` or a file, and the metric) and its result.
 #[test]
 fn every_fixture_gives_the_totals_that_are_expected_of_it() {
     let mut wrong = Vec::new();
@@ -131,12 +131,12 @@ fn ask(report: &Report, asked: &str) -> String {
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
 }
 
-/// What the format of this name finds in a page or a file.
+/// What the format with this name finds in a page or a file.
 fn read(name: &str, text: &str) -> Option<Found> {
     FORMATS.iter().find(|format| format.name == name).unwrap().probe(text.as_bytes())
 }
 
-/// What fuzzing found worth keeping, and what it once broke.
+/// Replays the corpus of the fuzz targets.
 #[test]
 fn the_fuzz_targets_corpus_breaks_nothing() {
     let families = [("pages", Family::Pages), ("json", Family::Json), ("xml", Family::Xml), ("lines", Family::Lines)];
@@ -266,7 +266,7 @@ fn a_report_without_a_total_fails_where_there_is_a_threshold() {
     assert_eq!(State::of(None, &Percent::parse("0.1").unwrap()), State::Failure);
 }
 
-/// Reports that lie in a folder of their own for the length of a test.
+/// A report in a temporary folder.
 fn folder_of(files: &[(&str, &str)]) -> (tempfile::TempDir, Report) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -283,12 +283,12 @@ const COVERAGE_PY: &str = include_str!("../../tests/fixtures/totals/coverage.py-
 const COBERTURA: &str = r#"<coverage line-rate="0.5" lines-valid="4" lines-covered="2"/>"#;
 
 #[test]
-fn two_reports_that_disagree_are_no_total_and_both_are_told() {
+fn two_reports_that_disagree_are_no_total_and_both_are_reported() {
     let (_folder, files) = folder_of(&[("a/index.html", NYC), ("b/index.html", COVERAGE_PY)]);
-    let told = "b/index.html (coverage.py) says 67% of lines, and a/index.html (istanbul) says 40% of lines";
+    let message = "b/index.html (coverage.py) says 67% of lines, and a/index.html (istanbul) says 40% of lines";
     assert_eq!(
         ask(&files, "auto"),
-        format!("none; {told}; cannot tell which file holds the report's total: set --totals FILE")
+        format!("none; {message}; cannot tell which file holds the report's total: set --totals FILE")
     );
     assert_eq!(ask(&files, "b/index.html"), "67% of lines (coverage.py, b/index.html): 6 of 9, 66.6666…%");
     let (_folder, files) = folder_of(&[("a/index.html", NYC), ("b/index.html", NYC)]);
@@ -307,14 +307,14 @@ fn an_index_of_another_name_is_found_among_many_pages() {
 #[test]
 fn the_page_wins_over_a_file_that_disagrees_and_the_log_says_so() {
     let (_folder, files) = folder_of(&[("index.html", NYC), ("x.xml", COBERTURA)]);
-    let told = "x.xml (Cobertura) says 50.00% of lines, and index.html (istanbul) says 40% of lines";
-    assert_eq!(ask(&files, "auto"), format!("40% of lines (istanbul, index.html): 2 of 5; {told}"));
+    let message = "x.xml (Cobertura) says 50.00% of lines, and index.html (istanbul) says 40% of lines";
+    assert_eq!(ask(&files, "auto"), format!("40% of lines (istanbul, index.html): 2 of 5; {message}"));
     assert_eq!(ask(&files, "x.xml:cobertura"), "50.00% of lines (Cobertura, x.xml): 2 of 4");
     assert_eq!(ask(&files, "x.xml:jacoco-xml"), "none");
 }
 
 #[test]
-fn what_cannot_be_read_is_told() {
+fn what_cannot_be_read_is_reported() {
     let (_folder, files) =
         folder_of(&[("index.html", "<html>"), ("x.json", "{"), ("y.xml", "<coverage><a></coverage>")]);
     let search = search(&files, &Choice::Auto, None, Deadline::NEVER);

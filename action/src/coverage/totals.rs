@@ -6,32 +6,32 @@ use serde::Serialize;
 
 use super::percent::{Counts, Percent};
 
-/// Digits after the point of the most precise number, where the log or the status tells it.
+/// Digits of the exact percentage in the log and in the status.
 const EXACT_DIGITS: usize = 4;
 
-/// A total, as the tool itself shows it.
+/// A total, as the tool shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Totals {
     pub percent: Percent,
-    /// What the percent was rounded from, where the report tells.
+    /// The counts behind the percentage, if the report has them.
     pub counts: Option<Counts>,
     /// What the number counts, such as `lines`.
     pub metric: &'static str,
     pub tool: &'static str,
-    /// The file that says so, relative to the report's folder.
+    /// The file with the total, relative to the report's folder.
     pub source: String,
     pub lines: Option<Counts>,
     pub branches: Option<Counts>,
 }
 
 impl Totals {
-    /// The most precise number, where it is not the one that is shown.
+    /// The exact percentage, unless it is the shown one.
     pub fn exact(&self) -> Option<String> {
         let counts = self.counts.filter(|counts| !counts.equals(&self.percent))?;
         Some(counts.exact(EXACT_DIGITS))
     }
 
-    /// Whether the most precise number that is known is at least `threshold`.
+    /// Whether the exact percentage, if known, is at least `threshold`.
     pub fn reaches(&self, threshold: &Percent) -> bool {
         self.counts.map_or_else(|| self.percent.reaches(threshold), |counts| counts.reaches(threshold))
     }
@@ -47,7 +47,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// The state of the commit status and of the badge.
+/// The state of the commit status and the badge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -56,8 +56,7 @@ pub enum State {
 }
 
 impl State {
-    /// Failure below the threshold, and without a total where there is a threshold: a gate that nothing can be compared
-    /// with must not let everything through.
+    /// Failure below the threshold, or without a total if there is a threshold: a missing total must not pass the gate.
     pub fn of(totals: Option<&Totals>, threshold: &Percent) -> Self {
         let reaches = totals.map_or(threshold.is_zero(), |totals| totals.reaches(threshold));
         if reaches { Self::Success } else { Self::Failure }

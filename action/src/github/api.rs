@@ -1,4 +1,4 @@
-//! What every request to GitHub's API has in common: its headers, a repository that moved, and refusals.
+//! Requests to GitHub's API: headers, renamed repositories, and common errors.
 
 use anyhow::Result;
 use ureq::http::{StatusCode, Uri};
@@ -8,13 +8,13 @@ use crate::base::secret::Secret;
 use crate::http::{Client, Request, Response};
 
 const API_VERSION: &str = "2022-11-28";
-/// GitHub says with it where a token is authorized for an organization.
+/// GitHub sends it if the token needs authorization for an organization.
 const SSO: &str = "x-github-sso";
-/// What to do where a repository has another name.
+/// What to do about a renamed repository.
 const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) \
                         to the new one";
 
-/// GitHub's API as one repository's token sees it.
+/// GitHub's API for one repository.
 pub struct GitHub<'a> {
     /// Without a slash at the end.
     pub api: &'a str,
@@ -23,7 +23,7 @@ pub struct GitHub<'a> {
 }
 
 impl GitHub<'_> {
-    /// A request for `path` below the repository.
+    /// Creates a request for `path` below the repository.
     pub fn request(&self, method: &str, path: &str, accept: &str) -> Result<Request<'_>> {
         Request::new(method, &format!("{}/{path}", self.url()))?
             .secret_header("authorization", "Bearer ", self.token)?
@@ -35,7 +35,7 @@ impl GitHub<'_> {
         format!("{}/repos/{}", self.api, self.repository)
     }
 
-    /// Sends a request for what is below the repository, and follows it where it was renamed or transferred:
+    /// Sends a request for a path below the repository, and follows renames and transfers:
     /// <https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>.
     pub fn send(&self, client: &Client, request: Request) -> Result<Response> {
         let response = client.send(&request)?;
@@ -48,7 +48,7 @@ impl GitHub<'_> {
         client.send(&request.moved(&self.url(), &format!("{}/repositories/{id}", self.api))?)
     }
 
-    /// Why GitHub refuses whatever is asked for, and what to do; `None`: it depends on the request. `said`: its words.
+    /// Explains a rejection that does not depend on the request; `None` if it does. `said`: GitHub's message.
     pub fn refusal(&self, response: &Response, said: &str) -> Option<String> {
         let repository = self.repository;
         let says = |words: &str| said.contains(words);
@@ -81,8 +81,7 @@ impl GitHub<'_> {
     }
 }
 
-/// The repository's id in a redirect that leads there. Nothing else of the redirect is used: the token goes to GitHub's
-/// API alone.
+/// The repository's ID in a redirect. Nothing else of the redirect is used, because the token must only go to GitHub.
 fn moved_to(api: &str, response: &Response) -> Option<u64> {
     let target = response.location().filter(|_| response.status.is_redirection())?;
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, target.parse().ok()?);

@@ -1,6 +1,6 @@
-//! Step 1 where the report is an artifact: finds it in its workflow run, downloads it, and makes sure that it is the one.
+//! Step 1 if the report is in an artifact: finds it in its workflow run, downloads it, and verifies its digest.
 //!
-//! Of what GitHub's API says the artifact's run and digest are believed; of what is in it, nothing.
+//! The run and the digest from GitHub's API are trusted; the artifact's content is not.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,9 +19,9 @@ use crate::inputs::Artifact;
 use crate::log::progress::Progress;
 
 const JSON: &str = "application/vnd.github+json";
-/// Bytes of an artifact: a packed report has no more.
+/// Bytes of an artifact: a packed report has the same limit.
 const MAX_BYTES: u64 = 4 << 30;
-/// Characters of a name that others gave, and names, that an error shows.
+/// Characters of a name, and number of names, in an error.
 const SHOWN_NAME: usize = 100;
 const SHOWN_NAMES: usize = 20;
 
@@ -30,7 +30,7 @@ struct List {
     artifacts: Vec<Found>,
 }
 
-/// An artifact, as GitHub describes it.
+/// GitHub's description of an artifact.
 #[derive(Debug, Deserialize)]
 pub struct Found {
     id: u64,
@@ -41,7 +41,7 @@ pub struct Found {
     expired: bool,
     created_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
-    /// `sha256:…`; old ones and older servers have none.
+    /// `sha256:…`; missing for old artifacts and on older servers.
     digest: Option<String>,
     workflow_run: Option<TestedRun>,
 }
@@ -52,7 +52,7 @@ struct TestedRun {
 }
 
 impl Found {
-    /// The commit that its run was about.
+    /// The commit of its run.
     pub fn commit(&self) -> Option<&str> {
         self.workflow_run.as_ref()?.head_sha.as_deref()
     }
@@ -62,17 +62,17 @@ impl Found {
         Some(self.digest.as_ref()?.strip_prefix("sha256:")?.to_ascii_lowercase())
     }
 
-    /// How the log calls its bytes.
-    pub fn told(&self) -> &'static str {
+    /// How the log describes the verification.
+    pub fn verification(&self) -> &'static str {
         if self.sha256().is_some() { "SHA-256 verified" } else { "without a SHA-256 from GitHub" }
     }
 }
 
-/// The newest artifact of that name in its run, and how many there are: each attempt of a run can leave one.
+/// The newest artifact of this name in the run, and their number: each attempt of a run can have one.
 pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Found, usize)> {
     let name = utf8_percent_encode(&artifact.name, NON_ALPHANUMERIC);
     let mut named = list(client, github, artifact.run_id, &format!("name={name}&"))?;
-    // Older servers know no filter.
+    // Older servers ignore the filter.
     named.retain(|found| found.name == artifact.name);
     let count = named.len();
     let Some(newest) = named.into_iter().max_by_key(|found| (found.created_at, found.id)) else {
@@ -125,7 +125,7 @@ fn expired(artifact: &Artifact, found: &Found) -> String {
     format!("the artifact `{name}` of run {run_id} expired{when}: run the tests again")
 }
 
-/// What GitHub wants instead.
+/// Explains a rejection by GitHub.
 fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
     let (said, repository) = (response.describe(), github.repository);
     let wrong = match (github.refusal(response, &said), response.status) {
@@ -144,7 +144,7 @@ fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
     anyhow!(wrong)
 }
 
-/// Downloads the artifact into a file in `temp` without a name, which is gone when it is closed.
+/// Downloads the artifact into an unnamed file in `temp`, which disappears when it is closed.
 pub fn download(
     client: &Client,
     github: &GitHub,
@@ -164,7 +164,7 @@ pub fn download(
         bail!("GitHub returned no usable download URL for the artifact `{name}` ({})", response.describe())
     };
     let file = crate::archive::temporary_file(temp)?;
-    // The address is a credential by itself. The store is not GitHub: no token goes there.
+    // The address is a credential itself. The store is not GitHub, so it gets no token.
     let request = Request::new("GET", &url)?.save(&file, temp, MAX_BYTES).progress(progress);
     let response = client.send(&request)?;
     if response.status != StatusCode::OK {
@@ -182,7 +182,7 @@ pub fn download(
     Ok(file)
 }
 
-/// An address to follow: never from https to http, nor to the runner's own surroundings.
+/// Accepts a download address: never from https to http, never into the runner's own network.
 fn trusted(api: &str, url: &str) -> Option<String> {
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, url.parse().ok()?);
     let is_http = uri.host().is_some_and(|host| !host.is_empty())

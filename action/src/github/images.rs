@@ -1,10 +1,10 @@
-//! Badges in a README's HTML: GitHub keeps each image's address in `data-canonical-src`, and its cache's in `src`.
+//! Finds badges in a README's HTML. GitHub keeps an image's address in `data-canonical-src`, and its cache's in `src`.
 
 use std::collections::HashSet;
 
 use ureq::http::Uri;
 
-/// The addresses under which GitHub's cache holds one of `badges`, each once.
+/// The addresses of `badges` in GitHub's cache, without duplicates.
 pub fn find(html: &str, badges: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut known = HashSet::new();
@@ -20,8 +20,8 @@ pub fn find(html: &str, badges: &[String]) -> Vec<String> {
     found
 }
 
-/// Whether `url` is GitHub's image cache: nobody else is sent a request because a README says so. On an Enterprise
-/// server it is `camo.` before the server's name, or a path of the server itself.
+/// Whether `url` is GitHub's image cache, so that a README cannot make the run send requests elsewhere. An Enterprise
+/// server has it at `camo.` before its name, or at a path of its own.
 pub fn is_cache(url: &str, server: &str, api: &str) -> bool {
     let Some(host) = host(url) else { return false };
     host == "camo.githubusercontent.com"
@@ -37,7 +37,7 @@ fn host(url: &str) -> Option<String> {
     Some(authority.as_str().to_ascii_lowercase())
 }
 
-/// The attributes of a tag, from behind its name on; values without entities. In any order, quoted or not.
+/// Parses the attributes of a tag, after its name: in any order, quoted or not; entities are decoded.
 fn attributes(tag: &str) -> Vec<(&str, String)> {
     let mut attributes = Vec::new();
     let mut rest = tag;
@@ -68,7 +68,7 @@ fn split_value(text: &str) -> (&str, &str) {
     }
 }
 
-/// The entities that an address can hold.
+/// Decodes the entities that an address can contain.
 fn decode(text: &str) -> String {
     let entities = [
         ("&quot;", "\""),

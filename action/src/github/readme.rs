@@ -1,4 +1,4 @@
-//! Step 6 at GitHub: its image cache drops the badges that the repository's README shows.
+//! Purges the badges in a README from GitHub's image cache.
 
 use std::thread;
 
@@ -11,23 +11,23 @@ use crate::base::thread::join;
 use crate::http::{Client, Request};
 
 const MAX_README: u64 = 8 << 20;
-/// GitHub asks to purge sparingly; no README shows more badges of one repository.
+/// GitHub asks to purge sparingly, and no README has more badges of one repository.
 const MAX_IMAGES: usize = 16;
-/// Images that one connection purges, one after the other.
+/// Images that one connection purges sequentially.
 const IMAGES_PER_CONNECTION: usize = 4;
-/// An image that is not purged refreshes itself in time: it is not worth more waiting.
+/// The cache expires by itself: retries are not worth the wait.
 const IMAGE_TRIES: u32 = 1;
 
-/// Where a README is, and which of its images are this repository's badges.
+/// The README, and what its badges look like.
 pub struct Readme<'a> {
     pub github: &'a GitHub<'a>,
-    /// Where people see it.
+    /// The address for people.
     pub server: &'a str,
-    /// The addresses of the covered server that may stand there.
+    /// The addresses of the covered server that badges may use.
     pub bases: [&'a str; 2],
 }
 
-/// The addresses of the badges in GitHub's image cache; `None`: there is no README.
+/// The badges' addresses in GitHub's image cache; `None` without a README.
 pub fn badges(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
     let Readme { github, server, bases } = readme;
     let repository = github.repository;
@@ -45,7 +45,7 @@ pub fn badges(client: &Client, readme: &Readme) -> Result<Option<Vec<String>>> {
     Ok(Some(urls))
 }
 
-/// Purges the images, several at a time; returns what failed.
+/// Purges the images in parallel; returns the failures.
 pub fn purge(client: &Client, urls: &[String]) -> Vec<String> {
     let one = |url: &String| purge_image(client, url).err().map(|error| format!("{error:#}"));
     let in_turn = |urls: &[String]| urls.iter().filter_map(one).collect::<Vec<_>>();

@@ -24,8 +24,8 @@ impl fmt::Display for Status<'_> {
     }
 }
 
-/// The number first: GitHub shows the start. At most 140 characters, which is all that GitHub takes. `delta`: the
-/// difference to the default branch. Without a total it has no percent sign: badges read the number in front of one.
+/// At most 140 characters, GitHub's limit; the total first, as GitHub shows the start. `change`: the difference to the
+/// default branch. Without a total there is no percent sign, because badges read the number before it.
 pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, change: Option<&str>) -> String {
     let Some(totals) = totals else {
         return match state {
@@ -34,7 +34,7 @@ pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, c
         };
     };
     let is_below = !totals.reaches(threshold);
-    // Shown rounded up to the threshold, the number alone would not explain the failure.
+    // Rounded up to the threshold, the total alone would not explain the failure.
     let exact = totals.exact().filter(|_| is_below && totals.percent.reaches(threshold));
     let more: Vec<String> =
         exact.map(|exact| format!("{exact}%")).into_iter().chain(change.map(str::to_owned)).collect();
@@ -51,7 +51,7 @@ pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status)
     if response.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &response)) }
 }
 
-/// What GitHub wants instead.
+/// Explains a rejection by GitHub.
 fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
     let (said, repository) = (response.describe(), github.repository);
     let says = |words: &str| said.contains(words);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_description_starts_with_the_number_and_fits() {
-        let told = |total: &str, threshold: &str| {
+        let message = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
             description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None)
         };
@@ -103,21 +103,21 @@ mod tests {
             description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure, None),
             "80% (79.6%), below the threshold of 80%"
         );
-        assert_eq!(told("87.42", "80"), "87.42%");
-        assert_eq!(told("87.42", "90"), "87.42%, below the threshold of 90%");
+        assert_eq!(message("87.42", "80"), "87.42%");
+        assert_eq!(message("87.42", "90"), "87.42%, below the threshold of 90%");
         let delta = |percent: Totals, threshold: &str| {
             description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"))
         };
         assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
         assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
-        assert!(told("099.123456789012", "099.999999999999").len() <= 140);
+        assert!(message("099.123456789012", "099.999999999999").len() <= 140);
     }
 
     #[test]
     fn a_description_without_a_total_has_no_number_that_a_badge_could_show() {
-        let told = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
-        assert_eq!(told(State::Failure), "no total found; a total of at least 80 is required");
-        assert_eq!(told(State::Success), "report uploaded, no total found");
-        assert!([State::Failure, State::Success].iter().all(|state| !told(*state).contains('%')));
+        let message = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
+        assert_eq!(message(State::Failure), "no total found; a total of at least 80 is required");
+        assert_eq!(message(State::Success), "report uploaded, no total found");
+        assert!([State::Failure, State::Success].iter().all(|state| !message(*state).contains('%')));
     }
 }

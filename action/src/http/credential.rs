@@ -1,4 +1,4 @@
-//! What shows a server who sends a request. How it is come by is nobody's business here: the request only asks for it.
+//! The credential of a request. Its implementation may send requests itself, so requests know only this trait.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use anyhow::Result;
 use super::Client;
 use crate::base::secret::Secret;
 
-/// Asked for its header before each try of a request, as a token may expire while the client waits for a server.
+/// Called before each attempt, as a token may expire during the retries.
 pub trait Credential: fmt::Debug + Sync {
     fn header(&self, client: &Client) -> Result<SecretHeader>;
 }
 
-/// A header whose value is `secret` behind `prefix`.
+/// A header with the value `{prefix}{secret}`.
 pub struct SecretHeader {
     pub name: &'static str,
     pub prefix: &'static str,

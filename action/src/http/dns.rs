@@ -1,4 +1,4 @@
-//! Hosts' addresses: a host is looked up once in a while. ureq asks for each request, also where a connection is there.
+//! A DNS cache. ureq resolves the host of each request, even if a connection exists.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How long an answer holds: a host that moved is found again, within the tries of a request.
+/// Long enough for one step, and short enough to find a host that moved within the retries of a request.
 const TTL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub struct DnsCache<R = DefaultResolver> {
     hosts: Mutex<HashMap<String, Arc<Entry>>>,
 }
 
-/// Since when its addresses are known; held while they are looked up, as whoever asks meanwhile wants the same.
+/// When the addresses were resolved. Locked while resolving, so that concurrent requests share the result.
 type Entry = Mutex<Option<(Instant, ResolvedSocketAddrs)>>;
 
 impl<R: Resolver> Resolver for DnsCache<R> {
@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what is really looked up.
+    /// Counts look-ups.
     #[derive(Debug, Default)]
     struct Counting(AtomicUsize);
 

@@ -1,4 +1,4 @@
-//! A request that got no answer: what happened, in words that say what to do.
+//! Failures of requests without a response: what happened, and what to do.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -13,13 +13,13 @@ pub struct Failure {
     /// Follows the address, as in `refused the connection`.
     pub what: &'static str,
     pub advice: String,
-    /// Whether another try may help.
+    /// Whether a retry may help.
     pub is_temporary: bool,
-    /// Whether it passes by itself: a wrong address does not, though the network may be tried again.
+    /// Whether it is an outage. A wrong address is none, though the request is retried.
     pub is_outage: bool,
-    /// It happened on the way there: to the first that is connected to, which is the proxy where there is one.
+    /// It happened while connecting: to the proxy, if there is one.
     pub is_connect_error: bool,
-    /// A time limit cut it off.
+    /// A time limit was reached.
     pub is_timeout: bool,
 }
 
@@ -37,7 +37,7 @@ impl Failure {
         Self { what, advice, is_temporary: false, is_outage: false, is_connect_error: false, is_timeout: false }
     }
 
-    /// What came could not be written to a file in `folder`.
+    /// The response could not be written to a file in `folder`.
     pub fn not_saved(folder: &Path, error: &io::Error) -> Self {
         Self::permanent("sent a response that could not be saved", write_error(folder, error))
     }
@@ -80,7 +80,7 @@ impl From<Error> for Failure {
                 "sent a response that is not HTTP",
                 "check the address and whether it is http or https".to_owned(),
             ),
-            // Its text may hold the whole address, with the query.
+            // Its text may contain the whole address, with the query.
             Error::BadUri(_) | Error::RequireHttpsOnly(_) => {
                 Self::permanent("could not be reached", "the address is invalid".to_owned())
             }
@@ -106,7 +106,7 @@ impl From<io::Error> for Failure {
                 "closed the connection before the response was complete",
                 "is the server failing, or a proxy in front of it?",
             ),
-            // The standard library has no kind for it.
+            // The standard library has no error kind for this.
             _ if error.to_string().starts_with("failed to lookup address") => unknown_host(),
             _ => Self::temporary("could not be reached", &error.to_string()),
         }
@@ -118,7 +118,7 @@ fn unknown_host() -> Failure {
     Failure { is_outage: false, ..failure.while_connecting() }
 }
 
-/// What a proxy said to CONNECT: the library tells it as `… 407/407`.
+/// A proxy's response to CONNECT, which ureq reports as `… 407/407`.
 fn refusing_proxy(why: &str) -> Failure {
     match why.rsplit('/').next() {
         Some("407") => Failure::permanent(
@@ -132,7 +132,7 @@ fn refusing_proxy(why: &str) -> Failure {
     }
 }
 
-/// Where the certificates of authorities come from, and what is wrong there.
+/// Explains where CA certificates are read from.
 fn authorities() -> String {
     let set = |name: &'static str| Some((name, std::env::var(name).ok().filter(|path| !path.is_empty())?));
     let Some((name, path)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {

@@ -1,14 +1,14 @@
-//! Whose machine an address names: the runner's own surroundings are no place that others may send it to.
+//! Classifies the host of an address, so that a server cannot direct the runner to its own network.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use ureq::http::Uri;
 
-/// Where an address leads, as far as it says so itself.
+/// What kind of host an address names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     Loopback,
-    /// Of this network's cable: there clouds have the metadata of their machines.
+    /// Clouds serve the metadata of their machines there.
     LinkLocal,
     Other,
 }
@@ -22,7 +22,7 @@ impl Host {
             Ok(IpAddr::V6(address)) if Ipv6Addr::is_unicast_link_local(&address) => Self::LinkLocal,
             Ok(_) => Self::Other,
             Err(_) if host == "localhost" => Self::Loopback,
-            // Systems read 2852039166 and 0xa9fea9fe for an address too.
+            // Systems also accept 2852039166 and 0xa9fea9fe as addresses.
             Err(_) if host.rsplit('.').next().is_some_and(is_number) => Self::LinkLocal,
             Err(_) => Self::Other,
         }

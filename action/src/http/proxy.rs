@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: by its scheme and its host, as curl chooses it.
+//! Chooses the proxy of a request by scheme and host, like curl.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use ureq::{Proxy, ProxyProtocol};
 
 use crate::base::env::Env;
 
-/// What the environment says of proxies.
+/// The proxy settings from the environment.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<ProxySetting>,
@@ -17,7 +17,7 @@ pub struct Proxies {
     bypass: Vec<String>,
 }
 
-/// A proxy, and the variable that it comes from.
+/// A proxy, and the environment variable that sets it.
 #[derive(Clone)]
 pub struct ProxySetting {
     pub proxy: Proxy,
@@ -25,21 +25,21 @@ pub struct ProxySetting {
 }
 
 impl fmt::Display for ProxySetting {
-    /// Without the user and the password.
+    /// Without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{} of {}", self.proxy.host(), self.proxy.port(), self.variable)
     }
 }
 
 impl fmt::Debug for Proxies {
-    /// Their addresses may hold passwords.
+    /// Proxy addresses may contain passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxies").field("bypass", &self.bypass).finish_non_exhaustive()
     }
 }
 
 impl Proxies {
-    /// `Err` says which variable is no proxy.
+    /// Reads the settings. The error names the invalid variable.
     pub fn from_env(env: Env) -> Result<Self, String> {
         let bypass = env("no_proxy").or_else(|| env("NO_PROXY")).unwrap_or_default();
         let entries = bypass.split([',', ' ']).filter(|entry| !entry.is_empty());
@@ -57,7 +57,7 @@ impl Proxies {
     }
 }
 
-/// The lower-case name wins, and the scheme's over `ALL_PROXY`.
+/// Lower-case names take precedence, and `…_PROXY` of the scheme over `ALL_PROXY`.
 fn read(env: Env, scheme: &str) -> Result<Option<ProxySetting>, String> {
     let lower = [format!("{scheme}_proxy"), "all_proxy".to_owned()];
     let mut names = lower.into_iter().flat_map(|name| [name.clone(), name.to_ascii_uppercase()]);
@@ -71,8 +71,8 @@ fn read(env: Env, scheme: &str) -> Result<Option<ProxySetting>, String> {
     }
 }
 
-/// Whether an entry of `NO_PROXY` is about this host: `*`, a name and all below it, an address, a network, each with a
-/// port or without.
+/// Whether an entry of `NO_PROXY` matches the host: `*`, a domain with its subdomains, an address or a network, each
+/// with an optional port.
 fn covers(entry: &str, host: &str, port: u16) -> bool {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
     let address = host.parse::<IpAddr>().ok();
@@ -138,8 +138,8 @@ mod tests {
     fn what_is_no_http_proxy_is_named_without_its_password() {
         for value in ["socks5://me:hunter2@p:1", "http://", "ftp://p"] {
             let env = |name: &str| (name == "ALL_PROXY").then(|| value.to_owned());
-            let told = "ALL_PROXY must be the address of an HTTP proxy, such as http://proxy.example.com:3128";
-            assert_eq!(Proxies::from_env(&env).unwrap_err(), told, "{value}");
+            let message = "ALL_PROXY must be the address of an HTTP proxy, such as http://proxy.example.com:3128";
+            assert_eq!(Proxies::from_env(&env).unwrap_err(), message, "{value}");
         }
         let env = |name: &str| (name == "HTTPS_PROXY").then(|| "http://me:hunter2@p:1".to_owned());
         assert!(!format!("{:?}", Proxies::from_env(&env).unwrap()).contains("hunter2"));

@@ -1,4 +1,4 @@
-//! A request: what is sent, and what that may cost.
+//! A request, and its limits.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -12,27 +12,27 @@ use super::{Client, Credential, Response, SecretHeader};
 use crate::base::secret::Secret;
 use crate::log::progress::Progress;
 
-/// One try of an ordinary request, from the look-up of the name to the end of the answer.
+/// Time limit for one attempt of an ordinary request, from DNS to the end of the response.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
-/// One try of a request that nothing depends on.
+/// Time limit for one attempt of an optional request.
 pub const PEEK_LIMIT: Duration = Duration::from_secs(3);
 pub const MAX_RESPONSE: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
-/// A request, and what it may cost.
+/// A request with its limits.
 pub struct Request<'a> {
     pub(super) head: http::Request<()>,
     pub(super) body: Content<'a>,
-    /// Time for one try.
+    /// Time limit for one attempt.
     pub(super) limit: Duration,
     /// Bytes.
     pub(super) max_response: u64,
     pub(super) max_tries: u32,
     pub(super) is_temporary: fn(&Response) -> bool,
     pub(super) progress: Option<&'a Progress>,
-    /// By what the server knows the run.
+    /// Authenticates the request.
     credential: Option<&'a dyn Credential>,
-    /// Where the answer goes.
+    /// File for the response body, and its folder.
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The same request where `to` stands in place of `from` at the start of its address.
+    /// Replaces the prefix `from` of the address with `to`.
     pub fn moved(mut self, from: &str, to: &str) -> Result<Self> {
         let url = self.head.uri().to_string();
         let rest = url.strip_prefix(from).context("the request has another address")?;
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
         self.insert(name, value, false)
     }
 
-    /// A header that holds `secret` behind `prefix`, and that is shown nowhere.
+    /// Adds a header with the value `{prefix}{secret}`, which is never shown.
     pub fn secret_header(self, name: &str, prefix: &str, secret: &Secret) -> Result<Self> {
         self.insert(name, &format!("{prefix}{}", secret.expose()), true)
     }
@@ -89,27 +89,27 @@ impl<'a> Request<'a> {
         self.header("content-type", "application/json")
     }
 
-    /// Sends a file of `size` bytes, for as long as the run may take. The server is asked first whether it wants it:
-    /// its refusal would otherwise be lost in a connection that breaks under the bytes still on their way.
+    /// Sends a file of `size` bytes, without a time limit of its own. Asks the server first (`100-continue`): a
+    /// rejection would be lost if the connection breaks during the upload.
     pub fn file(mut self, file: &'a File, size: u64) -> Result<Self> {
         self.body = Content::File(file, size);
         self.limit = Duration::MAX;
         self.header("expect", "100-continue")
     }
 
-    /// Sends a small file: what is lost by a refusal is less than what asking first costs.
+    /// Sends a small file at once: asking first costs more than a lost rejection.
     pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
         self.body = Content::File(file, size);
         self.limit = Duration::MAX;
         self
     }
 
-    /// Shows the server who asks.
+    /// Authenticates the request with a credential.
     pub fn credential(self, credential: &'a dyn Credential) -> Self {
         Self { credential: Some(credential), ..self }
     }
 
-    /// The head as the next try sends it.
+    /// The head for the next attempt.
     pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
         if let Some(credential) = self.credential {
@@ -119,18 +119,17 @@ impl<'a> Request<'a> {
         Ok(head)
     }
 
-    /// Writes the answer's body into `file`, which is in `folder`, of `max` bytes at most, for as long as the run may
-    /// take.
+    /// Writes the response body, at most `max` bytes, into `file` in `folder`, without a time limit of its own.
     pub fn save(self, file: &'a File, folder: &'a Path, max: u64) -> Self {
         Self { sink: Some((file, folder)), limit: Duration::MAX, max_response: max, ..self }
     }
 
-    /// Tells how much of the file is sent, or has come.
+    /// Counts the bytes sent or received.
     pub fn progress(self, progress: &'a Progress) -> Self {
         Self { progress: Some(progress), ..self }
     }
 
-    /// One try with little time, for what is good to know and no more.
+    /// Makes the request optional: one attempt with a short time limit.
     pub fn peek(self) -> Self {
         Self { limit: PEEK_LIMIT, max_tries: 1, ..self }
     }
@@ -143,12 +142,12 @@ impl<'a> Request<'a> {
         Self { max_tries, ..self }
     }
 
-    /// Which answers are worth another try.
+    /// Sets which responses are worth a retry.
     pub fn retry_if(self, is_temporary: fn(&Response) -> bool) -> Self {
         Self { is_temporary, ..self }
     }
 
-    /// The body from its start, and its length; none where there is no body at all.
+    /// The body from its start, and its length; `None` without a body.
     pub(super) fn reader(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
         Ok(match &self.body {
             Content::None => None,

@@ -1,4 +1,4 @@
-//! What a server answered, and how it is told to a person.
+//! A server's response, and how to describe it to people.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -20,34 +20,34 @@ use crate::log::progress::Progress;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
-/// Characters of a server's own words that are shown.
+/// Characters of a server's message in logs and errors.
 const MAX_DETAIL: usize = 300;
-/// GitHub's hourly limit: the requests that are left, and when there are more, in seconds since 1970.
+/// GitHub's hourly rate limit: remaining requests, and the time of the reset in seconds since 1970.
 const LIMIT_LEFT: &str = "x-ratelimit-remaining";
 const LIMIT_RESET: &str = "x-ratelimit-reset";
-/// What GitHub asks to wait where it limits the pace and names no time.
+/// The wait that GitHub asks for at a secondary rate limit without a time.
 const SECONDARY_LIMIT_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
-    /// How many times the request was sent.
+    /// Number of attempts.
     pub tries: u32,
-    /// What happened before it, and why there was no other try; follows its words.
+    /// Earlier failures, and why there is no retry; appended to the description.
     pub(super) ended: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
 impl Response {
-    /// Reads the whole answer, up to `limit` bytes.
+    /// Reads the body, up to `limit` bytes.
     pub fn read(response: http::Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(limit).read_to_vec()?;
         Ok(Self { status: head.status, tries, ended: String::new(), headers: head.headers, body })
     }
 
-    /// Writes the whole answer into a file in a folder, up to `limit` bytes, in place of what an earlier try left there.
+    /// Writes the body, up to `limit` bytes, into a file in a folder. Replaces what an earlier attempt wrote.
     pub fn save(
         response: http::Response<Body>,
         (mut file, folder): (&File, &Path),
@@ -75,12 +75,12 @@ impl Response {
         }
     }
 
-    /// Where a redirect leads. It may be a credential: it is never shown.
+    /// The target of a redirect. It may be a credential, so it is never shown.
     pub fn location(&self) -> Option<&str> {
         self.header(LOCATION)
     }
 
-    /// Too many requests (GitHub's limits are 403s that say when to come back), or a fault of the server.
+    /// Whether a retry may help: rate limits (GitHub sends them as 403) and server errors.
     pub fn is_temporary(&self) -> bool {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
@@ -91,12 +91,13 @@ impl Response {
         }
     }
 
-    /// Whether GitHub's hourly limit is reached.
+    /// Whether GitHub's hourly rate limit is used up.
     fn is_rate_limit_used_up(&self) -> bool {
         self.header(LIMIT_LEFT) == Some("0")
     }
 
-    /// Whether GitHub limits the pace: <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>.
+    /// Whether it is GitHub's secondary rate limit:
+    /// <https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api>.
     fn is_secondary_rate_limit(&self) -> bool {
         self.status == StatusCode::FORBIDDEN && self.text().contains("secondary rate limit")
     }
@@ -106,7 +107,7 @@ impl Response {
         self.headers.contains_key(name)
     }
 
-    /// Whether a program wrote the answer, and no proxy or web server for people.
+    /// Whether the body is JSON, so not from a proxy or login page.
     pub fn is_json(&self) -> bool {
         self.json::<serde::de::IgnoredAny>().is_ok()
     }
@@ -135,19 +136,19 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// An error that says `text`, which tells of this answer.
+    /// An error with this text: an outage if the response is temporary.
     pub fn refusal(&self, text: String) -> anyhow::Error {
         if self.is_temporary() { Outage(text).into() } else { anyhow!(text) }
     }
 
-    /// The status and the server's own words, as in `503 Service Unavailable after 6 tries: the store is away`.
+    /// Describes status and message, as in `503 Service Unavailable after 6 tries: the store is away`.
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
         let limit = if self.is_rate_limit_used_up() && self.is_temporary() { "rate limit exceeded: " } else { "" };
         format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.ended)
     }
 
-    /// What the answer says: a covered server's `detail`, GitHub's `message`, S3's XML; shortened, on one line.
+    /// The server's message: `detail` of a covered server, `message` of GitHub, or S3's XML. Shortened, on one line.
     pub(super) fn detail(&self) -> String {
         let json: Value = self.json().unwrap_or_default();
         let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
@@ -167,7 +168,7 @@ impl Response {
         }
     }
 
-    /// Whether a covered server wrote the answer: its errors are `{"detail": …}`.
+    /// Whether a covered server sent it: its errors are `{"detail": …}`.
     pub fn is_from_covered(&self) -> bool {
         self.json().is_ok_and(|json: Value| !json["detail"].is_null())
     }
@@ -181,7 +182,7 @@ fn plain(words: &Value) -> String {
     words.as_str().map_or_else(|| words.to_string(), str::to_owned)
 }
 
-/// What GitHub finds wrong, behind its message: texts, or objects with a message or the names of a field and a code.
+/// GitHub's error list: texts, or objects with a message or with the names of a field and a code.
 fn errors(errors: &Value) -> String {
     let one = |error: &Value| {
         let known = ["resource", "field", "code"].map(|name| &error[name]);
@@ -247,41 +248,41 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_is_told_in_the_servers_words() {
-        let told = |headers: &[(&'static str, &str)], body| response(400, headers, body).describe();
-        assert_eq!(told(&[], r#"{"detail":"no such key"}"#), "400 Bad Request: no such key");
-        assert_eq!(told(&[], r#"{"message":"Not Found"}"#), "400 Bad Request: Not Found");
-        assert_eq!(told(&[], r#"{"detail":[{"loc":["body"]}]}"#), r#"400 Bad Request: [{"loc":["body"]}]"#);
+    fn a_detail_is_reported_in_the_servers_words() {
+        let message = |headers: &[(&'static str, &str)], body| response(400, headers, body).describe();
+        assert_eq!(message(&[], r#"{"detail":"no such key"}"#), "400 Bad Request: no such key");
+        assert_eq!(message(&[], r#"{"message":"Not Found"}"#), "400 Bad Request: Not Found");
+        assert_eq!(message(&[], r#"{"detail":[{"loc":["body"]}]}"#), r#"400 Bad Request: [{"loc":["body"]}]"#);
         assert_eq!(
-            told(&[], "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+            message(&[], "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
             "400 Bad Request: AccessDenied: Request has expired"
         );
         assert_eq!(
-            told(&[("location", "https://new.example.com/x?token=1")], ""),
+            message(&[("location", "https://new.example.com/x?token=1")], ""),
             "400 Bad Request: redirects to https://new.example.com/x"
         );
-        assert_eq!(told(&[("content-type", "text/html")], "<html>"), "400 Bad Request: 6 bytes of text/html");
-        assert_eq!(told(&[], ""), "400 Bad Request: empty response");
+        assert_eq!(message(&[("content-type", "text/html")], "<html>"), "400 Bad Request: 6 bytes of text/html");
+        assert_eq!(message(&[], ""), "400 Bad Request: empty response");
     }
 
     #[test]
-    fn what_github_finds_wrong_is_told() {
-        let told = |body| response(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
+    fn what_github_finds_wrong_is_reported() {
+        let message = |body| response(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
         assert_eq!(
-            told(
+            message(
                 r#"{"message":"Validation Failed","errors":[{"resource":"Status","code":"custom","message":"Too many"}]}"#
             ),
             "Validation Failed: Too many"
         );
         assert_eq!(
-            told(
+            message(
                 r#"{"message":"Validation Failed","errors":[{"resource":"Status","field":"sha","code":"invalid"},"b"]}"#
             ),
             "Validation Failed: Status sha invalid, b"
         );
-        assert_eq!(told(r#"{"message":"Invalid request.","errors":"No context"}"#), "Invalid request.: No context");
-        assert_eq!(told(r#"{"message":"No","errors":[]}"#), "No");
-        assert_eq!(told(r#"{"message":"No","errors":[{"a":[1]},7]}"#), r#"No: {"a":[1]}, 7"#);
+        assert_eq!(message(r#"{"message":"Invalid request.","errors":"No context"}"#), "Invalid request.: No context");
+        assert_eq!(message(r#"{"message":"No","errors":[]}"#), "No");
+        assert_eq!(message(r#"{"message":"No","errors":[{"a":[1]},7]}"#), r#"No: {"a":[1]}, 7"#);
         let moved = response(301, &[("location", "https://ghe.example/repositories/7")], r#"{"message":"Moved"}"#);
         assert_eq!(moved.describe(), "301 Moved Permanently: Moved; redirects to https://ghe.example/repositories/7");
     }
@@ -296,8 +297,8 @@ mod tests {
     #[test]
     fn a_hostile_detail_stays_on_its_line_and_short() {
         let detail = format!("a\\n::error::b\\u001b[31m{}", "x".repeat(1_000));
-        let told = response(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
-        assert!(told.starts_with("400 Bad Request: a ::error::b [31mxx"), "{told}");
-        assert!(told.chars().count() <= MAX_DETAIL + 20, "{told}");
+        let message = response(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
+        assert!(message.starts_with("400 Bad Request: a ::error::b [31mxx"), "{message}");
+        assert!(message.chars().count() <= MAX_DETAIL + 20, "{message}");
     }
 }

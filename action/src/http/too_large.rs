@@ -1,11 +1,11 @@
-//! An upload that was too large for somebody: who that is, and which limit to raise.
+//! Explains which server or proxy rejected an upload for its size, and which limit to raise.
 
 use ureq::http::{StatusCode, Uri};
 
 use crate::base::text::{bytes, shorten};
 use crate::http::Response;
 
-/// How proxies are known by their `server` header or by the page that they send, their names, and what to do there.
+/// Proxies: a mark in the `server` header or in the page, the name, and what to do.
 const PROXIES: &[(&str, &str, &str)] = &[
     (
         "cloudflare",
@@ -19,7 +19,7 @@ const PROXIES: &[(&str, &str, &str)] = &[
     ("microsoft-iis", "IIS", "raise `maxAllowedContentLength` in its configuration"),
 ];
 
-/// Says who did not take `what`, of `size` bytes, at `url`; `None`: it was not for its size.
+/// Explains who rejected `what`, of `size` bytes, at `url`; `None` if it was not rejected for its size.
 pub fn explain(response: &Response, url: &str, what: &str, size: u64) -> Option<String> {
     let (text, said, size) = (response.text(), response.describe(), bytes(size));
     let is_stores = text.contains("<Code>EntityTooLarge</Code>") || text.contains("<Code>MaxSizeExceeded</Code>");

@@ -1,17 +1,17 @@
-//! The tries of one request that led to another one: no error hides what happened in them.
+//! The failed attempts of one request, so that the last error does not hide earlier ones.
 
 use std::fmt;
 
-/// Why a request is worth another try.
+/// A failure that is worth a retry.
 #[derive(Debug)]
 pub struct Fault {
     /// Follows the address, as in `answered 503 Service Unavailable`.
     pub what: String,
-    /// The server's own words, or what to check.
+    /// The server's message, or what to check.
     pub why: String,
 }
 
-/// Tries in their order; equal ones in a row stand once, with their number.
+/// Failed attempts in order; equal consecutive ones are counted.
 #[derive(Debug, Default)]
 pub struct Tries {
     faults: Vec<(Fault, u32)>,
@@ -32,7 +32,7 @@ impl Tries {
         self.faults.iter().map(|(_, times)| times).sum()
     }
 
-    /// What happened before a last try that ended as `what`; `None` if nothing else did.
+    /// Describes the attempts before a last one with the result `what`; `None` if all were the same.
     pub fn before(&self, what: &str) -> Option<String> {
         let is_news = self.faults.iter().any(|(fault, _)| fault.what != what);
         is_news.then(|| format!("before that, it {self}"))
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_try_is_told_and_equal_ones_are_counted() {
+    fn every_try_is_reported_and_equal_ones_are_counted() {
         let mut tries = Tries::default();
         let fault = |what: &str, why: &str| Fault { what: what.to_owned(), why: why.to_owned() };
         assert_eq!(tries.before("refused the connection"), None);

@@ -1,4 +1,4 @@
-//! The step of `action.yml` as a runner fills it: which of a value's sources wins there.
+//! Which source of a value takes precedence in the step of `action.yml`.
 
 use std::ffi::OsString;
 
@@ -6,13 +6,13 @@ use super::flags::FLAGS;
 use super::*;
 
 const ACTION: &str = include_str!("../../../action.yml");
-/// What `action/run.sh` reads, to find the program.
+/// Inputs that `action/run.sh` reads, to find the program.
 const OF_THE_SCRIPT: [&str; 3] = ["version", "binary", "download-url"];
 const TOKEN: &str = "the-automatic-token";
 
 type Variables = Vec<(String, String)>;
 
-/// Every input and its default.
+/// All inputs with their defaults.
 fn inputs() -> Vec<(&'static str, &'static str)> {
     let block = ACTION.split_once("\ninputs:\n").unwrap().1.split_once("\noutputs:\n").unwrap().0;
     let names = block.split("\n  ").map(|input| input.trim_start()).filter(|input| !input.is_empty());
@@ -27,7 +27,7 @@ fn inputs() -> Vec<(&'static str, &'static str)> {
     found
 }
 
-/// The environment of the step, where the workflow gives these inputs.
+/// The environment of the step for a workflow that sets these inputs.
 fn step(given: &[(&str, &str)]) -> Variables {
     let inputs = inputs();
     let value = |expression: &str| match expression.strip_prefix("inputs.") {
@@ -56,7 +56,7 @@ fn with_reader<T>(arguments: &[&str], variables: &Variables, read: impl FnOnce(&
     read(&mut Reader::new(arguments, &env))
 }
 
-/// The value of an input as the program takes it, unchecked.
+/// The raw value of an input.
 fn value(input: &str, arguments: &[&str], variables: &Variables) -> Option<String> {
     with_reader(arguments, variables, |reader| {
         let Some(flag) = FLAGS.iter().find(|flag| flag.input_variable() == variable("INPUT", input)) else {
@@ -71,7 +71,7 @@ fn variable(kind: &str, name: &str) -> String {
     format!("{kind}_{}", name.to_uppercase().replace('-', "_"))
 }
 
-/// `COVERED_…`, as the Python original calls it.
+/// The name in `COVERED_…`, from the Python original.
 fn covered(input: &str) -> String {
     variable("COVERED", if input == "github-token" { "gh-token" } else { input })
 }

@@ -1,4 +1,4 @@
-//! What becomes of the badge: the workflow asks for it, and the tested event decides.
+//! Whether a run updates the badge: depends on `purge-cache` and on the tested event.
 
 use super::check;
 use super::event::Event;
@@ -7,14 +7,13 @@ use crate::base::repository::Repository;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeUpdate {
-    /// The server takes the new value.
+    /// Set the server's badge value.
     SetValue,
-    /// The server forgets the value that it has: `purge-cache` is true, and the tested event is no push to the default
-    /// branch.
+    /// Drop the server's badge value: `purge-cache` is true, but the tested event is not a push to the default branch.
     DropValue,
     /// `--purge-cache=false`.
     Disabled,
-    /// `auto`, and the tested event is no push to the default branch.
+    /// `auto`, and the tested event is not a push to the default branch.
     NotDefaultBranch,
 }
 
@@ -28,7 +27,7 @@ impl BadgeUpdate {
         }
     }
 
-    /// What a dry run does not do.
+    /// What a real run would do.
     pub fn plan(self) -> &'static str {
         self.reason().unwrap_or(match self {
             Self::DropValue => {
@@ -41,8 +40,8 @@ impl BadgeUpdate {
 }
 
 impl Reader<'_> {
-    /// A workflow's own comparison of branch names is true for a fork's `main` too, so `true` alone gives no value. Where
-    /// there is no event, the command was arguments by somebody who has the key, and no fork can start it.
+    /// `purge-cache: true` alone sets no value, because a workflow's comparison of branch names is also true for a
+    /// fork's `main`. Without an event, a person with the key started the command, and no fork can.
     pub fn badge(&mut self, event: &Event, repository: Option<&Repository>) -> BadgeUpdate {
         let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
         let asked = self.get("purge-cache", auto).flatten();

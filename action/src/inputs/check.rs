@@ -1,4 +1,4 @@
-//! What a value must look like; an error says what it is instead, as in "is no number".
+//! Validates single values. An error follows the input's name, as in "must be true or false".
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use ureq::http::Uri;
 use crate::base::secret::Secret;
 use crate::coverage::{METRICS, Percent};
 
-/// Longer time limits are mistakes: a runner's job ends after six hours.
+/// A longer limit is a mistake: a job on a runner ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
 const MAX_NAME: usize = 64;
 const MAX_CONCURRENCY: usize = 200;
-/// GitHub's own limit for a status context.
+/// GitHub's limit for a status context.
 const MAX_CONTEXT: usize = 255;
 
-/// An http(s) address, without the slash at its end.
+/// An http(s) address; a trailing slash is removed.
 pub fn url(text: &str) -> Result<String, String> {
-    // A password in it is not to be shown.
+    // The address may contain a password.
     let shown = if text.contains('@') { String::new() } else { format!("{text:?} ") };
     let problem = || format!("{shown}must be an address such as https://covered.example.com");
     let uri: Uri = text.parse().map_err(|_| problem())?;
@@ -42,7 +42,7 @@ pub fn secret(text: &str) -> Result<Secret, String> {
     secret_of(text, |byte| byte.is_ascii_graphic())
 }
 
-/// Any text of ASCII that a header can hold, as the servers take it: spaces too.
+/// Any ASCII text that fits into a header, including spaces, as the servers accept it.
 pub fn api_key(text: &str) -> Result<Secret, String> {
     secret_of(text, |byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t'))
 }
@@ -54,7 +54,7 @@ fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
     Err("contains an invalid character: was it truncated or quoted when it was stored?".to_owned())
 }
 
-/// A GitHub token. `none` is no token: an empty input is the job's own one in the action.
+/// A GitHub token. `none` means no token, because an empty input means the job's token in the action.
 pub fn token(text: &str) -> Result<Option<Secret>, String> {
     if text == "none" { Ok(None) } else { secret(text).map(Some) }
 }
@@ -67,7 +67,7 @@ pub fn repository_part(text: &str) -> Result<String, String> {
     Err(format!("{text:?} must be the name of a GitHub owner or repository"))
 }
 
-/// Whether these are git's zeros, which stand for no commit.
+/// Whether it is git's null hash, which stands for no commit.
 pub fn is_zero(sha: &str) -> bool {
     matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte == b'0')
 }
@@ -123,7 +123,7 @@ pub fn concurrency(text: &str) -> Result<usize, String> {
     files.ok_or_else(|| format!("{text:?} must be a number of files between 1 and {MAX_CONCURRENCY}"))
 }
 
-/// A name as GitHub's actions/upload-artifact takes it.
+/// An artifact name, by the rules of actions/upload-artifact.
 pub fn artifact(text: &str) -> Result<String, String> {
     if text.len() <= MAX_CONTEXT && !text.contains(|letter: char| letter.is_control() || "\":<>|*?\\/".contains(letter))
     {
@@ -136,7 +136,7 @@ pub fn run_id(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} must be the ID of a workflow run, such as 1658821493"))
 }
 
-/// The words that the Python original takes.
+/// The words that the Python original accepts.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),

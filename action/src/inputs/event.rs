@@ -1,4 +1,4 @@
-//! What GitHub says about the run: its event, the commit that was tested, and whether the default branch was pushed.
+//! The GitHub event: the tested commit and run, and whether it is a push to the default branch.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,17 +9,17 @@ use super::check;
 use crate::base::env::Env;
 use crate::base::repository::Repository;
 
-/// The event and its file's content, `null` where there is none.
+/// The event, with the content of its file; `null` without one.
 pub struct Event {
     pub name: String,
     body: Value,
-    /// Why the file says nothing.
+    /// Why the event file cannot be read.
     pub problem: Option<String>,
-    /// `GITHUB_SHA`, `GITHUB_RUN_ID`: in a `workflow_run` event they belong to another commit and run than the tested.
+    /// `GITHUB_SHA` and `GITHUB_RUN_ID`; in a `workflow_run` event they are not those of the tested run.
     sha: Option<String>,
     run: Option<u64>,
     actor: Option<String>,
-    /// No runner started the program: a person or another CI system did.
+    /// A person or another CI system started the program.
     pub is_outside_actions: bool,
 }
 
@@ -30,12 +30,12 @@ const FROM_DEPENDABOT: &str = "GitHub gives runs that Dependabot started no Acti
                                add it to the repository's Dependabot secrets, or upload from a workflow_run workflow, \
                                see action/README.md";
 
-/// Bytes: GitHub's webhooks have no larger ones.
+/// Bytes: GitHub's limit for webhook payloads.
 const MAX_EVENT: u64 = 25 << 20;
 
 fn body(path: &str) -> Result<Value, String> {
     let unreadable = |error| format!("cannot be read: {error}");
-    // To open a pipe waits for whoever writes to it.
+    // Opening a pipe would block.
     let found = std::fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
         return Err("is not a regular file".to_owned());
@@ -74,8 +74,8 @@ impl Event {
         self.name == "workflow_run"
     }
 
-    /// The commit that was tested. In a pull request `GITHUB_SHA` is a merge that no branch has, and in a
-    /// `workflow_run` the default branch's head: a status there would be lost, or stand at the wrong commit.
+    /// The tested commit. `GITHUB_SHA` is a temporary merge in a pull request, and the head of the default branch in a
+    /// `workflow_run`; a status there would be lost or wrong.
     pub fn commit(&self) -> Option<&str> {
         if self.is_workflow_run() {
             self.text("/workflow_run/head_sha")
@@ -87,15 +87,15 @@ impl Event {
         }
     }
 
-    /// What a push deleted, if it did: GitHub then has zeros in place of the commit.
+    /// The ref that a push deleted, if it did. GitHub then sends zeros as the commit.
     pub fn deleted(&self) -> Option<&str> {
         let says_so = self.name == "push" && self.body.pointer("/deleted").and_then(Value::as_bool) == Some(true);
         let is_deletion = says_so || self.sha.as_deref().is_some_and(check::is_zero);
         is_deletion.then(|| self.text("/ref").unwrap_or("its branch"))
     }
 
-    /// Whether the tests ran for a push to the default branch of this very repository: a fork may call its branch
-    /// `main` too, a tag may be called so, and what runs by hand or by the clock may run on an old commit.
+    /// Whether the tests ran for a push to the default branch of this repository. A fork's branch or a tag can have the
+    /// same name, and manual or scheduled runs may test an old commit.
     pub fn is_default_branch_push(&self, repository: &Repository) -> bool {
         let (event, from, branch) = if self.is_workflow_run() {
             let run = |field: &str| self.text(&format!("/workflow_run/{field}"));
@@ -110,14 +110,14 @@ impl Event {
             && branch == self.text("/repository/default_branch")
     }
 
-    /// Why GitHub keeps the repository's secrets from this run, if it does.
+    /// Why GitHub gives this run no secrets, if it does not.
     pub fn no_secrets_reason(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
         let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
         if is_untrusted && self.problem.is_none() && !from.is_some_and(|from| repository.is(from)) {
             return Some(FROM_FORK);
         }
-        // Whoever runs it again, `GITHUB_ACTOR` stays who started it first. A `workflow_run` has all secrets.
+        // `GITHUB_ACTOR` stays the first actor when somebody else runs the job again. A `workflow_run` has all secrets.
         let by_dependabot = match self.name.as_str() {
             "workflow_run" => false,
             "pull_request_target" => self.text("/pull_request/user/login") == Some(DEPENDABOT),
@@ -126,12 +126,12 @@ impl Event {
         by_dependabot.then_some(FROM_DEPENDABOT)
     }
 
-    /// How the run ended, if the event is about it.
+    /// The conclusion of the run, if the event is about it.
     pub fn conclusion(&self, run_id: u64) -> Option<&str> {
         self.text("/workflow_run/conclusion").filter(|_| self.is_workflow_run() && self.run_id() == Some(run_id))
     }
 
-    /// The run whose tests were measured.
+    /// The tested run.
     pub fn run_id(&self) -> Option<u64> {
         if self.is_workflow_run() { self.body.pointer("/workflow_run/id")?.as_u64() } else { self.run }
     }

@@ -1,4 +1,4 @@
-//! What can be arguments: one table of flags, from which `--help` and the names in the environment follow.
+//! The table of flags, which `--help` and the environment variables follow from; and parsing of arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use lexopt::Arg::{Long, Short, Value};
 
 pub struct Flag {
     pub name: &'static str,
-    /// What stands for the value in `--help`; a flag in `[=…]` may stand alone, which means `true`.
+    /// The placeholder in `--help`. The value of a flag with `[=…]` is optional and then `true`.
     value: &'static str,
     pub default: &'static str,
     help: &'static str,
@@ -83,13 +83,13 @@ const fn flag(name: &'static str, value: &'static str, default: &'static str, he
 }
 
 impl Flag {
-    /// `INPUT_…`, which the composite action sets: its inputs are called like the flags, but for the token's.
+    /// `INPUT_…`, which the composite action sets. Inputs have the names of the flags, except for the token.
     pub fn input_variable(&self) -> String {
         format!("INPUT_{}", upper(self.input_name()))
     }
 
-    /// `ACTION_DEFAULT_…`, which the composite action sets too, where its default is not the program's. It stands alone,
-    /// since a default of the input itself would look like a value that the workflow gives, and win over `COVERED_…`.
+    /// `ACTION_DEFAULT_…`, which the composite action sets if its default differs. A default of the input itself would
+    /// look like a value from the workflow and take precedence over `COVERED_…`.
     pub fn action_default_variable(&self) -> String {
         format!("ACTION_DEFAULT_{}", upper(self.input_name()))
     }
@@ -98,7 +98,7 @@ impl Flag {
         if self.name == "gh-token" { "github-token" } else { self.name }
     }
 
-    /// `COVERED_…`, the Python original's name.
+    /// `COVERED_…`, the name in the Python original.
     pub fn covered_variable(&self) -> String {
         format!("COVERED_{}", upper(self.name))
     }
@@ -112,7 +112,7 @@ fn upper(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
 }
 
-/// What was arguments, unchecked.
+/// The raw arguments.
 #[derive(Default)]
 pub struct Arguments {
     pub directory: Option<PathBuf>,
@@ -129,7 +129,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
             Long("help") | Short('h') => arguments.help = true,
             Long("version") | Short('V') => arguments.version = true,
             Value(directory) if arguments.directory.is_none() => arguments.directory = Some(directory.into()),
-            // What the Python original's switches are called when they are off.
+            // The Python original's names for switched-off flags.
             Long("no-purge-cache") => arguments.values.push(("purge-cache", "false".to_owned())),
             Long("no-is-default-branch") => arguments.values.push(("is-default-branch", "false".to_owned())),
             Long(name) => {
@@ -142,7 +142,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
     Ok(arguments)
 }
 
-/// Says nothing of a value: it may be a secret in the wrong place.
+/// Never quotes a value, which may be a misplaced secret.
 fn argument_error(argument: &lexopt::Arg) -> String {
     match argument {
         Long(name) => format!("unknown flag `--{name}`"),

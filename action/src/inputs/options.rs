@@ -1,4 +1,4 @@
-//! Values that belong together: what fails the job, how GitHub is reached, and how files travel.
+//! Groups of inputs: what fails the job, how to reach GitHub, and how to transfer files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::coverage::Percent;
 use crate::http::Proxies;
 use crate::identity::Identity;
 
-/// What fails the status and the job.
+/// What fails the commit status and the job.
 #[derive(Debug)]
 pub struct Gate {
     pub threshold: Percent,
-    /// Whether a failure of the run is one of the job.
+    /// Whether a failed step fails the job.
     pub fail_on_error: bool,
-    /// Whether a total below the threshold is a failure of the job.
+    /// Whether a total below the threshold fails the job.
     pub fail_under: bool,
 }
 
@@ -32,16 +32,16 @@ pub struct GitHubAccess {
 
 #[derive(Debug)]
 pub struct Transfer {
-    /// Of the whole run.
+    /// Time limit of the whole run.
     pub timeout: Duration,
     pub proxies: Proxies,
     /// The folder for temporary files.
     pub temp: PathBuf,
-    /// Whether the files are uploaded one by one, whatever the server takes.
+    /// Whether to upload each file separately, even if the server accepts a zip.
     pub file_by_file: bool,
-    /// Files that are uploaded at once, where they are uploaded one by one.
+    /// Number of parallel uploads of single files.
     pub concurrency: usize,
-    /// Another S3 service than AWS's, without a slash at the end.
+    /// Endpoint of another S3 service than AWS, without a trailing slash.
     pub s3_endpoint: Option<String>,
 }
 
@@ -75,14 +75,14 @@ impl Reader<'_> {
         Some(Transfer { timeout: timeout?, proxies, temp, file_by_file, concurrency: concurrency?, s3_endpoint })
     }
 
-    /// The variables that AWS's own tools read; the specific one wins.
+    /// The variables of AWS's tools; the specific one takes precedence.
     fn s3_endpoint(&mut self) -> Option<String> {
         let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
         let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;
         self.checked(name, &value, check::url)
     }
 
-    /// Whether the files go up one by one. The server gives credentials for that to API keys alone.
+    /// Whether to upload each file separately. The server gives credentials for that only to API keys.
     fn file_by_file(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
         let files = self.get("files", check::boolean).unwrap_or(false);
         if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {

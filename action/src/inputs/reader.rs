@@ -1,4 +1,4 @@
-//! The raw values: from which of its names each comes, and what is wrong or missing.
+//! Raw values: finds each under its names, and collects what is invalid or missing.
 
 use super::flags::{Arguments, FLAGS, Flag};
 use crate::base::env::Env;
@@ -10,10 +10,10 @@ const KEYLESS: &str = "api-key: the input `api-key` is empty. If it comes from a
 pub struct Reader<'a> {
     pub arguments: Arguments,
     pub env: Env<'a>,
-    /// Values that make no sense.
+    /// Errors about invalid values.
     pub problems: Vec<String>,
     pub notes: Vec<String>,
-    /// Values that a real run needs and a dry run does not, and how to set them.
+    /// What a real run needs and a dry run does not, with how to set it.
     pub missing: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
         Self { arguments, env, problems: Vec::new(), notes: Vec::new(), missing: Vec::new() }
     }
 
-    /// The flag's value by the order of precedence, else its default, and the name that it came by.
+    /// The value with the highest precedence, and the name it came from.
     pub fn find(&self, flag: &Flag) -> Option<(String, String)> {
         let arguments = self.arguments.values.iter().rev().find(|(name, _)| *name == flag.name);
         let given =
@@ -36,14 +36,14 @@ impl<'a> Reader<'a> {
             .or_else(|| given(flag.default, format!("--{}", flag.name)))
     }
 
-    /// The flag's value, checked. A check's error says what the value is, as in "is no number".
+    /// The validated value. The error of `check` follows the value's name, as in "must be true or false".
     pub fn get<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let flag = FLAGS.iter().find(|flag| flag.name == name)?;
         let (value, from) = self.find(flag)?;
         check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
     }
 
-    /// The flag's value, else what GitHub says, checked the same way; where there is neither, it is missing.
+    /// The validated value, else the one from GitHub. If there is neither, it is missing.
     pub fn get_or<T>(&mut self, name: &str, check: fn(&str) -> Result<T, String>, github: &str) -> Option<T> {
         let known = self.problems.len();
         let value = self.get(name, check).or_else(|| check(github).ok());
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Checks a value that comes by one name alone.
+    /// Validates a value that has only one name.
     pub fn checked<T>(&mut self, name: &str, value: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
         check(value).map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }

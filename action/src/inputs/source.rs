@@ -1,4 +1,4 @@
-//! Where the report lies: in a folder, or in an artifact of a workflow run.
+//! Where the report is: in a folder, or in an artifact of a workflow run.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::event::Event;
 use super::reader::Reader;
 use crate::base::repository::Repository;
 
-/// Where the report lies.
+/// Where the report is.
 #[derive(Debug)]
 pub enum Source {
     Folder(PathBuf),
@@ -21,14 +21,14 @@ pub struct Artifact {
     pub name: String,
     pub run_id: u64,
     pub repository: Repository,
-    /// Inside the artifact; empty for all of it.
+    /// Folder inside the artifact; empty for all of it.
     pub folder: String,
-    /// How the run ended, where the event is about it.
+    /// The run's conclusion, if the event is about the run.
     pub conclusion: Option<String>,
 }
 
 impl Artifact {
-    /// How the run ended, if not well.
+    /// The run's conclusion, unless it is `success`.
     pub fn failure(&self) -> Option<&str> {
         self.conclusion.as_deref().filter(|how| *how != "success")
     }
@@ -55,7 +55,7 @@ impl Reader<'_> {
         }
         let run_id = self.get("run-id", check::run_id);
         let Some(name) = name else {
-            // Inside an artifact the default is all of it.
+            // For an artifact, the default is all of it.
             let path = path.or_else(|| (self.env)("ACTION_DEFAULT_PATH").map(PathBuf::from));
             match path {
                 Some(_) if run_id.is_some() => {

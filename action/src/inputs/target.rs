@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 impl Reader<'_> {
-    /// An API key, else what GitHub signs for the job.
+    /// An API key, else the job's token from GitHub.
     fn identity(&mut self, api_url: Option<&str>) -> Option<Identity> {
         let known = self.problems.len();
         if let Some(key) = self.get("api-key", check::api_key) {
@@ -46,7 +46,7 @@ impl Reader<'_> {
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
     }
 
-    /// Why there is no commit, where a push deleted its branch or tag. A `commit-sha` that names one counts.
+    /// Why there is no commit: a push deleted its branch or tag. An explicit `commit-sha` takes precedence.
     pub fn deletion(&self, event: &Event) -> Option<String> {
         let deleted = event.deleted()?;
         let given = self.find(FLAGS.iter().find(|flag| flag.name == "commit-sha")?).map(|(sha, _)| sha);

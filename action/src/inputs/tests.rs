@@ -1,4 +1,4 @@
-//! Which value counts, what becomes of events, and which values are refused.
+//! Precedence of values, events, and invalid values.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use super::*;
 const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 const HEAD: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
-/// Parses with these variables, `arguments` split at spaces, and `event` as the event file.
+/// Parses `arguments`, split at spaces, with these variables and with `event` as the event file.
 fn read(arguments: &str, variables: &[(&str, &str)], event: &str) -> Result<Inputs, Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), event).unwrap();
@@ -50,34 +50,44 @@ fn workflow_run(event: &str, from: &str, branch: &str) -> String {
     )
 }
 
-fn told(inputs: &Inputs) -> (&str, Option<u64>, BadgeUpdate) {
+fn commit_run_and_badge(inputs: &Inputs) -> (&str, Option<u64>, BadgeUpdate) {
     (&inputs.target.as_ref().unwrap().commit_sha, inputs.run_id, inputs.badge)
 }
 
 #[test]
 fn a_push_to_the_default_branch_refreshes_the_badge() {
-    assert_eq!(told(&in_event("push", &push("Octo/App", "refs/heads/main"))), (SHA, Some(7), BadgeUpdate::SetValue));
+    assert_eq!(
+        commit_run_and_badge(&in_event("push", &push("Octo/App", "refs/heads/main"))),
+        (SHA, Some(7), BadgeUpdate::SetValue)
+    );
     for event in
         [push("octo/app", "refs/heads/topic"), push("octo/app", "refs/tags/main"), push("evil/app", "refs/heads/main")]
     {
-        assert_eq!(told(&in_event("push", &event)), (SHA, Some(7), BadgeUpdate::NotDefaultBranch), "{event}");
+        assert_eq!(
+            commit_run_and_badge(&in_event("push", &event)),
+            (SHA, Some(7), BadgeUpdate::NotDefaultBranch),
+            "{event}"
+        );
     }
 }
 
 #[test]
 fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
     let event = format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}},"repository":{{"default_branch":"main"}}}}"#);
-    assert_eq!(told(&in_event("pull_request", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
-    assert_eq!(told(&in_event("pull_request_target", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(commit_run_and_badge(&in_event("pull_request", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(
+        commit_run_and_badge(&in_event("pull_request_target", &event)),
+        (HEAD, Some(7), BadgeUpdate::NotDefaultBranch)
+    );
 }
 
 #[test]
 fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
     let event = workflow_run("push", "octo/app", "main");
-    assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::SetValue));
+    assert_eq!(commit_run_and_badge(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::SetValue));
 }
 
-/// Runs that are no push to the default branch of `octo/app`.
+/// Runs that are not a push to the default branch of `octo/app`.
 fn other_runs() -> [String; 7] {
     [
         workflow_run("pull_request", "evil/app", "main"),
@@ -93,7 +103,11 @@ fn other_runs() -> [String; 7] {
 #[test]
 fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
     for event in other_runs() {
-        assert_eq!(told(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::NotDefaultBranch), "{event}");
+        assert_eq!(
+            commit_run_and_badge(&in_event("workflow_run", &event)),
+            (HEAD, Some(42), BadgeUpdate::NotDefaultBranch),
+            "{event}"
+        );
     }
 }
 
@@ -137,7 +151,11 @@ fn other_events_test_github_sha_and_leave_the_badge_alone() {
         ("delete", format!(r#"{{"ref":"main","ref_type":"branch",{repository}}}"#)),
         ("", "{}".to_owned()),
     ] {
-        assert_eq!(told(&in_event(name, &event)), (SHA, Some(7), BadgeUpdate::NotDefaultBranch), "{name} {event}");
+        assert_eq!(
+            commit_run_and_badge(&in_event(name, &event)),
+            (SHA, Some(7), BadgeUpdate::NotDefaultBranch),
+            "{name} {event}"
+        );
     }
 }
 
@@ -149,8 +167,8 @@ fn a_merge_groups_commit_is_its_head() {
     let event = format!(
         r#"{{"action":"checks_requested","merge_group":{group},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
     );
-    assert_eq!(told(&in_event("merge_group", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
-    assert_eq!(told(&in_event("merge_group", "{}")), (SHA, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(commit_run_and_badge(&in_event("merge_group", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
+    assert_eq!(commit_run_and_badge(&in_event("merge_group", "{}")), (SHA, Some(7), BadgeUpdate::NotDefaultBranch));
 }
 
 #[test]
@@ -238,7 +256,7 @@ fn a_slash_at_an_addresss_end_is_dropped() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_that_is_wrong_is_reported_at_once() {
     let wrong = "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101";
     let problems = read(wrong, &[("COVERED_PURGE_CACHE", "maybe"), ("GITHUB_API_URL", "x")], "").unwrap_err();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The log, and GitHub's workflow commands and files: escaping, groups, annotations, masks, outputs, the summary.
+//! The log, with GitHub's workflow commands (groups, annotations, masks) and files (outputs, summary).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -9,18 +9,18 @@ use crate::base::env::Env;
 use crate::base::secret::Secret;
 use crate::base::text::one_line;
 
-/// Columns that every terminal has.
+/// Fits into every terminal.
 const BAR_WIDTH: usize = 79;
 
 #[derive(Debug, Default)]
 pub struct ActionsLog {
-    /// Whether GitHub's runner reads the log.
+    /// Whether it runs in GitHub Actions.
     in_actions: bool,
-    /// Whether a person watches as it is written.
+    /// Whether standard output is a terminal.
     is_terminal: bool,
-    /// Whether a bar stands at the end of the terminal.
+    /// Whether a progress bar is visible.
     has_bar: AtomicBool,
-    /// Whether the runner was asked to show more.
+    /// Whether debug logging is on.
     is_debug: bool,
     output: Option<PathBuf>,
     summary: Option<PathBuf>,
@@ -40,12 +40,12 @@ impl ActionsLog {
         }
     }
 
-    /// A text of the program's own, as it is.
+    /// Prints a trusted text unchanged.
     pub fn print(&self, text: &str) {
         let _ = write!(io::stdout(), "{text}");
     }
 
-    /// One line of the log, which no text in it can turn into a command.
+    /// Logs one line. No text in it can become a workflow command.
     pub fn info(&self, text: &str) {
         let text = one_line(text);
         self.clear();
@@ -60,7 +60,7 @@ impl ActionsLog {
         self.annotate("error", text);
     }
 
-    /// What only somebody who searches for a fault wants to know.
+    /// Logs a line for debugging.
     pub fn debug(&self, text: &str) {
         if self.is_debug {
             self.annotate("debug", text);
@@ -71,7 +71,7 @@ impl ActionsLog {
         self.is_terminal
     }
 
-    /// Draws a bar in place of the one before; only a terminal has one.
+    /// Draws a progress bar over the last one; only on a terminal.
     pub fn draw(&self, bar: &str) {
         let mut out = io::stdout();
         let _ = write!(out, "\r{bar:<BAR_WIDTH$}");
@@ -79,7 +79,7 @@ impl ActionsLog {
         self.has_bar.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the bar away.
+    /// Removes the progress bar.
     pub fn clear(&self) {
         if self.has_bar.swap(false, Ordering::Relaxed) {
             let _ = write!(io::stdout(), "\r{:BAR_WIDTH$}\r", "");
@@ -95,7 +95,7 @@ impl ActionsLog {
         }
     }
 
-    /// Details, folded in GitHub's log and left out elsewhere.
+    /// Logs details, folded in GitHub Actions and omitted elsewhere.
     pub fn group(&self, title: &str, lines: &[String]) {
         if self.in_actions {
             print(format!("::group::{}", escape(title)));
@@ -104,7 +104,7 @@ impl ActionsLog {
         }
     }
 
-    /// Keeps the runner from ever showing the secret.
+    /// Masks the secret in the runner's log.
     pub fn mask(&self, secret: &Secret) {
         if self.in_actions {
             print(format!("::add-mask::{}", escape(secret.expose())));
@@ -124,7 +124,7 @@ impl ActionsLog {
 
     fn append(&self, path: Option<&PathBuf>, text: &str) {
         let Some(path) = path else { return };
-        // To open a pipe waits for whoever reads from it.
+        // Opening a pipe would block.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return self.warn(&format!("cannot write to {}: it is not a regular file", path.display()));
         }
@@ -139,18 +139,18 @@ impl ActionsLog {
     }
 }
 
-/// A reader of the log that went away is no reason to stop.
+/// A closed log is no reason to stop.
 fn print(line: String) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// The runner takes `::` at the start of a line, spaces before it or not, and `##[` anywhere, for a command.
+/// The runner treats `::` at the start of a line, also after spaces, and `##[` anywhere as a command.
 fn neutralize(line: &str) -> String {
     let line = line.replace("##[", "## [");
     if line.trim_start().starts_with("::") { format!("- {line}") } else { line }
 }
 
-/// A command's data, as GitHub's toolkit escapes it.
+/// Escapes a command's data like GitHub's toolkit.
 fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

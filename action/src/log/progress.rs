@@ -1,4 +1,4 @@
-//! How far a long step is: a line now and then in a log, a bar on a terminal.
+//! The progress of a long step: a line now and then in a log, a bar on a terminal.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::base::text::bytes;
 use crate::log::actions_log::ActionsLog;
 
-/// Between two lines of a log.
+/// Interval of log lines.
 const LINE: Duration = Duration::from_secs(10);
-/// Between two pictures of the bar.
+/// Interval of redrawing the bar.
 const REDRAW: Duration = Duration::from_millis(200);
 const BAR_WIDTH: u64 = 30;
 
-/// Bytes that are done, of how many.
+/// Processed and total bytes.
 pub struct Progress {
     done: AtomicU64,
     total: u64,
@@ -30,12 +30,12 @@ impl Progress {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts from nothing again, as another try does.
+    /// Starts at zero again, for a retry.
     pub fn restart(&self) {
         self.done.store(0, Ordering::Relaxed);
     }
 
-    /// Reads from the start, and counts what is read.
+    /// Starts at zero and counts the bytes read.
     pub fn read<'a>(&'a self, inner: impl Read + 'a) -> impl Read + 'a {
         self.restart();
         Counted { inner, progress: self }
@@ -67,28 +67,28 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Does the work on `total` bytes, and tells how far it is. `step`: as in `Uploading`.
+/// Runs `work` on `total` bytes and reports its progress. `step` is a word like `Uploading`.
 pub fn watch<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
     let (progress, started) = (Progress::new(total), Instant::now());
     if !log.is_terminal() {
-        let tell = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));
-        return every(LINE, tell, || work(&progress));
+        let report = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));
+        return every(LINE, report, || work(&progress));
     }
     let result = every(REDRAW, || log.draw(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));
     log.clear();
     result
 }
 
-/// Does the work, and tells each time that so long has passed.
-fn every<T>(interval: Duration, tell: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+/// Runs `work` and calls `report` at each interval.
+fn every<T>(interval: Duration, report: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
     let (working, ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        // Dropped when the work is over, however it ends.
+        // Dropped when the work ends, even by a panic.
         let _working = working;
         scope.spawn(|| {
             let ended = ended;
             while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                tell();
+                report();
             }
         });
         work()
@@ -100,14 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_step_is_told_of_until_it_ends() {
-        let (told, heard) = mpsc::channel();
+    fn a_long_step_is_reported_of_until_it_ends() {
+        let (message, heard) = mpsc::channel();
         let wait = || heard.recv_timeout(Duration::from_secs(60)).is_ok();
-        assert!(every(Duration::from_millis(1), || told.send(()).unwrap(), || wait() && wait()));
+        assert!(every(Duration::from_millis(1), || message.send(()).unwrap(), || wait() && wait()));
     }
 
     #[test]
-    fn a_short_step_is_not_told_of() {
+    fn a_short_step_is_not_reported() {
         every(Duration::from_secs(3600), || panic!("told"), || ());
     }
 

@@ -1,18 +1,18 @@
-//! Step 7: what is known at the end, for the step's outputs and the job's summary.
+//! Step 7: writes the step's outputs and the job summary.
 
 use crate::base::text::markdown;
 use crate::coverage::{Counts, Percent, State, Totals};
 use crate::log::actions_log::ActionsLog;
 
-/// Filled as the run goes on; written whatever became of it.
+/// Filled during the run; written even if it fails.
 pub struct Outcome {
     pub threshold: Percent,
     pub name: Option<String>,
     pub totals: Option<Totals>,
     pub state: Option<State>,
-    /// What the default branch has had until now.
+    /// The total of the default branch before this run.
     pub baseline: Option<Percent>,
-    /// What was packed, in words.
+    /// Description of the packed files.
     pub packed: Option<String>,
     pub report_url: Option<String>,
     pub badge_url: Option<String>,
@@ -48,7 +48,7 @@ impl Outcome {
         log.write_summary(&self.markdown());
     }
 
-    /// Only what is known: an output that is not written is empty.
+    /// Only known values: an output that is not written is empty.
     fn outputs(&self) -> Vec<(&'static str, String)> {
         let known = [
             ("coverage", self.totals.as_ref().map(|totals| totals.percent.to_string())),
@@ -63,7 +63,7 @@ impl Outcome {
     }
 
     fn markdown(&self) -> String {
-        // Without a state nobody has looked for a total.
+        // Without a state, the run ended before the search for a total.
         let total = self.state.map(|_| match &self.totals {
             Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.metric, totals.tool),
             None => "none found".to_owned(),

@@ -1,4 +1,4 @@
-//! What a server hands out for an upload file by file: temporary credentials for a bucket.
+//! Temporary S3 credentials from the server.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub struct S3Credentials {
 }
 
 impl S3Credentials {
-    /// Bucket and region become part of a host's name.
+    /// Validates bucket and region, which become part of a host name.
     pub fn checked(self) -> Result<Self> {
         let fits = |text: &str| {
             let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));

@@ -1,4 +1,4 @@
-//! Step 4 with a backend of the Python original: each file by itself, straight into the S3 bucket.
+//! Step 4 for single files: uploads each into the S3 bucket.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,26 +18,26 @@ use crate::http::{Client, Request, Response};
 use crate::log::progress::Progress;
 use crate::report::{Content, Entry};
 
-/// What S3's signature leaves as it is in a path.
+/// Characters that S3's signature does not encode in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// Where the files go, and by which right.
+/// The destination of the files, with the credentials.
 pub struct Bucket<'a> {
     credentials: &'a S3Credentials,
-    /// The address that the keys follow, with a slash at its end.
+    /// The bucket's address, with a trailing slash.
     base: String,
     /// `sites/{site_id}/`.
     prefix: String,
 }
 
 impl<'a> Bucket<'a> {
-    /// `endpoint`: another S3 service than AWS's.
+    /// `endpoint`: another S3 service than AWS.
     pub fn new(credentials: &'a S3Credentials, site_id: &str, endpoint: Option<&str>) -> Self {
         let S3Credentials { bucket, region, .. } = credentials;
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let base = match endpoint {
             Some(endpoint) => format!("{endpoint}/{bucket}/"),
-            // A certificate for *.s3.… covers no further dot, and a host's name no underscore.
+            // A wildcard certificate covers no further dot, and a host name has no underscore.
             None if bucket.contains(['.', '_']) => format!("https://s3.{region}.{domain}/{bucket}/"),
             None => format!("https://{bucket}.s3.{region}.{domain}/"),
         };
@@ -75,7 +75,7 @@ impl<'a> Bucket<'a> {
             .header("x-amz-date", &date)?
             .secret_header("x-amz-security-token", "", session_token)?
             .header("authorization", &authorization)?;
-        // Only a large file is worth the question whether it is wanted.
+        // Asking the server first is only worth it for a large file.
         let request = match entry.size {
             0..=LARGE => request.small_file(&file, entry.size),
             _ => request.file(&file, entry.size)?,
@@ -113,10 +113,10 @@ impl<'a> Bucket<'a> {
     }
 }
 
-/// Bytes above which a file is announced before it is sent.
+/// Larger files, in bytes, are announced before they are sent.
 const LARGE: u64 = 1 << 20;
 
-/// Uploads all files, `concurrency` at once; the first error ends it.
+/// Uploads all files, `concurrency` in parallel; the first error ends it.
 pub fn send(client: &Client, bucket: &Bucket, files: &[Entry], concurrency: usize, progress: &Progress) -> Result<()> {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
@@ -139,7 +139,7 @@ pub fn send(client: &Client, bucket: &Bucket, files: &[Entry], concurrency: usiz
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// What the bucket's readers are told that the file is.
+/// The content type for readers of the bucket.
 fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, extension)| extension).unwrap_or_default() {
         "html" | "htm" => "text/html; charset=utf-8",

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4: what a request to S3 carries to prove who sends it.
+//! AWS Signature Version 4: the signature of a request to S3.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
@@ -9,7 +9,7 @@ use ring::hmac;
 use crate::base::digest::{hex, sha256};
 use crate::base::secret::Secret;
 
-/// Who signs, and for which service where.
+/// Who signs, and for which service and region.
 pub struct Scope<'a> {
     pub access_key_id: &'a str,
     pub secret_access_key: &'a Secret,
@@ -17,25 +17,25 @@ pub struct Scope<'a> {
     pub service: &'a str,
 }
 
-/// A request as far as its signature covers it.
+/// The signed parts of a request.
 pub struct Signed<'a> {
     pub method: &'a str,
-    /// The path as it is sent, percent-encoded.
+    /// The percent-encoded path.
     pub path: &'a str,
-    /// The query as it is sent, percent-encoded and sorted; without its question mark.
+    /// The percent-encoded query, sorted, without question mark.
     pub query: &'a str,
-    /// Names in lower case, sorted.
+    /// Sorted, with lower-case names.
     pub headers: &'a [(&'a str, &'a str)],
     /// SHA-256 of the body, in hexadecimal.
     pub body: &'a str,
 }
 
-/// A time as the header `x-amz-date` has it.
+/// The value of the header `x-amz-date`.
 pub fn date(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// The header `authorization`. `date`: what `x-amz-date` says.
+/// The value of the header `authorization`. `date`: the value of `x-amz-date`.
 pub fn authorization(request: &Signed, scope: &Scope, date: &str) -> String {
     let Scope { access_key_id, secret_access_key, region, service } = scope;
     let day = date.get(..8).unwrap_or_default();
@@ -64,7 +64,7 @@ mod tests {
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    /// The signature alone, of a request to the examples' host.
+    /// The signature of a request to the examples' host.
     fn sign(scope: &Scope, date: &str, request: &Signed) -> String {
         let authorization = authorization(request, scope, date);
         authorization.rsplit_once("Signature=").unwrap().1.to_owned()

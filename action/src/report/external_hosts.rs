@@ -1,4 +1,4 @@
-//! What a report's pages load from other hosts, which the covered server's policy blocks.
+//! Finds the hosts that a report's pages load files from, which the covered server's policy blocks.
 
 use std::io::Read;
 
@@ -6,15 +6,15 @@ use memchr::memmem;
 
 use super::{Entry, Report};
 
-/// Pages that are looked at besides the index, spread over the report: a tool's pages of one kind load the same files.
+/// Pages to scan besides the index, spread over the report: pages of one kind load the same files.
 const PAGES: usize = 7;
-/// Bytes of a page that are looked at.
+/// Bytes to scan in one page.
 const MAX_PAGE: u64 = 256 << 10;
-/// Hosts that are shown, and characters of one.
+/// Hosts that the note lists, and characters of one host.
 const SHOWN: usize = 5;
 const SHOWN_HOST: usize = 64;
 
-/// Names the hosts, if there are any.
+/// A note that lists the hosts, if there are any.
 pub fn note(report: &Report) -> Option<String> {
     let hosts = hosts(report);
     let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -27,12 +27,12 @@ pub fn note(report: &Report) -> Option<String> {
     })
 }
 
-/// The hosts that the index and some other pages load files from.
+/// The hosts in the index and in some other pages.
 fn hosts(report: &Report) -> Vec<String> {
     let mut hosts = Vec::new();
     for page in sample(report) {
         let mut bytes = Vec::new();
-        // What cannot be read is found when the report is packed.
+        // Packing reports files that cannot be read.
         if page.open().and_then(|file| file.take(MAX_PAGE).read_to_end(&mut bytes)).is_ok() {
             let text = String::from_utf8_lossy(&bytes);
             if is_style(page) { style(&text, &mut hosts) } else { markup(&text, &mut hosts) }
@@ -56,7 +56,7 @@ fn is_style(file: &Entry) -> bool {
     file.name.ends_with(".css")
 }
 
-/// Looks at the elements that load something; a link that readers follow is none.
+/// Scans elements that load something. Links for readers do not count.
 fn markup(html: &str, hosts: &mut Vec<String>) {
     let mut rest = html;
     while let Some((_, after)) = rest.split_once('<') {
@@ -68,7 +68,7 @@ fn markup(html: &str, hosts: &mut Vec<String>) {
         let Some(tag) = Tag::read(&mut rest) else { continue };
         tag.loads().for_each(|url| add(url, hosts));
         tag.value("style").into_iter().for_each(|text| style(text, hosts));
-        // Their texts are no markup.
+        // The content of these elements is not markup.
         if tag.is("script") || tag.is("style") {
             let (text, after) = split_at_end(rest, tag.name);
             if tag.is("style") {
@@ -79,14 +79,14 @@ fn markup(html: &str, hosts: &mut Vec<String>) {
     }
 }
 
-/// The text of an element, and what follows it.
+/// Splits into the text of an element and the rest.
 fn split_at_end<'a>(text: &'a str, name: &str) -> (&'a str, &'a str) {
     let is_end = |at: &usize| text.get(at + 2..at + 2 + name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name));
     let end = memmem::find_iter(text.as_bytes(), "</").find(is_end).unwrap_or(text.len());
     text.split_at(end)
 }
 
-/// Looks at the addresses in a style sheet.
+/// Scans the addresses in a style sheet.
 fn style(css: &str, hosts: &mut Vec<String>) {
     for mark in ["url(", "@import"] {
         for (at, _) in css.match_indices(mark) {
@@ -95,7 +95,7 @@ fn style(css: &str, hosts: &mut Vec<String>) {
     }
 }
 
-/// Adds the host of an address that starts here, if it has one.
+/// Adds the host of the address that starts here, if it has one.
 fn add(url: &str, hosts: &mut Vec<String>) {
     let url = url.trim_start();
     let scheme =
@@ -103,10 +103,10 @@ fn add(url: &str, hosts: &mut Vec<String>) {
     let Some(start) = scheme else { return };
     let authority = url[start + 2..].split(|end: char| end.is_whitespace() || "/?#\\\"'<>);".contains(end)).next();
     let host = authority.unwrap_or_default().rsplit('@').next().unwrap_or_default();
-    // A report is what others wrote: no host has other letters, but in Unicode.
+    // Report content is untrusted. Host names have only these characters, except in Unicode.
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_:[]".contains(letter) { letter } else { '?' };
     let host: String = host.chars().take(SHOWN_HOST).map(plain).collect::<String>().to_ascii_lowercase();
-    // One more than is shown says that there are others.
+    // One more than the limit is enough to know that there are others.
     if !host.is_empty() && hosts.len() <= SHOWN && !hosts.contains(&host) {
         hosts.push(host);
     }
@@ -119,7 +119,7 @@ struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// Reads the tag whose name stands at the start of `rest`, and leaves what follows it.
+    /// Reads the tag whose name starts `rest`, and moves `rest` behind it.
     fn read(rest: &mut &'a str) -> Option<Self> {
         let name = take(rest, |letter| letter.is_ascii_alphanumeric());
         if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
@@ -146,7 +146,7 @@ impl<'a> Tag<'a> {
         Some(self.attributes.iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case(name))?.1)
     }
 
-    /// The addresses that a browser loads for it.
+    /// The addresses that a browser loads for this element.
     fn loads(&self) -> impl Iterator<Item = &'a str> {
         let name = self.name.to_ascii_lowercase();
         let attributes: &[&str] = match name.as_str() {
@@ -162,20 +162,20 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Whether a `link` of these relations loads something.
+/// Whether a browser loads the target of a `link` with these relations.
 fn is_load(rel: &str) -> bool {
     let loads = ["stylesheet", "icon", "apple-touch-icon", "preload", "modulepreload", "manifest"];
     rel.split_ascii_whitespace().any(|word| loads.iter().any(|load| word.eq_ignore_ascii_case(load)))
 }
 
-/// Takes what stands at the start as long as it fits.
+/// Takes characters from the start while they fit.
 fn take<'a>(rest: &mut &'a str, fits: impl Fn(char) -> bool) -> &'a str {
     let (taken, after) = rest.split_at(rest.find(|letter| !fits(letter)).unwrap_or(rest.len()));
     *rest = after;
     taken
 }
 
-/// Takes an attribute's value with the sign before it.
+/// Takes an attribute's value, including the equals sign.
 fn value<'a>(rest: &mut &'a str) -> &'a str {
     take(rest, |letter| letter == '=' || letter.is_whitespace());
     let Some(quote) = rest.chars().next().filter(|first| "\"'".contains(*first)) else {

@@ -1,4 +1,4 @@
-//! The files below a report's folder: regular ones, dotfiles too, and what symbolic links inside the folder lead to.
+//! Lists the files of a report's folder: regular files, dotfiles, and targets of symbolic links inside the folder.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,10 +7,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 
-/// Files and folders that are looked at: links can multiply folders that hold no file.
+/// Files and folders to visit: links can multiply folders without any file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
 
-/// Finds the files below `folder`, and refuses what cannot be served later, by its name.
+/// Lists the files below `folder`. Names the first file that cannot be served and fails.
 pub fn walk(folder: &Path) -> Result<Report> {
     let shown = folder.display();
     let root = fs::canonicalize(folder).map_err(|error| match error.kind() {
@@ -30,7 +30,7 @@ struct Walk<'a> {
     root: &'a Path,
     files: Vec<Entry>,
     visits: usize,
-    /// The folders that the current one lies in, itself included.
+    /// The current folder and all its parents.
     above: Vec<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Walk<'_> {
             let child = child.with_context(unreadable)?;
             let name = format!("{prefix}{}", checked_name(&child.path())?);
             self.visits += 1;
-            // Beside the source it may hold the job's token.
+            // Besides the source, it may contain the job's token.
             ensure!(
                 !child.file_name().eq_ignore_ascii_case(".git"),
                 "the report contains a git checkout, `{name}`: pass the report's own folder, such as htmlcov"
@@ -65,7 +65,7 @@ impl Walk<'_> {
             ensure!(found.len() < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
             self.files.push(Entry { name, size: found.len(), content: Content::File(path) });
         }
-        // Sockets, pipes and devices are no part of a report.
+        // Sockets, pipes and devices are not part of a report.
         Ok(())
     }
 
@@ -87,7 +87,7 @@ fn cannot_read(name: &str) -> String {
     format!("cannot read `{name}`")
 }
 
-/// The last part of `path`, where every system and every browser can name it.
+/// The last part of `path`, if every system and browser can use it.
 fn checked_name(path: &Path) -> Result<&str> {
     let name = path.file_name().unwrap_or_default();
     let shown = path.display();

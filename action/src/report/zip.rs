@@ -1,7 +1,7 @@
-//! A zip that strangers may have made becomes a report. All that its directory and its headers say is checked here,
-//! before a file's first byte is read; what a file's own bytes say, as they are read (`data`).
+//! Reads an untrusted zip as a report. Validates the directory and the headers before reading any file; `data` verifies
+//! each file while reading it.
 //!
-//! Nothing is written anywhere: a name can only become a name in the packed report.
+//! Nothing is extracted to disk: names of the zip only become names in the packed report.
 
 mod data;
 
@@ -15,27 +15,27 @@ use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipFileHead
 use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 pub use data::Zipped;
 
-/// Files and folders, those too that do not belong to the report.
+/// Files and folders, including those outside the report.
 const MAX_ENTRIES: u64 = 4 * MAX_FILES as u64;
-/// Bytes of all names: the packed report's directory may have 16 MiB, with this for each file besides its name.
+/// Bytes of all names: the packed report's directory may have 16 MiB, with `RECORD` bytes and a name per file.
 const MAX_DIRECTORY: usize = 16 << 20;
 const RECORD: usize = 46;
-/// Bytes of all files, unpacked: what a covered server takes unless it is told otherwise.
+/// Uncompressed bytes of all files: the covered server's default limit.
 const MAX_UNPACKED: u64 = 8 << 30;
-/// Bytes of a name: the server takes no longer one.
+/// Bytes of a name: the server's limit.
 const MAX_NAME: usize = 4096;
-/// Deflate makes data smaller by this factor at most.
+/// The maximum compression ratio of deflate.
 const DEFLATE_RATIO: u64 = 1032;
 /// Bytes of a local header without its name and its extra field.
 const LOCAL_HEADER: usize = 30;
-/// The part of a file's mode that says what it is, and the word for a regular file.
+/// The bits of a Unix file mode with the file type, and the type of regular files.
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
-/// Folders at the top, and characters of a name, that an error shows.
+/// Top-level names in an error, and characters of one name.
 const SHOWN_FOLDERS: usize = 10;
 const SHOWN_NAME: usize = 100;
 
-/// The files below `folder` of a zip; all of them where that is empty.
+/// Lists the files below `folder` in a zip; all files if it is empty.
 pub fn unzip(file: File, folder: &str) -> Result<Report> {
     let mut buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
     let zip =
@@ -58,7 +58,7 @@ pub fn unzip(file: File, folder: &str) -> Result<Report> {
     Ok(Report { files: sorted(files)? })
 }
 
-/// The folder as the names of the files in it start.
+/// The folder as a prefix of file names.
 fn prefix(folder: &str) -> Result<String> {
     let parts: Vec<&str> = folder.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")).collect();
     ensure!(!parts.contains(&".."), "the folder `{folder}` is outside the artifact: `path` must be a folder inside it");
@@ -78,11 +78,11 @@ struct DirectoryReader<'a> {
     /// Bytes.
     names: usize,
     unpacked: u64,
-    /// What lies at the top, where that is not what was asked for.
+    /// Top-level names outside the requested folder.
     outside: Vec<String>,
 }
 
-/// A file, and where its local header begins.
+/// A file of the directory, and the offset of its local header.
 struct LocatedEntry {
     name: String,
     offset: u64,
@@ -99,10 +99,10 @@ impl DirectoryReader<'_> {
             self.leave(raw.as_bytes());
             return Ok(());
         };
-        // It may hold the job's token.
+        // It may contain the job's token.
         let is_git = raw.as_bytes().split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git"));
         ensure!(!is_git, "it contains a git checkout, {}, and is not a report", quoted(raw.as_bytes()));
-        // A folder is where its files are.
+        // Folders follow from the names of their files.
         if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl DirectoryReader<'_> {
         Ok(())
     }
 
-    /// Remembers the first part of a name, for whoever asked for another.
+    /// Remembers the top-level name of a file outside the requested folder, for the error.
     fn leave(&mut self, name: &[u8]) {
         let first = name.split_inclusive(|byte| *byte == b'/').next().unwrap_or_default();
         let shown = quoted(first);
@@ -127,7 +127,7 @@ impl DirectoryReader<'_> {
 }
 
 impl LocatedEntry {
-    /// What one record of the directory says, if it can be.
+    /// Validates one record of the directory.
     fn of(name: &[u8], record: &ZipFileHeaderRecord) -> Result<Self> {
         let name = checked_name(name)?;
         let flags = record.flags();
@@ -142,14 +142,14 @@ impl LocatedEntry {
         ensure!(is_known, "`{name}` uses the compression method {method}: only deflate and stored are supported");
         let (packed, size, crc) = (record.compressed_size_hint(), record.uncompressed_size_hint(), record.crc32());
         ensure!(packed.max(size) < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
-        // Some tools call an empty file deflated and write nothing.
+        // Some tools mark an empty file as deflated and write no data.
         let deflated = method == CompressionMethod::DEFLATE && (packed, size) != (0, 0);
         let possible = if deflated { packed > 0 && size / DEFLATE_RATIO <= packed } else { packed == size };
         ensure!(possible, "`{name}` cannot have {size} bytes, compressed to {packed}");
         Ok(Self { name: name.to_owned(), offset: record.local_header_offset(), packed, size, crc, deflated })
     }
 
-    /// Where the data begin, by the local header, which must be this file's.
+    /// The offset of the data, from the local header, which must match this file.
     fn start(&self, prefix: &str, zip: &FileReader) -> Result<u64> {
         let name = [prefix, &self.name].concat();
         let mut header = vec![0; LOCAL_HEADER + name.len()];
@@ -167,7 +167,7 @@ impl LocatedEntry {
     }
 }
 
-/// A name that every system and every browser can use, and that leads nowhere else.
+/// Accepts a relative path that every system and browser can use.
 fn checked_name(name: &[u8]) -> Result<&str> {
     let quoted = || quoted(name);
     let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", quoted()) };
@@ -180,13 +180,13 @@ fn checked_name(name: &[u8]) -> Result<&str> {
     Ok(text)
 }
 
-/// The start of a name, in quotes and with nothing in it but what can be seen.
+/// The start of a name, quoted and escaped.
 fn quoted(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
     format!("{:?}", text.chars().take(SHOWN_NAME).collect::<String>())
 }
 
-/// Finds each file's data, and refuses those that share bytes with another's or with the directory.
+/// Locates each file's data. Rejects overlaps with other files or with the directory.
 fn locate(mut placed: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
     placed.sort_unstable_by_key(|file| file.offset);
     let (mut files, mut free) = (Vec::with_capacity(placed.len()), 0);
@@ -201,7 +201,7 @@ fn locate(mut placed: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<
     Ok(files)
 }
 
-/// Sorts by name, and refuses names that stand twice.
+/// Sorts by name, and rejects duplicate names.
 fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     let twice = files.array_windows().find(|[one, next]| one.name == next.name);
@@ -213,7 +213,7 @@ fn sorted(mut files: Vec<Entry>) -> Result<Vec<Entry>> {
     };
     let folders: Vec<bool> = files.iter().map(is_folder).collect();
     let mut folders = folders.into_iter();
-    // GitHub's own library writes a folder that it is handed like an empty file, without the slash.
+    // GitHub's library writes a folder like an empty file, without a trailing slash.
     let mut wrong = None;
     files.retain(|file| {
         let is_folder = folders.next().unwrap_or_default();

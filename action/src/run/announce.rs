@@ -1,4 +1,4 @@
-//! Steps 5 and 6: the status and the badge, and what the log says of them.
+//! Step 5: posts the status, in parallel with the badge of step 6.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::inputs::Target;
 use crate::server::session::{Destination, Session};
 
 impl Run<'_> {
-    /// Posts the status and refreshes the badge, whatever becomes of one of them. The log tells it in one order.
+    /// Posts the status and updates the badge, even if one of them fails. The order of log lines is fixed.
     pub(super) fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
         let (github, status) = (self.github(target), self.status());
         let shown = status.to_string();
@@ -32,7 +32,7 @@ impl Run<'_> {
                 (join(posted), refreshed)
             })
         } else {
-            // The original's backend takes no value and reads it from GitHub: the status must be there first.
+            // The original's backend reads the value from the commit status, so the status must come first.
             (post(), refresh())
         };
         self.report_posted(posted, &shown, target, session);
@@ -53,13 +53,13 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the server answered a request with a JSON body by credentials: only a backend of the Python original does.
+    /// Whether it is a backend of the Python original: only that answers a request with a JSON body by credentials.
     /// `--files` sends no body, and every server answers that by credentials.
     fn is_original_backend(&self, session: &Session) -> bool {
         !self.inputs.transfer.file_by_file && matches!(session.destination, Destination::Files(_))
     }
 
-    /// The original's backend shows statuses of other contexts nowhere.
+    /// Warns if the original's backend ignores the status context.
     fn check_context(&mut self, target: &Target, session: &Session) {
         let context = &self.inputs.context;
         if self.is_original_backend(session) && !context.to_ascii_lowercase().contains("coverage") {

@@ -1,4 +1,4 @@
-//! Step 6: the new value becomes the one that the badge shows, at the server and in the README.
+//! Step 6: updates the badge, at the server and in the README.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,22 +16,22 @@ use crate::inputs::{BadgeUpdate, Target};
 use crate::server::badge::{self, Value};
 use crate::server::session::Session;
 
-/// What became of the badge.
+/// The results of updating the badge.
 pub(super) struct Refreshed {
-    /// Why the server kept the badge as it was, if it did; and how long it took.
+    /// Why the server did not change the badge, if it did not; and the duration.
     server: (Result<Option<String>>, Duration),
-    /// The README's images, where GitHub could be asked and the badge may be another one now.
+    /// The README's images; `None` without a token, or if the badge did not change.
     images: Option<Result<Images>>,
 }
 
-/// What became of the README's images.
+/// The results for the README's images.
 enum Images {
     NoReadme,
     Purged { purged: usize, failures: Vec<String>, took: Duration },
 }
 
 impl Run<'_> {
-    /// The value for the server; `None`: this run gives none.
+    /// The value for the server; `None` if this run sets none.
     pub(super) fn badge_value<'r>(
         &'r self,
         target: &'r Target,
@@ -50,8 +50,8 @@ impl Run<'_> {
         })
     }
 
-    /// Sends the server the new value, or has it forget its own, and then purges the README's badges from GitHub's image
-    /// cache, which would ask the server at once. Which images these are is found out meanwhile. `None`: the badge stays.
+    /// Sends the server the new value, or has it drop its own. Then purges the README's badges from GitHub's image
+    /// cache, which requests them again at once. Finds these images meanwhile. `None`: the badge stays.
     pub(super) fn refresh(
         &self,
         client: &Client,
@@ -85,7 +85,7 @@ impl Run<'_> {
             Ok(None) => self.log.info(&format!("Updated the badge in {}", seconds(took))),
             Err(error) => self.fail(&error),
         }
-        // The README's images are a convenience: they refresh themselves in time, so nothing here fails the run.
+        // The image cache expires by itself, so no failure here fails the run.
         match images {
             None => {}
             Some(Ok(Images::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),

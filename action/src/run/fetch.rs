@@ -1,4 +1,4 @@
-//! Step 1 where the report is in an artifact: downloads it.
+//! Step 1: downloads the report's artifact.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::log::progress::{self, Progress};
 use crate::report::{self, Report};
 
 impl Run<'_> {
-    /// The report in an artifact.
+    /// Downloads the artifact and lists its files.
     pub(super) fn fetch(&mut self, client: &Client, artifact: &Artifact) -> Result<Report> {
         let Some(token) = &self.inputs.github.token else { bail!("{NO_TOKEN}") };
         let github = GitHub { api: &self.inputs.github.api, repository: &artifact.repository, token };
@@ -36,7 +36,7 @@ impl Run<'_> {
         };
         let file = progress::watch(self.log, "Downloading", found.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
-        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.told()));
+        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.verification()));
         report::unzip(file, &artifact.folder).with_context(|| format!("cannot use the artifact `{name}`"))
     }
 }

@@ -1,10 +1,10 @@
-//! What a run is about to do: for the debug log, and in place of doing it.
+//! Describes a run: for the debug log, and instead of a dry run's requests.
 
 use super::{NO_TOKEN, Run};
 use crate::inputs::{Inputs, Target};
 
 impl Run<'_> {
-    /// What was made of the event.
+    /// The inputs as they were understood.
     pub(super) fn debug_line(&self) -> String {
         let Inputs { event, target, run_id, badge, context, gate, transfer, .. } = self.inputs;
         let commit = target.as_ref().map_or("none", |target| &target.commit_sha);

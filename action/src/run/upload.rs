@@ -17,11 +17,11 @@ use crate::server::baseline;
 use crate::server::session::{self, Destination, Session};
 use crate::server::upload;
 
-/// Files that the log's details name.
+/// Number of files in the log's details.
 const LARGEST: usize = 10;
 
 impl Run<'_> {
-    /// Asks for the default branch's total while the report is packed and uploaded.
+    /// Uploads the report, and fetches the default branch's total meanwhile.
     pub(super) fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
         let (session, before) = thread::scope(|scope| {
@@ -58,7 +58,7 @@ impl Run<'_> {
         Ok(archive)
     }
 
-    /// Uploads the packed report, or without one each file by itself.
+    /// Uploads the packed report, or without one each file separately.
     fn upload(
         &mut self,
         client: &Client,
@@ -77,7 +77,7 @@ impl Run<'_> {
         let name = self.inputs.name.as_ref().map_or_else(String::new, |name| format!("?name={name}"));
         self.outcome.site_id = Some(session.site_id.clone());
         self.outcome.badge_url = Some(format!("{}/badge/{}.svg{name}", session.public_url(target), target.repository));
-        // A backend of the Python original blocks nothing.
+        // A backend of the Python original has no policy.
         if self.inputs.transfer.file_by_file || matches!(session.destination, Destination::Zip(_)) {
             self.note_external_hosts(report);
         }
@@ -115,13 +115,13 @@ impl Run<'_> {
         report.index().or_else(|| source().filter(is_page))
     }
 
-    /// Says what readers will miss.
+    /// Logs which hosts the server's policy blocks.
     pub(super) fn note_external_hosts(&self, report: &Report) {
         report::external_hosts(report).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
     }
 }
 
-/// A report whose files go up one by one, in words.
+/// Describes files that are uploaded separately.
 pub(super) fn count_and_size(report: &Report) -> String {
     format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
 }

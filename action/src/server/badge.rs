@@ -1,4 +1,4 @@
-//! Step 6 at the server: the badge's new value.
+//! Sets the badge value on the server.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::coverage::{Percent, State};
 use crate::http::{Client, Request};
 use crate::inputs::Target;
 
-/// Characters of the server's own words that the log shows.
+/// Characters of the server's message in the log.
 const MAX_DETAIL: usize = 300;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ pub struct Value<'a> {
     pub name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<u64>,
-    /// The GitHub instance that numbers the runs, such as `https://github.com`: each counts from 1.
+    /// The GitHub instance, such as `https://github.com`: each numbers its runs from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
 }
@@ -34,14 +34,15 @@ struct Confirmation {
     detail: Option<String>,
 }
 
-/// Sends the server the new value; without one the server forgets the value that it has. Returns why the server kept it.
+/// Sends the new value; without one, the server drops its own. Returns why the server did not change the badge, if it
+/// did not.
 pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Result<Option<String>> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
     let request = request.credential(&target.identity);
     let (request, failed) = match value {
         Some(value) => (request.json(value)?, "did not accept the badge's new value"),
-        // Some proxies answer 411 to a POST that does not say that it is empty.
+        // Some proxies reject a POST without a length with 411.
         None => (request.header("content-length", "0")?, "did not refresh the badge"),
     };
     let response = client.send(&request)?;

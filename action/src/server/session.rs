@@ -1,4 +1,4 @@
-//! Step 3: asks the server for a place to upload to.
+//! Step 3: creates a site on the server.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,21 +25,21 @@ struct CreateSite<'a> {
 #[derive(Debug)]
 pub struct Session {
     pub site_id: String,
-    /// Where the report will be, with a slash at its end.
+    /// Address of the report, with a trailing slash.
     pub url: String,
     pub destination: Destination,
 }
 
-/// How the report gets there.
+/// How to upload the report.
 #[derive(Debug)]
 pub enum Destination {
     /// As one zip.
     Zip(Upload),
-    /// File by file: as it was asked for, or as a backend of the Python original takes nothing else.
+    /// Each file separately: requested by `--files`, or a backend of the Python original.
     Files(S3Credentials),
 }
 
-/// The answer of either server.
+/// The response of a covered server or of the Python original's backend.
 #[derive(Deserialize)]
 struct CreatedSite {
     site_id: String,
@@ -49,7 +49,7 @@ struct CreatedSite {
     credentials: Option<S3Credentials>,
 }
 
-/// Where to send the zip. The address may hold a credential: it is never shown.
+/// How to upload the zip. The address may be a credential, so it is never shown.
 #[derive(Deserialize)]
 pub struct Upload {
     pub method: String,
@@ -59,7 +59,7 @@ pub struct Upload {
     max_bytes: Option<u64>,
 }
 
-/// Asks for a site for a zip of `size` bytes; without one, for single files, as the Python original does.
+/// Creates a site for a zip of `size` bytes; without a size, for single files as in the Python original.
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
     let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
@@ -67,7 +67,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
         |size| CreateSite { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
     let request = match size {
         Some(size) => request.json(&ask(size))?,
-        // Some proxies refuse a POST that does not say how long it is.
+        // Some proxies reject a POST without a length.
         None => request.header("content-length", "0")?,
     };
     let response = client.send(&request)?;
@@ -101,7 +101,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
 }
 
 impl CreatedSite {
-    /// The answer is used for requests, links and outputs: nothing in it is taken on trust.
+    /// Validates the response: requests, links and outputs use it.
     fn checked(self, api: &str, size: u64) -> Result<Session> {
         let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         ensure!(
@@ -109,7 +109,7 @@ impl CreatedSite {
             "the server returned an invalid site ID: {:?}",
             shorten(&self.site_id, 40)
         );
-        // The original's answer has no address: its reports are where this server's are.
+        // The original's response has no address, and its reports have the same path.
         let mut url = self.url.unwrap_or_else(|| format!("{api}/coverage/{}/", self.site_id));
         ensure!(is_http(&url), "the server returned an invalid report address: {:?}", shorten(&url, 100));
         if !url.ends_with('/') {
@@ -124,12 +124,12 @@ impl CreatedSite {
     }
 }
 
-/// What a store may ask to be told besides the type: its own words, as in `x-ms-blob-type`.
+/// Headers that a store may require: these, and vendor headers such as `x-ms-blob-type`.
 const ALLOWED_HEADERS: [&str; 2] = ["content-type", "if-none-match"];
 const VENDOR_PREFIXES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
 
 impl Upload {
-    /// Whoever answers as the server must not make the runner speak to what only the runner reaches.
+    /// Validates the upload: a malicious server must not make the runner send requests into its own network.
     fn checked(self, api: &str, size: u64) -> Result<Self> {
         ensure!(is_http(&self.url), "the server returned an upload address that is not http(s)");
         let (uri, api): (Uri, Uri) = (self.url.parse()?, api.parse()?);
@@ -177,12 +177,12 @@ impl fmt::Debug for Upload {
 }
 
 impl Session {
-    /// The server's address for readers, which may be another than the uploader's.
+    /// The server's public address, which may differ from the uploader's.
     pub fn public_url<'a>(&'a self, target: &'a Target) -> &'a str {
         self.url.strip_suffix(&format!("/coverage/{}/", self.site_id)).unwrap_or(&target.api_url)
     }
 
-    /// The report's page `index`: the server shows `index.html` for a folder, and a list where there is none.
+    /// The address of the page `index`. The server shows a folder's `index.html`, or else a list.
     pub fn page_url(&self, index: Option<&str>) -> String {
         const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
         let Some(page) = index.filter(|page| *page != "index.html") else { return self.url.clone() };

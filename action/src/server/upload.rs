@@ -1,4 +1,4 @@
-//! Step 4: sends the zip, in one request.
+//! Step 4: uploads the zip in one request.
 
 use anyhow::{Result, bail};
 use ureq::http::StatusCode;
@@ -9,7 +9,7 @@ use crate::http::{Client, Request, Response};
 use crate::log::progress::Progress;
 use crate::server::session::Upload;
 
-/// Sends the archive to where the session says.
+/// Uploads the archive as the session says.
 pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Progress) -> Result<()> {
     let mut request = Request::new(&upload.method, &upload.url)?;
     for (name, value) in &upload.headers {
@@ -23,7 +23,7 @@ pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Prog
     match response.status {
         status if status.is_success() => Ok(()),
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED if response.tries > 1 => {
-            // A site is written once: an earlier try arrived, only its answer was lost.
+            // A site is written only once, so an earlier attempt succeeded and its response was lost.
             Ok(())
         }
         StatusCode::FORBIDDEN => {
@@ -36,7 +36,7 @@ pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Prog
     }
 }
 
-/// S3 answers 409 too while another write of the same object is under way.
+/// S3 also sends 409 while another write of the same object is in progress.
 fn is_temporary(response: &Response) -> bool {
     let is_race = response.status == StatusCode::CONFLICT && response.text().contains("ConditionalRequestConflict");
     is_race || response.is_temporary()

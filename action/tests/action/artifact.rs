@@ -166,9 +166,9 @@ fn the_run_is_the_one_that_is_named_else_the_events_own() {
     let covered = Covered::new(&world.peer).arg("--run-id=7");
     covered.run().rejects("--run-id requires --artifact, the name of the artifact");
     let other = "e".repeat(40);
-    let told = format!("warning: run 7 tested commit {SHA}, but the status goes to {other}");
+    let message = format!("warning: run 7 tested commit {SHA}, but the status goes to {other}");
     world.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
-    world.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&told);
+    world.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&message);
     let mut endless = artifact(42, "2026-11-22T15:04:05Z");
     endless["workflow_run"]["head_sha"] = json!("z".repeat(100_000));
     world.peer.on("GET", LIST, [listed(&[endless])]);
@@ -186,7 +186,7 @@ fn a_folder_inside_the_artifact_can_be_the_report() {
 }
 
 #[test]
-fn one_that_is_not_there_is_told_with_those_that_are() {
+fn one_that_is_not_there_is_reported_with_those_that_are() {
     let world = World::new();
     let text = "run 7 of octo/app has no artifact `coverage html`, ";
     world.peer.on("GET", LIST, [listed(&[])]);
@@ -200,7 +200,7 @@ fn one_that_is_not_there_is_told_with_those_that_are() {
 }
 
 #[test]
-fn an_expired_one_is_told() {
+fn an_expired_one_is_reported() {
     let world = World::new();
     let mut expired = artifact(42, "2026-11-22T15:04:05Z");
     expired["expired"] = json!(true);
@@ -234,8 +234,8 @@ fn a_missing_permission_is_named() {
 #[test]
 fn a_failed_runs_report_is_uploaded_and_the_failure_told() {
     let world = World::new();
-    let told = "run 7 ended with `failure`: its report may cover only part of the tests";
-    world.covered_after("failure").run().succeeds().complains(&format!("warning: {told}")).outputs("uploaded=true");
+    let message = "run 7 ended with `failure`: its report may cover only part of the tests";
+    world.covered_after("failure").run().succeeds().complains(&format!("warning: {message}")).outputs("uploaded=true");
 }
 
 #[test]
@@ -281,16 +281,16 @@ fn a_redirect_to_nowhere_is_not_followed() {
 #[test]
 fn what_no_report_can_be_is_refused_before_anything_is_sent() {
     let world = World::new();
-    for (bytes, told) in [
+    for (bytes, message) in [
         (&b"<html>a file, uploaded with archive: false"[..], "invalid or truncated zip"),
         (&ARTIFACT[..ARTIFACT.len() - 1], "invalid or truncated zip"),
         (include_bytes!("../fixtures/artifacts/info-zip.zip").as_slice(), ""),
     ] {
         world.holds_anything(bytes);
-        match told {
+        match message {
             "" => world.covered().run().succeeds(),
-            told => {
-                let ended = world.covered().run().fails(&format!("cannot use the artifact `coverage html`: {told}"));
+            message => {
+                let ended = world.covered().run().fails(&format!("cannot use the artifact `coverage html`: {message}"));
                 world.sent_nothing();
                 ended
             }
@@ -314,7 +314,7 @@ fn a_dry_run_reads_the_artifact_and_sends_nothing() {
 }
 
 #[test]
-fn a_backend_of_the_python_original_is_told_to_have_no_use_for_it() {
+fn a_backend_of_the_python_original_is_reported_to_have_no_use_for_it() {
     let world = World::new();
     let session = r#"{"site_id":"0f1e2d3c4b5a69788796a5b4c3d2e1f0","bucket":"b","region":"r","access_key_id":"a",
         "secret_access_key":"s","session_token":"t"}"#;

@@ -16,7 +16,7 @@ fn described(peer: &Peer) -> String {
 }
 
 #[test]
-fn the_difference_to_the_default_branch_is_told_everywhere() {
+fn the_difference_to_the_default_branch_is_reported_everywhere() {
     let (peer, ended) = after(Reply::new(200, r#"{"schemaVersion":1,"message":"84%","percent":84.31}"#));
     ended
         .says("The default branch has 84.31%: +0.31%\n")

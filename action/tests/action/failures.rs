@@ -148,7 +148,7 @@ fn without_key(peer: &Peer, event: &str, from: &str) -> Covered {
 }
 
 #[test]
-fn a_pull_request_from_a_fork_without_secrets_is_told_its_total_and_why_nothing_is_uploaded() {
+fn a_pull_request_from_a_fork_without_secrets_is_reported_its_total_and_why_nothing_is_uploaded() {
     let peer = Peer::new();
     let text = "nothing was uploaded: GitHub gives pull requests from forks no secrets";
     let fork = || without_key(&peer, "pull_request", "stranger/app");

@@ -124,7 +124,7 @@ fn a_busy_bucket_is_asked_again() {
 }
 
 #[test]
-fn what_s3_refuses_is_told_with_what_to_do() {
+fn what_s3_refuses_is_reported_with_what_to_do() {
     refused(403, "AccessDenied").fails(
         "cannot upload `index.html`: S3 refused a file (403 Forbidden: AccessDenied: told by S3): the role \
          AWS_UPLOAD_ROLE_ARN of the covered server must allow s3:PutObject on reports/sites/*",
@@ -154,7 +154,7 @@ fn an_endpoint_that_is_none_is_named() {
 }
 
 #[test]
-fn the_originals_switch_still_works_and_is_told_to_be_deprecated() {
+fn the_originals_switch_still_works_and_is_reported_to_be_deprecated() {
     let peer = Peer::new();
     let deprecated = "warning: is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)";
     let ended = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();

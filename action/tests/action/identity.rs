@@ -98,7 +98,7 @@ fn a_key_that_is_given_wins() {
 }
 
 #[test]
-fn a_job_that_may_not_ask_is_told_the_permission() {
+fn a_job_that_may_not_ask_is_reported_the_permission() {
     let peer = Peer::new();
     let covered = || Covered::new(&peer).env("COVERED_API_KEY", "").in_actions();
     covered().run().rejects("").says("Without a key, the job needs `permissions: id-token: write`");
@@ -111,7 +111,7 @@ fn a_job_that_may_not_ask_is_told_the_permission() {
 }
 
 #[test]
-fn a_server_that_refuses_the_token_is_told_apart_from_a_wrong_key() {
+fn a_server_that_refuses_the_token_is_reported_apart_from_a_wrong_key() {
     let peer = Peer::new();
     peer.on("GET", ISSUE, [given(&token(1, 300))]);
     let detail = r#"{"detail":"ALLOWED_REPOSITORIES does not allow octo/app"}"#;
@@ -126,7 +126,7 @@ fn a_server_that_refuses_the_token_is_told_apart_from_a_wrong_key() {
 fn no_token_is_an_error_that_quotes_none() {
     let peer = Peer::new();
     let no_jwt = format!("x.{SIGNATURE}.y");
-    for (reply, told) in [
+    for (reply, message) in [
         (
             Reply::new(403, r#"{"message":"no"}"#),
             "GitHub issued no token for this job (403 Forbidden: no): run the job again",
@@ -137,7 +137,7 @@ fn no_token_is_an_error_that_quotes_none() {
         (given("a.e30.b\r\nx: y"), "GitHub issued an invalid token for this job: it has no expiry"),
     ] {
         peer.on("GET", ISSUE, [reply]);
-        keyless(&peer).run().fails(told);
+        keyless(&peer).run().fails(message);
     }
     assert_eq!(all(&peer, "/coverage/").len(), 0);
 }
@@ -147,7 +147,7 @@ fn a_token_service_that_is_away_is_named_and_an_outage() {
     let peer = Peer::new();
     let away =
         || keyless(&peer).env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/x?sig=hunter2").arg("--timeout=1");
-    let told = "GitHub issued no token for this job: http://127.0.0.1:1/x refused the connection";
-    away().run().fails(told);
-    away().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {told}"));
+    let message = "GitHub issued no token for this job: http://127.0.0.1:1/x refused the connection";
+    away().run().fails(message);
+    away().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {message}"));
 }

@@ -19,7 +19,7 @@ fn version_is_one_line() {
 }
 
 #[test]
-fn wrong_use_is_told_at_once_and_sends_nothing() {
+fn wrong_use_is_reported_at_once_and_sends_nothing() {
     let peer = Peer::new();
     let run =
         Covered::new(&peer).env("COVERED_API_KEY", "").arg("--coverage-threshold=9x").arg("--commit-sha=HEAD").run();
@@ -120,7 +120,7 @@ fn a_port_that_cannot_be_is_no_other_port() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_in_place_of_the_runners_files_is_told_and_not_waited_for() {
+fn a_pipe_in_place_of_the_runners_files_is_reported_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -135,12 +135,12 @@ fn a_pipe_in_place_of_the_runners_files_is_told_and_not_waited_for() {
 }
 
 #[test]
-fn an_event_that_is_too_large_or_gone_is_told() {
+fn an_event_that_is_too_large_or_gone_is_reported() {
     let large = tempfile::NamedTempFile::new().unwrap();
     large.as_file().set_len((25 << 20) + 1).unwrap();
-    let told = |path: &str| Covered::new(&Peer::new()).env("GITHUB_EVENT_PATH", path).run().succeeds();
-    told(large.path().to_str().unwrap()).complains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
-    told("/nowhere/event.json").complains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
+    let message = |path: &str| Covered::new(&Peer::new()).env("GITHUB_EVENT_PATH", path).run().succeeds();
+    message(large.path().to_str().unwrap()).complains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
+    message("/nowhere/event.json").complains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
 }
 
 /// A push that deleted a branch.

@@ -127,7 +127,7 @@ fn refusing(status: &'static str) -> String {
 }
 
 #[test]
-fn what_a_proxy_refuses_is_told_as_the_proxys_and_without_its_password() {
+fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_password() {
     let peer = Peer::new();
     let run = |proxy: &str| {
         let proxy = format!("http://me:hunter2@{proxy}");
@@ -148,7 +148,7 @@ fn what_a_proxy_refuses_is_told_as_the_proxys_and_without_its_password() {
 }
 
 #[test]
-fn a_wrong_scheme_is_told_either_way() {
+fn a_wrong_scheme_is_reported_either_way() {
     let peer = Peer::new();
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", plain.local_addr().unwrap());
@@ -182,7 +182,7 @@ fn the_schemes_proxy_is_used_but_for_the_hosts_of_no_proxy() {
 }
 
 #[test]
-fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_told() {
+fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_reported() {
     let peer = Peer::new();
     let wrong = Covered::new(&peer).env("ALL_PROXY", "socks5://me:hunter2@127.0.0.1:1").run();
     wrong.rejects("error: ALL_PROXY must be the address of an HTTP proxy").says_not("hunter2");

@@ -84,7 +84,7 @@ fn images_are_purged_once_the_server_has_the_value_and_never_where_it_has_not() 
 }
 
 #[test]
-fn what_is_done_at_once_is_told_in_one_order() {
+fn what_is_done_at_once_is_reported_in_one_order() {
     let peer = Peer::new();
     let lines = ["Uploaded ", "Posted the status ", "Updated the badge ", "Found no README", "Report: "];
     for _ in 0..5 {

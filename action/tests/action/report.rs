@@ -113,10 +113,10 @@ fn pythons_zipfile_reads_it_without_a_complaint() {
     let Ok(output) = Command::new("python3").args(["-c", script]).arg(&path).output() else {
         return skip("there is no python3");
     };
-    let told = String::from_utf8_lossy(&output.stdout);
+    let message = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("('deep/er/é ü.html', 8, (1980, 1, 1, 0, 0, 0), 33188)"), "{told}");
-    assert!(told.contains("('noise.png', 0, "), "{told}");
+    assert!(message.contains("('deep/er/é ü.html', 8, (1980, 1, 1, 0, 0, 0), 33188)"), "{message}");
+    assert!(message.contains("('noise.png', 0, "), "{message}");
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn few_files_are_open_however_many_wait() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -n 64; exec \"$0\" --dry-run \"$1\""]).env_clear();
     let output = command.arg(env!("CARGO_BIN_EXE_covered")).arg(folder.path()).output().unwrap();
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success() && told.contains("Packed 151 files"), "{told}");
+    let message = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success() && message.contains("Packed 151 files"), "{message}");
 }
 
 #[cfg(unix)]
@@ -168,7 +168,7 @@ fn many_files(covered: &Covered, count: usize) {
 }
 
 #[test]
-fn a_missing_empty_or_plain_folder_is_told_before_anything_is_sent() {
+fn a_missing_empty_or_plain_folder_is_reported_before_anything_is_sent() {
     let peer = Peer::new();
     let folder = tempfile::tempdir().unwrap();
     let (empty, file) = (folder.path().join("empty"), folder.path().join("file"));

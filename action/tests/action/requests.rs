@@ -8,7 +8,7 @@ use crate::run::{Covered, SHA, SITE};
 const CREATE: &str = "/coverage/create-site/";
 
 #[test]
-fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
+fn a_refused_connection_is_reported_with_the_address_and_what_to_do() {
     let peer = Peer::new();
     // Bound and let go: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -23,7 +23,7 @@ fn a_refused_connection_is_told_with_the_address_and_what_to_do() {
 }
 
 #[test]
-fn an_unknown_host_is_told() {
+fn an_unknown_host_is_reported() {
     let peer = Peer::new();
     let run = Covered::new(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=5").run();
     run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that cannot be resolved (DNS)");

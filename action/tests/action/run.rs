@@ -119,9 +119,9 @@ impl Covered {
         for secret in [KEY, TOKEN, SIGNATURE] {
             let shown =
                 ended.everything().lines().any(|line| line.contains(secret) && !line.starts_with("::add-mask::"));
-            assert!(!shown, "{secret} was shown\n{}", ended.told());
+            assert!(!shown, "{secret} was shown\n{}", ended.message());
         }
-        assert!(is_empty(&self.temp()), "a temporary file stayed\n{}", ended.told());
+        assert!(is_empty(&self.temp()), "a temporary file stayed\n{}", ended.message());
         ended
     }
 }
@@ -145,7 +145,7 @@ impl Ended {
         [&self.stdout, &self.stderr, &self.output, &self.summary].map(String::as_str).join("\n")
     }
 
-    fn told(&self) -> String {
+    fn message(&self) -> String {
         let Self { command, code, stdout, stderr, output, summary } = self;
         let shown = command.replace(KEY, "KEY").replace(TOKEN, "TOKEN");
         format!(
@@ -156,33 +156,33 @@ impl Ended {
 
     #[track_caller]
     pub fn succeeds(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}", self.told());
+        assert_eq!(self.code, Some(0), "{}", self.message());
         self
     }
 
     /// Exit code 1, and this on standard error.
     #[track_caller]
     pub fn fails(self, text: &str) -> Self {
-        assert_eq!(self.code, Some(1), "{}", self.told());
+        assert_eq!(self.code, Some(1), "{}", self.message());
         self.complains(text)
     }
 
     /// Exit code 2, and this on standard error.
     #[track_caller]
     pub fn rejects(self, text: &str) -> Self {
-        assert_eq!(self.code, Some(2), "{}", self.told());
+        assert_eq!(self.code, Some(2), "{}", self.message());
         self.complains(text)
     }
 
     #[track_caller]
     pub fn complains(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "expected {text:?} on stderr of\n{}", self.told());
+        assert!(self.stderr.contains(text), "expected {text:?} on stderr of\n{}", self.message());
         self
     }
 
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.stdout.contains(text), "expected {text:?} on stdout of\n{}", self.told());
+        assert!(self.stdout.contains(text), "expected {text:?} on stdout of\n{}", self.message());
         self
     }
 
@@ -191,7 +191,7 @@ impl Ended {
         let mut rest = self.stdout.as_str();
         for text in texts {
             let Some((_, after)) = rest.split_once(text) else {
-                panic!("expected {texts:?} in this order on stdout of\n{}", self.told())
+                panic!("expected {texts:?} in this order on stdout of\n{}", self.message())
             };
             rest = after;
         }
@@ -200,7 +200,7 @@ impl Ended {
 
     #[track_caller]
     pub fn says_not(self, text: &str) -> Self {
-        assert!(!self.everything().contains(text), "did not expect {text:?} of\n{}", self.told());
+        assert!(!self.everything().contains(text), "did not expect {text:?} of\n{}", self.message());
         self
     }
 
@@ -209,13 +209,13 @@ impl Ended {
         let name = line.split('=').next().unwrap();
         // As GitHub's runner: what stands last counts.
         let last = self.output.lines().rfind(|output| output.split('=').next() == Some(name));
-        assert!(last == Some(line), "expected the output {line:?} of\n{}", self.told());
+        assert!(last == Some(line), "expected the output {line:?} of\n{}", self.message());
         self
     }
 
     #[track_caller]
     pub fn summarizes(self, text: &str) -> Self {
-        assert!(self.summary.contains(text), "expected {text:?} in the summary of\n{}", self.told());
+        assert!(self.summary.contains(text), "expected {text:?} in the summary of\n{}", self.message());
         self
     }
 }

@@ -42,14 +42,14 @@ fn a_login_page_before_the_server_is_no_wrong_key() {
 }
 
 #[test]
-fn another_server_at_the_address_is_told_by_404() {
+fn another_server_at_the_address_is_reported_by_404() {
     answered(Reply::new(404, "<html>").with("content-type", "text/html"))
         .fails("error: there is no covered server at http://127.0.0.1:")
         .complains("(404 Not Found: 6 bytes of text/html): check api-url");
 }
 
 #[test]
-fn a_report_that_the_server_does_not_want_is_told_in_its_words() {
+fn a_report_that_the_server_does_not_want_is_reported_in_its_words() {
     answered(Reply::new(413, r#"{"detail":"a report may have 10 MB at most"}"#))
         .fails("created no site (413 Payload Too Large: a report may have 10 MB at most)");
 }

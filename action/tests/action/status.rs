@@ -116,14 +116,14 @@ fn a_repository_that_the_token_does_not_see_is_named() {
 }
 
 #[test]
-fn a_bad_token_is_told() {
+fn a_bad_token_is_reported() {
     answered(401, r#"{"message":"Bad credentials"}"#).fails(
         "error: GitHub does not accept the token (401 Unauthorized: Bad credentials): check github-token (--gh-token)",
     );
 }
 
 #[test]
-fn an_unknown_commit_is_told() {
+fn an_unknown_commit_is_reported() {
     answered(422, r#"{"message":"No commit found for SHA: 0123"}"#).fails(&format!(
         "error: GitHub has no commit {SHA} in octo/app (422 Unprocessable Entity: No commit found for SHA: 0123): \
          check commit-sha"
@@ -131,7 +131,7 @@ fn an_unknown_commit_is_told() {
 }
 
 #[test]
-fn a_commit_with_all_the_statuses_that_it_may_have_is_told() {
+fn a_commit_with_all_the_statuses_that_it_may_have_is_reported() {
     let errors = r#"[{"resource":"Status","code":"custom","message":"This SHA and context has reached the maximum number of statuses."}]"#;
     answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
         .fails(&format!("error: commit {SHA} of octo/app already has 1000 statuses of context `covered`, which is"))
@@ -140,7 +140,7 @@ fn a_commit_with_all_the_statuses_that_it_may_have_is_told() {
 }
 
 #[test]
-fn what_else_github_finds_wrong_is_told_in_its_words_alone() {
+fn what_else_github_finds_wrong_is_reported_in_its_words_alone() {
     let errors = r#"[{"resource":"Status","field":"target_url","code":"invalid"}]"#;
     answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
         .fails(&format!(
@@ -151,14 +151,14 @@ fn what_else_github_finds_wrong_is_told_in_its_words_alone() {
 }
 
 #[test]
-fn an_archived_repository_is_told() {
+fn an_archived_repository_is_reported() {
     answered(403, r#"{"message":"Repository was archived so is read-only."}"#)
         .fails("error: octo/app is archived, so GitHub accepts no changes (403 Forbidden: Repository was archived")
         .says_not("permissions: statuses: write");
 }
 
 #[test]
-fn an_ip_allow_list_is_told() {
+fn an_ip_allow_list_is_reported() {
     let said = "Although you appear to have the correct authorization credentials, the `octo` organization has an IP \
                 allow list enabled, and your IP address is not permitted to access this resource.";
     answered(403, &format!(r#"{{"message":"{said}"}}"#))
@@ -218,7 +218,7 @@ fn no_other_redirect_of_github_is_followed() {
 }
 
 #[test]
-fn single_sign_on_is_told() {
+fn single_sign_on_is_reported() {
     let peer = Peer::new();
     let sso = Reply::new(403, r#"{"message":"Resource protected by organization SAML enforcement."}"#);
     peer.on("POST", &path(), [sso.with("x-github-sso", "required; url=https://github.com/orgs/octo/sso?x=1")]);
@@ -228,7 +228,7 @@ fn single_sign_on_is_told() {
 }
 
 #[test]
-fn githubs_hourly_limit_is_told_and_is_an_outage() {
+fn githubs_hourly_limit_is_reported_and_is_an_outage() {
     let peer = Peer::new();
     let limit = Reply::new(403, r#"{"message":"API rate limit exceeded"}"#);
     let limit = limit.with("x-ratelimit-remaining", "0").with("x-ratelimit-reset", "99999999999");

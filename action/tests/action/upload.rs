@@ -80,7 +80,7 @@ fn two_writes_at_once_are_tried_again() {
 }
 
 #[test]
-fn s3s_refusal_is_told_with_its_code() {
+fn s3s_refusal_is_reported_with_its_code() {
     let xml = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
     let (ended, tries) = answered([Reply::new(403, xml)]);
     ended.fails("error: the store refused the report (403 Forbidden: AccessDenied: Request has expired)");
@@ -119,7 +119,7 @@ fn a_proxy_that_refuses_the_size_is_named_with_its_limit() {
 }
 
 #[test]
-fn a_store_that_refuses_the_size_is_told() {
+fn a_store_that_refuses_the_size_is_reported() {
     let xml = "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum</Message></Error>";
     for status in [400, 413] {
         let (ended, _) = answered([Reply::new(status, xml)]);

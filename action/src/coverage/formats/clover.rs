@@ -1,7 +1,7 @@
 //! Clover's XML, as PHPUnit, istanbul and OpenClover write it: the metrics of the whole project.
 //!
-//! PHPUnit and istanbul put lines into `statements`, so the number goes by both names, and as statements it is
-//! not compared with what others call that.
+//! PHPUnit and istanbul count lines in `statements`, so the number has both names. As `statements`, it is not compared
+//! with other tools' statements.
 
 use std::io::BufRead;
 use std::ops::ControlFlow::{Break, Continue};

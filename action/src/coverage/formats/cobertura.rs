@@ -13,7 +13,7 @@ pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
     xml::walk(input, |_, root| {
         if root.is("coverage") && root.text("line-rate").is_some() {
             let lines = measure(root, "lines", "line-rate", "lines");
-            // Without branches tools write a rate of 0 or of 1.
+            // Without branches, tools write a rate of 0 or 1.
             let branches = measure(root, "branches", "branch-rate", "branches");
             found = Some(lines.into_iter().chain(branches).collect());
         }
@@ -22,7 +22,7 @@ pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
     Ok(found)
 }
 
-/// The counts where they are told: the rate is rounded, by coverage.py to four digits.
+/// Prefers the counts, because the rate is rounded; by coverage.py to four digits.
 fn measure(root: &Element, metric: &'static str, rate: &str, counted: &str) -> Option<Measure> {
     match root.counts(&format!("{counted}-covered"), &format!("{counted}-valid")) {
         Some(counts) => Measure::counted(metric, counts, 2),

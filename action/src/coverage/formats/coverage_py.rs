@@ -6,9 +6,9 @@
 //! </h1>
 //! ```
 //!
-//! The same span stands on each file's page, with that file's number, but there the headline holds other tags
-//! before it. `--title` replaces the words `Coverage report`, escaped: it may hold a percent, but no tag.
-//! The total's row has the counts: `<td data-ratio="514 540">95%</td>`.
+//! Each file's page has the same span with the file's number, but with other tags before it in the headline. `--title`
+//! replaces the words `Coverage report`, escaped: it can contain a percentage, but no tag. The total's row has the
+//! counts: `<td data-ratio="514 540">95%</td>`.
 
 use std::io::BufRead;
 
@@ -19,7 +19,7 @@ use crate::coverage::syntax::html::{between, count, has, percent, split, texts};
 use crate::coverage::syntax::json;
 
 const BOTH: &str = "lines and branches";
-/// With branches, from 7.11 on: the lines' share, the branches', and that of both together.
+/// With branches, since 7.11: lines, branches, and both together.
 const COLUMNS: usize = 3;
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -32,7 +32,7 @@ pub fn page(page: &Page) -> Option<Found> {
     let metric = if branches { BOTH } else { "lines" };
     let row = between(page.html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
     let cells = shares(row);
-    // A headline that the table contradicts is not the tool's, but one in a comment or a text of the user's.
+    // A headline that contradicts the table is not the tool's: it is in a comment or in a user's text.
     if cells.last().is_some_and(|(total, _)| *total != shown) {
         return Some(Vec::new());
     }
@@ -48,7 +48,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(found)
 }
 
-/// The cells with a share, `<td data-ratio="514 540">95%</td>`.
+/// The cells with a ratio, `<td data-ratio="514 540">95%</td>`.
 fn shares(row: &str) -> Vec<(Percent, (u64, u64))> {
     let share = |cell: &str| {
         let (ratio, shown) = cell.split_once("\">")?;
@@ -58,7 +58,7 @@ fn shares(row: &str) -> Vec<(Percent, (u64, u64))> {
     row.split("data-ratio=\"").skip(1).filter_map(share).take(COLUMNS).collect()
 }
 
-/// The first numbers in the row: statements, and the missing of them.
+/// The first numbers of the row: all and missing statements.
 fn statements(row: &str) -> Option<(u64, u64)> {
     let numbers: Vec<u64> = texts(row).iter().skip(1).map_while(|text| count(text)).collect();
     let [total, missing, ..] = numbers[..] else { return None };
@@ -66,7 +66,7 @@ fn statements(row: &str) -> Option<(u64, u64)> {
 }
 
 const PERCENT: &str = "totals/percent_covered";
-/// From 5.0 on: as the HTML shows it.
+/// Since 5.0: as the HTML shows it.
 const SHOWN: &str = "totals/percent_covered_display";
 const LINES: [&str; 2] = ["totals/covered_lines", "totals/num_statements"];
 const BRANCHES: [&str; 2] = ["totals/covered_branches", "totals/num_branches"];

@@ -1,7 +1,7 @@
 //! gcovr, 5 and newer, in every theme: the summary at the head of the index, and `--json-summary`.
 //!
 //! The themes differ in tags, not in texts: `Lines:` `361` `1979` `18.2%` up to 7, `Lines:` `71.4%` `5 / 0 / 7` (with
-//! the excluded between) in 8, `Lines:` `361 / 1989` `18.1%` in GitHub's look. A file's page has such a summary too,
+//! excluded lines between) in 8, `Lines:` `361 / 1989` `18.1%` in GitHub's theme. A file's page has such a summary too,
 //! but no list of files; where everything is on one page the first summary is the total.
 
 use std::io::BufRead;
@@ -36,7 +36,7 @@ const KINDS: [(&str, [&str; 3]); 3] = [
 pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let paths: Vec<_> = KINDS.iter().flat_map(|(_, paths)| *paths).chain([VERSION]).collect();
     let values = json::read(input, &paths)?;
-    // gcovr writes one digit, in the HTML too.
+    // gcovr writes one digit, as in the HTML.
     let measure = |(metric, [shown, covered, total]): (_, [&str; 3])| {
         Measure::shown(metric, Percent::from_float(values.float(shown)?, 1)?, Some(values.counts(covered, total)?))
     };

@@ -1,4 +1,4 @@
-//! Go: its page shows no total, so it is counted from the coverprofile, as `go tool cover -func` does.
+//! Go: its page shows no total, so the coverprofile is counted, as `go tool cover -func` does.
 //!
 //! ```text
 //! mode: atomic
@@ -15,11 +15,11 @@ use super::{Found, Measure};
 
 /// Bytes of one line.
 const MAX_LINE: u64 = 64 << 10;
-/// Blocks that are told apart, some 30 bytes each.
+/// Distinct blocks, about 30 bytes each.
 const MAX_BLOCKS: usize = 2_000_000;
 
 pub fn profile(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    // A block stands once for each test binary that has it.
+    // Each test binary lists the same block again.
     let (hasher, mut blocks) = (RandomState::new(), HashMap::new());
     let (mut line, mut is_first) = (Vec::new(), true);
     loop {

@@ -1,4 +1,4 @@
-//! grcov: the head of its page, and `covdir` as it writes it.
+//! grcov: the head of its page, and its `covdir` file.
 //!
 //! ```html
 //! <p class="heading">Lines</p> <p class="title has-text-danger"> <abbr title="5 / 7">71.43 %</abbr></p>

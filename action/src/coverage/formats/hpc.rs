@@ -1,4 +1,4 @@
-//! Haskell's hpc: the row of the total in `hpc_index.html`, which stands in three pages, each sorted in its own way.
+//! Haskell's hpc: the row of the total in `hpc_index.html`, and in two more pages with another order.
 //!
 //! ```html
 //! <th align=left>&nbsp;&nbsp;Program Coverage Total</tt></th>

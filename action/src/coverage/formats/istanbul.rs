@@ -1,5 +1,5 @@
-//! istanbul, which nyc, c8, jest and vitest report with: the head of `index.html`, the data in the page of `html-spa`,
-//! and `coverage-summary.json`.
+//! istanbul, also used by nyc, c8, jest and vitest: the head of `index.html`, the data in the page of `html-spa`, and
+//! `coverage-summary.json`.
 //!
 //! ```html
 //! <span class="strong">99.87% </span>
@@ -7,7 +7,7 @@
 //! <span class='fraction'>1655/1657</span>
 //! ```
 //!
-//! A folder's or file's page has the same head; its title names that instead of `All files`.
+//! A folder's or file's page has the same head, with its name in the title instead of `All files`.
 
 use std::io::BufRead;
 
@@ -33,7 +33,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
 }
 
-/// What is counted, and where its percent and its counts stand.
+/// A metric, and the paths of its percentage and counts.
 type Kind = (&'static str, [&'static str; 3]);
 
 macro_rules! kind {
@@ -68,7 +68,7 @@ pub fn spa(page: &Page) -> Option<Found> {
     found(&json::read_text(data, &TREE.map(|(_, paths)| paths).concat())?, &TREE)
 }
 
-/// The percent is the text `Unknown` where nothing was measured.
+/// The percentage is `Unknown` if nothing was measured.
 fn found(values: &Values, kinds: &[Kind]) -> Option<Found> {
     let measure = |(metric, [shown, covered, total]): &Kind| {
         let counts = values.counts(covered, total)?;

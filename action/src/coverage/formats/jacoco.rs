@@ -4,8 +4,8 @@
 //! <tfoot><tr><td>Total</td><td class="bar">5,218 of 10,129</td><td class="ctr2">48%</td>…
 //! ```
 //!
-//! The first percent counts instructions, the second branches; of lines only the missed and all are shown. A group's,
-//! package's or class's page has the same table: there the report is a link, and only on the index it is not.
+//! The first percentage counts instructions, the second branches; for lines, only missed and all are shown. A group's,
+//! package's or class's page has the same table: there the report's name is a link, but not on the index.
 
 use std::io::BufRead;
 use std::ops::ControlFlow::{Break, Continue};
@@ -27,7 +27,7 @@ pub fn page(page: &Page) -> Option<Found> {
         let counts = missed((count(row.get(at)?)?, count(row.get(at + 1)?)?));
         Measure::counted(metric, counts, 2).map(Measure::only_on_request)
     };
-    // Total; of instructions, %; of branches, %; then missed and all of complexity, lines, methods and classes.
+    // Columns: Total; instructions, %; branches, %; then missed and all of complexity, lines, methods and classes.
     let all = [shown(1, "instructions"), shown(3, "branches"), counted(7, "lines"), counted(9, "functions")];
     Some(all.into_iter().flatten().collect())
 }
@@ -35,7 +35,7 @@ pub fn page(page: &Page) -> Option<Found> {
 const COUNTERS: [(&str, &str); 4] =
     [("INSTRUCTION", "instructions"), ("LINE", "lines"), ("BRANCH", "branches"), ("METHOD", "functions")];
 
-/// The report's own counters stand at its end, after those of its packages.
+/// The report's own counters follow those of its packages.
 pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
     let (mut found, mut is_report) = ([const { None }; COUNTERS.len()], false);
     xml::walk(input, |depth, element| {

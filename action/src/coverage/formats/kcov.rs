@@ -1,4 +1,4 @@
-//! kcov: its page is drawn by script, from `index.js` beside it; and its `coverage.json`.
+//! kcov: its page, which a script draws from `index.js` in the same folder, and its `coverage.json`.
 //!
 //! ```js
 //! var header = { "command" : "…", "date" : "…", "instrumented" : 29, "covered" : 24,};
@@ -15,7 +15,7 @@ use crate::coverage::syntax::json;
 pub fn page(page: &Page) -> Option<Found> {
     let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
     let script = (page.read_sibling)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))?;
-    // The last header: what stands before it holds file names, and the header itself a command.
+    // Uses the last header: file names come before it, and the header itself contains a command.
     let (_, header) = script.rsplit_once("var header = {")?;
     let number = |name: &str| {
         let (_, value) = header.rsplit_once(&format!("\"{name}\" : "))?;

@@ -7,7 +7,7 @@
 //! <td class="headerCovTableEntryLo">21.1 %</td>
 //! ```
 //!
-//! From 2.0 on the percent comes first. A folder's page says `top level - folder` where the index says `top level`.
+//! Since 2.0 the percentage comes first. A folder's page says `top level - folder` where the index says `top level`.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -33,11 +33,11 @@ pub fn page(page: &Page) -> Option<Found> {
 
 /// Bytes of one line of a tracefile.
 const MAX_LINE: u64 = 64 << 10;
-/// Source files that are told apart, and lines of one of them.
+/// Limits for source files, and for the lines of one.
 const MAX_FILES: usize = 1_000_000;
 const MAX_LINES: usize = 1_000_000;
 
-/// Sums of one kind: found and hit.
+/// The sums of one metric.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     found: u64,
@@ -49,7 +49,7 @@ struct Trace {
     lines: Sum,
     branches: Sum,
     functions: Sum,
-    /// The record's own `LF`/`LH`, else what its `DA` lines say.
+    /// `LF` and `LH` of the record, else the counts of its `DA` lines.
     record: Sum,
     counted: HashMap<u64, bool>,
     files: HashSet<u64>,
@@ -71,7 +71,7 @@ pub fn tracefile(input: &mut dyn BufRead) -> Result<Option<Found>> {
             return Ok(None);
         }
         if let Some(file) = text.strip_prefix("SF:") {
-            // One file in two records: what both hit cannot be added up.
+            // Hits of one file in two records cannot be added.
             ensure!(trace.files.insert(hasher.hash_one(file)), "it lists a source file twice: merge it with `lcov -a`");
             ensure!(trace.files.len() <= MAX_FILES, "it lists more than {MAX_FILES} source files");
         }
@@ -121,7 +121,7 @@ impl Trace {
             Sum { found: 0, .. } => {
                 Sum { found: self.counted.len() as u64, hit: self.counted.values().filter(|hit| **hit).count() as u64 }
             }
-            told => told,
+            totals => totals,
         };
         self.lines.found = self.lines.found.saturating_add(record.found);
         self.lines.hit = self.lines.hit.saturating_add(record.hit);

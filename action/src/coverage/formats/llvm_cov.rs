@@ -24,7 +24,7 @@ pub fn page(page: &Page) -> Option<Found> {
     let columns = texts(split(table, "</tr>")?.0);
     let totals = texts(&format!("<td>{}", between(table, "<pre>Totals</pre>", "</tr>")?));
     let column = |name: &str, metric| {
-        // The row's own name stands in the first column.
+        // The first column is the row's name.
         let at = columns.iter().position(|column| column == name)?.checked_sub(1)?;
         let (shown, share) = totals.get(at)?.split_once(' ')?;
         Measure::shown(metric, percent(shown)?, counts(share))

@@ -1,4 +1,4 @@
-//! OpenCppCoverage: the first row of `index.html`, which is drawn by script from numbers in the page.
+//! OpenCppCoverage: the first row of `index.html`, which a script draws from numbers in the page.
 //!
 //! ```text
 //! .set('tooltips', ['cover 120 lines (75%)', 'uncover 40 lines (25%)'])

@@ -23,7 +23,7 @@ pub fn page(page: &Page) -> Option<Found> {
     let heads = texts(head);
     let columns: Vec<&String> = heads.iter().filter(|text| *text != "Code Coverage").collect();
     let row = between(body, ">Total</td>", "</tr>")?;
-    // Each column has three cells: a bar, the share, and the counts.
+    // Each column has three cells: a bar, the percentage, and the counts.
     let cells: Vec<Vec<String>> =
         row.split("<td").skip(1).take(MAX_CELLS).map(|cell| texts(&format!("<{cell}"))).collect();
     let measure = |(name, metric): (&str, _)| {

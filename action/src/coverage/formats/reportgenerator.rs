@@ -1,10 +1,10 @@
-//! ReportGenerator, which Coverlet's reports go through: the cards of the summary.
+//! ReportGenerator, also used for Coverlet's reports: the cards of the summary.
 //!
 //! ```html
 //! <tr><th>Line coverage:</th><td class="limit-width right" title="80 of 92">86.9%</td></tr>
 //! ```
 //!
-//! Before 5.0 the counts stand in the text: `<td>86.9% (80 of 92)</td>`. A class's page has the same rows; its headline
+//! Before 5.0 the counts are in the text: `<td>86.9% (80 of 92)</td>`. A class's page has the same rows; its headline
 //! starts with a link back to the summary.
 
 use super::{Found, Measure, Page};

@@ -16,7 +16,7 @@ pub fn page(page: &Page) -> Option<Found> {
     let overview = (page.read_sibling)("overview.html")?;
     let texts: Vec<String> = texts(between(&overview, "<div class=\"stats\">", "</table>")?)
         .into_iter()
-        // The number and its sign stand on lines of their own.
+        // The number and the percent sign are on separate lines.
         .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     let number = |label: &str| count(texts.get(texts.iter().position(|text| text == label)? + 1)?);

@@ -64,7 +64,7 @@ const PATHS: [&str; 7] = {
     [VERSION, lines[0], lines[1], branches[0], branches[1], methods[0], methods[1]]
 };
 
-/// The page's script cuts the percent off after two digits.
+/// The page's script truncates to two digits.
 fn report(values: &Values) -> Option<Found> {
     values.text(VERSION)?;
     let measure = |(metric, [covered, total]): (_, [&str; 2])| {

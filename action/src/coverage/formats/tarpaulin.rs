@@ -1,4 +1,4 @@
-//! cargo-tarpaulin: its page is drawn by script, from data that stands in it, and so is its JSON.
+//! cargo-tarpaulin: its page, which a script draws from data in the page, and its JSON report.
 
 use std::io::BufRead;
 

@@ -1,20 +1,20 @@
-//! Scanning HTML as text: index pages have megabytes, and no total needs their tree.
+//! Scans HTML as text: index pages have megabytes, and finding a total needs no tree.
 
 use memchr::memmem;
 
 use crate::coverage::measure::Measure;
 use crate::coverage::percent::Percent;
 
-/// Texts of one row that are looked at.
+/// Texts to read in one row.
 const MAX_ROW: usize = 8;
-/// Texts of a page's head that are looked at.
+/// Texts to read in a page's head.
 const MAX_TEXTS: usize = 1000;
 
 pub fn has(text: &str, mark: &str) -> bool {
     memmem::find(text.as_bytes(), mark.as_bytes()).is_some()
 }
 
-/// What stands before and after the first `mark`.
+/// The text before and after the first `mark`.
 pub fn split<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     let at = memmem::find(text.as_bytes(), mark.as_bytes())?;
     Some((text.get(..at)?, text.get(at + mark.len()..)?))
@@ -28,25 +28,25 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     Some(split(after(text, start)?, end)?.0)
 }
 
-/// The texts between the tags, trimmed, without the empty ones.
+/// The trimmed, non-empty texts between the tags.
 pub fn texts(html: &str) -> Vec<String> {
     let after_tag = |part: &str| part.split_once('>').map_or(String::new(), |(_, text)| plain(text));
     html.split('<').map(after_tag).filter(|text| !text.is_empty()).take(MAX_TEXTS).collect()
 }
 
-/// The hard space, in which tools put `21.1&nbsp;%`, is a space like others.
+/// Treats the non-breaking space of `21.1&nbsp;%` as a space.
 fn plain(text: &str) -> String {
     text.replace("&nbsp;", " ").replace(['\u{a0}', '\u{202f}'], " ").trim().to_owned()
 }
 
-/// `48%`, `21.1 %`, `87,5 %`, `%48`: a number with its sign, which some languages write elsewhere.
+/// Parses `48%`, `21.1 %`, `87,5 %` or `%48`, as different languages write it.
 pub fn percent(text: &str) -> Option<Percent> {
     let text = text.trim();
     let number = text.strip_suffix('%').or_else(|| text.strip_prefix('%'))?;
     Percent::parse(&number.trim().replace(',', "."))
 }
 
-/// `5218`, `5,218`, `5.218`, `5 218`: digits, grouped as some language does.
+/// Parses `5218`, `5,218`, `5.218` or `5 218`, as different languages group digits.
 pub fn count(text: &str) -> Option<u64> {
     let groups = |letter: char| matches!(letter, ',' | '.' | '\'' | '’' | ' ');
     let digits: String = text.trim().chars().filter(|letter| !groups(*letter)).collect();
@@ -55,15 +55,15 @@ pub fn count(text: &str) -> Option<u64> {
     plain.then(|| digits.parse().ok())?
 }
 
-/// `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`, and `361 / 12 / 1989` with the excluded ones between.
+/// Parses `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`, and `361 / 12 / 1989` with excluded ones between.
 pub fn counts(text: &str) -> Option<(u64, u64)> {
     let text = text.trim().trim_matches(['(', ')']);
     let (covered, rest) = text.split_once('/').or_else(|| text.split_once(" of "))?;
     Some((count(covered)?, count(rest.rsplit('/').next()?)?))
 }
 
-/// The number that stands after `label` and before the next label, with the counts that stand there too, in whichever
-/// order: `Lines:` `445` `2105` `21.1 %`. A title that looks like a label has no number after it.
+/// The percentage between `label` and the next label, with its counts, in any order: `Lines:` `445` `2105` `21.1 %`. A
+/// title that looks like a label has no number after it.
 pub fn labelled(texts: &[String], label: &str, metric: &'static str) -> Option<Measure> {
     let starts = texts.iter().enumerate().filter(|(_, text)| *text == label).map(|(at, _)| at + 1);
     let mut rows = starts.filter_map(|start| {

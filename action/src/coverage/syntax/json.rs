@@ -1,4 +1,4 @@
-//! JSON as a stream: only the values that a format names are kept, whatever else the file holds.
+//! Streams JSON: keeps only the values that a format names.
 
 use std::fmt;
 use std::io::{BufRead, Read};
@@ -9,12 +9,12 @@ use serde_json::Number;
 
 use crate::coverage::percent::Percent;
 
-/// Bytes of a JSON file that are read: a key may be as long, so this bounds the memory too.
+/// Bytes to read of a JSON file. A key can be as long, so this also limits memory.
 const MAX_BYTES: u64 = 256 << 20;
-/// Bytes of a text that is kept.
+/// Bytes of a kept text.
 const MAX_TEXT: usize = 100;
 
-/// The values at some paths, such as `total/lines/pct`; at `files/*/covered` it is the sum over the list.
+/// The values at paths such as `total/lines/pct`; a path such as `files/*/covered` is the sum over the list.
 pub struct Values(Vec<(&'static str, Value)>);
 
 enum Value {
@@ -23,7 +23,7 @@ enum Value {
     Text(String),
 }
 
-/// Reads the values that are there. What follows the JSON is left alone.
+/// Reads the existing values. Ignores what follows the JSON.
 pub fn read(input: &mut dyn BufRead, paths: &[&'static str]) -> Result<Values> {
     let mut input = input.take(MAX_BYTES);
     let mut values = Values(Vec::new());
@@ -35,7 +35,7 @@ pub fn read(input: &mut dyn BufRead, paths: &[&'static str]) -> Result<Values> {
     Ok(values)
 }
 
-/// The same of JSON that stands in a page; nothing where it is damaged.
+/// Reads JSON inside a page; `None` if it is damaged.
 pub fn read_text(json: &str, paths: &[&'static str]) -> Option<Values> {
     read(&mut json.as_bytes(), paths).ok()
 }
@@ -65,7 +65,7 @@ impl Values {
         if let Value::Text(text) = self.get(path)? { Some(text) } else { None }
     }
 
-    /// A number in its own digits: `99.4` and `100`, as JavaScript and Python write them.
+    /// A number in its digits as written, such as `99.4` and `100`.
     pub fn percent(&self, path: &str) -> Option<Percent> {
         match self.get(path)? {
             Value::Count(count) => Percent::parse(&count.to_string()),
@@ -85,7 +85,7 @@ impl Values {
     }
 }
 
-/// Follows the paths that lead through the current value: what is left of each, and the whole.
+/// The paths through the current value: their remaining parts, and the whole paths.
 struct Picker<'a> {
     paths: Vec<(&'static str, &'static str)>,
     values: &'a mut Values,
@@ -95,7 +95,7 @@ impl Picker<'_> {
     fn below(&mut self, key: &str) -> Picker<'_> {
         let step = |(rest, path): &(&'static str, &'static str)| {
             let rest = rest.strip_prefix(key).filter(|_| !key.is_empty())?;
-            // A key may hold a slash of its own.
+            // A key may contain a slash.
             let below = if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
             below.map(|rest| (rest, *path))
         };

@@ -1,4 +1,4 @@
-//! XML as a stream: each element once, in bounded memory. Entities are not expanded.
+//! Streams XML: visits each element once, in bounded memory. Entities are not expanded.
 
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -28,13 +28,13 @@ impl Element<'_> {
         self.text(attribute)?.parse().ok()
     }
 
-    /// Two attributes, as covered and total.
+    /// Two attributes as covered and total counts.
     pub fn counts(&self, covered: &str, total: &str) -> Option<(u64, u64)> {
         Some((self.number(covered)?, self.number(total)?))
     }
 }
 
-/// Calls `each` for every element with its depth, 0 for the root, until it breaks.
+/// Calls `each` for every element with its depth (0 is the root), until it breaks.
 pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> ControlFlow<()>) -> Result<()> {
     let mut reader = Reader::from_reader(Budget { input, left: MAX_EVENT });
     let (mut buffer, mut depth) = (Vec::new(), 0);
@@ -63,7 +63,7 @@ pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> Co
     }
 }
 
-/// Hands out `left` more bytes: the reader keeps an event whole in memory.
+/// A reader with a limit: quick-xml keeps a whole event in memory.
 struct Budget<'a> {
     input: &'a mut dyn BufRead,
     left: usize,

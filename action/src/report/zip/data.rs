@@ -1,4 +1,4 @@
-//! A zipped file's bytes: as they lie there, and inflated and checked as they are read.
+//! The data of a file in a zip: raw, or inflated and verified while reading.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use rawzip::{FileReader, RangeReader};
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 
-/// Where a file's data lie in a zip, and what its directory says of them.
+/// The location of a file's data in a zip, with the checksum from the directory.
 #[derive(Debug)]
 pub struct Zipped {
     pub(super) zip: Arc<FileReader>,
@@ -17,17 +17,17 @@ pub struct Zipped {
     /// Bytes in the zip.
     pub packed: u64,
     pub crc: u32,
-    /// Deflated, not stored.
+    /// Deflated; otherwise stored.
     pub deflated: bool,
 }
 
 impl Zipped {
-    /// The data as they are.
+    /// Reads the raw data.
     pub fn data(&self) -> impl Read + '_ {
         RangeReader::new(&*self.zip, self.start..self.start + self.packed)
     }
 
-    /// The file of `size` bytes itself.
+    /// Reads the file of `size` bytes.
     pub(in crate::report) fn open(&self, size: u64) -> impl Read + '_ {
         let inflate = self.deflated.then(|| Decompress::new(false));
         let data = BufReader::with_capacity(CHUNK, self.data());
@@ -35,19 +35,19 @@ impl Zipped {
     }
 }
 
-/// Ends with an error unless size and CRC-32 are as expected, and the deflated data end where the entry does.
+/// Fails unless size and CRC-32 match and the deflated data ends where the entry ends.
 struct Checked<R> {
     data: R,
     inflate: Option<Decompress>,
     crc: Crc,
     expected: u32,
-    /// Bytes of the file that are still to come.
+    /// Bytes of the file that are not read yet.
     left: u64,
     ended: bool,
 }
 
 impl<R: BufRead> Checked<R> {
-    /// Puts the next bytes into `out`, and says how many they are; none may mean that there is more to read first.
+    /// Writes the next bytes into `out` and returns their number. 0 can mean that more input is needed.
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.data.fill_buf()?;
         let Some(inflate) = &mut self.inflate else {
@@ -92,7 +92,7 @@ impl<R: BufRead> Read for Checked<R> {
     }
 }
 
-/// Follows the file's name.
+/// An error text that follows the file's name.
 fn broken(how: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it {how}: the zip is damaged, or was forged"))
 }
