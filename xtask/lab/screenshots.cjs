@@ -14,7 +14,7 @@ function statusPage({ context, state, description }) {
   const count = passed ? '1 successful check' : '1 failing check';
   return `<!DOCTYPE html><meta charset="utf-8"><style>
     body { margin: 0; background: #fff; color: #1f2328; font: 14px/20px "Liberation Sans", Arial, sans-serif; }
-    section { width: 560px; overflow: hidden; border: 1px solid #d1d9e0; border-radius: 6px; }
+    section { width: 340px; overflow: hidden; border: 1px solid #d1d9e0; border-radius: 6px; }
     header { padding: 12px 16px; border-bottom: 1px solid #d1d9e0; }
     p { display: flex; align-items: center; gap: 8px; margin: 0; padding: 10px 16px; }
     svg { fill: none; stroke: ${colour}; stroke-width: 2; }
