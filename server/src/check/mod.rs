@@ -3,6 +3,7 @@
 
 mod github;
 mod oidc;
+mod probe;
 mod rights;
 mod storage;
 

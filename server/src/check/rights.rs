@@ -1,7 +1,7 @@
 //! What the server may do in a bucket beside reading and writing reports, and what works without it.
 
 use super::Finding;
-use super::storage::{PART, PROBE, describe};
+use super::probe::{PART, PROBE, describe};
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::object::{BINDINGS, VALUES, probe_key};

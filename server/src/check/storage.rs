@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::probe::{PART, PROBE, describe};
 use super::{Finding, rights};
 use crate::config::Config;
 use crate::names::object::STAGING;
@@ -11,10 +12,8 @@ use crate::store::settings::StorageConfig;
 use crate::store::storage::{Storage, UploadTarget};
 use crate::store::sts::{Grant, GrantError};
 
-pub(super) const PART: &str = "storage";
 const UPLOAD: &str = "upload address";
 const ROLE: &str = "upload role";
-pub(super) const PROBE: &[u8] = b"covered-server check";
 /// Free space below which a folder is soon full.
 const LITTLE_SPACE: u64 = 1 << 30;
 
@@ -79,25 +78,6 @@ async fn delete(storage: &Storage, key: &str) -> Option<Finding> {
     let error = storage.delete(key).await.err()?;
     tracing::debug!("{:#}", anyhow::Error::from(error));
     Some(Finding::note(PART, format!("{key} could not be deleted, which the server needs for nothing else: harmless")))
-}
-
-/// What failed, why, and what to do about it.
-pub(super) fn describe(what: &str, error: StorageError) -> String {
-    let missing = matches!(error, StorageError::NotFound);
-    let why = format!("{:#}", anyhow::Error::from(error));
-    let has = |marks: &[&str]| marks.iter().any(|mark| why.contains(mark));
-    let advice = if missing || has(&["NoSuchBucket", "BucketNotFound", "ContainerNotFound"]) {
-        "make the bucket, or mend its name"
-    } else if has(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "AuthenticationFailed"]) {
-        "mend the credentials: the store does not know them"
-    } else if has(&["AccessDenied", "403", "Forbidden", "401"]) {
-        "let the server's user or role do this: the policy is in its README, under Storage"
-    } else if has(&["error sending request", "timed out", "dns", "onnect"]) {
-        "nothing answers there: mend the address or the region, or open the way to it"
-    } else {
-        return format!("{what}: {why}");
-    };
-    format!("{what}: {advice}; the store said: {why}")
 }
 
 /// Who can look into the folder, and what fits into it.

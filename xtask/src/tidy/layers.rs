@@ -108,8 +108,12 @@ fn imports(text: &str, own: &[String]) -> Vec<Vec<String>> {
             paths(&text[at + "crate::".len()..], &mut Vec::new(), &mut found);
         }
     }
-    for (at, _) in text.match_indices("use super::") {
-        let mut rest = &text[at + "use super::".len()..];
+    for (at, _) in text.match_indices("super::") {
+        // The first of several, and no other path's end.
+        if text[..at].ends_with("::") {
+            continue;
+        }
+        let mut rest = &text[at + "super::".len()..];
         let mut parent = own.len() - 1;
         while let Some(above) = rest.strip_prefix("super::") {
             (rest, parent) = (above, parent.saturating_sub(1));
