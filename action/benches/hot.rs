@@ -1,5 +1,5 @@
-//! How long a total takes to be found in a large index, beside a plain scan of its bytes, and a report to be packed:
-//! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it does one of them so often, for
+//! Measures finding the total in a large index, a plain scan of its bytes for comparison, and packing a report:
+//! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it runs one case so often, for
 //! `cargo xtask bench counts`.
 
 #[path = "../../xtask/src/bench/cases.rs"]
@@ -17,7 +17,7 @@ use covered::coverage::{Choice, search};
 use covered::report::{Report, walk};
 use memchr::memmem;
 
-/// Bytes of the largest index seen.
+/// Bytes of the largest known index.
 const INDEX: usize = 2_800_000;
 /// Pages of a report, and the bytes of one.
 const PAGES: usize = 75;
@@ -58,7 +58,7 @@ fn find(index: &Path) -> Result<()> {
     Ok(())
 }
 
-/// coverage.py's index with so many rows that it has the size of the largest one seen.
+/// coverage.py's index, with enough rows for the size of the largest index seen.
 fn large_index() -> Result<String> {
     let page = include_str!("../tests/fixtures/totals/coverage.py-7.17-branch/index.html");
     let from = page.find("<tr class=\"region\">").context("the index has no row")?;
@@ -67,7 +67,7 @@ fn large_index() -> Result<String> {
     Ok([&page[..from], &rows, &page[from..]].concat())
 }
 
-/// Pages of many like lines.
+/// Pages with many similar lines.
 fn report(folder: &Path) -> Result<Report> {
     let pages: PathBuf = folder.join("pages");
     fs::create_dir(&pages)?;

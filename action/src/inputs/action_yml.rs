@@ -111,7 +111,7 @@ fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
 }
 
 #[test]
-fn an_artifact_is_the_report_as_a_whole_whoever_names_it() {
+fn an_artifact_is_the_report_as_a_whole_from_either_source() {
     for source in ["input", "environment"] {
         let mut variables = step(if source == "input" { &[("artifact", "coverage-html")] } else { &[] });
         if source == "environment" {

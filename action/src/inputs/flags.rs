@@ -63,8 +63,7 @@ pub const FLAGS: &[Flag] = &[
         "purge-cache",
         "[=auto|true|false]",
         "auto",
-        "update the badge; auto: only after a push to the default branch; in GitHub Actions only such a push sets its \
-         value",
+        "update the badge; auto: after a push to the default branch (in GitHub Actions, only such a push sets a value)",
     ),
     flag("is-default-branch", "[=true|false]", "", "deprecated, use --purge-cache"),
     flag(

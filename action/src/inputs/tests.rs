@@ -229,7 +229,7 @@ fn defaults_are_the_originals() {
 }
 
 #[test]
-fn a_named_report_has_its_own_context_unless_told() {
+fn a_named_report_has_its_own_context_by_default() {
     let context = |arguments: &str| read(&format!("htmlcov --dry-run {arguments}"), &[], "").unwrap().context;
     assert_eq!(context("--name backend"), "covered/backend");
     assert_eq!(context("--name backend --context coverage"), "coverage");

@@ -1,4 +1,4 @@
-//! A report straight out of the artifact of the run that tested it.
+//! A report from the artifact of the tested run.
 
 use ring::digest;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::peer::{Peer, Reply};
 use crate::report::uploaded;
 use crate::run::{Covered, SHA, SIGNATURE, TOKEN};
 
-/// What GitHub's own client library wrote; the total is 84.62%.
+/// Written by GitHub's client library; the total is 84.62%.
 const ARTIFACT: &[u8] = include_bytes!("../fixtures/artifacts/actions-artifact.zip");
 const LIST: &str = "/repos/octo/app/actions/runs/7/artifacts";
 const ZIP: &str = "/repos/octo/app/actions/artifacts/42/zip";
 const BLOB: &str = "/blobs/42.zip";
 
-/// GitHub, the covered server, and the store that artifacts lie in, which is another host.
+/// GitHub and the covered server, and the artifact store, which is another host.
 struct World {
     peer: Peer,
     store: Peer,
@@ -49,12 +49,12 @@ impl World {
         self.peer.on("GET", ZIP, [Reply::new(302, "").with("location", url)]);
     }
 
-    /// The artifact's bytes, without a digest to compare them with.
+    /// Sets the artifact's bytes, with their digest.
     fn holds(&self, bytes: &[u8]) {
         self.store.on("GET", BLOB, [Reply::new(200, bytes)]);
     }
 
-    /// As [`Self::holds`], and GitHub knows no digest.
+    /// Sets the artifact's bytes, without a digest.
     fn holds_anything(&self, bytes: &[u8]) {
         self.holds(bytes);
         let mut artifact = artifact(42, "2026-11-22T15:04:05Z");
@@ -62,7 +62,7 @@ impl World {
         self.peer.on("GET", LIST, [listed(&[artifact])]);
     }
 
-    /// The second workflow, after the tests of a push to main.
+    /// A second workflow, after the tests of a push to main.
     fn covered(&self) -> Covered {
         self.covered_after("success")
     }
@@ -232,7 +232,7 @@ fn a_missing_permission_is_named() {
 }
 
 #[test]
-fn a_failed_runs_report_is_uploaded_and_the_failure_told() {
+fn a_failed_runs_report_is_uploaded_and_the_failure_reported() {
     let world = World::new();
     let message = "run 7 ended with `failure`: its report may cover only part of the tests";
     world.covered_after("failure").run().succeeds().complains(&format!("warning: {message}")).outputs("uploaded=true");
@@ -245,7 +245,7 @@ fn another_digest_than_githubs_names_both() {
     let (came, expected) = (sha256(b"something else"), sha256(ARTIFACT));
     world.covered().run().fails(&format!("has the SHA-256 {came}, but GitHub's is {expected}: run the job again"));
     world.sent_nothing();
-    // Older servers tell none.
+    // Older servers send no digest.
     world.holds_anything(ARTIFACT);
     world.covered().run().succeeds().says("without a SHA-256 from GitHub");
 }
@@ -301,7 +301,7 @@ fn what_no_report_can_be_is_refused_before_anything_is_sent() {
     forged[at + 20] ^= 0x55;
     let world = World::new();
     world.holds_anything(&forged);
-    // The index is the first that is read.
+    // The index is read first.
     world.covered().run().complains("the zip is damaged, or was forged");
     world.sent_nothing();
 }

@@ -3,7 +3,7 @@ use crate::run::{Covered, Ended};
 
 const BADGE: &str = "/badge/octo/app.json";
 
-/// A run before which the default branch's badge answers so.
+/// A run for which the default branch's badge has this response.
 fn after(reply: Reply) -> (Peer, Ended) {
     let peer = Peer::new();
     peer.on("GET", BADGE, [reply]);

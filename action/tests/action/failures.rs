@@ -1,4 +1,4 @@
-//! What a failure means for the job: `fail-on-error` and `fail-under`.
+//! What fails the job: `fail-on-error` and `fail-under`.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use crate::run::{Covered, Ended, SHA};
 
 const CREATE: &str = "/coverage/create-site/";
 
-/// A run in Actions that may fail without failing the job, with the server's answer to it.
+/// A run in Actions with `fail-on-error: false`, and this response of the server.
 fn excused(reply: Reply) -> Ended {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);
@@ -175,7 +175,7 @@ fn dependabots_runs_have_no_secrets_either() {
     by("push", "dependabot[bot]").succeeds().says(text);
     by("pull_request_target", "octocat").succeeds().says(text);
     by("pull_request", "octocat").rejects("").says_not("Dependabot");
-    // A workflow_run has every secret: without a key, it was forgotten.
+    // A workflow_run has all secrets, so a missing key is a mistake.
     by("workflow_run", "dependabot[bot]").rejects("").says("::error::missing api-key");
     assert!(peer.asked().is_empty());
 }

@@ -1,11 +1,11 @@
-//! A backend of the Python original: temporary credentials, and each file by itself.
+//! A backend of the Python original: temporary credentials, and each file separately.
 
 use crate::peer::{Peer, Reply};
 use crate::run::{Covered, Ended, SHA, SIGNATURE, SITE, TOKEN};
 
 const BUCKET: &str = "reports";
 
-/// A peer that answers as the original does, with S3 at its own address.
+/// A peer that responds like the original, with S3 at its own address.
 fn original(region: &str) -> Peer {
     let peer = Peer::new();
     let session = format!(
@@ -27,7 +27,7 @@ fn run(peer: &Peer) -> Ended {
     Covered::new(peer).file("a b/ä+.css", "p {}").env("AWS_ENDPOINT_URL", &peer.url).run()
 }
 
-/// A run in which S3 answers the index so.
+/// A run in which S3 rejects the index with this error.
 fn refused(status: u16, code: &str) -> Ended {
     let peer = original("eu-west-1");
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told by S3</Message></Error>");
@@ -39,7 +39,7 @@ fn refused(status: u16, code: &str) -> Ended {
 fn every_file_is_put_under_its_own_key_with_a_signature() {
     let peer = original("eu-west-1");
     let url = &peer.url;
-    // This backend blocks nothing that pages load from elsewhere.
+    // This backend has no policy.
     let page = "<script src='https://cdn.example.com/a.js'></script>";
     Covered::new(&peer)
         .file("a b/ä+.css", "p {}")
@@ -64,7 +64,7 @@ fn every_file_is_put_under_its_own_key_with_a_signature() {
         authorization.contains("/eu-west-1/s3/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;")
     );
     assert_eq!(css.header("token"), None);
-    // The steps after it are the same as ever.
+    // The later steps are unchanged.
     let value = peer.one("POST", "/coverage/invalidate-cache/").json();
     assert_eq!(value["site_id"], SITE);
     assert_eq!(peer.one("POST", "/repos/").json()["target_url"], format!("{url}/coverage/{SITE}/"));

@@ -1,4 +1,4 @@
-//! No API key: the job's own token from GitHub.
+//! Without an API key: the job's token from GitHub.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::run::{Covered, KEY, SIGNATURE};
 const ISSUE: &str = "/idtoken";
 const REQUEST_TOKEN: &str = "request-token-signature-that-must-stay-secret";
 
-/// A token that ends so many seconds from now. Whoever shows it shows `SIGNATURE`.
+/// A token that expires in `lifetime` seconds. Its signature is `SIGNATURE`.
 fn token(number: u32, lifetime: i64) -> String {
     let claims = json!({"jti": number, "exp": Timestamp::now().as_second() + lifetime}).to_string();
     format!("eyJhbGciOiJSUzI1NiJ9.{}.{SIGNATURE}", BASE64_URL_SAFE_NO_PAD.encode(claims))
@@ -54,7 +54,7 @@ fn a_job_without_a_key_shows_its_token_from_github_for_this_server() {
 }
 
 #[test]
-fn a_token_that_ends_while_the_server_is_waited_for_is_asked_for_anew() {
+fn a_token_that_ends_while_the_server_is_waited_for_is_replaced() {
     let peer = Peer::new();
     let tokens = [token(1, 10), token(2, 10), token(3, 300)];
     peer.on("GET", ISSUE, tokens.each_ref().map(|token| given(token)));
@@ -66,12 +66,12 @@ fn a_token_that_ends_while_the_server_is_waited_for_is_asked_for_anew() {
         .map(|seen| seen.header("authorization").unwrap().to_owned())
         .collect();
     assert_eq!(shown, tokens.map(|token| format!("Bearer {token}")));
-    // The third one holds long enough for the badge too.
+    // The third token is also valid for the badge.
     assert_eq!(all(&peer, ISSUE).len(), 3);
 }
 
 #[test]
-fn a_token_that_is_not_given_anew_does_not_hide_what_the_server_said() {
+fn a_token_that_is_not_replaced_does_not_hide_what_the_server_said() {
     let peer = Peer::new();
     let refused = Reply::new(500, r#"{"message":"no more"}"#).with("retry-after", "3600");
     peer.on("GET", ISSUE, [given(&token(1, 10)), refused]);

@@ -176,7 +176,7 @@ fn zeros_are_no_commit() {
     ended.rejects(
         "INPUT_COMMIT_SHA is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch",
     );
-    // A commit that is named counts, whatever was deleted.
+    // An explicit commit takes precedence.
     let covered = deletion(&peer).arg("--commit-sha").arg(crate::run::SHA);
     let report = covered.report();
     covered.arg(report).run().succeeds().outputs("uploaded=true");

@@ -1,6 +1,6 @@
 //! The built binary against scripted peers, step by step.
 
-// A test's helpers may panic as its tests do; clippy's own exception covers `#[test]` functions alone.
+// Helpers of tests may panic; clippy's exception covers only `#[test]` functions.
 #![allow(clippy::unwrap_used)]
 
 mod artifact;

@@ -1,4 +1,4 @@
-//! What lies between the program and a server: proxies, and TLS with a private CA.
+//! Between the program and a server: proxies, and TLS with a private CA.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::peer::Peer;
 use crate::run::{Covered, SITE};
 
-/// A proxy that knows CONNECT alone; its address, and the targets that it was asked for.
+/// A proxy that supports only CONNECT; its address, and the requested targets.
 fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, asked) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
@@ -43,7 +43,7 @@ fn head(reader: &mut impl BufRead) -> Vec<String> {
     reader.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect()
 }
 
-/// A server that shows a certificate of a private CA before `peer`; its address, and the CA's certificate.
+/// A TLS server with a certificate of a private CA in front of `peer`; its address, and the CA's certificate.
 fn tls_before(peer: &Peer) -> (String, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -72,7 +72,7 @@ fn tls_before(peer: &Peer) -> (String, String) {
     (url, ca)
 }
 
-/// Hands one request on, and its answer back.
+/// Forwards one request, and its response.
 fn relay(mut client: BufReader<impl Read + Write>, peer: &str) -> io::Result<()> {
     client.fill_buf()?;
     let head = head(&mut client);
@@ -113,7 +113,7 @@ fn a_wrong_ssl_cert_file_is_named() {
     run.fails("SSL_CERT_FILE is /none/ca.pem, which cannot be read: No such file");
 }
 
-/// A proxy that answers everything so.
+/// A proxy with this response to every request.
 fn refusing(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -175,7 +175,7 @@ fn the_schemes_proxy_is_used_but_for_the_hosts_of_no_proxy() {
     run("example.com");
     let host = peer.url.trim_start_matches("http://");
     assert!(!asked.lock().unwrap().is_empty() && asked.lock().unwrap().iter().all(|target| target == host));
-    // Nothing here is https.
+    // No request here is https.
     asked.lock().unwrap().clear();
     Covered::new(&peer).env("HTTPS_PROXY", &url).run().succeeds();
     assert!(asked.lock().unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! A small scripted HTTP/1.1 server that plays the covered server, its store and GitHub at once.
+//! A small scripted HTTP/1.1 server in the role of the covered server, its store and GitHub.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::run::{SHA, SIGNATURE, SITE};
 
-/// A request as it came in.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
@@ -34,13 +34,13 @@ pub enum Reply {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
-    /// An answer without waiting for the body, after which the connection is closed.
+    /// A response before the body was read; then the connection is closed.
     Early(u16, String),
-    /// An answer that ends before its length.
+    /// A truncated response.
     Truncated,
-    /// The whole request is read, and the connection closed without an answer.
+    /// The request is read, and the connection closed without a response.
     Lost,
-    /// The request is read, and nothing comes until the other side gives up.
+    /// The request is read, and nothing is sent.
     Silent,
 }
 
@@ -60,7 +60,7 @@ impl Reply {
     }
 }
 
-/// Replies by method and path; the last one of a list stays.
+/// Replies by method and path; the last one of a list is repeated.
 type Script = HashMap<(String, String), Vec<Reply>>;
 
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl Peer {
         peer
     }
 
-    /// A session's answer, as the covered server gives it.
+    /// The covered server's response to a new session.
     pub fn session(&self) -> String {
         let url = &self.url;
         format!(
@@ -101,7 +101,7 @@ impl Peer {
         )
     }
 
-    /// From now on these are the replies to `method` and `path`.
+    /// Sets the replies to `method` and `path`.
     pub fn on(&self, method: &str, path: &str, replies: impl IntoIterator<Item = Reply>) -> &Self {
         let key = (method.to_owned(), path.to_owned());
         self.script.lock().unwrap().insert(key, replies.into_iter().collect());
@@ -112,7 +112,7 @@ impl Peer {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The requests in order, as `METHOD /path`; but for the look at the badge, with which every run begins.
+    /// The requests in order, as `METHOD /path`, except for the badge request of every run.
     pub fn asked(&self) -> Vec<String> {
         self.seen()
             .iter()
@@ -121,7 +121,7 @@ impl Peer {
             .collect()
     }
 
-    /// The only request of this method whose path starts so.
+    /// The only request with this method and start of its path.
     pub fn one(&self, method: &str, start: &str) -> Seen {
         let all = self.seen();
         let found: Vec<&Seen> =
@@ -178,7 +178,7 @@ fn read_head(reader: &mut impl BufRead) -> Option<Head> {
     Some((method, target, headers.collect()))
 }
 
-/// Whether the connection stays open. A client that has gone away is no fault of the peer.
+/// Returns whether the connection stays open. A closed connection is not an error.
 fn answer(mut stream: &TcpStream, reader: &mut impl Read, reply: Reply) -> bool {
     match reply {
         Reply::Answer { status, headers, body } => {

@@ -140,7 +140,7 @@ fn purge_cache_overrules_the_event() {
     peer.one("POST", INVALIDATE);
 }
 
-/// What the seed's own workflow asks for after a fork's tests on a branch `main`.
+/// The request of the seed's workflow after a fork's tests on a branch `main`.
 fn after_a_fork(peer: &Peer) -> Covered {
     let event = format!(
         r#"{{"workflow_run":{{"id":42,"event":"pull_request","head_sha":"{SHA}","head_branch":"main",
@@ -163,7 +163,7 @@ fn a_forks_main_gives_the_badge_no_value_though_purge_cache_is_true() {
         .says_not("Updated the badge");
     let seen = peer.one("POST", INVALIDATE);
     assert_eq!((seen.body.len(), seen.header("content-length"), seen.header("token")), (0, Some("0"), Some(KEY)));
-    // The server reads the status for what it forgot.
+    // The server reads the status for the dropped value.
     let asked = peer.asked();
     let at = |part: &str| asked.iter().position(|asked| asked.contains(part)).unwrap();
     assert!(at("/statuses/") < at(INVALIDATE) && at(INVALIDATE) < at("PURGE"), "{asked:?}");

@@ -1,4 +1,4 @@
-//! The folder, the total, and the zip as it arrives.
+//! The folder, the total, and the uploaded zip.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -36,7 +36,7 @@ fn entries(zip: &[u8]) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Bytes that no compression makes smaller.
+/// Incompressible bytes.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut next = || {
@@ -129,7 +129,7 @@ fn more_files_than_a_plain_zip_can_count_arrive() {
     assert_eq!(uploaded(&peer).len(), 66_003);
 }
 
-/// While the first file takes its time, the others are packed and wait.
+/// The first file is slow, so that others are packed and wait.
 #[cfg(unix)]
 #[test]
 fn few_files_are_open_however_many_wait() {
@@ -155,7 +155,7 @@ fn more_than_a_hundred_thousand_files_are_too_many() {
     let peer = Peer::new();
     let covered = Covered::new(&peer);
     many_files(&covered, 50_000);
-    // Twice 50,000 and the three that are always there.
+    // Twice 50,000, and three more files.
     std::os::unix::fs::symlink("many", covered.report().join("again")).unwrap();
     covered.run().fails("error: the folder contains more than 100,000 files: is it the report's own folder?");
     assert!(peer.seen().is_empty());

@@ -1,4 +1,4 @@
-//! What happens between the program and any server: failures, retries, the deadline.
+//! Requests to any server: failures, retries, the deadline.
 
 use std::net::TcpListener;
 
@@ -10,7 +10,7 @@ const CREATE: &str = "/coverage/create-site/";
 #[test]
 fn a_refused_connection_is_reported_with_the_address_and_what_to_do() {
     let peer = Peer::new();
-    // Bound and let go: nobody listens there.
+    // Bound and released: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = Covered::new(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1").run();
     let place = format!("http://{address}/coverage/create-site/ refused the connection");

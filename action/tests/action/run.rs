@@ -1,4 +1,4 @@
-//! Runs the built binary in an environment of its own, and shows everything when an expectation fails.
+//! Runs the built binary in a clean environment, and prints everything if an expectation fails.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,22 +17,22 @@ pub const SIGNATURE: &str = "signature-that-must-stay-secret";
 const INDEX: &str = include_str!("../fixtures/coverage_py/index.html");
 const FILE_PAGE: &str = include_str!("../fixtures/coverage_py/sample_py.html");
 
-/// One run to be: a report's folder, a place for the runner's files, and the command.
+/// A prepared run: the report's folder, the runner's files, and the command.
 pub struct Covered {
     folder: TempDir,
     command: Command,
 }
 
 impl Covered {
-    /// A push to the default branch of octo/app, with a small coverage.py report, all secrets, and `peer` as
-    /// everybody else.
+    /// A push to the default branch of octo/app, with a small coverage.py report and all secrets; `peer` is every
+    /// server.
     pub fn new(peer: &Peer) -> Self {
         let covered = Self::without_report(peer);
         let report = covered.report();
         covered.arg(report)
     }
 
-    /// The same, and the report is nowhere yet.
+    /// The same without a report.
     pub fn without_report(peer: &Peer) -> Self {
         let mut covered = Self::bare();
         covered.command.envs([
@@ -50,7 +50,7 @@ impl Covered {
         covered.event("push", event)
     }
 
-    /// A report, and nothing in the environment but the runner's files.
+    /// A report, and only the runner's files in the environment.
     pub fn bare() -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_covered"));
@@ -104,7 +104,7 @@ impl Covered {
         self.env("GITHUB_ACTIONS", "true")
     }
 
-    /// Runs it to its end, and makes sure that no secret came out and no temporary file stayed.
+    /// Runs it, and verifies that no secret was printed and no temporary file is left.
     pub fn run(mut self) -> Ended {
         let output = self.command.output().unwrap();
         let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
@@ -130,7 +130,7 @@ fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// What a run left behind.
+/// The results of a run.
 pub struct Ended {
     command: String,
     pub code: Option<i32>,
@@ -160,14 +160,14 @@ impl Ended {
         self
     }
 
-    /// Exit code 1, and this on standard error.
+    /// Expects exit code 1, and this on standard error.
     #[track_caller]
     pub fn fails(self, text: &str) -> Self {
         assert_eq!(self.code, Some(1), "{}", self.message());
         self.complains(text)
     }
 
-    /// Exit code 2, and this on standard error.
+    /// Expects exit code 2, and this on standard error.
     #[track_caller]
     pub fn rejects(self, text: &str) -> Self {
         assert_eq!(self.code, Some(2), "{}", self.message());
@@ -207,7 +207,7 @@ impl Ended {
     #[track_caller]
     pub fn outputs(self, line: &str) -> Self {
         let name = line.split('=').next().unwrap();
-        // As GitHub's runner: what stands last counts.
+        // As in GitHub's runner, the last value counts.
         let last = self.output.lines().rfind(|output| output.split('=').next() == Some(name));
         assert!(last == Some(line), "expected the output {line:?} of\n{}", self.message());
         self

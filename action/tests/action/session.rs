@@ -3,7 +3,7 @@ use crate::run::{Covered, KEY, SHA};
 
 const CREATE: &str = "/coverage/create-site/";
 
-/// A run whose session is answered so.
+/// A run with this response to its session.
 fn answered(reply: Reply) -> crate::run::Ended {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);

@@ -5,7 +5,7 @@ fn path() -> String {
     format!("/repos/octo/app/statuses/{SHA}")
 }
 
-/// A run whose status is answered so; the badge is refreshed all the same.
+/// A run with this response to its status; the badge is updated anyway.
 fn answered(status: u16, body: &str) -> Ended {
     let peer = Peer::new();
     peer.on("POST", &path(), [Reply::new(status, body)]);
@@ -167,7 +167,7 @@ fn an_ip_allow_list_is_reported() {
         .says_not("permissions: statuses: write");
 }
 
-/// GitHub's answer for a repository that was renamed or transferred.
+/// GitHub's response for a renamed or transferred repository.
 fn moved(status: u16, url: &str) -> Reply {
     let body =
         format!(r#"{{"message":"Moved Permanently","url":"{url}","documentation_url":"https://docs.github.com"}}"#);
@@ -175,7 +175,7 @@ fn moved(status: u16, url: &str) -> Reply {
 }
 
 #[test]
-fn a_renamed_repository_is_followed_and_told_once() {
+fn a_renamed_repository_is_followed_and_reported_once() {
     let peer = Peer::new();
     let to = |rest: &str| format!("{}/repositories/1296269/{rest}", peer.url);
     peer.on("POST", &path(), [moved(307, &to(&format!("statuses/{SHA}")))])

@@ -1,7 +1,7 @@
 use crate::peer::{Peer, Reply};
 use crate::run::{Covered, Ended, SIGNATURE, SITE};
 
-/// A run whose upload is answered so, and the number of tries that the store saw.
+/// A run with these responses to its upload, and the number of attempts.
 fn answered<const N: usize>(replies: [Reply; N]) -> (Ended, usize) {
     let peer = Peer::new();
     peer.on("PUT", &format!("/store/{SITE}.zip"), replies);

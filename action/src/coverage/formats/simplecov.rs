@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each group has such a part too, after that of all files. From 1.0 on the page is drawn by script, from
-//! `window.SIMPLECOV_DATA = {"total":{…},…}` in it or in `coverage_data.js` beside it.
+//! `window.SIMPLECOV_DATA = {"total":{…},…}` in it or in `coverage_data.js` in the same folder.
 
 use std::io::BufRead;
 
