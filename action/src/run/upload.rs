@@ -117,7 +117,7 @@ impl Run<'_> {
 
     /// Says what readers will miss.
     pub(super) fn note_external_hosts(&self, report: &Report) {
-        report::external_hosts(report).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+        report::external_hosts(report, self.deadline()).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
     }
 }
 
