@@ -6,6 +6,7 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::check;
+use super::reader::FromGitHub;
 use crate::base::env::Env;
 use crate::base::repository::Repository;
 
@@ -76,14 +77,16 @@ impl Event {
 
     /// The commit that was tested. In a pull request `GITHUB_SHA` is a merge that no branch has, and in a
     /// `workflow_run` the default branch's head: a status there would be lost, or stand at the wrong commit.
-    pub fn commit(&self) -> Option<&str> {
+    pub fn commit(&self) -> Option<FromGitHub<'_>> {
+        let field = |from, pointer| Some(FromGitHub { from, value: self.text(pointer)? });
         if self.is_workflow_run() {
-            self.text("/workflow_run/head_sha")
+            field("the event's `workflow_run.head_sha`", "/workflow_run/head_sha")
         } else if self.name.starts_with("pull_request") {
-            self.text("/pull_request/head/sha")
+            field("the event's `pull_request.head.sha`", "/pull_request/head/sha")
         } else {
             let own = self.sha.as_deref().filter(|sha| !check::is_zero(sha));
-            self.text("/merge_group/head_sha").or(own)
+            let own = own.map(|value| FromGitHub { from: "GITHUB_SHA", value });
+            field("the event's `merge_group.head_sha`", "/merge_group/head_sha").or(own)
         }
     }
 
