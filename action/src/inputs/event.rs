@@ -98,7 +98,9 @@ impl Event {
     }
 
     /// Whether the tests ran for a push to the default branch of this very repository: a fork may call its branch
-    /// `main` too, a tag may be called so, and what runs by hand or by the clock may run on an old commit.
+    /// `main` too, a tag may be called so, and what runs by hand or by the clock may run on an old commit. In a
+    /// `workflow_run` event, a tag cannot be told from a branch: `head_branch` has the bare name of either, and no other
+    /// field has the full ref.
     pub fn is_default_branch_push(&self, repository: &Repository) -> bool {
         let (event, from, branch) = if self.is_workflow_run() {
             let run = |field: &str| self.text(&format!("/workflow_run/{field}"));
