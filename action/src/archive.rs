@@ -1,5 +1,5 @@
 //! Packs a report into one zip: compressed on all cores, with the same bytes for the same files. Data that is already
-//! deflated is verified and copied unchanged. Large videos are stored.
+//! deflated is verified and copied unchanged. Large video and audio files are stored if deflate saves little.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -34,9 +34,11 @@ const MAX_WAITING: usize = 4 << 20;
 const WAITING_OVERHEAD: usize = 1 << 10;
 const WAITING_FILE_BYTES: usize = MAX_WAITING / 16;
 
-/// Extensions of video and audio files. Deflate saves about 1 % of them, and the server can answer range requests for a
-/// large file only if it is stored. Without ranges, browsers cannot seek, and some do not play.
+/// Extensions of video and audio files. Deflate usually saves about 1 % of them, and the server can answer range requests
+/// for a large file only if it is stored. Without ranges, browsers cannot seek, and some do not play.
 const MEDIA: &[&str] = &["mp4", "m4v", "mov", "webm", "ogv", "mp3", "m4a", "ogg", "oga"];
+/// Bytes at the start of a media file that are deflated to see what that saves. An index there may have some megabytes.
+const SAMPLE: u64 = 8 << 20;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -147,11 +149,26 @@ impl<'a> Packer<'a> {
         let input = self.deadline.read(entry.open()?);
         let is_large = entry.size > IN_MEMORY;
         match &entry.content {
-            _ if is_large && is_media(&entry.name) => store_into(entry, input, temporary_file(self.temp)?),
+            _ if is_large && is_media(&entry.name) && self.is_incompressible(entry)? => {
+                store_into(entry, input, temporary_file(self.temp)?)
+            }
             Content::Zip(zipped) if zipped.deflated => verify(entry, input, zipped),
             _ if is_large => compress_into(entry, input, temporary_file(self.temp)?),
             _ => compress(entry, input, deflate),
         }
+    }
+
+    /// Whether deflate saves little of the file. A small artifact may hold a huge file of zeros: stored, it would fill the
+    /// disk and the upload.
+    fn is_incompressible(&self, entry: &Entry) -> Result<bool> {
+        if let Content::Zip(Zipped { deflated: true, packed, .. }) = entry.content {
+            return Ok(saves_little(packed, entry.size));
+        }
+        let mut sample = self.deadline.read(entry.open()?).take(SAMPLE);
+        let mut encoder = DeflateEncoder::new(io::sink(), Compression::default());
+        let size = io::copy(&mut sample, &mut encoder)?;
+        encoder.try_finish()?;
+        Ok(saves_little(encoder.total_out(), size))
     }
 }
 
@@ -250,6 +267,11 @@ fn store_into<'a>(entry: &Entry, input: impl Read, mut file: File) -> Result<Pac
     Ok(Packed { summary, data: Data::File(file) })
 }
 
+/// Whether `packed` bytes are more than nine tenths of `size`.
+fn saves_little(packed: u64, size: u64) -> bool {
+    packed > size / 10 * 9
+}
+
 fn is_media(name: &str) -> bool {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     MEDIA.iter().any(|media| media.eq_ignore_ascii_case(extension))
@@ -338,32 +360,48 @@ mod tests {
         assert_eq!(error, "cannot pack `index.html`: the run exceeded its time limit of 0 s: raise --timeout");
     }
 
+    fn noise() -> impl Iterator<Item = u8> {
+        let mut dice = 1_u32;
+        std::iter::repeat_with(move || {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (dice >> 24) as u8
+        })
+    }
+
+    /// The files of a folder in a zip, each of them deflated or each of them stored.
+    fn artifact(folder: &Path, deflated: bool) -> Report {
+        let mut zip = ZipWriter::new(BufWriter::new(temporary_file(folder).unwrap()));
+        for entry in crate::report::walk(folder).unwrap().files {
+            let file = temporary_file(folder).unwrap();
+            let pack = if deflated { compress_into } else { store_into };
+            let Packed { summary, data: Data::File(mut file) } = pack(&entry, entry.open().unwrap(), file).unwrap()
+            else {
+                panic!("it is in a file")
+            };
+            file.rewind().unwrap();
+            zip.append(&entry.name, &summary, &mut file).unwrap();
+        }
+        crate::report::unzip(finish(zip).unwrap().file, "").unwrap()
+    }
+
     #[test]
-    fn a_large_video_is_stored_from_a_folder_and_from_a_zip() {
+    fn a_large_video_is_stored_only_where_deflate_saves_little() {
         let folder = tempfile::tempdir().unwrap();
-        let bytes = vec![7; IN_MEMORY as usize + 1];
-        for name in ["video.MP4", "page.html"] {
-            std::fs::write(folder.path().join(name), &bytes).unwrap();
+        let noise: Vec<u8> = noise().take(IN_MEMORY as usize + 1).collect();
+        let content = |name: &str| if name.starts_with("zeros") { vec![0; 64 * noise.len()] } else { noise.clone() };
+        for name in ["video.MP4", "page.html", "zeros.mp4"] {
+            std::fs::write(folder.path().join(name), content(name)).unwrap();
         }
-        let packed = |report: &Report| {
-            let archive = pack(report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
-            crate::report::unzip(archive.file, "").unwrap()
-        };
-        // As in an artifact: everything is deflated.
-        let mut deflated = ZipWriter::new(BufWriter::new(temporary_file(folder.path()).unwrap()));
-        for entry in crate::report::walk(folder.path()).unwrap().files {
-            let packed = compress(&entry, entry.open().unwrap(), &mut deflater()).unwrap();
-            let Data::Memory(data) = packed.data else { panic!("in memory") };
-            deflated.append(&entry.name, &packed.summary, &mut data.as_slice()).unwrap();
-        }
-        let artifact = crate::report::unzip(finish(deflated).unwrap().file, "").unwrap();
-        for report in [crate::report::walk(folder.path()).unwrap(), artifact] {
-            for entry in packed(&report).files {
+        let walked = crate::report::walk(folder.path()).unwrap();
+        for report in [walked, artifact(folder.path(), true), artifact(folder.path(), false)] {
+            let archive = pack(&report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
+            assert!(archive.size < 3 * noise.len() as u64, "{} bytes", archive.size);
+            for entry in crate::report::unzip(archive.file, "").unwrap().files {
                 let Content::Zip(zipped) = &entry.content else { panic!("it is in a zip") };
-                assert_eq!(zipped.deflated, entry.name == "page.html", "{}", entry.name);
+                assert_eq!(zipped.deflated, entry.name != "video.MP4", "{}", entry.name);
                 let mut read = Vec::new();
                 entry.open().unwrap().read_to_end(&mut read).unwrap();
-                assert!(read == bytes, "{}", entry.name);
+                assert!(read == content(&entry.name), "{}", entry.name);
             }
         }
     }
@@ -371,15 +409,10 @@ mod tests {
     #[test]
     fn one_deflater_does_for_files_that_become_no_smaller() {
         let folder = tempfile::tempdir().unwrap();
-        let mut dice = 1_u32;
-        let mut noise = || {
-            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (dice >> 24) as u8
-        };
-        let mut deflate = deflater();
+        let (mut noise, mut deflate) = (noise(), deflater());
         for size in [1, 40, 1_000, 70_000, IN_MEMORY] {
             let path = folder.path().join(size.to_string());
-            let content: Vec<u8> = std::iter::repeat_with(&mut noise).take(size as usize).collect();
+            let content: Vec<u8> = noise.by_ref().take(size as usize).collect();
             std::fs::write(&path, content).unwrap();
             let entry = Entry { name: size.to_string(), size, content: Content::File(path) };
             let packed = compress(&entry, entry.open().unwrap(), &mut deflate).unwrap();

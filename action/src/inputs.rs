@@ -17,7 +17,7 @@ use crate::coverage::Choice;
 pub use badge::BadgeUpdate;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
-use reader::Reader;
+use reader::{FromGitHub, Reader};
 pub use source::{Artifact, Source};
 pub use target::Target;
 
@@ -118,8 +118,9 @@ impl Reader<'_> {
     fn repository(&mut self) -> Option<Repository> {
         let full_name = (self.env)("GITHUB_REPOSITORY").unwrap_or_default();
         let (owner, name) = full_name.split_once('/').unwrap_or_default();
-        let owner = self.get_or("repo-owner", check::repository_part, owner);
-        let name = self.get_or("repo-name", check::repository_part, name);
+        let part = |value| Some(FromGitHub { from: "GITHUB_REPOSITORY", value });
+        let owner = self.get_or("repo-owner", check::repository_part, part(owner));
+        let name = self.get_or("repo-name", check::repository_part, part(name));
         Some(Repository { owner: owner?, name: name? })
     }
 }

@@ -23,6 +23,7 @@ use crate::log::summary::Outcome;
 use crate::report;
 
 const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
+const NO_STATUS_WANTED: &str = "github-token (--gh-token) is none";
 
 /// Runs all steps. Returns whether the job continues.
 pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {

@@ -56,7 +56,7 @@ fn secret_of(text: &str, fits: impl Fn(u8) -> bool) -> Result<Secret, String> {
 
 /// A GitHub token. `none` means no token, because an empty input means the job's token in the action.
 pub fn token(text: &str) -> Result<Option<Secret>, String> {
-    if text == "none" { Ok(None) } else { secret(text).map(Some) }
+    if text.eq_ignore_ascii_case("none") { Ok(None) } else { secret(text).map(Some) }
 }
 
 pub fn repository_part(text: &str) -> Result<String, String> {

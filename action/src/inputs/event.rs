@@ -6,6 +6,7 @@ use std::io::Read;
 use serde_json::Value;
 
 use super::check;
+use super::reader::FromGitHub;
 use crate::base::env::Env;
 use crate::base::repository::Repository;
 
@@ -76,14 +77,16 @@ impl Event {
 
     /// The tested commit. `GITHUB_SHA` is a temporary merge in a pull request, and the head of the default branch in a
     /// `workflow_run`; a status there would be lost or wrong.
-    pub fn commit(&self) -> Option<&str> {
+    pub fn commit(&self) -> Option<FromGitHub<'_>> {
+        let field = |from, pointer| Some(FromGitHub { from, value: self.text(pointer)? });
         if self.is_workflow_run() {
-            self.text("/workflow_run/head_sha")
+            field("the event's `workflow_run.head_sha`", "/workflow_run/head_sha")
         } else if self.name.starts_with("pull_request") {
-            self.text("/pull_request/head/sha")
+            field("the event's `pull_request.head.sha`", "/pull_request/head/sha")
         } else {
             let own = self.sha.as_deref().filter(|sha| !check::is_zero(sha));
-            self.text("/merge_group/head_sha").or(own)
+            let own = own.map(|value| FromGitHub { from: "GITHUB_SHA", value });
+            field("the event's `merge_group.head_sha`", "/merge_group/head_sha").or(own)
         }
     }
 
@@ -95,7 +98,8 @@ impl Event {
     }
 
     /// Whether the tests ran for a push to the default branch of this repository. A fork's branch or a tag can have the
-    /// same name, and manual or scheduled runs may test an old commit.
+    /// same name, and manual or scheduled runs may test an old commit. A `workflow_run` event cannot tell a tag from a
+    /// branch: `head_branch` has the bare name of either, and no other field has the full ref.
     pub fn is_default_branch_push(&self, repository: &Repository) -> bool {
         let (event, from, branch) = if self.is_workflow_run() {
             let run = |field: &str| self.text(&format!("/workflow_run/{field}"));

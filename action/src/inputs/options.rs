@@ -25,6 +25,8 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct GitHubAccess {
     pub token: Option<Secret>,
+    /// Whether the token is `none`: the workflow wants no status.
+    pub is_declined: bool,
     /// Without a slash at the end.
     pub api: String,
     pub server: String,
@@ -54,10 +56,11 @@ impl Reader<'_> {
     }
 
     pub fn github(&mut self) -> GitHubAccess {
-        let token = self.get("gh-token", check::token).flatten();
+        let token = self.get("gh-token", check::token);
+        let is_declined = matches!(token, Some(None));
         let api = self.github_url("GITHUB_API_URL", "https://api.github.com");
         let server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
-        GitHubAccess { token, api, server }
+        GitHubAccess { token: token.flatten(), is_declined, api, server }
     }
 
     fn github_url(&mut self, variable: &str, default: &str) -> String {

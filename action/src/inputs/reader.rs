@@ -2,10 +2,21 @@
 
 use super::flags::{Arguments, FLAGS, Flag};
 use crate::base::env::Env;
+use crate::base::text::shorten;
 
 const KEYLESS: &str = "api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is set. \
                        Without a key, the job needs `permissions: id-token: write`, and the server must allow this \
                        repository";
+
+/// Characters of the problem with a value of GitHub's.
+const SHOWN_PROBLEM: usize = 200;
+
+/// A value that GitHub gives, and the variable or the event's field that it comes from.
+#[derive(Clone, Copy)]
+pub struct FromGitHub<'a> {
+    pub from: &'static str,
+    pub value: &'a str,
+}
 
 pub struct Reader<'a> {
     pub arguments: Arguments,
@@ -43,21 +54,40 @@ impl<'a> Reader<'a> {
         check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
     }
 
-    /// The validated value, else the one from GitHub. If there is neither, it is missing.
-    pub fn get_or<T>(&mut self, name: &str, check: fn(&str) -> Result<T, String>, github: &str) -> Option<T> {
+    /// The validated value, else the one from GitHub. If there is neither, or GitHub's is invalid, it is missing.
+    pub fn get_or<T>(
+        &mut self,
+        name: &str,
+        check: fn(&str) -> Result<T, String>,
+        github: Option<FromGitHub>,
+    ) -> Option<T> {
         let known = self.problems.len();
-        let value = self.get(name, check).or_else(|| check(github).ok());
-        if value.is_none() && self.problems.len() == known {
-            let flag = FLAGS.iter().find(|flag| flag.name == name)?;
-            self.missing.push(match (self.env)("GITHUB_ACTIONS").as_deref() {
-                Some("true") if name == "api-key" => KEYLESS.to_owned(),
-                Some("true") => format!(
-                    "{name}: the input `{name}` is empty. If it comes from a secret, check that the secret is set"
-                ),
-                _ => format!("{name}: set --{name}, {} or {}", flag.input_variable(), flag.covered_variable()),
-            });
+        let given = self.get(name, check);
+        if given.is_some() || self.problems.len() > known {
+            return given;
         }
-        value
+        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+        let checked = github.filter(|github| !github.value.is_empty()).map(|github| (github.from, check(github.value)));
+        let missing = match checked {
+            Some((_, Ok(value))) => return Some(value),
+            Some((from, Err(problem))) => {
+                format!("{name}: {from} {}; set {name} (--{name})", shorten(&problem, SHOWN_PROBLEM))
+            }
+            None => self.how_to_set(flag),
+        };
+        self.missing.push(missing);
+        None
+    }
+
+    fn how_to_set(&self, flag: &Flag) -> String {
+        let name = flag.name;
+        match (self.env)("GITHUB_ACTIONS").as_deref() {
+            Some("true") if name == "api-key" => KEYLESS.to_owned(),
+            Some("true") => {
+                format!("{name}: the input `{name}` is empty. If it comes from a secret, check that the secret is set")
+            }
+            _ => format!("{name}: set --{name}, {} or {}", flag.input_variable(), flag.covered_variable()),
+        }
     }
 
     /// Validates a value that has only one name.

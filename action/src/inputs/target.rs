@@ -31,14 +31,14 @@ impl Reader<'_> {
                 let credential = self.checked("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &credential, check::secret);
                 Some(Identity::job(&url, credential?, api_url?))
             }
-            None => self.get_or("api-key", check::api_key, "").map(Identity::Key),
+            None => self.get_or("api-key", check::api_key, None).map(Identity::Key),
         }
     }
 
     pub fn target(&mut self, event: &Event, repository: Option<Repository>) -> Option<Target> {
-        let api_url = self.get_or("api-url", check::url, "");
+        let api_url = self.get_or("api-url", check::url, None);
         let identity = self.identity(api_url.as_deref());
-        let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit().unwrap_or_default());
+        let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit());
         let missing = self.missing.iter_mut().find(|missing| missing.starts_with("commit-sha"));
         if let (Some(missing), Some(problem)) = (missing, &event.problem) {
             *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");

@@ -190,6 +190,42 @@ fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
 }
 
 #[test]
+fn what_is_wrong_with_a_value_of_githubs_names_where_it_comes_from() {
+    let zeros = "0".repeat(40);
+    let is_zero = "is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch";
+    let is_bad = r#""abc" must be a full commit hash of 40 hexadecimal digits"#;
+    for (name, field, event) in [
+        ("workflow_run", "workflow_run.head_sha", r#"{"workflow_run":{"head_sha":"SHA"}}"#),
+        ("pull_request", "pull_request.head.sha", r#"{"pull_request":{"head":{"sha":"SHA"}}}"#),
+        ("merge_group", "merge_group.head_sha", r#"{"merge_group":{"head_sha":"SHA"}}"#),
+    ] {
+        for (sha, problem) in [(zeros.as_str(), is_zero), ("abc", is_bad)] {
+            let variables = [
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_EVENT_NAME", name),
+                ("GITHUB_REPOSITORY", "octo/app"),
+                ("INPUT_API_URL", "https://covered.example.com"),
+                ("INPUT_API_KEY", "key"),
+            ];
+            let text = format!("commit-sha: the event's `{field}` {problem}; set commit-sha (--commit-sha)");
+            let event = event.replace("SHA", sha);
+            assert_eq!(read("htmlcov", &variables, &event).unwrap_err(), [format!("missing {text}")]);
+            assert_eq!(read("htmlcov --dry-run", &variables, &event).unwrap().target.unwrap_err(), [text]);
+            let given = read(&format!("htmlcov --commit-sha {SHA}"), &variables, &event).unwrap();
+            assert_eq!(given.target.unwrap().commit_sha, SHA);
+        }
+    }
+    let variables = [("GITHUB_REPOSITORY", "octo/a b"), ("GITHUB_SHA", "abc")];
+    let missing = read("htmlcov --dry-run --api-url https://c --api-key k", &variables, "{}").unwrap().target;
+    let is_name = r#""a b" must be the name of a GitHub owner or repository"#;
+    let repository = format!("repo-name: GITHUB_REPOSITORY {is_name}; set repo-name (--repo-name)");
+    assert_eq!(
+        missing.unwrap_err(),
+        [repository, format!("commit-sha: GITHUB_SHA {is_bad}; set commit-sha (--commit-sha)")]
+    );
+}
+
+#[test]
 fn a_flag_wins_over_input_and_that_over_covered_and_that_over_github() {
     let mut variables = vec![("GITHUB_REPOSITORY", "github/app"), ("INPUT_PATH", "reports")];
     let owner = |arguments: &str, variables: &[(&str, &str)]| {

@@ -5,6 +5,7 @@ use std::io::Read;
 use memchr::memmem;
 
 use super::{Entry, Report};
+use crate::base::deadline::Deadline;
 
 /// Pages to scan besides the index, spread over the report: pages of one kind load the same files.
 const PAGES: usize = 7;
@@ -13,10 +14,12 @@ const MAX_PAGE: u64 = 256 << 10;
 /// Hosts that the note lists, and characters of one host.
 const SHOWN: usize = 5;
 const SHOWN_HOST: usize = 64;
+/// Characters in which an address names its host, with a user and a password before it.
+const MAX_AUTHORITY: usize = 1024;
 
-/// A note that lists the hosts, if there are any.
-pub fn note(report: &Report) -> Option<String> {
-    let hosts = hosts(report);
+/// A note that lists the hosts, if there are any: those of the pages that there is time for.
+pub fn note(report: &Report, deadline: Deadline) -> Option<String> {
+    let hosts = hosts(report, deadline);
     let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if hosts.len() > SHOWN { " and others" } else { "" };
     (!hosts.is_empty()).then(|| {
@@ -28,12 +31,12 @@ pub fn note(report: &Report) -> Option<String> {
 }
 
 /// The hosts in the index and in some other pages.
-fn hosts(report: &Report) -> Vec<String> {
+fn hosts(report: &Report, deadline: Deadline) -> Vec<String> {
     let mut hosts = Vec::new();
     for page in sample(report) {
         let mut bytes = Vec::new();
         // Packing reports files that cannot be read.
-        if page.open().and_then(|file| file.take(MAX_PAGE).read_to_end(&mut bytes)).is_ok() {
+        if page.open().and_then(|file| deadline.read(file).take(MAX_PAGE).read_to_end(&mut bytes)).is_ok() {
             let text = String::from_utf8_lossy(&bytes);
             if is_style(page) { style(&text, &mut hosts) } else { markup(&text, &mut hosts) }
         }
@@ -97,12 +100,10 @@ fn style(css: &str, hosts: &mut Vec<String>) {
 
 /// Adds the host of the address that starts here, if it has one.
 fn add(url: &str, hosts: &mut Vec<String>) {
-    let url = url.trim_start();
-    let scheme =
-        url.find("//").filter(|at| matches!(url[..*at].to_ascii_lowercase().as_str(), "" | "http:" | "https:"));
-    let Some(start) = scheme else { return };
-    let authority = url[start + 2..].split(|end: char| end.is_whitespace() || "/?#\\\"'<>);".contains(end)).next();
-    let host = authority.unwrap_or_default().rsplit('@').next().unwrap_or_default();
+    let Some(rest) = after_scheme(url.trim_start()) else { return };
+    let ends = |letter: &char| letter.is_whitespace() || "/?#\\\"'<>);".contains(*letter);
+    let authority: String = rest.chars().take(MAX_AUTHORITY).take_while(|letter| !ends(letter)).collect();
+    let host = authority.rsplit('@').next().unwrap_or_default();
     // Report content is untrusted. Host names have only these characters, except in Unicode.
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_:[]".contains(letter) { letter } else { '?' };
     let host: String = host.chars().take(SHOWN_HOST).map(plain).collect::<String>().to_ascii_lowercase();
@@ -110,6 +111,16 @@ fn add(url: &str, hosts: &mut Vec<String>) {
     if !host.is_empty() && hosts.len() <= SHOWN && !hosts.contains(&host) {
         hosts.push(host);
     }
+}
+
+/// What follows the `//` of an address that names a host. A page may hold thousands of addresses, so only this one's start
+/// is read.
+fn after_scheme(url: &str) -> Option<&str> {
+    let after = |scheme: &str| {
+        let start = url.get(..scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
+    };
+    ["//", "http://", "https://"].into_iter().find_map(after)
 }
 
 /// A start tag.
@@ -190,6 +201,7 @@ fn value<'a>(rest: &mut &'a str) -> &'a str {
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::report::walk;
@@ -200,8 +212,12 @@ mod tests {
         hosts
     }
 
+    fn loaded(report: &Report) -> Vec<String> {
+        hosts(report, Deadline::NEVER)
+    }
+
     fn fixture(name: &str) -> Vec<String> {
-        hosts(&walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals").join(name)).unwrap())
+        loaded(&walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals").join(name)).unwrap())
     }
 
     #[test]
@@ -234,6 +250,7 @@ mod tests {
             "<style>@import 'https://cdn.jsdelivr.net/a.css';</style>",
             "<style>@font-face { src: url( \"//cdn.jsdelivr.net/a.woff\") }</style>",
             "<p style='background: url(https://cdn.jsdelivr.net)'>",
+            "<p style='background: url(\u{e9}//a.example), url(HTTPS://cdn.jsdelivr.net)'>",
             "<svg><use xlink:href='https://cdn.jsdelivr.net/a.svg#b'/></svg>",
             "<!-- <script src='https://a.example'> --><object data=\"https://cdn.jsdelivr.net\">",
         ] {
@@ -262,7 +279,7 @@ mod tests {
         let hosts = (0..9).map(|number| format!("<img src='//{number}.example'>")).collect::<String>();
         let hostile = format!("<img src='//::error::\u{202e}%0a{}'>{hosts}", "x".repeat(1000));
         fs::write(folder.path().join("index.html"), hostile).unwrap();
-        let note = note(&walk(folder.path()).unwrap()).unwrap();
+        let note = note(&walk(folder.path()).unwrap(), Deadline::NEVER).unwrap();
         let start = format!("the report loads files from ::error::??0a{}, 0.example, ", "x".repeat(51));
         assert!(note.starts_with(&start), "{note}");
         assert!(note.contains(", 3.example and others, which"), "{note}");
@@ -275,7 +292,29 @@ mod tests {
             fs::write(folder.path().join(format!("{number}.html")), format!("<img src=//{number}.example>")).unwrap();
         }
         fs::write(folder.path().join("index.html"), "<img src=//index.example>").unwrap();
-        let hosts = hosts(&walk(folder.path()).unwrap());
+        let hosts = loaded(&walk(folder.path()).unwrap());
         assert_eq!(hosts, ["index", "100", "143", "186", "229", "272"].map(|name| format!("{name}.example")));
+    }
+
+    #[test]
+    fn pages_of_addresses_alone_take_no_long_time() {
+        let started = Instant::now();
+        for piece in ["url(", "@import", "url(\"", "url(//", "url( ", "<use href=", "<style>", "<p style=url(", "<!--"]
+        {
+            let text = piece.repeat(MAX_PAGE as usize / piece.len());
+            of_page(&text);
+            of_page(&format!("<style>{text}"));
+        }
+        // Some 0.1 s; 26 s for the first of them alone where each address searches the rest of the page.
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn a_run_whose_time_is_over_looks_at_no_page() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("index.html"), "<img src=//index.example>").unwrap();
+        let report = walk(folder.path()).unwrap();
+        assert_eq!(loaded(&report), ["index.example"]);
+        assert_eq!(hosts(&report, Deadline::new(Instant::now(), Duration::ZERO)), [""; 0]);
     }
 }

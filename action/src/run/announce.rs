@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{NO_TOKEN, Run};
+use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
 use crate::base::text::seconds;
 use crate::base::thread::join;
 use crate::github::status;
@@ -44,6 +44,9 @@ impl Run<'_> {
 
     fn report_posted(&mut self, posted: Option<Result<Duration>>, shown: &str, target: &Target, session: &Session) {
         match posted {
+            None if self.inputs.github.is_declined => {
+                self.log.info(&format!("Posted no status: {NO_STATUS_WANTED}"));
+            }
             None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
             Some(Ok(took)) => {
                 self.log.info(&format!("Posted the status {shown} in {}", seconds(took)));

@@ -1,6 +1,6 @@
 //! Describes a run: for the debug log, and instead of a dry run's requests.
 
-use super::{NO_TOKEN, Run};
+use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
 use crate::inputs::{Inputs, Target};
 
 impl Run<'_> {
@@ -29,6 +29,9 @@ impl Run<'_> {
         }
         match &self.inputs.github.token {
             Some(_) => log.info(&format!("Would post the status {}", self.status())),
+            None if self.inputs.github.is_declined => {
+                log.info(&format!("Would post no status: {NO_STATUS_WANTED}"));
+            }
             None => log.info(&format!("Would post no status: {NO_TOKEN}")),
         }
         log.info(self.inputs.badge.plan());

@@ -117,7 +117,7 @@ impl Run<'_> {
 
     /// Logs which hosts the server's policy blocks.
     pub(super) fn note_external_hosts(&self, report: &Report) {
-        report::external_hosts(report).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+        report::external_hosts(report, self.deadline()).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
     }
 }
 

@@ -88,11 +88,18 @@ fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
     let peer = Peer::new();
     let run = |token: &str| {
         let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", "").env("ACTION_DEFAULT_GITHUB_TOKEN", TOKEN);
-        covered.env("INPUT_GITHUB_TOKEN", token).run().succeeds()
+        covered.env("INPUT_GITHUB_TOKEN", token)
     };
-    run("none").complains("no status was posted");
+    for none in ["none", "None", "NONE"] {
+        let ended = run(none).in_actions().run().succeeds();
+        ended
+            .says("Posted no status: github-token (--gh-token) is none\n")
+            .says_not("::warning")
+            .says_not("no status was posted");
+        run(none).arg("--dry-run").run().succeeds().says("Would post no status: github-token (--gh-token) is none\n");
+    }
     assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
-    run("").says("Posted the status");
+    run("").run().succeeds().says("Posted the status");
 }
 
 #[test]
