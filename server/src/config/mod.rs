@@ -163,10 +163,13 @@ pub fn command(
     let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
     let mut raw = Raw { flags, environment, file, problems: Vec::new() };
     let config = raw.resolve();
-    let env_file = raw.file.told();
+    let (env_file, skipped) = (raw.file.told(), raw.file.told_skipped());
     match config {
-        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
-        _ => Err(raw.problems.into_iter().chain(env_file).collect()),
+        Some(mut config) if raw.problems.is_empty() => {
+            config.notes.extend(skipped);
+            Ok(what(Box::new(Config { env_file, ..config })))
+        }
+        _ => Err(raw.problems.into_iter().chain(env_file).chain(skipped).collect()),
     }
 }
 
