@@ -147,7 +147,11 @@ impl Storage {
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.folder_is(Folder::probe).await,
-            None => self.exists(&probe_key(SITES)).await.map(|_| ()),
+            // Not HEAD: the body tells wrong credentials from a missing object.
+            None => match self.get(&probe_key(SITES)).await {
+                Ok(_) | Err(StorageError::NotFound) => Ok(()),
+                Err(error) => Err(error),
+            },
         }
     }
 

@@ -189,8 +189,10 @@ async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
         let answer =
             server.get(&format!("/coverage/{ZIP}/")).header("accept", "application/json").send().await.unwrap();
         assert_refused(answer, 503, "the server may not use its storage").await;
+        assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503, "{code}");
     }
     bucket.refuse(None);
+    assert_eq!(server.get("/readyz").send().await.unwrap().status(), 200);
     assert_eq!(server.get(&format!("/coverage/{OLD}/")).send().await.unwrap().status(), 200);
 }
 
