@@ -110,7 +110,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
             let range =
                 header("range").map(|range| match range.strip_prefix("bytes=").unwrap().split_once('-').unwrap() {
                     ("", last) => whole.saturating_sub(last.parse().unwrap())..whole,
-                    (first, last) => first.parse().unwrap()..last.parse::<usize>().unwrap() + 1,
+                    (first, last) => first.parse().unwrap()..whole.min(last.parse::<usize>().unwrap() + 1),
                 });
             let answer = Response::builder()
                 .header("etag", tag(&bytes))
@@ -161,6 +161,29 @@ async fn reports_are_served_and_missing_ones_are_404_where_what_is_missing_is_fo
     let put = server.put(&session, zip(&[("index.html", b"a new one")])).await;
     assert_eq!(put.status(), 200, "{}", put.text().await.unwrap());
     assert_eq!(server.get(&path).send().await.unwrap().text().await.unwrap(), "a new one");
+}
+
+#[tokio::test]
+async fn a_part_of_a_large_file_takes_one_request_to_the_store() {
+    let bucket = Bucket::of_the_original().with_old_report();
+    let video = "0123456789".repeat(300_000);
+    bucket.put(&format!("sites/{OLD}/video.mp4"), &video);
+    let server = bucket.server(&[]).await;
+    server.get(&format!("/coverage/{OLD}/a.html")).send().await.unwrap();
+    for (range, requests, from, to) in [
+        ("bytes=1000-1009", 1, 1000, 1010),
+        ("bytes=2999999-", 1, 2_999_999, video.len()),
+        ("bytes=0-", 1, 0, video.len()),
+        // Its size comes first.
+        ("bytes=-7", 2, video.len() - 7, video.len()),
+    ] {
+        bucket.requests();
+        let request = server.get(&format!("/coverage/{OLD}/video.mp4")).header("range", range);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 206, "{range}");
+        assert!(answer.text().await.unwrap() == video[from..to], "{range}");
+        assert_eq!(bucket.requests(), requests, "{range}");
+    }
 }
 
 #[tokio::test]
