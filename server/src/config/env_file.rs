@@ -4,45 +4,65 @@
 //! with others, a key that holds one would silently become another key.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::settings::is_setting;
+
+/// Bytes of the file.
+const MAX_BYTES: u64 = 1 << 20;
+/// Line numbers in the warning about skipped lines.
+const MAX_NUMBERS: usize = 10;
 
 /// The settings in a file, by their names in the environment.
 #[derive(Default)]
 pub struct EnvFile {
     path: PathBuf,
-    values: HashMap<String, String>,
+    /// Values, or why a value cannot be used. An error names its line and no value.
+    values: HashMap<String, Result<String, String>>,
+    /// Numbers of the lines that are not `NAME=VALUE` and name no setting.
+    skipped: Vec<usize>,
     /// The names that were looked up here.
     used: BTreeSet<String>,
 }
 
 impl EnvFile {
-    /// Reads it; a file that is not there holds nothing. Names that are no settings of this server are ignored.
+    /// Reads the file. A missing file holds nothing. Names that are no settings of this server are ignored.
     pub fn read(path: &Path) -> Result<Self, String> {
-        // A Python environment may be a folder of this name.
-        if !path.is_file() {
-            return Ok(Self::default());
-        }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shown = path.display();
         let unreadable = |why| format!("{shown} cannot be read: {why}; make it readable, or start in another folder");
-        let bytes = std::fs::read(&path).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            format!("{shown}, line {line}, is not UTF-8: save the file as UTF-8")
-        })?;
-        let values = settings(&text).map_err(|(line, what)| format!("{shown}, line {line}: {what}"))?;
-        Ok(Self { path, values, used: BTreeSet::new() })
+        let elsewhere = "remove it, or start in another folder";
+        // Before it is opened: to open a named pipe can block.
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(format!("{shown} is not a file: {elsewhere}")),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unreadable(error)),
+            Err(_) if path.is_symlink() => return Err(format!("{shown} is a link to a missing file: {elsewhere}")),
+            Err(_) => return Ok(Self::default()),
+        }
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(unreadable)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(format!("{shown} is larger than 1 MiB: make it smaller, or start in another folder"));
+        }
+        // UTF-16 holds these; no setting does.
+        if bytes.contains(&0) {
+            return Err(format!("{shown} is not UTF-8: save the file as UTF-8"));
+        }
+        let mut file = Self { path, ..Self::default() };
+        file.parse(&String::from_utf8_lossy(&bytes));
+        Ok(file)
     }
 
-    pub fn get(&mut self, name: &str) -> Option<String> {
+    /// A setting's value, or what is wrong with its line.
+    pub fn get(&mut self, name: &str) -> Option<Result<String, String>> {
         let value = self.values.get(name)?;
-        if !value.is_empty() {
+        if value.as_ref().is_ok_and(|value| !value.is_empty()) {
             self.used.insert(name.to_owned());
         }
-        Some(value.clone())
+        Some(value.clone().map_err(|why| format!("{}, {why}", self.path.display())))
     }
 
     /// Which settings come from here, without their values.
@@ -50,39 +70,57 @@ impl EnvFile {
         let names: Vec<&str> = self.used.iter().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("settings also come from {}: {}", self.path.display(), names.join(", ")))
     }
-}
 
-/// The settings of a text; of two with one name, the last one counts. An error names its line and no value.
-fn settings(text: &str) -> Result<HashMap<String, String>, (usize, String)> {
-    let mut settings = HashMap::new();
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start();
-    while !rest.is_empty() {
-        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
-        let (name, behind) = name_of(rest);
-        let name = name.to_ascii_uppercase();
-        let is_known = is_setting(&name);
-        let value = behind.strip_prefix('=').map(|behind| value_of(blank(behind)));
-        rest = match value {
-            // A comment, or a name without a value.
-            None if ends_line(behind) => next_line(behind),
-            None => return Err((line, "must be NAME=VALUE, or a comment that begins with #".to_owned())),
-            Some(None) if is_known => {
-                return Err((line, format!("{name} has a quote that is not closed, or something behind its quotes")));
-            }
-            Some(None) => next_line(behind),
-            Some(Some((value, _))) if is_known && value.contains("${") => {
-                return Err((line, format!("{name} holds ${{…}}, which is not replaced here: write the value itself")));
-            }
-            Some(Some((value, behind))) => {
-                if is_known {
-                    settings.insert(name, value);
+    /// Which lines were skipped, without their text.
+    pub fn skipped_lines(&self) -> Option<String> {
+        let numbers: Vec<_> = self.skipped.iter().take(MAX_NUMBERS).map(ToString::to_string).collect();
+        let others = self.skipped.len() - numbers.len();
+        let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+        let shown = self.path.display();
+        (!numbers.is_empty())
+            .then(|| format!("{shown}: skipped lines that are not NAME=VALUE: {}{others}", numbers.join(", ")))
+    }
+
+    /// Takes the settings of a text; of two with one name, the last one counts.
+    fn parse(&mut self, text: &str) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (mut line, mut counted) = (1, 0);
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let start = text.len() - rest.len();
+            line += text[counted..start].matches('\n').count();
+            counted = start;
+            let (name, behind) = name_of(rest);
+            let (value, next) = match behind.strip_prefix('=').map(|value| value_of(blank(value))) {
+                Some(Some((value, next))) => (Ok(value), next),
+                Some(None) => {
+                    (Err("has a quote that is not closed, or something behind its quotes"), next_line(behind))
                 }
-                behind
+                None => (Err("must be followed by = and its value"), next_line(behind)),
+            };
+            rest = next.trim_start();
+            // A comment, or a name without a value.
+            if ends_line(behind) {
+                continue;
+            }
+            let name = name.to_ascii_uppercase();
+            if is_setting(&name) {
+                let value = value.and_then(usable).map_err(|what| format!("line {line}: {name} {what}"));
+                self.values.insert(name, value);
+            } else if value.is_err() {
+                self.skipped.push(line);
             }
         }
-        .trim_start();
     }
-    Ok(settings)
+}
+
+/// A setting's value, or why it cannot be used.
+fn usable(value: String) -> Result<String, &'static str> {
+    match value {
+        value if value.contains("${") => Err("holds ${…}, which is not replaced here: write the value itself"),
+        value if value.contains(char::REPLACEMENT_CHARACTER) => Err("is not UTF-8: save the file as UTF-8"),
+        value => Ok(value),
+    }
 }
 
 /// The name at the beginning of a line, and what follows it.
@@ -142,6 +180,12 @@ fn next_line(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn of(text: &str) -> EnvFile {
+        let mut file = EnvFile { path: "/x/.env".into(), ..EnvFile::default() };
+        file.parse(text);
+        file
+    }
+
     #[test]
     fn values_are_read_as_python_dotenv_reads_them() {
         for (line, value) in [
@@ -157,43 +201,95 @@ mod tests {
             ("API_KEY=a'b\"c", Some("a'b\"c")),
             ("API_KEY=", Some("")),
             ("API_KEY=old\nOTHER=\"open\napi_key=new", Some("new")),
+            ("API_KEY='open\nAPI_KEY=new", Some("new")),
             ("# API_KEY=key", None),
             ("API_KEY", None),
             ("OTHER=${API_KEY} 'x", None),
             ("\u{feff}API_KEY=key\r\n", Some("key")),
         ] {
-            let read = settings(line).unwrap();
-            assert_eq!(read.get("API_KEY").map(String::as_str), value, "{line:?}");
+            assert_eq!(of(line).get("API_KEY"), value.map(|value| Ok(value.to_owned())), "{line:?}");
         }
     }
 
     #[test]
     fn an_error_names_its_line_and_shows_no_value() {
-        for (text, line, what) in [
-            ("\n\nAPI_KEY='hunter2\n", 3, "API_KEY has a quote that is not closed"),
-            ("OTHER=1\nAPI_KEY=\"hunter2\" hunter3", 2, "API_KEY has a quote"),
-            ("API KEY=hunter2", 1, "must be NAME=VALUE"),
-            ("API_KEY=hunter2${x}", 1, "API_KEY holds ${…}"),
+        for (text, what) in [
+            ("\n\nAPI_KEY='hunter2\n", "line 3: API_KEY has a quote that is not closed"),
+            ("OTHER=\"1\n\"\nAPI_KEY=\"hunter2\" hunter3", "line 3: API_KEY has a quote"),
+            ("API_KEY hunter2", "line 1: API_KEY must be followed by = and its value"),
+            ("API_KEY=hunter2${x}", "line 1: API_KEY holds ${…}"),
+            ("API_KEY=key\nAPI_KEY=hunter2\u{fffd}", "line 2: API_KEY is not UTF-8: save the file as UTF-8"),
         ] {
-            let (at, told) = settings(text).unwrap_err();
-            assert!(at == line && told.contains(what) && !told.contains("hunter"), "{text:?}: {at}: {told}");
+            let mut file = of(text);
+            let told = file.get("API_KEY").unwrap().unwrap_err();
+            assert!(told.starts_with(&format!("/x/.env, {what}")) && !told.contains("hunter"), "{text:?}: {told}");
+            assert_eq!((file.summary(), file.skipped_lines()), (None, None), "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_of_other_programs_that_cannot_be_read_are_skipped_and_counted() {
+        let pem = "KEY=-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhunter2==\n-----END PRIVATE KEY-----\n";
+        let mut file = of(&format!("{pem}SOME OTHER=1\nOTHER='open\nAPI_KEY=key\n"));
+        assert_eq!(file.get("API_KEY"), Some(Ok("key".to_owned())));
+        assert_eq!(file.skipped_lines().unwrap(), "/x/.env: skipped lines that are not NAME=VALUE: 4, 5, 6");
+        let told = of(&"a b\n".repeat(30)).skipped_lines().unwrap();
+        assert!(told.ends_with(": 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 20 more"), "{told}");
+    }
+
+    #[test]
+    fn a_file_of_many_lines_is_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        let mut text = "A=1\n".repeat(MAX_BYTES as usize / 4);
+        std::fs::write(&path, &text).unwrap();
+        let begun = std::time::Instant::now();
+        EnvFile::read(&path).unwrap();
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+        text.push('\n');
+        std::fs::write(&path, &text).unwrap();
+        let why = EnvFile::read(&path).err().unwrap();
+        assert!(why.contains(".env is larger than 1 MiB: "), "{why}");
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(EnvFile::read(folder.path()).unwrap().summary().is_none(), "a folder is no file");
         let path = folder.path().join(".env");
         assert!(EnvFile::read(&path).unwrap().get("API_KEY").is_none());
-        std::fs::write(&path, b"A=1\nAPI_KEY=\xff\n").unwrap();
+        std::fs::write(&path, "API_KEY=x".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
         let why = EnvFile::read(&path).err().unwrap();
-        assert!(why.ends_with(".env, line 2, is not UTF-8: save the file as UTF-8"), "{why}");
+        assert!(why.ends_with(".env is not UTF-8: save the file as UTF-8"), "{why}");
+        std::fs::write(&path, b"# caf\xe9\nA=\xff\nAPI_KEY=\xff\nLISTEN=x\n").unwrap();
+        let mut file = EnvFile::read(&path).unwrap();
+        let why = file.get("API_KEY").unwrap().unwrap_err();
+        assert!(why.ends_with(".env, line 3: API_KEY is not UTF-8: save the file as UTF-8"), "{why}");
+        assert_eq!(file.get("LISTEN"), Some(Ok("x".to_owned())));
         std::fs::write(&path, "API_KEY=hunter2\nListen=127.0.0.1:1\nPATH=/x\nREDIS_URL=\n").unwrap();
         let mut file = EnvFile::read(&path).unwrap();
         assert_eq!(file.get("PATH"), None, "no setting of this server");
-        assert_eq!(file.get("LISTEN").as_deref(), Some("127.0.0.1:1"));
-        assert_eq!(file.get("REDIS_URL").as_deref(), Some(""));
+        assert_eq!(file.get("LISTEN"), Some(Ok("127.0.0.1:1".to_owned())));
+        assert_eq!(file.get("REDIS_URL"), Some(Ok(String::new())));
         assert_eq!(file.summary(), Some(format!("settings also come from {}: LISTEN", path.display())));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_a_file_is_named_and_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let why = |path: &Path| EnvFile::read(path).err().unwrap();
+        assert!(why(folder.path()).contains(" is not a file: "));
+        let path = folder.path().join(".env");
+        std::os::unix::fs::symlink("missing", &path).unwrap();
+        assert!(why(&path).contains(".env is a link to a missing file: "));
+        for made in [&["mkfifo"][..], &["ln", "-s", "/dev/null"]] {
+            std::fs::remove_file(&path).unwrap();
+            assert!(std::process::Command::new(made[0]).args(&made[1..]).arg(&path).status().unwrap().success());
+            assert!(why(&path).contains(".env is not a file: "), "{made:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join("other"), "API_KEY=key").unwrap();
+        std::os::unix::fs::symlink("other", &path).unwrap();
+        assert_eq!(EnvFile::read(&path).unwrap().get("API_KEY"), Some(Ok("key".to_owned())));
     }
 }

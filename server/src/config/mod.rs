@@ -163,10 +163,13 @@ pub fn command(
     let file = env_file.map(EnvFile::read).transpose().map_err(|why| vec![why])?.unwrap_or_default();
     let mut raw = Raw { flags, environment, file, problems: Vec::new() };
     let config = raw.resolve();
-    let env_file = raw.file.summary();
+    let (env_file, skipped) = (raw.file.summary(), raw.file.skipped_lines());
     match config {
-        Some(config) if raw.problems.is_empty() => Ok(what(Box::new(Config { env_file, ..config }))),
-        _ => Err(raw.problems.into_iter().chain(env_file).collect()),
+        Some(mut config) if raw.problems.is_empty() => {
+            config.warnings.extend(skipped);
+            Ok(what(Box::new(Config { env_file, ..config })))
+        }
+        _ => Err(raw.problems.into_iter().chain(env_file).chain(skipped).collect()),
     }
 }
 

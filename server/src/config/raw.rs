@@ -64,11 +64,15 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     /// A secret that was typed, or a file for it, also wins over the other of the two in `.env`.
     fn in_file(&mut self, name: &str) -> Option<OsString> {
         let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), ToOwned::to_owned);
-        self.typed(&other).is_none().then(|| self.file.get(name)).flatten().map(OsString::from)
+        let value = self.typed(&other).is_none().then(|| self.file.get(name)).flatten()?;
+        value.map(OsString::from).map_err(|problem| self.add(problem)).ok()
     }
 
     pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
-        let problem = format!("{name} {what}");
+        self.add(format!("{name} {what}"));
+    }
+
+    fn add(&mut self, problem: String) {
         // A setting that is looked at twice is wrong once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);

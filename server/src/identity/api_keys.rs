@@ -245,6 +245,7 @@ mod tests {
             "hunter 2=octo/*",
             "\"hunter2\"",
             "'hunter2",
+            "hunter1,\"hunter2\"",
             "hünter2",
         ] {
             let why = ApiKeys::parse(wrong).unwrap_err();

@@ -22,7 +22,7 @@ use crate::reports::address::ReportLocation;
 use crate::reports::media;
 use crate::reports::sites::SingleFile;
 use crate::routes::range::{self, Wanted};
-use crate::store::object::FileMeta;
+use crate::store::object::{ByteStream, FileMeta};
 use crate::telemetry::metrics::{Encoding, Served, metrics};
 
 pub async fn show(
@@ -58,7 +58,8 @@ async fn get(
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let Some(single) = app.sites.single(&location.site, path).await? else {
+    let part = if head { None } else { range::ahead(headers) };
+    let Some(single) = app.sites.single(&location.site, path, part).await? else {
         return Ok(None);
     };
     let (size, etag, is_by_encoding) = match &single {
@@ -89,13 +90,13 @@ async fn get(
             let plain = app.sites.plain(&location.site, path, &held).await?;
             (held.content_type.clone(), Body::Full(wanted.of(plain)))
         }
-        SingleFile::Large { content_type, bytes, .. } if is_gzip => {
-            (content_type, Body::Stream { bytes: compress(bytes).boxed(), remaining: None })
+        SingleFile::Large { content_type, bytes, meta, range } => {
+            let part = wanted.part(size);
+            let bytes = if range == part { bytes } else { large_part(app, location, path, &meta, &part).await? };
+            let remaining = (!is_gzip).then_some(part.end - part.start);
+            let bytes = if is_gzip { compress(bytes).boxed() } else { bytes };
+            (content_type, Body::Stream { bytes, remaining })
         }
-        SingleFile::Large { content_type, bytes, meta } => match &wanted {
-            Wanted::Part(part) => (content_type, large_part(app, location, path, &meta, part).await?),
-            _ => (content_type, Body::Stream { bytes, remaining: Some(size) }),
-        },
     };
     let response = app.file_headers.answer(location, file, content_type, location.policy(), body);
     match &wanted {
@@ -111,11 +112,10 @@ async fn large_part(
     path: &str,
     meta: &FileMeta,
     part: &Range<u64>,
-) -> Result<Body, Error> {
+) -> Result<ByteStream, Error> {
     let key = location.site.file_key(path);
     let bytes = app.storage.stream(&key, part.clone(), meta.etag.as_deref()).await.map_err(Error::storage)?;
-    let bytes = bytes.map(|item| item.map_err(io::Error::other)).boxed();
-    Ok(Body::Stream { bytes, remaining: Some(part.end - part.start) })
+    Ok(bytes.map(|item| item.map_err(io::Error::other)).boxed())
 }
 
 /// A gzip member of what comes, as it comes.

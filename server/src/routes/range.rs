@@ -10,6 +10,9 @@ use crate::answers::response::Body;
 use crate::app::App;
 use crate::error::Error;
 
+/// The size of a file without end: stores read the numbers of a range as signed.
+const ENDLESS: u64 = i64::MAX as u64;
+
 /// How much of a file a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -25,6 +28,14 @@ impl Wanted {
         match self {
             Self::Part(part) => bytes.slice(part.start as usize..part.end as usize),
             Self::Whole | Self::Nothing => bytes,
+        }
+    }
+
+    /// The same, by their places in a file of `size` bytes.
+    pub fn part(&self, size: u64) -> Range<u64> {
+        match self {
+            Self::Part(part) => part.clone(),
+            Self::Whole | Self::Nothing => 0..size,
         }
     }
 
@@ -48,6 +59,15 @@ pub fn wanted<E: AsRef<str>>(headers: &HeaderMap, etag: impl FnOnce() -> Option<
         return Wanted::Whole;
     }
     range.to_str().ok().and_then(|range| part(range, size)).unwrap_or(Wanted::Whole)
+}
+
+/// The part to request from the store while the file's size is not known: what [`wanted`] will be, or the first byte.
+pub fn ahead(headers: &HeaderMap) -> Option<Range<u64>> {
+    match part(headers.get(RANGE)?.to_str().ok()?, ENDLESS)? {
+        // What counts from the end begins in the upper half.
+        Wanted::Part(part) if part.start < ENDLESS / 2 => Some(part),
+        _ => Some(0..1),
+    }
 }
 
 /// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`.
@@ -133,6 +153,21 @@ mod tests {
         assert_eq!(of(&[], 100), Whole);
         assert_eq!(of(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=3-4")], 100), Whole);
         assert_eq!(of(&[(RANGE, "bytes=0-"),], 0), Whole, "an empty file has no part");
+    }
+
+    #[test]
+    fn what_to_request_of_a_file_of_unknown_size() {
+        for (range, part) in [
+            ("bytes=10-19", Some(10..20)),
+            ("bytes=10-", Some(10..ENDLESS)),
+            ("bytes=-10", Some(0..1)),
+            ("bytes=99999999999999999999999-", Some(0..1)),
+            ("bytes=9-5", None),
+            ("bytes=0-1,3-4", None),
+        ] {
+            assert_eq!(ahead(&HeaderMap::from_iter([(RANGE, range.parse().unwrap())])), part, "{range:?}");
+        }
+        assert_eq!(ahead(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::base::log_throttle::LogThrottle;
@@ -85,26 +86,80 @@ fn bound_unsent(listener: &TcpListener) {
     let _ = listener;
 }
 
-/// Asks to be told of SIGTERM and SIGINT, from now on; the future is done when `count` of them came.
-pub fn signal(count: usize) -> std::io::Result<impl Future<Output = &'static str>> {
+/// Listens for SIGTERM and SIGINT from now on: a future for the first one, and one for the second.
+pub fn stops() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
+    let mut signals = Signals::new()?;
+    // One listener for both futures: with two, a second signal that comes before the other one has seen the first
+    // would be merged with it.
+    let (pass_on, passed_on) = oneshot::channel();
+    let first = async move {
+        let name = signals.next().await;
+        let _ = pass_on.send(signals);
+        name
+    };
+    let second = async {
+        match passed_on.await {
+            Ok(mut signals) => signals.next().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    Ok((first, second))
+}
+
+struct Signals {
     #[cfg(unix)]
-    let (mut terminate, mut interrupt) = {
+    terminate: unix::Signal,
+    #[cfg(unix)]
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
         // By default the system ends who writes a file beyond its limit, and now the write fails.
         let _ = unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
-        (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?)
-    };
-    Ok(async move {
-        let mut last = "";
-        for _ in 0..count {
-            #[cfg(unix)]
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            #[cfg(not(unix))]
-            let name = tokio::signal::ctrl_c().await.map_or("Ctrl-C", |()| "Ctrl-C");
-            last = name;
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
-        last
-    })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        tokio::signal::ctrl_c().await.map_or("Ctrl-C", |()| "Ctrl-C")
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_signal_counts_however_soon_it_comes() {
+        let (first, second) = stops().unwrap();
+        let mut seen = unix::signal(SignalKind::terminate()).unwrap();
+        kill_process(getpid(), Signal::TERM).unwrap();
+        assert_eq!(first.await, "SIGTERM");
+        seen.recv().await;
+        kill_process(getpid(), Signal::TERM).unwrap();
+        // It came, and nobody has waited for it yet.
+        seen.recv().await;
+        let second = tokio::time::timeout(Duration::from_secs(60), second).await;
+        assert_eq!(second.expect("it came"), "SIGTERM");
+    }
 }

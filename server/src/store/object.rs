@@ -1,6 +1,7 @@
 //! Whole objects, as they come and as they go.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -25,10 +26,11 @@ pub fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
 }
 
-/// A whole object, or that it did not change.
+/// An object, or that it did not change.
 pub enum Fetched {
     Unchanged,
-    File(FileMeta, BoxStream<'static, std::io::Result<Bytes>>),
+    /// With the range that its bytes are.
+    File(FileMeta, Range<u64>, BoxStream<'static, std::io::Result<Bytes>>),
 }
 
 /// What is known of an object beside its bytes.

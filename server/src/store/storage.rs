@@ -147,7 +147,11 @@ impl Storage {
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.check_folder(Folder::probe).await,
-            None => self.exists(&probe_key(SITES)).await.map(|_| ()),
+            // Not HEAD: the body tells wrong credentials from a missing object.
+            None => match self.get(&probe_key(SITES)).await {
+                Ok(_) | Err(StorageError::NotFound) => Ok(()),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -289,21 +293,20 @@ impl Storage {
         }
     }
 
-    /// A whole object, unless it is the one that the client has: the conditional request is passed on.
-    pub async fn file(&self, key: &str, known: Option<&str>) -> Result<Fetched> {
+    /// An object, or a part of it, unless it is the one that the client has: the conditional request is passed on. The
+    /// part may end behind the object's end.
+    pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<Fetched> {
         // Only the vendors' stores speak HTTP's entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
-        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let options = GetOptions { if_none_match, ..GetOptions::default() }.with_range(part.map(GetRange::Bounded));
         let path = path(key)?;
         match within(self.open(&path, options)).await {
             Err(StorageError::Unchanged) => Ok(Fetched::Unchanged),
             Err(error) => Err(error),
             Ok(result) => {
-                let meta = FileMeta::of(&result.meta);
-                Ok(Fetched::File(
-                    meta,
-                    self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other)).boxed(),
-                ))
+                let (meta, range) = (FileMeta::of(&result.meta), result.range.clone());
+                let bytes = self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other));
+                Ok(Fetched::File(meta, range, bytes.boxed()))
             }
         }
     }

@@ -122,7 +122,25 @@ fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
     let (code, text) = run(&["rebind", "octo/app"], &[]);
     assert!(code == Some(2) && text.contains(".env, line 2: API_KEY has a quote that is not closed"), "{text}");
     assert!(!text.contains("hunter"), "{text}");
+    let (code, text) = run(&["check"], &[("LISTEN", "127.0.0.1:0"), ("API_KEY", "test-key-0123456789")]);
+    assert!(code == Some(0) && !text.contains("API_KEY has a quote"), "a value that is not needed: {text}");
     assert_eq!(run(&["--version"], &[]).0, Some(0));
+}
+
+#[test]
+fn lines_of_other_programs_in_a_file_env_do_not_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".env"), "LISTEN=127.0.0.1:0\n-----BEGIN hunter2-----\nSOME hunter2=1\n")
+        .unwrap();
+    let environment = [("LOG_FORMAT", "json"), ("STORAGE_URL", "memory://"), ("API_KEY", "test-key-0123456789")];
+    let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    line_of(&mut output, "settings also come from");
+    let warning = line_of(&mut output, &format!("{}/.env: skipped", folder.path().canonicalize().unwrap().display()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = warning["message"].as_str().unwrap();
+    assert!(warning["level"] == "WARN" && told.ends_with("skipped lines that are not NAME=VALUE: 2, 3"), "{told}");
 }
 
 #[test]

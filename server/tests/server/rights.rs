@@ -110,7 +110,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
             let range =
                 header("range").map(|range| match range.strip_prefix("bytes=").unwrap().split_once('-').unwrap() {
                     ("", last) => whole.saturating_sub(last.parse().unwrap())..whole,
-                    (first, last) => first.parse().unwrap()..last.parse::<usize>().unwrap() + 1,
+                    (first, last) => first.parse().unwrap()..whole.min(last.parse::<usize>().unwrap() + 1),
                 });
             let answer = Response::builder()
                 .header("etag", tag(&bytes))
@@ -164,6 +164,29 @@ async fn reports_are_served_and_missing_ones_are_404_where_what_is_missing_is_fo
 }
 
 #[tokio::test]
+async fn a_part_of_a_large_file_takes_one_request_to_the_store() {
+    let bucket = Bucket::of_the_original().with_old_report();
+    let video = "0123456789".repeat(300_000);
+    bucket.put(&format!("sites/{OLD}/video.mp4"), &video);
+    let server = bucket.server(&[]).await;
+    server.get(&format!("/coverage/{OLD}/a.html")).send().await.unwrap();
+    for (range, requests, from, to) in [
+        ("bytes=1000-1009", 1, 1000, 1010),
+        ("bytes=2999999-", 1, 2_999_999, video.len()),
+        ("bytes=0-", 1, 0, video.len()),
+        // Its size comes first.
+        ("bytes=-7", 2, video.len() - 7, video.len()),
+    ] {
+        bucket.requests();
+        let request = server.get(&format!("/coverage/{OLD}/video.mp4")).header("range", range);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 206, "{range}");
+        assert!(answer.text().await.unwrap() == video[from..to], "{range}");
+        assert_eq!(bucket.requests(), requests, "{range}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_can_only_read_serves_old_reports_too() {
     let bucket = Bucket::start(&["sites/"], &[]).with_old_report();
     let server = bucket.server(&[]).await;
@@ -189,8 +212,10 @@ async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
         let answer =
             server.get(&format!("/coverage/{ZIP}/")).header("accept", "application/json").send().await.unwrap();
         assert_refused(answer, 503, "the server may not use its storage").await;
+        assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503, "{code}");
     }
     bucket.refuse(None);
+    assert_eq!(server.get("/readyz").send().await.unwrap().status(), 200);
     assert_eq!(server.get(&format!("/coverage/{OLD}/")).send().await.unwrap().status(), 200);
 }
 

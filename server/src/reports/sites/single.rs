@@ -1,6 +1,7 @@
 //! Files that were uploaded one by one: small ones stay in memory, and the store is asked again whether they changed.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum SingleFile {
     Large {
         meta: FileMeta,
         content_type: HeaderValue,
+        /// The bytes that were read: all, or those that were asked for, or the first ones.
+        range: Range<u64>,
         bytes: ByteStream,
     },
 }
@@ -49,15 +52,20 @@ enum NotHeld {
 
 impl Sites {
     /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
-    /// file, however many ask.
-    pub async fn single(&self, site: &SiteId, path: &str) -> Result<Option<SingleFile>, Error> {
+    /// file, however many ask. `part`: the bytes that are wanted of a large file, which may end behind its end.
+    pub async fn single(
+        &self,
+        site: &SiteId,
+        path: &str,
+        part: Option<Range<u64>>,
+    ) -> Result<Option<SingleFile>, Error> {
         let key = (*site, Name::Path(path.into()), false);
         match poll_once(self.files.get(&key)) {
             Some(held) if held.checked.elapsed() < FRESH => {
                 metrics().lookup(metrics::Cache::File, Lookup::Hit);
                 Ok(Some(SingleFile::Small(held)))
             }
-            old => Box::pin(self.look_up(key, path, old)).await,
+            old => Box::pin(self.look_up(key, path, old, part)).await,
         }
     }
 
@@ -66,6 +74,7 @@ impl Sites {
         key: FileKey,
         path: &str,
         old: Option<Arc<CachedFile>>,
+        part: Option<Range<u64>>,
     ) -> Result<Option<SingleFile>, Error> {
         let site = key.0;
         let object = site.file_key(path);
@@ -75,7 +84,7 @@ impl Sites {
         let (mut asked, mut large) = (false, None);
         let read = async {
             asked = true;
-            match self.ask(&object, path, old.as_deref()).await? {
+            match self.ask(&object, path, old.as_deref(), part.clone()).await? {
                 SingleFile::Small(held) => Ok(held),
                 found => {
                     large = Some(found);
@@ -94,25 +103,45 @@ impl Sites {
             Err(not_held) => match (&*not_held, large) {
                 (_, Some(large)) => Ok(Some(large)),
                 // The bytes go to another reader, who asked at the same time.
-                (NotHeld::Large, None) => self.ask(&object, path, None).await.map(Some).or_else(|error| failed(&error)),
+                (NotHeld::Large, None) => {
+                    self.ask(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
+                }
                 (NotHeld::Failed(error), None) => failed(error),
             },
         }
     }
 
     /// Asks the store. `old`: what is known of the file, which the store need not send again.
-    async fn ask(&self, object: &str, path: &str, old: Option<&CachedFile>) -> Result<SingleFile, IndexError> {
-        let fetched = self.storage.file(object, old.and_then(|old| old.etag.as_deref())).await?;
+    async fn ask(
+        &self,
+        object: &str,
+        path: &str,
+        old: Option<&CachedFile>,
+        part: Option<Range<u64>>,
+    ) -> Result<SingleFile, IndexError> {
+        let known = old.and_then(|old| old.etag.as_deref());
+        // The beginning of a text tells its type.
+        let part = part.map(|part| if media::is_text(path) { 0..SNIFFED as u64 } else { part });
+        let is_part = part.is_some();
+        let fetched = match self.storage.file(object, known, part).await {
+            // The part is not there.
+            Err(StorageError::Failed(_)) if is_part => self.storage.file(object, known, None).await?,
+            // A small file is held, so all of it is needed.
+            Ok(Fetched::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
+                self.storage.file(object, known, None).await?
+            }
+            fetched => fetched?,
+        };
         let held = match (fetched, old) {
             (Fetched::Unchanged, Some(old)) => old.checked_now(),
             (Fetched::Unchanged, None) => return Err(StorageError::unexpected("no file, as if one were known").into()),
             // Only the vendors' stores answer conditional requests.
-            (Fetched::File(meta, _), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
-            (Fetched::File(meta, bytes), _) if meta.size > self.largest_file => {
+            (Fetched::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
+            (Fetched::File(meta, range, bytes), _) if meta.size > self.largest_file => {
                 let (content_type, bytes) = begun(path, bytes).await?;
-                return Ok(SingleFile::Large { meta, content_type, bytes });
+                return Ok(SingleFile::Large { meta, content_type, range, bytes });
             }
-            (Fetched::File(meta, bytes), _) => {
+            (Fetched::File(meta, _, bytes), _) => {
                 // The file, and the same compressed.
                 let share = self.memory_for(2 * meta.size as usize).await?;
                 let held = read(path, meta, bytes).await?;
@@ -198,7 +227,7 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::future::join_all;
-    use hyper::header::IF_NONE_MATCH;
+    use hyper::header::{IF_NONE_MATCH, RANGE};
     use hyper::{Request, Response};
     use xtask::lab::http::{Serving, full};
 
@@ -214,11 +243,12 @@ mod tests {
         "0123456789ab".parse().unwrap()
     }
 
-    /// The object that a stub of S3 has, if any, and the tags that it was asked with.
+    /// The object that a stub of S3 has, if any, and the tags and ranges that it was asked with.
     #[derive(Default)]
     struct Object {
         file: Option<(&'static str, Vec<u8>)>,
         asked: Vec<Option<String>>,
+        ranges: Vec<Option<String>>,
     }
 
     struct Stub {
@@ -262,7 +292,7 @@ mod tests {
 
         /// `None`: there is no such file.
         async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
-            let Some(single) = self.sites.single(&site(), PATH).await? else { return Ok(None) };
+            let Some(single) = self.sites.single(&site(), PATH, None).await? else { return Ok(None) };
             match single {
                 SingleFile::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
                 SingleFile::Large { mut bytes, .. } => {
@@ -284,17 +314,32 @@ mod tests {
         }
     }
 
+    fn places(range: &str, size: usize) -> Range<usize> {
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        first.parse().unwrap()..size.min(last.parse::<usize>().unwrap() + 1)
+    }
+
     fn answer<B>(object: &Mutex<Object>, request: &Request<B>) -> Response<xtask::lab::http::Body> {
         let mut object = object.lock().unwrap();
         let known = request.headers().get(IF_NONE_MATCH).map(|tag| tag.to_str().unwrap().to_owned());
         object.asked.push(known.clone());
+        let range = request.headers().get(RANGE).map(|range| range.to_str().unwrap().to_owned());
+        object.ranges.push(range.clone());
         let response = Response::builder().header("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT");
         match &object.file {
             None => response.status(404).body(full("")),
             Some((etag, _)) if known.as_deref() == Some(etag) => {
                 response.status(304).header("etag", *etag).body(full(""))
             }
-            Some((etag, bytes)) => response.header("etag", *etag).body(full(bytes.clone())),
+            Some((etag, bytes)) => match range.as_deref().map(|range| places(range, bytes.len())) {
+                None => response.header("etag", *etag).body(full(bytes.clone())),
+                Some(part) if part.is_empty() => response.status(416).body(full("")),
+                Some(part) => {
+                    let range = format!("bytes {}-{}/{}", part.start, part.end - 1, bytes.len());
+                    let response = response.status(206).header("etag", *etag).header("content-range", range);
+                    response.body(full(bytes[part].to_vec()))
+                }
+            },
         }
         .unwrap()
     }
@@ -347,14 +392,51 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_part_of_a_large_file_is_read_alone() {
+        let stub = Stub::start();
+        let bytes: Vec<u8> = (0..2 << 20).map(|at: u32| at.to_le_bytes()[1]).collect();
+        stub.put("\"1\"", &bytes);
+        let behind = Some("bytes=3145728-4194303");
+        for (path, part, read, asked) in [
+            ("video.mp4", 5000..5010, 5000..5010, &[Some("bytes=5000-5009")][..]),
+            ("video.mp4", 5000..1 << 62, 5000..bytes.len(), &[Some("bytes=5000-4611686018427387903")]),
+            // The type of a text is in its beginning.
+            ("all.html", 5000..5010, 0..SNIFFED, &[Some("bytes=0-1023")]),
+            ("video.mp4", 3 << 20..4 << 20, 0..bytes.len(), &[behind, behind, None]),
+        ] {
+            stub.object.lock().unwrap().ranges.clear();
+            let Some(SingleFile::Large { range, bytes: mut stream, .. }) =
+                stub.sites.single(&site(), path, Some(part)).await.unwrap()
+            else {
+                panic!("{path} is large")
+            };
+            let mut all = Vec::new();
+            while let Some(piece) = stream.next().await {
+                all.extend_from_slice(&piece.unwrap());
+            }
+            assert_eq!(range, read.start as u64..read.end as u64, "{path}");
+            assert!(all == bytes[read], "{path}");
+            let ranges = stub.object.lock().unwrap().ranges.clone();
+            assert_eq!(ranges.iter().map(Option::as_deref).collect::<Vec<_>>(), asked, "{path}");
+        }
+        stub.put("\"2\"", b"small");
+        for part in [1..3, 9..10] {
+            let Some(SingleFile::Small(held)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
+                panic!("it is small")
+            };
+            assert_eq!(held.bytes, "small");
+        }
+    }
+
+    #[tokio::test]
     async fn a_text_is_held_compressed_once() {
         let stub = Stub::start();
         let text = "<p>line</p>\n".repeat(5000);
         stub.put("\"1\"", text.as_bytes());
-        let Some(SingleFile::Small(first)) = stub.sites.single(&site(), PATH).await.unwrap() else {
+        let Some(SingleFile::Small(first)) = stub.sites.single(&site(), PATH, None).await.unwrap() else {
             panic!("it is small")
         };
-        let Some(SingleFile::Small(again)) = stub.sites.single(&site(), PATH).await.unwrap() else {
+        let Some(SingleFile::Small(again)) = stub.sites.single(&site(), PATH, None).await.unwrap() else {
             panic!("it is small")
         };
         assert!(first.is_gzip && first.bytes.len() < text.len() / 10 && first.size == text.len() as u64);
