@@ -101,9 +101,6 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     /// What the variables ask for and do not get.
     pub fn trace_warnings(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.traces() && cfg!(not(feature = "otel")) {
-            warnings.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
-        }
         let protocol =
             self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
         if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {

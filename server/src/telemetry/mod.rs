@@ -3,7 +3,6 @@
 mod labels;
 pub mod listen;
 pub mod metrics;
-#[cfg(feature = "otel")]
 mod otel;
 mod process;
 pub mod trace;

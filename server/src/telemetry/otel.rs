@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::HeaderMap;
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
@@ -17,6 +18,7 @@ use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
+const TRACEPARENT: &str = "traceparent";
 const SERVICE: &str = "covered-server";
 /// Time for the collector to take a batch: the standard's default.
 const SEND_TIME: Duration = Duration::from_secs(10);
@@ -64,16 +66,22 @@ impl Traces {
     }
 }
 
-/// Makes `span` the child of the one that the client names, if it names one; gives the trace's id.
+/// The ID of the client's trace, if the request belongs to one; `span` becomes a part of that trace.
 pub fn continued(span: &Span, headers: &HeaderMap) -> Option<String> {
-    if span.is_disabled() {
-        return None;
+    if !headers.contains_key(TRACEPARENT) {
+        return if span.is_disabled() { None } else { id_of(&span.context()) };
     }
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    if span.is_disabled() {
+        return id_of(&parent);
+    }
     let _ = span.set_parent(parent);
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    context.is_valid().then(|| context.trace_id().to_string())
+    id_of(&span.context())
+}
+
+fn id_of(context: &Context) -> Option<String> {
+    let trace = context.span().span_context().clone();
+    trace.is_valid().then(|| trace.trace_id().to_string())
 }
 
 /// A span's name, once it is known: the field `otel.name` is not read after the start.
@@ -117,4 +125,30 @@ async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<
     *response.headers_mut() = answer.headers().clone();
     *response.body_mut() = answer.bytes().await.map_err(|error| error.without_url())?;
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_taken_as_w3c_wrote_it() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (traceparent, taken) in [
+            (format!("00-{id}-00f067aa0ba902b7-01"), true),
+            (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
+            (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
+            (format!("ff-{id}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()), false),
+            (format!("00-{id}-0000000000000000-01"), false),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
+            (format!("00-{id}"), false),
+            (String::new(), false),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), traceparent.parse().unwrap())]);
+            assert_eq!(continued(&Span::none(), &headers).as_deref(), taken.then_some(id), "{traceparent:?}");
+        }
+    }
 }

@@ -23,7 +23,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::random::digit;
 use crate::telemetry::metrics::{Label, Operation, Route};
-#[cfg(feature = "otel")]
 use crate::telemetry::otel;
 
 /// The target of the spans that are for traces alone: the log does not show them.
@@ -31,7 +30,6 @@ const TRACES: &str = "covered_traces";
 /// Characters of a request's id that is taken from whoever asks.
 const MAX_ID: usize = 64;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
     /// The id of the request that is worked on.
@@ -46,7 +44,6 @@ pub struct LogConfig {
 
 /// What has to be ended with the server.
 pub struct Telemetry {
-    #[cfg(feature = "otel")]
     traces: Option<otel::Traces>,
 }
 
@@ -67,27 +64,17 @@ pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
     };
     // A layer that may be there or not would make spans that nobody takes; a list has those that are there.
     let mut layers = vec![log.with_filter(shown).boxed()];
-    #[cfg(feature = "otel")]
-    let telemetry = {
-        let traces = traces.then(otel::Traces::start).transpose()?;
-        let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
-        layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
-        Telemetry { traces }
-    };
-    #[cfg(not(feature = "otel"))]
-    let telemetry = {
-        let _ = traces;
-        Telemetry {}
-    };
+    let traces = traces.then(otel::Traces::start).transpose()?;
+    let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
+    layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
     // A second start in one process keeps the first log: only tests do that.
     let _ = tracing_subscriber::registry().with(std::mem::take(&mut layers)).try_init();
-    Ok(telemetry)
+    Ok(Telemetry { traces })
 }
 
 impl Telemetry {
     /// Sends what is still to be sent, for a few seconds at most.
     pub async fn stop(self) {
-        #[cfg(feature = "otel")]
         if let Some(traces) = self.traces {
             traces.stop().await;
         }
@@ -175,7 +162,7 @@ impl Scope {
             http.request.method = request.method().as_str(), http.route = field::Empty,
             http.response.status_code = field::Empty, request_id = field::Empty,
         );
-        let trace_id = continued(&trace, headers);
+        let trace_id = otel::continued(&trace, headers);
         let id = given(headers).or(trace_id).map_or_else(Id::own, |id| Id::Given(id.into()));
         if !trace.is_disabled() {
             trace.record("request_id", field::display(&id));
@@ -198,10 +185,7 @@ impl Scope {
             return;
         }
         let route = Route::TEXTS.get(route.place()).copied().unwrap_or_default();
-        #[cfg(feature = "otel")]
         otel::rename(&self.trace, format!("{method} {route}"));
-        #[cfg(not(feature = "otel"))]
-        let _ = method;
         self.trace.record("http.route", route);
         self.trace.record("http.response.status_code", status);
         if status >= 500 {
@@ -251,28 +235,6 @@ fn given(headers: &HeaderMap) -> Option<String> {
     (plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
 }
 
-/// Makes `trace` a part of the client's trace, if it says that it has one; gives the trace's id.
-fn continued(trace: &Span, headers: &HeaderMap) -> Option<String> {
-    #[cfg(feature = "otel")]
-    if let Some(id) = otel::continued(trace, headers) {
-        return Some(id);
-    }
-    let _ = trace;
-    trace_id(headers.get(TRACEPARENT)?.to_str().ok()?).map(str::to_owned)
-}
-
-/// The trace's id in a `traceparent` (W3C Trace Context, 3.2.2): `00-{trace id}-{parent id}-{flags}`.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let some = |text: &str| text.bytes().any(|byte| byte != b'0');
-    let mut parts = traceparent.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let lengths = (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2);
-    let known = version != "ff" && (version != "00" || parts.next().is_none());
-    let valid = lengths && known && [version, trace, parent, flags].into_iter().all(hex) && some(trace) && some(parent);
-    valid.then_some(trace)
-}
-
 /// A request to the store, as a part of the request that needs it.
 pub fn store<F: Future>(operation: Operation, work: F) -> impl Future<Output = F::Output> {
     let operation = Operation::TEXTS.get(operation.place()).copied().unwrap_or_default();
@@ -291,24 +253,6 @@ mod tests {
     use std::io::{Read, Seek};
 
     use super::*;
-
-    #[test]
-    fn a_traceparent_is_taken_as_w3c_wrote_it() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (traceparent, taken) in [
-            (format!("00-{id}-00f067aa0ba902b7-01"), true),
-            (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
-            (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
-            (format!("ff-{id}-00f067aa0ba902b7-01"), false),
-            (format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()), false),
-            (format!("00-{id}-0000000000000000-01"), false),
-            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
-            (format!("00-{id}"), false),
-            (String::new(), false),
-        ] {
-            assert_eq!(trace_id(&traceparent), taken.then_some(id), "{traceparent:?}");
-        }
-    }
 
     #[test]
     fn a_line_of_a_request_ends_with_its_id() {
