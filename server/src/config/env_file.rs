@@ -1,26 +1,26 @@
-//! `.env` in the working directory, as the Python original reads it: in UTF-8, with names in any case.
+//! Reads `.env` in the working directory like the Python original: UTF-8, names in any case.
 //!
-//! The rules are python-dotenv's, in which `$`, spaces and backslashes stand for themselves in a value without quotes:
-//! with others, a key that holds one would silently become another key.
+//! The syntax is python-dotenv's, where `$`, spaces and backslashes are literal in unquoted values. Another syntax
+//! would silently change keys with these characters.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::settings::is_setting;
 
-/// The settings in a file, by their names in the environment.
+/// The settings in the file, by name.
 #[derive(Default)]
 pub struct EnvFile {
     path: PathBuf,
     values: HashMap<String, String>,
-    /// The names that were looked up here.
+    /// The names that were used.
     used: BTreeSet<String>,
 }
 
 impl EnvFile {
-    /// Reads it; a file that is not there holds nothing. Names that are no settings of this server are ignored.
+    /// Reads the file. A missing file counts as empty, and unknown names are ignored.
     pub fn read(path: &Path) -> Result<Self, String> {
-        // A Python environment may be a folder of this name.
+        // It may also be the folder of a Python environment.
         if !path.is_file() {
             return Ok(Self::default());
         }
@@ -45,14 +45,14 @@ impl EnvFile {
         Some(value.clone())
     }
 
-    /// Which settings come from here, without their values.
+    /// Lists the settings from the file, without their values.
     pub fn summary(&self) -> Option<String> {
         let names: Vec<&str> = self.used.iter().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("settings also come from {}: {}", self.path.display(), names.join(", ")))
     }
 }
 
-/// The settings of a text; of two with one name, the last one counts. An error names its line and no value.
+/// Parses settings; the last one of a name counts. Errors contain the line number, but no value.
 fn settings(text: &str) -> Result<HashMap<String, String>, (usize, String)> {
     let mut settings = HashMap::new();
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text).trim_start();
@@ -85,7 +85,7 @@ fn settings(text: &str) -> Result<HashMap<String, String>, (usize, String)> {
     Ok(settings)
 }
 
-/// The name at the beginning of a line, and what follows it.
+/// Splits a line after its name.
 fn name_of(line: &str) -> (&str, &str) {
     let exported = line.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t']));
     let line = exported.map_or(line, blank);
@@ -95,7 +95,7 @@ fn name_of(line: &str) -> (&str, &str) {
     (name, blank(behind))
 }
 
-/// A value, and what follows its line; `None` where quotes are not closed, or something else follows them.
+/// Splits a value from the following lines; `None` if a quote is not closed, or if text follows it.
 fn value_of(text: &str) -> Option<(String, &str)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
         let line = &text[..text.find(['\r', '\n']).unwrap_or(text.len())];
@@ -124,12 +124,12 @@ fn value_of(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// What follows white space within a line.
+/// Skips white space within a line.
 fn blank(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() && c != '\r' && c != '\n')
 }
 
-/// Whether a line has nothing more to say.
+/// Whether the rest of a line is empty or a comment.
 fn ends_line(text: &str) -> bool {
     text.is_empty() || text.starts_with(['\r', '\n', '#'])
 }

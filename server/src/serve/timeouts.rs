@@ -1,7 +1,7 @@
-//! The time limits of a connection: whose turn it is, since when, and for how long that may go on.
+//! The time limits of a connection, by its current phase.
 //!
-//! The socket and the requests tell a [`ConnectionActivity`] what they do, by plain counters. One timer per connection looks at it
-//! when the earliest limit could be over, not at every step: a request costs no timer.
+//! The socket and the requests record their progress in counters of a [`ConnectionActivity`]. One timer per connection
+//! checks them when the earliest limit could be exceeded, so a request needs no timer.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,49 +21,49 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::network::limits::NetworkLimits;
 
-/// Time for an idle connection to be closed in good order.
+/// Time for the graceful shutdown of an idle connection.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
-/// What happens on one connection.
+/// The progress of one connection.
 #[derive(Default)]
 pub struct ConnectionActivity {
-    /// Requests so far.
+    /// The number of requests so far.
     requests: AtomicUsize,
-    /// Requests whose answer is not ready.
+    /// Requests whose response is being prepared.
     preparing: AtomicUsize,
-    /// Answers that are not handed over as a whole.
+    /// Responses that are being sent.
     sending: AtomicUsize,
-    /// Bytes that the socket took.
+    /// Bytes written to the socket.
     written: AtomicU64,
-    /// The socket takes no more: the peer does not read what was sent.
+    /// The socket is full: the peer does not read.
     blocked: AtomicBool,
-    /// A part of the next head came in. Of HTTP/2 it cannot be told: there it waits as an idle connection does.
+    /// A part of the next request head was received. Unknown for HTTP/2, which counts as idle then.
     head_begun: AtomicBool,
     multiplexed: AtomicBool,
-    /// The peer is given up: the socket is closed without waiting for it to read what was sent.
+    /// The peer is too slow: close the socket without sending the rest.
     given_up: AtomicBool,
 }
 
-/// Whose turn it is.
+/// The current phase of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// The peer has to send the (first) head.
+    /// Waiting for a request head.
     Head,
-    /// The server prepares an answer, or takes an upload: both have their own limits.
+    /// Preparing a response or receiving an upload, which have their own limits.
     Preparing,
-    /// The peer has to read.
+    /// Sending a response.
     Sending,
-    /// The peer may send the next request.
+    /// Waiting for the next request.
     Idle,
 }
 
 impl ConnectionActivity {
-    /// HTTP/2: many requests at once.
+    /// For HTTP/2, which has concurrent requests.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
     }
 
-    /// A request's head is there.
+    /// Records a new request.
     pub fn request(self: &Arc<Self>) -> Begun {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
@@ -98,14 +98,14 @@ impl ConnectionActivity {
     }
 }
 
-/// A request: its answer is being prepared, or on its way.
+/// A request that is being prepared or sent.
 pub struct Begun {
     activity: Arc<ConnectionActivity>,
     is_answered: bool,
 }
 
 impl Begun {
-    /// The answer's head is ready: from now on its body is on its way.
+    /// Records that the response is ready and is being sent.
     pub fn answered<B>(mut self, body: B) -> Sent<B> {
         self.activity.sending.fetch_add(1, Relaxed);
         self.activity.preparing.fetch_sub(1, Relaxed);
@@ -121,7 +121,7 @@ impl Drop for Begun {
     }
 }
 
-/// A body on its way.
+/// A response body that is being sent.
 pub struct Sent<B> {
     body: B,
     _begun: Begun,
@@ -144,7 +144,7 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
     }
 }
 
-/// A socket that tells what it does.
+/// A socket that records its progress.
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<ConnectionActivity>,
@@ -159,7 +159,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.activity.given_up.load(Relaxed) {
-            // Else the system would keep the unread bytes for minutes.
+            // Otherwise the kernel would keep the unread bytes for minutes.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -210,16 +210,16 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// How a connection ended, where it was not by its peer.
+/// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     #[error("{0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the peer took too long: {0:?}")]
+    #[error("the client took too long: {0:?}")]
     TooSlow(Phase),
 }
 
-/// Serves a connection until it ends, is asked to stop, or is over a limit.
+/// Drives a connection until it ends, the server stops, or a time limit is exceeded.
 pub async fn with_timeouts<C>(
     connection: C,
     activity: &ConnectionActivity,
@@ -248,7 +248,7 @@ where
             let deadline = clock.deadline(closing);
             std::task::ready!(poll_until(timer.as_mut(), deadline, context));
             if clock.phase == Phase::Idle && !closing {
-                // In good order: a request that is just coming can be told from one that was taken.
+                // Gracefully, so that the client knows whether a request in transit was accepted.
                 closing = true;
                 clock.since = Instant::now();
                 connection.as_mut().graceful_shutdown();
@@ -263,7 +263,7 @@ where
     .await
 }
 
-/// Ready once `deadline` is over. The timer may be set earlier: it is moved when it rings, not whenever more time is given.
+/// Ready after `deadline`. The timer may be set earlier: it is moved when it fires, not on each extension.
 fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
     if deadline < timer.deadline() {
         timer.as_mut().reset(deadline);
@@ -277,7 +277,7 @@ fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Conte
     Poll::Pending
 }
 
-/// Since when it is whose phase.
+/// The current phase and its start.
 struct Clock<'a> {
     activity: &'a ConnectionActivity,
     limits: &'a NetworkLimits,
@@ -293,7 +293,7 @@ impl<'a> Clock<'a> {
         Self { activity, limits, phase: Phase::Head, since: Instant::now(), requests: 0, written }
     }
 
-    /// Begins anew where somebody did a step that counts.
+    /// Restarts the clock after progress.
     fn look(&mut self) {
         let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
         let written = self.activity.written.load(Relaxed);

@@ -1,4 +1,4 @@
-//! What the server tells its operator: metrics, the log, traces.
+//! Metrics, log and traces.
 
 mod labels;
 pub mod listen;

@@ -1,4 +1,5 @@
-//! OpenTelemetry: spans are sent in batches over HTTP, as the standard's variables say; what cannot be sent is dropped.
+//! OpenTelemetry: sends spans in batches over HTTP, as configured by the standard's variables. Spans that cannot be
+//! sent are dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,9 +21,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 const TRACEPARENT: &str = "traceparent";
 const SERVICE: &str = "covered-server";
-/// Time for the collector to take a batch: the standard's default.
+/// Time to send a batch: the standard's default.
 const SEND_TIME: Duration = Duration::from_secs(10);
-/// Time for the last batch, when the server stops.
+/// Time to send the last batch when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
 pub struct Traces(SdkTracerProvider);
@@ -43,7 +44,7 @@ impl Traces {
         Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
     }
 
-    /// What hands the spans of `tracing` on.
+    /// The layer that exports spans of `tracing`.
     pub fn layer<S>(&self) -> OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
@@ -58,10 +59,10 @@ impl Traces {
     }
 
     pub async fn stop(self) {
-        // It waits for a thread of its own, which waits for this runtime.
+        // The call waits for a thread that needs this runtime.
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIME)).await;
         if !matches!(stopped, Ok(Ok(()))) {
-            tracing::warn!("the last traces could not be sent to the collector");
+            tracing::warn!("could not send the last traces to the collector");
         }
     }
 }
@@ -84,12 +85,12 @@ fn id_of(context: &Context) -> Option<String> {
     trace.is_valid().then(|| trace.trace_id().to_string())
 }
 
-/// A span's name, once it is known: the field `otel.name` is not read after the start.
+/// Sets a span's name after its start, when the field `otel.name` is no longer read.
 pub fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }
 
-/// The way to the collector. The exporter's thread has no runtime: what it sends goes by way of the server's.
+/// Sends batches on the server's runtime, as the exporter's thread has none.
 #[derive(Debug)]
 struct Collector {
     http: reqwest::Client,
@@ -101,15 +102,15 @@ struct Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.http.clone(), request)).await?;
-        // Said once, and not with each batch: the collector may be gone for days.
+        // Logged once, not for each batch: the collector may be down for days.
         match &sent {
             Ok(answer) if answer.status().is_success() => self.fails.store(false, Ordering::Relaxed),
             failed if !self.fails.swap(true, Ordering::Relaxed) => {
                 let why = match failed {
-                    Ok(answer) => format!("it answers {}", answer.status()),
+                    Ok(answer) => format!("it returned {}", answer.status()),
                     Err(error) => format!("{error:#}"),
                 };
-                tracing::warn!("traces cannot be sent to the collector, and are dropped until they can: {why}");
+                tracing::warn!("cannot send traces to the collector, they are dropped: {why}");
             }
             _ => {}
         }
@@ -118,7 +119,7 @@ impl HttpClient for Collector {
 }
 
 async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
-    // Its address may hold a key.
+    // The URL may contain a key.
     let answer = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = answer.status();

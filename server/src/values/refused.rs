@@ -1,4 +1,4 @@
-//! The last values where the storage refuses them: in this server's memory.
+//! Keeps values in memory if the storage denies access to them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,10 +7,10 @@ use moka::future::Cache;
 use crate::store::error::StorageError;
 use crate::values::value::{KeptReason, Value};
 
-/// Values that are kept, as many as a server shows from its memory.
+/// The maximum number of values kept, as many as in the cache.
 const MAX_VALUES: u64 = 10_000;
 
-/// The values that the storage refused, by their keys there.
+/// The values that the storage did not accept, by object key.
 pub struct RefusedValues {
     values: Cache<String, Value>,
     has_warned: AtomicBool,
@@ -21,8 +21,8 @@ impl RefusedValues {
         Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
     }
 
-    /// The last value: the one that was refused is newer than the one in the storage. Where there is none, it stays
-    /// unknown, and not absent: another server may have one.
+    /// The last value. One in memory is newer than the one in the storage. Without one, the error is returned, as
+    /// another server may have a value.
     pub async fn read(
         &self,
         key: &str,
@@ -38,7 +38,7 @@ impl RefusedValues {
         }
     }
 
-    /// What is valid after `value` was to be written, and why that is another one.
+    /// The value that is valid after a write of `value`, and the reason if it is another one.
     pub async fn written(
         &self,
         key: String,
@@ -69,8 +69,8 @@ impl RefusedValues {
     fn tell(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "badge values are kept in memory, and in Redis where it is set, as the storage refuses them: allow this \
-                 server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or its badges depend on \
+                "the storage denies access to badge values, they are kept in memory (and in Redis, if set): allow this \
+                 server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or badges depend on \
                  GITHUB_TOKEN after a restart: {why:#}"
             );
         }

@@ -1,4 +1,4 @@
-//! Files that were uploaded one by one: small ones stay in memory, and the store is asked again whether they changed.
+//! Files of file-by-file sites. Small ones are cached, and revalidated in the store.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::store::object::ByteStream;
 use crate::store::object::{Fetched, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
-/// How long a file is taken from memory before the store is asked whether it is still the same.
+/// How long a cached file is served without revalidation.
 const FRESH: Duration = Duration::from_secs(60);
-/// Bytes below which compressing gains nothing.
+/// Smaller files are not worth compressing.
 const WORTH_COMPRESSING: u64 = 1000;
 
-/// A file that was uploaded by itself.
+/// A file of a file-by-file site.
 pub enum SingleFile {
     Small(Arc<CachedFile>),
-    /// Too large to be held.
+    /// Too large for the cache.
     Large {
         meta: FileMeta,
         content_type: HeaderValue,
@@ -37,7 +37,7 @@ pub enum SingleFile {
     },
 }
 
-/// Why a file is not held.
+/// Why a file is not cached.
 #[derive(Debug, thiserror::Error)]
 enum NotHeld {
     #[error("it is too large")]
@@ -47,7 +47,7 @@ enum NotHeld {
 }
 
 impl Sites {
-    /// A file of a site that was uploaded file by file. One look-up is on its way for a small file, however many ask.
+    /// A file of a file-by-file site. Concurrent requests for a small file share one read.
     pub async fn single(&self, site: &SiteId, path: &str) -> Result<SingleFile, StorageError> {
         let key = (*site, Name::Path(path.into()), false);
         match poll_once(self.files.get(&key)) {
@@ -87,20 +87,20 @@ impl Sites {
             Ok(held) => Ok(SingleFile::Small(held)),
             Err(not_held) => match (&*not_held, large) {
                 (_, Some(large)) => Ok(large),
-                // The bytes go to another reader, who asked at the same time.
+                // A concurrent request got the stream, so read again.
                 (NotHeld::Large, None) => self.ask(&object, path, None).await,
                 (NotHeld::Storage(error), None) => Err(error.shared(&format!("site {}", SiteId::mask(&object)))),
             },
         }
     }
 
-    /// Asks the store. `old`: what is known of the file, which the store need not send again.
+    /// Reads a file from the store. `old`: the cached file to revalidate.
     async fn ask(&self, object: &str, path: &str, old: Option<&CachedFile>) -> Result<SingleFile, StorageError> {
         let fetched = self.storage.file(object, old.and_then(|old| old.etag.as_deref())).await?;
         let held = match (fetched, old) {
             (Fetched::Unchanged, Some(old)) => old.checked_now(),
             (Fetched::Unchanged, None) => return Err(StorageError::unexpected("no file, as if one were known")),
-            // Only the vendors' stores answer conditional requests.
+            // Only the cloud stores support conditional requests.
             (Fetched::File(meta, _), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
             (Fetched::File(meta, bytes), _) if meta.size > self.largest_file => {
                 let (content_type, bytes) = begun(path, bytes).await?;
@@ -111,7 +111,7 @@ impl Sites {
         Ok(SingleFile::Small(Arc::new(held)))
     }
 
-    /// The file's own bytes, where they are held compressed.
+    /// The uncompressed bytes of a cached file.
     pub async fn plain(&self, site: &SiteId, path: &str, held: &CachedFile) -> io::Result<Bytes> {
         if !held.is_gzip {
             return Ok(held.bytes.clone());
@@ -137,7 +137,7 @@ impl CachedFile {
     }
 }
 
-/// A small file, compressed where that makes it smaller.
+/// Reads a small file, and compresses it if that makes it smaller.
 async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<CachedFile, StorageError> {
     let mut plain = BytesMut::with_capacity(meta.size as usize);
     while let Some(piece) = bytes.next().await {
@@ -146,7 +146,7 @@ async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Cache
     let plain = plain.freeze();
     let packed = if media::is_text(path) && meta.size >= WORTH_COMPRESSING {
         let text = plain.clone();
-        // Beside the threads that serve: 1 MB takes some 20 ms.
+        // On a blocking thread: 1 MB takes about 20 ms.
         let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;
         let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(of_store)?;
         (packed.len() < plain.len()).then_some(packed)
@@ -164,7 +164,7 @@ fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
     Ok(encoder.finish()?.into())
 }
 
-/// A file's content type by its first bytes, and all of its bytes.
+/// Reads a file's first bytes for its content type, and returns the whole stream.
 async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
     let mut first = Vec::new();
     while first.len() < SNIFFED {
@@ -175,7 +175,7 @@ async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteSt
     Ok((content_type, stream::once(std::future::ready(Ok(first.into()))).chain(bytes).boxed()))
 }
 
-/// The store's error that a body's error is about.
+/// The store's error inside an I/O error.
 fn of_store(error: io::Error) -> StorageError {
     error.downcast().unwrap_or_else(|error| StorageError::Failed(error.into()))
 }
