@@ -1,4 +1,4 @@
-//! What is built once and shared by all requests.
+//! The state that all requests share, built once from the configuration.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,23 +35,23 @@ use crate::values::drawing::Badges;
 
 /// The server's parts.
 pub struct App {
-    /// The address that readers use, without a slash at its end.
+    /// The public address, without a trailing slash.
     pub public_url: String,
-    /// The path of that address, for links within it: empty, or `/covered`.
+    /// The path of the public address: empty, or such as `/covered`.
     pub base_path: String,
-    /// Where the reports are for readers.
+    /// The addresses of reports.
     pub reports: Arc<Reports>,
     pub api_keys: ApiKeys,
     key_guess_limiter: KeyGuessLimiter,
-    /// For what the server takes itself.
+    /// Signs the addresses of uploads through the server.
     pub upload_signer: UploadSigner,
     pub badges: Badges,
     pub answers: Answers,
     pub badge_headers: BadgeHeaders,
     pub file_headers: FileHeaders,
-    /// Whose tokens do for a key.
+    /// Verifies the tokens that replace an API key.
     pub oidc: Oidc,
-    /// Whose reports are taken.
+    /// The repositories that may upload.
     pub allowed: Arc<Allowed>,
     pub storage: Arc<Storage>,
     pub sites: Sites,
@@ -61,14 +61,14 @@ pub struct App {
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
     pub limits: NetworkLimits,
-    /// A permit for each upload that the server itself takes.
+    /// Limits the uploads through the server.
     pub uploads: Semaphore,
     pub proxies: Proxies,
     pub tls: Option<Tls>,
 }
 
 impl App {
-    /// `address`: what is listened on, for links where no public URL is configured. Needs the runtime.
+    /// `address`: the address of the listener, for links if no public URL is configured. Must run inside the runtime.
     pub fn new(config: Config, address: std::net::SocketAddr) -> anyhow::Result<Self> {
         let tls = config.tls.map(Tls::new).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -88,7 +88,7 @@ impl App {
         let reports = Arc::new(reports);
         let memory = Arc::new(MemoryBudget::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
-        // A badge's value depends on all of these: on one Redis, servers that differ in one keep apart.
+        // A badge's value depends on all of these, so servers that differ in one share no values in Redis.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {asked}", storage.name());
         let redis = config.redis.map(|url| (url, namespace));
@@ -120,8 +120,8 @@ impl App {
         })
     }
 
-    /// Who uploads, by the key or the token that a client sent; who guesses keys is slowed. A token cannot be guessed,
-    /// and a wrong one costs the right ones from the same address nothing: GitHub's runners share theirs.
+    /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address; wrong tokens are not:
+    /// nobody guesses one, and GitHub's runners share addresses.
     pub async fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let verdict = || self.api_keys.check(headers);
         let Some(sent) = sent_key(headers) else {
@@ -130,14 +130,14 @@ impl App {
         let Some(token) = Token::split(sent) else {
             return self.key_guess_limiter.check(client, sent, Instant::now(), verdict).map(Uploader::Keys);
         };
-        // A key may look like a token.
+        // An API key may look like a token.
         match verdict() {
             Ok(keys) => Ok(Uploader::Keys(keys)),
             Err(_) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
         }
     }
 
-    /// Whether uploads need no key.
+    /// Whether workflows can upload without an API key.
     pub fn is_keyless(&self) -> bool {
         !self.allowed.is_open() && !self.oidc.is_off()
     }
@@ -145,12 +145,12 @@ impl App {
     async fn run_of(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let off = |why| {
             Err(Error::forbidden(format!(
-                "keyless uploads are off, as {why}: send an API key, or have its operator change that"
+                "uploads without an API key are disabled because {why}: send an API key, or ask the server's operator to enable them"
             )))
         };
         let verified = match (self.allowed.is_open(), self.oidc.is_off()) {
             (true, _) => off("this server's ALLOWED_REPOSITORIES is not set"),
-            (_, true) => off("this server's OIDC_ISSUERS is none"),
+            (_, true) => off("this server's OIDC_ISSUERS is \"none\""),
             _ => self.oidc.verify(token).await,
         };
         if let Err(error) = &verified {

@@ -1,4 +1,4 @@
-//! What a client is told when something cannot be done: a status and a public text; the cause is for the log alone.
+//! The error type of requests: a status code and a public text. The cause is for the log only.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use hyper::StatusCode;
 use crate::base::memory;
 use crate::store::error::StorageError;
 
-/// Seconds after which a store that was asked for too much may be asked again.
+/// `Retry-After` in seconds if the store is throttling.
 const RETRY_AFTER: u64 = 2;
-/// Seconds after which an overloaded server may be asked again.
+/// `Retry-After` in seconds if the server is overloaded.
 const OVERLOADED_FOR: u64 = 5;
 
-/// A refusal or a failure. `detail` is public; `cause` is logged once, at the edge, and never sent.
+/// An error response. `detail` is public; `cause` is logged once, by the router, and never sent.
 #[derive(Debug)]
 pub struct Error {
     pub status: StatusCode,
     pub detail: Cow<'static, str>,
     pub cause: Option<anyhow::Error>,
-    /// The methods that a path knows, for 405.
+    /// The allowed methods, for 405.
     pub allow: Option<&'static str>,
-    /// Seconds after which another try makes sense.
+    /// `Retry-After` in seconds.
     pub retry_after: Option<u64>,
 }
 
@@ -30,80 +30,80 @@ impl Error {
         Self { status, detail: detail.into(), cause: None, allow: None, retry_after: None }
     }
 
-    /// 400: the request cannot be understood.
+    /// 400: invalid request.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 401: no credentials.
+    /// 401: missing or invalid credentials.
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
-    /// 403: credentials that do not do.
+    /// 403: insufficient credentials.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// 404: nothing is there.
+    /// 404: not found.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 405: the path is known, the method is not.
+    /// 405: method not allowed.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("this address takes {allow} only");
+        let detail = format!("this address accepts {allow} only");
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    /// 408: the request's body came too slowly.
+    /// 408: the request body was too slow.
     pub fn timeout(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, detail)
     }
 
-    /// 409: it is there already.
+    /// 409: it exists already.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 413: more than is taken.
+    /// 413: too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// 416: the part that is asked for is not there.
+    /// 416: the range is outside of the file.
     pub fn unsatisfiable(size: u64) -> Self {
         Self::new(
             StatusCode::RANGE_NOT_SATISFIABLE,
-            format!("this file has {size} bytes, and none in the range that was requested"),
+            format!("the requested range is outside of this file of {size} bytes"),
         )
     }
 
-    /// 429: too many wrong keys came from the client's address.
+    /// 429: too many wrong keys from the client's address.
     pub fn too_many_guesses(seconds: u64) -> Self {
         let detail = format!(
-            "too many wrong API keys came from your address: no new one is tried there for {seconds} s; \
-             check the key that is sent, or the workflows that share the address"
+            "too many wrong API keys from your address: the server accepts no new one for {seconds} s; \
+             check the key, and other workflows that share the address"
         );
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
-    /// 501: this server is not set up for it.
+    /// 501: not configured on this server.
     pub fn not_implemented(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, detail)
     }
 
-    /// 422: the report that was sent cannot be taken.
+    /// 422: invalid report.
     pub fn unusable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// 502: another service refused or failed.
+    /// 502: another service failed.
     pub fn bad_gateway(detail: String, cause: Option<anyhow::Error>) -> Self {
         Self { cause, ..Self::new(StatusCode::BAD_GATEWAY, detail) }
     }
 
-    /// 502, or what fits: the store failed.
+    /// 502, 503, 504 or 507: the store failed.
     pub fn storage(cause: impl Into<anyhow::Error>) -> Self {
         use StorageError::{Denied, Full, Slow, Throttled, Unauthenticated};
         let cause = cause.into();
@@ -111,25 +111,23 @@ impl Error {
             Some(Throttled(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Some(RETRY_AFTER),
-                "the server's storage is asked for more than it gives: try again in a few seconds",
+                "the server's storage is rate-limiting requests: try again in a few seconds",
             ),
-            Some(Slow(_)) => {
-                (StatusCode::GATEWAY_TIMEOUT, None, "the server's storage took too long: try again in a while")
-            }
+            Some(Slow(_)) => (StatusCode::GATEWAY_TIMEOUT, None, "the server's storage took too long: try again later"),
             Some(Full(_)) => (
                 StatusCode::INSUFFICIENT_STORAGE,
                 None,
-                "the server's storage is full, and nothing was kept: its operator has to make memory",
+                "the server's storage is full, nothing was stored: ask the server's operator to make room",
             ),
             Some(Denied(_) | Unauthenticated(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 None,
-                "the server may not use its storage: its operator has to look at its rights there; the cause is in the server's log",
+                "the server has no access to its storage: ask its operator to check its permissions; see the server's log",
             ),
             _ => (
                 StatusCode::BAD_GATEWAY,
                 None,
-                "the server's storage did not do its part: try again in a while; the cause is in the server's log",
+                "a storage request of the server failed: try again later; see the server's log",
             ),
         };
         Self { cause: Some(cause), retry_after, ..Self::new(status, detail) }
@@ -140,28 +138,28 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// 503: it cannot be told before so many seconds.
+    /// 503: retry after so many seconds.
     pub fn not_yet(detail: String, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// 503: too much at once; it is over soon.
+    /// 503: overloaded for a short time.
     pub fn overloaded(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { retry_after: Some(OVERLOADED_FOR), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 
-    /// 504: the answer was not ready in time.
+    /// 504: the response was not ready in time.
     pub fn too_slow(limit: Duration) -> Self {
         let detail = format!(
-            "the answer was not ready within {} s: the storage or GitHub is slow; try again in a while",
+            "the response was not ready within {} s because the storage or GitHub is slow: try again later",
             limit.as_secs_f64()
         );
         Self { retry_after: Some(OVERLOADED_FOR), ..Self::new(StatusCode::GATEWAY_TIMEOUT, detail) }
     }
 
-    /// 500: the server itself failed.
+    /// 500: internal error.
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
-        let detail = "something went wrong in the server: the cause is in its log";
+        let detail = "internal error: see the server's log";
         Self { cause: Some(cause.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail) }
     }
 }
@@ -172,7 +170,7 @@ impl From<memory::Full> for Error {
     }
 }
 
-/// 404: a site that has no report, or not yet.
+/// 404: the site has no report, or not yet.
 pub fn no_report() -> Error {
-    Error::not_found("there is no such report here: it may still be on its way up, or was removed")
+    Error::not_found("no such report: it may still be uploading, or was removed")
 }

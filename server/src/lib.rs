@@ -1,4 +1,4 @@
-//! Covered's server: hands out short-lived upload rights, stores reports, serves them, draws badges.
+//! Covered's server: accepts uploads of coverage reports, stores and serves them, and renders badges.
 //!
 //! The folders are layers; imports go down only:
 //!
@@ -38,7 +38,7 @@ use app::App;
 use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
 use identity::api_keys::ApiKeySource;
 
-/// Listens and serves until a signal asks it to stop.
+/// Runs the server until a signal stops it.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let telemetry = telemetry::trace::start(&config.log, config.traces)?;
     config.limits.connections = serve::admission::within_file_limit(config.limits.connections);
@@ -52,9 +52,9 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let keys_are_given = matches!(config.api_keys, ApiKeySource::Given(_));
     let without_github = config.github.is_none();
     let listen = config.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("LISTEN={listen} cannot be listened on; another address can be given by LISTEN or --listen")
-    })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on LISTEN={listen}: set another address with LISTEN or --listen"))?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
         Some(listen) => Some(telemetry::listen::start(listen).await?),
@@ -79,18 +79,20 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     }
     tokio::select! {
         () = serve::serve(listener, app, stop) => {}
-        why = stop_at_once => tracing::warn!("{why} once more: stopped at once, with requests still under way"),
+        why = stop_at_once => tracing::warn!("second {why}: stopped immediately, with requests in progress"),
     }
     telemetry.stop().await;
     Ok(())
 }
 
-/// What follows from the settings, and is not seen in them.
+/// Consequences of the settings that are not obvious.
 fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String> {
     let mut facts = Vec::new();
     if app.is_keyless() {
         let audience = app.oidc.audience();
-        facts.push(format!("workflows of ALLOWED_REPOSITORIES need no API key: their tokens are for {audience}"));
+        facts.push(format!(
+            "workflows of ALLOWED_REPOSITORIES need no API key; the audience of their tokens is {audience}"
+        ));
     }
     if keys_are_given {
         facts.push(format!("API_KEY holds {}", app.api_keys.scopes()));
@@ -102,7 +104,7 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
     facts
 }
 
-/// What an operator reads first.
+/// The text for the operator after the start.
 fn welcome(
     app: &App,
     address: SocketAddr,
@@ -114,17 +116,17 @@ fn welcome(
     let scheme = if app.tls.is_some() { "https" } else { "http" };
     let mut lines = vec![format!("covered-server {version} listens on {scheme}://{address}")];
     if app.public_url != format!("{scheme}://{address}") {
-        lines.push(format!("readers reach it at {}", app.public_url));
+        lines.push(format!("public address: {}", app.public_url));
     }
-    lines.push(format!("reports are kept in {}", app.storage.name()));
+    lines.push(format!("storage: {}", app.storage.name()));
     if let Some(metrics) = metrics {
-        lines.push(format!("metrics are at http://{metrics}/metrics"));
+        lines.push(format!("metrics: http://{metrics}/metrics"));
     }
     lines.extend(facts);
     if let Some(path) = key_file {
         let path = shell_quoted(path);
         lines.push(String::new());
-        lines.push("Upload a first report, from the folder of a repository whose tests wrote htmlcov/:".to_owned());
+        lines.push("Upload a first report from a repository with an HTML report in htmlcov/:".to_owned());
         lines.push(format!(
             "  COVERED_API_KEY=$(cat {path}) {} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
             uploader(),
@@ -135,13 +137,13 @@ fn welcome(
     lines.join("\n")
 }
 
-/// How to call the uploader: by its path, where it was built beside this program.
+/// The command of the uploader: its path if it is next to this program.
 fn uploader() -> String {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("covered")).filter(|path| path.is_file());
     beside.map_or_else(|| "covered".to_owned(), |path| shell_quoted(&path))
 }
 
-/// A path as a shell reads it.
+/// Quotes a path for a shell.
 fn shell_quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c));

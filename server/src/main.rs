@@ -1,4 +1,4 @@
-//! The binary: configuration → app → listen → serve; an error becomes an exit code.
+//! The binary: parses the command line, runs the command, and turns errors into exit codes.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,12 +9,11 @@ use covered_server::config::{self, Command, WrongSetting};
 use covered_server::identity::bindings;
 use covered_server::store::storage::Storage;
 
-/// Time for what a thread does with files to end, when all else has: a read from a pipe, or from a server that is gone,
-/// never does.
+/// Time for blocking threads to end after everything else. A read from a pipe or from a lost file server never ends.
 const LAST_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    // reqwest and rustls are built without a provider of their own: this is the only one.
+    // reqwest and rustls are built without a default crypto provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = std::env::args_os().skip(1);
     match config::command(arguments, |name| std::env::var_os(name), Some(Path::new(".env"))) {
@@ -26,7 +25,7 @@ fn main() -> ExitCode {
         Ok(Command::Check(config)) => run(async move {
             let findings = check::run(&config).await;
             print!("{}", check::table(&findings));
-            anyhow::ensure!(!check::failed(&findings), "some parts do not work");
+            anyhow::ensure!(!check::failed(&findings), "some checks failed");
             Ok(())
         }),
         Ok(Command::Rebind(config, repository)) => run(async move {
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn wrong_settings() -> ExitCode {
-    eprintln!("covered-server: nothing was started; see covered-server --help");
+    eprintln!("covered-server: not started because of invalid settings; see covered-server --help");
     ExitCode::from(2)
 }
 
@@ -53,7 +52,7 @@ fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("covered-server: no threads could be started: {error}");
+            eprintln!("covered-server: could not start threads: {error}");
             return ExitCode::FAILURE;
         }
     };

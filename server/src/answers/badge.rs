@@ -8,10 +8,10 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// What badges begin with.
+/// The headers that each badge response begins with.
 pub struct BadgeHeaders {
     any: HeaderMap,
-    /// GitHub's image proxy would keep a badge for long unless told not to.
+    /// For GitHub's image proxy (camo), which otherwise caches images for a long time.
     camo: HeaderMap,
 }
 
@@ -20,15 +20,15 @@ impl BadgeHeaders {
         let mut any = answers.guards().clone();
         let own = [
             (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
-            // An SVG that is opened as a page of its own runs nothing.
+            // An SVG opened as a page must not run scripts.
             (
                 header::CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
             ),
-            // Pages everywhere show it.
+            // Any page may embed the badge.
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
-            // Browsers and proxies keep it for seconds.
+            // Browsers and proxies cache it for seconds.
             (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10")),
         ];
         for (name, value) in own {

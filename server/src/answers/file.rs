@@ -1,4 +1,4 @@
-//! A report's file as an answer: its headers, and how long it is kept.
+//! Responses with a report's file: headers and cache policy.
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -9,12 +9,12 @@ use crate::error::Error;
 use crate::reports::address::ReportLocation;
 use crate::telemetry::trace::REQUEST_ID;
 
-/// What the files of reports begin with.
+/// The headers that responses with a report's file begin with.
 pub struct FileHeaders {
-    /// As they are.
+    /// Without compression.
     plain: HeaderMap,
     gzip: HeaderMap,
-    /// Of 304: a page's guards came with the page.
+    /// For 304, which omits the security headers that were sent with the file.
     not_modified: HeaderMap,
 }
 
@@ -24,7 +24,7 @@ impl FileHeaders {
         let robots = HeaderName::from_static("x-robots-tag");
         plain.insert(robots, HeaderValue::from_static("noindex"));
         plain.insert(header::CACHE_CONTROL, FOR_ALL);
-        // Each file's own are put in their places, for which the map need not grow.
+        // Placeholders for each file's own values, so that the map never grows.
         for own in [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::ETAG] {
             plain.insert(own, HeaderValue::from_static(""));
         }
@@ -72,7 +72,7 @@ impl FileHeaders {
         response
     }
 
-    /// 304: what the client has is still right. RFC 9110, 15.4.5, says what goes with it.
+    /// 304: the client's copy is current. RFC 9110, 15.4.5, lists its headers.
     pub fn not_modified(&self, location: &ReportLocation<'_>, file: File) -> Response<Body> {
         let mut response = response::with(&self.not_modified, Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -84,16 +84,16 @@ impl FileHeaders {
     }
 }
 
-/// A file of a report, as its answer tells of it.
+/// What the headers say about a report's file.
 pub struct File {
     pub etag: Option<HeaderValue>,
     pub cache_policy: CachePolicy,
-    /// Clients that take gzip get it.
+    /// The encoding depends on Accept-Encoding.
     pub is_by_encoding: bool,
     pub is_gzip: bool,
-    /// Its own bytes are gzip, for all clients.
+    /// The file itself is gzip, so all clients get it with that encoding.
     pub is_packed: bool,
-    /// Parts of it can be asked for.
+    /// Whether Range requests are supported.
     pub has_parts: bool,
 }
 
@@ -108,12 +108,12 @@ impl File {
     }
 }
 
-/// How long a file is kept by browsers and, where its answer is the same for all readers, by caches on the way.
+/// How long browsers may cache a file, and shared caches if the response is the same for all clients.
 #[derive(Clone, Copy)]
 pub enum CachePolicy {
     /// For a year: a zip site never changes.
     Immutable,
-    /// For a minute: a site of single files may still be on its way up.
+    /// For a minute: a file-by-file upload may still be in progress.
     Minute,
 }
 
@@ -123,8 +123,8 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// A folder's address with its slash: the links on its page need it. The path is written anew: as the client wrote it,
-/// `//host/` would lead to another host.
+/// Redirects to a folder's address with a trailing slash, which relative links need. The path is encoded again: a path
+/// copied from the client, such as `//host/`, would lead to another host.
 pub fn to_folder(answers: &Answers, location: &ReportLocation<'_>, folder: &str, query: Option<&str>) -> Answer {
     let address = format!("{}{}/", location.root(), pages::in_address(folder));
     answers.redirect(&with_query(address, query))

@@ -1,4 +1,4 @@
-//! What the server answers: responses, their headers, pages.
+//! Responses: bodies, headers, pages, content negotiation.
 
 pub mod badge;
 pub mod file;

@@ -1,8 +1,8 @@
-//! What a client takes, and what it has already.
+//! Content negotiation and conditional requests.
 
 use hyper::header::{self, HeaderMap};
 
-/// Whether gzip is among the encodings that the client takes (RFC 9110, 12.5.3).
+/// Whether the client accepts gzip (RFC 9110, 12.5.3).
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let is_taken = |weight: &str| {
         let (name, weight) = weight.split_once('=').unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     any
 }
 
-/// Whether the client has these bytes already (RFC 9110, 13.1.2: weak comparison).
+/// Whether the client has this version already (RFC 9110, 13.1.2: weak comparison).
 pub fn matches(headers: &HeaderMap, etag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()).any(|list| {
         list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)

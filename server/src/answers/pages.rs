@@ -1,4 +1,4 @@
-//! The server's own pages: home, errors, the list of a folder. They need no script, and nothing from elsewhere.
+//! The server's own pages: home, errors and folder lists. They need no scripts and no external resources.
 
 use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::values::drawing::{self, Look};
 
-/// What stays as it is in a link's path part.
+/// Characters that are not percent-encoded in a path segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
@@ -44,8 +44,8 @@ fn page(title: &str, body: Markup) -> String {
     .into_string()
 }
 
-/// What this server is, how to upload to it, how the badge is written. `url`: the server's public address. `keyless`:
-/// whether workflows need no key.
+/// The home page: what the server is, how to upload, and the badge's Markdown. `url`: the public address. `keyless`:
+/// whether workflows can upload without an API key.
 pub fn home(url: &str, keyless: bool) -> String {
     let (permission, key) = match keyless {
         true => (", id-token: write", ""),
@@ -57,32 +57,32 @@ pub fn home(url: &str, keyless: bool) -> String {
     let command = format!(
         "COVERED_API_KEY=… covered htmlcov \\\n  --api-url {url} \\\n  --repo-owner OWNER --repo-name REPO --commit-sha SHA \\\n  --coverage-threshold 80 --purge-cache"
     );
-    // Drawn here: an image would ask for a repository of that name.
+    // Inline: an image link would need a repository of that name.
     let sample = drawing::svg(None, &Look::new(None, None)).unwrap_or_default();
     let badge = format!("[![coverage]({url}/badge/OWNER/REPO.svg)]({url}/badge/redirect/OWNER/REPO/)");
     page(
         "Covered",
         html! {
             h1 { "Covered" }
-            p { "This server keeps the coverage reports of GitHub repositories, shows them, and draws their badges." }
+            p { "This server hosts coverage reports and badges of GitHub repositories." }
             h2 { "Upload a report" }
             p { "In the job that runs the tests:" }
             pre { code { (workflow) } }
-            p { code { "org" } " stands for the owner of Covered's own repository on GitHub." }
-            p { "From anywhere else:" }
+            p { code { "org" } " is the owner of Covered's repository on GitHub." }
+            p { "From any other machine:" }
             pre { code { (command) } }
-            p { code { "--purge-cache" } " gives the badge the new number: for the default branch." }
+            p { code { "--purge-cache" } " updates the badge. Use it on the default branch only." }
             h2 { "Show the badge" }
-            p { "In the README, with OWNER and REPO replaced:" }
+            p { "Add this to the README, and replace OWNER and REPO:" }
             pre { code { (badge) } }
             p { (PreEscaped(sample)) }
-            p { "It is green from coverage-threshold on (without one always), red below it, and grey where no number is known." }
-            p { "The badge of a report with a name: " code { "?name=NAME" } "; of a branch, where this server has a GITHUB_TOKEN: " code { "?branch=BRANCH" } "." }
+            p { "The badge is green if the coverage reaches coverage-threshold or no threshold is set, red if it does not, and grey if the coverage is unknown." }
+            p { "Add " code { "?name=NAME" } " for a named report, and " code { "?branch=BRANCH" } " for a branch. Branches need a GITHUB_TOKEN on this server." }
         },
     )
 }
 
-/// A refusal or a failure, for a person. `home`: the address of the home page.
+/// An error page. `home`: the address of the home page.
 pub fn error(status: StatusCode, detail: &str, home: &str) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     page(
@@ -90,12 +90,12 @@ pub fn error(status: StatusCode, detail: &str, home: &str) -> String {
         html! {
             h1 { (reason) }
             p { (sentence(detail)) }
-            p { a href=(home) { "What this server is" } }
+            p { a href=(home) { "About this server" } }
         },
     )
 }
 
-/// Error texts are lower case without a final period; a page has sentences.
+/// Turns an error text (lower case, no final period) into a sentence.
 fn sentence(detail: &str) -> String {
     let mut letters = detail.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -104,20 +104,20 @@ fn sentence(detail: &str) -> String {
 
 /// One row of a folder's list.
 pub struct Row<'a> {
-    /// The name of a file, or of a folder with a slash behind.
+    /// A file's name, or a folder's name with a trailing slash.
     pub name: &'a str,
     /// Bytes of a file.
     pub size: Option<u64>,
 }
 
-/// The list of a folder without an `index.html`. `more`: children that it leaves out.
+/// The list of a folder without an `index.html`. `more`: the number of entries left out.
 pub fn list(folder: &str, rows: &[Row<'_>], more: usize) -> String {
     let title = if folder.is_empty() { "Report" } else { folder };
     page(
         title,
         html! {
             h1 { (title) }
-            p { "This folder of the report has no " code { "index.html" } ". Its files:" }
+            p { "This folder of the report has no " code { "index.html" } ". It contains:" }
             table {
                 thead { tr { th { "Name" } th { "Size" } } }
                 tbody {
@@ -135,7 +135,7 @@ pub fn list(folder: &str, rows: &[Row<'_>], more: usize) -> String {
     )
 }
 
-/// A link to a child of the page's own folder; `./` keeps a name with a colon from being a scheme.
+/// A link to an entry of the page's own folder. `./` prevents that a name with a colon is read as a scheme.
 pub fn href(name: &str) -> String {
     match name.strip_suffix('/') {
         Some(folder) => format!("./{}/", utf8_percent_encode(folder, UNRESERVED)),
@@ -143,12 +143,12 @@ pub fn href(name: &str) -> String {
     }
 }
 
-/// A path as it stands in an address.
+/// A percent-encoded path.
 pub fn in_address(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 
-/// Bytes as a person reads them, in decimal units.
+/// Bytes in decimal units.
 fn bytes(size: u64) -> String {
     match size {
         0..1_000 => format!("{size} B"),

@@ -1,4 +1,4 @@
-//! Answers: the body that every route shares, and how an error looks to a program and to a person.
+//! Response bodies and common headers; errors as JSON or as a page.
 
 use std::borrow::Cow;
 use std::io;
@@ -27,10 +27,10 @@ pub enum Body {
     Full(Bytes),
     /// Generated for this response alone.
     Made(Bytes),
-    /// An item that is an error ends the connection, so that a cut body never looks complete.
+    /// An error in the stream closes the connection, so that a truncated body never looks complete.
     Stream {
         bytes: ByteStream,
-        /// The bytes to come, where they can be told.
+        /// The number of bytes left, if it is known.
         remaining: Option<u64>,
     },
     /// A stream whose memory is counted.
@@ -120,13 +120,13 @@ impl HttpBody for Body {
 
 /// Bytes of an error's text: it may quote a path, which may be as long as a request's head.
 const MAX_DETAIL: usize = 2 << 10;
-/// What must be asked for again each time.
+/// The cache policy of responses that must not be stored.
 pub const NEVER: &str = "no-store";
 
-/// What a route answers.
+/// The result of a route.
 pub type Answer = Result<Response<Body>, Error>;
 
-/// What tells browsers what an answer's page may do. A report's link is its key: it goes to nobody.
+/// Security headers of all responses. A report's link grants access to it, so browsers must not send it as referrer.
 const GUARDS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -148,34 +148,34 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Answers as they begin. The headers that never change are made once: a copy costs less than adding them one by one.
+/// Builds responses. Constant headers are built once: a copy is cheaper than adding them one by one.
 pub struct Answers {
     guards: HeaderMap,
 }
 
 impl Answers {
-    /// `is_trustworthy`: browsers heed on trustworthy origins alone what guards a page from its opener, and complain about it on
-    /// others. `is_tls`: browsers are to come by HTTPS from now on.
+    /// `is_trustworthy`: browsers honour the opener policy on trustworthy origins only, and log a warning on others.
+    /// `is_tls`: adds HSTS.
     pub fn new(is_trustworthy: bool, is_tls: bool) -> Self {
         let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let opener = is_trustworthy.then_some((OPENER_POLICY, SAME_ORIGIN));
         let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR));
-        // The router puts each request's own in its location, for which the map need not grow.
+        // A placeholder for the request's ID, so that the map never grows.
         let id = (REQUEST_ID, HeaderValue::from_static(""));
         Self { guards: guards.into_iter().chain(opener).chain(https).chain([id]).collect() }
     }
 
-    /// What each answer begins with.
+    /// The headers of all responses.
     pub fn guards(&self) -> &HeaderMap {
         &self.guards
     }
 
-    /// 200 with the guards, and nothing else said.
+    /// 200 with the security headers only.
     pub fn of(&self, body: Body) -> Response<Body> {
         with(&self.guards, body)
     }
 
-    /// 200 with a body that is at hand.
+    /// 200 with a complete body.
     pub fn ok(
         &self,
         content_type: &'static str,
@@ -188,12 +188,12 @@ impl Answers {
         response
     }
 
-    /// 200 with JSON that no cache keeps.
+    /// 200 with JSON that must not be cached.
     pub fn json(&self, value: &impl Serialize) -> Response<Body> {
         self.ok("application/json", NEVER, serde_json::to_vec(value).unwrap_or_default())
     }
 
-    /// 200 with a page of the server's own: it needs no script and nothing from elsewhere.
+    /// 200 with one of the server's own pages, which need no scripts and no external resources.
     pub fn page(&self, html: String) -> Response<Body> {
         let mut response = self.of(Body::made(html));
         set(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
@@ -206,7 +206,7 @@ impl Answers {
         response
     }
 
-    /// 307 to another address of this server. What a client sent in UTF-8 is percent-encoded: a header has ASCII.
+    /// 307 to another address of this server. UTF-8 from the client is percent-encoded, as headers are ASCII.
     pub fn redirect(&self, location: &str) -> Answer {
         let location = utf8_percent_encode(location, CONTROLS).to_string();
         let location = HeaderValue::try_from(location).map_err(Error::internal)?;
@@ -217,7 +217,7 @@ impl Answers {
         Ok(response)
     }
 
-    /// An error as JSON or, where a reader's browser asked, as a page that leads to the home page.
+    /// An error as JSON or, if `home` is given, as a page that links there.
     pub fn error(&self, error: &Error, home: Option<&str>) -> Response<Body> {
         #[derive(Serialize)]
         struct Detail<'a> {
@@ -256,13 +256,13 @@ pub fn set(response: &mut Response<Body>, name: impl hyper::header::IntoHeaderNa
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
-/// Whether a GET's error should be a page, by its `Accept`: unless JSON is what is asked for.
+/// Whether the client prefers an error page, by its `Accept` header: always, unless it asks for JSON only.
 pub fn wants_page(accept: Option<&HeaderValue>) -> bool {
     let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
     !accept.contains("json") || accept.contains("text/html")
 }
 
-/// The same head with the length of the body, but no body: what HEAD is answered with.
+/// The response to HEAD: the same headers with the length of the body, but no body.
 pub fn head_only(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let (Some(length), false) = (body.size_hint().exact(), parts.status == StatusCode::NOT_MODIFIED) {

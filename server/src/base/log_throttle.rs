@@ -1,17 +1,17 @@
-//! What would fill the log under attack is said once in a while.
+//! Limits how often a log line repeats, so that an attack cannot fill the log.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Time between two lines on the same matter.
+/// The time between two lines on the same subject.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Lets one line through every [`PAUSE`].
+/// Allows one line per [`PAUSE`].
 #[derive(Default)]
 pub struct LogThrottle(Mutex<Option<Instant>>);
 
 impl LogThrottle {
-    /// Whether it is time for a line.
+    /// Whether a line may be logged now.
     pub fn is_due(&self) -> bool {
         let now = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What every part may use.
+//! Helpers without dependencies on other parts of the server.
 
 pub mod log_throttle;
 pub mod memory;

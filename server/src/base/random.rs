@@ -4,7 +4,7 @@
 pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| anyhow::anyhow!("the system's random source does not answer"))?;
+        .map_err(|_| anyhow::anyhow!("the system's random number generator failed"))?;
     Ok(bytes)
 }
 

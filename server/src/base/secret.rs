@@ -1,9 +1,9 @@
-//! Texts that nobody is to see.
+//! Secrets, and the files that hold them.
 
 use std::fmt;
 use std::path::Path;
 
-/// A text that no log, error or debug output shows.
+/// A text that is masked in debug output.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret's text.
     pub fn expose(&self) -> &str {
         &self.0
     }

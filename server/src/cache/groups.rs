@@ -1,4 +1,4 @@
-//! What was forgotten, by group, and which groups are not there.
+//! The epochs of groups, and the groups that the source does not know.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use super::ABSENT;
 
-/// Groups that are remembered, at most.
+/// The maximum number of groups remembered.
 const MAX_GROUPS: usize = 10_000;
 
-/// Forgetting a group moves it to a new epoch: a look-up that is still under way ends in the old one.
+/// Invalidating a group moves it to a new epoch; a look-up in progress belongs to the old one and is discarded.
 #[derive(Default)]
 pub struct Groups(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The newest epoch of all.
+    /// The newest epoch of any group.
     newest: u64,
-    /// The epoch of groups that are not named.
+    /// The epoch of groups without an entry.
     floor: u64,
     epochs: HashMap<String, u64>,
     absent: HashMap<String, Instant>,
@@ -30,12 +30,12 @@ impl Groups {
         state.epochs.get(group).copied().unwrap_or(state.floor)
     }
 
-    /// Moves a group to a new epoch, and gives it back.
+    /// Moves a group to a new epoch and returns it.
     pub fn forget(&self, group: &str) -> u64 {
         let mut state = self.state();
         state.absent.remove(group);
         if state.epochs.len() >= MAX_GROUPS {
-            // An epoch must never come back: where there are too many to remember, everything is forgotten.
+            // An epoch must never return to an older value: if there are too many groups, all are invalidated.
             state.forget_all();
         }
         state.newest += 1;
@@ -48,7 +48,7 @@ impl Groups {
         self.state().forget_all();
     }
 
-    /// The group is not there.
+    /// Marks a group as unknown to the source.
     pub fn mark_absent(&self, group: &str) {
         let mut state = self.state();
         if state.absent.len() >= MAX_GROUPS {
@@ -57,7 +57,7 @@ impl Groups {
         state.absent.insert(group.to_owned(), Instant::now());
     }
 
-    /// Whether the group was not there a while ago.
+    /// Whether the group was recently unknown to the source.
     pub fn was_absent(&self, group: &str) -> bool {
         let mut state = self.state();
         let absent = state.absent.get(group).is_some_and(|since| since.elapsed() < ABSENT);
@@ -67,7 +67,7 @@ impl Groups {
         absent
     }
 
-    /// The group may be there by now.
+    /// Invalidates a group that was marked as unknown.
     pub fn appeared(&self, group: &str) {
         if self.state().absent.contains_key(group) {
             self.forget(group);

@@ -1,8 +1,8 @@
-//! What was found once is shown again: by this process, and through Redis by all that share one.
+//! A cache of the source's values in this process, shared between instances through Redis.
 //!
-//! A value is fresh for [`FRESH`]. After that it is still shown, while one request of one instance asks its
-//! source again. Redis is a cache alone: its failure is a miss, and no request waits for it longer than
-//! [`redis::COMMAND_TIME`]. What a value says is its source's business: here it is bytes.
+//! A value is fresh for [`FRESH`]. A stale value is still served, while one request of one instance refreshes it. Redis
+//! is optional: its failure is a miss, and no request waits for it longer than [`redis::COMMAND_TIME`]. The cache
+//! treats values as bytes.
 
 mod groups;
 mod redis;
@@ -24,20 +24,20 @@ use groups::Groups;
 use redis::{Claim, Fetched, Shared};
 pub use redis::{RedisState, RedisUrl};
 
-/// How long a value is shown without asking for it again.
+/// How long a value is fresh.
 pub const FRESH: Duration = Duration::from_secs(60);
-/// How long a value is shown while it is asked for again; an older one has to be waited for.
+/// How long a stale value is served while it is refreshed; for an older one, the request waits.
 pub const SHOWN: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a group that its source does not know is not asked about.
+/// How long the source is not asked about a group that it does not know.
 pub const ABSENT: Duration = Duration::from_secs(5 * 60);
-/// How long a reader waits for the source, or for another instance that asks it.
+/// How long a request waits for the source, or for another instance that asks it.
 const WAIT: Duration = Duration::from_millis(1200);
-/// How often an instance looks whether another one, which asks, has got its answer.
+/// How often an instance polls Redis for the answer that another instance asked for.
 const POLL: Duration = Duration::from_millis(40);
-/// Values in memory, at most.
+/// The maximum number of values in memory.
 const MAX_VALUES: u64 = 10_000;
 
-/// Where values come from. They belong to groups, which are forgotten as a whole.
+/// A source of values. Values belong to groups, which are invalidated as a whole.
 pub trait Source: Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
     type Value: Clone + Send + Sync + 'static;
@@ -48,15 +48,15 @@ pub trait Source: Send + Sync + 'static {
     fn name(key: &Self::Key) -> String;
     /// The value as bytes, for Redis.
     fn write(value: &Self::Value) -> Vec<u8>;
-    /// The value, unless the bytes are none that were written.
+    /// Decodes a value; `None` if the bytes are invalid.
     fn read(bytes: &[u8]) -> Option<Self::Value>;
-    /// Whether the value is worth showing while it is asked for again.
+    /// Whether a stale value may be served.
     fn is_durable(value: &Self::Value) -> bool;
-    /// Finds the value: a failure has an answer too.
+    /// Looks up a value; a failure returns the best known value.
     fn ask(&self, question: Question<'_, Self>) -> impl Future<Output = Answer<Self::Value>> + Send;
 }
 
-/// Where a value is kept for others.
+/// The key of a value in Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SharedKey {
     group: String,
@@ -69,32 +69,32 @@ impl SharedKey {
     }
 }
 
-/// What a source is asked.
+/// A request to a source.
 pub struct Question<'a, S: Source + ?Sized> {
     pub key: &'a S::Key,
-    /// The time that is left for asking others.
+    /// The time limit.
     pub time: Duration,
-    /// The group was not known a while ago.
+    /// The source recently did not know the group.
     pub absent: bool,
-    /// The last value that was seen in this process.
+    /// The last value seen in this process.
     pub known: Option<S::Value>,
     groups: &'a Groups,
     epoch: u64,
 }
 
 impl<S: Source> Question<'_, S> {
-    /// Whether the group was forgotten since: what was said then is newer than the answer.
+    /// Whether the group was invalidated meanwhile, so that the answer is outdated.
     pub fn is_overtaken(&self) -> bool {
         self.groups.epoch(S::group(self.key)) != self.epoch
     }
 }
 
-/// What a source found.
+/// The answer of a source.
 pub struct Answer<V> {
     pub value: V,
-    /// How long it is shown without asking again.
+    /// How long the value is fresh.
     pub fresh: Duration,
-    /// The source said it. Else it is the best that is known while the source fails, and stays in this process.
+    /// Whether the source returned it. Otherwise it is the best known value while the source fails, and is not shared.
     pub sure: bool,
     /// The source does not know the group.
     pub absent: bool,
@@ -124,33 +124,33 @@ impl<V> Found<V> {
         now >= self.shown_until
     }
 
-    /// True for one caller: it refreshes the value.
+    /// Returns true for one caller, which then refreshes the value.
     fn begins_refresh(&self) -> bool {
         !self.refreshing.swap(true, Ordering::Relaxed)
     }
 }
 
-/// A key as it was at one epoch of its group: what was forgotten is not found any more.
+/// A key at one epoch of its group: values of older epochs are never found.
 type Slot<S> = (<S as Source>::Key, u64);
 
-/// The cache of what a source says.
+/// The cache in front of a source.
 pub struct Cache<S: Source> {
     source: Arc<S>,
     memory: Memory<Slot<S>, Found<S::Value>>,
-    /// The last value by key, whatever was forgotten since: shown where the source fails.
+    /// The last value by key, also after an invalidation: a fallback while the source fails.
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
     shared: Option<Arc<Shared>>,
 }
 
-/// The right to put a value that was made after this.
+/// Taken before a new value is decided on; [`Cache::put`] uses it to detect concurrent changes.
 pub struct WriteTicket {
     epoch: u64,
     shared_epoch: Option<String>,
 }
 
 impl<S: Source> Cache<S> {
-    /// `redis`: what to share by, and a name that only those have in common whose values are the same. Needs the runtime.
+    /// `redis`: the URL, and a namespace for instances with the same values. Must run inside the runtime.
     pub fn new(source: Arc<S>, redis: Option<(RedisUrl, String)>) -> Arc<Self> {
         let groups = Arc::new(Groups::default());
         let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
@@ -159,13 +159,13 @@ impl<S: Source> Cache<S> {
         Arc::new(Self { source, memory, last, groups, shared })
     }
 
-    /// The value to show; however many ask at once, one look-up is made.
+    /// The value; concurrent requests share one look-up.
     pub async fn get(self: &Arc<Self>, key: S::Key) -> S::Value {
         let epoch = self.groups.epoch(S::group(&key));
         let (slot, mut now) = ((key, epoch), Instant::now());
         let (is_new, found) = match poll_once(self.memory.get(&slot)) {
             Some(found) if !found.is_over(now) => (false, found),
-            // Boxed: what is seldom needed would make every request's future large, and that is moved about.
+            // Boxed to keep the future of the common path small.
             _ => {
                 let obtained = Box::pin(self.obtain(&slot, Timestamp::UNIX_EPOCH));
                 let is_over = |found: &Found<_>| found.is_over(Instant::now());
@@ -187,7 +187,7 @@ impl<S: Source> Cache<S> {
         found.value
     }
 
-    /// Forgets a group here and everywhere: the next reader's question goes to the source.
+    /// Invalidates a group on all instances: the next request asks the source.
     pub async fn forget(&self, group: &str) {
         self.groups.forget(group);
         if let Some(shared) = &self.shared {
@@ -195,7 +195,7 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// A group that was not known may be there now.
+    /// Invalidates a group that was unknown and may exist now.
     pub async fn appeared(&self, group: &str) {
         self.groups.appeared(group);
         if let Some(shared) = &self.shared {
@@ -203,7 +203,7 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// Before a new value is decided on: what comes in between from others is noticed by [`Self::put`].
+    /// Call this before a new value is decided on: [`Self::put`] then detects concurrent changes.
     pub async fn write_ticket(&self, group: &str) -> WriteTicket {
         let epoch = self.groups.epoch(group);
         let shared_epoch = match &self.shared {
@@ -213,8 +213,8 @@ impl<S: Source> Cache<S> {
         WriteTicket { epoch, shared_epoch }
     }
 
-    /// Takes a new value, and forgets the group's others. Where somebody else was there meanwhile, it cannot be told
-    /// whose value is the newer one: then nobody's is kept, and the next reader's question goes to the source.
+    /// Stores a new value and invalidates the group's others. After a concurrent change neither value is kept, as
+    /// nobody knows which is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
         let shared_key = SharedKey::of::<S>(&key);
         let alone = self.groups.epoch(&shared_key.group) == ticket.epoch;
@@ -232,7 +232,7 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// Whether Redis answers; `None`: there is none.
+    /// Whether Redis is up; `None` if it is not configured.
     pub fn redis(&self) -> Option<RedisState> {
         self.shared.as_ref().map(|shared| shared.state())
     }
@@ -242,14 +242,15 @@ impl<S: Source> Cache<S> {
         let mut found = self.obtain(&slot, oldest).await;
         if self.groups.epoch(S::group(&slot.0)) == slot.1 {
             if !found.sure {
-                // A source that fails does not make a value younger.
+                // A failure must not extend the value's life.
                 found.shown_until = found.shown_until.min(old.shown_until).max(found.fresh_until);
             }
             self.memory.insert(slot, found).await;
         }
     }
 
-    /// The value from Redis, unless it is older than that; else from the source, which one instance asks.
+    /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
+    /// source.
     async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> Found<S::Value> {
         let (shared_key, begun) = (&SharedKey::of::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
@@ -260,7 +261,7 @@ impl<S: Source> Cache<S> {
                         self.last.insert(slot.0.clone(), found.value.clone()).await;
                         return found;
                     }
-                    // Nothing that was written here: it is written over.
+                    // Invalid data: overwrite it.
                     shared_epoch = Some(epoch);
                     break;
                 }
@@ -310,20 +311,20 @@ impl<S: Source> Cache<S> {
     }
 }
 
-/// Whether Redis can be reached as a server would reach it.
+/// Connects to Redis once, as the server does.
 pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
     Shared::check(url).await
 }
 
-/// How long a value is kept.
+/// How long a value is stored.
 fn lifetime<S: Source>(value: &S::Value) -> Duration {
     if S::is_durable(value) { SHOWN } else { FRESH }
 }
 
-/// What another instance kept: fresh for what is left of its time.
+/// A value of another instance, fresh for the rest of its time.
 fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<Found<S::Value>> {
     let age = Timestamp::now().duration_since(at);
-    // Clocks differ; by more than that, it is no time at all.
+    // Clocks may differ, but not by more than that.
     if age.as_secs_f64() < -FRESH.as_secs_f64() {
         return None;
     }

@@ -1,8 +1,8 @@
-//! Everything fred: the link to Redis, what goes over it, and what happens while it fails.
+//! All use of fred: the link to Redis, its commands, and its failures.
 //!
-//! A link is two connections, one of them for messages. It is made by a task in the background, which watches it by
-//! a heartbeat, and makes a new one when it breaks. A command that takes too long takes the link away from the
-//! requests at once, until a heartbeat comes back in time: in an outage no request waits.
+//! A link is two connections, one for commands and one for messages. A background task opens it, monitors it with a
+//! heartbeat, and reconnects. After a slow command, requests stop using the link until a heartbeat returns in time: no
+//! request waits during an outage.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,61 +29,60 @@ pub use url::RedisUrl;
 mod link;
 mod url;
 
-/// The longest that a request waits for Redis, in all: the commands that it waits for are one, and a second one on
-/// another instance's answer.
+/// The time limit of a command. A request waits for one, or for two if another instance asks the source.
 pub const COMMAND_TIME: Duration = Duration::from_millis(40);
-/// How long a claim holds that is not renewed: that of an instance that died.
+/// How long a claim holds without renewal, such as after a crash of its instance.
 pub const CLAIM: Duration = Duration::from_millis(500);
 /// How often a claim is renewed.
 pub const RENEW: Duration = Duration::from_millis(120);
-/// An epoch outlives the values that name it.
+/// An epoch must outlive the values that refer to it.
 const EPOCH_LIFE: Duration = Duration::from_secs(2 * SHOWN.as_secs());
-/// Groups that are forgotten when Redis is back, at most; the values of others are stale after a minute anyway.
+/// The maximum number of groups to invalidate after an outage; the values of others are stale after a minute.
 const MAX_PENDING: usize = 10_000;
 
-/// Whether Redis is asked.
+/// Whether Redis is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedisState {
     Up,
-    /// It is gone, or too slow: values are shown without it.
+    /// Unreachable or too slow: the cache works without it.
     Down,
 }
 
-/// What instances share.
+/// The part of the cache that instances share.
 pub struct Shared {
-    /// The connection for commands, while it answers in time.
+    /// The connection for commands; `None` while Redis is down.
     client: RwLock<Option<Client>>,
-    /// Rung when a command took too long.
+    /// Signals that a command took too long.
     tripped: Notify,
-    /// `covered:` and what only instances have in common whose values are the same.
+    /// `covered:` and a hash of the namespace.
     prefix: String,
-    /// This instance: its own messages are no news to it.
+    /// The ID of this instance, which ignores its own messages.
     id: String,
     numbers: AtomicU64,
-    /// Groups that were forgotten here while Redis could not be told.
+    /// Groups that were invalidated while Redis was down.
     pending: Mutex<HashSet<String>>,
     groups: Arc<Groups>,
 }
 
-/// What Redis has under a key.
+/// The result of a look-up in Redis.
 pub enum Fetched {
     Entry {
         bytes: Bytes,
         at: Timestamp,
         epoch: String,
     },
-    /// Nothing that will do: this instance asks. Without a claim where Redis is full.
+    /// No usable value: this instance asks the source. There is no claim if Redis is full.
     Claimed {
         claim: Option<Claim>,
         epoch: String,
     },
-    /// Another instance asks.
+    /// Another instance is asking the source.
     Held,
-    /// Redis is no help.
+    /// Redis is down.
     Nothing,
 }
 
-/// The right of one instance to ask; given back when it is dropped.
+/// The right of one instance to ask the source; released on drop.
 pub struct Claim {
     shared: Arc<Shared>,
     lock: String,
@@ -91,14 +90,14 @@ pub struct Claim {
 }
 
 impl Shared {
-    /// Connects in the background: a Redis that is down keeps nobody from starting.
+    /// Connects in the background, so the server starts without Redis too.
     pub fn start(url: RedisUrl, namespace: &str, groups: Arc<Groups>) -> Arc<Self> {
         let shared = Self::new(namespace, groups);
         tokio::spawn(link::keep(shared.clone(), url));
         shared
     }
 
-    /// Connects as [`Self::start`] would, once.
+    /// Connects once, as [`Self::start`] does.
     pub async fn check(url: &RedisUrl) -> anyhow::Result<()> {
         link::check(&Self::new("check", Arc::default()), url).await
     }
@@ -120,7 +119,7 @@ impl Shared {
         if self.client().is_some() { RedisState::Up } else { RedisState::Down }
     }
 
-    /// What is there, unless it is older than that; else the right to ask for it, unless another instance has that.
+    /// Reads a value that is not older than `oldest`, or claims the right to ask the source.
     pub async fn fetch(self: &Arc<Self>, shared_key: &SharedKey, oldest: Timestamp) -> Fetched {
         let token = self.token();
         let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key), self.lock_key(shared_key)];
@@ -134,7 +133,7 @@ impl Shared {
         metrics().lookup(metrics::Cache::Redis, lookup);
         let epoch = String::from_utf8_lossy(&epoch).into_owned();
         match &outcome[..] {
-            // What cannot be read has no time; it is written over.
+            // Invalid data has no time and is overwritten.
             b"found" => {
                 let (at, bytes) = entry(&value).unwrap_or((Timestamp::MAX, Bytes::new()));
                 Fetched::Entry { bytes, at, epoch }
@@ -148,7 +147,7 @@ impl Shared {
         }
     }
 
-    /// Keeps what was found, unless its group was forgotten since; then gives the claim back. Nobody waits for it.
+    /// Stores a value in the background, unless its group was invalidated meanwhile, and releases the claim.
     pub fn keep(
         self: Arc<Self>,
         shared_key: &SharedKey,
@@ -165,14 +164,14 @@ impl Shared {
         });
     }
 
-    /// The epoch of a group; `None`: Redis is no help.
+    /// The epoch of a group; `None` if Redis is down.
     pub async fn epoch(&self, group: &str) -> Option<String> {
         let arguments = [text(self.token()), millis(EPOCH_LIFE)];
         let epoch: Option<String> = self.run(scripts::EPOCH, [self.epoch_key(group)], arguments).await;
         epoch.filter(|epoch| !epoch.is_empty())
     }
 
-    /// Forgets a group, and puts a new value into it unless somebody else did so since `epoch`.
+    /// Invalidates a group, and stores a new value unless another instance did so since `epoch`.
     pub async fn replace(&self, shared_key: &SharedKey, epoch: Option<&str>, bytes: Vec<u8>, life: Duration) {
         let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key)];
         let arguments = [
@@ -195,7 +194,7 @@ impl Shared {
         self.or_later(group, done);
     }
 
-    /// Tells the others that a group may be there now.
+    /// Tells the other instances that a group may exist now.
     pub async fn appeared(&self, group: &str) {
         use fred::interfaces::PubsubInterface;
         let message = self.message("appeared", group);
@@ -210,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// A message of another instance.
+    /// Handles a message of another instance.
     fn hear(&self, message: &str) {
         let mut words = message.splitn(3, ' ');
         match (words.next(), words.next(), words.next()) {
@@ -236,13 +235,13 @@ impl Shared {
         self.within(async |client: Client| client.eval(script, keys, arguments).await).await
     }
 
-    /// A command, where Redis answers it in time.
+    /// Runs a command with the time limit.
     async fn within<R>(&self, command: impl AsyncFnOnce(Client) -> Result<R, Error>) -> Option<R> {
         let client = self.client()?;
         match tokio::time::timeout(COMMAND_TIME, trace::client("Redis", command(client))).await {
             Ok(Ok(answer)) => Some(answer),
             Ok(Err(error)) => {
-                tracing::debug!("Redis refused: {error}");
+                tracing::debug!("Redis returned an error: {error}");
                 if is_broken(&error) {
                     self.trip();
                 }
@@ -264,7 +263,7 @@ impl Shared {
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Takes the link away from the requests.
+    /// Stops the use of the link.
     fn trip(&self) {
         self.set_client(None);
         self.tripped.notify_one();
@@ -278,7 +277,7 @@ impl Shared {
         text(format!("{} {what} {group}", self.id))
     }
 
-    /// The braces put a group's keys on one node of a cluster.
+    /// The braces keep a group's keys on one node of a cluster.
     fn epoch_key(&self, group: &str) -> String {
         format!("{}:{{{group}}}:epoch", self.prefix)
     }
@@ -293,14 +292,14 @@ impl Shared {
 }
 
 impl Claim {
-    /// Holds the claim for longer; nobody waits for it.
+    /// Extends the claim in the background.
     pub fn renew(&self) {
         self.send(scripts::RENEW, vec![text(&self.token), millis(CLAIM)]);
     }
 
     fn send(&self, script: &'static str, arguments: Vec<Value>) {
         let (shared, lock) = (self.shared.clone(), self.lock.clone());
-        // Where the runtime is gone, the claim ends by itself.
+        // Without a runtime, the claim expires by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let _: Option<i64> =
@@ -325,7 +324,7 @@ fn entry(bytes: &Bytes) -> Option<(Timestamp, Bytes)> {
     fits.then_some((Timestamp::from_millisecond(at).ok()?, bytes.slice_ref(value)))
 }
 
-/// Whether the connection is at fault, and not what was asked.
+/// Whether the connection failed, not the command.
 fn is_broken(error: &Error) -> bool {
     use ErrorKind::{Backpressure, Canceled, IO, Protocol, Routing, Timeout};
     matches!(error.kind(), IO | Canceled | Timeout | Routing | Protocol | Backpressure)

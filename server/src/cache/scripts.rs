@@ -1,10 +1,10 @@
-//! What Redis runs, in Lua: each script is one step that nothing comes between.
+//! Lua scripts that Redis runs atomically.
 //!
-//! A group has an epoch, a random text; its values name the epoch that they were made in, and count in no other. To
-//! forget a group is to delete its epoch, which works on a full Redis too. A key that holds anything else than what is
-//! written here counts as empty, and is written over.
+//! A group has an epoch, a random text. Its values contain the epoch of their creation and are valid in that epoch
+//! only. Deleting the epoch invalidates the group, even if Redis is full. A key with unexpected content counts as empty
+//! and is overwritten.
 
-/// The text under a key; nothing where it is of another type or longer than a value can be.
+/// `text` returns a key's text, or nothing if it has another type or is too long for a value.
 macro_rules! script {
     ($body:literal) => {
         concat!(
@@ -22,11 +22,11 @@ macro_rules! script {
     };
 }
 
-/// Bytes of a value, at most; the scripts read that and what stands before it.
+/// The maximum size of a value in bytes, without its prefix.
 pub const MAX_BYTES: usize = 3500;
 
-/// KEYS: epoch, value, lock. ARGV: the oldest time that will do, a new epoch and claim, its life, the epoch's.
-/// Gives epoch, value and `found`; epoch, nothing and `claimed` or `held`; or nothing where Redis is full.
+/// KEYS: epoch, value, lock. ARGV: the oldest valid time, a new epoch and claim, the TTL of the claim, the TTL of the
+/// epoch. Returns epoch, value and `found`; epoch, nothing and `claimed` or `held`; or nothing if Redis is full.
 pub const FETCH: &str = script!(
     "local epoch = epoch_of(KEYS[1])
 if not epoch then
@@ -45,26 +45,26 @@ if set(KEYS[3], epoch .. ' ' .. ARGV[2], ARGV[3]) then return {epoch, '', 'claim
 return {epoch, '', 'full'}"
 );
 
-/// KEYS: epoch, value. ARGV: the epoch that the value was made in, its time, the value, its life, the epoch's.
+/// KEYS: epoch, value. ARGV: the value's epoch, its time, the value, the TTL of the value, the TTL of the epoch.
 pub const KEEP: &str = script!(
     "if epoch_of(KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return set(KEYS[2], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3], ARGV[4]) and 1 or 0"
 );
 
-/// KEYS: lock. ARGV: the claim. Gives the lock back.
+/// KEYS: lock. ARGV: the claim. Releases the lock.
 pub const RELEASE: &str = script!(
     "if string.match(text(KEYS[1]) or '', ' (%S+)$') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])"
 );
 
-/// KEYS: lock. ARGV: the claim, its life.
+/// KEYS: lock. ARGV: the claim, its TTL.
 pub const RENEW: &str = script!(
     "if string.match(text(KEYS[1]) or '', ' (%S+)$') ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 );
 
-/// KEYS: epoch. ARGV: a new epoch, its life. Gives the epoch, or an empty text where Redis is full.
+/// KEYS: epoch. ARGV: a new epoch, its TTL. Returns the epoch, or an empty text if Redis is full.
 pub const EPOCH: &str = script!(
     "local epoch = epoch_of(KEYS[1])
 if epoch then return epoch end
@@ -78,8 +78,8 @@ redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1"
 );
 
-/// KEYS: epoch, value. ARGV: channel, message, the epoch before the value was decided on, a new epoch, its life, the
-/// value's time, the value, its life. Forgets the group; keeps the value if nobody else did so meanwhile.
+/// KEYS: epoch, value. ARGV: channel, message, the epoch of the write ticket, a new epoch, its TTL, the value's time,
+/// the value, its TTL. Invalidates the group; stores the value unless another instance invalidated the group.
 pub const REPLACE: &str = script!(
     "local alone = epoch_of(KEYS[1]) == ARGV[3]
 redis.call('DEL', KEYS[1])

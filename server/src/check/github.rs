@@ -1,4 +1,4 @@
-//! One GraphQL request that shows whose token it is, whether it is taken, and how much may still be asked.
+//! Checks GITHUB_TOKEN with one GraphQL request: its owner, its rate limit, and a repository.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,11 +10,11 @@ use crate::github::GitHubConfig;
 use crate::names::repository::Repository;
 
 const PART: &str = "GitHub";
-/// The part of the quota below which it is worth knowing: 1 / this.
+/// The quota is reported as low below 1 / this.
 const LITTLE: u64 = 10;
 
 const QUERY: &str = "query { viewer { login } rateLimit { limit remaining resetAt } }";
-/// The same, and a repository that has to be readable.
+/// The same with a repository that must be readable.
 const QUERY_REPOSITORY: &str = "query($owner: String!, $name: String!) { viewer { login } rateLimit { limit remaining resetAt } \
                                 repository(owner: $owner, name: $name) { nameWithOwner isPrivate } }";
 
@@ -60,7 +60,7 @@ struct Readable {
     is_private: bool,
 }
 
-/// `repository`: one that badges are to be shown for.
+/// `repository`: one that the server must be able to read.
 pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Vec<Finding> {
     match ask(config, repository).await {
         Ok((reply, scopes)) => findings(reply, &scopes, repository),
@@ -68,15 +68,12 @@ pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Ve
     }
 }
 
-/// The reply, and the scopes of the token where it is one that has them.
+/// The reply, and the scopes of a classic token.
 async fn ask(config: &GitHubConfig, repository: Option<&Repository>) -> Result<(Reply, String), Finding> {
     let url = format!("{}/graphql", config.graphql_base.as_str().trim_end_matches('/'));
     let failed = |error: reqwest::Error| {
         let error = anyhow::Error::from(error.without_url());
-        Finding::fail(
-            PART,
-            format!("{url} does not answer: {error:#}; is GITHUB_API_URL right, and may this machine reach it?"),
-        )
+        Finding::fail(PART, format!("cannot reach {url}: {error:#}; check GITHUB_API_URL and the network"))
     };
     let client = reqwest::Client::builder()
         .timeout(ANSWER_TIME)
@@ -100,30 +97,30 @@ async fn ask(config: &GitHubConfig, repository: Option<&Repository>) -> Result<(
     match status {
         200 => {}
         401 => {
-            let what = "GITHUB_TOKEN is not taken: it is wrong, expired or revoked; make a new one";
+            let what = "GitHub rejected GITHUB_TOKEN: it is invalid, expired or revoked; create a new one";
             return Err(Finding::fail(PART, what));
         }
         403 | 429 if spent => return Err(spent_quota()),
         403 => {
-            let what = "GITHUB_TOKEN is refused (403): does its organization ask for single sign-on or an approval?";
+            let what = "GitHub rejected GITHUB_TOKEN (403): check whether its organization requires single sign-on or an approval";
             return Err(Finding::fail(PART, what));
         }
         _ => {
             let what = format!(
-                "{url} answers {status}: is GITHUB_API_URL right? on Enterprise Server it is https://HOST/api/v3"
+                "{url} returned {status}: check GITHUB_API_URL; on Enterprise Server it is https://HOST/api/v3"
             );
             return Err(Finding::fail(PART, what));
         }
     }
     let bytes = answer.bytes().await.map_err(failed)?;
     let reply = serde_json::from_slice(&bytes).map_err(|_| {
-        Finding::fail(PART, format!("{url} answers, but not as GitHub's GraphQL does: is GITHUB_API_URL right?"))
+        Finding::fail(PART, format!("{url} did not return a GraphQL response of GitHub: check GITHUB_API_URL"))
     })?;
     Ok((reply, scopes))
 }
 
 fn spent_quota() -> Finding {
-    Finding::fail(PART, "the quota of GITHUB_TOKEN is spent: wait, or use a token that nothing else uses")
+    Finding::fail(PART, "the rate limit of GITHUB_TOKEN is exhausted: wait, or use a token for this server alone")
 }
 
 fn findings(reply: Reply, scopes: &str, repository: Option<&Repository>) -> Vec<Finding> {
@@ -132,11 +129,11 @@ fn findings(reply: Reply, scopes: &str, repository: Option<&Repository>) -> Vec<
     }
     let Some(Data { viewer, rate_limit, repository: found }) = reply.data else {
         let message = reply.errors.first().map_or("no data", |error| &error.message);
-        return vec![Finding::fail(PART, format!("GraphQL answers with an error: {message}"))];
+        return vec![Finding::fail(PART, format!("GitHub returned an error: {message}"))];
     };
     let login = viewer.map_or_else(|| "an app".to_owned(), |viewer| viewer.login);
     let scopes = if scopes.is_empty() { String::new() } else { format!(", with the scopes {scopes}") };
-    let mut findings = vec![Finding::ok(PART, format!("GITHUB_TOKEN is taken, as {login}{scopes}"))];
+    let mut findings = vec![Finding::ok(PART, format!("GITHUB_TOKEN is valid, for {login}{scopes}"))];
     findings.extend(rate_limit.map(quota));
     if let Some(repository) = repository {
         findings.push(match found {
@@ -147,7 +144,7 @@ fn findings(reply: Reply, scopes: &str, repository: Option<&Repository>) -> Vec<
             None => Finding::fail(
                 "repository",
                 format!(
-                    "{repository} of ALLOWED_REPOSITORIES cannot be read: mend its name, or let GITHUB_TOKEN read its \
+                    "{repository} of ALLOWED_REPOSITORIES cannot be read: correct its name, or let GITHUB_TOKEN read its \
                      metadata and commit statuses"
                 ),
             ),
@@ -158,9 +155,9 @@ fn findings(reply: Reply, scopes: &str, repository: Option<&Repository>) -> Vec<
 
 fn quota(RateLimit { limit, remaining, reset_at }: RateLimit) -> Finding {
     let until = reset_at.to_zoned(TimeZone::UTC).strftime("%H:%M UTC").to_string();
-    let text = format!("{remaining} of {limit} points are left until {until}");
+    let text = format!("{remaining} of {limit} points left until {until}");
     match remaining < limit / LITTLE {
-        true => Finding::note("GitHub quota", format!("{text}: a token that nothing else uses has more")),
+        true => Finding::note("GitHub quota", format!("{text}: use a token for this server alone")),
         false => Finding::ok("GitHub quota", text),
     }
 }

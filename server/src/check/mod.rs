@@ -1,5 +1,5 @@
-//! `covered-server check` tries every part that the settings name and says what works and what to fix;
-//! `covered-server healthcheck` asks the server beside it, for containers without a shell.
+//! `covered-server check` tests every configured part and reports what to fix. `covered-server healthcheck` checks the
+//! running server, for containers without a shell.
 
 mod github;
 mod oidc;
@@ -21,16 +21,16 @@ use crate::names::rule::Rule;
 use crate::network::tls::TlsFiles;
 use crate::network::tls::{Tls, WARN_DAYS};
 
-/// Time for one part to show that it works; the store's own retries fit into it.
+/// The time limit of one part's check, which includes the store's retries.
 const PART_TIME: Duration = Duration::from_secs(30);
-/// Time for an address to answer.
+/// The time limit of a request.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// What was found of one part.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Ok,
-    /// Worth knowing; nothing fails for it.
+    /// Worth knowing, but not a failure.
     Note,
     Fail,
 }
@@ -40,7 +40,7 @@ pub enum Verdict {
 pub struct Finding {
     pub part: &'static str,
     pub verdict: Verdict,
-    /// What was seen and, where it failed, what to do.
+    /// The observation and, after a failure, what to do.
     pub text: String,
 }
 
@@ -58,15 +58,15 @@ impl Finding {
     }
 }
 
-/// Tries every part; nothing of it is kept, and nothing is listened on.
+/// Tests every part. It leaves nothing behind, and opens no port.
 pub async fn run(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![Finding::ok("settings", "read, and they do not contradict each other")];
+    let mut findings = vec![Finding::ok("settings", "valid")];
     findings.extend(config.env_file.iter().map(|summary| Finding::ok("settings", summary)));
     findings.extend(config.warnings.iter().map(|warning| Finding::note("settings", warning)));
     match &config.api_keys {
         ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
         ApiKeySource::File(path) => {
-            let state = if path.exists() { "is in" } else { "will be made at the first start, in" };
+            let state = if path.exists() { "is in" } else { "will be created at the first start, in" };
             findings.push(Finding::note("API_KEY", format!("the key for uploads {state} {}", path.display())));
         }
         ApiKeySource::Nowhere => findings.push(Finding::ok("API_KEY", NO_KEY)),
@@ -88,47 +88,47 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {
         Some(url) => findings.push(public_url(url).await),
-        None => findings.push(Finding::note("PUBLIC_URL", "is not set: links work on this machine alone")),
+        None => findings.push(Finding::note("PUBLIC_URL", "is not set: links work on this machine only")),
     }
     findings
 }
 
-/// A note, as the server serves without it, would hide that two servers share nothing: it is to be mended.
+/// A failure, although the server works without Redis: two servers would share nothing.
 async fn redis(url: &RedisUrl) -> Finding {
     match tokio::time::timeout(ANSWER_TIME, cache::check_redis(url)).await {
-        Ok(Ok(())) => Finding::ok("Redis", format!("{url} answers")),
-        Ok(Err(error)) => Finding::fail("Redis", format!("{url} cannot be used: {error:#}; is REDIS_URL right?")),
-        Err(_) => Finding::fail("Redis", format!("{url} does not answer: is REDIS_URL right, and the way to it open?")),
+        Ok(Ok(())) => Finding::ok("Redis", format!("{url} responds")),
+        Ok(Err(error)) => Finding::fail("Redis", format!("cannot use {url}: {error:#}; check REDIS_URL")),
+        Err(_) => Finding::fail("Redis", format!("{url} does not respond: check REDIS_URL and the network")),
     }
 }
 
 fn tls(files: &TlsFiles) -> Finding {
     match Tls::new(files.clone()).map(|tls| tls.days_left().unwrap_or_default()) {
-        Ok(..0) => Finding::fail("TLS", "the certificate of TLS_CERT has expired: get a new one"),
-        Ok(days @ 0..WARN_DAYS) => {
-            Finding::note("TLS", format!("the certificate holds for {days} days more: renew it"))
-        }
-        Ok(days) => Finding::ok("TLS", format!("certificate and key go together and hold for {days} days more")),
+        Ok(..0) => Finding::fail("TLS", "the certificate of TLS_CERT has expired: renew it"),
+        Ok(days @ 0..WARN_DAYS) => Finding::note("TLS", format!("the certificate expires in {days} days: renew it")),
+        Ok(days) => Finding::ok("TLS", format!("certificate and key match, and are valid for {days} more days")),
         Err(error) => Finding::fail("TLS", format!("{error:#}")),
     }
 }
 
 async fn in_time(part: &'static str, check: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    let late = |_| vec![Finding::fail(part, format!("did not answer within {} s", PART_TIME.as_secs()))];
+    let late = |_| vec![Finding::fail(part, format!("did not respond within {} s", PART_TIME.as_secs()))];
     tokio::time::timeout(PART_TIME, check).await.unwrap_or_else(late)
 }
 
-/// Only a note: the server may not run yet, or the address may not be reachable from within.
+/// A note only: the server may not be running yet, or the address may not be reachable from this machine.
 async fn public_url(url: &Url) -> Finding {
     let part = "PUBLIC_URL";
     let shown = url.as_str().trim_end_matches('/');
     match healthz(shown, false).await {
-        Ok(()) => Finding::ok(part, format!("a covered-server answers at {shown}")),
-        Err(error) => Finding::note(part, format!("no covered-server answers at {shown} from here: {error:#}")),
+        Ok(()) => Finding::ok(part, format!("{shown} is a covered-server")),
+        Err(error) => {
+            Finding::note(part, format!("cannot reach a covered-server at {shown} from this machine: {error:#}"))
+        }
     }
 }
 
-/// Whether a server lives at `base`. `any_certificate`: it is asked on loopback, by a name that no certificate is for.
+/// Checks that a server is running at `base`. `any_certificate`: skips verification, for loopback addresses.
 async fn healthz(base: &str, any_certificate: bool) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .timeout(ANSWER_TIME)
@@ -136,13 +136,13 @@ async fn healthz(base: &str, any_certificate: bool) -> anyhow::Result<()> {
         .tls_danger_accept_invalid_certs(any_certificate)
         .build()?;
     let answer = client.get(format!("{base}/healthz")).send().await.map_err(|error| error.without_url())?;
-    anyhow::ensure!(answer.status() == 200, "the answer is {}", answer.status());
+    anyhow::ensure!(answer.status() == 200, "the status code is {}", answer.status());
     let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
-    anyhow::ensure!(body["status"] == "ok", "what answers is not a covered-server");
+    anyhow::ensure!(body["status"] == "ok", "the response is not from a covered-server");
     Ok(())
 }
 
-/// Asks the server that listens by the same settings whether it lives.
+/// Checks that the server with the same settings is running.
 pub async fn health(config: &Config) -> anyhow::Result<()> {
     let ip = match config.listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -151,14 +151,14 @@ pub async fn health(config: &Config) -> anyhow::Result<()> {
     };
     let address = SocketAddr::new(ip, config.listen.port());
     {
-        // The certificate is for another name than this address.
+        // No certificate is valid for this address.
         let (scheme, any_certificate) = if config.tls.is_some() { ("https", true) } else { ("http", false) };
         healthz(&format!("{scheme}://{address}"), any_certificate).await
     }
     .with_context(|| format!("no healthy server on {address}"))
 }
 
-/// The findings as lines of equal columns, and a last one that sums up.
+/// The findings as a table, and a summary line.
 pub fn table(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.part.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -179,7 +179,7 @@ pub fn table(findings: &[Finding]) -> String {
     text
 }
 
-/// Whether something has to be fixed.
+/// Whether a check failed.
 pub fn failed(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.verdict == Verdict::Fail)
 }

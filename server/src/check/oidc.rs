@@ -1,4 +1,4 @@
-//! Whether workflows can upload without a key: their tokens' issuers tell their keys.
+//! Checks that the keys of the token issuers can be read.
 
 use super::Finding;
 use crate::config::Config;
@@ -25,18 +25,16 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         };
         findings.push(match read {
             Ok(keys) => {
-                Finding::ok(PART, format!("{url} tells {keys} keys: workflows of ALLOWED_REPOSITORIES need no API key"))
+                Finding::ok(PART, format!("{url} has {keys} keys: workflows of ALLOWED_REPOSITORIES need no API key"))
             }
             Err(error) if needed => Finding::fail(
                 PART,
-                format!(
-                    "{url} does not tell its keys: {error:#}; is OIDC_ISSUERS right, and may this machine reach it?"
-                ),
+                format!("cannot read the keys of {url}: {error:#}; check OIDC_ISSUERS and the network"),
             ),
-            // Nobody asked for it by name, and there is a key: that may be all that is used.
+            // The default issuer is not needed if only API keys are in use.
             Err(error) => Finding::note(
                 PART,
-                format!("{url} does not tell its keys: {error:#}; until it does, each upload needs an API key"),
+                format!("cannot read the keys of {url}: {error:#}; until this is fixed, each upload needs an API key"),
             ),
         });
     }

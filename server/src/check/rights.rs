@@ -1,4 +1,4 @@
-//! What the server may do in a bucket beside reading and writing reports, and what works without it.
+//! Checks the server's optional rights in a bucket, and reports what does not work without them.
 
 use super::Finding;
 use super::probe::{PART, PROBE, describe};
@@ -9,11 +9,11 @@ use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 
-/// `site`: one that nobody has.
+/// `site`: an unused ID.
 pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Finding> {
     let mut findings = vec![absence(storage, site).await];
     let (is_needed, without) = match &config.github {
-        Some(_) => (false, "badge values are kept in memory, and read from GitHub after a restart"),
+        Some(_) => (false, "badge values are kept in memory only, and read from GitHub after a restart"),
         None => (true, "badges are lost with a restart, as GITHUB_TOKEN is not set either"),
     };
     findings.push(folder(storage, VALUES, is_needed, without).await);
@@ -21,31 +21,31 @@ pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Fin
     let is_needed = is_keyless && (config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::Nowhere));
     let without = match is_keyless {
         true => "uploads without an API key are refused",
-        false => "nothing is lost as long as each upload needs an API key",
+        false => "uploads with an API key still work",
     };
     findings.push(folder(storage, BINDINGS, is_needed, without).await);
     findings
 }
 
-/// Whether the bucket can be listed: that alone lets S3 say that an object is missing.
+/// Whether the bucket can be listed: without that right, S3 does not report objects as missing.
 async fn absence(storage: &Storage, site: &SiteId) -> Finding {
     match storage.can_tell_absence(&site.record_key()).await {
-        Ok(true) => Finding::ok(PART, "a missing object is told from a forbidden one"),
+        Ok(true) => Finding::ok(PART, "the bucket distinguishes missing objects from forbidden ones"),
         Ok(false) => Finding::note(
             PART,
-            "a missing object is answered as a forbidden one (on S3: s3:ListBucket on the bucket is not allowed): the \
-             server takes it for missing as long as it can read others",
+            "the bucket reports missing objects as forbidden (on S3: allow s3:ListBucket on the bucket): the \
+             server treats them as missing if it can read other objects",
         ),
-        Err(error) => Finding::fail(PART, describe("cannot say that an object is not there", error)),
+        Err(error) => Finding::fail(PART, describe("cannot look up a missing object", error)),
     }
 }
 
-/// Tries to write and to read in a folder. `without`: what is lost where that cannot be.
+/// Writes and reads a test object in a folder. `without`: the consequence of a failure.
 async fn folder(storage: &Storage, folder: &str, is_needed: bool, without: &str) -> Finding {
     let key = probe_key(folder);
     match write_and_read(storage, &key).await {
         Ok(()) => {
-            // A running server writes it again when it needs it. Without the right to delete, one object stays.
+            // A running server creates it again when needed. Without the right to delete, the object stays.
             let _ = storage.delete(&key).await;
             Finding::ok(PART, format!("{folder}/* can be written and read"))
         }
@@ -57,7 +57,7 @@ async fn folder(storage: &Storage, folder: &str, is_needed: bool, without: &str)
     }
 }
 
-/// The right that is missing, and what the store said. An object that is there already was written by a server.
+/// Returns the missing right and the store's error. An existing object was written by a server.
 async fn write_and_read(storage: &Storage, key: &str) -> Result<(), (&'static str, StorageError)> {
     match storage.create(key, PROBE.to_vec()).await {
         Ok(()) | Err(StorageError::Exists) => {}

@@ -1,4 +1,4 @@
-//! Writes, reads and deletes a probe as the server would write a report; tries what uploaders are given.
+//! Writes, reads and deletes a test object as the server does with a report, and tests uploads.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::store::sts::{Grant, GrantError};
 
 const UPLOAD: &str = "upload address";
 const ROLE: &str = "upload role";
-/// Free space below which a folder is soon full.
+/// Less free space than this is reported.
 const LITTLE_SPACE: u64 = 1 << 30;
 
 pub async fn check(config: &Config) -> Vec<Finding> {
@@ -24,17 +24,17 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if let StorageConfig::Memory = config.storage {
-        findings.push(Finding::note(PART, "memory:// forgets every report when the server stops"));
+        findings.push(Finding::note(PART, "memory:// loses all reports when the server stops"));
     }
     let site = match SiteId::random() {
         Ok(site) => site,
         Err(error) => return vec![Finding::fail(PART, format!("{error:#}"))],
     };
-    // In a folder, what is not a report yet waits elsewhere.
+    // In a folder, unfinished reports are in the staging folder.
     let is_bucket = matches!(config.storage, StorageConfig::Bucket { .. });
     let key = if is_bucket { site.file_key("probe") } else { format!("{STAGING}/{site}") };
     match write_and_read(&storage, &key).await {
-        Ok(()) => findings.push(Finding::ok(PART, format!("{}: a probe was written and read", storage.name()))),
+        Ok(()) => findings.push(Finding::ok(PART, format!("{}: wrote and read a test object", storage.name()))),
         Err(what) => {
             findings.push(Finding::fail(PART, format!("{}: {what}", storage.name())));
             return findings;
@@ -61,26 +61,29 @@ async fn write_and_read(storage: &Storage, key: &str) -> Result<(), String> {
         .map_err(|error| describe("cannot be written (on S3: s3:PutObject on sites/*)", error))?;
     match storage.create(key, PROBE.to_vec()).await {
         Err(StorageError::Exists) => {}
-        Ok(()) => return Err("it writes over what is there, so that a report could be replaced: it has to know conditional writes (If-None-Match)".to_owned()),
-        Err(error) => return Err(describe("cannot write only what is not there", error)),
+        Ok(()) => return Err("overwrites existing objects, so reports could be replaced: use a store that supports conditional writes (If-None-Match)".to_owned()),
+        Err(error) => return Err(describe("cannot write conditionally (If-None-Match)", error)),
     }
     let unreadable = |error| describe("cannot be read (on S3: s3:GetObject on sites/*)", error);
     let stored = storage.get(key).await.map_err(unreadable)?;
     let end = storage.tail(key, 5).await.map_err(|error| describe("cannot be read in part", error))?;
     if stored.bytes != PROBE || !PROBE.ends_with(&end.bytes) || end.bytes.len() != 5 {
-        return Err("gives other bytes than were written".to_owned());
+        return Err("returned other bytes than the server wrote".to_owned());
     }
     Ok(())
 }
 
-/// The policy that the README asks for has no right to delete: a probe that stays is no fault.
+/// The README's policy does not include the right to delete, so a leftover test object is not a failure.
 async fn delete(storage: &Storage, key: &str) -> Option<Finding> {
     let error = storage.delete(key).await.err()?;
     tracing::debug!("{:#}", anyhow::Error::from(error));
-    Some(Finding::note(PART, format!("{key} could not be deleted, which the server needs for nothing else: harmless")))
+    Some(Finding::note(
+        PART,
+        format!("could not delete the test object {key}: harmless, the server needs no right to delete"),
+    ))
 }
 
-/// Who can look into the folder, and what fits into it.
+/// Checks the folder's permissions and its free space.
 fn folder_of(path: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     #[cfg(unix)]
@@ -93,17 +96,17 @@ fn folder_of(path: &Path) -> Vec<Finding> {
             findings.push(Finding::note(
                 "folder",
                 format!(
-                    "{} has mode {mode:o}: every user of this machine can look into it, and names there are the keys to \
-                     the reports; chmod 700 closes it",
+                    "{} has mode {mode:o}: every user of this machine can list it, and its file names give access to \
+                     the reports; run chmod 700",
                     path.display()
                 ),
             ));
         }
         if let Ok(space) = rustix::fs::statvfs(path) {
             let free = space.f_bavail.saturating_mul(space.f_frsize);
-            let text = format!("{:.1} GiB are free in {}", free as f64 / f64::from(1 << 30), path.display());
+            let text = format!("{:.1} GiB free in {}", free as f64 / f64::from(1 << 30), path.display());
             findings.push(match free < LITTLE_SPACE {
-                true => Finding::note("folder", format!("{text}: it will soon be full")),
+                true => Finding::note("folder", format!("{text}: make room")),
                 false => Finding::ok("folder", text),
             });
         }
@@ -111,13 +114,13 @@ fn folder_of(path: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Puts a probe where an uploader would put a report, by the address that it would get.
+/// Uploads a test object with a signed address, as an uploader does.
 async fn upload(storage: &Storage) -> Vec<Finding> {
     let Ok(site) = SiteId::random() else { return Vec::new() };
     let (url, headers) = match storage.upload_target(&site).await {
         Ok(UploadTarget::Presigned { url, headers }) => (url, headers),
         Ok(UploadTarget::Server) => return Vec::new(),
-        Err(error) => return vec![Finding::fail(UPLOAD, describe("no address could be signed", error))],
+        Err(error) => return vec![Finding::fail(UPLOAD, describe("could not sign an upload address", error))],
     };
     let key = site.zip_key();
     let client = match reqwest::Client::builder().timeout(super::ANSWER_TIME).build() {
@@ -128,37 +131,39 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
     match request.body(PROBE).send().await {
         Ok(answer) if answer.status().is_success() => {}
         Ok(answer) => {
-            let what =
-                format!("a signed address is refused with {}: does the store take presigned PUTs?", answer.status());
+            let what = format!(
+                "the store rejected a signed upload with {}: check that it supports presigned PUT requests",
+                answer.status()
+            );
             return vec![Finding::fail(UPLOAD, what)];
         }
-        // The address is a right to write: it is not shown.
+        // The address grants write access: do not show it.
         Err(error) => {
             let error = anyhow::Error::from(error.without_url());
-            return vec![Finding::fail(UPLOAD, format!("a signed address does not answer: {error:#}"))];
+            return vec![Finding::fail(UPLOAD, format!("a signed upload failed: {error:#}"))];
         }
     }
     let mut findings = vec![match storage.get(&key).await {
-        Ok(stored) if stored.bytes == PROBE => Finding::ok(UPLOAD, "a probe was put by a signed address"),
-        Ok(_) => Finding::fail(UPLOAD, "what was put by a signed address came out as something else"),
-        Err(error) => Finding::fail(UPLOAD, describe("what was put by a signed address cannot be read", error)),
+        Ok(stored) if stored.bytes == PROBE => Finding::ok(UPLOAD, "uploaded a test object by a signed address"),
+        Ok(_) => Finding::fail(UPLOAD, "a signed upload stored other bytes than were sent"),
+        Err(error) => Finding::fail(UPLOAD, describe("cannot read a signed upload", error)),
     }];
     findings.extend(delete(storage, &key).await);
     findings
 }
 
-/// Assumes the role for one site, and tries that its credentials write there and nowhere else.
+/// Assumes the upload role for one site, and checks that its credentials can write to this site only.
 async fn role(config: &Config, storage: &Storage) -> Vec<Finding> {
     let (Ok(own), Ok(other)) = (SiteId::random(), SiteId::random()) else { return Vec::new() };
     let grant = match storage.grant(&own).await {
         Some(Ok(grant)) => grant,
         Some(Err(error @ GrantError::Refused { .. })) => {
-            let hint = "let its trust policy name the server's user or role, and let that one do sts:AssumeRole";
+            let hint = "name the server's user or role in its trust policy, and allow that one sts:AssumeRole";
             return vec![Finding::fail(ROLE, format!("{error}: {hint}"))];
         }
         Some(Err(error)) => {
             let error = anyhow::Error::from(error);
-            return vec![Finding::fail(ROLE, format!("{error:#}: is AWS_REGION right, or AWS_ENDPOINT_URL_STS?"))];
+            return vec![Finding::fail(ROLE, format!("{error:#}: check AWS_REGION and AWS_ENDPOINT_URL_STS"))];
         }
         None => return Vec::new(),
     };
@@ -173,11 +178,11 @@ async fn role(config: &Config, storage: &Storage) -> Vec<Finding> {
         return vec![Finding::fail(ROLE, what)];
     }
     let mut findings = vec![match session.create(&beside, PROBE.to_vec()).await {
-        Err(_) => Finding::ok(ROLE, "its credentials write into one site's folder, and not beside it"),
+        Err(_) => Finding::ok(ROLE, "its credentials can write to one site's folder only"),
         Ok(()) => {
             let _ = storage.delete(&beside).await;
-            let what = "its credentials write beside their site too: the store keeps to no session policy, so that every \
-                        uploader could write over the others' reports; leave AWS_UPLOAD_ROLE_ARN out";
+            let what = "its credentials can write to other sites: the store ignores session policies, so every \
+                        uploader could overwrite all reports; remove AWS_UPLOAD_ROLE_ARN";
             Finding::fail(ROLE, what)
         }
     }];
@@ -187,7 +192,7 @@ async fn role(config: &Config, storage: &Storage) -> Vec<Finding> {
 
 /// The same bucket with an uploader's credentials.
 fn as_uploader(config: &StorageConfig, grant: &Grant) -> anyhow::Result<Storage> {
-    let StorageConfig::Bucket { url, options } = config else { anyhow::bail!("a role is for S3 alone") };
+    let StorageConfig::Bucket { url, options } = config else { anyhow::bail!("an upload role needs S3 storage") };
     let mut options = options.clone();
     options.retain(|name, _| !name.contains("web_identity") && !name.contains("container") && name != "aws_role_arn");
     options.insert("aws_access_key_id".to_owned(), grant.access_key_id.clone());

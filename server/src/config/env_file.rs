@@ -1,7 +1,7 @@
-//! `.env` in the working directory, as the Python original reads it: in UTF-8, with names in any case.
+//! Reads `.env` in the working directory like the Python original: UTF-8, names in any case.
 //!
-//! The rules are python-dotenv's, in which `$`, spaces and backslashes stand for themselves in a value without quotes:
-//! with others, a key that holds one would silently become another key.
+//! The syntax is python-dotenv's, where `$`, spaces and backslashes are literal in unquoted values. Another syntax
+//! would silently change keys with these characters.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{ErrorKind, Read};
@@ -65,7 +65,7 @@ impl EnvFile {
         Some(value.clone().map_err(|why| format!("{}, {why}", self.path.display())))
     }
 
-    /// Which settings come from here, without their values.
+    /// Lists the settings from the file, without their values.
     pub fn summary(&self) -> Option<String> {
         let names: Vec<&str> = self.used.iter().map(String::as_str).collect();
         (!names.is_empty()).then(|| format!("settings also come from {}: {}", self.path.display(), names.join(", ")))
@@ -123,7 +123,7 @@ fn usable(value: String) -> Result<String, &'static str> {
     }
 }
 
-/// The name at the beginning of a line, and what follows it.
+/// Splits a line after its name.
 fn name_of(line: &str) -> (&str, &str) {
     let exported = line.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t']));
     let line = exported.map_or(line, blank);
@@ -133,7 +133,7 @@ fn name_of(line: &str) -> (&str, &str) {
     (name, blank(behind))
 }
 
-/// A value, and what follows its line; `None` where quotes are not closed, or something else follows them.
+/// Splits a value from the following lines; `None` if a quote is not closed, or if text follows it.
 fn value_of(text: &str) -> Option<(String, &str)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
         let line = &text[..text.find(['\r', '\n']).unwrap_or(text.len())];
@@ -162,12 +162,12 @@ fn value_of(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// What follows white space within a line.
+/// Skips white space within a line.
 fn blank(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() && c != '\r' && c != '\n')
 }
 
-/// Whether a line has nothing more to say.
+/// Whether the rest of a line is empty or a comment.
 fn ends_line(text: &str) -> bool {
     text.is_empty() || text.starts_with(['\r', '\n', '#'])
 }

@@ -1,4 +1,4 @@
-//! Flags and environment → one validated [`Config`]: what was typed first, what it means second.
+//! Parses flags, environment and `.env` into one validated [`Config`]: raw values first, then validation.
 
 mod env_file;
 mod network;
@@ -34,27 +34,28 @@ use env_file::EnvFile;
 use raw::{Raw, list};
 use settings::{help, name_of};
 
-/// Largest report accepted where `MAX_REPORT_BYTES` is not set: 512 MiB.
+/// Default of `MAX_REPORT_BYTES`: 512 MiB.
 pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
-/// Files in one report where `MAX_REPORT_FILES` is not set.
+/// Default of `MAX_REPORT_FILES`.
 pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
-/// Bytes of one file of a report, unpacked, where `MAX_FILE_BYTES` is not set: 1 GiB.
+/// Default of `MAX_FILE_BYTES`: 1 GiB.
 pub const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
-/// Bytes of one report's files together where `MAX_UNPACKED_BYTES` is not set: 8 GiB.
+/// Default of `MAX_UNPACKED_BYTES`: 8 GiB.
 pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
-/// Memory for report indexes and hot files where `CACHE_BYTES` is not set: 64 MiB.
+/// Default of `CACHE_BYTES`: 64 MiB.
 pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
-/// Where reports go when nothing is configured.
+/// The default folder of reports.
 pub const DEFAULT_FOLDER: &str = "covered-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 
-/// What an operator is told who has set no `GITHUB_TOKEN`.
-pub const WITHOUT_GITHUB: &str = "GITHUB_TOKEN is not set: badges show what the uploads said, and GitHub is not asked";
-/// What becomes of `API_KEY` where workflows need none.
+/// The consequence of a missing `GITHUB_TOKEN`.
+pub const WITHOUT_GITHUB: &str =
+    "GITHUB_TOKEN is not set: badges show the values of uploads, and the server does not ask GitHub";
+/// The consequence of a missing `API_KEY` if workflows need none.
 pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
-/// A setting that turned out to be wrong when it was used; the text names it.
+/// A setting that turned out to be invalid when it was used. The text names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
 pub struct WrongSetting(anyhow::Error);
@@ -65,62 +66,62 @@ impl From<anyhow::Error> for WrongSetting {
     }
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 pub enum Command {
     Serve(Box<Config>),
-    /// Try every part, and say what works.
+    /// Test every part and report what to fix.
     Check(Box<Config>),
-    /// Ask the running server whether it lives.
+    /// Check that the server is running.
     HealthCheck(Box<Config>),
-    /// Free a name that is bound to a repository's id.
+    /// Release the binding of a repository's name.
     Rebind(Box<Config>, Repository),
-    /// Text for the terminal: the help or the version.
+    /// Print the help or the version.
     Print(String),
 }
 
-/// Everything the server needs to know, checked.
+/// The validated configuration.
 pub struct Config {
     pub listen: SocketAddr,
-    /// Without a trailing slash; `None`: the address that is listened on.
+    /// Without a trailing slash. `None`: the address of the listener.
     pub public_url: Option<Url>,
-    /// Addresses that statuses from before may lead to.
+    /// Former addresses, to which older statuses may link.
     pub former_urls: Vec<Url>,
-    /// `None`: reports are at the public URL.
+    /// `None`: reports are below the public URL.
     pub report_host: Option<ReportHost>,
     pub storage: StorageConfig,
-    /// The role whose temporary credentials are given to uploaders that upload file by file.
+    /// The role for the temporary credentials of file-by-file uploads.
     pub upload_role: Option<String>,
     pub api_keys: ApiKeySource,
     pub github: Option<GitHubConfig>,
-    /// What servers share badge values by.
+    /// Shares badge values between servers.
     pub redis: Option<RedisUrl>,
-    /// Repositories whose reports are taken, and that GitHub is asked about; empty: all.
+    /// Repositories that may upload, and that the server looks up on GitHub; empty: all.
     pub allowed_repositories: Vec<Rule>,
-    /// Whose tokens do for a key.
+    /// Verifies the tokens that replace an API key.
     pub oidc: OidcConfig,
     /// Bytes of one report's zip.
     pub max_report_bytes: u64,
-    /// What one report's zip may hold.
+    /// Limits for the content of one report's zip.
     pub report_limits: Limits,
     /// Bytes of memory for report indexes and hot files.
     pub cache_bytes: u64,
     pub limits: NetworkLimits,
-    /// The certificate to speak HTTPS with.
+    /// Certificate and key for HTTPS.
     pub tls: Option<TlsFiles>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<IpNet>,
     pub log: LogConfig,
-    /// Where Prometheus asks; `None`: nowhere.
+    /// The address for metrics; `None`: disabled.
     pub metrics_listen: Option<SocketAddr>,
-    /// Whether traces are sent, as the standard's variables say.
+    /// Whether OpenTelemetry's variables enable traces.
     pub traces: bool,
-    /// Settings that do less than they seem to, or more: worth a line in the log.
+    /// Warnings about valid but suspicious settings, for the log.
     pub warnings: Vec<String>,
-    /// Which settings come from `.env`.
+    /// Lists the settings from `.env`, for the log.
     pub env_file: Option<String>,
 }
 
-/// The command line, the environment and the file `.env` → what to do, or everything that is wrong with them.
+/// Parses the command line, the environment and the file `.env`. Returns all problems at once.
 pub fn command(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -174,13 +175,12 @@ pub fn command(
 }
 
 impl Config {
-    /// Settings that are valid, and do less or more than they seem to.
+    /// Warnings about settings that are valid, but do less or more than expected.
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.oidc.is_explicit && self.allowed_repositories.is_empty() {
             warnings.push(
-                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but no token is taken: ALLOWED_REPOSITORIES is not set"
-                    .to_owned(),
+                "OIDC_ISSUERS or OIDC_AUDIENCE is set, but has no effect: set ALLOWED_REPOSITORIES too".to_owned(),
             );
         }
         warnings.extend(self.public_url.as_ref().and_then(plain_http_warning));
@@ -247,7 +247,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         self.parse("ALLOWED_REPOSITORIES", Vec::new(), |text| {
             let rules: Vec<Rule> = list(text).map(str::parse).collect::<Result<_, _>>()?;
             if rules.is_empty() {
-                Err(format!("{text:?} names no repository: leave it out for all"))
+                Err(format!("{text:?} contains no repository: remove it to allow all"))
             } else {
                 Ok(rules)
             }
@@ -290,7 +290,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
     }
 
-    /// `keyless`: whether uploads are taken without one, too.
+    /// `keyless`: whether workflows can upload without a key.
     fn api_keys(&mut self, storage: &StorageConfig, keyless: bool) -> Option<ApiKeySource> {
         match (self.get("API_KEY"), storage) {
             (Some(text), _) => match ApiKeys::parse(&text) {
@@ -329,7 +329,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
             self.problem(
                 "GITHUB_TOKEN",
-                "holds characters that no GitHub token has: was it quoted, or something else pasted?",
+                "contains characters that GitHub tokens do not have: remove quotes and spaces, and check that it is a token",
             );
             return None;
         }
@@ -352,7 +352,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 fn plain_http_warning(public_url: &Url) -> Option<String> {
     (!is_trustworthy(public_url)).then(|| {
         format!(
-            "PUBLIC_URL {public_url} is plain HTTP: API keys and reports can be read on their way; use https://, by TLS_CERT \
+            "PUBLIC_URL {public_url} is plain HTTP: API keys and reports are sent unencrypted; use https:// with TLS_CERT \
              or by a proxy"
         )
     })

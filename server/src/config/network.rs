@@ -1,4 +1,4 @@
-//! Settings of the network: limits, TLS, and the proxies in front.
+//! Network settings: limits, TLS and trusted proxies.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             (None, None) => None,
             (cert, _) => {
                 let (set, missing) = if cert.is_some() { ("TLS_CERT", "TLS_KEY") } else { ("TLS_KEY", "TLS_CERT") };
-                self.problem(set, format!("is set, but {missing} is not: they go together"));
+                self.problem(set, format!("is set, but {missing} is not: set both"));
                 None
             }
         }
@@ -41,7 +41,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         self.parse("TRUSTED_PROXIES", Vec::new(), |text| {
             let networks: Vec<IpNet> = list(text).map(network).collect::<Result<_, _>>()?;
             if networks.is_empty() {
-                Err(format!("{text:?} names no address: leave it out for none"))
+                Err(format!("{text:?} contains no address: remove it if there is no proxy"))
             } else {
                 Ok(networks)
             }
@@ -49,7 +49,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 }
 
-/// A network that everybody is in.
+/// Warns about a trusted network that contains all addresses.
 pub(super) fn open_proxies_warning(proxies: &[IpNet]) -> Option<String> {
     let all = proxies.iter().find(|network| network.prefix_len() == 0)?;
     Some(format!(

@@ -1,4 +1,4 @@
-//! Whose tokens do in place of an API key.
+//! Settings for the tokens that replace an API key.
 
 use std::ffi::OsString;
 
@@ -6,10 +6,10 @@ use super::raw::{Raw, list};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::oidc::OidcConfig;
 
-/// Where GitHub signs the tokens of workflows.
+/// The issuer of workflow tokens on github.com.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
-/// What `OIDC_ISSUERS` says where nobody is believed.
+/// The value of `OIDC_ISSUERS` that disables tokens.
 const OFF: &str = "none";
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
@@ -21,7 +21,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             }
             let urls: Vec<IssuerUrl> = list(text).map(str::parse).collect::<Result<_, _>>()?;
             if urls.is_empty() {
-                Err(format!("{text:?} names no issuer: write {OFF} for that"))
+                Err(format!("{text:?} contains no issuer: write {OFF} to disable tokens"))
             } else {
                 Ok(Some(urls))
             }

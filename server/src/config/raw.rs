@@ -1,4 +1,4 @@
-//! What was typed, setting by setting: flag over environment over `.env`.
+//! Raw settings: a flag takes precedence over the environment, and the environment over `.env`.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use crate::config::env_file::EnvFile;
 use crate::config::settings::{FILE, SECRETS};
 
-/// The entries of a list that is separated by commas.
+/// The entries of a comma-separated list.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
@@ -20,7 +20,7 @@ pub struct Raw<E> {
 }
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
-    /// A setting's value, a secret's also from its file.
+    /// The value of a setting; a secret may be in a file.
     pub fn get(&mut self, name: &str) -> Option<String> {
         let given = self.given(name);
         if !SECRETS.contains(&name) {
@@ -31,7 +31,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             return given;
         };
         if given.is_some() {
-            self.problem(&variable, format!("is set, and {name} is too: set one of them"));
+            self.problem(&variable, format!("is set, and so is {name}: set only one of them"));
             return None;
         }
         let text = std::fs::read_to_string(&path).map(|text| text.trim().to_owned());
@@ -43,13 +43,13 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         None
     }
 
-    /// What was typed: flag over environment over `.env`. Empty counts as not set; white space alone is a mistake.
+    /// The raw value. Empty counts as not set; white space alone is an error.
     fn given(&mut self, name: &str) -> Option<String> {
         let value = self.typed(name).or_else(|| self.in_file(name))?;
         match value.into_string() {
             Ok(text) if text.is_empty() => {}
             Ok(text) if text.trim().is_empty() => {
-                self.problem(name, "holds nothing but white space: write a value, or leave it out");
+                self.problem(name, "contains only white space: write a value, or remove it");
             }
             Ok(text) => return Some(text.trim().to_owned()),
             Err(_) => self.problem(name, "is not UTF-8"),
@@ -61,7 +61,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         self.flags.get(name).cloned().or_else(|| (self.environment)(name))
     }
 
-    /// A secret that was typed, or a file for it, also wins over the other of the two in `.env`.
+    /// A secret (or its file) in a flag or the environment takes precedence over both forms in `.env`.
     fn in_file(&mut self, name: &str) -> Option<OsString> {
         let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), ToOwned::to_owned);
         let value = self.typed(&other).is_none().then(|| self.file.get(name)).flatten()?;
@@ -73,13 +73,13 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     }
 
     fn add(&mut self, problem: String) {
-        // A setting that is looked at twice is wrong once.
+        // A setting that is read twice is reported once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
 
-    /// The metrics' own address: what they tell is not for readers.
+    /// The address for metrics, which must not be public.
     pub fn metrics_listen(&mut self, listen: SocketAddr) -> Option<SocketAddr> {
         let metrics = self.parse("METRICS_LISTEN", None, |text| {
             let address = text.parse().map(Some);
@@ -94,7 +94,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         Some(metrics)
     }
 
-    /// Whether OpenTelemetry's own variables ask for traces; what else they say is the library's business.
+    /// Whether OpenTelemetry's variables enable traces. The library reads the rest of them.
     pub fn traces(&mut self) -> bool {
         let mut is = |name: &str, what: &str| self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(what));
         let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
@@ -102,12 +102,9 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         !off && endpoints.iter().any(|name| self.get(name).is_some())
     }
 
-    /// What the variables ask for and do not get.
+    /// Warns about OpenTelemetry variables that have no effect.
     pub fn trace_warnings(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.traces() && cfg!(not(feature = "otel")) {
-            warnings.push("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this program was built without traces".to_owned());
-        }
         let protocol =
             self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
         if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {
@@ -119,7 +116,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         warnings
     }
 
-    /// A setting's value as `T`; one that cannot be read is a problem, and then the default stands in.
+    /// Parses a setting. An invalid value is recorded as a problem and replaced by the default.
     pub fn parse<T>(&mut self, name: &str, default: T, read: impl Fn(&str) -> Result<T, String>) -> T {
         let Some(text) = self.get(name) else {
             return default;

@@ -1,4 +1,4 @@
-//! Where reports are kept, by `STORAGE_URL` and the vendors' own variables.
+//! Storage settings: `STORAGE_URL` and the vendors' variables.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
     }
 
-    /// Whether something is set that is for S3 alone: on a folder, all that is in the bucket would look lost.
+    /// Whether S3 settings are set without a bucket. With the default folder, the bucket's reports would seem lost.
     fn lacks_a_bucket(&mut self) -> bool {
         let of_s3 = ["AWS_UPLOAD_ROLE_ARN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         let Some(name) = of_s3.into_iter().find(|name| self.get(name).is_some()) else { return false };
@@ -91,10 +91,10 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         {
             let set = |name: &str| options.contains_key(&name.to_ascii_lowercase());
             if set(this) && !set(other) {
-                self.problem(this, format!("is set, but {other} is not: they go together"));
+                self.problem(this, format!("is set, but {other} is not: set both"));
             }
         }
-        // It is sent as it stands in the file, and a line's end cannot be.
+        // The token is sent as it is, and a header cannot contain a line break.
         if let Some(path) = options.get("aws_container_authorization_token_file")
             && std::fs::read(path).is_ok_and(|token| token.iter().any(u8::is_ascii_control))
         {
@@ -110,7 +110,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         Some(StorageConfig::Bucket { url, options })
     }
 
-    /// The role is for S3, and for the keys that the Python CLI writes: from the bucket's root on.
+    /// The role needs S3 without a prefix, as the Python CLI writes to the bucket's root.
     pub(super) fn upload_role(&mut self, storage: &StorageConfig) -> Option<String> {
         let role = self.get("AWS_UPLOAD_ROLE_ARN")?;
         match storage {

@@ -1,4 +1,4 @@
-//! How often GitHub is asked: not while it wants to be left alone, and ever less often while it fails.
+//! Backs off from GitHub: for as long as it asks, and exponentially after failures.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::time::Instant;
 use crate::base::random::random;
 use crate::telemetry::metrics::metrics;
 
-/// Time after the first failure; it doubles with each further one.
+/// The delay after the first failure. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
-/// Without a time of its own, a refusal holds for a minute: GitHub's advice for its secondary limits.
+/// The delay after a rate limit without a time, as GitHub recommends for its secondary limits.
 const REFUSED: Duration = Duration::from_secs(60);
-/// GitHub's quotas are by the hour: whatever it says, it is asked again then.
+/// The maximum delay: GitHub's quotas reset every hour.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// What GitHub said of the token's quota, in points of its GraphQL API; a look-up costs one.
+/// The token's quota in points of the GraphQL API. A look-up costs one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Quota {
     limit: u64,
@@ -33,19 +33,19 @@ impl Quota {
         })
     }
 
-    /// A tenth is left.
+    /// A tenth or less is left.
     fn is_low(self) -> bool {
         self.remaining.saturating_mul(10) <= self.limit
     }
 }
 
-/// The back-off of this process.
+/// The back-off state of this process.
 #[derive(Default)]
 pub struct Backoff(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Until then GitHub is not asked.
+    /// No request before this time.
     until: Option<Instant>,
     failures: u32,
     /// When the last failure was.
@@ -54,8 +54,8 @@ struct State {
 }
 
 impl Backoff {
-    /// Whether GitHub is to be asked now; else for how long it is not. After a failure one request at a time tries,
-    /// and has `time` for it.
+    /// Whether a request is allowed now, or else for how long it is not. After a failure, one request at a time may
+    /// try, with `time` as its limit.
     pub fn may_ask(&self, time: Duration) -> Result<(), Duration> {
         let mut state = self.state();
         let now = Instant::now();
@@ -86,17 +86,17 @@ impl Backoff {
         state.pause(pause)
     }
 
-    /// It does not want to be asked for a while.
+    /// Records that GitHub limited requests.
     pub fn refused(&self, headers: &HeaderMap, now: Timestamp) {
         metrics().github_limit();
         let time = pause_of(headers, now);
-        tracing::warn!("GitHub's rate limit is reached: it is not asked for {} s", time.as_secs());
+        tracing::warn!("GitHub's rate limit is reached: no request for {} s", time.as_secs());
         let mut state = self.state();
         state.failures += 1;
         state.pause(time);
     }
 
-    /// Takes what an answer says of the quota.
+    /// Records the quota in a response.
     pub fn heard(&self, headers: &HeaderMap) {
         let Some(quota) = Quota::read(headers) else { return };
         let reset = number(headers, "x-ratelimit-reset").unwrap_or_default();
@@ -107,7 +107,7 @@ impl Backoff {
             tracing::warn!(
                 remaining,
                 limit,
-                "GitHub's quota of this token is nearly spent: badges will show last values"
+                "the GitHub rate limit of this token is nearly exhausted: badges will show their last values"
             );
         }
     }
@@ -118,7 +118,7 @@ impl Backoff {
 }
 
 impl State {
-    /// A longer pause that holds already stays.
+    /// Extends the delay; it never shortens it.
     fn pause(&mut self, time: Duration) -> Duration {
         let now = Instant::now();
         let until = self.until.map_or(now + time, |until| until.max(now + time));
@@ -127,13 +127,13 @@ impl State {
     }
 }
 
-/// How long GitHub wants to be left alone: `retry-after` in seconds, or until its quota is given anew.
+/// The delay that GitHub asks for: `retry-after` in seconds, or until its quota resets.
 fn pause_of(headers: &HeaderMap, now: Timestamp) -> Duration {
     let spent = number(headers, "x-ratelimit-remaining") == Some(0);
     let reset = number(headers, "x-ratelimit-reset").filter(|_| spent);
     let now = u64::try_from(now.as_second()).unwrap_or_default();
     let seconds = number(headers, "retry-after").or_else(|| reset.map(|reset| reset.saturating_sub(now)));
-    // One second more: its clock is not ours.
+    // One more second, as clocks differ.
     seconds.map_or(REFUSED, |seconds| Duration::from_secs(seconds.saturating_add(1))).min(LONGEST)
 }
 

@@ -1,4 +1,4 @@
-//! Everything octocrab: the newest commit status of a branch, by one GraphQL request.
+//! All use of octocrab: reads the commit statuses of a branch with one GraphQL request.
 
 mod backoff;
 
@@ -20,13 +20,13 @@ use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
 use backoff::Backoff;
 
-/// Characters of a message of GitHub's that the log has.
+/// The maximum length of GitHub's messages in the log.
 const MAX_MESSAGE: usize = 300;
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
-/// Bytes of an answer, at most: 20 commits with 500 statuses each are below it.
+/// The maximum size of a response: enough for 20 commits with 500 statuses each.
 const MAX_ANSWER: usize = 4 << 20;
-/// The context that the Python original posts. It reads every context that contains the word.
+/// The status context of the Python original, which reads every context that contains this word.
 const ORIGINAL_CONTEXT: &str = "coverage";
 
 /// Access to GitHub's API.
@@ -45,9 +45,9 @@ pub struct GitHub {
 /// Why there are no statuses.
 #[derive(Debug)]
 pub enum Refusal {
-    /// GitHub knows no such repository, or the token does not open it.
+    /// The repository does not exist, or the token has no access.
     NoRepository,
-    /// GitHub is not asked for that long: it said so, or it failed.
+    /// No request for this time, after a rate limit or a failure.
     BackingOff(Duration),
     Failed(anyhow::Error),
 }
@@ -60,7 +60,7 @@ pub struct CommitStatus {
     pub state: String,
     pub description: String,
     pub target_url: String,
-    /// Its context is Covered's own or the original's; else one that only contains the word.
+    /// Whether the context is Covered's or the original's, and does not just contain the word.
     pub is_exact: bool,
 }
 
@@ -81,7 +81,7 @@ macro_rules! query {
 
 /// The last commits of the default branch, with their statuses.
 const DEFAULT_BRANCH: &str = query!("", "defaultBranchRef");
-/// The same of a named branch.
+/// The same for a named branch.
 const NAMED_BRANCH: &str = query!(", $branch: String!", "ref(qualifiedName: $branch)");
 
 /// The name of the default branch.
@@ -150,7 +150,7 @@ struct Context {
 }
 
 impl GitHub {
-    /// Must be called inside of the runtime that the client will work on.
+    /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIME)
@@ -164,9 +164,9 @@ impl GitHub {
         Ok(Self { client, backoff: Backoff::default() })
     }
 
-    /// The report's statuses on the last 20 commits of a branch (`None`: the default branch), the newest commit's first,
-    /// and of one commit in the order in which they count: Covered's own; for a report without a name, then those whose
-    /// context contains `coverage`, the newest first, as the original reads them. `time`: how long to wait for them.
+    /// A report's statuses on the last 20 commits of a branch (`None`: the default branch), newest commit first. Within
+    /// a commit, Covered's own status comes first. A report without a name also has those whose context contains
+    /// `coverage`, newest first, as the original reads them. `time`: the time limit.
     pub async fn statuses(
         &self,
         repository: &Repository,
@@ -233,7 +233,7 @@ impl GitHub {
             .map_err(|error| Failure::in_answer(anyhow::anyhow!("{error}")))?;
         let reply: Reply =
             serde_json::from_slice(&body.to_bytes()).map_err(|error| Failure::in_answer(error.into()))?;
-        // GitHub says with status 200 that the quota is spent.
+        // GitHub reports an exhausted quota with status 200.
         if reply.errors.iter().any(|error| error.is("RATE_LIMITED")) {
             self.backoff.refused(&parts.headers, Timestamp::now());
             return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
@@ -316,7 +316,7 @@ fn statuses(data: Option<Data>, name: Option<&str>) -> Vec<CommitStatus> {
     statuses
 }
 
-/// The order in which the contexts of one commit count.
+/// The priority of a context within one commit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Own,
@@ -324,7 +324,7 @@ enum Rank {
     Original,
 }
 
-/// `None`: it is not about this report.
+/// `None`: not a status of this report.
 fn rank(context: &str, own: &str, name: Option<&str>) -> Option<Rank> {
     let context = context.to_ascii_lowercase();
     let is_original = name.is_none() && context.contains(ORIGINAL_CONTEXT) && !context.starts_with("covered/");

@@ -1,4 +1,4 @@
-//! `ALLOWED_REPOSITORIES`: whose reports are taken, whose tokens do for a key, and whom GitHub is asked about.
+//! `ALLOWED_REPOSITORIES`: repositories that may upload, with tokens too, and that the server looks up on GitHub.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::names::repository::Repository;
 use crate::names::rule::Rule;
 use crate::store::error::StorageError;
 
-/// The rules, and what is known of the ids behind names.
+/// The rules, and the IDs bound to names.
 pub struct Allowed {
     rules: Vec<Rule>,
     pub bindings: Bindings,
@@ -19,12 +19,12 @@ impl Allowed {
         Arc::new(Self { rules, bindings })
     }
 
-    /// Whether nobody said who is allowed: then anybody with a key is, and nobody without.
+    /// Whether there are no rules: all repositories may upload with an API key, and none without.
     pub fn is_open(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether a name is allowed, by itself or by the ids that it is bound to.
+    /// Whether a name is allowed, by itself or by its bound IDs.
     pub async fn has_name(&self, repository: &Repository) -> Result<bool, StorageError> {
         if self.is_open() || self.rules.iter().any(|rule| rule.allows_name(repository)) {
             return Ok(true);

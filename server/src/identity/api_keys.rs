@@ -1,4 +1,4 @@
-//! Who may upload: API keys, and the signed address of one upload.
+//! API keys and what they allow.
 
 mod scopes;
 
@@ -14,71 +14,71 @@ use crate::error::Error;
 use crate::identity::token::WorkflowRun;
 use crate::names::repository::{Repository, RepositoryRule};
 
-/// Where the API keys come from.
+/// The source of the API keys.
 pub enum ApiKeySource {
     Given(ApiKeys),
-    /// A file in the reports' folder, made on first start.
+    /// A file in the reports' folder, created at the first start.
     File(PathBuf),
-    /// There are none: each upload comes with a token.
+    /// No API keys: each upload needs a token.
     Nowhere,
 }
 
-/// The keys that uploaders may send: all are accepted, so that one can be rotated out.
+/// The valid API keys. There can be several, for rotation.
 #[derive(Debug, Default)]
 pub struct ApiKeys {
     keys: Vec<ApiKey>,
-    /// The whole text as one key, as the Python original reads it, where that is none of the keys.
+    /// The whole text as a further key, as the Python original reads it.
     whole: Option<ApiKey>,
 }
 
 #[derive(Debug)]
 struct ApiKey {
     secret: Secret,
-    /// Whose reports it may publish; empty: everybody's.
+    /// The repositories that the key is valid for; empty: all.
     repositories: Vec<RepositoryRule>,
 }
 
-/// Who uploads, and what they showed for their right to.
+/// An authenticated uploader.
 #[derive(Debug)]
 pub enum Uploader<'a> {
     Keys(Keys<'a>),
-    /// A run of a workflow, by its token.
+    /// A workflow run, by its token.
     Run(Box<WorkflowRun>),
 }
 
-/// The keys that are what was sent: one key may stand there several times.
+/// The configured keys that match the request. A key may be listed several times.
 #[derive(Debug)]
 pub struct Keys<'a>(Vec<&'a ApiKey>);
 
 impl Uploader<'_> {
-    /// Refuses what the key or the token is not for.
+    /// Rejects repositories that the key or token is not valid for.
     pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
         match self {
             Self::Keys(Keys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
             Self::Keys(_) => Err(Error::forbidden(format!(
-                "the API key is not for {repository}: use the key of that repository, or have the server's operator add \
+                "the API key is not valid for {repository}: use the key of that repository, or ask the server's operator to add \
                  it to this one's in API_KEY"
             ))),
             Self::Run(run) if run.repository == *repository => Ok(()),
             Self::Run(run) => Err(Error::forbidden(format!(
-                "the OIDC token is for {}, and this request for {repository}: a token is for its own repository alone",
+                "the OIDC token is for {}, but this request is for {repository}: use a token of that repository",
                 run.repository
             ))),
         }
     }
 }
 
-/// Bytes of randomness in a key that the server makes.
+/// The number of random bytes in a generated key.
 const KEY_BYTES: usize = 24;
 
 impl ApiKeys {
-    /// Keys separated by commas or lines, each alone or as `KEY=owner/*|owner/name`. Where none has repositories, the
-    /// whole text is a key too, and the only one where a part of it can be none.
+    /// Parses keys separated by commas or line breaks, each alone or as `KEY=owner/*|owner/name`. If no key has
+    /// repositories, the whole text is a key too; it is the only key if a part of it is invalid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let parts: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|key| !key.is_empty()).collect();
         if parts.is_empty() {
-            return Err("holds no key".to_owned());
+            return Err("contains no key".to_owned());
         }
         let is_scoped = parts.iter().any(|part| ApiKey::rules(part).1.iter().any(Result::is_ok));
         let can_be_one = !is_scoped && !is_quoted(text) && text.bytes().all(can_be_sent);
@@ -93,46 +93,46 @@ impl ApiKeys {
         }
     }
 
-    /// None: nobody uploads by a key.
+    /// No keys.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The keys in the file at `path`; where there is no such file it is made, with one random key, for its owner's eyes only.
+    /// Reads keys from a file. If the file is missing, creates it with a random key, readable by its owner only.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
         use anyhow::Context;
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(text.trim()).map_err(|why| {
-                anyhow::anyhow!("the API key file {} {why}: delete it to have a new one made", path.display())
+                anyhow::anyhow!("the API key file {} {why}: delete it to create a new one", path.display())
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = hex(&random::<KEY_BYTES>()?);
                 write_private(path, &format!("{key}\n"))
-                    .with_context(|| format!("the API key file {} could not be made", path.display()))?;
+                    .with_context(|| format!("the API key file {} could not be created", path.display()))?;
                 Ok(Self { keys: vec![ApiKey::for_all(&key)], whole: None })
             }
             Err(error) => Err(error).with_context(|| format!("the API key file {} could not be read", path.display())),
         }
     }
 
-    /// Takes a request's `token: KEY` or `Authorization: Bearer KEY`.
+    /// Checks a request's key: `token: KEY` or `Authorization: Bearer KEY`.
     pub fn check(&self, headers: &HeaderMap) -> Result<Keys<'_>, Error> {
         let Some(sent) = sent_key(headers) else {
             return Err(Error::unauthorized(
-                "no API key was sent: put it into the header token, or Authorization: Bearer",
+                "no API key was sent: send it in the header \"token\" or \"Authorization: Bearer\"",
             ));
         };
-        // Each key is compared in constant time, and all of them are.
+        // Compares all keys, each in constant time.
         let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
         let shown = Keys(shown.collect());
         if shown.0.is_empty() {
-            return Err(Error::forbidden("the API key is not one of this server's"));
+            return Err(Error::forbidden("the API key is not valid on this server"));
         }
         Ok(shown)
     }
 }
 
-/// Whether a byte can be in a header's value (RFC 9110, 5.5); in ASCII alone, as the Python CLI sends nothing else.
+/// Whether a byte is valid in a header (RFC 9110, 5.5). ASCII only, as the Python CLI sends nothing else.
 fn can_be_sent(byte: u8) -> bool {
     byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t')
 }
@@ -150,44 +150,44 @@ impl ApiKey {
         self.repositories.is_empty() || self.repositories.iter().any(|rule| rule.allows(repository))
     }
 
-    /// What stands before the last `=`, and what follows it, as repositories.
+    /// Splits at the last `=` into a key and repositories.
     fn rules(text: &str) -> (&str, Vec<Result<RepositoryRule, String>>) {
         let (key, rules) = text.rsplit_once('=').unwrap_or((text, ""));
         (key, rules.split('|').map(|rule| rule.trim().parse()).collect())
     }
 
-    /// A key may hold `=`: what follows the last one is no part of it where repositories follow.
+    /// A key may contain `=`: the last one separates repositories only if valid ones follow.
     fn parse(text: &str) -> Result<Self, String> {
         let (key, rules) = Self::rules(text);
         let (key, repositories) = if rules.iter().any(Result::is_ok) {
-            let why = "has something else than repositories among a key's: write KEY=owner/*|owner/name";
+            let why = "has an invalid repository: write KEY=owner/*|owner/name";
             (key.trim(), rules.into_iter().collect::<Result<_, _>>().map_err(|_| why)?)
         } else {
             (text, Vec::new())
         };
         if key.is_empty() {
-            return Err("has repositories without a key before them: write KEY=owner/*|owner/name".to_owned());
+            return Err("has repositories without a key: write KEY=owner/*|owner/name".to_owned());
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("holds a character that cannot be sent in a header, or white space in a key: use letters, \
+            return Err("contains a character that a header cannot have, or white space in a key: use letters, \
                         digits and signs"
                 .to_owned());
         }
         if is_quoted(key) {
-            return Err("has quotes around it, which would be part of the key: leave them out".to_owned());
+            return Err("is in quotes, which would be part of the key: remove them".to_owned());
         }
         Ok(Self { secret: Secret::new(key.to_owned()), repositories })
     }
 }
 
-/// The key that a request carries.
+/// The key in a request.
 pub fn sent_key(headers: &HeaderMap) -> Option<&[u8]> {
     let sent = headers.get("token").filter(|token| !token.is_empty()).or_else(|| headers.get(AUTHORIZATION));
     let sent = sent.map(|value| bearer(value.as_bytes()).unwrap_or(value.as_bytes()).trim_ascii());
     sent.filter(|sent| !sent.is_empty())
 }
 
-/// What follows `Bearer `, in any case (RFC 9110, 11.1).
+/// The text after `Bearer `, in any case (RFC 9110, 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)

@@ -1,6 +1,6 @@
-//! `repositories/{owner}/{repo}.json`: which repository a name belongs to, by the first token that had it.
+//! `repositories/{owner}/{repo}.json`: binds a name to the repository ID of the first token with this name.
 //!
-//! Names can be taken over by strangers, after an account was renamed or deleted; GitHub's ids cannot.
+//! After an account was renamed or deleted, somebody else can take its name. GitHub's IDs never change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::names::repository::Repository;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 
-/// How long a server may go on with a binding that an operator changed.
+/// How long a binding is cached, even if an operator changed it.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Names that are remembered.
+/// The maximum number of cached names.
 const MAX_NAMES: u64 = 10_000;
-/// Tries to write where others write too.
+/// The maximum number of attempts if others write at the same time.
 const TRIES: usize = 3;
 
-/// The object. Without `bound_to`, the name is free: the next token binds it.
+/// The stored object. Without `bound_to`, the name is free, and the next token binds it.
 #[derive(Serialize, Deserialize)]
 struct Binding {
-    // Has to be there: what another version wrote frees no name.
+    // Required, so that an object of another version never frees a name.
     #[serde(deserialize_with = "Option::deserialize")]
     bound_to: Option<Bound>,
     changed_at: Timestamp,
 }
 
-/// Whom a name belongs to.
+/// The owner of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     pub issuer: String,
@@ -53,14 +53,14 @@ impl Bindings {
         Self { storage, known }
     }
 
-    /// Whom a name belongs to, as far as a token told.
+    /// The repository that a name is bound to, if there is one.
     pub async fn get(&self, name: &Repository) -> Result<Option<Arc<Bound>>, StorageError> {
         let read =
             async { Ok(read(&self.storage, name).await?.and_then(|(binding, _)| binding.bound_to).map(Arc::new)) };
         self.known.try_get_with_by_ref(name, read).await.map_err(|error: Arc<StorageError>| error.shared("a binding"))
     }
 
-    /// Binds the name of a run's repository to its id, or refuses a name that belongs to another.
+    /// Binds the name of a run's repository to its ID, or rejects a name that is bound to another ID.
     pub async fn bind(&self, run: &WorkflowRun) -> Result<(), Error> {
         let name = &run.repository;
         if let Some(Some(known)) = self.known.get(name).await
@@ -75,8 +75,8 @@ impl Bindings {
     }
 }
 
-/// Why whom a name belongs to cannot be told. Without a binding, an upload without a key would be safe from nobody who
-/// takes the name over, so that it is refused.
+/// The error if a binding cannot be read. Without bindings, anybody who takes over a name could upload, so the upload
+/// is rejected.
 pub fn unreadable(error: StorageError) -> Error {
     match error {
         StorageError::Denied(_) => Error::unavailable(
@@ -105,7 +105,7 @@ impl Bound {
     }
 }
 
-/// The binding and its version in the store, where there is one.
+/// The binding and its version in the store, if there is one.
 async fn read(
     storage: &Storage,
     name: &Repository,
@@ -114,7 +114,7 @@ async fn read(
         Ok(stored) => {
             let key = binding_key(name);
             let binding = serde_json::from_slice(&stored.bytes).map_err(|error| {
-                StorageError::unexpected(format_args!("{key}: {error}; whoever deletes it frees the name"))
+                StorageError::unexpected(format_args!("{key}: {error}; delete it to free the name"))
             })?;
             Ok(Some((binding, stored.version)))
         }
@@ -123,8 +123,8 @@ async fn read(
     }
 }
 
-/// Whom the name belongs to, which is the run's repository where it was free. What counts is what is read in the end:
-/// two runs may write at once.
+/// Binds a free name to the run's repository, and returns the binding that is in the store in the end: two runs may
+/// write at once.
 async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageError> {
     let name = &run.repository;
     let own = Bound { issuer: run.issuer.clone(), repository_id: run.repository_id, owner_id: run.owner_id };
@@ -136,16 +136,16 @@ async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageErro
         };
         match write(storage, name, Some(own.clone()), version).await {
             Ok(()) => {
-                tracing::info!(repository = %name, id = own.repository_id, "the name is bound to this repository now")
+                tracing::info!(repository = %name, id = own.repository_id, "bound the name to the repository")
             }
             Err(StorageError::Exists) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(StorageError::Failed(anyhow::anyhow!("{} is written again and again", binding_key(name))))
+    Err(StorageError::Failed(anyhow::anyhow!("{} was changed by others {TRIES} times in a row", binding_key(name))))
 }
 
-/// Writes over `version`, or only if nothing is there.
+/// Overwrites `version`; without one, creates the object.
 async fn write(
     storage: &Storage,
     name: &Repository,
@@ -160,7 +160,7 @@ async fn write(
     }
 }
 
-/// Frees a name, and says what became of it. It is written over, as the server's rights need not let it delete.
+/// Releases a name, and describes the result. The object is overwritten, as the server needs no right to delete.
 pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<String> {
     let rights = "repositories/* in the storage must be readable and writable (on S3: s3:GetObject and s3:PutObject)";
     let Some((Binding { bound_to: Some(bound), changed_at }, version)) = read(storage, name).await.context(rights)?

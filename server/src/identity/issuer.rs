@@ -1,4 +1,4 @@
-//! An issuer's public keys: read by its discovery document, remembered, and asked for again seldom.
+//! Reads and caches an issuer's public keys, by its discovery document.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,22 +18,22 @@ use crate::identity::token::Key;
 use crate::telemetry::metrics::{IssuerResult, metrics};
 use crate::telemetry::trace;
 
-/// Time between two questions for the keys, also where the first failed: tokens are free to make.
+/// The minimum time between two requests for keys, also after failures: anybody can send tokens.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// Keys older than this are asked for again: one that the issuer took back is to be forgotten.
+/// Keys are read again after this time, so that withdrawn keys are forgotten.
 const MAX_KEY_AGE: Duration = Duration::from_secs(3600);
-/// Time for a document to come, whole.
+/// The time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes of a document, at most: GitHub's keys have some 10 KB.
+/// The maximum size of a document. GitHub's keys have about 10 KB.
 const MAX_DOCUMENT: usize = 256 << 10;
-/// Keys of an issuer, at most.
+/// The maximum number of keys.
 const MAX_KEYS: usize = 100;
 
-/// Its keys by their ids.
+/// Keys by key ID.
 pub type Keys = HashMap<String, Arc<Key>>;
 
-/// One issuer, with what is known of its keys.
+/// An issuer and its cached keys.
 pub struct Issuer {
     pub url: IssuerUrl,
     http: Client,
@@ -44,26 +44,26 @@ pub struct Issuer {
 #[derive(Default)]
 struct Known {
     keys: Keys,
-    /// When they were read.
+    /// When the keys were read.
     at: Option<Instant>,
 }
 
-/// Who holds it asks, or looks what came of it.
+/// The lock is held during a request to the issuer.
 #[derive(Default)]
 struct RefreshState {
     /// When the last request was sent.
     last_refresh: Option<Instant>,
     failed: bool,
-    /// Where the keys are; forgotten when they could not be read there.
+    /// The URL of the keys; removed if they could not be read.
     jwks: Option<Url>,
 }
 
 /// Why there is no key.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoKey {
-    /// The issuer was asked just now, and has none by this id.
+    /// The issuer has no such key.
     Unknown,
-    /// It cannot be told before so many seconds: the issuer was asked a while ago, and had none by then, or failed.
+    /// Unknown before so many seconds: the last request had no such key, or failed.
     NotNow { seconds: u64, failed: bool },
 }
 
@@ -78,20 +78,20 @@ impl Issuer {
         Ok(Self { url, http, known: RwLock::default(), refreshing: Arc::default() })
     }
 
-    /// The key by this id. Whatever tokens come, and however many, the issuer is asked once in [`MIN_REFRESH_INTERVAL`].
+    /// The key with this ID. The issuer gets one request per [`MIN_REFRESH_INTERVAL`], however many tokens arrive.
     pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, NoKey> {
         let requested_at = Instant::now();
         let (key, fresh) = self.look_up(kid);
         let refreshing = match &key {
             Some(key) if fresh => return Ok(key.clone()),
-            // An old key does until there is news: one asks for it, the others do not wait.
+            // An old key stays valid during a refresh: one request refreshes, the others do not wait.
             Some(key) => match self.refreshing.clone().try_lock_owned() {
                 Ok(refreshing) => refreshing,
                 Err(_) => return Ok(key.clone()),
             },
             None => self.refreshing.clone().lock_owned().await,
         };
-        // Who had the lock before may have found it.
+        // The previous holder of the lock may have found it.
         if let (Some(key), true) = self.look_up(kid) {
             return Ok(key);
         }
@@ -99,7 +99,7 @@ impl Issuer {
             refreshing.last_refresh.map_or(Duration::ZERO, |at| MIN_REFRESH_INTERVAL.saturating_sub(at.elapsed()));
         let (issuer, failed) = (self.clone(), refreshing.failed);
         if left.is_zero() {
-            // A client that goes away must not stop it: it would use up the question of this minute.
+            // In a task of its own: a client that disconnects would waste this minute's request.
             let refresh = trace::client("OIDC", async move { issuer.refresh(refreshing).await });
             let read = tokio::spawn(refresh).await.unwrap_or(false);
             let missing = if read {
@@ -109,18 +109,18 @@ impl Issuer {
             };
             return self.look_up(kid).0.ok_or(missing);
         }
-        // Who waited for the answer to another's question has it.
+        // A request that waited for another one's refresh uses its result.
         let answered = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
         key.ok_or(if answered { NoKey::Unknown } else { NoKey::NotNow { seconds: left.as_secs() + 1, failed } })
     }
 
-    /// The key, and whether those that are known were read lately.
+    /// The cached key, and whether the cache is fresh.
     fn look_up(&self, kid: &str) -> (Option<Arc<Key>>, bool) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < MAX_KEY_AGE))
     }
 
-    /// Asks for the keys; where that fails, the old ones stay.
+    /// Reads the keys again; after a failure, the old ones stay.
     async fn refresh(&self, mut refreshing: tokio::sync::OwnedMutexGuard<RefreshState>) -> bool {
         let now = Instant::now();
         refreshing.last_refresh = Some(now);
@@ -129,18 +129,18 @@ impl Issuer {
         metrics().issuer(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
         match read {
             Ok(keys) => {
-                tracing::debug!(issuer = %self.url, keys = keys.len(), "the keys of an OIDC issuer were read");
+                tracing::debug!(issuer = %self.url, keys = keys.len(), "read the keys of an OIDC issuer");
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { keys, at: Some(now) };
                 true
             }
             Err(error) => {
-                tracing::warn!(issuer = %self.url, "the keys of an OIDC issuer could not be read, those that are known stay in use: {error:#}");
+                tracing::warn!(issuer = %self.url, "could not read the keys of an OIDC issuer, the known keys stay in use: {error:#}");
                 false
             }
         }
     }
 
-    /// The keys of the issuer. `jwks`: where they are, as far as that is known.
+    /// Reads the issuer's keys. `jwks`: their URL, if known.
     async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<Keys> {
         let at = match jwks.take() {
             Some(at) => at,
@@ -158,14 +158,14 @@ impl Issuer {
         Ok(keys)
     }
 
-    /// How many keys the issuer has now.
+    /// Reads the keys once and returns their number.
     pub async fn try_out(&self) -> anyhow::Result<usize> {
         Ok(self.read(&mut None).await?.len())
     }
 
     async fn get(&self, url: Url) -> anyhow::Result<Vec<u8>> {
         let mut answer = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
-        ensure!(answer.status() == 200, "the answer is {}", answer.status());
+        ensure!(answer.status() == 200, "the status code is {}", answer.status());
         let mut document = Vec::new();
         while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
             document.extend_from_slice(&bytes);
@@ -175,14 +175,15 @@ impl Issuer {
     }
 }
 
-/// Where an issuer's keys are, by its discovery document (OpenID Connect Discovery, 4.2): at its own origin.
+/// The URL of an issuer's keys in its discovery document (OpenID Connect Discovery, 4.2). It must be on the issuer's
+/// origin.
 pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
     #[derive(Deserialize)]
     struct Discovery {
         issuer: String,
         jwks_uri: String,
     }
-    let discovery: Discovery = serde_json::from_slice(document).context("no discovery document")?;
+    let discovery: Discovery = serde_json::from_slice(document).context("invalid discovery document")?;
     ensure!(discovery.issuer == issuer.as_str(), "it is the document of {:?}", discovery.issuer);
     let url = Url::parse(&discovery.jwks_uri).context("its jwks_uri is not a valid URL")?;
     let own = url.origin().is_tuple() && url.origin() == issuer.origin();
@@ -190,7 +191,7 @@ pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
     Ok(url)
 }
 
-/// The RSA keys for signatures in a JWKS (RFC 7517, 5): those of other kinds are passed over.
+/// The RSA signature keys of a JWKS (RFC 7517, 5). Other keys are ignored.
 pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
     #[derive(Deserialize)]
     struct Jwks {
@@ -206,7 +207,7 @@ pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
         n: String,
         e: String,
     }
-    let Jwks { keys } = serde_json::from_slice(document).context("no set of keys")?;
+    let Jwks { keys } = serde_json::from_slice(document).context("invalid key set")?;
     let number = |text: &str| -> Option<Vec<u8>> {
         let bytes = BASE64.decode(text).ok()?;
         Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
@@ -219,7 +220,7 @@ pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
         fits.then(|| (kid, Arc::new(key)))
     };
     let keys: Keys = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
-    ensure!(!keys.is_empty(), "no RSA key is in it");
+    ensure!(!keys.is_empty(), "it contains no RSA key");
     Ok(keys)
 }
 

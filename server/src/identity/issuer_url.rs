@@ -1,4 +1,4 @@
-//! The address of an issuer of tokens.
+//! The URL of a token issuer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use url::{Host, Origin, Url};
 
 use crate::names::url::http_url;
 
-/// An issuer's address, as tokens have it in `iss`: https, or on this machine.
+/// An issuer's URL, as in a token's `iss`: https, or a loopback address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerUrl {
     text: String,
@@ -40,7 +40,7 @@ impl FromStr for IssuerUrl {
                 "{text:?} must begin with https://: whoever is in between could put in keys of their own"
             ));
         }
-        // As it was written: `Url` would add a slash.
+        // The original text, as `Url` would add a slash.
         Ok(Self { text: text.trim_end_matches('/').to_owned(), origin: url.origin() })
     }
 }
@@ -75,7 +75,7 @@ mod tests {
             ("http://10.0.0.1", "must begin with https://"),
             ("ghe.example", "is not a valid URL"),
             ("https://me@ghe.example", "user name"),
-            ("https://ghe.example/?a=b", "no query"),
+            ("https://ghe.example/?a=b", "must not have a query"),
         ] {
             let said = wrong.parse::<IssuerUrl>().unwrap_err();
             assert!(said.contains(why), "{wrong}: {said}");

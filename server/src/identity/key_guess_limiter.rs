@@ -1,9 +1,9 @@
-//! Slows who guesses API keys, by address.
+//! Limits wrong API keys by address.
 //!
-//! Only refusing slows a guesser: who is answered late asks on another connection. So an address that has sent too many
-//! wrong keys is refused whatever key it sends next, with exceptions that help no guesser: a key that is too long to be
-//! guessed is taken, and so is one that was right there before, for those who share the address; and one that was wrong
-//! before (a workflow with an old key, run again and again) costs nothing.
+//! Delays do not stop an attacker, who opens more connections. So after too many wrong keys, all further keys of an
+//! address are rejected, with exceptions that do not help an attacker. A key that is too long to be guessed is
+//! accepted. A key that was valid from this address before is accepted, for others who share the address. A repeated
+//! wrong key, such as from a workflow with an old key, is not counted again.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -16,34 +16,34 @@ use hyper::StatusCode;
 use crate::error::Error;
 use crate::network::client::rate_limit_key;
 
-/// Wrong keys that an address may send at once.
+/// The number of wrong keys before the limit applies.
 const GUESSES: u32 = 10;
-/// Time until it may send one more.
+/// The time after which one more wrong key is allowed.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Bytes of a key that nobody guesses, at any pace: 32 hexadecimal digits are 128 bits, and no word has so many letters.
+/// A key of this length cannot be guessed: 32 hexadecimal digits are 128 bits.
 const UNGUESSABLE: usize = 32;
-/// Wrong keys that are known again.
+/// The number of wrong keys remembered.
 const REMEMBERED: usize = 4;
-/// Addresses that are told apart; beyond that, those that have not guessed of late are forgotten.
+/// The maximum number of addresses. Beyond that, those without recent wrong keys are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// The addresses that sent keys.
+/// The state of all addresses.
 #[derive(Default)]
 pub struct KeyGuessLimiter {
     seed: RandomState,
     addresses: Mutex<HashMap<IpAddr, Address>>,
 }
 
-/// Keys stand here as keyed hashes.
+/// Keys are stored as keyed hashes.
 struct Address {
     right: Vec<u64>,
     wrong: Vec<u64>,
-    /// When the last of the wrong keys is forgiven.
+    /// When the last wrong key expires.
     forgiven: Instant,
 }
 
 impl KeyGuessLimiter {
-    /// The verdict on a key from `client`, or 429 where too many keys from there were wrong.
+    /// Returns the verdict on a key from `client`, or 429 after too many wrong keys.
     pub fn check<T>(
         &self,
         client: IpAddr,

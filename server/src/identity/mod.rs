@@ -1,4 +1,4 @@
-//! Who may upload: API keys, tokens of workflows, allowed repositories, signed addresses.
+//! Authentication and authorization of uploads: API keys, OIDC tokens, allowed repositories, signed upload addresses.
 
 pub mod allowed;
 pub mod api_keys;

@@ -1,7 +1,7 @@
-//! Keyless uploads: a workflow shows the token that GitHub signed for its run (OpenID Connect).
+//! Uploads without an API key: a workflow sends the OIDC token that GitHub signed for its run.
 //!
-//! A token is believed by the signature of its issuer's key alone: what its header says of algorithms and keys chooses
-//! among the keys that the issuer itself told of, and nothing else.
+//! Tokens are trusted only by a signature with one of the issuer's keys. The header's key ID selects among these keys;
+//! it cannot add one, and it cannot choose another algorithm than RS256.
 
 use std::sync::Arc;
 
@@ -12,31 +12,31 @@ use crate::identity::issuer::{Issuer, NoKey};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::token::{self, Token, WorkflowRun};
 
-/// Keyless uploads.
+/// Settings for OIDC tokens.
 pub struct OidcConfig {
     pub issuers: Vec<IssuerUrl>,
-    /// What tokens have to be for; `None`: the server's public address.
+    /// The expected audience; `None`: the server's public address.
     pub audience: Option<String>,
-    /// Whether they were asked for by name.
+    /// Whether the operator set any of this.
     pub is_explicit: bool,
 }
 
-/// The issuers that are believed.
+/// The trusted issuers.
 pub struct Oidc {
     issuers: Vec<Arc<Issuer>>,
-    /// What a token has to be for.
+    /// The expected audience of tokens.
     audience: String,
 }
 
 impl Oidc {
-    /// `public_url`: whom tokens are for, where the configuration does not say.
+    /// `public_url`: the default audience.
     pub fn new(config: OidcConfig, public_url: &str) -> anyhow::Result<Self> {
         let issuers = config.issuers.into_iter().map(|url| Issuer::new(url).map(Arc::new));
         let audience = config.audience.unwrap_or_else(|| public_url.to_owned());
         Ok(Self { issuers: issuers.collect::<Result<_, _>>()?, audience })
     }
 
-    /// The run that a token speaks for.
+    /// Verifies a token and returns its workflow run.
     pub async fn verify(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let kid = token.key_id().map_err(refused)?;
         let issuer = self.issuer(&token.issuer().map_err(refused)?)?;
@@ -44,7 +44,7 @@ impl Oidc {
         token.verify(issuer.url.as_str(), &key, &self.audience, Timestamp::now()).map_err(refused)
     }
 
-    /// Whether any token can be believed.
+    /// Whether tokens are disabled.
     pub fn is_off(&self) -> bool {
         self.issuers.is_empty()
     }
@@ -57,13 +57,16 @@ impl Oidc {
         self.issuers.iter().find(|issuer| issuer.url.as_str() == iss).ok_or_else(|| {
             let known: Vec<&str> = self.issuers.iter().map(|issuer| issuer.url.as_str()).collect();
             let known = known.join(" or ");
-            refused(format!("iss is {}, expected {known}: the server's operator sets OIDC_ISSUERS", token::quoted(iss)))
+            refused(format!(
+                "iss is {}, expected {known}: the server's operator can set OIDC_ISSUERS",
+                token::quoted(iss)
+            ))
         })
     }
 }
 
 fn refused(why: String) -> Error {
-    Error::unauthorized(format!("the OIDC token is refused: {why}"))
+    Error::unauthorized(format!("the OIDC token was rejected: {why}"))
 }
 
 fn no_key(why: NoKey, kid: &str, issuer: &Issuer) -> Error {
@@ -71,12 +74,14 @@ fn no_key(why: NoKey, kid: &str, issuer: &Issuer) -> Error {
     match why {
         NoKey::Unknown => refused(format!("kid is {kid}, and {url} has no such key")),
         NoKey::NotNow { seconds, failed: true } => Error::not_yet(
-            format!("the OIDC token cannot be checked: {url} did not tell its keys, and is asked again in {seconds} s"),
+            format!(
+                "the OIDC token cannot be verified: the keys of {url} could not be read; the server retries in {seconds} s"
+            ),
             seconds,
         ),
         NoKey::NotNow { seconds, failed: false } => Error::not_yet(
             format!(
-                "the OIDC token cannot be checked: kid is {kid}, which {url} did not have of late; it is asked again in {seconds} s"
+                "the OIDC token cannot be verified: kid is {kid}, and {url} had no such key; the server retries in {seconds} s"
             ),
             seconds,
         ),

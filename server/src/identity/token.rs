@@ -1,4 +1,6 @@
-//! A workflow's token (RFC 7519, RFC 7515): taken apart, and held against what is expected of it. No I/O.
+//! Parses and verifies a workflow's token (RFC 7519, RFC 7515). No I/O. Written by hand, as the usual crate has no ring
+//! backend: its others are aws-lc, or `rsa` with RUSTSEC-2023-0071. This code accepts RS256 only, and is fuzzed. Review
+//! this choice every year.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -9,25 +11,25 @@ use url::Url;
 
 use crate::names::repository::Repository;
 
-/// Seconds by which the clocks of issuer and server may differ.
+/// The allowed clock difference between issuer and server, in seconds.
 const LEEWAY: i64 = 60;
 /// github.com's issuer; an enterprise may have one of its own below it.
 const GITHUB_COM_ISSUER: &str = "https://token.actions.githubusercontent.com";
-/// Characters of a token's claim that a refusal shows.
+/// The maximum length of a claim in an error.
 const MAX_SHOWN: usize = 100;
 
-/// Why a token is refused: the claim, what it says and what was expected, never the token.
+/// Why a token is rejected: the claim, its value and the expected one, never the token.
 pub type Refusal = String;
 
-/// A public RSA key: the big-endian numbers of RFC 7518, 6.3.1, without leading zeros.
+/// A public RSA key: big-endian numbers (RFC 7518, 6.3.1) without leading zeros.
 pub struct Key {
     pub n: Vec<u8>,
     pub e: Vec<u8>,
 }
 
-/// A token as it was sent. Nothing of it is believed before [`Token::verify`].
+/// A parsed token. Do not trust its content before [`Token::verify`].
 pub struct Token<'a> {
-    /// What the signature is for: header and claims as they were sent.
+    /// The signed part: header and claims as they were sent.
     signed: &'a str,
     header: Header,
     claims: Vec<u8>,
@@ -38,7 +40,7 @@ pub struct Token<'a> {
 struct Header {
     alg: Option<String>,
     kid: Option<String>,
-    /// Extensions that have to be understood: there are none here.
+    /// Extensions that the verifier must support: none are.
     crit: Option<serde_json::Value>,
 }
 
@@ -68,11 +70,11 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// The workflow run that a verified token speaks for.
+/// The workflow run of a verified token.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkflowRun {
     pub issuer: String,
-    /// Its name now; the site's record has it already.
+    /// The repository's current name. The site's record has it already.
     #[serde(skip)]
     pub repository: Repository,
     pub repository_id: u64,
@@ -84,7 +86,7 @@ pub struct WorkflowRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     pub event: String,
-    /// `refs/heads/main`: what the run is of.
+    /// The git ref of the run, such as `refs/heads/main`.
     #[serde(skip)]
     pub git_ref: Option<String>,
     #[serde(skip)]
@@ -121,8 +123,8 @@ impl WorkflowRun {
 }
 
 impl<'a> Token<'a> {
-    /// Takes a token apart; `None` for what is none, such as an API key: only three parts of base64url are one, the
-    /// first of them a JSON object.
+    /// Parses a token; `None` for other texts, such as an API key. A token has three parts in base64url, and the first
+    /// one is a JSON object.
     pub fn split(sent: &'a [u8]) -> Option<Self> {
         let (signed, signature) = std::str::from_utf8(sent).ok()?.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
@@ -135,17 +137,17 @@ impl<'a> Token<'a> {
         })
     }
 
-    /// Whose token it says that it is.
+    /// The claimed issuer.
     pub fn issuer(&self) -> Result<String, Refusal> {
         #[derive(Deserialize)]
         struct Issuer {
             iss: String,
         }
         let claims = serde_json::from_slice::<Issuer>(&self.claims);
-        claims.map(|claims| claims.iss).map_err(|_| "it names no issuer (iss)".to_owned())
+        claims.map(|claims| claims.iss).map_err(|_| "it has no issuer (iss)".to_owned())
     }
 
-    /// The key that it says signed it; only RS256 is taken, whatever else a key could be used for.
+    /// The claimed key ID. Only RS256 is accepted.
     pub fn key_id(&self) -> Result<&str, Refusal> {
         let Header { alg, kid, crit } = &self.header;
         match alg.as_deref() {
@@ -154,19 +156,19 @@ impl<'a> Token<'a> {
             None => return Err("it has no alg, expected \"RS256\"".to_owned()),
         }
         if crit.is_some() {
-            return Err("it has crit, an extension that is not known here".to_owned());
+            return Err("it has crit, which this server does not support".to_owned());
         }
-        kid.as_deref().ok_or_else(|| "it does not name its key (kid)".to_owned())
+        kid.as_deref().ok_or_else(|| "it has no key ID (kid)".to_owned())
     }
 
-    /// Believes it, if `key` signed it and it is for `audience` and valid at `now`.
+    /// Verifies signature, audience and validity at `now`.
     pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<WorkflowRun, Refusal> {
         let Key { n, e } = key;
         RsaPublicKeyComponents { n, e }
             .verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature)
-            .map_err(|_| format!("its signature is not by the key that it names, as {issuer} has it"))?;
+            .map_err(|_| format!("its signature does not match the key that it names, as published by {issuer}"))?;
         let claims: Claims = serde_json::from_slice(&self.claims)
-            .map_err(|error| format!("its claims are not those of a GitHub workflow: {error}"))?;
+            .map_err(|error| format!("its claims are not valid for a GitHub workflow: {error}"))?;
         claims.aud.check(audience)?;
         claims.check_times(now)?;
         claims.workflow(issuer)
@@ -184,12 +186,12 @@ impl Audience {
         }
         let sent = quoted(&all.join(", "));
         Err(format!(
-            "aud is {sent}, expected {expected:?}: upload to that api-url, or have the server's operator set OIDC_AUDIENCE"
+            "aud is {sent}, expected {expected:?}: use that address as api-url, or ask the server's operator to set OIDC_AUDIENCE"
         ))
     }
 }
 
-/// An address as each of its spellings has it: `HTTPS://Covered.example:443/` is `https://covered.example`.
+/// Normalizes a URL: `HTTPS://Covered.example:443/` becomes `https://covered.example`.
 fn address(text: &str) -> String {
     let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
     url.trim_end_matches('/').to_owned()
@@ -209,7 +211,7 @@ impl Claims {
                 refusal("exp", *exp, "it has expired, ask for a new one")
             }
             Self { nbf: Some(nbf), .. } if not_yet(*nbf) => refusal("nbf", *nbf, "it is not valid yet"),
-            Self { iat, .. } if not_yet(*iat) => refusal("iat", *iat, "it is from the future"),
+            Self { iat, .. } if not_yet(*iat) => refusal("iat", *iat, "it was issued in the future"),
             _ => Ok(()),
         }
     }
@@ -233,7 +235,7 @@ impl Claims {
     }
 }
 
-/// A text of a token's, in quotes, as logs and answers can show it.
+/// A claim as a quoted and shortened text, safe for logs and responses.
 pub fn quoted(text: &str) -> String {
     let end = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
     let more = if end < text.len() { "…" } else { "" };

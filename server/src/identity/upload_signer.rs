@@ -1,7 +1,7 @@
-//! The signed address of one upload, where the server takes it itself.
+//! Signed addresses for uploads through the server.
 //!
-//! The secret is the server's alone: with an API key for it, who holds one key could sign for everybody's sites, and
-//! search for another key by what was signed with it.
+//! The secret is not an API key: its holder could sign uploads to all sites, and others could search for the key
+//! offline by its signatures.
 
 use std::path::Path;
 
@@ -12,23 +12,23 @@ use crate::base::random::{hex, random, unhex};
 use crate::base::secret::write_private;
 use crate::names::site::SiteId;
 
-/// Bytes of the secret.
+/// The length of the secret in bytes.
 const SECRET: usize = 32;
 
-/// Signs the right to upload the zip of a site.
+/// Signs and verifies upload addresses.
 pub struct UploadSigner(hmac::Key);
 
 impl UploadSigner {
-    /// For a store that is gone with this process.
+    /// With a random secret, for storage that does not outlive this process.
     pub fn random() -> anyhow::Result<Self> {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &random::<SECRET>()?)))
     }
 
-    /// With the secret in the file at `path`, which all servers on one folder share; it is made where there is none.
+    /// With the secret in a file, which all servers on one folder share. If the file is missing, it is created.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
-        let made = || format!("the file {}, which signs upload addresses, could not be made", path.display());
+        let made = || format!("the file {}, which signs upload addresses, could not be created", path.display());
         if !path.try_exists().with_context(made)? {
-            // Whole, or not there: another server may look at the same moment.
+            // Created atomically, as another server may read it at the same time.
             let new = path.with_extension(hex(&random::<8>()?));
             write_private(&new, &hex(&random::<SECRET>()?)).with_context(made)?;
             let linked = std::fs::hard_link(&new, path);
@@ -42,19 +42,16 @@ impl UploadSigner {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("the file {shown} could not be read"))?;
         let secret = unhex(text.trim()).unwrap_or_default();
-        ensure!(
-            secret.len() == SECRET,
-            "the file {shown} holds no secret of this server's: delete it to have a new one made"
-        );
+        ensure!(secret.len() == SECRET, "the file {shown} contains no valid secret: delete it to create a new one");
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 
-    /// The right to upload the zip of `site` until `expires` (Unix time, seconds).
+    /// The signature for uploading the zip of `site` until `expires` (Unix time in seconds).
     pub fn sign(&self, site: &SiteId, expires: i64) -> String {
         hex(hmac::sign(&self.0, text(site, expires).as_bytes()).as_ref())
     }
 
-    /// Whether this right was signed here.
+    /// Whether the signature is valid.
     pub fn verify(&self, site: &SiteId, expires: i64, signature: &str) -> bool {
         unhex(signature)
             .is_some_and(|signature| hmac::verify(&self.0, text(site, expires).as_bytes(), &signature).is_ok())

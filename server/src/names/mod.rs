@@ -1,4 +1,4 @@
-//! What things are called: sites, repositories, reports, objects in the store.
+//! Names and their syntax: sites, repositories, reports, object keys, URLs.
 
 pub mod object;
 pub mod report;

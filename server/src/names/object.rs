@@ -1,4 +1,4 @@
-//! The keys of objects in the store, but for those of a site.
+//! Keys of objects in the store, except those of a site.
 
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
@@ -9,18 +9,19 @@ pub const SITES: &str = "sites";
 /// The folder of badge values.
 pub const VALUES: &str = "values";
 
-/// The folder of names and the ids that they belong to.
+/// The folder of bindings between names and IDs.
 pub const BINDINGS: &str = "repositories";
 
-/// `{folder}/readyz`: an object that shows whether the folder can be written and read. It holds nothing.
+/// `{folder}/readyz`: an empty object that tests whether the folder can be written and read.
 pub fn probe_key(folder: &str) -> String {
     format!("{folder}/readyz")
 }
 
-/// The folder of uploads that have not ended yet.
+/// The folder of unfinished uploads.
 pub const STAGING: &str = "uploads";
 
-/// `values/{owner}/{repo}/{name}.json`: the last value seen; `_` stands for the report without a name, which no name can be.
+/// `values/{owner}/{repo}/{name}.json`: the last value of a badge. `_` is the report without a name; it is not a valid
+/// name.
 pub fn value_key(repository: &Repository, name: Option<&ReportName>) -> String {
     match name {
         Some(name) => format!("values/{repository}/{name}.json"),
@@ -28,12 +29,12 @@ pub fn value_key(repository: &Repository, name: Option<&ReportName>) -> String {
     }
 }
 
-/// `repositories/{owner}/{repo}.json`: which repository the name belongs to.
+/// `repositories/{owner}/{repo}.json`: the repository ID that the name is bound to.
 pub fn binding_key(repository: &Repository) -> String {
     format!("repositories/{repository}.json")
 }
 
-/// The file that reserves a site, and that no reader sees.
+/// The file that reserves a site. It is never served.
 pub const RESERVATION: &str = ".keep";
 
 #[cfg(test)]

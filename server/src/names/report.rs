@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-/// The name that tells several reports of one repository apart, in lower case as status contexts do not tell case apart.
+/// The name of one of several reports of a repository. Lower case, as status contexts are case-insensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReportName(Box<str>);
 
@@ -18,7 +18,7 @@ impl FromStr for ReportName {
             Ok(Self(text.to_ascii_lowercase().into()))
         } else {
             Err(format!(
-                "{text:?} is not a valid report name: use up to 64 letters, digits, dots, dashes and underscores, a letter or a digit first"
+                "{text:?} is not a valid report name: use up to 64 letters, digits, dots, dashes and underscores, and begin with a letter or digit"
             ))
         }
     }
@@ -30,13 +30,13 @@ impl fmt::Display for ReportName {
     }
 }
 
-/// A path inside a report, decoded: no empty, `.` or `..` part, no backslash, no control character.
-/// `""` and paths that end with a slash are folders. Slashes that follow one another are one, as file servers have it.
+/// A decoded path inside a report, without empty, `.` or `..` parts, backslashes and control characters. `""` and paths
+/// with a trailing slash are folders. Repeated slashes count as one, as on file servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportPath(String);
 
 impl ReportPath {
-    /// The path as it stands in a request's URL.
+    /// Parses the path of a request's URL.
     pub fn from_url(encoded: &str) -> Option<Self> {
         let decoded = percent_decode_str(encoded).decode_utf8().ok()?;
         Self::of(&decoded).or_else(|| Self::of(&without_empty_parts(&decoded)))
@@ -63,7 +63,7 @@ fn without_empty_parts(path: &str) -> String {
     parts.join("/") + end
 }
 
-/// Whether a text is the path of a file inside a report, as a zip may name it.
+/// Whether a text is a valid path of a file inside a report.
 pub fn is_file_path(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
     text.len() <= 4096 && text.split('/').all(part) && !text.contains(|c: char| c == '\\' || c.is_control())

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `owner/name` on GitHub, in lower case: GitHub does not tell case apart.
+/// `owner/name` on GitHub. Lower case, as GitHub's names are case-insensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Repository(Box<str>);
 
 impl Repository {
-    /// An owner and a repository as GitHub allows them, or what is wrong.
+    /// Validates an owner and a name by GitHub's rules.
     pub fn new(owner: &str, name: &str) -> Result<Self, String> {
         let letters = |text: &str, more: &[u8]| text.bytes().all(|c| c.is_ascii_alphanumeric() || more.contains(&c));
         if owner.is_empty() || owner.len() > 39 || !letters(owner, b"-_") {
@@ -26,7 +26,7 @@ impl Repository {
         &self.0
     }
 
-    /// The owner, and the name below it.
+    /// Owner and name.
     pub fn parts(&self) -> (&str, &str) {
         self.0.split_once('/').unwrap_or_default()
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Repositories by name, in `ALLOWED_REPOSITORIES` or behind a key: `owner/*` or `owner/name`.
+/// A rule for repositories by name, in `ALLOWED_REPOSITORIES` or `API_KEY`: `owner/*` or `owner/name`.
 #[derive(Clone, Debug)]
 pub enum RepositoryRule {
     All(Box<str>),
@@ -63,7 +63,7 @@ impl RepositoryRule {
         }
     }
 
-    /// The repository, where the rule is for one alone.
+    /// The repository, if the rule is for a single one.
     pub fn exact(&self) -> Option<Repository> {
         match self {
             Self::All(_) => None,

@@ -1,4 +1,4 @@
-//! One entry of `ALLOWED_REPOSITORIES`: a name, or an id of GitHub's.
+//! An entry of `ALLOWED_REPOSITORIES`: a name or a GitHub ID.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use crate::names::repository::{Repository, RepositoryRule};
 /// One entry.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// `owner/*` or `owner/name`: whoever holds the name.
+    /// `owner/*` or `owner/name`: the current holder of the name.
     Name(RepositoryRule),
     /// `id:1296269`: one repository, whatever its name.
     Repository(u64),
@@ -16,7 +16,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The repository, where the rule names one alone.
+    /// The repository, if the rule names a single one.
     pub fn exact(&self) -> Option<Repository> {
         match self {
             Self::Name(rule) => rule.exact(),
@@ -41,8 +41,9 @@ impl FromStr for Rule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let id =
-            |id: &str| id.parse().map_err(|_| format!("{text:?} has no id of GitHub's, a number such as id:1296269"));
+        let id = |id: &str| {
+            id.parse().map_err(|_| format!("{text:?} is not a valid GitHub ID: write a number, such as id:1296269"))
+        };
         match text.split_once(':') {
             Some(("id", repository)) => id(repository).map(Self::Repository),
             Some(("owner-id", owner)) => id(owner).map(Self::Owner),
@@ -62,7 +63,11 @@ mod tests {
         assert!("id:1296269".parse::<Rule>().unwrap().allows_ids(1_296_269, 0));
         assert!("owner-id:583231".parse::<Rule>().unwrap().allows_ids(0, 583_231));
         assert!(!"id:583231".parse::<Rule>().unwrap().allows_ids(0, 583_231));
-        for (wrong, why) in [("id:octo/app", "no id of GitHub's"), ("id:-1", "no id"), ("owner:1", "owner-id:NUMBER")] {
+        for (wrong, why) in [
+            ("id:octo/app", "not a valid GitHub ID"),
+            ("id:-1", "not a valid GitHub ID"),
+            ("owner:1", "owner-id:NUMBER"),
+        ] {
             let said = wrong.parse::<Rule>().unwrap_err();
             assert!(said.contains(why), "{wrong}: {said}");
         }

@@ -1,4 +1,4 @@
-//! Sites: their ids, and the objects that belong to one.
+//! Site IDs and the object keys of a site.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::base::random::{hex, random};
 use crate::names::object::{RESERVATION, STAGING};
 
-/// A site's id: 32 lower-case hex characters, or the 12 of the Python original. Whoever knows it can read the report.
+/// A site's ID: 32 lower-case hex characters, or 12 from the Python original. It grants access to the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SiteId {
     bits: u128,
@@ -14,17 +14,17 @@ pub struct SiteId {
 }
 
 impl SiteId {
-    /// 128 random bits: the link is the key to a report, so it cannot be guessed.
+    /// 128 random bits: the ID grants access, so it must not be guessable.
     pub fn random() -> anyhow::Result<Self> {
         Ok(Self { bits: u128::from_be_bytes(random()?), is_short: false })
     }
 
-    /// The first characters: enough to find a site in the store, too few to read it.
+    /// The first characters: enough to find a site in the store, too few to access it.
     pub fn short(text: &str) -> &str {
         text.get(..8).unwrap_or_default()
     }
 
-    /// A text with every id in it cut short.
+    /// Shortens every site ID in a text.
     pub fn mask(text: &str) -> String {
         let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
         let mut masked = String::with_capacity(text.len());
@@ -62,7 +62,7 @@ impl SiteId {
         self.file_key(RESERVATION)
     }
 
-    /// Where an upload through the server waits until it is known to be a whole zip.
+    /// The key of an upload through the server until the zip is verified.
     pub fn staging_key(&self, attempt: &str) -> String {
         format!("{STAGING}/{self}-{attempt}.zip")
     }

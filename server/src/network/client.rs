@@ -1,4 +1,4 @@
-//! Whose request it is: the address that a connection comes from, or the one that a trusted proxy tells.
+//! The client's address: the peer of the connection, or the address from a trusted proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +9,14 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose word is taken for a client's address (`TRUSTED_PROXIES`).
+/// The proxies that are trusted to report a client's address (`TRUSTED_PROXIES`).
 ///
-/// `X-Forwarded-For` alone is read. A proxy that sets it hands on a `Forwarded` that the client made up, and one that sets
-/// `Forwarded` does so the other way round: of two headers one would be anybody's to write.
+/// Only `X-Forwarded-For` is read. A proxy that sets one of `X-Forwarded-For` and `Forwarded` passes on the other one
+/// from the client, who could forge it.
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    /// It was said that a proxy seems to be missing here.
+    /// Whether the log has the warning about a missing proxy.
     has_warned: AtomicBool,
 }
 
@@ -30,16 +30,16 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address: each proxy adds at the right whom it was asked by, so that the first address from
-    /// there that is no trusted proxy is the client. What stands further left is anybody's to write.
+    /// The client's address. Each proxy appends its peer, so the client is the last address that is not a trusted
+    /// proxy. Addresses before that can be forged.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
             if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
             {
                 tracing::warn!(
-                    "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, name it in TRUSTED_PROXIES; until \
-                     then all who come through it share its limits of connections and of wrong API keys"
+                    "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, add it to TRUSTED_PROXIES; until \
+                     then, all clients behind it share one limit for connections and wrong API keys"
                 );
             }
             return client;
@@ -59,7 +59,7 @@ impl Proxies {
     }
 }
 
-/// Whether an address is of this machine or of a private network, where proxies are; from elsewhere a header says little.
+/// Whether an address is a loopback or private one, as a proxy's usually is.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -75,7 +75,7 @@ fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     text.parse().ok().or_else(with_port).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
-/// What one rate_limit_key holds: an IPv4 address, or a /64 of IPv6, which is what a line or a machine is given.
+/// The unit of limits per address: an IPv4 address, or an IPv6 /64, which is the smallest network of a customer.
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

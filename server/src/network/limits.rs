@@ -1,23 +1,23 @@
-//! How much the server takes at once, and for how long.
+//! Limits for connections and transfers.
 
 use std::time::Duration;
 
-/// How much is taken at once, and how long it may take.
+/// Limits for connections and transfers.
 #[derive(Clone, Debug)]
 pub struct NetworkLimits {
-    /// `HEADER_TIMEOUT`: for the head of a request, a small body, or a TLS handshake to come in.
+    /// `HEADER_TIMEOUT`: the time to receive a request head, a JSON body or a TLS handshake.
     pub header: Duration,
-    /// `REQUEST_TIMEOUT`: for an answer to be ready; uploads have [`Self::stall`] alone.
+    /// `REQUEST_TIMEOUT`: the time to prepare a response. Uploads are limited by [`Self::stall`] only.
     pub request: Duration,
-    /// `IDLE_TIMEOUT`: for the next request on an open connection.
+    /// `IDLE_TIMEOUT`: how long an idle connection stays open.
     pub idle: Duration,
-    /// `STALL_TIMEOUT`: how long a transfer may be slower than [`Self::stall_bytes`] says.
+    /// `STALL_TIMEOUT`: how long a transfer may be slower than [`Self::MIN_RATE`].
     pub stall: Duration,
-    /// `MAX_CONNECTIONS`, from everywhere.
+    /// `MAX_CONNECTIONS`, in total.
     pub connections: usize,
     /// `MAX_CONNECTIONS_PER_ADDRESS`: from one address, or one /64 of IPv6.
     pub connections_per_address: usize,
-    /// `MAX_UPLOADS`: reports that the server itself takes at once.
+    /// `MAX_UPLOADS`: uploads in progress through the server.
     pub uploads: usize,
     /// `SEND_BUFFER_BYTES`: memory for what waits to be sent, in addition to the cache.
     pub send_buffer: u64,
@@ -39,10 +39,10 @@ impl Default for NetworkLimits {
 }
 
 impl NetworkLimits {
-    /// Bytes a second that keep a transfer going: a phone at the edge of its network has more.
+    /// The minimum transfer rate in bytes per second: even a phone with poor reception has more.
     const MIN_RATE: f64 = 1024.0;
 
-    /// Bytes that a transfer has to move within [`Self::stall`].
+    /// The minimum number of bytes per [`Self::stall`].
     pub fn stall_bytes(&self) -> u64 {
         (self.stall.as_secs_f64() * Self::MIN_RATE).max(1.0) as u64
     }

@@ -1,4 +1,4 @@
-//! Connections, whatever is sent on them: TLS, the address of a client, limits.
+//! TLS, client addresses and limits of connections.
 
 pub mod client;
 pub mod limits;

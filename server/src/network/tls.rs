@@ -1,4 +1,4 @@
-//! TLS: the certificate of `TLS_CERT` and `TLS_KEY`, read anew when its files change.
+//! TLS with the certificate of `TLS_CERT` and `TLS_KEY`, which is reloaded when its files change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,10 +14,10 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Days before its end from which on a certificate is warned of.
+/// Warn if the certificate expires in fewer days.
 pub const WARN_DAYS: i64 = 14;
 
 /// The PEM files of `TLS_CERT` and `TLS_KEY`.
@@ -27,17 +27,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What connections are accepted with.
+/// The TLS configuration of the listener.
 pub struct Tls {
     files: TlsFiles,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
-    /// What the files held then.
+    /// The content of the files at the start.
     initial: (Vec<u8>, Vec<u8>),
     hangup: tokio::sync::Mutex<Hangup>,
 }
 
-/// The certificate in use. Connections that are open keep theirs.
+/// The current certificate. Open connections keep theirs.
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
@@ -47,11 +47,11 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// What the two files hold; an error is kept to tell it from another one.
+/// The content of the two files, or the error of reading them.
 type Content = Result<(Vec<u8>, Vec<u8>), String>;
 
 impl Tls {
-    /// Needs the runtime. From now on SIGHUP asks for the files to be read.
+    /// Must run inside the runtime. From then on, SIGHUP reloads the files.
     pub fn new(files: TlsFiles) -> anyhow::Result<Self> {
         let content = Self::read(&files).map_err(|why| anyhow!(why))?;
         let (key, _) = certified_key(&files, &content.0, &content.1)?;
@@ -62,7 +62,7 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // What a session needs to be resumed is the client's to keep.
+        // Stateless session resumption by tickets.
         config.ticketer = ring::Ticketer::new()?;
         Ok(Self {
             files,
@@ -73,7 +73,7 @@ impl Tls {
         })
     }
 
-    /// Days for which the certificate holds.
+    /// Days until the certificate expires.
     pub fn days_left(&self) -> Option<i64> {
         self.expires().map(days_until)
     }
@@ -82,7 +82,7 @@ impl Tls {
         self.config.clone().into()
     }
 
-    /// Looks at the files every now and then, and on SIGHUP; never ends.
+    /// Reloads the certificate when its files change, and on SIGHUP; never returns.
     pub async fn keep_current(&self) {
         self.expires().into_iter().for_each(log_expiry);
         let mut hangup = self.hangup.lock().await;
@@ -96,7 +96,7 @@ impl Tls {
                 () = hangup.wait() => true,
             };
             let content = self.read_again().await;
-            // Two files are never written at once: a change counts when it has stayed for a while.
+            // The two files are not replaced atomically: a change counts if it is unchanged at the next check.
             let settled = content != seen && changed.as_ref() == Some(&content);
             if asked || settled {
                 self.take(&content);
@@ -113,16 +113,16 @@ impl Tls {
         }
     }
 
-    /// Uses what was read, or says why not.
+    /// Uses the new certificate, or logs why it cannot be used.
     fn take(&self, content: &Content) {
         let read = content.as_ref().map_err(|why| anyhow!(why.clone()));
         match read.and_then(|(cert, key)| certified_key(&self.files, cert, key)) {
             Ok((key, expires)) => {
                 *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-                tracing::info!("the certificate was read anew; connections that are open keep the old one");
+                tracing::info!("reloaded the certificate; open connections keep the old one");
                 log_expiry(expires);
             }
-            Err(why) => tracing::error!("the new certificate cannot be used, the old one stays in use: {why:#}"),
+            Err(why) => tracing::error!("cannot use the new certificate, the old one stays in use: {why:#}"),
         }
     }
 
@@ -144,29 +144,29 @@ impl Tls {
     }
 }
 
-/// Certificate and key from PEM, and the certificate's last second (Unix time).
+/// Parses certificate and key from PEM. Returns the certificate's expiry too (Unix time).
 fn certified_key(files: &TlsFiles, cert: &[u8], key: &[u8]) -> anyhow::Result<(CertifiedKey, i64)> {
     let (cert_path, key_path) = (files.cert.display(), files.key.display());
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(cert)
         .collect::<Result<_, _>>()
         .with_context(|| format!("TLS_CERT={cert_path} is not a valid PEM file"))?;
     let Some(leaf) = chain.first() else {
-        bail!("TLS_CERT={cert_path} holds no certificate: it has to be a PEM file, the server's certificate first");
+        bail!("TLS_CERT={cert_path} contains no certificate: use a PEM file with the server's certificate first");
     };
     let expires =
         expiry(leaf).with_context(|| format!("TLS_CERT={cert_path} does not begin with a valid X.509 certificate"))?;
     let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
         _ if key.windows(9).any(|text| text == b"ENCRYPTED") => {
-            anyhow!("TLS_KEY={key_path} is encrypted: give the key without a passphrase")
+            anyhow!("TLS_KEY={key_path} is encrypted: use a key without a passphrase")
         }
         rustls::pki_types::pem::Error::NoItemsFound => {
-            anyhow!("TLS_KEY={key_path} holds no private key: it has to be a PEM file")
+            anyhow!("TLS_KEY={key_path} contains no private key: use a PEM file")
         }
         other => anyhow!("TLS_KEY={key_path} is not a valid PEM file: {other}"),
     })?;
     let pair = CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => anyhow!(
-            "TLS_KEY={key_path} is not the key of the first certificate in TLS_CERT={cert_path}, which has to be the server's"
+            "TLS_KEY={key_path} is not the key of the first certificate in TLS_CERT={cert_path}, which must be the server's"
         ),
         other => anyhow!("TLS_KEY={key_path} and TLS_CERT={cert_path} cannot be used: {other}"),
     })?;
@@ -186,13 +186,13 @@ fn days_until(expires: i64) -> i64 {
 fn log_expiry(expires: i64) {
     let days = days_until(expires);
     match days {
-        ..0 => tracing::error!(days, "the certificate of TLS_CERT has expired: clients refuse it"),
+        ..0 => tracing::error!(days, "the certificate of TLS_CERT has expired, clients reject it: renew it"),
         0..WARN_DAYS => tracing::warn!(days, "the certificate of TLS_CERT expires soon: renew it"),
         _ => tracing::info!(days, "the certificate of TLS_CERT is valid"),
     }
 }
 
-/// SIGHUP, where there is such a thing.
+/// SIGHUP, on systems that have it.
 struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,

@@ -1,5 +1,5 @@
-//! Where a report is for its readers: below the server's own address, or each on a host of its own (`REPORT_HOST`);
-//! and to which addresses that keeps its scripts.
+//! The addresses of reports: below the server's address, or each on a host of its own (`REPORT_HOST`); and the
+//! Content-Security-Policy that results.
 
 mod links;
 
@@ -13,11 +13,11 @@ use url::{Host, Url};
 
 use crate::names::site::SiteId;
 
-/// `REPORT_HOST`: `*.reports.example.net`, with a scheme or a port where they are not those of `PUBLIC_URL`.
+/// `REPORT_HOST`: `*.reports.example.net`, with scheme and port if they differ from `PUBLIC_URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportHost {
     scheme: Option<String>,
-    /// What follows the site's id: `.reports.example.net`.
+    /// The part after the site's ID: `.reports.example.net`.
     suffix: String,
     port: Option<u16>,
 }
@@ -38,13 +38,13 @@ impl FromStr for ReportHost {
             None => (None, text),
         };
         let domain = host.strip_prefix("*.").ok_or_else(wrong)?;
-        // A port that is the scheme's own is not told by a URL: it is read from one that has no such port.
+        // `Url` drops a scheme's default port, so parse with a scheme that has none.
         let url = Url::parse(&format!("covered://{domain}")).map_err(|_| wrong())?;
         let domain =
             url.host_str().map(str::to_ascii_lowercase).filter(|domain| is_domain(domain)).ok_or_else(wrong)?;
-        // To browsers, what ends in a number is an address, and nothing is below one.
+        // Browsers treat a host that ends in a number as an IP address, which has no subdomains.
         if domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
-            return Err(format!("{text:?} has an IP address behind the star: a report's host needs a domain name"));
+            return Err(format!("{text:?} has an IP address after *.: use a domain name"));
         }
         let bare = url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
@@ -55,7 +55,7 @@ impl FromStr for ReportHost {
 }
 
 impl ReportHost {
-    /// What an operator is told where cookies that a report's script sets go to others, too.
+    /// Warns if cookies of a report's script reach the server or other services.
     pub fn warning(&self, public_url: &Url) -> Option<String> {
         let Some(Host::Domain(public)) = public_url.host() else { return None };
         let reports = self.suffix.trim_start_matches('.');
@@ -69,13 +69,13 @@ impl ReportHost {
     }
 }
 
-/// What a registrar gave to somebody, as far as a name's look tells: `example.com`, `example.co.uk`.
+/// A guess of the registrable domain: `example.com`, `example.co.uk`.
 fn registrable(domain: &str) -> Option<&str> {
     let dots: Vec<usize> = domain.rmatch_indices('.').map(|(at, _)| at).collect();
     let (last, start) = (dots.first()?, dots.get(1).map_or(0, |at| at + 1));
     let is_country = domain.len() - last == 3;
     if is_country && last - start <= 3 {
-        // `co.uk` alone is nobody's.
+        // `co.uk` alone is not registrable.
         return (start > 0).then(|| &domain[dots.get(2).map_or(0, |at| at + 1)..]);
     }
     Some(&domain[start..])
@@ -83,51 +83,51 @@ fn registrable(domain: &str) -> Option<&str> {
 
 fn is_domain(text: &str) -> bool {
     let letters = |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // An id in front makes it longer, and 253 is a name's end.
+    // A name has 253 characters at most, and a site's ID is added.
     text.len() <= 220 && text.split('.').all(|label| !label.is_empty() && label.len() <= 63 && letters(label))
 }
 
 /// The addresses of the reports.
 #[derive(Debug)]
 pub struct Reports {
-    /// The server's own address, without a slash at its end, and its path.
+    /// The public address without a trailing slash, and its path.
     public_url: String,
     base_path: String,
     /// Host and port of that address.
     public_authority: String,
-    /// Where each report has a host of its own.
+    /// Set if each report has a host of its own.
     own_host: Option<OwnHost>,
     /// Addresses that the server had before: `FORMER_URLS`.
     former_urls: Vec<Url>,
     trustworthy: bool,
 }
 
-/// What stands around a site's id.
+/// The parts of a report's address around the site's ID.
 #[derive(Debug)]
 struct OwnHost {
     /// `https://`
     before: String,
     /// `.reports.example.net`
     suffix: String,
-    /// The same with the port, and a slash at its end.
+    /// The same with the port and a trailing slash.
     behind: String,
 }
 
-/// A report as a reader asked for it.
+/// A report at the address that a request used.
 #[derive(Debug)]
 pub struct ReportLocation<'a> {
     pub site: SiteId,
     reports: &'a Reports,
-    /// On its own host; else below the server's address.
+    /// Whether the report is on a host of its own, and not below the server's address.
     is_alone: bool,
-    /// Whom the reader asked.
+    /// The request's authority.
     asked: Option<&'a str>,
-    /// The same, where that is not the public address.
+    /// The request's authority if it is not the public address.
     elsewhere: Option<&'a str>,
 }
 
 impl ReportLocation<'_> {
-    /// The path of the report's top as the browser knows it, with a slash at its end.
+    /// The path of the report's root for the browser, with a trailing slash.
     pub fn root(&self) -> String {
         if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
     }
@@ -139,7 +139,7 @@ impl ReportLocation<'_> {
         }
         let Reports { public_authority, base_path, .. } = self.reports;
         let root = self.root();
-        // By the public address, whatever a proxy makes of the host; and by another one that leads here too.
+        // Allow the public address, in case a proxy changes the host, and the address of the request.
         let mut own = source(public_authority, &root);
         let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
         let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
@@ -151,21 +151,21 @@ impl ReportLocation<'_> {
         policy(&own)
     }
 
-    /// The same, kept for readers who ask the public address, as nearly all do.
+    /// The same, cached for requests to the public address, which are nearly all.
     pub fn kept_policy(&self, kept: &OnceLock<HeaderValue>) -> HeaderValue {
         let is_usual = self.is_alone || (self.asked.is_some() && self.is_shared());
         if is_usual { kept.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
-    /// Whether the policy is the same for all readers: else it names the host that one of them asked, whatever that is,
-    /// and no shared cache may keep it for others.
+    /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which anybody can
+    /// choose, so shared caches must not store the response.
     pub fn is_shared(&self) -> bool {
         self.elsewhere.is_none()
     }
 }
 
 impl Reports {
-    /// `public_url`: without a slash at its end.
+    /// `public_url`: without a trailing slash.
     pub fn new(public_url: &str, report_host: Option<&ReportHost>) -> Self {
         let url = Url::parse(public_url).ok();
         let base_path = url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
@@ -183,18 +183,18 @@ impl Reports {
         Self { public_url: public_url.to_owned(), base_path, public_authority, own_host, former_urls, trustworthy }
     }
 
-    /// `urls`: addresses that were this server's, or the Python original's before it.
+    /// Adds former addresses of this server or of the Python original.
     pub fn formerly(mut self, urls: &[Url]) -> Self {
         self.former_urls = urls.to_vec();
         self
     }
 
-    /// Whether the reports' scripts have the server's own origin, and that of one another.
+    /// Whether all reports share the server's origin.
     pub fn share_an_origin(&self) -> bool {
         self.own_host.is_none()
     }
 
-    /// A report's address, with a slash at its end.
+    /// A report's URL, with a trailing slash.
     pub fn url(&self, site: &SiteId) -> String {
         match &self.own_host {
             Some(OwnHost { before, behind, .. }) => format!("{before}{site}{behind}"),
@@ -202,7 +202,7 @@ impl Reports {
         }
     }
 
-    /// The same for a redirect, which stays at the host that was asked where it can.
+    /// The target of a redirect to a report, relative if possible, to stay on the host of the request.
     pub fn location(&self, site: &SiteId) -> String {
         match &self.own_host {
             Some(_) => self.url(site),
@@ -214,7 +214,7 @@ impl Reports {
         format!("{}/coverage/{site}/", self.base_path)
     }
 
-    /// The site whose own host a request asks.
+    /// The site of the host in a request.
     pub fn site_at<'a>(&self, authority: impl FnOnce() -> Option<&'a str>) -> Option<SiteId> {
         let own = self.own_host.as_ref()?;
         let authority = authority()?;
@@ -223,25 +223,25 @@ impl Reports {
         host.strip_suffix(&own.suffix)?.parse().ok()
     }
 
-    /// Where a report is that was asked for on its own host.
+    /// A report that was requested on its own host.
     pub fn on_own_host(&self, site: SiteId) -> ReportLocation<'_> {
         ReportLocation { site, reports: self, is_alone: true, asked: None, elsewhere: None }
     }
 
-    /// Where a report is that was asked for below the server's own address. `authority`: whom the reader asked.
+    /// A report that was requested below the server's address. `authority`: the request's authority.
     pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> ReportLocation<'a> {
         let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
         let elsewhere = authority.filter(|asked| !is_public(asked));
         ReportLocation { site, reports: self, is_alone: false, asked: authority, elsewhere }
     }
 
-    /// Whether browsers heed what they heed on trustworthy origins alone; on others they complain about it.
+    /// Whether the public address is a trustworthy origin for browsers.
     pub fn are_trustworthy(&self) -> bool {
         self.trustworthy
     }
 }
 
-/// Whether nobody on the way can read what goes to an address: browsers' own rule.
+/// Whether browsers treat a URL as trustworthy: https or localhost.
 pub fn is_trustworthy(url: &Url) -> bool {
     let local = match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
@@ -252,13 +252,13 @@ pub fn is_trustworthy(url: &Url) -> bool {
     local || url.scheme() == "https"
 }
 
-/// Whom a request asks, as HTTP/2 or the header tells it.
+/// The authority of a request, from HTTP/2 or the Host header.
 pub fn authority(head: &Parts) -> Option<&str> {
     let told = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
     head.uri.authority().map(|authority| authority.as_str()).or_else(told)
 }
 
-/// A source of a Content-Security-Policy: all below a path at one host, whatever the scheme. What has no such form is
+/// A source of a Content-Security-Policy: everything below a path on one host, with any scheme. Other authorities allow
 /// the whole origin.
 fn source(authority: &str, root: &str) -> String {
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "0"));
@@ -266,11 +266,11 @@ fn source(authority: &str, root: &str) -> String {
     if fits { [authority, root].concat() } else { "'self'".to_owned() }
 }
 
-/// Keeps a report's scripts to the report's own files, and breaks none of the tools' reports: they have scripts and
-/// styles inside of their pages, and some draw by `eval`.
+/// Restricts a report's scripts to the report's files. Inline scripts and `eval` are allowed, as coverage tools use
+/// them.
 fn policy(own: &str) -> HeaderValue {
     let any = " data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; base-uri ";
-    // Each file has it: pieces of known length take one allocation, and less than a format.
+    // Sent with each file: concatenation needs one allocation, and less time than `format!`.
     let text = ["default-src ", own, any, own, "; form-action ", own, "; frame-ancestors 'self'"].concat();
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

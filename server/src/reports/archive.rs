@@ -1,4 +1,4 @@
-//! A report's zip: its central directory → an index; an entry's bytes → gzip as it is, or inflated as it goes.
+//! A report's zip: builds an index from the central directory, and serves entries as gzip or inflated.
 
 mod data;
 
@@ -7,28 +7,28 @@ use std::io;
 use crate::store::object::Tail;
 use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
 
-/// Bytes of a central directory, at most: for each file that a report may have, and whatever that number is.
+/// The maximum size of a central directory: per allowed file, and a constant.
 const DIRECTORY_BYTES_OF_A_FILE: u64 = 160;
 const DIRECTORY_BYTES: u64 = 1 << 20;
-/// Deflate makes data smaller by this factor at most.
+/// The maximum compression ratio of deflate.
 const DEFLATE_RATIO: u64 = 1032;
-/// Bytes of a local header without its name and its extra field.
+/// The size of a local header without name and extra field.
 const LOCAL_HEADER: u64 = 30;
 
 /// Why a zip cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    #[error("it is not a valid zip file ({0})")]
+    #[error("invalid or truncated zip ({0})")]
     NoZip(#[from] rawzip::Error),
-    #[error("it holds no file")]
+    #[error("it contains no file")]
     Empty,
-    #[error("it holds more than {0} files")]
+    #[error("it contains more than {0} files")]
     TooManyFiles(usize),
     #[error("its files take more than {0} bytes unpacked")]
     TooLargeUnpacked(u64),
     #[error("its directory takes more than {0} bytes")]
     DirectoryTooLarge(u64),
-    #[error("its directory names {claimed} files and holds {found}")]
+    #[error("its directory announces {claimed} files and contains {found}")]
     WrongCount { claimed: u64, found: u64 },
     #[error(
         "it names a file {0:?}: names must be UTF-8, relative, and free of . and .. parts, backslashes and control characters"
@@ -42,18 +42,18 @@ pub enum ArchiveError {
     Method(String),
     #[error("{path:?} takes more than {limit} bytes unpacked")]
     TooLarge { path: String, limit: u64 },
-    #[error("{0:?} lies outside of the file, or over another entry")]
+    #[error("{0:?} is outside of the zip, or overlaps another entry")]
     Misplaced(String),
-    #[error("{0:?} has sizes or a checksum that cannot be")]
+    #[error("{0:?} has impossible sizes or an impossible checksum")]
     Sizes(String),
-    #[error("{0:?} is not what its checksum says")]
+    #[error("{0:?} does not match its checksum")]
     Checksum(String),
-    #[error("the local header of {0:?} is broken")]
+    #[error("the local header of {0:?} is invalid")]
     LocalHeader(String),
 }
 
 impl ArchiveError {
-    /// The setting that bounds what this zip has too much of.
+    /// The setting whose limit this zip exceeds.
     pub fn limit(&self) -> Option<&'static str> {
         match self {
             Self::TooManyFiles(_) | Self::DirectoryTooLarge(_) => Some("MAX_REPORT_FILES"),
@@ -64,7 +64,7 @@ impl ArchiveError {
     }
 }
 
-/// How much one report may hold.
+/// Limits for the content of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// `MAX_REPORT_FILES`.
@@ -81,10 +81,10 @@ impl Limits {
     }
 }
 
-/// What the tail of a zip gives.
+/// The result of reading the tail of a zip.
 pub enum Opened {
     Index(Index),
-    /// The central directory begins before the tail: read from here on.
+    /// The central directory begins before the tail, at this offset.
     Before(u64),
 }
 
@@ -99,16 +99,16 @@ pub struct Index {
 #[derive(Debug)]
 pub struct Entry {
     pub path: Box<str>,
-    /// Where the local header begins.
+    /// The offset of the local header.
     pub offset: u64,
-    /// Bytes from there to the next entry at most: local header, data, and whatever stands in between.
+    /// The number of bytes up to the next entry: local header, data and anything between.
     pub span: u64,
-    /// Bytes in the zip.
+    /// The compressed size.
     pub compressed: u64,
-    /// Bytes of the file.
+    /// The uncompressed size.
     pub size: u64,
     pub crc: u32,
-    /// Deflated, not stored.
+    /// Deflated or stored.
     pub deflated: bool,
 }
 
@@ -125,13 +125,13 @@ impl ReaderAt for Window<'_> {
 }
 
 impl Index {
-    /// Reads the central directory, or says from where on it needs the file.
+    /// Reads the central directory, or returns the offset where it begins.
     pub fn open(tail: &Tail, limits: &Limits) -> Result<Opened, ArchiveError> {
         let end = tail.offset + tail.bytes.len() as u64;
         let mut buffer = vec![0; rawzip::MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
         let archive = ZipLocator::new().locate_in_reader(Window(tail), &mut buffer, end).map_err(|(_, error)| error)?;
         let directory = archive.directory_offset();
-        // Before anything is read for it: a directory may claim 2^64 files.
+        // Checked before anything is allocated: a directory may announce 2^64 files.
         if archive.entries_hint() > limits.files as u64 {
             return Err(ArchiveError::TooManyFiles(limits.files));
         }
@@ -173,7 +173,7 @@ impl Index {
         Self::check(entries, directory)
     }
 
-    /// Measures each entry's span, and refuses overlaps and names that stand twice.
+    /// Computes each entry's span, and rejects overlaps and duplicate names.
     fn check(mut entries: Vec<Entry>, directory: u64) -> Result<Self, ArchiveError> {
         if entries.is_empty() {
             return Err(ArchiveError::Empty);
@@ -186,7 +186,7 @@ impl Index {
                 return Err(ArchiveError::Misplaced(entry.path.to_string()));
             }
             next = entry.offset;
-            // An extra field holds 64 KiB at most: what lies beyond is no part of the entry.
+            // An extra field has 64 KiB at most: the rest is not part of the entry.
             entry.span =
                 entry.span.min(LOCAL_HEADER + entry.path.len() as u64 + entry.compressed + u64::from(u16::MAX));
         }
@@ -202,7 +202,7 @@ impl Index {
         Ok(index)
     }
 
-    /// The file at `path`, and its number in this index.
+    /// The file at `path` and its position in this index.
     pub fn get(&self, path: &str) -> Option<(u32, &Entry)> {
         let at = self.entries.binary_search_by(|entry| (*entry.path).cmp(path)).ok()?;
         Some((u32::try_from(at).ok()?, &self.entries[at]))
@@ -214,14 +214,14 @@ impl Index {
         self.entries[start..].iter().take_while(move |entry| entry.path.starts_with(folder))
     }
 
-    /// Bytes of memory that the index takes, about.
+    /// The approximate memory use in bytes.
     pub fn weight(&self) -> usize {
         self.entries.iter().map(|entry| size_of::<Entry>() + entry.path.len() + 16).sum()
     }
 }
 
 impl Entry {
-    /// What one record of the directory says, if it can be.
+    /// Validates a record of the directory.
     fn of(record: &ZipFileHeaderRecord<'_>, limits: &Limits) -> Result<Self, ArchiveError> {
         let raw = record.file_path();
         let path = match std::str::from_utf8(raw.as_bytes()) {
@@ -233,7 +233,7 @@ impl Entry {
         }
         let (compressed, size) = (record.compressed_size_hint(), record.uncompressed_size_hint());
         let method = record.compression_method();
-        // Some tools call an empty file deflated and write nothing.
+        // Some tools declare an empty file as deflated without any data.
         let deflated = method == CompressionMethod::DEFLATE && (compressed, size) != (0, 0);
         if method != CompressionMethod::DEFLATE && method != CompressionMethod::STORE {
             return Err(ArchiveError::Method(path.into()));

@@ -1,4 +1,4 @@
-//! What a file is, by its name and its first bytes: content type and character set.
+//! Content type and charset of a file, by its name and first bytes.
 
 mod charset;
 
@@ -9,8 +9,8 @@ use hyper::header::HeaderValue;
 use charset::Declared;
 pub use charset::SNIFFED;
 
-/// The content type of a file by its name and its first [`SNIFFED`] bytes. A header's character set beats the file's own
-/// declaration, so that it must be the same; UTF-8 is for text that declares none.
+/// The content type of a file by its name and its first [`SNIFFED`] bytes. A charset in the header overrides the file's
+/// declaration, so both must match. Text without a declaration is UTF-8.
 pub fn content_type(path: &str, start: &[u8]) -> HeaderValue {
     let usual = by_name(path);
     let Some((essence, _)) = usual.split_once(';') else { return HeaderValue::from_static(usual) };
@@ -22,18 +22,18 @@ pub fn content_type(path: &str, start: &[u8]) -> HeaderValue {
     }
 }
 
-/// Whether a file is text: it may declare its character set, and compressing makes it smaller.
+/// Whether a file is text, which may declare a charset and compresses well.
 pub fn is_text(path: &str) -> bool {
     by_name(path).contains(';')
 }
 
-/// Whether a file's own bytes are gzip, and what they hold is what readers want: they are sent with that encoding.
+/// Whether a file is stored as gzip and must be sent with that content encoding.
 pub fn is_packed(path: &str) -> bool {
     let end = path.len().checked_sub(".svgz".len());
     end.and_then(|end| path.get(end..)).is_some_and(|end| end.eq_ignore_ascii_case(".svgz"))
 }
 
-/// The content type by a file name's extension, for text in UTF-8; what is not known is offered as a download.
+/// The content type by extension, text as UTF-8. Unknown files are offered as a download.
 fn by_name(path: &str) -> &'static str {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.contains('/'));
     let extension = extension.unwrap_or_default();
@@ -79,7 +79,7 @@ fn by_name(path: &str) -> &'static str {
     }
 }
 
-/// Extensions of what readers want to see as it is: texts, data, settings, and sources of what is tested.
+/// Extensions of files that browsers should show as text: texts, data, settings and source code.
 const TEXTS: &[&str] = &[
     // Texts and data.
     "txt",

@@ -1,4 +1,4 @@
-//! The reports: the zips in the store, their files in memory, and the addresses that they are at.
+//! Stored reports: zips and their indexes, cached files, content types, addresses.
 
 pub mod address;
 pub mod archive;

@@ -1,4 +1,4 @@
-//! Reports as they are read: a site's index is read once, and files that are asked for often stay in memory.
+//! Reads reports from the store, and caches indexes and files.
 
 mod index;
 mod single;
@@ -26,49 +26,49 @@ use crate::telemetry::metrics::{self, Lookup, Served, metrics};
 pub use index::IndexError;
 pub use single::SingleFile;
 
-/// The part of the memory for indexes: 1 / this.
+/// The share of the cache for indexes: 1 / this.
 const INDEX_SHARE: u64 = 4;
-/// A file larger than the memory for files / this is not kept.
+/// A file larger than the file cache / this is not cached.
 const LARGEST_SHARE: u64 = 16;
-/// Bytes of a policy, about.
+/// The approximate size of a policy in bytes.
 const POLICY_BYTES: usize = 512;
-/// Bytes that a file takes in memory beside its own, about.
+/// The approximate memory overhead of a cached file in bytes.
 const FILE_BYTES: usize = 192;
-/// Sites uploaded file by file that are remembered as such.
+/// The maximum number of remembered file-by-file sites.
 const MAX_BY_FILE: u64 = 10_000;
-/// Bytes of an entry's data after which its file is known to begin as it does.
+/// The maximum amount of data to read for a file's first bytes.
 const ENOUGH: u64 = 64 << 10;
-/// No file larger than this is held in memory whole, however large the cache is.
+/// The maximum size of a cached file, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// The reports in the store, with what is remembered of them.
+/// The reports in the store, with their caches.
 pub struct Sites {
     storage: Arc<Storage>,
     open: Cache<SiteId, Arc<Site>>,
     files: Cache<FileKey, Arc<CachedFile>>,
-    /// Sites that were uploaded file by file: they have no index.
+    /// Sites that were uploaded file by file, which have no index.
     by_file: Cache<SiteId, ()>,
     largest_file: u64,
     limits: Limits,
     memory: Arc<MemoryBudget>,
 }
 
-/// A report whose index was read.
+/// A report with its index.
 pub struct Site {
     pub index: Index,
-    /// The Content-Security-Policy of its files, once it was asked for.
+    /// The cached Content-Security-Policy of its files.
     pub policy: OnceLock<HeaderValue>,
 }
 
-/// Which file of which site; whether inflated, for clients that don't take gzip.
+/// Site, file, and whether it is inflated for clients without gzip.
 type FileKey = (SiteId, Name, bool);
 
-/// How a site's files are told apart.
+/// Identifies a file of a site.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Name {
-    /// In the index of a zip.
+    /// The position in the index of a zip.
     Number(u32),
-    /// The path, where each was uploaded by itself.
+    /// The path in a file-by-file site.
     Path(Box<str>),
 }
 
@@ -81,31 +81,31 @@ impl Name {
     }
 }
 
-/// A file in memory.
+/// A cached file.
 #[derive(Clone)]
 pub struct CachedFile {
     pub bytes: Bytes,
-    /// The bytes are compressed by gzip.
+    /// Whether the bytes are gzip.
     pub is_gzip: bool,
     pub content_type: HeaderValue,
-    /// Bytes of the file itself.
+    /// The size of the file itself.
     pub size: u64,
-    /// The store's tag, where the file was uploaded by itself.
+    /// The store's entity tag, for file-by-file sites.
     pub etag: Option<String>,
-    /// When the store was last asked for it.
+    /// When the file was last read or revalidated.
     checked: Instant,
 }
 
-/// A file as it was found.
+/// A file's content and its source.
 pub struct Found {
     pub content: Content,
     pub content_type: HeaderValue,
     pub served: Served,
 }
 
-/// A file's bytes on their way out.
+/// The bytes of a file.
 pub enum Content {
-    /// As they are kept: see [`Entry::pack`].
+    /// Packed: see [`Entry::pack`].
     Packed(Bytes),
     /// Inflated.
     Plain(Bytes),
@@ -149,14 +149,14 @@ impl Sites {
         }
     }
 
-    /// The index of a site. `None`: it has no zip, either because it was uploaded file by file, or because nothing is
-    /// there yet; only the former is remembered.
+    /// The index of a site. `None` if it has no zip: it was uploaded file by file, which is remembered, or there is
+    /// nothing yet.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
         if let Some(open) = poll_once(self.open.get(site)) {
             metrics().lookup(metrics::Cache::Index, Lookup::Hit);
             return Ok(Some(open));
         }
-        // Boxed: what is seldom needed would make every request's future large, and that is moved about.
+        // Boxed to keep the future of the common path small.
         Box::pin(self.find(site)).await
     }
 
@@ -175,7 +175,7 @@ impl Sites {
         match open {
             Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
-            // The refusal hides that there is no zip, as another object of the site can be read.
+            // Another object of the site can be read, so the denied access means that there is no zip.
             Err(error)
                 if matches!(*error, IndexError::Storage(StorageError::Denied(_)))
                     && matches!(self.is_known_by_file(site).await, Ok(true)) =>
@@ -186,14 +186,14 @@ impl Sites {
         }
     }
 
-    /// Whether something of a site was uploaded file by file, or is about to be.
+    /// Whether a site was uploaded file by file, or is being so.
     pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
         if self.by_file.contains_key(site) {
             return Ok(true);
         }
         let there = async |file| self.storage.exists(&site.file_key(file)).await;
         match there(RESERVATION).await {
-            // A reservation that cannot be read says nothing of the report.
+            // A denied access to the reservation says nothing about the report.
             Ok(false) | Err(StorageError::Denied(_)) => there("index.html").await,
             answer => answer,
         }
@@ -206,7 +206,8 @@ impl Sites {
         }
     }
 
-    /// The content of a file: from memory, or by one read from the store. `plain`: inflated, if it is not too large.
+    /// The content of a file, from the cache or by one read from the store. `plain`: inflated, unless the file is too
+    /// large.
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, Name::Number(number), plain);
@@ -238,13 +239,13 @@ impl Sites {
             held.map(|held| Found::held(&held, plain, if asked { Served::Store } else { Served::Memory }))
         };
         if found.is_err() {
-            // Whether the index is wrong, or the zip is another one by now or gone: the next reader finds out.
+            // The index may be outdated: the next request reads it again.
             self.open.invalidate(&site).await;
         }
         found.map_err(|error| error.public(&site))
     }
 
-    /// Whether parts of a file can be given: of one that is in memory or stored, but not of a large deflated one.
+    /// Whether Range requests for a file are supported: not for large deflated files.
     pub fn has_parts(&self, entry: &Entry) -> bool {
         !entry.deflated || entry.size <= self.largest_file && self.fits_cache(entry)
     }
@@ -253,7 +254,7 @@ impl Sites {
         entry.packed_len() <= self.largest_file
     }
 
-    /// A part of a file of which [`Sites::has_parts`]. A large one's part is read alone, unless it is the whole file.
+    /// A part of a file with [`Sites::has_parts`]. Of a large file, only the part is read.
     pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<Found, Error> {
         if self.fits_cache(entry) || *part == (0..entry.size) {
             return self.content(site, number, entry, true).await;
@@ -267,7 +268,7 @@ impl Sites {
 
     async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
         let share = self.memory_for_stream().await?;
-        // The local header; for what may declare its charset also the file's first bytes, behind the extra field.
+        // The local header and, for text, the file's first bytes after the extra field.
         let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
         let length = ((entry.local_len() + more) as u64).min(entry.span);
         let local = self.storage.read(zip, entry.offset..entry.offset + length).await?;
@@ -300,7 +301,7 @@ impl Sites {
         Ok(entry.pack(Bytes::copy_from_slice(&local[start..start + entry.compressed as usize])).await?)
     }
 
-    /// A large file's data, as it comes. The range begins with the local header, whose length only it knows.
+    /// A stream of a large file's data. The range begins with the local header, whose length is in itself.
     async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
         let share = self.memory_for_stream().await?;
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
@@ -313,7 +314,7 @@ impl Sites {
             }
             let Some(data) = head.get(start..) else { continue };
             let first = entry.first(data);
-            // Deflated data can go on for long without a byte of the file.
+            // Deflated data can be long without producing a byte.
             if first.len() == entry.first_len() || data.len() as u64 >= ENOUGH.min(entry.compressed) {
                 break first;
             }
@@ -338,7 +339,7 @@ fn needed(entry: &Entry, plain: bool) -> usize {
     usize::try_from(3 * entry.packed_len() + inflated).unwrap_or(usize::MAX)
 }
 
-/// The first `length` bytes of a stream; one that ends before is an error, so that nothing cut looks whole.
+/// The first `length` bytes of a stream. A shorter stream ends with an error, so that it never looks complete.
 fn exactly(
     bytes: impl stream::Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
     length: u64,

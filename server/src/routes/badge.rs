@@ -1,4 +1,4 @@
-//! `GET /badge/…`: the badge as SVG and as JSON, and the way from it to the report.
+//! `GET /badge/…`: badges as SVG and JSON, and redirects to their reports.
 
 use hyper::header::{self, HeaderMap};
 
@@ -12,7 +12,7 @@ use crate::values::drawing::{self, Look};
 use crate::values::value::{Value, ValueKey};
 use std::sync::Arc;
 
-/// The form a badge is asked for in.
+/// The format of a badge.
 #[derive(Clone, Copy)]
 pub enum Form {
     Svg,
@@ -35,7 +35,7 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
     })
 }
 
-/// 307 to the report behind the badge: one of this server's, never elsewhere.
+/// 307 to the report behind the badge, on this server only.
 pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
     let value = value(app, key(owner, name, query)).await;
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
@@ -47,14 +47,14 @@ pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -
 
 fn unknown(repository: &str, query: Option<&str>) -> String {
     let is_given = |name: &str| parameter(query, name).is_some_and(|text| !text.is_empty());
-    let (with_name, by_name) = if is_given("name") { (" with this name", " by that name") } else { ("", "") };
+    let (with_name, by_name) = if is_given("name") { (" with this name", " of that name") } else { ("", "") };
     match is_given("branch") {
         true => format!(
-            "no report of {repository}{with_name} on this branch is known here: it is there after the first \
-             upload{by_name} from the branch, where the server has a GITHUB_TOKEN to see branches with"
+            "the server knows no report of {repository}{with_name} on this branch: run the first \
+             upload{by_name} from the branch, on a server with a GITHUB_TOKEN"
         ),
         false => format!(
-            "no report of {repository}{with_name} is known here: it is there after the first upload{by_name} from the \
+            "the server knows no report of {repository}{with_name}: run the first upload{by_name} from the \
              default branch"
         ),
     }
@@ -69,7 +69,7 @@ async fn value(app: &App, key: Option<ValueKey>) -> Option<Arc<Value>> {
     value
 }
 
-/// Whose value it is. A repository, a name or a branch that cannot exist has none: its badge is grey, never a broken image.
+/// The key of the requested value. Invalid names have none: their badge is grey, not a broken image.
 fn key(owner: &str, name: &str, query: Option<&str>) -> Option<ValueKey> {
     let repository = Repository::new(owner, name).ok()?;
     let given = |name: &str| parameter(query, name).filter(|text| !text.is_empty());
@@ -83,7 +83,7 @@ pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// What git allows in a branch's name, as far as it matters here.
+/// A subset of git's rules for branch names.
 pub(crate) fn is_branch(text: &str) -> bool {
     text.len() <= 250 && !text.contains("..") && !text.contains(|c: char| c.is_control() || " ~^:?*[\\".contains(c))
 }

@@ -1,4 +1,4 @@
-//! A file of a report that was uploaded file by file: by the Python CLI, to this server or to the Python original.
+//! Files of reports that the Python CLI uploaded file by file.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -50,7 +50,7 @@ pub async fn show(
     Err(if is_known { no_file(&file) } else { no_report() })
 }
 
-/// The file's answer, or `None` where there is no such file.
+/// The response with a file, or `None` if it does not exist.
 async fn get(
     app: &App,
     location: &ReportLocation<'_>,
@@ -69,7 +69,7 @@ async fn get(
     let wanted = if head { Wanted::Whole } else { range::wanted(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
     let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
-    // A tag of compressed bytes is a weak one: it is the file's.
+    // The tag of the file is a weak one for its compressed form.
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
     let is_packed = media::is_packed(path);
@@ -105,7 +105,7 @@ async fn get(
     }
 }
 
-/// A part of a large file, as it comes: of that state of it whose tag goes with it.
+/// A stream of a part of a large file, in the version of its entity tag.
 async fn large_part(
     app: &App,
     location: &ReportLocation<'_>,
@@ -118,7 +118,7 @@ async fn large_part(
     Ok(bytes.map(|item| item.map_err(io::Error::other)).boxed())
 }
 
-/// A gzip member of what comes, as it comes.
+/// Compresses a stream with gzip.
 fn compress(
     bytes: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {

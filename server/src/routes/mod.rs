@@ -1,4 +1,4 @@
-//! One file per noun; each route is a function from a request to an [`crate::answers::response::Answer`].
+//! The routes: each is a function from a request to an [`crate::answers::response::Answer`].
 
 pub mod badge;
 pub mod files;
@@ -26,10 +26,10 @@ use crate::names::repository::Repository;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
 use crate::telemetry::metrics::{KeylessResult, metrics};
 
-/// Bytes of a JSON body, at most.
+/// The maximum size of a JSON body.
 const MAX_JSON: usize = 64 << 10;
 
-/// Who uploads, and the JSON body that came with it.
+/// Authenticates the uploader and reads the JSON body.
 async fn uploader<'a, T: DeserializeOwned>(
     app: &'a App,
     client: IpAddr,
@@ -46,10 +46,12 @@ async fn uploader<'a, T: DeserializeOwned>(
     }
 }
 
-/// Refuses a repository that the server, or the uploader's key or token, is not for.
+/// Rejects a repository that is not allowed on the server, or for the uploader's key or token.
 async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
     let not_among = |name: &dyn std::fmt::Display| {
-        Error::forbidden(format!("{name} is not among this server's ALLOWED_REPOSITORIES: its operator can add it"))
+        Error::forbidden(format!(
+            "{name} is not in this server's ALLOWED_REPOSITORIES: ask the server's operator to add it"
+        ))
     };
     let Uploader::Run(run) = uploader else {
         let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
@@ -68,7 +70,7 @@ async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository
     may
 }
 
-/// A JSON body, or `None` where the request has none. `limit`: for it to come in.
+/// Reads a JSON body; `None` if the body is empty. `limit`: the time limit.
 async fn json_body<T, B>(body: B, limit: Duration) -> Result<Option<T>, Error>
 where
     T: DeserializeOwned,
@@ -81,7 +83,7 @@ where
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             return Err(Error::too_large(format!("the body is larger than {MAX_JSON} bytes")));
         }
-        Ok(Err(_)) => return Err(Error::bad_request("the body broke off")),
+        Ok(Err(_)) => return Err(Error::bad_request("the connection closed before the end of the body")),
         Err(_) => {
             return Err(Error::timeout(format!("the body took more than {} s", limit.as_secs_f64())));
         }
@@ -91,5 +93,5 @@ where
     }
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|error| Error::bad_request(format!("the body is not the JSON that is expected here: {error}")))
+        .map_err(|error| Error::bad_request(format!("the body is not the expected JSON: {error}")))
 }

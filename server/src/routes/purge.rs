@@ -1,4 +1,4 @@
-//! `POST /coverage/invalidate-cache/{owner}/{repo}/`: forget the value, or take the new one.
+//! `POST /coverage/invalidate-cache/{owner}/{repo}/`: invalidates or sets the badge's value.
 
 use std::net::IpAddr;
 
@@ -19,9 +19,9 @@ use crate::names::site::SiteId;
 use crate::routes::{may_publish, uploader};
 use crate::values::value::{State, Value};
 
-/// No run has a higher number, and one that claims it would have the last word for ever.
+/// The maximum run ID: a higher one would block all later values.
 const MAX_RUN: u64 = 1 << 53;
-/// Bytes of the address of a GitHub instance.
+/// The maximum length of a GitHub instance's URL.
 const MAX_ISSUER: usize = 300;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ pub(crate) struct NewValue {
     commit_sha: String,
     name: Option<String>,
     run_id: Option<u64>,
-    /// The GitHub instance that numbers the run, such as `https://github.com`.
+    /// The GitHub instance of the run, such as `https://github.com`.
     issuer: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub async fn invalidate(
     }))
 }
 
-/// Takes the new value of the default branch; gives back why the badge shows another one, if it does.
+/// Sets the value of the default branch; returns the reason if the badge shows another one.
 async fn take(
     app: &App,
     uploader: &Uploader<'_>,
@@ -74,7 +74,7 @@ async fn take(
     if let Uploader::Run(run) = uploader {
         if let Some(why) = elsewhere(app, run, &repository, &value.commit_sha).await {
             app.values.forget(&repository).await;
-            return Ok(Some(format!("the badge takes values of pushes to the default branch alone, and {why}")));
+            return Ok(Some(format!("only pushes to the default branch update the badge, and {why}")));
         }
         value.issuer = Some(run.github());
         // The token of a `workflow_run` is of the run that uploads; the body names the one that tested.
@@ -97,18 +97,17 @@ async fn elsewhere(app: &App, run: &WorkflowRun, repository: &Repository, commit
 
 impl NewValue {
     pub(crate) fn check(self) -> Result<(Option<ReportName>, Value), Error> {
-        let site: SiteId =
-            self.site_id.parse().map_err(|()| Error::bad_request("site_id is not one of this server's"))?;
+        let site: SiteId = self.site_id.parse().map_err(|()| Error::bad_request("site_id is not a valid site ID"))?;
         let name = self
             .name
             .filter(|name| !name.is_empty())
             .map(|name| name.parse().map_err(Error::bad_request))
             .transpose()?;
         if self.percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-            return Err(Error::bad_request("percent is not between 0 and 100"));
+            return Err(Error::bad_request("percent must be between 0 and 100"));
         }
         if self.run_id.is_some_and(|run| run > MAX_RUN) {
-            return Err(Error::bad_request("run_id is not the number of a workflow's run"));
+            return Err(Error::bad_request("run_id is not a valid workflow run ID"));
         }
         let issuer = self.issuer.map(|issuer| issuer.trim_end_matches('/').to_ascii_lowercase());
         let issuer = issuer.filter(|issuer| !issuer.is_empty());
@@ -116,7 +115,7 @@ impl NewValue {
             return Err(Error::bad_request(format!("issuer is longer than {MAX_ISSUER} bytes")));
         }
         let value = Value {
-            // Minus zero is zero.
+            // Turns minus zero into zero.
             percent: self.percent.map(|percent| percent + 0.0),
             state: self.state,
             site_id: Some(site.to_string()),

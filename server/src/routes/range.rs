@@ -1,4 +1,4 @@
-//! `Range` and `If-Range` (RFC 9110, 13.1.5 and 14): the part of a file that a client asks for.
+//! `Range` and `If-Range` (RFC 9110, 13.1.5 and 14).
 
 use std::ops::Range;
 
@@ -13,17 +13,17 @@ use crate::error::Error;
 /// The size of a file without end: stores read the numbers of a range as signed.
 const ENDLESS: u64 = i64::MAX as u64;
 
-/// How much of a file a client asks for.
+/// The requested part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Whole,
     Part(Range<u64>),
-    /// What begins behind the file's end.
+    /// A range after the file's end.
     Nothing,
 }
 
 impl Wanted {
-    /// The bytes of a file that are asked for.
+    /// The requested bytes of a file.
     pub fn of(&self, bytes: Bytes) -> Bytes {
         match self {
             Self::Part(part) => bytes.slice(part.start as usize..part.end as usize),
@@ -39,7 +39,7 @@ impl Wanted {
         }
     }
 
-    /// How many those are, where they are a part.
+    /// The length of a part.
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Part(part) => Some(part.end - part.start),
@@ -48,12 +48,12 @@ impl Wanted {
     }
 }
 
-/// What a GET asks for of a file of `size` bytes. `etag`: the strong tag of its own bytes. What cannot be understood, and
-/// several parts at once, are answered with the whole file.
+/// The part of a file of `size` bytes that a GET requests. `etag`: the strong tag of the file. Invalid and multiple
+/// ranges count as a request for the whole file.
 pub fn wanted<E: AsRef<str>>(headers: &HeaderMap, etag: impl FnOnce() -> Option<E>, size: u64) -> Wanted {
     let mut ranges = headers.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
-    // A part of another state of the file would not fit to what the client has; a date or a weak tag cannot tell.
+    // The client has a part of this version only if its strong tag matches; dates and weak tags are not enough.
     let is_same = headers.get(IF_RANGE).is_none_or(|known| etag().is_some_and(|etag| known == etag.as_ref()));
     if !is_same || size == 0 {
         return Wanted::Whole;
@@ -88,13 +88,13 @@ fn part(range: &str, size: u64) -> Option<Wanted> {
     Some(if start < end { Wanted::Part(start..end) } else { Wanted::Nothing })
 }
 
-/// A number without a sign; one that is too large for it is as large as can be.
+/// Parses a number without a sign. It saturates.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// 206: makes the answer with a part's bytes say so.
+/// 206: adds status and header to a response with a part.
 pub fn partial(mut response: Response<Body>, part: &Range<u64>, size: u64) -> Result<Response<Body>, Error> {
     let range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
     let range = HeaderValue::try_from(range).map_err(Error::internal)?;
@@ -103,7 +103,7 @@ pub fn partial(mut response: Response<Body>, part: &Range<u64>, size: u64) -> Re
     Ok(response)
 }
 
-/// 416: the part is not there, and how large the file is.
+/// 416 with the size of the file.
 pub fn unsatisfiable(app: &App, size: u64) -> Result<Response<Body>, Error> {
     let range = HeaderValue::try_from(format!("bytes */{size}")).map_err(Error::internal)?;
     let mut response = app.answers.error(&Error::unsatisfiable(size), None);

@@ -18,10 +18,10 @@ use crate::routes::files;
 use crate::routes::range::{self, Wanted};
 use crate::telemetry::metrics::{Encoding, metrics};
 
-/// Rows of a folder's list: what a reader can use, and what a page may cost.
+/// The maximum number of rows in a folder's list.
 const MAX_ROWS: usize = 1000;
 
-/// A file, a folder's index or its list. `encoded`: the path as it stands in the URL.
+/// A file, a folder's index or a folder's list. `encoded`: the path in the URL.
 pub async fn show(
     app: &App,
     location: &ReportLocation<'_>,
@@ -55,19 +55,19 @@ pub async fn show(
     list(app, index, path.as_str())
 }
 
-/// `/coverage/{site_id}`: the links inside of a report need the slash.
+/// `/coverage/{site_id}`: redirects to the address with a slash, which relative links need.
 pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> Answer {
     let root = app.reports.location(&site.parse().map_err(|()| no_report())?);
     app.answers.redirect(&with_query(root, query))
 }
 
-/// The same file on the report's own host, which is where it is read.
+/// Redirects to the same file on the report's own host.
 pub fn elsewhere(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
     let site = site.parse().map_err(|()| no_report())?;
     app.answers.redirect(&with_query(app.reports.url(&site) + encoded, query))
 }
 
-/// The one folder right below the report's that has an index, such as `lcov-report/`.
+/// The only top-level folder with an index, such as `lcov-report/`.
 fn only_folder_with_index(index: &Index) -> Option<String> {
     let mut folders = index.below("").filter_map(|entry| {
         let folder = entry.path.strip_suffix("index.html")?;
@@ -108,7 +108,7 @@ async fn file(
     headers: &HeaderMap,
 ) -> Answer {
     let has_parts = app.sites.has_parts(entry);
-    // Parts are of the file's own bytes.
+    // A range refers to the uncompressed file.
     let wanted = match has_parts && !head {
         true => range::wanted(headers, || Some(etag(entry, false)), entry.size),
         false => Wanted::Whole,
@@ -125,7 +125,7 @@ async fn file(
         return Ok(app.file_headers.not_modified(location, file));
     }
     let (sites, id) = (&app.sites, &location.site);
-    // For HEAD too: only the file itself tells its character set.
+    // For HEAD too, as the charset is in the file itself.
     let Found { content, content_type, served } = match &wanted {
         Wanted::Whole => sites.content(id, number, entry, !is_gzip).await?,
         Wanted::Part(part) => Box::pin(sites.part(id, number, entry, part)).await?,
@@ -143,13 +143,13 @@ async fn file(
     }
 }
 
-/// By the file's checksum and size, and how its bytes are sent.
+/// The entity tag: checksum, size and encoding.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
     let suffix = if is_gzip { "-gz" } else { "" };
     format!("\"{:08x}-{:x}{suffix}\"", entry.crc, entry.size)
 }
 
-/// The bytes as they are kept where the client takes them so, else inflated as they go.
+/// The packed bytes if the client accepts them, else an inflated stream.
 fn body(entry: &Entry, content: Content, gzip: bool, wanted: &Wanted) -> Body {
     let packed_as_is = gzip || !entry.deflated;
     match content {

@@ -1,4 +1,4 @@
-//! One `match` on method and path; HEAD, 404 and 405; one log line per answer.
+//! Dispatches requests by path and method; HEAD, 404 and 405; one log line per response.
 
 use std::future::Future;
 use std::io;
@@ -27,18 +27,17 @@ use crate::routes::{badge, ops, purge, report, upload};
 use crate::telemetry::metrics::{self, metrics};
 use crate::telemetry::trace::{self, Scope, Within};
 
-/// Who is on the other end of a connection.
+/// The peer of a connection.
 #[derive(Clone, Copy)]
 pub struct Caller {
     pub peer: IpAddr,
-    /// Why the connection's requests are not answered, where there are too many of them.
+    /// The error for all requests of the connection, if there are too many connections.
     pub refusal: Option<&'static str>,
 }
 
-/// Answers one request; what is logged and asked for meanwhile belongs to it.
+/// Answers one request, in its own log and trace context.
 ///
-/// What is at hand is answered at once. By that the request is gone before hyper looks whether its client still is there,
-/// and the memory that it was read into serves the next one.
+/// Polls once: a response that is ready needs no suspended future, so hyper can reuse its read buffer.
 pub fn handle(
     app: &Arc<App>,
     caller: Caller,
@@ -74,10 +73,9 @@ fn respond(
             // Boxed: it would make every request's future larger.
             if is_light { Ok(answer) } else { Box::pin(admitted(&app, answer)).await }
         });
-        // A bug, here or in a library, costs one answer and not the connection.
+        // A panic costs one response, not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
-        let routed =
-            routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("the panic that was printed before"))));
+        let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("a panic, see above"))));
         let method = head.method.clone();
         let mut answer = routed.unwrap_or_else(|error| {
             let error = log_error(error, client, &method, path, &scope);
@@ -116,7 +114,7 @@ fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, scop
         tracing::error!(%method, path = redacted(path), status, "{cause:#}");
         error.detail = format!("{} (request {})", error.detail, scope.id()).into();
     } else if matches!(status, 401 | 403 | 429) {
-        tracing::warn!(%client, %method, path = redacted(path), status, "refused: {}", error.detail);
+        tracing::warn!(%client, %method, path = redacted(path), status, "rejected: {}", error.detail);
     }
     error
 }
@@ -128,7 +126,7 @@ fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<
     app.answers.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
 }
 
-/// The addresses that this server knows.
+/// The routes of this server.
 #[derive(Clone, Copy)]
 pub enum Route<'a> {
     Home,
@@ -150,7 +148,7 @@ pub enum Route<'a> {
         site: &'a str,
         path: &'a str,
     },
-    /// A file of the report whose own host was asked.
+    /// A file on a report's own host.
     OwnFile {
         site: SiteId,
         path: &'a str,
@@ -170,7 +168,7 @@ const READS: &str = "GET, HEAD";
 
 impl<'a> Route<'a> {
     pub fn of(path: &'a str) -> Option<Self> {
-        // No address has more segments than this but a report's files, whose path is taken as it stands.
+        // Only report files have more segments than this, and their path is not split.
         let (mut segments, mut count, mut rest) = ([""; 6], 1, path.strip_prefix('/')?);
         while let Some(at) = rest.bytes().position(|byte| byte == b'/').filter(|_| count < segments.len()) {
             segments[count - 1] = &rest[..at];
@@ -189,7 +187,7 @@ impl<'a> Route<'a> {
             }
             ["coverage", zip] if zip.ends_with(".zip") => Self::Upload { site: zip.strip_suffix(".zip")? },
             ["coverage", site] => Self::Site { site },
-            // The rest as it stands: decoding comes after splitting.
+            // The encoded rest: decode after splitting.
             ["coverage", site, ..] => Self::File { site, path: path.get("/coverage/".len() + site.len() + 1..)? },
             ["badge", "redirect", owner, name] | ["badge", "redirect", owner, name, ""] => {
                 Self::Redirect { owner, name }
@@ -220,7 +218,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The methods that it takes.
+    /// The allowed methods.
     fn allow(&self) -> &'static str {
         match self {
             Self::CreateSite | Self::Invalidate { .. } => "POST",
@@ -235,7 +233,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Within the limit of a request's time. A timer takes longer than an answer that is at hand: it is set for others.
+/// Applies the time limit of a request. The timer is only created if the response is not ready at once.
 async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = Answer>>) -> Answer {
     let Some(limit) = limit else { return work.await };
     if let Some(answer) = work.as_mut().now_or_never() {
@@ -259,7 +257,7 @@ async fn answer(
     head: &Parts,
     body: Incoming,
 ) -> Answer {
-    // A server with too much to do lives: to start it anew would not help.
+    // An overloaded server is still healthy: a restart would not help.
     if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
         return Err(Error::overloaded(refusal));
     }
@@ -267,9 +265,9 @@ async fn answer(
     if !route.takes(&head.method) {
         return Err(Error::method_not_allowed(route.allow()));
     }
-    // RFC 9112, 3.2: which of them counts would be each reader's own choice.
+    // RFC 9112, 3.2: recipients could disagree on which one counts.
     if head.headers.get_all(HOST).iter().nth(1).is_some() {
-        return Err(Error::bad_request("the request has two Host headers"));
+        return Err(Error::bad_request("the request has more than one Host header"));
     }
     refuse_reports_scripts(app, route, &head.headers)?;
     let (query, headers, is_head) = (head.uri.query(), &head.headers, head.method == Method::HEAD);
@@ -277,7 +275,7 @@ async fn answer(
         Route::Home => ops::home(app),
         Route::Healthz => ops::healthz(app),
         Route::Robots => ops::robots(app),
-        // Boxed: what is seldom asked for would make every request's future large.
+        // Rare routes are boxed to keep the future of the common path small.
         Route::Readyz => Box::pin(ops::readyz(app)).await,
         Route::CreateSite => Box::pin(upload::create(app, client, headers, body)).await,
         Route::Invalidate { owner, name } => Box::pin(purge::invalidate(app, client, owner, name, headers, body)).await,
@@ -301,19 +299,19 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// A report may not ask for what could tell it of others, nor put itself between readers and the server. That its policy
-/// forbids most of it anyway is not relied on: a window that it opens has a policy of its own.
+/// A report's script must not find other reports, and must not intercept requests. Its Content-Security-Policy is not
+/// enough: a window that it opens has another policy.
 fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
     if matches!(route, Route::File { .. } | Route::OwnFile { .. }) && is(SERVICE_WORKER, "script") {
-        return Err(Error::forbidden("a report cannot have a service worker here"));
+        return Err(Error::forbidden("reports cannot register service workers"));
     }
-    // A picture of a badge tells a script nothing.
+    // A script cannot read a badge's image.
     let of_others = matches!(route, Route::Redirect { .. } | Route::Badge { .. }) && app.reports.share_an_origin();
     if of_others && is(SEC_FETCH_SITE, "same-origin") && !is(SEC_FETCH_DEST, "image") {
         return Err(Error::forbidden(
-            "a page at this server's own address asked for this, and that may be a report: open the link yourself, or \
-             have the server's operator set REPORT_HOST",
+            "the request came from a page on this server, which may be a report: open the link directly, or \
+             ask the server's operator to set REPORT_HOST",
         ));
     }
     Ok(())
@@ -322,7 +320,7 @@ fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> 
 /// Bytes of a path that logs and messages show.
 const MAX_SHOWN: usize = 1 << 10;
 
-/// A path as logs and messages may show it: a site's id opens its report, so that only its beginning is told.
+/// A path for logs and messages, with shortened site IDs: a full ID grants access to its report.
 pub(crate) fn redacted(path: &str) -> String {
     let masked = SiteId::mask(path);
     if masked.len() > MAX_SHOWN { response::beginning(&masked, MAX_SHOWN).into_owned() } else { masked }
@@ -344,10 +342,10 @@ struct Line {
     started: Instant,
 }
 
-/// A body that writes the request's log line when it was sent, or dropped on the way.
+/// A body that writes the request's log line when it is dropped.
 pub struct Logged {
     body: Body,
-    /// Boxed: an answer is moved about until it is sent.
+    /// Boxed, as a response is moved several times.
     line: Box<Line>,
 }
 
@@ -364,7 +362,7 @@ impl HttpBody for Logged {
                 self.line.scope.within(|| {
                     tracing::error!(
                         path = redacted(&self.line.path),
-                        "the connection was ended in the middle of the body: {error}"
+                        "closed the connection in the middle of the body: {error}"
                     );
                 });
             }

@@ -1,4 +1,4 @@
-//! An upload's body, which has to keep coming: a slow line may take its time, one that stalls may not.
+//! The body of an upload with a minimum rate: slow clients are fine, stalled ones are not.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::error::Error;
 use crate::network::limits::NetworkLimits;
 
-/// A body and how long it was waited for, since it last moved by as much as it has to.
+/// A body, and the time waited since it last received [`NetworkLimits::stall_bytes`].
 pub struct StallTimeoutBody {
     body: Incoming,
     limit: Duration,
@@ -24,7 +24,7 @@ impl StallTimeoutBody {
         Self { body, limit: limits.stall, step: limits.stall_bytes(), waited: Duration::ZERO, received: 0 }
     }
 
-    /// The bytes that the client said it would send.
+    /// The announced size in bytes.
     pub fn size(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
@@ -37,7 +37,7 @@ impl StallTimeoutBody {
             self.waited += begun.elapsed();
             match frame {
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(Error::bad_request("the upload broke off: nothing was kept")),
+                Ok(Some(Err(_))) => return Err(Error::bad_request("the upload ended early: nothing was stored")),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
                         self.count(bytes.len() as u64);
@@ -46,7 +46,7 @@ impl StallTimeoutBody {
                 }
                 Err(_) => {
                     return Err(Error::timeout(format!(
-                        "fewer than {} bytes came in {} s: nothing was kept",
+                        "received fewer than {} bytes in {} s: nothing was stored",
                         self.step,
                         self.limit.as_secs_f64()
                     )));
@@ -62,7 +62,7 @@ impl StallTimeoutBody {
         }
     }
 
-    /// Reads what is still to come, so that a client that sends first and reads later gets the refusal, and not a broken pipe.
+    /// Reads the rest of the body, so that a client that sends first gets the error response instead of a broken pipe.
     pub async fn drain(&mut self, limit: u64) {
         let mut size = 0;
         while let Ok(Some(bytes)) = self.next().await {

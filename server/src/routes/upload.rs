@@ -30,9 +30,9 @@ use crate::store::sts::GrantError;
 use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
 use crate::telemetry::trace;
 
-/// Ids that are drawn before a store that has them all is given up on.
+/// The maximum number of attempts to find an unused ID.
 const DRAWS: usize = 5;
-/// Bytes that are handed to the store at once.
+/// The size of the parts written to the store.
 const PART: usize = 1 << 20;
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ pub(crate) struct NewSite {
     pub(crate) repository: String,
     commit_sha: String,
     pub(crate) name: Option<String>,
-    /// Bytes of the zip that is to come.
+    /// The announced size of the zip.
     size: Option<u64>,
 }
 
@@ -52,9 +52,9 @@ struct Record<'a> {
     name: Option<String>,
     size: Option<u64>,
     created_at: Timestamp,
-    /// What the uploader showed for its right to upload.
+    /// How the uploader authenticated.
     created_by: &'static str,
-    /// The run whose token it was.
+    /// The workflow run of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a WorkflowRun>,
 }
@@ -62,9 +62,9 @@ struct Record<'a> {
 #[derive(Serialize)]
 struct Session<'a> {
     site_id: String,
-    /// Where the report will be.
+    /// The URL of the report.
     url: String,
-    /// Where this server is for readers: the badges' address begins so.
+    /// The public address, for the URLs of badges.
     public_url: &'a str,
     upload: Upload,
 }
@@ -78,15 +78,15 @@ struct Upload {
     max_bytes: u64,
 }
 
-/// Makes a site, and says where its report is to be put.
+/// Creates a site, and returns where to upload its report.
 pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: RequestBody) -> Answer {
     let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
-        // It names no repository, and sets no badge: any key will do, but a token is for one alone.
+        // Without a repository, any API key is enough; a token is valid for one repository only.
         return match uploader {
             Uploader::Keys(_) => create_by_file(app).await,
             Uploader::Run(_) => Err(Error::forbidden(
-                "with an OIDC token, the JSON body has to name the repository: upload with the covered action",
+                "an upload with an OIDC token needs a JSON body that names the repository: use the covered action",
             )),
         };
     };
@@ -117,21 +117,21 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Reques
     let site = draw(app, SiteId::record_key, &record_bytes).await?;
     app.values.appeared(&repository).await;
     metrics().upload(UploadKind::Zip, UploadEvent::Opened);
-    tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "site created");
+    tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "created a site");
     session(app, &site, now).await
 }
 
-/// A commit's id: 40 hex characters, or 64 where the repository uses SHA-256.
+/// Validates a commit ID: 40 hex characters, or 64 with SHA-256.
 pub fn commit_sha(text: &str) -> Result<&str, Error> {
     let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hex && matches!(text.len(), 40 | 64) {
         Ok(text)
     } else {
-        Err(Error::bad_request("commit_sha is not a full commit id of 40 hex characters"))
+        Err(Error::bad_request("commit_sha must be a full commit ID of 40 hexadecimal characters"))
     }
 }
 
-/// A site under an id that nobody has: its first object is written only if it is absent.
+/// Creates a site with an unused ID, by creating its first object.
 async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
     for _ in 0..DRAWS {
         let site = SiteId::random().map_err(Error::internal)?;
@@ -142,28 +142,29 @@ async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<Si
         }
     }
     Err(Error::storage(anyhow::anyhow!(
-        "{DRAWS} random site ids were all taken: does the store refuse what it should create?"
+        "{DRAWS} random site IDs were all taken: check that the store can create objects"
     )))
 }
 
-/// What the Python CLI asks for: credentials that can write the files of a new site, and nothing else.
+/// Creates a site for the Python CLI, and returns credentials that can write the files of this site only.
 async fn create_by_file(app: &App) -> Answer {
     if !app.storage.grants() {
         return Err(Error::not_implemented(
-            "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does, and this server has \
-             no role for that: set AWS_UPLOAD_ROLE_ARN on the server, or upload with the covered action, without `files`",
+            "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does; this server has \
+             no role for them: set AWS_UPLOAD_ROLE_ARN on the server, or use the covered action without `files`",
         ));
     }
     let site = draw(app, SiteId::reservation_key, b"").await?;
-    tracing::info!(site = SiteId::short(&site.to_string()), "site created, for single files");
+    tracing::info!(site = SiteId::short(&site.to_string()), "created a site for single files");
     let grant = match app.storage.grant(&site).await {
         Some(Ok(grant)) => grant,
         Some(Err(error @ GrantError::Refused { .. })) => {
-            let hint = "the role's trust policy must name the server's user or role, which needs sts:AssumeRole";
+            let hint =
+                "the role's trust policy must name the server's user or role, which needs the right sts:AssumeRole";
             return Err(Error::bad_gateway(format!("{error}: {hint}"), None));
         }
         Some(Err(error)) => {
-            let detail = format!("{error}: try again in a while; the cause is in the server's log");
+            let detail = format!("{error}: try again later; see the server's log");
             return Err(Error::bad_gateway(detail, Some(error.into())));
         }
         None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
@@ -208,22 +209,22 @@ fn round_down(time: Timestamp) -> Timestamp {
 fn too_large(size: Option<u64>, limit: u64) -> Error {
     let size = size.map(|size| format!(" of {size} bytes")).unwrap_or_default();
     Error::too_large(format!(
-        "the report{size} is larger than the {limit} bytes that this server takes: its operator can raise MAX_REPORT_BYTES"
+        "the report{size} is larger than this server's limit of {limit} bytes: ask its operator to raise MAX_REPORT_BYTES"
     ))
 }
 
-/// Takes the zip of a site. The store gets it as it comes; it counts as the report once it is known to be a whole zip.
+/// Receives the zip of a site. It is streamed into the store, and published after it was verified.
 pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestBody) -> Answer {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
     check_signature(app, &site, query.unwrap_or_default())?;
     let shared = app.clone();
-    // A task of its own: where the client goes away, it still cleans up.
+    // In a task of its own, which cleans up if the client disconnects.
     let task = async move {
         let app = shared;
         let mut body = StallTimeoutBody::new(body, &app.limits);
         let received = match app.uploads.try_acquire() {
             Ok(_permit) => receive(&app, &site, &mut body).await,
-            Err(_) => Err(Error::overloaded("the server takes as many uploads as it can: try again in a few seconds")),
+            Err(_) => Err(Error::overloaded("too many uploads are in progress: try again in a few seconds")),
         };
         if received.is_err() {
             body.drain(app.max_report_bytes).await;
@@ -242,18 +243,16 @@ fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
     };
     let expires = parameter("expires").and_then(|text| text.parse::<i64>().ok());
     let (Some(expires), Some(signature)) = (expires, parameter("signature")) else {
-        return Err(Error::unauthorized(
-            "this upload address is not complete: use the one that create-site answered, unchanged",
-        ));
+        return Err(Error::unauthorized("this upload address is incomplete: use the one from create-site unchanged"));
     };
     if !app.upload_signer.verify(site, expires, &signature) {
         return Err(Error::forbidden(
-            "this upload address was not made by this server for this site: use the one that create-site answered, unchanged",
+            "this upload address has no valid signature for this site: use the one from create-site unchanged",
         ));
     }
     if expires < Timestamp::now().as_second() {
         return Err(Error::forbidden(format!(
-            "this upload address held for {} minutes and has expired: ask create-site for a new one",
+            "this upload address was valid for {} minutes and has expired: request a new one from create-site",
             UPLOAD_TIME.as_secs() / 60
         )));
     }
@@ -266,7 +265,7 @@ async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Resul
         return Err(too_large(Some(size), limit));
     }
     let taken =
-        || Error::conflict("this site has its report already: each report gets a site of its own from create-site");
+        || Error::conflict("this site already has a report: request a new site from create-site for each report");
     if app.storage.exists(&site.zip_key()).await.map_err(Error::storage)? {
         return Err(taken());
     }
@@ -284,18 +283,18 @@ async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Resul
     if published.is_err()
         && let Err(error) = app.storage.delete(&staging).await
     {
-        tracing::warn!(%staging, "an upload that was refused could not be removed: {:#}", anyhow::Error::from(error));
+        tracing::warn!(%staging, "could not remove a rejected upload: {:#}", anyhow::Error::from(error));
     }
     published
 }
 
 fn unusable(why: &ArchiveError) -> Error {
     let raise = why.limit().map(|setting| format!(": its operator can raise {setting}"));
-    let raise = raise.map(|raise| format!(", which is more than this server takes{raise}")).unwrap_or_default();
-    Error::unusable(format!("the report cannot be used: {why}{raise}"))
+    let raise = raise.map(|raise| format!(", which exceeds this server's limit{raise}")).unwrap_or_default();
+    Error::unusable(format!("invalid report: {why}{raise}"))
 }
 
-/// Writes the body into the store; where that fails, nothing is kept.
+/// Writes the body into the store; removes it on failure.
 async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64) -> Result<(), Error> {
     let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
@@ -319,7 +318,7 @@ async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64
         Ok(()) => incoming.finish().await.map_err(Error::storage),
         Err(error) => {
             if let Err(error) = incoming.abort().await {
-                tracing::warn!(%staging, "an upload that broke off could not be removed: {:#}", anyhow::Error::from(error));
+                tracing::warn!(%staging, "could not remove an unfinished upload: {:#}", anyhow::Error::from(error));
             }
             Err(error)
         }

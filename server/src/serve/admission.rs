@@ -1,4 +1,4 @@
-//! How many connections there are, in all and by address, and what a new one is told.
+//! Limits connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::base::log_throttle::LogThrottle;
 use crate::network::client::rate_limit_key;
 
-const ALL_TAKEN: &str = "the server has as many connections as it takes: try again in a few seconds";
+const ALL_TAKEN: &str = "the server has too many open connections: try again in a few seconds";
 const TAKEN_BY_ADDRESS: &str =
     "too many connections are open from your address: close some, or try again in a few seconds";
 
-/// The places for connections.
+/// Counts the open connections.
 ///
-/// Beyond a limit there are some more, whose connections are told to come back later (503) and whether the server
-/// lives. Beyond those a connection is closed at once.
+/// Some connections beyond the limit receive 503 (and can check the server's health). Further ones are closed at once.
 pub struct Admission {
     limit: usize,
     limit_by_client: usize,
@@ -28,11 +27,11 @@ struct Open {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// A connection's permit, until it is dropped.
+/// An open connection, until it is dropped.
 pub struct ConnectionPermit {
     admission: Arc<Admission>,
     client: Option<IpAddr>,
-    /// What its requests are told instead of an answer.
+    /// The error for its requests, if it is beyond a limit.
     pub refusal: Option<&'static str>,
 }
 
@@ -41,7 +40,7 @@ impl Admission {
         Self { limit, limit_by_client, open: Mutex::default(), log_throttle: LogThrottle::default() }
     }
 
-    /// A place for one more connection. `address`: whose it is; `None` for a trusted proxy, which speaks for many.
+    /// Admits a connection. `address`: its peer; `None` for a trusted proxy, which has many clients.
     pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionPermit> {
         let client = address.map(rate_limit_key);
         let mut open = self.lock();
@@ -65,7 +64,7 @@ impl Admission {
         {
             let name = if why == ALL_TAKEN { "MAX_CONNECTIONS" } else { "MAX_CONNECTIONS_PER_ADDRESS" };
             let address = address.map(|address| address.to_string()).unwrap_or_default();
-            tracing::warn!(connections = all, address, "connections are turned away: {name} is reached");
+            tracing::warn!(connections = all, address, "rejecting connections: {name} is reached");
         }
         (!none_left).then(|| ConnectionPermit { admission: self.clone(), client, refusal })
     }
@@ -75,8 +74,8 @@ impl Admission {
     }
 }
 
-/// The connections that there are file descriptors for, of those that are wanted: as many as the system allows are asked
-/// for, and a quarter is left for files of the storage and for requests to others.
+/// The number of connections that fit into the limit of file descriptors, which is raised as far as possible. A quarter
+/// is reserved for files and outgoing requests.
 pub fn within_file_limit(wanted: usize) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).ok().and_then(|files| usize::try_from(files).ok());
     let Some(files) = files else {
@@ -94,7 +93,7 @@ pub fn within_file_limit(wanted: usize) -> usize {
     possible
 }
 
-/// The limit and the places beyond it.
+/// The limit and the spare connections beyond it.
 fn with_spare(limit: usize) -> usize {
     limit.saturating_add(limit / 16 + 16)
 }

@@ -1,4 +1,4 @@
-//! One connection: a place for it, TLS, the protocol, and its requests.
+//! Serves a connection: admission, TLS, HTTP version, requests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,12 +25,12 @@ use crate::serve::admission::{Admission, ConnectionPermit};
 use crate::serve::timeouts::{ConnectionActivity, Ended, Phase, Sent, Socket, with_timeouts};
 use crate::telemetry::metrics::metrics;
 
-/// Bytes of a request's head: addresses and cookies of a reasonable size.
+/// The maximum size of a request head in bytes.
 const MAX_HEAD: usize = 32 << 10;
 /// Bytes of a response that wait to be written, on a connection or on one of its streams; also the size of the buffer
 /// that heads are read into.
 const MAX_WAITING: usize = 32 << 10;
-/// Requests at once on a connection of HTTP/2: a page of a report with all that it needs.
+/// The maximum number of concurrent requests on an HTTP/2 connection: enough for a report's page.
 const MAX_STREAMS: u32 = 100;
 /// Of them, those that the server always accepts, so that a few connections cannot use up all memory for requests. Further
 /// ones need a part of it.
@@ -43,18 +43,18 @@ const MAX_UNREAD: u32 = 64 << 10;
 const MAX_RESET: usize = 20;
 const MAX_ERRORS: usize = 100;
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
-    {\"detail\":\"this port speaks HTTPS: begin the address with https://\"}";
-/// Time that a connection without a place has for anything.
+    {\"detail\":\"this port uses HTTPS: begin the address with https://\"}";
+/// The time limits of a connection beyond the limit.
 const TURNED_AWAY_TIME: Duration = Duration::from_secs(5);
 
-/// Told when the server stops.
+/// Signals that the server stops.
 type Stop = channel::Receiver<()>;
 
-/// What a connection's bytes come through.
+/// A plain or a TLS stream.
 trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
 
-/// What all connections share.
+/// The state shared by all connections.
 pub struct Connections {
     app: Arc<App>,
     admission: Arc<Admission>,
@@ -68,9 +68,9 @@ pub struct Connections {
 impl Connections {
     pub fn new(app: Arc<App>) -> Self {
         let mut http1 = http1::Builder::new();
-        // The time limits are the watch's.
+        // Time limits are in `timeouts`.
         http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_WAITING);
-        // A peer that is gone is for the watch to notice.
+        // hyper limits reset floods by default; `timeouts` detects lost peers.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32).max_send_buf_size(MAX_WAITING);
         http2.initial_stream_window_size(MAX_UNREAD).initial_connection_window_size(MAX_UNREAD);
@@ -79,7 +79,7 @@ impl Connections {
         let limits_without_permit = NetworkLimits {
             header: limits.header.min(TURNED_AWAY_TIME),
             stall: limits.stall.min(TURNED_AWAY_TIME),
-            // One request, and that was it.
+            // Close after one request.
             idle: Duration::ZERO,
             ..limits.clone()
         };
@@ -87,14 +87,14 @@ impl Connections {
         Self { app, admission, http1, http2, limits, limits_without_permit, stop: channel::Sender::new(()) }
     }
 
-    /// Serves a connection in a task of its own.
+    /// Spawns a task that serves the connection.
     pub fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip();
         let counted = (!self.app.proxies.trusts(peer)).then_some(peer);
         let Some(permit) = self.admission.admit(counted) else {
             return;
         };
-        // Small answers go out at once.
+        // Send small responses at once.
         let _ = stream.set_nodelay(true);
         let (connections, stop) = (self.clone(), self.stop.subscribe());
         tokio::spawn(async move {
@@ -105,7 +105,7 @@ impl Connections {
         });
     }
 
-    /// Asks all connections to end, and waits until they did.
+    /// Shuts all connections down gracefully.
     pub async fn stop(&self) {
         let _ = self.stop.send(());
         self.stop.closed().await;
@@ -122,11 +122,11 @@ impl Connections {
         let Some(tls) = &self.app.tls else {
             return self.http1(Socket::new(stream, activity.clone()), activity, peer, &permit, stop).await;
         };
-        // Boxed: a connection without TLS has no need for the room.
+        // Boxed to save memory of connections without TLS.
         let accepted = Box::pin(accept(tls, stream, &activity));
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(self.limits(&permit).header, accepted) => accepted,
-            // Nothing was asked yet.
+            // There is no request yet.
             _ = stop.changed() => return Ok(()),
         };
         let mut io = accepted.unwrap_or(Err(Ended::TooSlow(Phase::Head)))?;
@@ -171,8 +171,7 @@ impl Connections {
     }
 }
 
-/// Hands a connection's requests to the router, and tells its activity of them. If a multiplexed connection has many, and
-/// there is no memory for one more, it is refused, and the client may send it again.
+/// Passes requests to the router, and records them in the connection's activity.
 fn service(
     app: Arc<App>,
     activity: Arc<ConnectionActivity>,
@@ -196,7 +195,7 @@ fn service(
     })
 }
 
-/// The TLS handshake. Who speaks plain HTTP is told so.
+/// The TLS handshake. Plain HTTP receives an explanation.
 async fn accept(
     tls: &Tls,
     mut stream: TcpStream,
@@ -205,12 +204,12 @@ async fn accept(
     let broken = |error: io::Error| Ended::Broken(error.into());
     let mut first = [0];
     stream.peek(&mut first).await.map_err(broken)?;
-    // A method's first letter; a handshake begins with 22.
+    // The first letter of a method; a handshake begins with 22.
     if first[0].is_ascii_uppercase() {
         let _ = stream.read(&mut [0; 4096]).await;
         stream.write_all(SPEAKS_HTTPS.as_bytes()).await.map_err(broken)?;
         let _ = stream.shutdown().await;
-        return Err(Ended::Broken("it spoke HTTP to the port of HTTPS".into()));
+        return Err(Ended::Broken("plain HTTP on the HTTPS port".into()));
     }
     tls.acceptor().accept(Socket::new(stream, activity.clone())).await.map_err(broken)
 }

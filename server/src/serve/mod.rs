@@ -1,4 +1,4 @@
-//! The accept loop on a given listener, and the graceful stop.
+//! The accept loop, and the graceful shutdown.
 
 pub mod admission;
 mod connection;
@@ -18,15 +18,15 @@ use crate::app::App;
 use crate::base::log_throttle::LogThrottle;
 use connection::Connections;
 
-/// Time for requests under way to end after a stop was asked for.
+/// The time limit of a graceful shutdown.
 pub const STOP_TIME: Duration = Duration::from_secs(30);
-/// What to wait for after a failed accept: it fails where file descriptors ran out.
+/// The delay after a failed accept, which means that there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Bytes that the system takes for a connection beyond those that are on their way to its peer.
+/// The maximum number of unsent bytes that the kernel buffers per connection.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 const MAX_UNSENT: u32 = 64 << 10;
 
-/// Serves until `stop` is done; then lets running requests end, for [`STOP_TIME`] at most.
+/// Serves until `stop` completes; then waits for requests in progress, up to [`STOP_TIME`].
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
     bound_unsent(&listener);
     let connections = Arc::new(Connections::new(app.clone()));
@@ -41,25 +41,25 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         };
         match accepted {
             Ok((stream, peer)) => connections.take(stream, peer),
-            // Gone before it was its phase.
+            // The client disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 if failures.is_due() {
-                    tracing::warn!("a connection could not be accepted: {error}");
+                    tracing::warn!("could not accept a connection: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     };
     drop(listener);
-    tracing::info!("{why}: no new requests are taken, those under way have {} s to end", STOP_TIME.as_secs());
+    tracing::info!("{why}: accepting no new requests, waiting up to {} s for those in progress", STOP_TIME.as_secs());
     match tokio::time::timeout(STOP_TIME, connections.stop()).await {
-        Ok(()) => tracing::info!("stopped, every request was answered"),
-        Err(_) => tracing::warn!("stopped, with requests still under way"),
+        Ok(()) => tracing::info!("stopped, all requests were answered"),
+        Err(_) => tracing::warn!("stopped, with requests in progress"),
     }
 }
 
-/// On SIGHUP too, which is no reason to end where there is none; never ends.
+/// Reloads the certificate. Without TLS it catches SIGHUP, which would end the process. Never returns.
 async fn keep_certificate(app: &App) {
     match &app.tls {
         Some(tls) => tls.keep_current().await,
@@ -67,7 +67,7 @@ async fn keep_certificate(app: &App) {
             #[cfg(unix)]
             if let Ok(mut hangup) = unix::signal(SignalKind::hangup()) {
                 while hangup.recv().await.is_some() {
-                    tracing::info!("SIGHUP: there is no certificate to read anew");
+                    tracing::info!("SIGHUP: there is no certificate to reload");
                 }
             }
             std::future::pending().await
@@ -75,12 +75,12 @@ async fn keep_certificate(app: &App) {
     }
 }
 
-/// Has the system take little of an answer in advance, on the listener's connections: that bounds what slow readers cost,
-/// and shows their steps. It took megabytes, and showed a step when a third of them was read.
+/// Limits the kernel's send buffer for the listener's connections. This bounds the memory of slow clients, and makes
+/// their progress visible: otherwise the kernel buffers megabytes, and reports progress only after a third of them.
 fn bound_unsent(listener: &TcpListener) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MAX_UNSENT) {
-        tracing::warn!("TCP_NOTSENT_LOWAT cannot be set, so that very slow readers may be cut off: {error}");
+        tracing::warn!("could not set TCP_NOTSENT_LOWAT, very slow clients may be disconnected: {error}");
     }
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     let _ = listener;
@@ -116,7 +116,7 @@ struct Signals {
 impl Signals {
     #[cfg(unix)]
     fn new() -> io::Result<Self> {
-        // By default the system ends who writes a file beyond its limit, and now the write fails.
+        // Exceeding the file size limit makes the write fail, instead of ending the process.
         let _ = unix::signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,

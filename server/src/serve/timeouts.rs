@@ -1,7 +1,7 @@
-//! The time limits of a connection: which phase it is in, since when, and how long that may last.
+//! The time limits of a connection, by its current phase.
 //!
-//! The socket and the requests tell a [`ConnectionActivity`] what they do, by plain counters. One timer per connection looks at it
-//! when the earliest limit could be over, not at every step: a request costs no timer.
+//! The socket and the requests record their progress in counters of a [`ConnectionActivity`]. One timer per connection
+//! checks them when the earliest limit could be exceeded, so a request needs no timer.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,44 +25,44 @@ use crate::network::limits::NetworkLimits;
 /// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
 const SHORT_STALL: Duration = Duration::from_secs(3);
 const SHORT_BYTES: u64 = 64 << 10;
-/// Time for an idle connection to be closed in good order.
+/// Time for the graceful shutdown of an idle connection.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
-/// What happens on one connection.
+/// The progress of one connection.
 #[derive(Default)]
 pub struct ConnectionActivity {
-    /// Requests so far.
+    /// The number of requests so far.
     requests: AtomicUsize,
-    /// Requests whose answer is not ready.
+    /// Requests whose response is being prepared.
     preparing: AtomicUsize,
-    /// Answers that are not handed over as a whole.
+    /// Responses that are being sent.
     sending: AtomicUsize,
-    /// Bytes that the socket took.
+    /// Bytes written to the socket.
     written: AtomicU64,
-    /// The socket takes no more: the peer does not read what was sent.
+    /// The socket is full: the peer does not read.
     blocked: AtomicBool,
-    /// A part of the next head came in. Of HTTP/2 it cannot be told: there it waits as an idle connection does.
+    /// A part of the next request head was received. Unknown for HTTP/2, which counts as idle then.
     head_begun: AtomicBool,
     multiplexed: AtomicBool,
-    /// The peer is given up: the socket is closed without waiting for it to read what was sent.
+    /// The peer is too slow: close the socket without sending the rest.
     given_up: AtomicBool,
 }
 
-/// What a connection is doing.
+/// The current phase of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// The peer has to send the (first) head.
+    /// Waiting for a request head.
     Head,
-    /// The server prepares an answer, or takes an upload: both have their own limits.
+    /// Preparing a response or receiving an upload, which have their own limits.
     Preparing,
-    /// The peer has to read.
+    /// Sending a response.
     Sending,
-    /// The peer may send the next request.
+    /// Waiting for the next request.
     Idle,
 }
 
 impl ConnectionActivity {
-    /// HTTP/2: many requests at once.
+    /// For HTTP/2, which has concurrent requests.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
     }
@@ -107,7 +107,7 @@ impl ConnectionActivity {
     }
 }
 
-/// A request: its answer is being prepared, or on its way.
+/// A request that is being prepared or sent.
 pub struct Begun {
     activity: Arc<ConnectionActivity>,
     is_answered: bool,
@@ -116,7 +116,7 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// The answer's head is ready: from now on its body is on its way.
+    /// Records that the response is ready and is being sent.
     pub fn answered<B>(mut self, body: B) -> Sent<B> {
         self.activity.sending.fetch_add(1, Relaxed);
         self.activity.preparing.fetch_sub(1, Relaxed);
@@ -132,7 +132,7 @@ impl Drop for Begun {
     }
 }
 
-/// A body on its way.
+/// A response body that is being sent.
 pub struct Sent<B> {
     body: B,
     _begun: Begun,
@@ -155,7 +155,7 @@ impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
     }
 }
 
-/// A socket that tells what it does.
+/// A socket that records its progress.
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<ConnectionActivity>,
@@ -170,7 +170,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.activity.given_up.load(Relaxed) {
-            // Else the system would keep the unread bytes for minutes.
+            // Otherwise the kernel would keep the unread bytes for minutes.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -221,16 +221,16 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// How a connection ended, where it was not by its peer.
+/// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     #[error("{0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the peer took too long: {0:?}")]
+    #[error("the client took too long: {0:?}")]
     TooSlow(Phase),
 }
 
-/// Serves a connection until it ends, is asked to stop, or is over a limit.
+/// Drives a connection until it ends, the server stops, or a time limit is exceeded.
 pub async fn with_timeouts<C>(
     connection: C,
     activity: &ConnectionActivity,
@@ -260,7 +260,7 @@ where
             let deadline = clock.deadline(closing);
             std::task::ready!(poll_until(timer.as_mut(), deadline, context));
             if clock.phase == Phase::Idle && !closing {
-                // In good order: a request that is just coming can be told from one that was taken.
+                // Gracefully, so that the client knows whether a request in transit was accepted.
                 closing = true;
                 clock.since = Instant::now();
                 connection.as_mut().graceful_shutdown();
@@ -277,7 +277,7 @@ where
     .await
 }
 
-/// Ready once `deadline` is over. The timer may be set earlier: it is moved when it rings, not whenever more time is given.
+/// Ready after `deadline`. The timer may be set earlier: it is moved when it fires, not on each extension.
 fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
     if deadline < timer.deadline() {
         timer.as_mut().reset(deadline);
@@ -291,7 +291,7 @@ fn poll_until(mut timer: Pin<&mut Sleep>, deadline: Instant, context: &mut Conte
     Poll::Pending
 }
 
-/// The phase of a connection, and since when it lasts.
+/// The current phase and its start.
 struct Clock<'a> {
     activity: &'a ConnectionActivity,
     limits: &'a NetworkLimits,
@@ -311,7 +311,7 @@ impl<'a> Clock<'a> {
         Self { activity, limits, phase, since: now, requests, written, step_since: now, step_written: written }
     }
 
-    /// Begins anew where somebody did a step that counts.
+    /// Restarts the clock after progress.
     fn look(&mut self) {
         let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
         let written = self.activity.written.load(Relaxed);

@@ -1,4 +1,5 @@
-//! Whether a refusal means that nothing is there: without the right to list, S3 answers "forbidden" for a missing object.
+//! Detects missing objects behind denied access: without the right to list, S3 returns "forbidden" for a missing
+//! object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use crate::names::object::probe_key;
 use crate::store::error::{Result, StorageError, may_hide_absence};
 use crate::store::object::path;
 
-/// How long one look at a folder counts: rights may change while the server runs.
+/// How long the result for a folder is cached: rights may change while the server runs.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// The folders of the store.
+/// The maximum number of folders.
 const FOLDERS: u64 = 8;
 
-/// The folders whose objects this server can read. A refusal in one of them means that nothing is there.
+/// The folders whose objects this server can read. A denied access in one of them means that the object is missing.
 pub struct Absence {
     store: Arc<dyn ObjectStore>,
     readable: Cache<String, bool>,
@@ -27,7 +28,7 @@ impl Absence {
         Self { store, readable: Cache::builder().max_capacity(FOLDERS).time_to_live(REMEMBERED).build() }
     }
 
-    /// What a read came to: [`StorageError::NotFound`] for a refusal that hides a missing object.
+    /// The result of a read: [`StorageError::NotFound`] for a denied access that hides a missing object.
     pub async fn resolve<T>(&self, path: &Path, read: object_store::Result<T>) -> Result<T> {
         let folder = path.parts().next().map(|folder| folder.as_ref().to_owned()).unwrap_or_default();
         match read {
@@ -37,7 +38,7 @@ impl Absence {
             }
             Err(refusal) if may_hide_absence(&refusal) => {
                 let can_read = self.can_read(&folder);
-                // Boxed: it is seldom needed, and would make the future of every read large.
+                // Boxed to keep the future of every read small.
                 let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(can_read)).await;
                 Err(if is_readable { StorageError::NotFound } else { refusal.into() })
             }
@@ -45,7 +46,7 @@ impl Absence {
         }
     }
 
-    /// Reads an object that is certainly there: where there is none yet, one is written.
+    /// Reads the folder's probe object, and creates it if it is missing.
     async fn can_read(&self, folder: &str) -> bool {
         let Ok(probe) = path(&probe_key(folder)) else { return false };
         if self.store.get(&probe).await.is_ok() {

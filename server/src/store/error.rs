@@ -1,4 +1,4 @@
-//! Why the store gave nothing: the vendors' errors, sorted by what it means for whoever asked.
+//! The errors of the store, by their meaning for the caller.
 
 use std::future::Future;
 use std::io;
@@ -9,33 +9,33 @@ use object_store::client::{HttpError, HttpErrorKind};
 use crate::names::site::SiteId;
 use crate::store::folder;
 
-/// How the library tells of a refusal; the answer's body follows.
+/// The library's text for a denied access. The response body follows it.
 const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
 
-/// Time for the store to do one small thing, with all tries.
+/// The time limit of a small operation, including retries.
 const ANSWER_TIME: Duration = Duration::from_secs(6);
 
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// Why the store gave nothing.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    #[error("there is no such object")]
+    #[error("no such object")]
     NotFound,
-    #[error("the object is there already, or was changed meanwhile")]
+    #[error("the object exists already, or was changed meanwhile")]
     Exists,
-    #[error("the object is the one that is known")]
+    #[error("the object is unchanged")]
     Unchanged,
-    /// Broke off, refused, or answered nonsense.
+    /// Connection lost, request rejected, or invalid response.
     #[error("the store failed")]
     Failed(#[source] anyhow::Error),
-    #[error("the store asks to be left in peace for a while")]
+    #[error("the store is throttling requests")]
     Throttled(#[source] anyhow::Error),
     #[error("the store is too slow")]
     Slow(#[source] anyhow::Error),
     #[error("the store is full")]
     Full(#[source] anyhow::Error),
-    #[error("the store does not let this server in")]
+    #[error("the store denied access")]
     Denied(#[source] anyhow::Error),
     /// Unlike a missing right, nothing can be concluded from it about what the server may do.
     #[error("the store does not accept this server's credentials")]
@@ -43,17 +43,17 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// No answer within this time.
+    /// No response within this time.
     pub fn slow(limit: Duration) -> Self {
-        Self::Slow(anyhow::anyhow!("no answer within {limit:?}"))
+        Self::Slow(anyhow::anyhow!("no response within {limit:?}"))
     }
 
-    /// What the store sent cannot be what was asked for.
+    /// An unexpected response of the store.
     pub fn unexpected(what: impl std::fmt::Display) -> Self {
-        Self::Failed(anyhow::anyhow!("the store sent {what}"))
+        Self::Failed(anyhow::anyhow!("unexpected response of the store: {what}"))
     }
 
-    /// The same for another one who waited for the same read.
+    /// A copy for another request that waited for the same read.
     pub fn shared(&self, about: &str) -> Self {
         let again = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
         match self {
@@ -69,10 +69,10 @@ impl StorageError {
         }
     }
 
-    /// The store's error among an error's causes.
+    /// Finds the store's error among the causes of an error.
     pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| {
-            // What an io::Error wraps is not among its causes.
+            // The error inside an io::Error is not among its causes.
             let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
             cause.downcast_ref().or_else(inner)
         })
@@ -95,13 +95,13 @@ impl From<object_store::Error> for StorageError {
     }
 }
 
-/// A store that takes longer for a small thing is too slow for whoever waits.
+/// Applies the time limit of small operations.
 pub async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
 }
 
-/// Whether a refusal may mean that nothing is there: S3 answers `AccessDenied` for a missing object where the bucket
-/// cannot be listed. Wrong credentials have codes of their own; an answer to HEAD has no body, and so no code.
+/// Whether a denied access may hide a missing object: S3 returns `AccessDenied` if the bucket cannot be listed. Wrong
+/// credentials have other codes; a response to HEAD has no body, and so no code.
 pub fn may_hide_absence(error: &object_store::Error) -> bool {
     let object_store::Error::PermissionDenied { source, .. } = error else { return false };
     let first: &dyn std::error::Error = source.as_ref();
@@ -109,7 +109,7 @@ pub fn may_hide_absence(error: &object_store::Error) -> bool {
     causes.any(|cause| cause.strip_prefix(REFUSED).is_some_and(body_may_hide_absence))
 }
 
-/// AWS mostly names the action that it refuses, such as `kms:Decrypt`: it is listing where nothing is there.
+/// AWS usually names the denied action, such as `kms:Decrypt`. For a missing object it is listing.
 fn body_may_hide_absence(body: &str) -> bool {
     let refused = body.split_once("not authorized to perform: ").map(|(_, action)| action);
     let is_about_listing = refused.is_none_or(|action| action.starts_with("s3:ListBucket"));
@@ -152,7 +152,7 @@ fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
             Some(PermissionDenied | ReadOnlyFilesystem) => return StorageError::Denied,
             _ => {}
         }
-        // The library tells the status in its text alone.
+        // The status code is in the library's text only.
         let status = cause.to_string();
         let status = status.strip_prefix("Server returned non-2xx status code: ").unwrap_or_default();
         if status.starts_with("503") || status.starts_with("429") {
@@ -162,7 +162,7 @@ fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
     StorageError::Failed
 }
 
-/// The texts of an error and its causes, on one line and each once: the vendors' errors repeat what is below them.
+/// The messages of an error and its causes on one line, without the repetitions of the vendors' errors.
 fn message(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string) {

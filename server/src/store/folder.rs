@@ -1,4 +1,4 @@
-//! What is particular to a folder as a store: who may look into it, whether it can be written, what a crash left.
+//! A folder as a store: permissions, write test, and leftovers of a crash.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,11 @@ use anyhow::Context;
 
 use crate::names::object::STAGING;
 
-/// Unfinished uploads in a folder that are older than this are left over from a crash.
+/// Older unfinished uploads are leftovers of a crash.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether a folder says that a name can be no file's: below a file, too long, or as the library's own temporary files.
+/// Whether an error means that a name is not possible: below a file, too long, or reserved for the library's temporary
+/// files.
 pub fn names_no_file(error: &object_store::Error) -> bool {
     use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
     let error: &dyn std::error::Error = error;
@@ -25,12 +26,12 @@ pub fn names_no_file(error: &object_store::Error) -> bool {
 /// The folder of a store.
 pub struct Folder {
     path: PathBuf,
-    /// Its device and its number there, where the system tells them.
+    /// Its device and inode, on systems that have them.
     identity: Option<(u64, u64)>,
 }
 
 impl Folder {
-    /// Makes it where it is missing, and tries it: now, and not at the first upload, is told that it cannot be written.
+    /// Creates the folder if it is missing, and tests it at the start instead of at the first upload.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)?;
         let unusable = || unusable(&path);
@@ -46,16 +47,17 @@ impl Folder {
         &self.path
     }
 
-    /// That it is the folder of the start: else what is written would be gone once the right one is mounted again.
+    /// Checks that it is the folder of the start. Files in another one would be lost after a mount.
     pub fn check_identity(&self) -> io::Result<()> {
         if identity(&self.path)? == self.identity {
             return Ok(());
         }
-        let what = format!("{} is not the folder that was there at the start: is it mounted?", self.path.display());
+        let what =
+            format!("{} is not the folder that was used at the start: check that it is mounted", self.path.display());
         Err(io::Error::other(what))
     }
 
-    /// Writes a file where uploads wait. It makes no folder: one that is gone is a fault.
+    /// Writes a test file into the staging folder. It does not create the folder: a missing one is an error.
     pub fn probe(&self) -> io::Result<()> {
         self.check_identity()?;
         let probe = self.path.join(STAGING).join("probe");
@@ -63,7 +65,7 @@ impl Folder {
             let _ = std::fs::remove_file(&probe);
         })?;
         match std::fs::remove_file(&probe) {
-            // Somebody else's probe, at the same moment.
+            // Another process removed its test file at the same time.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
@@ -81,7 +83,7 @@ fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
     std::fs::metadata(path).map(|_| None)
 }
 
-/// Makes a folder that its owner alone can look into: the names in it are the keys to the reports.
+/// Creates a folder that only its owner can list, as its names grant access to the reports.
 fn make(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -90,7 +92,7 @@ fn make(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// What a folder has to be like, where it is not.
+/// The requirements for the folder, for errors.
 fn unusable(folder: &Path) -> String {
     #[cfg(unix)]
     let user = format!(" by uid {}", rustix::process::geteuid().as_raw());
@@ -99,7 +101,7 @@ fn unusable(folder: &Path) -> String {
     format!("the folder {} (STORAGE_URL) cannot be used: it must be writable{user}", folder.display())
 }
 
-/// Removes what a crash left of uploads; another server on the same folder may be receiving the younger ones.
+/// Removes leftovers of a crash. Another server on the same folder may be writing younger files.
 fn sweep(staging: &Path) {
     let Ok(files) = std::fs::read_dir(staging) else {
         return;
@@ -108,7 +110,7 @@ fn sweep(staging: &Path) {
         let age = file.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
         if age.is_some_and(|age| age > LEFT_OVER) {
             let removed = std::fs::remove_file(file.path());
-            tracing::info!(file = %file.path().display(), removed = removed.is_ok(), "left over from an upload that did not end");
+            tracing::info!(file = %file.path().display(), removed = removed.is_ok(), "removed the leftover of an unfinished upload");
         }
     }
 }

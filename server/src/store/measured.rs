@@ -1,4 +1,4 @@
-//! A store whose requests are counted, timed and traced; what it does is the other store's business.
+//! Wraps a store with metrics and traces.
 
 use std::fmt;
 use std::future::Future;

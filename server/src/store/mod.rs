@@ -1,4 +1,4 @@
-//! Everything object_store: S3, GCS, Azure, files and memory.
+//! All use of object_store: S3, GCS, Azure, files and memory.
 
 mod absence;
 pub mod error;

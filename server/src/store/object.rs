@@ -1,4 +1,4 @@
-//! Whole objects, as they come and as they go.
+//! Objects, parts of objects, and streams of their bytes.
 
 use std::io;
 use std::ops::Range;
@@ -11,29 +11,29 @@ use object_store::path::Path;
 
 use crate::store::error::{Result, StorageError};
 
-/// Bytes as they come from the store or from the inflater.
+/// A stream of bytes.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// The end of a zip file: `bytes`, up to the file's end, the first at `offset`.
+/// The end of an object: `bytes` from `offset` to its end.
 #[derive(Clone)]
 pub struct Tail {
     pub offset: u64,
     pub bytes: Bytes,
 }
 
-/// `Path::from` would percent-encode: the keys would differ from what an uploader writes.
+/// Not `Path::from`, which percent-encodes: keys would differ from those that uploaders write.
 pub fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
 }
 
-/// An object, or that it did not change.
+/// A whole object, or the information that it is unchanged.
 pub enum Fetched {
     Unchanged,
     /// With the range that its bytes are.
     File(FileMeta, Range<u64>, BoxStream<'static, std::io::Result<Bytes>>),
 }
 
-/// What is known of an object beside its bytes.
+/// The metadata of an object.
 pub struct FileMeta {
     pub size: u64,
     /// The store's entity tag, in quotes.
@@ -47,7 +47,7 @@ impl FileMeta {
     }
 }
 
-/// An object on its way into the store.
+/// An object that is being written.
 pub struct Incoming {
     pub(super) upload: Box<dyn MultipartUpload>,
 }
@@ -62,7 +62,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Nothing is kept.
+    /// Discards the object.
     pub async fn abort(mut self) -> Result<()> {
         Ok(self.upload.abort().await?)
     }

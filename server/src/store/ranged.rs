@@ -1,4 +1,4 @@
-//! The bytes of a range as they come: what breaks off is asked for once more from there on, and never looks whole.
+//! Streams the bytes of a range. An interrupted stream is resumed, and never looks complete.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use object_store::{GetOptions, GetRange, GetResult, ObjectStore};
 
 use crate::store::error::{Result, StorageError, within};
 
-/// How often the rest of a body is asked for, beyond what the library itself does in the first seconds.
+/// The maximum number of resumptions, in addition to the library's retries in the first seconds.
 const RESUMES: u32 = 3;
-/// What to wait before that, longer each time.
+/// The delay before the first resumption. It grows with each one.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Rest {
     store: Arc<dyn ObjectStore>,
     path: Path,
-    /// The bytes that are still to come.
+    /// The remaining bytes.
     range: Range<u64>,
-    /// The state of the object that they are of.
+    /// The entity tag of the object.
     tag: Option<String>,
     bytes: BoxStream<'static, object_store::Result<Bytes>>,
     resumed: u32,
 }
 
-/// The bytes of `result`, exactly as many as it announces.
+/// Streams the bytes of `result`, exactly as many as announced.
 pub fn bytes(store: Arc<dyn ObjectStore>, path: Path, result: GetResult) -> impl Stream<Item = Result<Bytes>> + Send {
     let (range, tag) = (result.range.clone(), result.meta.e_tag.clone());
     let rest = Rest { store, path, range, tag, bytes: result.into_stream(), resumed: 0 };
@@ -41,7 +41,7 @@ pub fn bytes(store: Arc<dyn ObjectStore>, path: Path, result: GetResult) -> impl
     })
 }
 
-/// All of a stream that is to have `length` bytes.
+/// Collects a stream of `length` bytes.
 pub async fn collect(bytes: impl Stream<Item = Result<Bytes>>, length: usize) -> Result<Bytes> {
     let mut bytes = std::pin::pin!(bytes);
     let mut all = Vec::with_capacity(length);
@@ -55,7 +55,7 @@ impl Rest {
     async fn next(&mut self) -> Result<Bytes> {
         loop {
             let why = match self.bytes.next().await {
-                // A folder's file that gets shorter while it is read gives empty pieces without end: that is its end.
+                // A file that is truncated while it is read yields empty pieces forever: treat this as its end.
                 Some(Ok(bytes)) if !bytes.is_empty() => {
                     let expected = self.range.end - self.range.start;
                     let fits = bytes.len() as u64 <= expected;
@@ -72,7 +72,7 @@ impl Rest {
         }
     }
 
-    /// Asks for the rest; where that cannot be had, the first failure is what counts.
+    /// Requests the rest. If this fails, returns the first error.
     async fn resume(&mut self, why: StorageError) -> Result<()> {
         if self.resumed == RESUMES || self.tag.is_none() {
             return Err(why);
@@ -86,7 +86,7 @@ impl Rest {
                 self.bytes = result.into_stream();
                 Ok(())
             }
-            // What cannot be had now may be had at the next try.
+            // A later attempt may succeed.
             Err(StorageError::Failed(_) | StorageError::Slow(_) | StorageError::Throttled(_)) => {
                 self.bytes = stream::empty().boxed();
                 Ok(())

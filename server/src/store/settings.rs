@@ -1,4 +1,4 @@
-//! Which store.
+//! Where reports are stored.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Everything object_store: S3, GCS, Azure, files and memory.
+//! All use of object_store: S3, GCS, Azure, files and memory.
 
 mod upload;
 
@@ -31,7 +31,7 @@ pub use upload::{UPLOAD_TIME, UploadTarget};
 
 /// Bytes that the client of a bucket reads ahead of each stream, about.
 const BUCKET_READ_AHEAD: usize = 192 << 10;
-/// Bytes of a small object: of what this server writes beside reports.
+/// The maximum size of a small object, such as this server writes apart from reports.
 const SMALL: u64 = 64 << 10;
 
 /// A store of objects.
@@ -39,11 +39,11 @@ pub struct Storage {
     store: Arc<dyn ObjectStore>,
     presigner: Option<Presigner>,
     sts: Option<Sts>,
-    /// Where the objects are files.
+    /// Set if the objects are files.
     folder: Option<Arc<Folder>>,
-    /// Where the objects are in a bucket.
+    /// Set if the objects are in a bucket.
     absence: Option<Absence>,
-    /// Whether the last bytes of an object can be asked for without its size: not of Azure.
+    /// Whether suffix ranges are supported: not by Azure.
     has_suffix_ranges: bool,
     name: String,
 }
@@ -51,23 +51,23 @@ pub struct Storage {
 struct Presigner {
     signer: Arc<dyn Signer>,
     prefix: Path,
-    /// Headers that are part of the signature.
+    /// Signed headers.
     signed: Vec<(&'static str, &'static str)>,
-    /// Headers that the vendor needs beside.
+    /// Headers that the vendor needs without a signature.
     plain: Vec<(&'static str, &'static str)>,
 }
 
-/// An object's bytes, and what a conditional write needs to know about it.
+/// An object's bytes and its version for conditional writes.
 pub struct Stored {
     pub bytes: Bytes,
     pub version: Version,
 }
 
-/// Which state of an object was read.
+/// The version of an object.
 pub struct Version(UpdateVersion);
 
 impl Storage {
-    /// `upload_role`: the role of uploaders that upload file by file, to S3.
+    /// `upload_role`: the role for file-by-file uploads to S3.
     pub fn new(config: &StorageConfig, upload_role: Option<&str>) -> anyhow::Result<Self> {
         match config {
             StorageConfig::Memory => Ok(Self {
@@ -138,12 +138,12 @@ impl Storage {
         if self.presigner.is_some() { BUCKET_READ_AHEAD } else { 0 }
     }
 
-    /// What the operator is told about where reports are.
+    /// The storage's location, for the operator.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the store answers, and lets this server in.
+    /// Checks that the store responds and grants access.
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.check_folder(Folder::probe).await,
@@ -155,7 +155,7 @@ impl Storage {
         }
     }
 
-    /// Where the objects are files.
+    /// Set if the objects are files.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref().map(Folder::path)
     }
@@ -167,7 +167,7 @@ impl Storage {
         looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
     }
 
-    /// Writes a new object; one that is there is not touched.
+    /// Creates an object; an existing one is not changed.
     pub async fn create(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let path = path(key)?;
         self.check_folder(Folder::check_identity).await?;
@@ -175,7 +175,7 @@ impl Storage {
         Ok(())
     }
 
-    /// A small object, whole.
+    /// Reads a small object.
     pub async fn get(&self, key: &str) -> Result<Stored> {
         within(async {
             let path = path(key)?;
@@ -193,7 +193,8 @@ impl Storage {
         .await
     }
 
-    /// Writes over what was read, unless somebody else did so meanwhile. A store of files cannot tell and writes.
+    /// Overwrites the version that was read, unless it was changed meanwhile. A folder cannot check this and
+    /// overwrites.
     pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
         self.check_folder(Folder::check_identity).await?;
@@ -206,11 +207,11 @@ impl Storage {
         within(written).await.map(|_| ())
     }
 
-    /// The last `length` bytes of an object, or all of it if it is shorter.
+    /// Reads the last `length` bytes of an object.
     pub async fn tail(&self, key: &str, length: u64) -> Result<Tail> {
         let path = path(key)?;
         let read = async {
-            // Azure knows no suffix ranges: ask for the size first.
+            // Azure has no suffix ranges, so read the size first.
             let range = if self.has_suffix_ranges {
                 GetRange::Suffix(length)
             } else {
@@ -228,13 +229,13 @@ impl Storage {
         within(read).await
     }
 
-    /// A part of an object.
+    /// Reads a part of an object.
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
         let length = (range.end - range.start) as usize;
         within(async { ranged::collect(self.part(key, range, None).await?, length).await }).await
     }
 
-    /// A part of an object, as it comes. `known`: the tag of the only state of the object that it may be of.
+    /// Streams a part of an object. `known`: the entity tag of the required version.
     pub async fn stream(
         &self,
         key: &str,
@@ -251,7 +252,7 @@ impl Storage {
         known: Option<&str>,
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let path = path(key)?;
-        // Only the vendors' stores speak HTTP's entity tags.
+        // Only the cloud stores support entity tags.
         let known = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
         let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone()))).with_if_match(known);
         let result = self.open(&path, options).await?;
@@ -265,18 +266,17 @@ impl Storage {
         ranged::bytes(self.store.clone(), path, result)
     }
 
-    /// Begins to read. An answer that makes no sense is asked for once more: the library tries again what failed or
-    /// was throttled, and nothing else.
+    /// Starts a read. Invalid responses are retried once; the library retries failures and throttling only.
     async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let once = || async {
             let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
-            // The vendors tag every object: what has no tag is a page of something in between.
+            // The vendors tag every object: a response without a tag is from a proxy in between.
             let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
             is_object.then_some(result).ok_or_else(|| StorageError::unexpected("what is no object"))
         };
         match once().await {
             Err(StorageError::Failed(_)) => once().await,
-            // In a folder that is not mounted nothing is found.
+            // A folder that is not mounted seems empty.
             Err(StorageError::NotFound) => {
                 Err(self.check_folder(Folder::check_identity).await.err().unwrap_or(StorageError::NotFound))
             }
@@ -296,7 +296,7 @@ impl Storage {
     /// An object, or a part of it, unless it is the one that the client has: the conditional request is passed on. The
     /// part may end behind the object's end.
     pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<Fetched> {
-        // Only the vendors' stores speak HTTP's entity tags.
+        // Only the cloud stores support entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
         let options = GetOptions { if_none_match, ..GetOptions::default() }.with_range(part.map(GetRange::Bounded));
         let path = path(key)?;
@@ -317,7 +317,7 @@ impl Storage {
         within(async { Ok(FileMeta::of(&self.resolve(&path, self.store.head(&path).await).await?)) }).await
     }
 
-    /// What a read came to, where a bucket may hide what is missing.
+    /// The result of a read from a store that may hide missing objects.
     async fn resolve<T>(&self, path: &Path, read: object_store::Result<T>) -> Result<T> {
         match &self.absence {
             Some(absence) => absence.resolve(path, read).await,
@@ -325,7 +325,7 @@ impl Storage {
         }
     }
 
-    /// Whether the store tells a missing object from a forbidden one: S3 does so where the bucket can be listed.
+    /// Whether the store distinguishes missing objects from forbidden ones: S3 does if the bucket can be listed.
     pub async fn can_tell_absence(&self, key: &str) -> Result<bool> {
         let path = path(key)?;
         within(async {

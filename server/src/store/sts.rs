@@ -14,15 +14,15 @@ use crate::base::secret::Secret;
 use crate::names::site::SiteId;
 use crate::telemetry::trace;
 
-/// How long the credentials hold: the longest that a role allows by default.
+/// How long the credentials are valid: the default maximum of a role.
 const HOLDS: Duration = Duration::from_secs(3600);
-/// Time for STS to answer.
+/// The time limit of a request to STS.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Characters of AWS's error code that are passed on.
+/// The maximum length of an AWS error code in messages.
 const MAX_CODE: usize = 64;
 
-/// Hands out credentials by assuming a role.
+/// Gets temporary credentials by assuming a role.
 pub struct Sts {
     http: reqwest::Client,
     credentials: AwsCredentialProvider,
@@ -44,9 +44,9 @@ pub struct Grant {
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    #[error("AWS refuses to let this server assume the role {role}: {code}")]
+    #[error("AWS does not let this server assume the role {role}: {code}")]
     Refused { role: String, code: String },
-    #[error("AWS STS gave no credentials for the role {role}")]
+    #[error("AWS STS returned no credentials for the role {role}")]
     Failed {
         role: String,
         #[source]
@@ -150,23 +150,23 @@ impl Sts {
     }
 }
 
-/// The credentials in STS's answer. The text holds secrets: that it cannot be read is told, and not what stands there.
+/// Parses the response of STS. Errors do not quote it, as it contains secrets.
 pub fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
     let reply: Result<Reply, _> = quick_xml::de::from_str(text);
-    let reply = reply.map_err(|_| anyhow::anyhow!("the answer is not the XML that AssumeRole gives"))?;
+    let reply = reply.map_err(|_| anyhow::anyhow!("the response is not a valid AssumeRole response"))?;
     Ok(reply.assume_role_result.credentials)
 }
 
-/// AWS's code for its refusal, fit to be shown.
+/// AWS's error code, reduced to letters and digits.
 pub fn code_of(text: &str) -> String {
     let code = quick_xml::de::from_str::<Refusal>(text).map(|refusal| refusal.error.code).unwrap_or_default();
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect();
     if plain.is_empty() { "an error without a code".to_owned() } else { plain }
 }
 
-/// What the credentials may do. Without spaces: Ceph takes no others, and AWS bounds the length.
+/// The session policy. Without spaces: Ceph accepts no others, and AWS limits the length.
 fn policy(role: &str, bucket: &str, site: &SiteId) -> String {
-    // `aws`, `aws-cn` or `aws-us-gov`: an ARN names its partition, and a policy for another one allows nothing.
+    // The partition in the ARN (`aws`, `aws-cn`, `aws-us-gov`) must match, or the policy allows nothing.
     let partition = role.split(':').nth(1).filter(|partition| !partition.is_empty()).unwrap_or("aws");
     json!({
         "Version": "2012-10-17",

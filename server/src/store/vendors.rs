@@ -12,7 +12,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 /// Time without a byte from the store after which a request counts as failed.
 const READ_TIME: Duration = Duration::from_secs(3);
-/// The time in which a failed request to the store is tried again, [`RETRIES`] times.
+/// The time limit for [`RETRIES`] retries of a failed request.
 const RETRY_TIME: Duration = Duration::from_secs(5);
 const RETRIES: usize = 2;
 
@@ -20,9 +20,9 @@ fn client() -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT_TIME)
         .with_read_timeout(READ_TIME)
-        // A large file to a slow reader takes as long as it takes; the time between two reads is what is bounded.
+        // The total time is unlimited, as a large file may go to a slow client; the time between two reads is limited.
         .with_timeout_disabled()
-        // Plain HTTP is spoken only where the operator wrote an http:// endpoint.
+        // Plain HTTP is used only if the operator configured an http:// endpoint.
         .with_allow_http(true)
 }
 

@@ -1,8 +1,8 @@
-//! The labels of what is counted: each has few values, known beforehand.
+//! The labels of the metrics. Each has a few fixed values.
 
 use hyper::StatusCode;
 
-/// The statuses that this server answers with; another one is counted by its class, as `5xx`.
+/// The status codes that this server sends. Others are counted by class, such as `5xx`.
 const CODES: [u16; 22] =
     [200, 201, 206, 304, 307, 400, 401, 403, 404, 405, 408, 409, 413, 416, 422, 429, 500, 501, 502, 503, 504, 507];
 
@@ -28,7 +28,7 @@ pub trait Label: Copy {
 }
 
 labels! {
-    /// The addresses that are told apart.
+    /// The routes.
     Route, "route", {
         Home => "home", Healthz => "healthz", Readyz => "readyz", Robots => "robots", CreateSite => "create-site",
         Invalidate => "invalidate-cache", Upload => "upload", Site => "site", File => "file", Badge => "badge",
@@ -36,34 +36,34 @@ labels! {
     }
 }
 labels! {
-    /// What became of the request for a report's file.
+    /// The source of a report's file, or why it was not sent.
     Served, "result", {
         Memory => "memory", Store => "store", Stream => "stream", ByFile => "by_file", NotModified => "not_modified",
         Missing => "missing",
     }
 }
 labels! {
-    /// In which encoding it went out.
+    /// The content encoding of the response.
     Encoding, "encoding", { Gzip => "gzip", Identity => "identity", None => "none", }
 }
 labels! {
-    /// How an uploader writes.
+    /// The kind of an upload.
     UploadKind, "kind", { Zip => "zip", Files => "files", }
 }
 labels! {
-    /// What became of an upload; the store's own uploads are seen opened only.
+    /// The progress of an upload; direct uploads to the store count as opened only.
     UploadEvent, "event", { Opened => "opened", Completed => "completed", Refused => "refused", }
 }
 labels! {
-    /// What is looked up before the store or GitHub is asked.
+    /// The caches.
     Cache, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
 }
 labels! {
-    /// What a look-up found.
+    /// The result of a cache look-up.
     Lookup, "result", { Hit => "hit", Stale => "stale", Miss => "miss", Error => "error", }
 }
 impl Lookup {
-    /// `asked`: whether it took a request to whoever knows.
+    /// `asked`: whether the look-up needed a request to the source.
     pub fn of<T, E>(found: &Result<T, E>, asked: bool) -> Self {
         match found {
             Ok(_) if asked => Self::Miss,
@@ -74,23 +74,23 @@ impl Lookup {
 }
 
 labels! {
-    /// What a badge showed.
+    /// Whether a badge's value was known.
     Found, "found", { Value => "value", Unknown => "unknown", }
 }
 labels! {
-    /// What became of a request to GitHub; `not_asked`: none was sent, it is left alone.
+    /// The result of a look-up on GitHub; `not_asked`: backing off, no request was sent.
     GitHubResult, "result", {
         Ok => "ok", Failed => "failed", Timeout => "timeout", NotAsked => "not_asked",
     }
 }
 labels! {
-    /// What became of a request with a token in place of a key.
+    /// The result of a request with an OIDC token.
     KeylessResult, "result", {
         Ok => "ok", Refused => "refused", Forbidden => "forbidden", Failed => "failed",
     }
 }
 impl KeylessResult {
-    /// By the status that the request was refused with.
+    /// By the status code of the error.
     pub fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Refused,
@@ -101,18 +101,18 @@ impl KeylessResult {
 }
 
 labels! {
-    /// What became of a request for an OIDC issuer's keys.
+    /// The result of a request for an issuer's keys.
     IssuerResult, "result", { Ok => "ok", Failed => "failed", }
 }
 labels! {
-    /// What the store was asked to do.
+    /// The operations of the store.
     Operation, "operation", {
         Put => "put", Multipart => "multipart", Get => "get", Head => "head", Delete => "delete", List => "list",
         Copy => "copy", Rename => "rename",
     }
 }
 labels! {
-    /// What the store answered.
+    /// The result of an operation of the store.
     StoreResult, "result", {
         Ok => "ok", NotFound => "not_found", Exists => "exists", NotModified => "not_modified", Error => "error",
     }
@@ -123,7 +123,7 @@ labels! {
     Nothing, "", { None => "", }
 }
 
-/// A status's place in [`CODES`], or behind it that of its class.
+/// A status code: its index in [`CODES`], or the index of its class after them.
 #[derive(Clone, Copy)]
 pub struct Code(pub u16);
 

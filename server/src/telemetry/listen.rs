@@ -1,4 +1,4 @@
-//! `GET /metrics`, on an address of its own: what it tells is for the operator, and not for readers.
+//! `GET /metrics` on its own address, as metrics are for the operator only.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,18 +18,18 @@ use tokio::sync::Semaphore;
 
 use crate::telemetry::metrics::metrics;
 
-/// Time for a request's head to come in, and for an idle connection.
+/// Time to receive a request head, and for an idle connection.
 const HEADER_TIME: Duration = Duration::from_secs(30);
-/// Connections at once: a few scrapers.
+/// The maximum number of connections: a few scrapers.
 const CONNECTIONS: usize = 16;
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Listens, and answers scrapers until the process ends; gives the address.
+/// Starts the metrics server and returns its address.
 pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(listen).await.with_context(|| {
-        format!("METRICS_LISTEN={listen} cannot be listened on; give another address, or leave it out")
-    })?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on METRICS_LISTEN={listen}: set another address, or remove it"))?;
     let address = listener.local_addr()?;
     // The time of the start is among them.
     let _ = metrics();

@@ -1,6 +1,7 @@
-//! What is counted, for Prometheus. Every label has few values, known beforehand: no path, no repository, no address.
+//! Prometheus metrics. Labels have a few fixed values, never a path, a repository or an address.
 //!
-//! Counting costs an atomic or two: a counter is made when it is first used and found by its place in a table after that.
+//! Counting costs one or two atomic operations: a counter is created on first use, and then found by its index in a
+//! table.
 
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
@@ -23,7 +24,7 @@ const BYTES: [f64; 8] = [1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.
 
 type Labels = Vec<(&'static str, &'static str)>;
 
-/// A counter for each pair of labels' values, made when it is first counted.
+/// A counter for each pair of label values, created on first use.
 struct Table<A: Label, B: Label> {
     family: Family<Labels, Counter>,
     cells: Vec<OnceLock<Counter>>,
@@ -71,7 +72,7 @@ impl<A: Label> Times<A> {
     }
 }
 
-/// Everything that is counted by this process.
+/// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
     requests: Table<Route, Code>,
@@ -105,7 +106,7 @@ impl Metrics {
         let mut own = Registry::default();
         let build = Info::new(vec![
             ("version", env!("CARGO_PKG_VERSION")),
-            // Told by whoever builds: what GITHUB_SHA says in a workflow may be another repository's commit.
+            // Set by the build, as GITHUB_SHA in a workflow may be another repository's commit.
             ("commit", option_env!("COVERED_COMMIT").unwrap_or("unknown")),
         ]);
         own.register("covered_build", "The program that runs", build);
@@ -148,13 +149,13 @@ impl Metrics {
         }
     }
 
-    /// A request that was answered.
+    /// Counts a completed request.
     pub fn request(&self, route: Route, status: u16, time: Duration) {
         self.requests.count(route, Code(status));
         self.request_seconds.observe(route, time);
     }
 
-    /// What the status alone tells of a file or of an upload.
+    /// Counts what the status code says about a file or an upload.
     pub fn answered(&self, route: Route, status: u16) {
         match (route, status) {
             (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
@@ -165,12 +166,12 @@ impl Metrics {
         }
     }
 
-    /// A report's file that was asked for.
+    /// Counts a request for a report's file.
     pub fn file(&self, served: Served, encoding: Encoding) {
         self.files.count(served, encoding);
     }
 
-    /// The size of a report's file that was sent.
+    /// Records the size of a report's file.
     pub fn file_size(&self, bytes: u64) {
         self.file_bytes.observe(bytes as f64);
     }
@@ -191,17 +192,17 @@ impl Metrics {
         self.github.count(result, Nothing::None);
     }
 
-    /// A request with a token.
+    /// Counts a request with an OIDC token.
     pub fn keyless(&self, result: KeylessResult) {
         self.keyless.count(result, Nothing::None);
     }
 
-    /// A question for an issuer's keys.
+    /// Counts a request for an issuer's keys.
     pub fn issuer(&self, result: IssuerResult) {
         self.issuers.count(result, Nothing::None);
     }
 
-    /// GitHub asked to be left alone.
+    /// Counts a response that limited requests to GitHub.
     pub fn github_limit(&self) {
         self.github_limits.inc();
     }
@@ -210,31 +211,31 @@ impl Metrics {
         self.redis.set(up.into());
     }
 
-    /// What GitHub said of its quota; `reset`: Unix time, seconds.
+    /// Records GitHub's quota. `reset`: Unix time in seconds.
     pub fn github_quota(&self, remaining: u64, limit: u64, reset: u64) {
         for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
-    /// A request to the store, until its answer began.
+    /// Counts a request to the store. `time`: until the response began.
     pub fn store(&self, operation: Operation, result: StoreResult, time: Duration) {
         self.store.count(operation, result);
         self.store_seconds.observe(operation, time);
     }
 
-    /// The same where the time cannot be told.
+    /// The same without a time.
     pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
         self.store.count(operation, result);
     }
 
-    /// A connection that is open until what is given back is dropped.
+    /// Counts a connection as open until the returned guard is dropped.
     pub fn connection(&'static self) -> Connection {
         self.connections.inc();
         Connection(&self.connections)
     }
 
-    /// All of it as OpenMetrics text.
+    /// All metrics as OpenMetrics text.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         self.process.update();
         let mut out = String::new();

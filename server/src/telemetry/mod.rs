@@ -1,9 +1,8 @@
-//! What the server tells its operator: metrics, the log, traces.
+//! Metrics, log and traces.
 
 mod labels;
 pub mod listen;
 pub mod metrics;
-#[cfg(feature = "otel")]
 mod otel;
 mod process;
 pub mod trace;

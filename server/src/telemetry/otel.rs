@@ -1,10 +1,12 @@
-//! OpenTelemetry: spans are sent in batches over HTTP, as the standard's variables say; what cannot be sent is dropped.
+//! OpenTelemetry: sends spans in batches over HTTP, as configured by the standard's variables. Spans that cannot be
+//! sent are dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::HeaderMap;
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_http::{Bytes, HeaderExtractor, HttpClient, HttpError, Request, Response};
@@ -17,10 +19,11 @@ use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
+const TRACEPARENT: &str = "traceparent";
 const SERVICE: &str = "covered-server";
-/// Time for the collector to take a batch: the standard's default.
+/// Time to send a batch: the standard's default.
 const SEND_TIME: Duration = Duration::from_secs(10);
-/// Time for the last batch, when the server stops.
+/// Time to send the last batch when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
 pub struct Traces(SdkTracerProvider);
@@ -41,7 +44,7 @@ impl Traces {
         Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build()))
     }
 
-    /// What hands the spans of `tracing` on.
+    /// The layer that exports spans of `tracing`.
     pub fn layer<S>(&self) -> OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
@@ -56,32 +59,38 @@ impl Traces {
     }
 
     pub async fn stop(self) {
-        // It waits for a thread of its own, which waits for this runtime.
+        // The call waits for a thread that needs this runtime.
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIME)).await;
         if !matches!(stopped, Ok(Ok(()))) {
-            tracing::warn!("the last traces could not be sent to the collector");
+            tracing::warn!("could not send the last traces to the collector");
         }
     }
 }
 
-/// Makes `span` the child of the one that the client names, if it names one; gives the trace's id.
+/// The ID of the client's trace, if the request belongs to one; `span` becomes a part of that trace.
 pub fn continued(span: &Span, headers: &HeaderMap) -> Option<String> {
-    if span.is_disabled() {
-        return None;
+    if !headers.contains_key(TRACEPARENT) {
+        return if span.is_disabled() { None } else { id_of(&span.context()) };
     }
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    if span.is_disabled() {
+        return id_of(&parent);
+    }
     let _ = span.set_parent(parent);
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    context.is_valid().then(|| context.trace_id().to_string())
+    id_of(&span.context())
 }
 
-/// A span's name, once it is known: the field `otel.name` is not read after the start.
+fn id_of(context: &Context) -> Option<String> {
+    let trace = context.span().span_context().clone();
+    trace.is_valid().then(|| trace.trace_id().to_string())
+}
+
+/// Sets a span's name after its start, when the field `otel.name` is no longer read.
 pub fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }
 
-/// The way to the collector. The exporter's thread has no runtime: what it sends goes by way of the server's.
+/// Sends batches on the server's runtime, as the exporter's thread has none.
 #[derive(Debug)]
 struct Collector {
     http: reqwest::Client,
@@ -93,15 +102,15 @@ struct Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.http.clone(), request)).await?;
-        // Said once, and not with each batch: the collector may be gone for days.
+        // Logged once, not for each batch: the collector may be down for days.
         match &sent {
             Ok(answer) if answer.status().is_success() => self.fails.store(false, Ordering::Relaxed),
             failed if !self.fails.swap(true, Ordering::Relaxed) => {
                 let why = match failed {
-                    Ok(answer) => format!("it answers {}", answer.status()),
+                    Ok(answer) => format!("it returned {}", answer.status()),
                     Err(error) => format!("{error:#}"),
                 };
-                tracing::warn!("traces cannot be sent to the collector, and are dropped until they can: {why}");
+                tracing::warn!("cannot send traces to the collector, they are dropped: {why}");
             }
             _ => {}
         }
@@ -110,11 +119,37 @@ impl HttpClient for Collector {
 }
 
 async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
-    // Its address may hold a key.
+    // The URL may contain a key.
     let answer = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = answer.status();
     *response.headers_mut() = answer.headers().clone();
     *response.body_mut() = answer.bytes().await.map_err(|error| error.without_url())?;
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_taken_as_w3c_wrote_it() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (traceparent, taken) in [
+            (format!("00-{id}-00f067aa0ba902b7-01"), true),
+            (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
+            (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
+            (format!("ff-{id}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()), false),
+            (format!("00-{id}-0000000000000000-01"), false),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
+            (format!("00-{id}"), false),
+            (String::new(), false),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), traceparent.parse().unwrap())]);
+            assert_eq!(continued(&Span::none(), &headers).as_deref(), taken.then_some(id), "{traceparent:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What the system says of this process, by the names that every Prometheus client uses. Linux tells; others do not.
+//! Process metrics with the standard Prometheus names. Memory and file descriptors on Linux only.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ impl Process {
     pub fn new(registry: &mut Registry) -> Self {
         let start = Fraction::default();
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-        registry.register("process_start_time_seconds", "When the process began to count; Unix time", start);
+        registry.register("process_start_time_seconds", "Unix time of the start of the process", start);
         let process = Self { resident: Gauge::default(), open_files: Gauge::default() };
         if cfg!(target_os = "linux") {
             registry.register("process_resident_memory_bytes", "Memory in use", process.resident.clone());
@@ -27,13 +27,13 @@ impl Process {
         process
     }
 
-    /// Asks the system.
+    /// Reads the values from the system.
     pub fn update(&self) {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let resident =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<i64>().ok());
         self.resident.set(resident.unwrap_or_default() << 10);
-        // One of them is the folder that is being read.
+        // One is the open directory itself.
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
         self.open_files.set(i64::try_from(open).unwrap_or(i64::MAX));
     }

@@ -1,4 +1,4 @@
-//! The log and, where the `OTEL_*` variables ask for them, traces: what belongs to one request is found by its id.
+//! The log and, if the `OTEL_*` variables enable them, traces. Both contain the request's ID.
 
 use std::fmt;
 use std::future::Future;
@@ -23,18 +23,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::random::digit;
 use crate::telemetry::metrics::{Label, Operation, Route};
-#[cfg(feature = "otel")]
 use crate::telemetry::otel;
 
-/// The target of the spans that are for traces alone: the log does not show them.
+/// The target of spans that are for traces only, not for the log.
 const TRACES: &str = "covered_traces";
-/// Characters of a request's id that is taken from whoever asks.
+/// The maximum length of a request ID from a client.
 const MAX_ID: usize = 64;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
-    /// The id of the request that is worked on.
+    /// The ID of the current request.
     static REQUEST: Id;
 }
 
@@ -44,18 +42,17 @@ pub struct LogConfig {
     pub level: tracing::Level,
 }
 
-/// What has to be ended with the server.
+/// The traces, which must be flushed when the server stops.
 pub struct Telemetry {
-    #[cfg(feature = "otel")]
     traces: Option<otel::Traces>,
 }
 
-/// Starts the log, and with `traces` those too. Needs the runtime.
+/// Starts the log and, if `traces` is set, traces. Must run inside the runtime.
 pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
-    // Of the libraries' own lines only those that tell of trouble.
+    // Libraries log warnings and errors only.
     let own = LevelFilter::from_level(config.level);
     let shown = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
-    // It warns of what any client can do, a line for each time.
+    // Its warnings are about misbehaving clients, one line each.
     let shown = shown.with_target(TRACES, LevelFilter::OFF).with_target("h2", own.min(LevelFilter::ERROR));
     let log = tracing_subscriber::fmt::layer().with_target(false);
     let log = match config.json {
@@ -65,37 +62,27 @@ pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
         }
         false => log.with_ansi(false).map_event_format(|lines| WithRequest { lines, is_json: false }).boxed(),
     };
-    // A layer that may be there or not would make spans that nobody takes; a list has those that are there.
+    // A list, as an `Option` layer would create spans that nobody records.
     let mut layers = vec![log.with_filter(shown).boxed()];
-    #[cfg(feature = "otel")]
-    let telemetry = {
-        let traces = traces.then(otel::Traces::start).transpose()?;
-        let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
-        layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
-        Telemetry { traces }
-    };
-    #[cfg(not(feature = "otel"))]
-    let telemetry = {
-        let _ = traces;
-        Telemetry {}
-    };
-    // A second start in one process keeps the first log: only tests do that.
+    let traces = traces.then(otel::Traces::start).transpose()?;
+    let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
+    layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
+    // A second start in one process, as in tests, keeps the first log.
     let _ = tracing_subscriber::registry().with(std::mem::take(&mut layers)).try_init();
-    Ok(telemetry)
+    Ok(Telemetry { traces })
 }
 
 impl Telemetry {
-    /// Sends what is still to be sent, for a few seconds at most.
+    /// Sends the remaining spans, for a few seconds at most.
     pub async fn stop(self) {
-        #[cfg(feature = "otel")]
         if let Some(traces) = self.traces {
             traces.stop().await;
         }
     }
 }
 
-/// Log lines with the id of the request that they belong to. A span for it would be made for each request, whether a
-/// line is written or not: it took a fifth of a cached badge's instructions.
+/// Adds the request's ID to log lines. A span for it would be created for each request, even if it logs nothing: that
+/// took a fifth of a cached badge's instructions.
 struct WithRequest<F> {
     lines: F,
     is_json: bool,
@@ -121,17 +108,17 @@ where
     }
 }
 
-/// A request's id.
+/// A request's ID.
 #[derive(Clone)]
 pub enum Id {
-    /// The client or a proxy gave it, or it is the trace's.
+    /// From the client, a proxy or the trace.
     Given(Arc<str>),
-    /// Told as 16 hexadecimal digits.
+    /// Generated; shown as 16 hexadecimal digits.
     Own(u64),
 }
 
 impl Id {
-    /// One of its own, without a question to the system: a hash, keyed at random, of how many there were.
+    /// A generated ID: a randomly keyed hash of a counter, which needs no system call.
     fn own() -> Self {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -159,7 +146,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// What is done for one request: its id is in all log lines, its span holds those of what it asks others.
+/// The context of one request: its ID for log lines, and its span as the parent of outgoing requests.
 #[derive(Clone)]
 pub struct Scope {
     id: Id,
@@ -167,7 +154,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The id is the one that the client or a proxy gave, else that of the trace, else one of its own.
+    /// The ID comes from the client or a proxy, else from the trace, else it is generated.
     pub fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
         let trace = tracing::info_span!(
@@ -175,7 +162,7 @@ impl Scope {
             http.request.method = request.method().as_str(), http.route = field::Empty,
             http.response.status_code = field::Empty, request_id = field::Empty,
         );
-        let trace_id = continued(&trace, headers);
+        let trace_id = otel::continued(&trace, headers);
         let id = given(headers).or(trace_id).map_or_else(Id::own, |id| Id::Given(id.into()));
         if !trace.is_disabled() {
             trace.record("request_id", field::display(&id));
@@ -187,21 +174,18 @@ impl Scope {
         &self.id
     }
 
-    /// Whatever `work` logs belongs to the request.
+    /// Runs `work` in the context of the request.
     pub fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         self.trace.in_scope(|| REQUEST.sync_scope(self.id.clone(), work))
     }
 
-    /// What the request turned out to be.
+    /// Records route and status in the span.
     pub fn answered(&self, method: &str, route: Route, status: u16) {
         if self.trace.is_disabled() {
             return;
         }
         let route = Route::TEXTS.get(route.place()).copied().unwrap_or_default();
-        #[cfg(feature = "otel")]
         otel::rename(&self.trace, format!("{method} {route}"));
-        #[cfg(not(feature = "otel"))]
-        let _ = method;
         self.trace.record("http.route", route);
         self.trace.record("http.response.status_code", status);
         if status >= 500 {
@@ -210,8 +194,8 @@ impl Scope {
     }
 }
 
-/// Work that belongs to a request. Boxed: it is large, what is around it would move it, and an idle connection would keep
-/// its memory.
+/// A future in the context of a request. Boxed, as it is large: it would be moved around, and an idle connection would
+/// keep its memory.
 pub struct Within<F> {
     scope: Scope,
     work: Pin<Box<F>>,
@@ -232,7 +216,7 @@ impl<F: Future> Future for Within<F> {
     }
 }
 
-/// Starts a task that belongs to the request that is worked on.
+/// Spawns a task in the context of the current request.
 pub fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -244,36 +228,14 @@ where
     }
 }
 
-/// An id that a log can show as it is.
+/// The client's request ID, if it is safe to log.
 fn given(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     (plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
 }
 
-/// Makes `trace` a part of the client's trace, if it says that it has one; gives the trace's id.
-fn continued(trace: &Span, headers: &HeaderMap) -> Option<String> {
-    #[cfg(feature = "otel")]
-    if let Some(id) = otel::continued(trace, headers) {
-        return Some(id);
-    }
-    let _ = trace;
-    trace_id(headers.get(TRACEPARENT)?.to_str().ok()?).map(str::to_owned)
-}
-
-/// The trace's id in a `traceparent` (W3C Trace Context, 3.2.2): `00-{trace id}-{parent id}-{flags}`.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let some = |text: &str| text.bytes().any(|byte| byte != b'0');
-    let mut parts = traceparent.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let lengths = (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2);
-    let known = version != "ff" && (version != "00" || parts.next().is_none());
-    let valid = lengths && known && [version, trace, parent, flags].into_iter().all(hex) && some(trace) && some(parent);
-    valid.then_some(trace)
-}
-
-/// A request to the store, as a part of the request that needs it.
+/// Runs a request to the store in a span of its own.
 pub fn store<F: Future>(operation: Operation, work: F) -> impl Future<Output = F::Output> {
     let operation = Operation::TEXTS.get(operation.place()).copied().unwrap_or_default();
     work.instrument(tracing::info_span!(
@@ -281,7 +243,7 @@ pub fn store<F: Future>(operation: Operation, work: F) -> impl Future<Output = F
     ))
 }
 
-/// A request to another service: `GitHub`, `STS`, `Redis`.
+/// Runs a request to another service (`GitHub`, `STS`, `Redis`) in a span of its own.
 pub fn client<F: Future>(service: &'static str, work: F) -> impl Future<Output = F::Output> {
     work.instrument(tracing::info_span!(target: TRACES, "client", otel.name = service, otel.kind = "client"))
 }
@@ -291,24 +253,6 @@ mod tests {
     use std::io::{Read, Seek};
 
     use super::*;
-
-    #[test]
-    fn a_traceparent_is_taken_as_w3c_wrote_it() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (traceparent, taken) in [
-            (format!("00-{id}-00f067aa0ba902b7-01"), true),
-            (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
-            (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
-            (format!("ff-{id}-00f067aa0ba902b7-01"), false),
-            (format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()), false),
-            (format!("00-{id}-0000000000000000-01"), false),
-            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(), false),
-            (format!("00-{id}"), false),
-            (String::new(), false),
-        ] {
-            assert_eq!(trace_id(&traceparent), taken.then_some(id), "{traceparent:?}");
-        }
-    }
 
     #[test]
     fn a_line_of_a_request_ends_with_its_id() {

@@ -1,4 +1,4 @@
-//! A value → an SVG badge or a shields.io endpoint.
+//! Renders a value as an SVG badge or as a shields.io endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::values::value::{State, Value};
 
-/// The label of a badge that is asked for without one.
+/// The default label.
 const LABEL: &str = "coverage";
-/// Characters of a label, at most.
+/// The maximum length of a label in characters.
 const MAX_LABEL: usize = 64;
 
-/// Badges that are kept, at most: some 2 MB.
+/// The maximum number of cached badges: about 2 MB.
 const MAX_DRAWN: usize = 1000;
 
 /// The colours of the Python original's badges.
@@ -22,7 +22,7 @@ const GREEN: &str = "#34D058";
 const RED: &str = "#CB2431";
 const GREY: &str = "#9F9F9F";
 
-/// The first one is for who names none, or another.
+/// The first one is the default, also for unknown names.
 const STYLES: [(&str, Style); 5] = [
     ("flat", Style::Flat),
     ("flat-square", Style::FlatSquare),
@@ -31,7 +31,7 @@ const STYLES: [(&str, Style); 5] = [
     ("social", Style::Social),
 ];
 
-/// How a badge is to look.
+/// The label and the style of a badge.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Look {
     /// `None`: [`LABEL`].
@@ -41,10 +41,10 @@ pub struct Look {
 }
 
 impl Look {
-    /// From the query's `label` and `style`; a style that is not known is the flat one.
+    /// From the query's `label` and `style`; an unknown style means flat.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
         let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
-        // Some styles would draw an empty bubble.
+        // Some styles would draw an empty bubble for a blank label.
         let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
@@ -55,19 +55,19 @@ impl Look {
     }
 }
 
-/// Control characters and what no XML document may hold are left out.
+/// Whether XML allows the character. Control characters are excluded too.
 fn is_xml(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// What a badge shows of a value: there are few different ones.
+/// The content of a badge. There are few different ones, so badges can be cached.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Content {
     percent: Percent,
     state: Option<State>,
 }
 
-/// Never rounded up: 100 is exactly 100, and 0 exactly 0.
+/// A percentage, rounded down. 100 means exactly 100, and 0 exactly 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Percent {
     Unknown,
@@ -102,7 +102,7 @@ impl Content {
     }
 }
 
-/// Badges that were drawn. So few are found sooner by comparing them than by hashing.
+/// The cache of rendered badges. With so few entries, comparing is faster than hashing.
 #[derive(Default)]
 pub struct Badges {
     drawn: RwLock<BTreeMap<(Look, Content), Bytes>>,
@@ -117,7 +117,7 @@ impl Badges {
         }
         let svg = Bytes::from(draw(&badge.0, badge.1)?);
         let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
-        // Labels are anybody's: who sends a new one each time has only the others drawn again.
+        // Anybody can choose labels: a flood of new ones only empties the cache.
         if drawn.len() >= MAX_DRAWN {
             drawn.clear();
         }
@@ -140,7 +140,7 @@ fn draw(look: &Look, content: Content) -> Result<String, badge_maker_rs::Error> 
     make_badge(&options)
 }
 
-/// What shields.io's endpoint badge reads: <https://shields.io/badges/endpoint-badge>.
+/// The response for shields.io's endpoint badge: <https://shields.io/badges/endpoint-badge>.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint<'a> {
@@ -148,7 +148,7 @@ pub struct Endpoint<'a> {
     label: &'a str,
     message: String,
     color: &'static str,
-    /// Beyond shields.io's fields: the exact number, for programs.
+    /// Not one of shields.io's fields: the exact number, for programs.
     percent: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The value behind a badge: what is remembered, GitHub, the last value in the store, nothing, in this order.
+//! The values of badges. Look-ups try the cache, GitHub and the last value in the store, in this order.
 
 pub mod drawing;
 mod refused;
@@ -24,15 +24,14 @@ use value_store::ValueStore;
 /// How long an upload waits for GitHub to name the default branch.
 const GITHUB_TIME: Duration = Duration::from_millis(1200);
 
-/// The values, as far as they are known.
+/// Looks up and sets the values of badges.
 pub struct Values {
     cache: Arc<Cache<Statuses>>,
     statuses: Arc<Statuses>,
 }
 
 impl Values {
-    /// `redis`: what to share values by, and what only servers have in common whose values are the same.
-    /// Needs the runtime.
+    /// `redis`: the URL, and a namespace for servers with the same values. Must run inside the runtime.
     pub fn new(
         storage: Arc<Storage>,
         github: Option<GitHub>,
@@ -44,22 +43,22 @@ impl Values {
         Self { cache: Cache::new(statuses.clone(), redis), statuses }
     }
 
-    /// The value to show; however many ask at once, one look-up is made.
+    /// The value; concurrent requests share one look-up.
     pub fn get(&self, key: ValueKey) -> impl Future<Output = Option<Arc<Value>>> {
         self.cache.get(key)
     }
 
-    /// Forgets what is remembered of a repository: the next reader's question goes to GitHub.
+    /// Invalidates a repository's values: the next request asks GitHub.
     pub async fn forget(&self, repository: &Repository) {
         self.cache.forget(repository.as_str()).await;
     }
 
-    /// A repository that GitHub did not know may be there by now.
+    /// Invalidates a repository that GitHub did not know and may know now.
     pub async fn appeared(&self, repository: &Repository) {
         self.cache.appeared(repository.as_str()).await;
     }
 
-    /// Takes a default branch's new value; gives back why the known one stays instead, if it does.
+    /// Sets the value of the default branch; returns the reason if the known value is kept instead.
     pub async fn set(
         &self,
         repository: Repository,
@@ -71,12 +70,12 @@ impl Values {
         let ticket = self.cache.write_ticket(repository.as_str()).await;
         let (stored, stays) = store.store(&repository, name.as_ref(), value).await?;
         if stored.percent.is_none() {
-            // GitHub may know a number of an older commit, which the badge shows in place of none.
+            // GitHub may have a number of an older commit, which is better than none.
             self.cache.forget(repository.as_str()).await;
             return Ok(stays);
         }
         let key = ValueKey { repository, name, branch: None };
-        // What the store decided on, and after it did.
+        // The cache gets the value that the store decided on.
         self.cache.put(key, Some(Arc::new(stored)), ticket).await;
         Ok(stays)
     }
@@ -86,7 +85,7 @@ impl Values {
         self.statuses.github.as_ref()?.default_branch(repository, GITHUB_TIME).await
     }
 
-    /// Whether Redis answers; `None`: there is none.
+    /// Whether Redis is up; `None` if it is not configured.
     pub fn redis(&self) -> Option<RedisState> {
         self.cache.redis()
     }

@@ -1,4 +1,4 @@
-//! The last values where the storage refuses them: in this server's memory.
+//! Keeps values in memory if the storage denies access to them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,10 +6,10 @@ use moka::future::Cache;
 
 use crate::values::value::Value;
 
-/// Values in memory, at most: as many as a server shows from its memory.
+/// The maximum number of values kept, as many as in the cache.
 const MAX_VALUES: u64 = 10_000;
 
-/// The values that the storage refused, by their keys there.
+/// The values that the storage did not accept, by object key.
 pub struct RefusedValues {
     values: Cache<String, Value>,
     has_warned: AtomicBool,
@@ -39,8 +39,8 @@ impl RefusedValues {
     pub fn warn(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "badge values are kept in memory, and in Redis where it is set, as the storage refuses them: allow this \
-                 server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or its badges depend on \
+                "the storage denies access to badge values, they are kept in memory (and in Redis, if set): allow this \
+                 server to read and write values/* (on S3: s3:GetObject and s3:PutObject), or badges depend on \
                  GITHUB_TOKEN after a restart: {why:#}"
             );
         }

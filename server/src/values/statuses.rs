@@ -1,4 +1,4 @@
-//! What GitHub says of a badge's value, or else the store.
+//! Reads a badge's value from GitHub's commit statuses, or else from the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,38 +17,38 @@ use crate::store::error::StorageError;
 use crate::values::value::{State, Value, ValueKey};
 use crate::values::value_store::ValueStore;
 
-/// How long the last known value is shown before a GitHub that failed is asked again; as long as GitHub wants to be
-/// left alone, at most as long as any value.
+/// How long the last known value is fresh after a failure of GitHub. A longer back-off extends this, up to [`FRESH`].
 const FRESH_AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// How long a reader waits for the store: with the time for GitHub, a badge answers within two seconds.
+/// How long a request waits for the store. With the time for GitHub, a badge takes two seconds at most.
 const STORE_TIME: Duration = Duration::from_millis(600);
-/// Look-ups at GitHub for one repository in a minute: names and branches are free to choose, and the quota is not.
+/// The maximum number of GitHub look-ups per repository and minute: clients choose names and branches freely, and the
+/// quota is limited.
 const LOOK_UPS_A_MINUTE: u32 = 30;
-/// What the Python original writes before the number.
+/// The prefix of the Python original's descriptions.
 const ORIGINAL_PREFIX: &str = "Coverage ";
 const MINUTE: Duration = Duration::from_secs(60);
-/// Repositories whose look-ups are counted, at most.
+/// The maximum number of repositories whose look-ups are counted.
 const MAX_COUNTED: u64 = 10_000;
 
 /// The commit statuses on GitHub, and the store behind them.
 pub struct Statuses {
     pub store: ValueStore,
     pub github: Option<GitHub>,
-    /// GitHub is asked about these repositories only.
+    /// The repositories to look up on GitHub.
     allowed: Arc<Allowed>,
-    /// Where this server's reports are: only statuses that lead there are followed.
+    /// The addresses of this server's reports; badges link to no others.
     reports: Arc<Reports>,
     /// Look-ups of the last minute, by repository.
     asked: Memory<Repository, Arc<AtomicU32>>,
 }
 
-/// What became of the question to GitHub.
+/// The result of a look-up on GitHub.
 enum GitHubAnswer {
-    /// GitHub's answer; `None` also where it is not to be asked.
+    /// GitHub's value; also `None` if GitHub must not be asked.
     Value(Option<Value>),
-    /// There is no such repository.
+    /// GitHub knows no such repository.
     Absent,
-    /// It failed, and is to be asked again after this time.
+    /// The look-up failed; retry after this time.
     Nothing(Duration),
 }
 
@@ -63,7 +63,7 @@ impl Source for Statuses {
     fn name(key: &ValueKey) -> String {
         let name = key.name.as_ref().map(ToString::to_string).unwrap_or_default();
         let branch = key.branch.as_deref().unwrap_or_default();
-        // Neither a name nor a branch holds a colon.
+        // Names and branches contain no colon.
         format!("{name}:{branch}")
     }
 
@@ -92,7 +92,7 @@ impl Source for Statuses {
             GitHubAnswer::Absent => (None, ABSENT),
             GitHubAnswer::Nothing(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
         };
-        // The store keeps the default branch's values alone.
+        // The store has values of default branches only.
         let (value, sure) = match question.key.branch {
             Some(_) => (from_github, sure),
             None => self.ask_store(&question, from_github, sure, asked_at).await,
@@ -108,8 +108,8 @@ impl Statuses {
         Self { store, github, allowed, reports, asked }
     }
 
-    /// Stores GitHub's value, or reads the last one where GitHub has none; gives back the value that is valid, and whether
-    /// that is certain. A store that fails leaves GitHub's.
+    /// Stores GitHub's value, or reads the last one if GitHub has none. Returns the valid value, and whether it is
+    /// certain. If the store fails, GitHub's value is valid.
     async fn ask_store(
         &self,
         question: &Question<'_, Self>,
@@ -130,9 +130,9 @@ impl Statuses {
         match stored.await.unwrap_or_else(|_| Err(StorageError::slow(STORE_TIME))) {
             Ok(value) => (value, sure),
             Err(error) => {
-                // A refusal lasts, and was logged once.
+                // A denied access is permanent and was logged once.
                 if !matches!(error, StorageError::Denied(_)) {
-                    tracing::warn!(%repository, "the last value could not be kept or read: {:#}", anyhow::Error::from(error));
+                    tracing::warn!(%repository, "could not store or read the last value: {:#}", anyhow::Error::from(error));
                 }
                 let sure = from_github.is_some();
                 (from_github, sure)
@@ -149,14 +149,14 @@ impl Statuses {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return GitHubAnswer::Value(None),
             Ok(Err(error)) => {
-                tracing::warn!(%repository, "whether GitHub may be asked cannot be read, the last value is shown: {:#}", anyhow::Error::from(error));
+                tracing::warn!(%repository, "could not read whether the repository is allowed, the badge shows the last value: {:#}", anyhow::Error::from(error));
                 return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
             }
             Err(_) => return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE),
         }
         let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
         if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {
-            tracing::warn!(%repository, "GitHub was asked {LOOK_UPS_A_MINUTE} times in a minute, the last value is shown: the quota is kept for others");
+            tracing::warn!(%repository, "{LOOK_UPS_A_MINUTE} GitHub look-ups for this repository in a minute, the badge shows the last value to save the quota");
             return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
         }
         let name = key.name.as_ref().map(ToString::to_string);
@@ -164,18 +164,18 @@ impl Statuses {
             Ok(statuses) => GitHubAnswer::Value(self.newest(repository, statuses).await),
             Err(Refusal::NoRepository) => GitHubAnswer::Absent,
             Err(Refusal::BackingOff(time)) => {
-                tracing::debug!(%repository, "GitHub is left alone for {time:?}, the last value is shown");
+                tracing::debug!(%repository, "no request to GitHub for {time:?}, the badge shows the last value");
                 GitHubAnswer::Nothing(time)
             }
             Err(Refusal::Failed(error)) => {
-                tracing::warn!(%repository, "GitHub gave no status, the last value is shown: {error:#}");
+                tracing::warn!(%repository, "could not read statuses from GitHub, the badge shows the last value: {error:#}");
                 GitHubAnswer::Nothing(FRESH_AFTER_FAILURE)
             }
         }
     }
 
-    /// The newest status with a number, Covered's and the original's own before those of others, or else the newest own
-    /// one. A commit whose CI still runs is passed over.
+    /// The newest status with a number: first Covered's or the original's, then others; or else the newest own status
+    /// without a number. Pending statuses are skipped.
     async fn newest(&self, repository: &Repository, mut statuses: Vec<CommitStatus>) -> Option<Value> {
         statuses.retain(|status| state_of(status).is_some());
         let has_number = |status: &CommitStatus| percent_of(&status.description).is_some();
@@ -194,8 +194,8 @@ impl Statuses {
         })
     }
 
-    /// The site that a status leads to. It is written by whoever can write to *that* repository: its link counts where
-    /// it leads to this server, or names a site whose record says that it is this very repository's.
+    /// The site that a status links to. Anybody who can write to *that* repository can set the link: it counts if it
+    /// leads to this server, or names a site whose record belongs to this repository.
     async fn site_of(&self, repository: &Repository, url: &str) -> Option<SiteId> {
         if let Some(site) = self.reports.site_of(url) {
             return Some(site);
@@ -206,7 +206,7 @@ impl Statuses {
     }
 }
 
-/// The state of a status that says how a run ended. The Python original shows an error as it shows a failure.
+/// The state of a completed status. As in the Python original, an error counts as a failure.
 fn state_of(status: &CommitStatus) -> Option<State> {
     match status.state.as_str() {
         "SUCCESS" => Some(State::Success),
@@ -215,14 +215,14 @@ fn state_of(status: &CommitStatus) -> Option<State> {
     }
 }
 
-/// The number at the start, `87.42%, below …` as this project writes it, or as the original does: `Coverage 87.5%`. A
-/// percent sign anywhere else may be a threshold's.
+/// Parses the number at the start of a description: Covered's `87.42%, below …` or the original's `Coverage 87.5%`. A
+/// percent sign elsewhere may belong to a threshold.
 pub fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.strip_prefix(ORIGINAL_PREFIX).unwrap_or(before).trim();
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let percent = number.parse().ok().filter(|percent: &f64| digits && (0.0..=100.0).contains(percent))?;
-    // What is next to them must not become them.
+    // Do not round a value to 0 or 100.
     let exact = |whole: &str| {
         number.split('.').next() == Some(whole) && !number[whole.len()..].contains(|c| ('1'..='9').contains(&c))
     };

@@ -1,4 +1,4 @@
-//! A value: what a badge shows, whose it is, and which of two stays.
+//! A badge's value, its key, and the rules for keeping an older one.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::names::site::SiteId;
 /// take 35.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(65 * 24);
 
-/// Whether the coverage is good enough.
+/// Whether the coverage reaches the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -21,26 +21,25 @@ pub enum State {
     Failure,
 }
 
-/// What a badge shows, and where it leads.
+/// The value of a badge, and the report behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Value {
-    /// Percent of what the report's total counts; `None`: the report shows no total.
+    /// The total in percent; `None` if the report has no total.
     pub percent: Option<f64>,
     pub state: State,
-    /// The site of the report, where it is one of this server's.
+    /// The site of the report, if it is on this server.
     pub site_id: Option<String>,
     pub commit_sha: String,
     pub seen_at: Timestamp,
-    /// The newest workflow run that is known to have said a value: runs can overtake one another, and a later one has a
-    /// higher number.
+    /// The newest workflow run that set a value. Runs can overtake one another; a later run has a higher ID.
     #[serde(default)]
     pub run_id: Option<u64>,
-    /// The GitHub instance that numbers its runs so; each instance starts anew.
+    /// The GitHub instance of the run: each instance has its own run IDs.
     #[serde(default)]
     pub issuer: Option<String>,
 }
 
-/// Whose value: a repository's, by the report's name and the branch (`None`: the default branch).
+/// The key of a value: repository, report name and branch (`None`: the default branch).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ValueKey {
     pub repository: Repository,
@@ -49,7 +48,7 @@ pub struct ValueKey {
 }
 
 impl Value {
-    /// What the store holds, unless it is something that this server would not have written.
+    /// Parses a stored value; `None` if it is invalid.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let value: Self = serde_json::from_slice(bytes).ok()?;
         let percent_fits = value.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent));
@@ -57,8 +56,8 @@ impl Value {
         (percent_fits && site_fits).then_some(value)
     }
 
-    /// GitHub's value with what only the store knows: the run, and the site. A status may lead to an address that the
-    /// server no longer has; the report is still there. Number and link are of one run.
+    /// Adds what only the store knows to GitHub's value: the run, and the site of the same commit if the status links
+    /// to a former address.
     pub(super) fn completed_by(self, known: &Self) -> Self {
         let of = |value: &Self| (value.commit_sha.to_ascii_lowercase(), value.percent, value.state);
         let known_site = known.site_id.clone().filter(|_| of(known) == of(&self));
@@ -66,7 +65,7 @@ impl Value {
         Self { site_id, run_id: known.run_id, issuer: known.issuer.clone(), ..self }
     }
 
-    /// Whether two values are the same, whenever they were seen.
+    /// Whether two values differ in `seen_at` at most.
     pub(super) fn equals(&self, other: &Self) -> bool {
         Self { seen_at: other.seen_at, ..self.clone() } == *other
     }
@@ -110,20 +109,20 @@ impl Value {
     }
 }
 
-/// Why a value that was known before stays.
+/// Why a known value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptReason {
-    /// A newer run said it. Runs of different GitHub instances, and those without a number, are taken as they come.
+    /// It is from a newer run. Runs of different GitHub instances, and those without an ID, are not compared.
     NewerRun(u64),
-    /// It has a number, and the other one has none.
+    /// It has a number, and the new one has none.
     Number,
 }
 
 impl fmt::Display for KeptReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NewerRun(run) => write!(f, "the value of run {run} stays: it is a newer one"),
-            Self::Number => f.write_str("the last number stays: this report has no total"),
+            Self::NewerRun(run) => write!(f, "kept the value of run {run}, which is newer"),
+            Self::Number => f.write_str("kept the last value: this report has no total"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The last value in the store, and which of two is the later one.
+//! The last values in the store.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use crate::store::storage::{Storage, Version};
 use crate::values::refused::RefusedValues;
 use crate::values::value::{KeptReason, Value};
 
-/// Writes to the store at once; those of one repository go one after the other.
+/// The number of locks: writes for one repository are serialized.
 const LOCKS: usize = 64;
-/// How often a write is tried that another server's write came before.
+/// The maximum number of attempts if other servers write at the same time.
 const WRITES: usize = 5;
 
 /// The values in the store.
 pub struct ValueStore {
     storage: Arc<Storage>,
-    /// What the storage refused.
+    /// Values that the storage did not accept.
     refused: RefusedValues,
-    /// Held while a repository's value is compared and written: not every store can compare and write in one.
+    /// Held while a repository's value is compared and written, as some stores have no conditional writes.
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
 }
@@ -59,7 +59,7 @@ impl ValueStore {
         }
     }
 
-    /// The repository that a site's record names; sites that were uploaded file by file have no record.
+    /// The repository in a site's record. Sites uploaded file by file have no record.
     pub async fn owner_of(&self, site: &SiteId) -> Option<Repository> {
         #[derive(Deserialize)]
         struct Record {
@@ -75,7 +75,7 @@ impl ValueStore {
         name: Option<&ReportName>,
     ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
         match self.storage.get(&value_key(repository, name)).await {
-            // One that cannot be read counts as unknown, and is written over.
+            // An invalid value counts as unknown and is overwritten.
             Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
             Err(StorageError::NotFound) => Ok(None),
             Err(error) => Err(error),
@@ -87,8 +87,8 @@ impl ValueStore {
         self.locks[lock as usize].lock().await
     }
 
-    /// Stores GitHub's newest. It is the truth, but it does not know the run: the number that is known stays. What was
-    /// said while GitHub was asked, here (`is_overtaken`) or at another instance, is newer.
+    /// Stores GitHub's value and returns the valid one. A value set during the look-up is newer: on this instance
+    /// (`is_overtaken`), or on another one (`seen_at` after `asked_at`).
     pub async fn store_from_github(
         &self,
         repository: &Repository,
@@ -112,8 +112,8 @@ impl ValueStore {
         self.store(repository, name, value).await.map(|(stored, _)| stored)
     }
 
-    /// Writes the last value unless the known one stays; gives back the one that is valid then, and why it stays. Where
-    /// the storage refuses it, it is kept in memory, and written with the next value that the storage takes.
+    /// Writes a value unless there is a reason to keep the known one. Returns the valid value and that reason. If the
+    /// storage denies access, the value is kept in memory.
     pub async fn store(
         &self,
         repository: &Repository,

@@ -269,19 +269,13 @@ async fn a_redirect_leads_to_this_servers_reports_alone() {
     assert_refused(
         response,
         404,
-        "no report of octo/app0 is known here: it is there after the first upload from the default branch",
+        "the server knows no report of octo/app0: run the first upload from the default branch",
     )
     .await;
     for (query, detail) in [
-        (
-            "?name=docs",
-            "octo/app0 with this name is known here: it is there after the first upload by that name from the default",
-        ),
-        (
-            "?branch=dev",
-            "octo/app0 on this branch is known here: it is there after the first upload from the branch, where",
-        ),
-        ("?name=docs&branch=dev", "octo/app0 with this name on this branch is known here"),
+        ("?name=docs", "octo/app0 with this name: run the first upload of that name from the default"),
+        ("?branch=dev", "octo/app0 on this branch: run the first upload from the branch, on"),
+        ("?name=docs&branch=dev", "octo/app0 with this name on this branch: run"),
     ] {
         let path = format!("/badge/redirect/octo/app0/{query}");
         let response = server.get(&path).header("accept", "application/json").send().await.unwrap();

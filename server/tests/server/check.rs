@@ -20,7 +20,7 @@ fn a_folder_is_tried_and_no_key_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check"], &[]);
     assert_eq!(code, Some(0), "{text}");
-    for expected in ["storage     ok", "GiB are free in covered-data", "everything works"] {
+    for expected in ["storage     ok", "GiB free in covered-data", "everything works"] {
         assert!(text.contains(expected), "{expected:?} in\n{text}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().collect();
@@ -111,7 +111,7 @@ async fn certificates_are_tried_and_a_health_check_takes_any() {
     let (code, text) = run(folder.path(), &["healthcheck", "--listen", &address.to_string()], &files);
     assert_eq!((code, text.as_str()), (Some(0), ""));
     let (code, text) = run(folder.path(), &["check"], &files);
-    assert!(code == Some(0) && text.contains("certificate and key go together"), "{code:?}\n{text}");
+    assert!(code == Some(0) && text.contains("certificate and key match"), "{code:?}\n{text}");
     std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let (code, text) = run(folder.path(), &["check"], &files);
     assert!(code == Some(1) && text.contains("TLS         FAIL  TLS_KEY="), "{code:?}\n{text}");
@@ -127,20 +127,21 @@ fn the_issuer_of_tokens_is_asked_for_its_keys() {
     let environment = [("OIDC_ISSUERS", url.as_str()), ("ALLOWED_REPOSITORIES", "octo/*")];
     issuer.rotate(2048);
     let (code, text) = run(folder.path(), &["check"], &environment);
-    assert!(code == Some(0) && text.contains(&format!("OIDC        ok    {url} tells 2 keys")), "{text}");
+    assert!(code == Some(0) && text.contains(&format!("OIDC        ok    {url} has 2 keys")), "{text}");
     issuer.set_down(true);
     let (code, text) = run(folder.path(), &["check"], &environment);
-    let failed = format!("OIDC        FAIL  {url} does not tell its keys: {url}/.well-known/openid-configuration: ");
+    let failed = format!("OIDC        FAIL  cannot read the keys of {url}: {url}/.well-known/openid-configuration: ");
     assert!(code == Some(1) && text.contains(&failed), "{text}");
     let (code, text) = run(folder.path(), &["check"], &environment[..1]);
-    assert!(code == Some(0) && text.contains("no token is taken: ALLOWED_REPOSITORIES is not set"), "{text}");
+    assert!(code == Some(0) && text.contains("has no effect: set ALLOWED_REPOSITORIES too"), "{text}");
     // GitHub's own, which cannot be reached through this proxy: a key would do instead, and without one nobody uploads.
     let proxied = [("HTTPS_PROXY", "http://127.0.0.1:9"), ("ALLOWED_REPOSITORIES", "octo/*")];
     let (code, text) = run(folder.path(), &["check"], &proxied);
-    assert!(code == Some(0) && text.contains("until it does, each upload needs an API key"), "{text}");
+    assert!(code == Some(0) && text.contains("until this is fixed, each upload needs an API key"), "{text}");
     let (code, text) = run(folder.path(), &["check", "--storage-url", "memory://"], &proxied);
     assert!(
-        code == Some(1) && text.contains("OIDC        FAIL  https://token.actions.githubusercontent.com"),
+        code == Some(1)
+            && text.contains("OIDC        FAIL  cannot read the keys of https://token.actions.githubusercontent.com"),
         "{text}"
     );
     assert!(text.contains("API_KEY     ok    is not set: only workflows of ALLOWED_REPOSITORIES"), "{text}");

@@ -143,11 +143,11 @@ async fn a_token_that_is_not_as_expected_is_refused_by_its_claim_and_never_shown
     for (claims, expected) in [
         (json!({"exp": now - 61}), "exp is "),
         (json!({"nbf": now + 90}), "it is not valid yet"),
-        (json!({"iat": now + 90}), "it is from the future"),
+        (json!({"iat": now + 90}), "it was issued in the future"),
         (json!({"aud": "https://github.com/octo"}), &format!("aud is \"https://github.com/octo\", expected \"{url}\"")),
         (json!({"iss": elsewhere.url()}), &format!("iss is {:?}, expected {}", elsewhere.url(), lab.issuer.url())),
         (json!({"iss": format!("{}/", lab.issuer.url())}), "expected http://127.0.0.1"),
-        (json!({"iss": null}), "it names no issuer (iss)"),
+        (json!({"iss": null}), "it has no issuer (iss)"),
         (json!({"exp": null}), "missing field `exp`"),
         (json!({"exp": "soon"}), "expected i64"),
         (json!({"iat": null}), "missing field `iat`"),
@@ -160,7 +160,7 @@ async fn a_token_that_is_not_as_expected_is_refused_by_its_claim_and_never_shown
         assert_eq!(response.status(), 401, "{claims}");
         let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         let text = body["detail"].as_str().unwrap();
-        assert!(text.starts_with("the OIDC token is refused: ") && text.contains(expected), "{claims}: {text}");
+        assert!(text.starts_with("the OIDC token was rejected: ") && text.contains(expected), "{claims}: {text}");
         let parts: Vec<&str> = token.split('.').collect();
         assert!(parts.iter().all(|part| !text.contains(part)), "{text}");
     }
@@ -190,7 +190,8 @@ async fn only_the_issuers_own_key_signs_whatever_the_header_says() {
     for header in &none {
         assert_refused(lab.create(&unsigned(header)).await, 401, ", expected \"RS256\"").await;
     }
-    assert_refused(lab.create(&unsigned(&header)).await, 401, "its signature is not by the key that it names").await;
+    assert_refused(lab.create(&unsigned(&header)).await, 401, "its signature does not match the key that it names")
+        .await;
     // The public key as the secret of an HMAC: in every form that a server could have it.
     let n = lab.issuer.jwks()["keys"][0]["n"].as_str().unwrap().to_owned();
     for secret in [lab.issuer.public_key(), BASE64.decode(&n).unwrap(), n.into_bytes()] {
@@ -204,7 +205,7 @@ async fn only_the_issuers_own_key_signs_whatever_the_header_says() {
     let jwk = theirs.jwks()["keys"][1].clone();
     let jku = format!("{}{JWKS}", theirs.url());
     let own = theirs.sign(&with(json!({"jwk": jwk, "jku": jku, "x5u": jku})), &claims);
-    assert_refused(lab.create(&own).await, 401, "its signature is not by the key that it names").await;
+    assert_refused(lab.create(&own).await, 401, "its signature does not match the key that it names").await;
     assert_eq!(theirs.requests().len(), 0);
     let extended = lab.issuer.sign(&with(json!({"crit": ["exp"]})), &claims);
     assert_refused(lab.create(&extended).await, 401, "crit").await;
@@ -227,7 +228,7 @@ async fn a_rotated_key_is_found_within_a_minute_and_one_that_was_withdrawn_forgo
     let refused = lab.create(&lab.token()).await;
     let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=60).contains(&after), "{after}");
-    assert_refused(refused, 503, &format!("kid is \"{kid}\", which http://127.0.0.1")).await;
+    assert_refused(refused, 503, &format!("kid is \"{kid}\", and http://127.0.0.1")).await;
     assert_eq!(lab.asked(), (1, 1), "asked once a minute");
     pass(MINUTE).await;
     assert_taken(lab.create(&lab.token()).await).await;
@@ -253,11 +254,11 @@ async fn an_issuer_that_is_down_is_asked_once_a_minute_and_its_known_keys_stay_i
     for _ in 0..5 {
         let refused = lab.create(&lab.token()).await;
         assert!(refused.headers().contains_key("retry-after"));
-        assert_refused(refused, 503, "did not tell its keys, and is asked again in").await;
+        assert_refused(refused, 503, "could not be read; the server retries in").await;
     }
     assert_eq!(lab.asked(), (1, 0));
     lab.issuer.set_down(false);
-    assert_refused(lab.create(&lab.token()).await, 503, "did not tell its keys").await;
+    assert_refused(lab.create(&lab.token()).await, 503, "could not be read").await;
     pass(MINUTE).await;
     assert_taken(lab.create(&lab.token()).await).await;
     assert_eq!(lab.asked(), (2, 1));
@@ -269,7 +270,7 @@ async fn an_issuer_that_is_down_is_asked_once_a_minute_and_its_known_keys_stay_i
     assert_taken(lab.create(&known).await).await;
     assert_eq!(lab.asked(), (2, 2), "news was asked for once");
     lab.issuer.rotate(2048);
-    assert_refused(lab.create(&lab.token()).await, 503, "did not tell its keys").await;
+    assert_refused(lab.create(&lab.token()).await, 503, "could not be read").await;
     lab.issuer.set_down(false);
     pass(MINUTE).await;
     assert_taken(lab.create(&lab.token()).await).await;
@@ -319,18 +320,22 @@ async fn ten_thousand_bogus_tokens_cost_the_issuer_one_question_a_minute_and_loc
 async fn a_token_is_for_its_own_repository_alone() {
     let Some(lab) = Lab::start().await else { return };
     let token = lab.token();
-    assert_refused(lab.create_for(&token, "octo/other").await, 403, "is for octo/app, and this request for octo/other")
-        .await;
+    assert_refused(
+        lab.create_for(&token, "octo/other").await,
+        403,
+        "is for octo/app, but this request is for octo/other",
+    )
+    .await;
     let other = "/coverage/invalidate-cache/octo/other/";
     let value = json!({"site_id": "0".repeat(32), "percent": 1, "state": "success", "commit_sha": SHA}).to_string();
     for body in [value, String::new()] {
-        assert_refused(lab.post(&token, other, body).await, 403, "for its own repository alone").await;
+        assert_refused(lab.post(&token, other, body).await, 403, "use a token of that repository").await;
     }
     let nameless = lab.post(&token, "/coverage/create-site/", String::new()).await;
-    assert_refused(nameless, 403, "the JSON body has to name the repository").await;
+    assert_refused(nameless, 403, "needs a JSON body that names the repository").await;
     let stranger = lab.token_with(json!({"repository": "evil/app", "repository_id": "6", "repository_owner_id": "66"}));
     let refused = lab.create_for(&stranger, "evil/app").await;
-    assert_refused(refused, 403, "evil/app (id:6, owner-id:66) is not among this server's ALLOWED_REPOSITORIES").await;
+    assert_refused(refused, 403, "evil/app (id:6, owner-id:66) is not in this server's ALLOWED_REPOSITORIES").await;
     let names: Vec<_> = std::fs::read_dir(lab.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!names.iter().any(|name| name == "repositories" || name == "sites"), "{names:?}");
 }
@@ -377,7 +382,7 @@ async fn a_binding_that_cannot_be_read_frees_no_name() {
         std::fs::write(&path, broken).unwrap();
         assert_eq!(lab.create(&lab.token()).await.status(), 502, "{broken}");
         let (code, said) = lab.rebind("octo/app");
-        assert!(code == Some(1) && said.contains("whoever deletes it frees the name"), "{broken}: {said}");
+        assert!(code == Some(1) && said.contains("delete it to free the name"), "{broken}: {said}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), broken);
     }
     std::fs::remove_file(&path).unwrap();
@@ -419,13 +424,13 @@ async fn ids_allow_repositories_and_accounts_whatever_their_names() {
             lab.server.post("/coverage/create-site/").body(body).send()
         };
         // A key has no id, and nothing is known of the name's yet.
-        assert_refused(by_key().await.unwrap(), 403, "octo/app is not among").await;
+        assert_refused(by_key().await.unwrap(), 403, "octo/app is not in this server's").await;
         let before = github.requests().len();
         lab.server.badge("/badge/octo/other.svg").await;
         assert_eq!(github.requests().len(), before);
         // A name alone does not do.
         let stranger = lab.token_with(json!({"repository_id": "7", "repository_owner_id": "77"}));
-        assert_refused(lab.create(&stranger).await, 403, "octo/app (id:7, owner-id:77) is not among").await;
+        assert_refused(lab.create(&stranger).await, 403, "octo/app (id:7, owner-id:77) is not in this server's").await;
         assert_taken(lab.create(&lab.token()).await).await;
         assert_eq!(by_key().await.unwrap().status(), 200, "the name is bound to an id that is allowed");
         lab.server.badge("/badge/octo/app.svg").await;
@@ -439,8 +444,8 @@ async fn ids_allow_repositories_and_accounts_whatever_their_names() {
 #[tokio::test]
 async fn without_a_list_of_repositories_no_token_is_taken() {
     for (settings, why) in [
-        (&[][..], "keyless uploads are off, as this server's ALLOWED_REPOSITORIES is not set"),
-        (&[("ALLOWED_REPOSITORIES", "octo/*"), ("OIDC_ISSUERS", "none")], "this server's OIDC_ISSUERS is none"),
+        (&[][..], "uploads without an API key are disabled because this server's ALLOWED_REPOSITORIES is not set"),
+        (&[("ALLOWED_REPOSITORIES", "octo/*"), ("OIDC_ISSUERS", "none")], "this server's OIDC_ISSUERS is \"none\""),
     ] {
         let Some(lab) = Lab::with(settings).await else { return };
         for token in [lab.token(), lab.token_with(json!({"exp": 1}))] {
@@ -476,7 +481,7 @@ async fn no_key_has_to_be_there_at_all() {
     };
     let session = assert_taken(create(&issuer.token(&server.url)).await.unwrap()).await;
     assert_eq!(server.put(&session, zip(&[("index.html", b"<p>")])).await.status(), 201);
-    assert_refused(create(KEY).await.unwrap(), 403, "the API key is not one of this server's").await;
+    assert_refused(create(KEY).await.unwrap(), 403, "the API key is not valid on this server").await;
     let home = server.get("/").send().await.unwrap().text().await.unwrap();
     assert!(home.contains("id-token: write") && !home.contains("secrets.COVERED_API_KEY"), "{home}");
 }
@@ -513,7 +518,7 @@ async fn a_token_sets_a_value_only_where_its_claims_fit_a_push_to_the_default_br
     ] {
         let answer = assert_taken(lab.post(&lab.token_with(claims), path, value(0, SHA)).await).await;
         let detail = answer["detail"].as_str().unwrap();
-        assert!(detail.starts_with("the badge takes values of pushes to the default branch alone"), "{detail}");
+        assert!(detail.starts_with("only pushes to the default branch update the badge"), "{detail}");
         assert!(detail.contains(why), "{detail}");
         assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 96%", "{why}");
     }

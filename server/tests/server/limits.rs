@@ -200,7 +200,7 @@ async fn an_answer_that_is_not_ready_in_time_is_504() {
     let path = format!("/coverage/{}/", "0".repeat(32));
     let response = server.get(&path).header("accept", "application/json").send().await.unwrap();
     assert_eq!(response.headers()["retry-after"], "5");
-    assert_refused(response, 504, "the answer was not ready within 0.3 s").await;
+    assert_refused(response, 504, "the response was not ready within 0.3 s").await;
 }
 
 /// Connections that are open and were answered.
@@ -231,7 +231,7 @@ async fn beyond_the_connections_that_it_takes_the_server_says_so_and_that_it_liv
     let mut turned_away = connect(&server).await;
     let answer = ask(&mut turned_away, "/robots.txt", "</html>").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5\r\n"), "{answer}");
-    assert!(answer.contains("The server has as many connections as it takes"), "{answer}");
+    assert!(answer.contains("The server has too many open connections"), "{answer}");
     assert_eq!(closed(&mut turned_away).await, "", "it is closed after its answer");
     let alive = ask(&mut connect(&server).await, "/healthz", "}").await;
     assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
@@ -284,7 +284,7 @@ async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
     timeout(LONG, upload.read_exact(&mut go_on)).await.unwrap().unwrap();
     let refused = server.put(&second, zip.clone()).await;
     assert_eq!(refused.headers()["retry-after"], "5");
-    assert_refused(refused, 503, "as many uploads as it can").await;
+    assert_refused(refused, 503, "too many uploads are in progress").await;
     upload.write_all(&zip).await.unwrap();
     let mut answer = [0; 12];
     timeout(LONG, upload.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -313,7 +313,7 @@ async fn who_guesses_keys_is_slowed_by_address() {
     let refused = send(KEY.to_owned(), "192.0.2.1").await;
     let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds), "{seconds}");
-    assert_refused(refused, 429, "too many wrong API keys came from your address").await;
+    assert_refused(refused, 429, "too many wrong API keys from your address").await;
     // The key is right, and the body is not.
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
     assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);

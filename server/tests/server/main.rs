@@ -19,7 +19,7 @@ mod secrets;
 mod security;
 mod support;
 mod tls;
-#[cfg(all(unix, feature = "otel"))]
+#[cfg(unix)]
 mod traces;
 mod upload;
 mod zips;

@@ -12,7 +12,7 @@ async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
     let page = response.text().await.unwrap();
     for expected in [
         "uses: org/covered@v1",
-        "<code>org</code> stands for the owner of Covered's own repository on GitHub",
+        "<code>org</code> is the owner of Covered's repository on GitHub",
         "coverage-threshold: &quot;80&quot;",
         "api-url: https://covered.example.com\n",
         "https://covered.example.com/badge/OWNER/REPO.svg",
@@ -51,7 +51,7 @@ async fn probes_tell_life_from_readiness() {
     // A folder that is gone, as one that is not mounted: it is not made anew.
     std::fs::remove_dir_all(folder.path()).unwrap();
     let response = server.get("/readyz").header("accept", "application/json").send().await.unwrap();
-    assert_refused(response, 503, "the storage does not answer as it should").await;
+    assert_refused(response, 503, "the storage failed: see the server's log").await;
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
 }
 
@@ -72,7 +72,7 @@ async fn a_method_that_a_path_does_not_know_is_405_with_those_it_knows() {
     ] {
         let response = server.client.delete(format!("{}{path}", server.url)).send().await.unwrap();
         assert_eq!(response.headers()["allow"], allow, "{path}");
-        assert_refused(response, 405, &format!("this address takes {allow} only")).await;
+        assert_refused(response, 405, &format!("this address accepts {allow} only")).await;
     }
     let unknown = server.client.delete(format!("{}/nothing", server.url)).send().await.unwrap();
     assert_refused(unknown, 404, "there is nothing at /nothing").await;

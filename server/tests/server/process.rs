@@ -186,12 +186,12 @@ fn settings_that_cannot_be_are_named_all_at_once() {
         "CACHE_BYTES \"many\" is not a valid number of bytes",
         "LOG_FORMAT \"xml\" is not a valid format: write text or json",
         "ALLOWED_REPOSITORIES \"octo\" is not a valid repository: write owner/* or owner/name, id:NUMBER or owner-id:NUMBER",
-        "GITHUB_TOKEN holds characters that no GitHub token has",
+        "GITHUB_TOKEN contains characters that GitHub tokens do not have",
         "MAX_CONNECTIONS \"0\" is not a valid number: write a whole number above 0",
         "STALL_TIMEOUT \"NaN\" is not a valid time: write seconds, more than 0 and at most 86400",
         "IDLE_TIMEOUT \"1 h\" is not a valid time: write seconds, more than 0 and at most 86400",
         "TRUSTED_PROXIES \"proxy\" is not a valid address or network, such as 10.0.0.0/8",
-        "nothing was started; see covered-server --help",
+        "not started because of invalid settings; see covered-server --help",
     ] {
         assert!(errors.contains(expected), "{expected:?} in\n{errors}");
     }
@@ -206,13 +206,19 @@ fn contradictions_and_what_is_missing_are_named() {
             vec![("PUBLIC_URL", "ftp://example.com")],
             "PUBLIC_URL \"ftp://example.com\" must begin with https:// or http://",
         ),
-        (vec![("PUBLIC_URL", "https://user:pass@example.com")], "PUBLIC_URL must not hold a user name or a password"),
+        (
+            vec![("PUBLIC_URL", "https://user:pass@example.com")],
+            "PUBLIC_URL must not contain a user name or a password",
+        ),
         (vec![("STORAGE_URL", "memory://")], "API_KEY is not set"),
-        (vec![("ALLOWED_REPOSITORIES", " , ")], "ALLOWED_REPOSITORIES \",\" names no repository: leave it out for all"),
-        (vec![("ALLOWED_REPOSITORIES", " ")], "ALLOWED_REPOSITORIES holds nothing but white space: write a value"),
-        (vec![("REPORT_HOST", "\t")], "REPORT_HOST holds nothing but white space: write a value, or leave it out"),
-        (vec![("TRUSTED_PROXIES", ",")], "TRUSTED_PROXIES \",\" names no address: leave it out for none"),
-        (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" names no issuer: write none for that"),
+        (
+            vec![("ALLOWED_REPOSITORIES", " , ")],
+            "ALLOWED_REPOSITORIES \",\" contains no repository: remove it to allow all",
+        ),
+        (vec![("ALLOWED_REPOSITORIES", " ")], "ALLOWED_REPOSITORIES contains only white space: write a value"),
+        (vec![("REPORT_HOST", "\t")], "REPORT_HOST contains only white space: write a value, or remove it"),
+        (vec![("TRUSTED_PROXIES", ",")], "TRUSTED_PROXIES \",\" contains no address: remove it if there is no proxy"),
+        (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" contains no issuer: write none to disable tokens"),
         (
             vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
             "STORAGE_URL ftp:// is not known: use file, s3, gs, az or memory",
@@ -225,7 +231,7 @@ fn contradictions_and_what_is_missing_are_named() {
         ),
         (
             vec![("AWS_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "id"), ("API_KEY", "k")],
-            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: they go together",
+            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: set both",
         ),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE)],
@@ -244,12 +250,12 @@ fn contradictions_and_what_is_missing_are_named() {
             vec![("AWS_UPLOAD_ROLE_ARN", "upload"), ("AWS_BUCKET", "b"), ("API_KEY", "k")],
             "AWS_UPLOAD_ROLE_ARN \"upload\" is not a valid role ARN",
         ),
-        (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: they go together"),
-        (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: they go together"),
-        (vec![("API_KEY", " , ")], "API_KEY holds no key"),
+        (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: set both"),
+        (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: set both"),
+        (vec![("API_KEY", " , ")], "API_KEY contains no key"),
         (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is not a valid URL"),
         (vec![("REDIS_URL", "redis://:hunter2@127.0.0.1/many")], "REDIS_URL cannot be used: "),
-        (vec![("REDIS_URL", "http://:hunter2@127.0.0.1")], "REDIS_URL begins with http://, which is not known"),
+        (vec![("REDIS_URL", "http://:hunter2@127.0.0.1")], "REDIS_URL begins with the unknown scheme http://"),
     ] {
         let (code, _, errors) = run(&[], &environment);
         assert!(!errors.contains("hunter2"), "{errors}");
@@ -270,10 +276,7 @@ fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, errors) = run(&["--listen", &address], &[]);
-    assert!(
-        code == Some(1) && errors.contains(&format!("LISTEN={address} cannot be listened on")),
-        "{code:?}\n{errors}"
-    );
+    assert!(code == Some(1) && errors.contains(&format!("cannot listen on LISTEN={address}")), "{code:?}\n{errors}");
 }
 
 #[test]
@@ -291,7 +294,7 @@ fn the_environment_is_read_and_a_flag_wins() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("LISTEN", "nonsense"), ("PUBLIC_URL", "https://covered.example.com/")];
     let text = first_lines(folder.path(), &["--listen", "127.0.0.1:0"], &environment);
-    assert!(text.contains("readers reach it at https://covered.example.com\n"), "{text}");
+    assert!(text.contains("public address: https://covered.example.com\n"), "{text}");
 }
 
 #[cfg(unix)]
@@ -322,12 +325,12 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
         assert!(Command::new("kill").args([signal, child.id().to_string().as_str()]).status().unwrap().success())
     };
     kill("-HUP");
-    line_of(&mut output, "SIGHUP: there is no certificate to read anew");
+    line_of(&mut output, "SIGHUP: there is no certificate to reload");
     kill("-TERM");
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
-    assert!(rest.contains("SIGTERM") && rest.contains("stopped, every request was answered"), "{rest}");
+    assert!(rest.contains("SIGTERM") && rest.contains("stopped, all requests were answered"), "{rest}");
 }
 
 #[cfg(unix)]
@@ -372,9 +375,9 @@ fn a_second_signal_stops_it_at_once_whatever_hangs() {
     let terminate =
         || assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     terminate();
-    line_of(&mut output, "SIGTERM: no new requests are taken");
+    line_of(&mut output, "SIGTERM: accepting no new requests");
     terminate();
-    line_of(&mut output, "SIGTERM once more: stopped at once");
+    line_of(&mut output, "second SIGTERM: stopped immediately");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let status = loop {
         match child.try_wait().unwrap() {
@@ -455,7 +458,7 @@ fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {
     let page = || get(session["url"].as_str().unwrap()).unwrap().status;
     let refused = put(6 << 20);
     assert_eq!(refused.status, 507, "{}", refused.text());
-    assert!(refused.text().contains("the server's storage is full, and nothing was kept"), "{}", refused.text());
+    assert!(refused.text().contains("the server's storage is full, nothing was stored"), "{}", refused.text());
     assert_eq!(page(), 404);
     assert_eq!(std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().count(), 0);
     let taken = put(100_000);

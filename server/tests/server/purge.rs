@@ -35,7 +35,7 @@ async fn an_older_runs_value_never_replaces_a_newer_ones() {
         let answer = server.post("/coverage/invalidate-cache/octo/app/").body(older.to_string()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         let told: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-        let stays = "the value of run 1658821493 stays: it is a newer one";
+        let stays = "kept the value of run 1658821493, which is newer";
         assert_eq!(told, json!({"status": "success", "detail": stays}));
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 80%");
         // The same run once more, and one from elsewhere than GitHub Actions.
@@ -78,7 +78,7 @@ async fn a_value_without_a_number_never_replaces_one_with() {
         assert_eq!(shown(&server).await, ("coverage: ??".to_owned(), format!("/coverage/{first}/")));
         assert_eq!(said(&server, value(first, 80, 2)).await, None);
         let stays = said(&server, value(second, Value::Null, 3)).await;
-        assert_eq!(stays.as_deref(), Some("the last number stays: this report has no total"));
+        assert_eq!(stays.as_deref(), Some("kept the last value: this report has no total"));
         assert_eq!(shown(&server).await, ("coverage: 80%".to_owned(), format!("/coverage/{first}/")));
         assert_eq!(said(&server, value(second, 81, 4)).await, None);
         assert_eq!(shown(&server).await, ("coverage: 81%".to_owned(), format!("/coverage/{second}/")));
@@ -122,7 +122,7 @@ async fn run_numbers_are_compared_within_one_github_alone() {
     };
     assert_eq!(said(&server, from(80, 20_000_000_000, "https://github.com")).await, None);
     let stays = said(&server, from(70, 19_999_999_999, "https://github.com")).await;
-    assert_eq!(stays.as_deref(), Some("the value of run 20000000000 stays: it is a newer one"));
+    assert_eq!(stays.as_deref(), Some("kept the value of run 20000000000, which is newer"));
     // The repository moved: its new instance has had few runs.
     assert_eq!(said(&server, from(90, 500, "https://ghe.example.com")).await, None);
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 90%");
@@ -194,13 +194,13 @@ async fn a_value_that_cannot_be_is_refused() {
     let server = Server::start().await;
     let good = json!({"site_id": SITE, "percent": 87.42, "state": "success", "commit_sha": SHA});
     for (name, value, why) in [
-        ("site_id", json!("../../x"), "site_id is not one of this server's"),
-        ("percent", json!(100.1), "percent is not between 0 and 100"),
-        ("percent", json!(-1), "percent is not between 0 and 100"),
-        ("run_id", json!(u64::MAX), "run_id is not the number of a workflow's run"),
+        ("site_id", json!("../../x"), "site_id is not a valid site ID"),
+        ("percent", json!(100.1), "percent must be between 0 and 100"),
+        ("percent", json!(-1), "percent must be between 0 and 100"),
+        ("run_id", json!(u64::MAX), "run_id is not a valid workflow run ID"),
         ("issuer", json!("x".repeat(301)), "issuer is longer than 300 bytes"),
         ("state", json!("green"), "unknown variant `green`"),
-        ("commit_sha", json!("main"), "commit_sha is not a full commit id"),
+        ("commit_sha", json!("main"), "commit_sha must be a full commit ID"),
         ("name", json!("a/b"), "\"a/b\" is not a valid report name"),
     ] {
         let mut body = good.clone();
@@ -215,11 +215,11 @@ async fn a_value_that_cannot_be_is_refused() {
     assert_refused(
         server.client.post(&path).header("token", "x").send().await.unwrap(),
         403,
-        "not one of this server's",
+        "not valid on this server",
     )
     .await;
     let get = server.client.get(&path).header("accept", "application/json").send().await.unwrap();
-    assert_refused(get, 405, "this address takes POST only").await;
+    assert_refused(get, 405, "this address accepts POST only").await;
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
 }
 

@@ -75,7 +75,7 @@ async fn what_no_part_can_answer_is_416_or_the_whole_file() {
         let url = format!("{site}index.html");
         let response = part(&server, &url, &[("range", "bytes=12000-"), ("accept", "application/json")]).await;
         assert_eq!(header(&response, "content-range"), Some("bytes */12000"), "{url}");
-        assert_refused(response, 416, "this file has 12000 bytes").await;
+        assert_refused(response, 416, "this file of 12000 bytes").await;
         for range in ["bytes=0-1,5-6", "bytes=9-1", "lines=0-1", "bytes=x"] {
             let response = part(&server, &url, &[("range", range)]).await;
             assert_eq!(

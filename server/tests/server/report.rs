@@ -205,8 +205,8 @@ async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
     let report = server.upload(zip(&[("index.html", INDEX)])).await;
     let absent = format!("/coverage/{}/", "0".repeat(32));
     for (path, text) in [
-        (absent.as_str(), "there is no such report here"),
-        ("/coverage/NotASite/", "there is no such report here"),
+        (absent.as_str(), "no such report"),
+        ("/coverage/NotASite/", "no such report"),
         (&format!("{report}none.html"), "this report has no file none.html"),
         (&format!("{report}index.html/"), "this report has no file index.html/"),
         (&format!("{report}..%2f..%2fsecret"), "this report has no file"),
@@ -250,7 +250,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "this report cannot be shown").await;
+    assert_refused(response, 502, "cannot serve this report").await;
 
     // One bit of the file's data, and one of its checksum in the directory.
     let good = zip(&[("index.html", text.as_bytes())]);
@@ -265,8 +265,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         for encoding in ["identity", "gzip"] {
             let request = server.get(&format!("/coverage/{id}/")).header("accept-encoding", encoding);
             let response = request.header("accept", "application/json").send().await.unwrap();
-            assert_refused(response, 502, "this report cannot be shown: \"index.html\" is not what its checksum says")
-                .await;
+            assert_refused(response, 502, "cannot serve this report: \"index.html\" does not match its checksum").await;
         }
     }
     // What was wrong is not remembered.
@@ -283,7 +282,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "this report cannot be shown").await;
+    assert_refused(response, 502, "cannot serve this report").await;
 }
 
 /// Files that are too large for the memory are sent as they come: what is wrong shows at the end.
@@ -340,7 +339,7 @@ async fn a_stored_file_that_is_not_what_its_checksum_says_is_not_served() {
     zip[1000] ^= 1;
     std::fs::write(path, zip).unwrap();
     let response = server.get(&format!("{report}a.png")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(response, 502, "this report cannot be shown").await;
+    assert_refused(response, 502, "cannot serve this report").await;
 }
 
 #[tokio::test]

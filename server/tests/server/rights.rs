@@ -211,7 +211,7 @@ async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
         bucket.refuse(Some(code));
         let answer =
             server.get(&format!("/coverage/{ZIP}/")).header("accept", "application/json").send().await.unwrap();
-        assert_refused(answer, 503, "the server may not use its storage").await;
+        assert_refused(answer, 503, "the server has no access to its storage").await;
         assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503, "{code}");
     }
     bucket.refuse(None);

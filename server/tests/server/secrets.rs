@@ -125,7 +125,7 @@ async fn no_secret_is_in_an_answer_or_in_the_log() {
         drop(server);
         let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
         // Something was told: refusals in both, and failures where nothing answers.
-        assert!(log.contains("refused") && answers.contains("the API key is not for acme/app"), "{log}");
+        assert!(log.contains("rejected") && answers.contains("the API key is not valid for acme/app"), "{log}");
         for shown in [&answers, &log] {
             let line = shown.lines().find(|line| line.contains("SECRET"));
             assert!(line.is_none(), "{line:?}");
@@ -169,7 +169,7 @@ async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
         shown += &answer.text().await.unwrap();
     }
     let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
-    let metrics = log.split_once("metrics are at ").unwrap().1.lines().next().unwrap();
+    let metrics = log.split_once("metrics: ").unwrap().1.lines().next().unwrap();
     let metrics = client.get(metrics).send().await.unwrap().text().await.unwrap();
     for expected in [
         r#"covered_keyless_requests_total{result="ok"} 1"#,
@@ -179,7 +179,7 @@ async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
     ] {
         assert!(metrics.contains(expected), "{expected} in\n{metrics}");
     }
-    assert!(log.contains("refused: the OIDC token is refused: aud is"), "{log}");
+    assert!(log.contains("rejected: the OIDC token was rejected: aud is"), "{log}");
     shown = [shown, log, metrics].concat();
     for part in tokens.iter().flat_map(|token| token.split('.')).filter(|part| part.len() > 10) {
         assert!(!shown.contains(part), "{part} in\n{shown}");
@@ -211,7 +211,7 @@ fn a_secrets_file_that_cannot_be_used_is_named() {
     for (settings, expected) in [
         (
             vec![("API_KEY", "other"), ("API_KEY_FILE", &key)],
-            "API_KEY_FILE is set, and API_KEY is too: set one of them",
+            "API_KEY_FILE is set, and so is API_KEY: set only one of them",
         ),
         (
             vec![("GITHUB_TOKEN_FILE", "/none/token")],

@@ -66,7 +66,7 @@ async fn a_page_of_this_origin_may_be_a_report_and_learns_nothing_of_others() {
         assert_ne!(asked(&own_hosts, "same-origin", "document").await.status(), 403, "{path}");
     }
     let worker = server.get("/coverage/0123456789ab/sw.js").header("service-worker", "script").header(JSON.0, JSON.1);
-    assert_refused(worker.send().await.unwrap(), 403, "cannot have a service worker").await;
+    assert_refused(worker.send().await.unwrap(), 403, "cannot register service workers").await;
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_reports_host_serves_that_report_and_nothing_else() {
     let post = server.post("/coverage/create-site/").header("host", &host).send().await.unwrap();
     assert_eq!(post.status(), 405);
     let other = get("/", &format!("{}.reports.localhost", "0".repeat(32))).await;
-    assert_refused(other, 404, "there is no such report").await;
+    assert_refused(other, 404, "no such report").await;
     for unknown in ["www.reports.localhost", "elsewhere.example.com", &format!("x.{host}")] {
         assert_eq!(get("/healthz", unknown).await.status(), 200, "{unknown}");
     }
@@ -167,11 +167,11 @@ async fn a_key_publishes_for_its_repositories_alone() {
         assert_eq!(create("team", repository).await.status(), 200);
         assert_eq!(invalidate("team", repository).await.status(), 200);
     }
-    assert_refused(create("team", "acme/other").await, 403, "the API key is not for acme/other").await;
-    assert_refused(invalidate("team", "acme/other").await, 403, "the API key is not for acme/other").await;
+    assert_refused(create("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
+    assert_refused(invalidate("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
     assert_eq!(create(KEY, "acme/other").await.status(), 200);
     // The whole entry is no key.
-    assert_refused(create("team=octo/*|acme/app", "octo/app").await, 403, "is not one of this server's").await;
+    assert_refused(create("team=octo/*|acme/app", "octo/app").await, 403, "is not valid on this server").await;
     // A request that names no repository is the Python CLI's; here it fails for want of a role alone.
     let by_file = server.client.post(format!("{}/coverage/create-site/", server.url)).header("token", "team");
     assert_refused(by_file.send().await.unwrap(), 501, "AWS_UPLOAD_ROLE_ARN").await;
@@ -182,7 +182,7 @@ async fn reports_of_repositories_that_are_not_allowed_are_refused() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("ALLOWED_REPOSITORIES", "octo/*")]).await;
     server.create().await;
     let body = json!({"repository": "acme/app", "commit_sha": SHA}).to_string();
-    let refused = "acme/app is not among this server's ALLOWED_REPOSITORIES";
+    let refused = "acme/app is not in this server's ALLOWED_REPOSITORIES";
     assert_refused(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, refused).await;
     let forget = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
     assert_refused(forget, 403, refused).await;

@@ -168,7 +168,7 @@ async fn plain_http_on_the_port_of_https_is_told_so() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut text = String::new();
     timeout(LONG, stream.read_to_string(&mut text)).await.unwrap().unwrap();
-    assert!(text.starts_with("HTTP/1.1 400") && text.contains("this port speaks HTTPS"), "{text}");
+    assert!(text.starts_with("HTTP/1.1 400") && text.contains("this port uses HTTPS"), "{text}");
 }
 
 #[tokio::test]
@@ -267,12 +267,12 @@ fn a_bad_certificate_leaves_the_old_one_and_a_signal_has_it_read_at_once() {
         assert!(Command::new("kill").args(["-HUP", &server.child.id().to_string()]).status().unwrap().success());
     };
     std::fs::write(folder.path().join("key.pem"), certificate().signing_key.serialize_pem()).unwrap();
-    server.wait_for("the new certificate cannot be used, the old one stays in use: TLS_KEY=key.pem is not the key");
+    server.wait_for("cannot use the new certificate, the old one stays in use: TLS_KEY=key.pem is not the key");
     hang_up(&server);
-    server.wait_for("the new certificate cannot be used");
+    server.wait_for("cannot use the new certificate");
     write(folder.path(), &certificate());
     hang_up(&server);
-    server.wait_for("the certificate was read anew");
+    server.wait_for("reloaded the certificate");
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
     let (now, day) = (std::time::SystemTime::now(), Duration::from_secs(24 * 60 * 60));
@@ -295,10 +295,10 @@ fn a_certificate_that_cannot_be_used_is_named_at_start() {
             other_key.as_str(),
             "TLS_KEY=key.pem is not the key of the first certificate in TLS_CERT=cert.pem",
         ),
-        (&key, &cert, "TLS_CERT=cert.pem holds no certificate"),
-        (&cert, &cert, "TLS_KEY=key.pem holds no private key"),
+        (&key, &cert, "TLS_CERT=cert.pem contains no certificate"),
+        (&cert, &cert, "TLS_KEY=key.pem contains no private key"),
         (&cert, encrypted, "TLS_KEY=key.pem is encrypted"),
-        (&cert, "", "TLS_KEY=key.pem holds no private key"),
+        (&cert, "", "TLS_KEY=key.pem contains no private key"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             &key,

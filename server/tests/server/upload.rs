@@ -57,10 +57,10 @@ async fn only_a_key_opens_a_session() {
     assert_refused(
         post().header("token", "wrong").send().await.unwrap(),
         403,
-        "the API key is not one of this server's",
+        "the API key is not valid on this server",
     )
     .await;
-    assert_refused(post().header("authorization", "Basic bmV3").send().await.unwrap(), 403, "not one of this server's")
+    assert_refused(post().header("authorization", "Basic bmV3").send().await.unwrap(), 403, "not valid on this server")
         .await;
     for (name, value) in [("token", "old"), ("token", "new"), ("authorization", "Bearer new")] {
         assert_eq!(post().header(name, value).send().await.unwrap().status(), 200, "{name}: {value}");
@@ -76,9 +76,9 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
         body[name] = value;
         post(body.to_string())
     };
-    assert_refused(post("{".into()).await.unwrap(), 400, "the body is not the JSON that is expected here").await;
+    assert_refused(post("{".into()).await.unwrap(), 400, "the body is not the expected JSON").await;
     assert_refused(post("{}".into()).await.unwrap(), 400, "missing field `repository`").await;
-    assert_refused(post("[".repeat(60_000)).await.unwrap(), 400, "the body is not the JSON").await;
+    assert_refused(post("[".repeat(60_000)).await.unwrap(), 400, "the body is not the expected JSON").await;
     assert_refused(post(" ".repeat(70_000)).await.unwrap(), 413, "the body is larger than 65536 bytes").await;
     assert_refused(
         with("repository", json!("octo")).await.unwrap(),
@@ -92,23 +92,23 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
         "\"..\" is not a valid repository name on GitHub",
     )
     .await;
-    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha is not a full commit id").await;
+    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha must be a full commit ID").await;
     assert_refused(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is not a valid report name").await;
     assert_refused(
         with("size", json!(2001)).await.unwrap(),
         413,
-        "the report of 2001 bytes is larger than the 2000 bytes that this server takes",
+        "the report of 2001 bytes is larger than this server's limit of 2000 bytes",
     )
     .await;
     assert_refused(
         post(String::new()).await.unwrap(),
         501,
-        "this server has no role for that: set AWS_UPLOAD_ROLE_ARN on the server",
+        "this server has no role for them: set AWS_UPLOAD_ROLE_ARN on the server",
     )
     .await;
     let get = server.get("/coverage/create-site/").header("accept", "application/json").send().await.unwrap();
     assert_eq!(get.headers()["allow"], "POST");
-    assert_refused(get, 405, "this address takes POST only").await;
+    assert_refused(get, 405, "this address accepts POST only").await;
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_report_is_written_once() {
     assert_eq!(server.put(&session, report).await.status(), 201);
     // Larger than what the sockets hold: the client must get the answer, and not a broken pipe.
     let again = server.put(&session, zip(&[("index.html", &noise(20 << 20, 7))])).await;
-    assert_refused(again, 409, "this site has its report already").await;
+    assert_refused(again, 409, "this site already has a report").await;
     let page = server.client.get(session["url"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(page.text().await.unwrap(), "first");
 }
@@ -145,16 +145,16 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
     let second = overlapping.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
     overlapping[second + 42..second + 46].copy_from_slice(&100u32.to_le_bytes());
     let cases: Vec<(Vec<u8>, &str)> = vec![
-        (b"hello".to_vec(), "it is not a valid zip file"),
-        (Vec::new(), "it is not a valid zip file"),
-        (good[..good.len() - 30].to_vec(), "it is not a valid zip file"),
-        (zip(&[]), "it holds no file"),
+        (b"hello".to_vec(), "invalid or truncated zip"),
+        (Vec::new(), "invalid or truncated zip"),
+        (good[..good.len() - 30].to_vec(), "invalid or truncated zip"),
+        (zip(&[]), "it contains no file"),
         (zip(&[("../evil", b"x")]), "it names a file \"../evil\""),
         (zip(&[("/etc/passwd", b"x")]), "it names a file \"/etc/passwd\""),
         (zip(&[("a\\b", b"x")]), "it names a file \"a\\\\b\""),
         (zip(&[("a", b"x"), ("a", b"y")]), "it names \"a\" twice"),
         (zip(&[("a", b"x"), ("a/b", b"y")]), "it names \"a\" twice, or as a file and as a folder"),
-        (overlapping, "over another entry"),
+        (overlapping, "overlaps another entry"),
     ];
     for (body, why) in cases {
         let session = server.create().await;
@@ -177,7 +177,7 @@ async fn what_is_too_large_is_refused_and_nothing_is_kept() {
     assert_refused(
         response,
         413,
-        "is larger than the 3000000 bytes that this server takes: its operator can raise MAX_REPORT_BYTES",
+        "is larger than this server's limit of 3000000 bytes: ask its operator to raise MAX_REPORT_BYTES",
     )
     .await;
     // The same without a length ahead.
@@ -185,7 +185,7 @@ async fn what_is_too_large_is_refused_and_nothing_is_kept() {
     let body = reqwest::Body::wrap(http_body_util::StreamBody::new(futures_util::stream::iter(
         chunks.into_iter().map(|chunk| chunk.map(|bytes| hyper::body::Frame::data(bytes::Bytes::from(bytes)))),
     )));
-    assert_refused(server.put(&session, body).await, 413, "larger than the 3000000 bytes").await;
+    assert_refused(server.put(&session, body).await, 413, "larger than this server's limit of 3000000 bytes").await;
     assert_eq!(left_over(&folder), Vec::<String>::new());
 }
 
@@ -220,13 +220,13 @@ async fn an_upload_address_holds_for_its_site_alone() {
     let (path, query) = url.split_once('?').unwrap();
     let other_id = other["site_id"].as_str().unwrap();
     let swapped = url.replace(session["site_id"].as_str().unwrap(), other_id);
-    assert_refused(put(swapped).await.unwrap(), 403, "was not made by this server for this site").await;
-    assert_refused(put(path.to_owned()).await.unwrap(), 401, "this upload address is not complete").await;
+    assert_refused(put(swapped).await.unwrap(), 403, "has no valid signature for this site").await;
+    assert_refused(put(path.to_owned()).await.unwrap(), 401, "this upload address is incomplete").await;
     let later = format!("{path}?{}", query.replace("expires=1", "expires=2"));
-    assert_refused(put(later).await.unwrap(), 403, "was not made by this server").await;
+    assert_refused(put(later).await.unwrap(), 403, "has no valid signature").await;
     let get =
         server.get(&format!("/coverage/{other_id}.zip")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(get, 405, "this address takes PUT only").await;
+    assert_refused(get, 405, "this address accepts PUT only").await;
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn an_upload_address_expires() {
     let signature = signer.sign(&site, 1_000_000_000);
     let url = format!("{}/coverage/{site}.zip?expires=1000000000&signature={signature}", server.url);
     let response = server.client.put(url).body(zip(&[("index.html", b"x")])).send().await.unwrap();
-    assert_refused(response, 403, "held for 15 minutes and has expired: ask create-site for a new one").await;
+    assert_refused(response, 403, "valid for 15 minutes and has expired: request a new one from create-site").await;
 }
 
 #[cfg(unix)]
@@ -256,10 +256,10 @@ async fn a_folder_that_is_not_mounted_any_more_is_not_made_anew() {
             std::fs::create_dir_all(folder.join("uploads")).unwrap();
         }
         let refused = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
-        assert_refused(refused, 502, "the server's storage did not do its part").await;
+        assert_refused(refused, 502, "a storage request of the server failed").await;
         assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503);
         let unread = server.get(&format!("/coverage/{}/", SITE)).header("accept", "application/json").send().await;
-        assert_refused(unread.unwrap(), 502, "the server's storage did not do its part").await;
+        assert_refused(unread.unwrap(), 502, "a storage request of the server failed").await;
         assert!(!folder.join("sites").exists());
     }
     std::fs::remove_dir_all(&folder).unwrap();
@@ -279,7 +279,7 @@ async fn no_api_key_signs_upload_addresses() {
         [covered_server::base::random::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
     {
         let refused = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
-        assert_refused(refused, 403, "was not made by this server for this site").await;
+        assert_refused(refused, 403, "has no valid signature for this site").await;
     }
 }
 
@@ -294,12 +294,12 @@ async fn a_store_that_fails_is_502_and_tells_no_secret() {
     std::fs::write(folder.path().join("sites"), b"").unwrap();
     let response = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
     let text = response.text().await.unwrap();
-    assert!(text.contains("the server's storage did not do its part"), "{text}");
+    assert!(text.contains("a storage request of the server failed"), "{text}");
     assert!(!text.contains(&*folder.path().to_string_lossy()), "{text}");
     assert_refused(
         server.put(&session, zip(&[("index.html", b"x")])).await,
         502,
-        "the server's storage did not do its part",
+        "a storage request of the server failed",
     )
     .await;
 }

@@ -57,9 +57,9 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
     github.add_repository(REPOSITORY, "main");
     let (code, text) = check(&[all_of(&github, &s3), setting("REDIS_URL", &redis.url())].concat());
     assert_line(&text, "Redis", "ok", "answers");
-    assert_line(&text, "storage", "ok", "a probe was written and read");
-    assert_line(&text, "upload address", "ok", "a probe was put by a signed address");
-    assert_line(&text, "upload role", "ok", "write into one site's folder, and not beside it");
+    assert_line(&text, "storage", "ok", "wrote and read a test object");
+    assert_line(&text, "upload address", "ok", "uploaded a test object by a signed address");
+    assert_line(&text, "upload role", "ok", "can write to one site's folder only");
     assert_line(&text, "GitHub", "ok", "GITHUB_TOKEN is taken, as octocat");
     assert_line(&text, "GitHub quota", "ok", "4999 of 5000 points are left");
     assert_line(&text, "repository", "ok", "octo/app (public) can be read");
@@ -79,8 +79,8 @@ fn the_rights_that_the_originals_policy_lacks_are_named_with_what_is_lost() {
     let settings = s3.settings_of_the_original(&proxy.url());
     let with_github = [setting("GITHUB_API_URL", &github.url()), setting("GITHUB_TOKEN", TOKEN)].concat();
     let (code, text) = check(&[settings.clone(), with_github].concat());
-    assert_line(&text, "storage", "ok", "a probe was written and read");
-    assert_line(&text, "storage", "note", "(on S3: s3:ListBucket on the bucket is not allowed)");
+    assert_line(&text, "storage", "ok", "wrote and read a test object");
+    assert_line(&text, "storage", "note", "(on S3: allow s3:ListBucket on the bucket)");
     assert_line(
         &text,
         "storage",
@@ -88,8 +88,8 @@ fn the_rights_that_the_originals_policy_lacks_are_named_with_what_is_lost() {
         "values/* cannot be used (on S3: s3:PutObject on values/*), so that badge values",
     );
     assert_line(&text, "storage", "note", "repositories/* cannot be used (on S3: s3:PutObject on repositories/*)");
-    assert_line(&text, "upload address", "ok", "a probe was put by a signed address");
-    assert_line(&text, "upload role", "ok", "write into one site's folder, and not beside it");
+    assert_line(&text, "upload address", "ok", "uploaded a test object by a signed address");
+    assert_line(&text, "upload role", "ok", "can write to one site's folder only");
     assert_eq!(code, Some(0), "{text}");
     let keyless = [setting("ALLOWED_REPOSITORIES", "octo/*"), setting("OIDC_AUDIENCE", "covered")].concat();
     let (code, text) = check(&[settings, keyless].concat());
@@ -110,11 +110,11 @@ fn what_does_not_work_is_told_with_what_to_do() {
         text
     };
     let text = changed("AWS_BUCKET", "nobodys");
-    assert_line(&text, "storage", "FAIL", "make the bucket, or mend its name");
+    assert_line(&text, "storage", "FAIL", "create the bucket, or correct its name");
     let text = changed("AWS_SECRET_ACCESS_KEY", "wrong");
-    assert_line(&text, "storage", "FAIL", "mend the credentials");
+    assert_line(&text, "storage", "FAIL", "correct the credentials");
     let text = changed("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-    assert_line(&text, "storage", "FAIL", "nothing answers there");
+    assert_line(&text, "storage", "FAIL", "cannot reach the store");
     let text = changed("REDIS_URL", "redis://user:hunter2@127.0.0.1:1");
     assert_line(&text, "Redis", "FAIL", "redis://127.0.0.1:1 cannot be used: Connection refused; is REDIS_URL right?");
     assert!(!text.contains("hunter2"), "{text}");
@@ -122,12 +122,12 @@ fn what_does_not_work_is_told_with_what_to_do() {
     assert_line(&text, "upload role", "FAIL", "role/nobodys");
     assert_line(&text, "repository", "FAIL", "octo/app of ALLOWED_REPOSITORIES cannot be read");
     for (fault, what) in [
-        (github::Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GITHUB_TOKEN is not taken"),
+        (github::Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GitHub rejected GITHUB_TOKEN"),
         (github::Fault::Status { code: 403, headers: Vec::new(), body: "{}".into() }, "single sign-on"),
-        (github::Fault::Status { code: 404, headers: Vec::new(), body: "{}".into() }, "is GITHUB_API_URL right?"),
-        (github::Fault::RateLimited, "the quota of GITHUB_TOKEN is spent"),
-        (github::Fault::Garbage, "not as GitHub's GraphQL does"),
-        (github::Fault::Drop, "does not answer"),
+        (github::Fault::Status { code: 404, headers: Vec::new(), body: "{}".into() }, "check GITHUB_API_URL"),
+        (github::Fault::RateLimited, "the rate limit of GITHUB_TOKEN is exhausted"),
+        (github::Fault::Garbage, "did not return a GraphQL response of GitHub"),
+        (github::Fault::Drop, "cannot reach"),
     ] {
         github.set_fault(fault);
         let settings = [setting("GITHUB_API_URL", &github.url()), setting("GITHUB_TOKEN", TOKEN)].concat();

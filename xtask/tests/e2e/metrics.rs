@@ -13,7 +13,7 @@ use crate::{REPOSITORY, SHA, World, setting};
 type Samples = BTreeMap<String, f64>;
 
 fn address(server: &Server) -> String {
-    let told = |line: &str| Some(line.strip_prefix("metrics are at ")?.to_owned());
+    let told = |line: &str| Some(line.strip_prefix("metrics: ")?.to_owned());
     server.process.wait_for_line(told).unwrap()
 }
 

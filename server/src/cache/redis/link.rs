@@ -1,4 +1,4 @@
-//! The link to Redis: made, watched, and made anew.
+//! Opens, monitors and reopens the link to Redis.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,24 +14,24 @@ use tokio::time::{sleep, timeout};
 use super::{COMMAND_TIME, RedisUrl, Shared, scripts, text};
 use crate::base::random::random;
 
-/// Time to connect, and to be let in.
+/// Time to connect and to authenticate.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Time between two heartbeats, and while requests do without Redis.
+/// The time between two heartbeats, normally and while Redis is not in use.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_WHILE_DOWN: Duration = Duration::from_millis(200);
-/// A link without a heartbeat for so long is dead.
+/// A link is dead after this time without a heartbeat.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Time before the first and before any further try to connect.
+/// The shortest and the longest delay before reconnecting.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-/// Time to tell Redis of one group that was forgotten while it was away.
+/// Time to invalidate one group after an outage.
 const CATCH_UP_TIME: Duration = Duration::from_secs(1);
-/// Time between two lines of the log on a Redis that is slow now and then.
+/// The time between two log lines about a slow Redis.
 const QUIET: Duration = Duration::from_secs(60);
-/// Commands that wait to be sent, at most; messages that wait to be heard.
+/// The maximum number of queued commands, and of queued messages.
 const MAX_WAITING: usize = 1024;
 
-/// Keeps a link for as long as the process lives.
+/// Keeps a link open as long as the process runs.
 pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
     let mut failures = 0;
     loop {
@@ -39,29 +39,29 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
         match opened.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {CONNECT_TIME:?}"))) {
             Ok(mut link) => {
                 failures = 0;
-                // A message may have been missed since the last link.
+                // Messages may have been lost since the last link.
                 shared.groups.forget_all();
-                tracing::info!("Redis is reached at {url}");
+                tracing::info!("connected to Redis at {url}");
                 let why = link.watch(&shared).await;
                 shared.set_client(None);
-                tracing::warn!("Redis at {url} is lost, values are shown without it: {why}");
+                tracing::warn!("lost the connection to Redis at {url}, badges are served without it: {why}");
             }
             Err(error) if failures == 0 => {
-                tracing::warn!("Redis at {url} does not answer, values are shown without it: {error:#}");
+                tracing::warn!("cannot connect to Redis at {url}, badges are served without it: {error:#}");
             }
-            Err(error) => tracing::debug!("Redis at {url} still does not answer: {error:#}"),
+            Err(error) => tracing::debug!("still cannot connect to Redis at {url}: {error:#}"),
         }
         sleep(delay(failures)).await;
         failures += 1;
     }
 }
 
-/// Whether a link can be made.
+/// Opens a link once.
 pub async fn check(shared: &Shared, url: &RedisUrl) -> anyhow::Result<()> {
     Link::open(shared, url).await.map(drop)
 }
 
-/// Twice as long after each failure, with a quarter at random: instances shall not come back all at once.
+/// Doubles with each failure, with up to 25 % jitter, so that instances do not all reconnect at once.
 fn delay(failures: u32) -> Duration {
     let time = FIRST_RETRY.saturating_mul(1 << failures.min(10)).min(LAST_RETRY);
     let [byte] = random::<1>().unwrap_or_default();
@@ -71,12 +71,12 @@ fn delay(failures: u32) -> Duration {
 struct Link {
     commands: Client,
     messages: Receiver<Message>,
-    /// What this instance says to itself.
+    /// The channel of this instance's heartbeats.
     own_channel: String,
     tasks: [Task; 2],
 }
 
-/// A connection's task: it ends with the link.
+/// A connection's task, aborted on drop.
 struct Task(JoinHandle<Result<(), Error>>);
 
 impl Drop for Task {
@@ -93,7 +93,7 @@ impl Link {
         let own_channel = format!("{}:{}", shared.prefix, shared.id);
         let [first, second] = &mut tasks;
         tokio::select! {
-            // The connections have no policy for connecting anew: where one breaks, its task ends.
+            // The connections do not reconnect by themselves: their tasks end on failure.
             ended = &mut first.0 => return Err(broken(ended)),
             ended = &mut second.0 => return Err(broken(ended)),
             ready = async {
@@ -104,7 +104,7 @@ impl Link {
         Ok(Self { commands, messages, own_channel, tasks })
     }
 
-    /// Looks after the link until it breaks, and says why it did.
+    /// Monitors the link until it breaks, and returns the reason.
     async fn watch(&mut self, shared: &Shared) -> String {
         let (mut beats, mut sent, mut heard) = (0_u64, Instant::now(), Instant::now());
         let mut told: Option<Instant> = None;
@@ -123,7 +123,7 @@ impl Link {
                         }
                     }
                     Ok(message) => shared.hear(&message.value.as_string().unwrap_or_default()),
-                    Err(RecvError::Lagged(count)) => return format!("{count} messages were missed"),
+                    Err(RecvError::Lagged(count)) => return format!("{count} messages were lost"),
                     Err(RecvError::Closed) => return "the connection for messages was closed".to_owned(),
                 },
                 () = sleep(next.saturating_sub(sent.elapsed())) => {
@@ -136,7 +136,7 @@ impl Link {
                 }
                 () = shared.tripped.notified() => {
                     if told.is_none_or(|told| told.elapsed() > QUIET) {
-                        tracing::warn!("Redis took more than {COMMAND_TIME:?}: values are shown without it until it is faster");
+                        tracing::warn!("Redis took more than {COMMAND_TIME:?} to respond: badges are served without it until it is faster");
                         told = Some(Instant::now());
                     }
                 }
@@ -146,7 +146,7 @@ impl Link {
         }
     }
 
-    /// A message to this instance itself: it goes all the way, and nobody waits for it here.
+    /// Sends a heartbeat to this instance itself through Redis, in the background.
     fn beat(&self, number: u64) {
         let (commands, channel) = (self.commands.clone(), self.own_channel.clone());
         tokio::spawn(async move {
@@ -154,7 +154,7 @@ impl Link {
         });
     }
 
-    /// Tells Redis what was forgotten while it was away; whether it was told all.
+    /// Sends the invalidations of the outage. Returns whether all were sent.
     async fn catch_up(&self, shared: &Shared) -> bool {
         loop {
             let next = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).iter().next().cloned();
@@ -190,8 +190,8 @@ fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::E
     }
 }
 
-/// What an error says. Of the system's the library tells the debug form: `Os { …, message: "Connection refused" }`, or
-/// `Custom { …, error: "…" }`.
+/// The message of an error. For system errors the library has only the debug form: `Os { …, message: "Connection
+/// refused" }`, or `Custom { …, error: "…" }`.
 fn said(error: &Error) -> String {
     let details = error.details();
     let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));

@@ -1,4 +1,4 @@
-//! `REDIS_URL`: which Redis, of which kind.
+//! `REDIS_URL`.
 
 use std::fmt;
 
@@ -7,31 +7,31 @@ use url::Url;
 
 const SCHEMES: &str = "redis, rediss, valkey, valkeys, or one of these with -cluster or -sentinel";
 
-/// Where Redis is, checked.
+/// A validated Redis URL.
 #[derive(Clone)]
 pub struct RedisUrl {
     pub(super) config: Config,
-    /// For people: no user, no password.
+    /// Without user and password.
     redacted: String,
 }
 
 impl RedisUrl {
-    /// What is wrong with a URL is said without the URL: it may hold a password.
+    /// Errors do not contain the URL, which may hold a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|why| {
             format!("is not a valid URL ({why}): write redis://HOST:6379; a password in it is percent-encoded")
         })?;
         let (kind, suffix) = url.scheme().split_once('-').unwrap_or((url.scheme(), ""));
         if !["redis", "rediss", "valkey", "valkeys"].contains(&kind) || !["", "cluster", "sentinel"].contains(&suffix) {
-            return Err(format!("begins with {}://, which is not known: use {SCHEMES}", url.scheme()));
+            return Err(format!("begins with the unknown scheme {}://: use {SCHEMES}", url.scheme()));
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("has no host")?;
         if suffix == "cluster" && !matches!(url.path(), "" | "/") {
             return Err("has a path: a cluster has no numbered databases".to_owned());
         }
         let service = url.query_pairs().any(|(name, _)| name == "sentinelServiceName");
         if suffix == "sentinel" && !service {
-            return Err("lacks the service that the sentinels watch: add ?sentinelServiceName=NAME".to_owned());
+            return Err("has no service name: add ?sentinelServiceName=NAME".to_owned());
         }
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let redacted = format!("{}://{host}{port}{}", url.scheme(), url.path());
@@ -80,9 +80,9 @@ mod tests {
     fn what_is_wrong_is_said_without_the_password() {
         for (url, why) in [
             ("redis", "is not a valid URL"),
-            ("http://:hunter2@a", "begins with http://"),
-            ("redis-ring://:hunter2@a", "begins with redis-ring://"),
-            ("redis:///hunter2", "names no host"),
+            ("http://:hunter2@a", "unknown scheme http://"),
+            ("redis-ring://:hunter2@a", "unknown scheme redis-ring://"),
+            ("redis:///hunter2", "has no host"),
             ("redis://:hunter2@a:99999", "is not a valid URL (invalid port number)"),
             ("redis://:hunter2@a/many", "cannot be used"),
             ("redis://:hunter2@a/0/1", "cannot be used"),

@@ -1,9 +1,8 @@
-//! What an operator is told of the keys in `API_KEY`: how many, for which repositories, and what looks like a mistake.
-//! Never a key.
+//! Describes the keys in `API_KEY` for the operator: number, repositories and likely mistakes. Never a key itself.
 
 use super::{ApiKey, ApiKeys};
 
-/// Characters below which a key could be guessed.
+/// A shorter key could be guessed.
 const SHORT: usize = 16;
 
 impl ApiKeys {
@@ -16,12 +15,12 @@ impl ApiKeys {
                 format!("{} keys: {}", keys.len(), each.join(", "))
             }
         };
-        // Nobody sends it by chance, but the Python original took nothing else.
+        // The Python original accepted only this key.
         let whole = self.whole.as_ref().map_or("", |_| "; its whole text, with the commas, is a key for all, too");
         format!("{summary}{whole}")
     }
 
-    /// What may not be as it was meant, each by the key's place in the list.
+    /// Warnings about likely mistakes, by the key's position in the list.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (place, key) in (1..).zip(&self.keys) {
@@ -39,7 +38,7 @@ impl ApiKeys {
                         .to_owned(),
                 );
             }
-            // Base64 has its `=` at the end, where nothing follows.
+            // In Base64, `=` is at the end.
             let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
             if follows && key.repositories.is_empty() {
                 warnings.push(format!(

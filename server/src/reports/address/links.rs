@@ -1,4 +1,4 @@
-//! Which report the link of a commit status leads to.
+//! Finds the report that a commit status links to.
 
 use url::Url;
 
@@ -6,8 +6,8 @@ use super::{OwnHost, Reports};
 use crate::names::site::SiteId;
 
 impl Reports {
-    /// The site that an address leads to, where the address is one of this server's: today's, one of `FORMER_URLS`, or
-    /// the report's own host. The scheme does not matter, so that links from before TLS stay valid.
+    /// The site of an address of this server: the current one, one of `FORMER_URLS`, or a report's own host. The scheme
+    /// is ignored, so that links from before TLS stay valid.
     pub fn site_of(&self, url: &str) -> Option<SiteId> {
         let url = http_url(url)?;
         let servers = Url::parse(&self.public_url).ok();
@@ -28,8 +28,7 @@ impl Reports {
         (url.port() == own.port()).then(|| site.parse().ok())?
     }
 
-    /// The site that an address of any host names as this server's addresses do: in its path, or in front of its host.
-    /// Whether the server has that site, and whose it is, is for its record to say.
+    /// The site in an address of any host, in its path or its first label. The caller must check the site's record.
     pub fn site_named_by(&self, url: &str) -> Option<SiteId> {
         let url = http_url(url)?;
         let in_path = parts(&url).zip(parts(&url).skip(1)).find_map(|(folder, site)| {

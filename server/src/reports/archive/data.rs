@@ -1,4 +1,4 @@
-//! An entry's data: where it begins, how it is kept and sent, and whether it is what its checksum says.
+//! An entry's data: finds it, packs and inflates it, and verifies its checksum.
 
 use std::io;
 use std::ops::Range;
@@ -13,10 +13,10 @@ use crate::reports::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
 const CHUNK: usize = 32 << 10;
-/// A file larger than this makes way for others after each chunk: to inflate so much takes a core some milliseconds, and
-/// a few MB can inflate to GBs.
+/// A larger file yields to other tasks after each chunk: inflating takes milliseconds of CPU time per chunk, and a few
+/// MB can inflate to GBs.
 const MAKES_WAY: u64 = 4 << 20;
-/// Deflate, no flags, no time, no extra flags, unknown system.
+/// Method deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const GZIP_TRAILER: usize = 8;
 
@@ -26,12 +26,12 @@ impl Entry {
         self.offset..self.offset + self.span
     }
 
-    /// Bytes of the local header and its name: enough for [`Entry::data_start`].
+    /// The size of the local header with its name: enough for [`Entry::data_start`].
     pub fn local_len(&self) -> usize {
         LOCAL_HEADER as usize + self.path.len()
     }
 
-    /// Where the data begins in that range, by the local header at its start; it must be this entry's.
+    /// The start of the data in that range, by the local header, which must belong to this entry.
     pub fn data_start(&self, local: &[u8]) -> Result<usize, ArchiveError> {
         let start = || {
             let header = local.get(..self.local_len())?;
@@ -48,12 +48,12 @@ impl Entry {
         start().ok_or_else(|| ArchiveError::LocalHeader(self.path.to_string()))
     }
 
-    /// Bytes of the entry as it is kept and sent: a gzip member if it is deflated, else the data.
+    /// The size of the entry as it is cached and sent: as a gzip member if it is deflated, else as it is.
     pub fn packed_len(&self) -> u64 {
         if self.deflated { self.compressed + (GZIP_HEADER.len() + GZIP_TRAILER) as u64 } else { self.compressed }
     }
 
-    /// Frames the entry's data as it is kept and sent, if it is what its checksum says: browsers do not look.
+    /// Packs the entry's data for the cache and for responses. Verifies the checksum, as browsers do not.
     pub async fn pack(&self, data: Bytes) -> Result<Bytes, ArchiveError> {
         let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(data.clone())])));
         while let Some(piece) = file.next().await {
@@ -69,7 +69,7 @@ impl Entry {
         Ok(gzip.freeze())
     }
 
-    /// The file's own bytes from [`Entry::pack`]'s.
+    /// Unpacks the bytes of [`Entry::pack`].
     pub async fn plain(&self, packed: &Bytes) -> Result<Bytes, ArchiveError> {
         let mut file = std::pin::pin!(self.inflate(stream::iter([Ok(self.data_of(packed))])));
         let mut plain = BytesMut::with_capacity(self.size as usize);
@@ -79,11 +79,11 @@ impl Entry {
         Ok(plain.freeze())
     }
 
-    /// The file's first bytes, in which it may declare its character set; fewer of them where `data` has no more.
+    /// The file's first bytes, which may declare its charset; fewer if `data` is shorter.
     pub fn first(&self, data: &[u8]) -> Vec<u8> {
         let mut first = Vec::with_capacity(self.first_len());
         if self.deflated {
-            // What is broken here is found by its checksum.
+            // The checksum detects invalid data later.
             let _ = Decompress::new(false).decompress_vec(data, &mut first, FlushDecompress::None);
         } else {
             first.extend(data.iter().take(self.first_len()));
@@ -91,12 +91,12 @@ impl Entry {
         first
     }
 
-    /// Bytes of [`Entry::first`], where `data` has enough of them.
+    /// The length of [`Entry::first`] with enough data.
     pub fn first_len(&self) -> usize {
         SNIFFED.min(usize::try_from(self.size).unwrap_or(SNIFFED))
     }
 
-    /// What follows the data in a gzip member: CRC-32 and size.
+    /// The trailer of a gzip member: CRC-32 and size.
     fn gzip_trailer(&self) -> [u8; GZIP_TRAILER] {
         let (mut trailer, size) = ([0; GZIP_TRAILER], self.size as u32);
         trailer[..4].copy_from_slice(&self.crc.to_le_bytes());
@@ -104,12 +104,12 @@ impl Entry {
         trailer
     }
 
-    /// The deflated or stored data inside of [`Entry::pack`]'s bytes.
+    /// The raw data in the bytes of [`Entry::pack`].
     pub fn data_of(&self, packed: &Bytes) -> Bytes {
         if self.deflated { packed.slice(GZIP_HEADER.len()..packed.len() - GZIP_TRAILER) } else { packed.clone() }
     }
 
-    /// [`Entry::pack`] for data that comes as a stream: what is not as its checksum says ends it with an error.
+    /// [`Entry::pack`] for a stream. A wrong checksum ends it with an error.
     pub fn pack_stream<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
@@ -127,11 +127,11 @@ impl Entry {
         });
         let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
         let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
-        // The trailer is what makes it whole: behind an error nobody asks for it.
+        // The trailer completes the member, so it is not sent after an error.
         one(Bytes::from_static(head)).chain(checked).chain(one(trailer))
     }
 
-    /// The file's own bytes from its data in the zip; a size or a checksum that does not fit ends it with an error.
+    /// Inflates data of the zip. A wrong size or checksum ends the stream with an error.
     pub fn inflate<S>(&self, data: S) -> impl Stream<Item = io::Result<Bytes>> + Send + use<S>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
@@ -148,7 +148,7 @@ struct Inflate<S> {
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
-    /// The next bytes of the file; `None` at its end. The last ones are returned only after the whole file was verified.
+    /// The next bytes of the file; `None` at its verified end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut last = None;
         loop {
@@ -165,16 +165,16 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
     }
 }
 
-/// Inflates, and compares with what the entry says.
+/// Inflates data and verifies size and checksum.
 struct Check {
     deflated: bool,
     /// Made at the first byte: a response that waits for memory has none.
     inflater: Option<Decompress>,
-    /// The deflate stream said that it is at its end.
+    /// The deflate stream is complete.
     ended: bool,
     crc: Crc32,
     expected_crc: u32,
-    /// Bytes of the file that are still to come.
+    /// The number of bytes left.
     remaining: u64,
     makes_way: bool,
 }
@@ -186,10 +186,10 @@ impl Check {
         Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, makes_way }
     }
 
-    /// The next bytes of the file, as far as `input` has them; empty: it has no more.
+    /// The next bytes of the file in `input`; empty at its end.
     async fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
         if self.makes_way {
-            // First come those who wait for this thread, and what the network brought meanwhile.
+            // Lets other tasks and the network driver run.
             tokio::task::yield_now().await;
         }
         let chunk = self.inflated(input)?;
@@ -216,7 +216,7 @@ impl Check {
             let read = (inflater.total_in() - before) as usize;
             input.advance(read);
             self.ended = status == Status::StreamEnd;
-            // Input that was all read may still have output behind it: only an idle call tells.
+            // Consumed input may still produce output: only a call without progress shows the end.
             if !output.is_empty() || read == 0 && !self.ended {
                 return Ok(output.into());
             }
@@ -228,7 +228,7 @@ impl Check {
             return Err(broken("shorter than its entry says"));
         }
         let fits = self.crc.checksum() == self.expected_crc;
-        fits.then_some(()).ok_or_else(|| broken("not what its checksum says"))
+        fits.then_some(()).ok_or_else(|| broken("different from its checksum"))
     }
 }
 

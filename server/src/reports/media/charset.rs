@@ -1,22 +1,22 @@
-//! The character set that a file declares in its first bytes, as browsers find it: WHATWG HTML's "prescan a byte
-//! stream", XML 1.0's appendix F, CSS Syntax's `@charset`.
+//! Finds the charset declaration in a file's first bytes like browsers: WHATWG HTML's "prescan a byte stream", XML
+//! 1.0's appendix F, CSS Syntax's `@charset`.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-/// Bytes of a file's start in which browsers look for a declaration.
+/// The number of bytes that browsers search for a declaration.
 pub const SNIFFED: usize = 1024;
 
-/// What a file says of its character set.
+/// A file's charset declaration.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Declared {
     Nothing,
-    /// A label that no browser knows: the header leaves it to the browser.
+    /// An unknown label: the header has no charset, and the browser decides.
     Unknown,
     /// By its name in the WHATWG Encoding Standard.
     Known(&'static str),
 }
 
-/// What the start of a file of this type declares.
+/// The declaration at the start of a file of this type.
 pub fn declared(essence: &str, start: &[u8]) -> Declared {
     let start = start.get(..SNIFFED).unwrap_or(start);
     if let Some((encoding, _)) = Encoding::for_bom(start) {
@@ -33,7 +33,7 @@ pub fn declared(essence: &str, start: &[u8]) -> Declared {
     }
 }
 
-/// By a label that was read as ASCII: the file is not in UTF-16, whatever it says.
+/// A label that was read as ASCII cannot mean UTF-16.
 fn by_label(label: &[u8]) -> Declared {
     match Encoding::for_label_no_replacement(label) {
         Some(encoding) if encoding == UTF_16BE || encoding == UTF_16LE => Declared::Known(UTF_8.name()),
@@ -58,19 +58,19 @@ fn xml(start: &[u8]) -> Declared {
     label().map_or(Declared::Nothing, by_label)
 }
 
-/// `@charset "…";`, to the letter.
+/// `@charset "…";`, exactly in this form.
 fn css(start: &[u8]) -> Declared {
     let label = start.strip_prefix(b"@charset \"").and_then(|rest| until(rest, |byte| byte == b'"'));
     label.map_or(Declared::Nothing, by_label)
 }
 
-/// `<meta charset>` or `<meta http-equiv=content-type content>`, in no comment and in no other tag's attribute.
+/// `<meta charset>` or `<meta http-equiv=content-type content>`, outside of comments and attributes.
 fn html(start: &[u8]) -> Declared {
     let (mut rest, mut declared) = (start, Declared::Nothing);
     while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
         rest = &rest[at + 1..];
         if rest.starts_with(b"!--") {
-            // The dashes of its start may be those of its end.
+            // The dashes of a comment's start may also be those of its end.
             rest = after(&rest[1..], b"-->").unwrap_or_default();
         } else if let Some(mut attributes) = in_meta(rest) {
             match meta(&mut attributes) {
@@ -89,7 +89,7 @@ fn html(start: &[u8]) -> Declared {
     declared
 }
 
-/// The attributes of a `<meta`, whose `<` was read.
+/// Parses the attributes of a `<meta` tag.
 fn in_meta(rest: &[u8]) -> Option<&[u8]> {
     let (name, rest) = rest.split_at_checked(4)?;
     let ends = rest.first().is_some_and(|byte| is_space(*byte) || *byte == b'/');
@@ -99,7 +99,7 @@ fn in_meta(rest: &[u8]) -> Option<&[u8]> {
 fn meta(rest: &mut &[u8]) -> Declared {
     let (mut http_equiv, mut content, mut charset) = (None, None, None);
     while let Some((name, value)) = attribute(rest) {
-        // Of attributes that stand twice, the first one counts.
+        // The first of duplicate attributes counts.
         match name.to_ascii_lowercase().as_slice() {
             b"http-equiv" => http_equiv = http_equiv.or(Some(value)),
             b"content" => content = content.or(Some(value)),
@@ -128,16 +128,16 @@ fn charset_in(content: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The next attribute of a tag: its name and its value. `None` at the tag's end, or where the bytes end.
+/// The next attribute of a tag: name and value. `None` at the end of the tag or of the data.
 fn attribute<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let begun = skip(rest, |byte| is_space(byte) || byte == b'/');
     if begun.first() == Some(&b'>') {
         *rest = begun;
         return None;
     }
-    // What is cut off declares nothing.
+    // A truncated attribute declares nothing.
     *rest = &[];
-    // A name may begin with the sign that ends it elsewhere.
+    // A name may begin with the character that ends it elsewhere.
     let end = begun.iter().skip(1).position(|byte| is_space(*byte) || b"=/>".contains(byte))? + 1;
     let (name, behind) = begun.split_at(end);
     let Some(value) = skip(behind, is_space).strip_prefix(b"=").map(|value| skip(value, is_space)) else {
@@ -158,23 +158,23 @@ fn is_quoted(text: &[u8]) -> bool {
     matches!(text.first(), Some(b'"' | b'\''))
 }
 
-/// What stands in the quotes that a text begins with.
+/// The text in the leading quotes.
 fn quoted(text: &[u8]) -> Option<&[u8]> {
     let (quote, rest) = text.split_first().filter(|_| is_quoted(text))?;
     until(rest, |byte| byte == *quote)
 }
 
-/// The bytes before the first one that is so.
+/// The bytes before the first one that matches.
 fn until(text: &[u8], is_end: impl Fn(u8) -> bool) -> Option<&[u8]> {
     Some(&text[..text.iter().position(|byte| is_end(*byte))?])
 }
 
-/// The bytes from the first one on that is not so.
+/// The bytes from the first one that does not match.
 fn skip(text: &[u8], is_skipped: impl Fn(u8) -> bool) -> &[u8] {
     &text[text.iter().position(|byte| !is_skipped(*byte)).unwrap_or(text.len())..]
 }
 
-/// The bytes behind the first place that has `word`.
+/// The bytes after the first occurrence of `word`.
 fn after<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     Some(&text[text.windows(word.len()).position(|place| place == word)? + word.len()..])
 }

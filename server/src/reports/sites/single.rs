@@ -1,4 +1,4 @@
-//! Files that were uploaded one by one: small ones stay in memory, and the store is asked again whether they changed.
+//! Files of file-by-file sites. Small ones are cached, and revalidated in the store.
 
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -23,15 +23,15 @@ use crate::store::object::ByteStream;
 use crate::store::object::{Fetched, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
-/// How long a file is taken from memory before the store is asked whether it is still the same.
+/// How long a cached file is served without revalidation.
 const FRESH: Duration = Duration::from_secs(60);
-/// Bytes below which compressing gains nothing.
+/// Smaller files are not worth compressing.
 const WORTH_COMPRESSING: u64 = 1000;
 
-/// A file that was uploaded by itself.
+/// A file of a file-by-file site.
 pub enum SingleFile {
     Small(Arc<CachedFile>),
-    /// Too large to be held.
+    /// Too large for the cache.
     Large {
         meta: FileMeta,
         content_type: HeaderValue,
@@ -41,7 +41,7 @@ pub enum SingleFile {
     },
 }
 
-/// Why a file is not held.
+/// Why a file is not cached.
 #[derive(Debug, thiserror::Error)]
 enum NotHeld {
     #[error("it is too large")]
@@ -178,7 +178,7 @@ impl CachedFile {
     }
 }
 
-/// A small file, compressed where that makes it smaller.
+/// Reads a small file, and compresses it if that makes it smaller.
 async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<CachedFile, StorageError> {
     let mut plain = BytesMut::with_capacity(meta.size as usize);
     while let Some(piece) = bytes.next().await {
@@ -187,7 +187,7 @@ async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Cache
     let plain = plain.freeze();
     let packed = if media::is_text(path) && meta.size >= WORTH_COMPRESSING {
         let text = plain.clone();
-        // Beside the threads that serve: 1 MB takes some 20 ms.
+        // On a blocking thread: 1 MB takes about 20 ms.
         let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;
         let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(of_store)?;
         (packed.len() < plain.len()).then_some(packed)
@@ -205,7 +205,7 @@ fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
     Ok(encoder.finish()?.into())
 }
 
-/// A file's content type by its first bytes, and all of its bytes.
+/// Reads a file's first bytes for its content type, and returns the whole stream.
 async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
     let mut first = Vec::new();
     while first.len() < SNIFFED {
@@ -216,7 +216,7 @@ async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteSt
     Ok((content_type, stream::once(std::future::ready(Ok(first.into()))).chain(bytes).boxed()))
 }
 
-/// The store's error that a body's error is about.
+/// The store's error inside an I/O error.
 fn of_store(error: io::Error) -> StorageError {
     error.downcast().unwrap_or_else(|error| StorageError::Failed(error.into()))
 }

@@ -1,4 +1,4 @@
-//! Where a report is uploaded to, and how it gets there.
+//! Upload addresses, credentials and the server's own uploads.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use crate::store::folder::Folder;
 use crate::store::object::{Incoming, path};
 use crate::store::sts::{Grant, GrantError};
 
-/// How long an upload address holds.
+/// How long an upload address is valid.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
-/// Where the zip of a new site goes.
+/// Where to upload the zip of a new site.
 pub enum UploadTarget {
-    /// To the store itself: a URL that holds for [`UPLOAD_TIME`], and the headers that were signed with it.
+    /// To the store: a URL that is valid for [`UPLOAD_TIME`], and its signed headers.
     Presigned { url: Url, headers: Vec<(&'static str, &'static str)> },
     /// To this server: the store cannot sign addresses.
     Server,
 }
 
 impl Storage {
-    /// Where the zip of `site` is to be put.
+    /// Where to upload the zip of `site`.
     pub async fn upload_target(&self, site: &SiteId) -> Result<UploadTarget> {
         let Some(Presigner { signer, prefix, signed, plain }) = &self.presigner else {
             return Ok(UploadTarget::Server);
@@ -39,7 +39,7 @@ impl Storage {
         Ok(UploadTarget::Presigned { url, headers: signed.iter().chain(plain).copied().collect() })
     }
 
-    /// Temporary credentials for the files of one site; `None` where no role is configured.
+    /// Temporary credentials for the files of one site; `None` if no role is configured.
     pub async fn grant(&self, site: &SiteId) -> Option<std::result::Result<Grant, GrantError>> {
         match &self.sts {
             Some(sts) => Some(sts.grant(site).await),
@@ -47,18 +47,18 @@ impl Storage {
         }
     }
 
-    /// Whether credentials can be asked for.
+    /// Whether an upload role is configured.
     pub fn grants(&self) -> bool {
         self.sts.is_some()
     }
 
-    /// Begins an object whose bytes come one by one; it is there only once [`Incoming::finish`] was called.
+    /// Starts an object that is written in parts; it exists after [`Incoming::finish`].
     pub async fn begin(&self, key: &str) -> Result<Incoming> {
         self.check_folder(Folder::check_identity).await?;
         Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
     }
 
-    /// Gives an object its final name, unless that is taken.
+    /// Renames an object, unless the target exists.
     pub async fn publish(&self, from: &str, to: &str) -> Result<()> {
         Ok(self.store.rename_if_not_exists(&path(from)?, &path(to)?).await?)
     }
