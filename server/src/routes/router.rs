@@ -52,7 +52,7 @@ pub fn handle(
     }
 }
 
-#[expect(clippy::manual_async_fn, reason = "an async fn has memory for its arguments twice")]
+#[expect(clippy::manual_async_fn, reason = "an async fn stores its arguments twice")]
 fn respond(
     app: Arc<App>,
     caller: Caller,
