@@ -34,7 +34,7 @@ use failure::Failure;
 pub use host::Host;
 pub use proxy::Proxies;
 pub use request::Request;
-use request::{MAX_RESPONSE, PEEK_LIMIT};
+use request::{MAX_RESPONSE, OPTIONAL_LIMIT};
 pub use response::Response;
 use tries::{Fault, Tries};
 
@@ -87,7 +87,7 @@ impl<'a> Client<'a> {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
-            .timeout_global(Some(PEEK_LIMIT))
+            .timeout_global(Some(OPTIONAL_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(STALL_LIMIT))
@@ -145,7 +145,7 @@ impl<'a> Client<'a> {
                 fault => {
                     let is_timeout = fault.is_some() && tries < request.max_tries;
                     let late = if is_timeout { self.no_retry_reason(asked) } else { String::new() };
-                    return self.end(request, result, &address, &earlier, &late);
+                    return self.conclude(request, result, &address, &earlier, &late);
                 }
             }
         }
@@ -183,7 +183,7 @@ impl<'a> Client<'a> {
     }
 
     /// The last response or error, with a summary of the earlier attempts.
-    fn end(
+    fn conclude(
         &self,
         request: &Request,
         result: Result<Response, Failure>,
@@ -195,7 +195,7 @@ impl<'a> Client<'a> {
             Err(failure) => failure,
             Ok(mut response) => {
                 let before = earlier.before(&status_phrase(&response)).map(|before| format!("; {before}"));
-                response.ended = before.unwrap_or_default() + late;
+                response.history = before.unwrap_or_default() + late;
                 return Ok(response);
             }
         };
@@ -256,7 +256,7 @@ impl<'a> Client<'a> {
         let agent = self.agent.config();
         // A request with its own configuration loads the system's certificates again, unless an earlier one used the
         // agent's.
-        if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
+        if limit == OPTIONAL_LIMIT && proxy.as_ref() == agent.proxy() {
             return self.agent.run(request);
         }
         let request = self.agent.configure_request(request).timeout_global(Some(limit)).proxy(proxy);
