@@ -75,7 +75,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first peek.
+    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first optional request.
     pub fn new(log: &'a ActionsLog, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
         let first = first.parse().ok();
         let config = Agent::config_builder()
@@ -143,9 +143,9 @@ impl<'a> Client<'a> {
                     earlier.push(fault);
                 }
                 fault => {
-                    let is_timeout = fault.is_some() && tries < request.max_tries;
-                    let late = if is_timeout { self.no_retry_reason(asked) } else { String::new() };
-                    return self.conclude(request, result, &address, &earlier, &late);
+                    let is_out_of_time = fault.is_some() && tries < request.max_tries;
+                    let no_retry = if is_out_of_time { self.no_retry_reason(asked) } else { String::new() };
+                    return self.conclude(request, result, &address, &earlier, &no_retry);
                 }
             }
         }
@@ -189,13 +189,13 @@ impl<'a> Client<'a> {
         result: Result<Response, Failure>,
         address: &str,
         earlier: &Tries,
-        late: &str,
+        no_retry: &str,
     ) -> Result<Response> {
         let failure = match result {
             Err(failure) => failure,
             Ok(mut response) => {
                 let before = earlier.before(&status_phrase(&response)).map(|before| format!("; {before}"));
-                response.history = before.unwrap_or_default() + late;
+                response.history = before.unwrap_or_default() + no_retry;
                 return Ok(response);
             }
         };
@@ -211,7 +211,7 @@ impl<'a> Client<'a> {
             tries => {
                 let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
                 let tries = if tries > 0 { format!(" ({} tries{before})", tries + 1) } else { String::new() };
-                format!("{address} {what}{tries}: {}{late}", self.advice(&failure, request))
+                format!("{address} {what}{tries}: {}{no_retry}", self.advice(&failure, request))
             }
         };
         if failure.is_outage { Err(Outage(text).into()) } else { Err(anyhow!(text)) }
