@@ -136,7 +136,7 @@ impl<'a> Packer<'a> {
             let full =
                 |out: &mut OrderedOutput| out.waiting_bytes >= MAX_WAITING && out.next != index && out.failed.is_none();
             let mut out = self.written.wait_while(out, full).unwrap_or_else(PoisonError::into_inner);
-            out.take(index, packed, self.files);
+            out.push(index, packed, self.files);
             if out.failed.is_some() {
                 self.claimed.store(self.files.len(), Ordering::Relaxed);
             }
@@ -174,7 +174,7 @@ impl<'a> Packer<'a> {
 
 impl<'a> OrderedOutput<'a> {
     /// Takes one packed file, and writes all files that are now next in order.
-    fn take(&mut self, index: usize, packed: Result<Packed<'a>>, files: &[Entry]) {
+    fn push(&mut self, index: usize, packed: Result<Packed<'a>>, files: &[Entry]) {
         self.waiting_bytes += packed.as_ref().map_or(0, Packed::waiting_bytes);
         self.waiting.insert(index, packed);
         while let Some(packed) = self.waiting.remove(&self.next) {

@@ -9,7 +9,7 @@ mod search;
 mod syntax;
 mod totals;
 
-pub use formats::known;
+pub use formats::supported_tools;
 pub use measure::METRICS;
 pub use percent::{Counts, Percent};
 pub use search::{Choice, Search, search};

@@ -34,7 +34,7 @@ use failure::Failure;
 pub use host::Host;
 pub use proxy::Proxies;
 pub use request::Request;
-use request::{MAX_RESPONSE, PEEK_LIMIT};
+use request::{MAX_RESPONSE, OPTIONAL_LIMIT};
 pub use response::Response;
 use tries::{Fault, Tries};
 
@@ -75,7 +75,7 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first peek.
+    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first optional request.
     pub fn new(log: &'a ActionsLog, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
         let first = first.parse().ok();
         let config = Agent::config_builder()
@@ -87,7 +87,7 @@ impl<'a> Client<'a> {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
-            .timeout_global(Some(PEEK_LIMIT))
+            .timeout_global(Some(OPTIONAL_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(STALL_LIMIT))
@@ -143,9 +143,9 @@ impl<'a> Client<'a> {
                     earlier.push(fault);
                 }
                 fault => {
-                    let is_timeout = fault.is_some() && tries < request.max_tries;
-                    let late = if is_timeout { self.no_retry_reason(asked) } else { String::new() };
-                    return self.end(request, result, &address, &earlier, &late);
+                    let is_out_of_time = fault.is_some() && tries < request.max_tries;
+                    let no_retry = if is_out_of_time { self.no_retry_reason(asked) } else { String::new() };
+                    return self.conclude(request, result, &address, &earlier, &no_retry);
                 }
             }
         }
@@ -183,19 +183,19 @@ impl<'a> Client<'a> {
     }
 
     /// The last response or error, with a summary of the earlier attempts.
-    fn end(
+    fn conclude(
         &self,
         request: &Request,
         result: Result<Response, Failure>,
         address: &str,
         earlier: &Tries,
-        late: &str,
+        no_retry: &str,
     ) -> Result<Response> {
         let failure = match result {
             Err(failure) => failure,
             Ok(mut response) => {
                 let before = earlier.before(&status_phrase(&response)).map(|before| format!("; {before}"));
-                response.ended = before.unwrap_or_default() + late;
+                response.history = before.unwrap_or_default() + no_retry;
                 return Ok(response);
             }
         };
@@ -211,7 +211,7 @@ impl<'a> Client<'a> {
             tries => {
                 let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
                 let tries = if tries > 0 { format!(" ({} tries{before})", tries + 1) } else { String::new() };
-                format!("{address} {what}{tries}: {}{late}", self.advice(&failure, request))
+                format!("{address} {what}{tries}: {}{no_retry}", self.advice(&failure, request))
             }
         };
         if failure.is_outage { Err(Outage(text).into()) } else { Err(anyhow!(text)) }
@@ -256,7 +256,7 @@ impl<'a> Client<'a> {
         let agent = self.agent.config();
         // A request with its own configuration loads the system's certificates again, unless an earlier one used the
         // agent's.
-        if limit == PEEK_LIMIT && proxy.as_ref() == agent.proxy() {
+        if limit == OPTIONAL_LIMIT && proxy.as_ref() == agent.proxy() {
             return self.agent.run(request);
         }
         let request = self.agent.configure_request(request).timeout_global(Some(limit)).proxy(proxy);

@@ -110,7 +110,7 @@ impl Job {
         let response = response.context("GitHub issued no token for this job")?;
         if response.status != StatusCode::OK {
             let text = format!("GitHub issued no token for this job ({}): run the job again", response.describe());
-            return Err(response.refusal(text));
+            return Err(response.rejection(text));
         }
         let Ok(TokenResponse { value }) = response.json() else { bail!("GitHub returned no token for this job") };
         client.mask(&value);

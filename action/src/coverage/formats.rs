@@ -46,11 +46,11 @@ pub type PageReader = fn(&Page) -> Option<Found>;
 /// Like `PageReader`, with an error if the file is truncated or damaged.
 pub type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
 /// File name endings of a format.
-pub type Ends = &'static [&'static str];
+pub type Suffixes = &'static [&'static str];
 
 pub enum Read {
     Page(PageReader),
-    File(Ends, FileReader),
+    File(Suffixes, FileReader),
 }
 
 impl Format {
@@ -68,22 +68,22 @@ const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Forma
     Format { name, tool, read: Read::Page(read) }
 }
 
-const fn file(name: &'static str, tool: &'static str, ends: Ends, read: FileReader) -> Format {
+const fn file(name: &'static str, tool: &'static str, ends: Suffixes, read: FileReader) -> Format {
     Format { name, tool, read: Read::File(ends, read) }
 }
 
 /// The supported tools, as a sentence.
-pub fn known() -> String {
+pub fn supported_tools() -> String {
     let mut tools: Vec<&str> = FORMATS.iter().map(|format| format.tool).collect();
     tools.sort_unstable();
     tools.dedup();
     tools.join(", ")
 }
 
-pub const JSON: Ends = &[".json"];
-pub const XML: Ends = &[".xml"];
-const TRACE: Ends = &[".info", ".lcov"];
-const PROFILE: Ends = &[".out", ".txt", ".cov", ".coverprofile"];
+pub const JSON: Suffixes = &[".json"];
+pub const XML: Suffixes = &[".xml"];
+const TRACE: Suffixes = &[".info", ".lcov"];
+const PROFILE: Suffixes = &[".out", ".txt", ".cov", ".coverprofile"];
 
 /// The formats in the order of the search: pages, then files of a single tool, then files of many tools.
 pub const FORMATS: &[Format] = &[

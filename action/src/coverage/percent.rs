@@ -142,7 +142,7 @@ impl Counts {
     }
 
     /// The percentage, truncated to so many digits.
-    pub fn cut(self, digits: usize) -> Percent {
+    pub fn truncated(self, digits: usize) -> Percent {
         let unit = 10u64.pow(SCALE_DIGITS.saturating_sub(digits) as u32);
         let scaled = self.scaled() / unit * unit;
         Percent { text: format!("{}.{:0digits$}", scaled / SCALE, scaled % SCALE / unit), scaled }
@@ -150,7 +150,7 @@ impl Counts {
 
     /// The percentage as `79.6` if that is exact, and as `84.6153…` if it is truncated.
     pub fn exact(self, digits: usize) -> String {
-        let cut = self.cut(digits);
+        let cut = self.truncated(digits);
         if self.equals(&cut) {
             cut.text.trim_end_matches('0').trim_end_matches('.').to_owned()
         } else {

@@ -45,11 +45,11 @@ impl GitHub<'_> {
              old name: {NEW_NAME}",
             self.repository
         ));
-        client.send(&request.moved(&self.url(), &format!("{}/repositories/{id}", self.api))?)
+        client.send(&request.redirected(&self.url(), &format!("{}/repositories/{id}", self.api))?)
     }
 
     /// Explains a rejection that does not depend on the request; `None` if it does. `said`: GitHub's message.
-    pub fn refusal(&self, response: &Response, said: &str) -> Option<String> {
+    pub fn common_rejection(&self, response: &Response, said: &str) -> Option<String> {
         let repository = self.repository;
         let says = |words: &str| said.contains(words);
         Some(match response.status {

@@ -128,8 +128,8 @@ fn expired(artifact: &Artifact, found: &Found) -> String {
 /// Explains a rejection by GitHub.
 fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
     let (said, repository) = (response.describe(), github.repository);
-    let wrong = match (github.refusal(response, &said), response.status) {
-        _ if response.is_temporary() => return response.refusal(format!("GitHub did not return {what} ({said})")),
+    let wrong = match (github.common_rejection(response, &said), response.status) {
+        _ if response.is_temporary() => return response.rejection(format!("GitHub did not return {what} ({said})")),
         (Some(wrong), _) => wrong,
         (None, StatusCode::FORBIDDEN) => format!(
             "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
@@ -169,7 +169,7 @@ pub fn download(
     let response = client.send(&request)?;
     if response.status != StatusCode::OK {
         let text = format!("GitHub's store did not return the artifact `{name}` ({})", response.describe());
-        return Err(response.refusal(text));
+        return Err(response.rejection(text));
     }
     if let Some(expected) = found.sha256() {
         let digest = sha256_of_file(&file)?;

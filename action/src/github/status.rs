@@ -56,7 +56,9 @@ fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response
     let (said, repository) = (response.describe(), github.repository);
     let says = |words: &str| said.contains(words);
     let wrong = match response.status {
-        _ if response.is_temporary() => return response.refusal(format!("GitHub did not accept the status ({said})")),
+        _ if response.is_temporary() => {
+            return response.rejection(format!("GitHub did not accept the status ({said})"));
+        }
         StatusCode::NOT_FOUND => format!(
             "the token has no access to {repository}, or may not write commit statuses there ({said}): check \
              github-token and the repository's name, and give the job `permissions: statuses: write`"
@@ -69,7 +71,7 @@ fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response
             "GitHub has no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was \
              pushed"
         ),
-        _ => match (github.refusal(response, &said), response.status) {
+        _ => match (github.common_rejection(response, &said), response.status) {
             (Some(wrong), _) => wrong,
             (None, StatusCode::FORBIDDEN) => format!(
                 "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: \

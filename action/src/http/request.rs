@@ -15,7 +15,7 @@ use crate::log::progress::Progress;
 /// Time limit for one attempt of an ordinary request, from DNS to the end of the response.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Time limit for one attempt of an optional request.
-pub const PEEK_LIMIT: Duration = Duration::from_secs(3);
+pub const OPTIONAL_LIMIT: Duration = Duration::from_secs(3);
 pub const MAX_RESPONSE: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
@@ -61,7 +61,7 @@ impl<'a> Request<'a> {
     }
 
     /// Replaces the prefix `from` of the address with `to`.
-    pub fn moved(mut self, from: &str, to: &str) -> Result<Self> {
+    pub fn redirected(mut self, from: &str, to: &str) -> Result<Self> {
         let url = self.head.uri().to_string();
         let rest = url.strip_prefix(from).context("the request has another address")?;
         *self.head.uri_mut() = Uri::try_from(format!("{to}{rest}")).context("invalid request address")?;
@@ -130,8 +130,8 @@ impl<'a> Request<'a> {
     }
 
     /// Makes the request optional: one attempt with a short time limit.
-    pub fn peek(self) -> Self {
-        Self { limit: PEEK_LIMIT, max_tries: 1, ..self }
+    pub fn optional(self) -> Self {
+        Self { limit: OPTIONAL_LIMIT, max_tries: 1, ..self }
     }
 
     pub fn max_response(self, max_response: u64) -> Self {

@@ -34,7 +34,7 @@ pub struct Response {
     /// Number of attempts.
     pub tries: u32,
     /// Earlier failures, and why there is no retry; appended to the description.
-    pub(super) ended: String,
+    pub(super) history: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -44,7 +44,7 @@ impl Response {
     pub fn read(response: http::Response<Body>, limit: u64, tries: u32) -> Result<Self, Failure> {
         let (head, mut body) = response.into_parts();
         let body = body.with_config().limit(limit).read_to_vec()?;
-        Ok(Self { status: head.status, tries, ended: String::new(), headers: head.headers, body })
+        Ok(Self { status: head.status, tries, history: String::new(), headers: head.headers, body })
     }
 
     /// Writes the body, up to `limit` bytes, into a file in a folder. Replaces what an earlier attempt wrote.
@@ -65,8 +65,8 @@ impl Response {
         loop {
             let count = reader.read(&mut chunk).map_err(ureq::Error::from)?;
             if count == 0 {
-                let (ended, body) = (String::new(), Vec::new());
-                return Ok(Self { status: head.status, tries, ended, headers: head.headers, body });
+                let (history, body) = (String::new(), Vec::new());
+                return Ok(Self { status: head.status, tries, history, headers: head.headers, body });
             }
             file.write_all(&chunk[..count]).map_err(|error| Failure::not_saved(folder, &error))?;
             if let Some(progress) = progress {
@@ -137,7 +137,7 @@ impl Response {
     }
 
     /// An error with this text: an outage if the response is temporary.
-    pub fn refusal(&self, text: String) -> anyhow::Error {
+    pub fn rejection(&self, text: String) -> anyhow::Error {
         if self.is_temporary() { Outage(text).into() } else { anyhow!(text) }
     }
 
@@ -145,7 +145,7 @@ impl Response {
     pub fn describe(&self) -> String {
         let tries = if self.tries > 1 { format!(" after {} tries", self.tries) } else { String::new() };
         let limit = if self.is_rate_limit_used_up() && self.is_temporary() { "rate limit exceeded: " } else { "" };
-        format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.ended)
+        format!("{}{tries}: {limit}{}{}", self.status, self.detail(), self.history)
     }
 
     /// The server's message: `detail` of a covered server, `message` of GitHub, or S3's XML. Shortened, on one line.
@@ -214,7 +214,13 @@ mod tests {
     fn response(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let status = StatusCode::from_u16(status).unwrap();
-        Response { status, tries: 1, ended: String::new(), headers: headers.collect(), body: body.as_bytes().to_vec() }
+        Response {
+            status,
+            tries: 1,
+            history: String::new(),
+            headers: headers.collect(),
+            body: body.as_bytes().to_vec(),
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl<'a> Bucket<'a> {
             status if status.as_u16() == 404 => {
                 bail!("there is no bucket {bucket} ({said}): correct AWS_BUCKET on the covered server")
             }
-            _ => Err(response.refusal(format!("S3 did not accept a file ({said})"))),
+            _ => Err(response.rejection(format!("S3 did not accept a file ({said})"))),
         }
     }
 }

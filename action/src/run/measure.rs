@@ -33,6 +33,6 @@ impl Run<'_> {
         let of = self.inputs.metric.map_or_else(String::new, |metric| format!(" of {metric}"));
         self.warn(&format!("no total{of} found: set totals (--totals) to FILE or FILE:FORMAT"));
         self.log.info(&format!("Searched {}", search.searched_files()));
-        self.log.info(&format!("Supported tools: {}", coverage::known()));
+        self.log.info(&format!("Supported tools: {}", coverage::supported_tools()));
     }
 }

@@ -47,7 +47,7 @@ pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Resul
     };
     let response = client.send(&request)?;
     if response.status != StatusCode::OK {
-        return Err(response.refusal(format!("the covered server {failed} ({})", response.describe())));
+        return Err(response.rejection(format!("the covered server {failed} ({})", response.describe())));
     }
     let Confirmation { detail } = response.json().unwrap_or_default();
     Ok(detail.map(|detail| shorten(&detail, MAX_DETAIL)))

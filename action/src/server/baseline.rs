@@ -12,7 +12,7 @@ use crate::inputs::Target;
 pub fn fetch(client: &Client, target: &Target, name: Option<&str>) -> Result<Percent> {
     let Target { api_url, repository, .. } = target;
     let query = name.map_or_else(String::new, |name| format!("?name={name}"));
-    let request = Request::new("GET", &format!("{api_url}/badge/{repository}.json{query}"))?.peek();
+    let request = Request::new("GET", &format!("{api_url}/badge/{repository}.json{query}"))?.optional();
     let response = client.send(&request)?;
     ensure!(response.status == StatusCode::OK, "{}", response.describe());
     let badge: Value = response.json()?;

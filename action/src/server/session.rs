@@ -75,7 +75,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
     match response.status {
         StatusCode::OK => {}
         _ if response.is_temporary() => {
-            return Err(response.refusal(format!("the covered server at {api} created no site ({said})")));
+            return Err(response.rejection(format!("the covered server at {api} created no site ({said})")));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
             bail!("{}", target.identity.rejection(&said))

@@ -32,7 +32,7 @@ pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Prog
                 response.describe()
             )
         }
-        _ => Err(response.refusal(format!("the store did not accept the report ({})", response.describe()))),
+        _ => Err(response.rejection(format!("the store did not accept the report ({})", response.describe()))),
     }
 }
 

@@ -69,7 +69,7 @@ fn report(values: &Values) -> Option<Found> {
     values.text(VERSION)?;
     let measure = |(metric, [covered, total]): (_, [&str; 2])| {
         let (covered, total) = values.counts(covered, total)?;
-        Measure::shown(metric, Counts::new(covered, total)?.cut(2), Some((covered, total)))
+        Measure::shown(metric, Counts::new(covered, total)?.truncated(2), Some((covered, total)))
     };
     Some(KINDS.into_iter().filter_map(measure).collect())
 }
