@@ -562,5 +562,5 @@ async fn a_push_tokens_own_run_counts_whatever_the_body_says() {
     assert_taken(lab.post(&lab.token_with(push("101")), path, value(51, 1)).await).await;
     assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 51%");
     let older = assert_taken(lab.post(&lab.token_with(push("99")), path, value(10, 1 << 53)).await).await;
-    assert_eq!(older["detail"], "the value of run 101 stays: it is a newer one");
+    assert_eq!(older["detail"], "kept the value of run 101, which is newer");
 }

@@ -62,13 +62,13 @@ impl IndexError {
     }
 }
 
-/// 502: the report in the store cannot be used.
+/// 502: the stored report is invalid.
 fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
     let advice = match why.limit() {
         Some(setting) => format!("the server's operator can raise {setting}"),
-        None => "run the workflow that uploaded it once more".to_owned(),
+        None => "run the workflow that uploaded it again".to_owned(),
     };
-    Error::bad_gateway(format!("this report cannot be shown: {why}; {advice}"), Some(cause))
+    Error::bad_gateway(format!("cannot serve this report: {why}; {advice}"), Some(cause))
 }
 
 #[cfg(test)]
