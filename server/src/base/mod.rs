@@ -3,4 +3,5 @@
 pub mod log_throttle;
 pub mod poll;
 pub mod random;
+pub mod retry;
 pub mod secret;

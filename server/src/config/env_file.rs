@@ -26,7 +26,8 @@ impl EnvFile {
         }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shown = path.display();
-        let unreadable = |why| format!("{shown} cannot be read: {why}; make it readable, or start in another folder");
+        let unreadable =
+            |why| format!("{shown} cannot be read: {why}; make it readable, or start the server in another folder");
         let bytes = std::fs::read(&path).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -65,13 +66,13 @@ fn settings(text: &str) -> Result<HashMap<String, String>, (usize, String)> {
         rest = match value {
             // A comment, or a name without a value.
             None if ends_line(behind) => next_line(behind),
-            None => return Err((line, "must be NAME=VALUE, or a comment that begins with #".to_owned())),
+            None => return Err((line, "must be NAME=VALUE or a comment".to_owned())),
             Some(None) if is_known => {
-                return Err((line, format!("{name} has a quote that is not closed, or something behind its quotes")));
+                return Err((line, format!("{name} has an unclosed quote, or text after its quotes")));
             }
             Some(None) => next_line(behind),
             Some(Some((value, _))) if is_known && value.contains("${") => {
-                return Err((line, format!("{name} holds ${{…}}, which is not replaced here: write the value itself")));
+                return Err((line, format!("{name} contains ${{…}}, which is not supported: write the value itself")));
             }
             Some(Some((value, behind))) => {
                 if is_known {
@@ -170,10 +171,10 @@ mod tests {
     #[test]
     fn an_error_names_its_line_and_shows_no_value() {
         for (text, line, what) in [
-            ("\n\nAPI_KEY='hunter2\n", 3, "API_KEY has a quote that is not closed"),
-            ("OTHER=1\nAPI_KEY=\"hunter2\" hunter3", 2, "API_KEY has a quote"),
+            ("\n\nAPI_KEY='hunter2\n", 3, "API_KEY has an unclosed quote"),
+            ("OTHER=1\nAPI_KEY=\"hunter2\" hunter3", 2, "API_KEY has an unclosed quote, or text after"),
             ("API KEY=hunter2", 1, "must be NAME=VALUE"),
-            ("API_KEY=hunter2${x}", 1, "API_KEY holds ${…}"),
+            ("API_KEY=hunter2${x}", 1, "API_KEY contains ${…}"),
         ] {
             let (at, told) = settings(text).unwrap_err();
             assert!(at == line && told.contains(what) && !told.contains("hunter"), "{text:?}: {at}: {told}");

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::base::random::random;
+use crate::base::retry;
 use crate::telemetry::metrics::metrics;
 
 /// The delay after the first failure. It doubles with each further one.
@@ -72,10 +72,8 @@ impl Backoff {
 
     /// Records a failure, and returns the delay before the next request.
     pub fn failed(&self) -> Duration {
-        let [byte] = random::<1>().unwrap_or_default();
-        let jitter = 0.75 + f64::from(byte) / 512.0;
         let mut state = self.state();
-        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(6)).min(LAST_PAUSE).mul_f64(jitter);
+        let pause = retry::delay(state.failures, FIRST_PAUSE, LAST_PAUSE);
         state.failures += 1;
         state.pause(pause)
     }

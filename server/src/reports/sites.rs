@@ -401,7 +401,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
+        // The runtime has one thread: if it parsed the index itself, the other task would run for the store's reads
+        // only.
         tokio::select! {
             index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
             () = others => {}
