@@ -1,5 +1,5 @@
-//! What an answer from memory takes, without a socket: `cargo bench -p covered-server --bench hot`. With
-//! `--count CASE TIMES` it does one of them so often, for `cargo xtask bench counts`.
+//! Measures responses from memory, without a socket: `cargo bench -p covered-server --bench hot`. `--count CASE TIMES`
+//! repeats one case for `cargo xtask bench counts`.
 
 #[path = "../../xtask/src/bench/cases.rs"]
 mod cases;
@@ -25,11 +25,11 @@ use tokio::runtime::{Builder, Runtime};
 const SITE: &str = "0123456789abcdef0123456789abcdef";
 const HOST: &str = "127.0.0.1:8000";
 const PAGE: &str = "page.html";
-/// Bytes of a coverage report's page.
+/// The size of a coverage report's page in bytes.
 const PAGE_BYTES: usize = 145_000;
 
 fn main() -> Result<()> {
-    // As the server's own `main` does.
+    // Like the server's `main`.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cases::run(cases)
 }
@@ -107,12 +107,12 @@ impl Answering {
         let Ok(Command::Serve(config)) = config::command([], look_up, None) else { bail!("the settings are wrong") };
         let app = runtime.block_on(async { App::new(*config, HOST.parse()?) })?;
         let mut answering = Self { runtime, app, headers };
-        // From now on it is in memory.
+        // Fills the cache.
         answering.give()?;
         Ok(answering)
     }
 
-    /// Answers, and gives the answer's tag.
+    /// Creates a response and returns its entity tag.
     fn give(&mut self) -> Result<Option<HeaderValue>> {
         let site: SiteId = SITE.parse().map_err(|()| anyhow::anyhow!("{SITE} is no site"))?;
         let location = self.app.reports.below(site, Some(HOST));
@@ -122,7 +122,7 @@ impl Answering {
     }
 }
 
-/// A page with many like lines.
+/// A page with many similar lines.
 fn page() -> String {
     let mut html = String::new();
     while html.len() < PAGE_BYTES {

@@ -1,4 +1,5 @@
-//! The floor that `cargo xtask bench` measures the server against: hyper on one thread, with one answer to everything.
+//! "Bare hyper", the upper limit in `cargo xtask bench`: a single-threaded hyper server that returns one response to
+//! all requests.
 //!
 //! usage: bare FILE [NAME:VALUE ...]   serves the file with these headers; prints its address
 
@@ -24,7 +25,7 @@ async fn main() -> Result<()> {
         let (name, value) = header.split_once(':').context("headers are NAME:VALUE")?;
         headers.insert(HeaderName::try_from(name)?, value.parse()?);
     }
-    // Where there is nothing to send, the answer is that nothing changed.
+    // For an empty file, the response is 304.
     let status = if body.is_empty() { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("bare hyper listens on http://{}", listener.local_addr()?);

@@ -1,4 +1,4 @@
-//! What holds for any bytes at all: fuzz targets search for what breaks it, and tests replay what they found.
+//! Properties that hold for any input. Fuzz targets search for counterexamples, and tests replay their corpus.
 
 use std::future::Future;
 use std::io::Read;
@@ -34,7 +34,7 @@ use crate::values::drawing::{self, Look};
 use crate::values::statuses::percent_of;
 use crate::values::value::Value;
 
-/// A check, by the name of its fuzz target.
+/// The checks by the names of their fuzz targets.
 pub type Check = (&'static str, fn(&[u8]));
 
 pub const ALL: &[Check] = &[
@@ -50,8 +50,8 @@ pub const ALL: &[Check] = &[
 
 const LIMITS: Limits = Limits { files: 200, file: 1 << 20, unpacked: 1 << 20 };
 
-/// A zip is refused, or each of its files comes out the same by gzip and by identity, and as its checksum says, or not
-/// at all. The first byte says how much of the rest is read first.
+/// A zip is rejected, or each of its files has the same content with and without gzip, which matches its checksum, or
+/// fails. The first byte sets how much of the rest is read first.
 pub fn archive(bytes: &[u8]) {
     let Some((split, zip)) = bytes.split_first() else { return };
     let whole = Bytes::copy_from_slice(zip);
@@ -112,12 +112,12 @@ async fn collected(file: impl Stream<Item = std::io::Result<Bytes>>) -> std::io:
     .await
 }
 
-/// What is at hand needs no waiting.
+/// The future must be ready at once.
 fn now<T>(answer: impl Future<Output = T>) -> T {
     answer.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
 }
 
-/// A request's path leads to objects below its own site or repository, and nowhere else; no log shows a whole site id.
+/// A request's path leads to objects of its own site or repository only, and a log never has a whole site ID.
 pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
     let told = redacted(path);
@@ -149,16 +149,16 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// A key that the store takes as it stands, below `prefix`.
+/// Asserts that the store accepts the key unchanged, below `prefix`.
 fn own_object(key: &str, prefix: &str) {
     let parsed = object_store::path::Path::parse(key);
     let same = parsed.as_ref().is_ok_and(|parsed| parsed.as_ref() == key.trim_end_matches('/'));
     let inside = key.strip_prefix(prefix).is_some_and(|rest| rest.split('/').all(|part| part != ".."));
-    // A name of dots and such is refused by the store: nothing is read then.
+    // The store rejects some names, such as dots.
     assert!(inside && (same || parsed.is_err()), "{key:?} is not below {prefix:?}");
 }
 
-/// A badge is well-formed SVG with nothing active in it, whatever its query says.
+/// A badge is well-formed SVG without active content, for any query.
 pub fn query(bytes: &[u8]) {
     let Ok(query) = std::str::from_utf8(bytes) else { return };
     let text = |name: &str| parameter(Some(query), name);
@@ -197,7 +197,7 @@ fn draws(value: Option<&Value>, look: &Look) {
     }
 }
 
-/// gzip is sent only to who named it, or anything; a tag matches only where it stands; a part lies within the file.
+/// gzip is sent only if the client accepts it; a tag matches only if it is in the header; a range is within the file.
 pub fn headers(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let lower = String::from_utf8_lossy(bytes).to_ascii_lowercase();
@@ -214,7 +214,7 @@ pub fn headers(bytes: &[u8]) {
     assert!(wanted(&range, || Some(etag), 95) == Wanted::Whole || value == etag, "a part by {value:?}");
 }
 
-/// A file's type is its name's, whatever the file says of its character set; and its first kilobyte is what counts.
+/// A file's type depends on its name; only its first kilobyte decides the charset.
 pub fn media(bytes: &[u8]) {
     for (name, essence) in [("a.html", "text/html"), ("a.xhtml", "application/xhtml+xml"), ("a.css", "text/css")] {
         let told = media::content_type(name, bytes);
@@ -227,7 +227,7 @@ pub fn media(bytes: &[u8]) {
     }
 }
 
-/// STS's answer gives credentials or none; of its refusals only plain letters are passed on.
+/// A response of STS has credentials or not; only letters and digits of its error code are used.
 pub fn sts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = credentials_of(text);
@@ -235,7 +235,7 @@ pub fn sts(bytes: &[u8]) {
     assert!(code.len() <= 64 && code.chars().all(|c| c.is_ascii_alphanumeric() || c == ' '), "{code:?}");
 }
 
-/// What GitHub, the store and uploaders say in JSON: numbers are percents, names are names.
+/// JSON from GitHub, the store and uploaders: percentages and names are valid.
 pub fn json(bytes: &[u8]) {
     if let Ok(Ok(statuses)) = serde_json::from_slice::<Reply>(bytes).map(|reply| reply.statuses(None)) {
         for status in statuses {
@@ -261,8 +261,7 @@ pub fn json(bytes: &[u8]) {
     }
 }
 
-/// A token, an issuer's document or its keys: refused, or taken with keys from the issuer's own origin. What is refused
-/// is told in one line.
+/// Tokens, discovery documents and key sets are rejected, or use keys from the issuer's origin. Errors are one line.
 pub fn token(bytes: &[u8]) {
     if let Ok(issuer) = "https://issuer.example/path".parse::<IssuerUrl>()
         && let Ok(url) = jwks_url(bytes, &issuer)
@@ -287,7 +286,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// What fuzzing found worth keeping, and what it once broke.
+    /// The corpus has interesting inputs, and those that once broke something.
     #[test]
     fn the_fuzz_targets_corpus_breaks_nothing() {
         for (name, check) in super::ALL {

@@ -95,7 +95,7 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
         ));
     }
     if keys_are_given {
-        facts.push(format!("API_KEY holds {}", app.api_keys.scopes()));
+        facts.push(format!("API_KEY has {}", app.api_keys.scopes()));
     } else if let Some(file) = key_file {
         facts.push(format!("the API key for uploads is in {}", shell_quoted(file)));
     } else {

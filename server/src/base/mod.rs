@@ -4,4 +4,5 @@ pub mod log_throttle;
 pub mod memory;
 pub mod poll;
 pub mod random;
+pub mod retry;
 pub mod secret;

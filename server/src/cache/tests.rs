@@ -1,4 +1,4 @@
-//! Stale values and single flight with a clock that is set; what instances share with a real Redis.
+//! Stale values and shared look-ups with a paused clock; sharing between instances with a real Redis.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -9,7 +9,7 @@ use xtask::lab::redis::{Nonsense, Redis};
 
 use super::*;
 
-/// Says what it is told to, and counts.
+/// A source that returns a configured value and counts requests.
 #[derive(Default)]
 struct Oracle {
     says: Mutex<Option<u32>>,
@@ -82,7 +82,7 @@ impl Oracle {
 const KEY: Key = ("octo/app", 1);
 const SOON: Duration = Duration::from_millis(100);
 
-/// Lets what runs in the background come to its end, on a paused clock.
+/// Lets background tasks finish, on a paused clock.
 async fn settle() {
     tokio::time::sleep(2 * SOON).await;
 }
@@ -185,7 +185,7 @@ async fn until(cache: &Cache<Oracle>, state: RedisState) {
     tokio::time::timeout(Duration::from_secs(30), reached).await.unwrap_or_else(|_| panic!("never {state:?}"));
 }
 
-/// Asks until the answer is that one, which is sooner than the value's time is over.
+/// Waits until the cache returns `value`, for less time than a value is fresh.
 async fn shows(cache: &Arc<Cache<Oracle>>, key: &Key, value: u32) {
     let begun = Instant::now();
     while cache.get(*key).await != Some(value) {
@@ -194,7 +194,7 @@ async fn shows(cache: &Arc<Cache<Oracle>>, key: &Key, value: u32) {
     }
 }
 
-/// Asks for each of these keys; gives how many look-ups took as long as a command may.
+/// Looks up these keys; returns how many look-ups took as long as a Redis command may.
 async fn slow_look_ups(cache: &Arc<Cache<Oracle>>, keys: impl Iterator<Item = Key>, value: u32) -> usize {
     let mut slow = 0;
     for key in keys {
@@ -212,7 +212,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
     }
     let (redis, oracle) = (Redis::start(), Oracle::saying(1, SOON));
     let [one, other] = pair(&redis.url(), &oracle).await;
-    // Cold, and read through both at once.
+    // A cold cache, read through both instances at once.
     let mut asked = Vec::new();
     for key in (1..9).map(|name| ("octo/app", name)) {
         let before = oracle.asked();
@@ -225,7 +225,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
         }
         asked.push(oracle.asked() - before);
     }
-    // On a machine so busy that Redis misses its time, each asks for itself.
+    // On a busy machine Redis may time out: then each instance asks for itself.
     assert!(asked.contains(&1) && asked.iter().all(|asked| *asked <= 2), "one of both asks: {asked:?}");
     let asked = || oracle.asked();
     let before = asked();
@@ -236,7 +236,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
     shows(&one, &KEY, 2).await;
     assert!((1..=2).contains(&(asked() - before)));
 
-    // What one is told, the other shows without asking: the source says something else.
+    // A value set on one instance reaches the other through Redis: the source has another value.
     let mut shared = 0;
     for value in 30..35 {
         let ticket = other.write_ticket("octo/app").await;
@@ -247,7 +247,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
         }
         shared += usize::from((one.get(KEY).await, other.get(KEY).await) == (Some(value), Some(value)));
     }
-    // A busy machine may let Redis miss its time now and then.
+    // On a busy machine Redis may time out now and then.
     assert!(shared >= 3, "{shared} of 5 values were shared");
 
     oracle.say(4);
@@ -255,7 +255,7 @@ async fn what_one_instance_found_or_was_told_the_other_shows() {
     let [first, second] = tickets;
     one.put(KEY, Some(33), first).await;
     other.put(KEY, Some(34), second).await;
-    // Nobody knows which of both is the newer one.
+    // Nobody knows which of the two is newer.
     shows(&one, &KEY, 4).await;
     shows(&other, &KEY, 4).await;
 }
@@ -270,7 +270,7 @@ async fn a_redis_that_hangs_costs_no_look_up_more_than_its_bound_and_is_used_aga
     assert_eq!((one.get(KEY).await, other.get(KEY).await), (Some(1), Some(1)));
     oracle.say(2);
     redis.pause();
-    // The first one waits for its time; the machine may make others slow, and not most of them.
+    // The first look-up waits for the time limit. A busy machine may delay others, but not most of them.
     let slow = slow_look_ups(&one, (10..110).map(|name| ("octo/cold", name)), 2).await;
     assert!(slow < 50, "{slow} of 100 look-ups waited");
     assert_eq!(one.redis(), Some(RedisState::Down));
@@ -325,7 +325,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
         let keys = redis.keys();
         keys.iter().find(|key| key.contains(what)).cloned().unwrap_or_else(|| panic!("no {what} in {keys:?}"))
     };
-    // What is kept is kept in the background.
+    // Values are stored in the background.
     let kept = || {
         redis.keys().iter().any(|key| key.contains(":value:")) && !redis.keys().iter().any(|key| key.contains(":lock:"))
     };
@@ -375,7 +375,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
         oracle.say(says);
         let ends = format!(" {says}");
         for time in 0.. {
-            // An instance that has just started.
+            // A new instance.
             let [new, _] = pair(&redis.url(), &oracle).await;
             let begun = Instant::now();
             assert_eq!(new.get(KEY).await, Some(says), "{key} {text:.40}");
@@ -386,7 +386,7 @@ async fn what_is_no_value_of_ours_is_a_miss_and_written_over() {
             if in_time && redis.command(&["GET", &value]).ends_with(&ends) {
                 break;
             }
-            // Once, a busy machine may have let Redis miss its time, or this task.
+            // On a busy machine, Redis or this task may have timed out once.
             assert!(time < 10, "{key} {text:.40} is not written over, or somebody is waited for who does not ask");
         }
     }
@@ -411,11 +411,11 @@ async fn an_instance_that_died_while_it_asked_is_not_waited_for_long() {
         assert_eq!(other.get(("octo/app", name)).await, Some(1));
         times.push(begun.elapsed());
     }
-    // One of five may be a busy machine's.
+    // A busy machine may delay some of them.
     assert!(times.iter().filter(|time| **time < WAIT).count() >= 3, "{times:?}");
 }
 
-/// As long as a real one holds.
+/// The TTL of a real claim.
 const CLAIM_MILLIS: u128 = redis::CLAIM.as_millis();
 
 #[tokio::test(flavor = "multi_thread")]

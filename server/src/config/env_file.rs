@@ -31,8 +31,9 @@ impl EnvFile {
     pub fn read(path: &Path) -> Result<Self, String> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let shown = path.display();
-        let unreadable = |why| format!("{shown} cannot be read: {why}; make it readable, or start in another folder");
-        let elsewhere = "remove it, or start in another folder";
+        let unreadable =
+            |why| format!("{shown} cannot be read: {why}; make it readable, or start the server in another folder");
+        let elsewhere = "remove it, or start the server in another folder";
         // Before it is opened: to open a named pipe can block.
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => {}
@@ -45,7 +46,9 @@ impl EnvFile {
         let file = std::fs::File::open(&path).map_err(unreadable)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!("{shown} is larger than 1 MiB: make it smaller, or start in another folder"));
+            return Err(format!(
+                "{shown} is larger than 1 MiB: make it smaller, or start the server in another folder"
+            ));
         }
         // UTF-16 holds these; no setting does.
         if bytes.contains(&0) {
@@ -93,9 +96,7 @@ impl EnvFile {
             let (name, behind) = name_of(rest);
             let (value, next) = match behind.strip_prefix('=').map(|value| value_of(blank(value))) {
                 Some(Some((value, next))) => (Ok(value), next),
-                Some(None) => {
-                    (Err("has a quote that is not closed, or something behind its quotes"), next_line(behind))
-                }
+                Some(None) => (Err("has an unclosed quote, or text after its quotes"), next_line(behind)),
                 None => (Err("must be followed by = and its value"), next_line(behind)),
             };
             rest = next.trim_start();
@@ -117,7 +118,7 @@ impl EnvFile {
 /// A setting's value, or why it cannot be used.
 fn usable(value: String) -> Result<String, &'static str> {
     match value {
-        value if value.contains("${") => Err("holds ${…}, which is not replaced here: write the value itself"),
+        value if value.contains("${") => Err("contains ${…}, which is not supported: write the value itself"),
         value if value.contains(char::REPLACEMENT_CHARACTER) => Err("is not UTF-8: save the file as UTF-8"),
         value => Ok(value),
     }
@@ -214,10 +215,10 @@ mod tests {
     #[test]
     fn an_error_names_its_line_and_shows_no_value() {
         for (text, what) in [
-            ("\n\nAPI_KEY='hunter2\n", "line 3: API_KEY has a quote that is not closed"),
-            ("OTHER=\"1\n\"\nAPI_KEY=\"hunter2\" hunter3", "line 3: API_KEY has a quote"),
+            ("\n\nAPI_KEY='hunter2\n", "line 3: API_KEY has an unclosed quote"),
+            ("OTHER=\"1\n\"\nAPI_KEY=\"hunter2\" hunter3", "line 3: API_KEY has an unclosed quote"),
             ("API_KEY hunter2", "line 1: API_KEY must be followed by = and its value"),
-            ("API_KEY=hunter2${x}", "line 1: API_KEY holds ${…}"),
+            ("API_KEY=hunter2${x}", "line 1: API_KEY contains ${…}"),
             ("API_KEY=key\nAPI_KEY=hunter2\u{fffd}", "line 2: API_KEY is not UTF-8: save the file as UTF-8"),
         ] {
             let mut file = of(text);

@@ -274,7 +274,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 self.problem(
                     "PUBLIC_URL",
                     format!(
-                        "is not set, but LISTEN={listen} can be reached from outside: links in statuses and badges \
+                        "is not set, but LISTEN={listen} is not a loopback address: links in statuses and badges \
                          need the address that readers use, such as PUBLIC_URL=https://covered.example.com"
                     ),
                 );
@@ -305,8 +305,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             (None, _) => {
                 self.problem(
                     "API_KEY",
-                    "is not set: choose a long random value, and give it to your workflows as a secret; or set \
-                     ALLOWED_REPOSITORIES, whose workflows need none",
+                    "is not set: set it to a long random value, and add it to your workflows as a secret; or set \
+                     ALLOWED_REPOSITORIES, whose workflows need no API key",
                 );
                 None
             }

@@ -53,8 +53,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 pub(super) fn open_proxies_warning(proxies: &[IpNet]) -> Option<String> {
     let all = proxies.iter().find(|network| network.prefix_len() == 0)?;
     Some(format!(
-        "TRUSTED_PROXIES holds {all}: everybody can claim any address, in the log too, and no limit per address holds; name \
-         the load balancer's own addresses"
+        "TRUSTED_PROXIES contains {all}: any client can forge its address and evade the limits per address; use \
+         the addresses of the load balancer"
     ))
 }
 

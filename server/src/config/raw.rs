@@ -109,8 +109,8 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             self.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| self.get("OTEL_EXPORTER_OTLP_PROTOCOL"));
         if let Some(protocol) = protocol.filter(|protocol| self.traces() && protocol != "http/protobuf") {
             warnings.push(format!(
-                "OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, but traces are sent by http/protobuf: the collector takes it on \
-                 another port, mostly 4318"
+                "OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, but the server sends traces by http/protobuf: the collector receives it on \
+                 another port, usually 4318"
             ));
         }
         warnings

@@ -45,14 +45,17 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 Err(()) => {
                     self.problem(
                         "STORAGE_URL",
-                        format!("{url} names no folder: write file:///absolute/path, with three slashes"),
+                        format!("{url} has no path: write file:///absolute/path with three slashes"),
                     );
                     None
                 }
             },
             scheme @ ("s3" | "gs" | "az") => self.bucket(scheme.to_owned(), parsed),
             scheme => {
-                self.problem("STORAGE_URL", format!("{scheme}:// is not known: use file, s3, gs, az or memory"));
+                self.problem(
+                    "STORAGE_URL",
+                    format!("has the unknown scheme {scheme}://: use file, s3, gs, az or memory"),
+                );
                 None
             }
         }
@@ -64,7 +67,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let Some(name) = of_s3.into_iter().find(|name| self.get(name).is_some()) else { return false };
         self.problem(
             name,
-            "is set, but no bucket: set AWS_BUCKET (the Python original used \"covered\" where it was not set), or \
+            "is set, but no bucket: set AWS_BUCKET (the default of the Python original was \"covered\"), or \
              STORAGE_URL, such as file:///var/lib/covered for a folder",
         );
         true
@@ -72,7 +75,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 
     fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {
         if url.host_str().is_none_or(str::is_empty) {
-            self.problem("STORAGE_URL", format!("{url} names no bucket"));
+            self.problem("STORAGE_URL", format!("{url} has no bucket"));
             return None;
         }
         let names: &[&str] = match scheme.as_str() {
@@ -98,8 +101,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         if let Some(path) = options.get("aws_container_authorization_token_file")
             && std::fs::read(path).is_ok_and(|token| token.iter().any(u8::is_ascii_control))
         {
-            let why =
-                format!("is {path}, which holds a line's end or another control character: leave the token alone");
+            let why = format!("is {path}, which contains a line break or another control character: remove it");
             self.problem("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", why);
         }
         if let Some(endpoint) = options.get("aws_endpoint_url")
@@ -121,7 +123,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             ),
             _ => self.problem(
                 "AWS_UPLOAD_ROLE_ARN",
-                "is set, but reports are not kept in S3: set AWS_BUCKET, or leave it out",
+                "is set, but reports are not stored in S3: set AWS_BUCKET, or remove it",
             ),
         }
         if !role.starts_with("arn:") || role.split(':').count() < 6 {

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::base::random::random;
+use crate::base::retry;
 use crate::telemetry::metrics::metrics;
 
 /// The delay after the first failure. It doubles with each further one.
@@ -72,16 +72,13 @@ impl Backoff {
         (state.until, state.failures) = (None, 0);
     }
 
-    /// A request that began then failed; gives for how long GitHub is not asked now. Of requests that were under way
-    /// together, one failure counts.
+    /// Records the failure of a request that began then, and returns the delay before the next request. Requests that
+    /// were under way together count as one failure.
     pub fn failed(&self, begun: Instant) -> Duration {
-        let [byte] = random::<1>().unwrap_or_default();
-        let jitter = 0.75 + f64::from(byte) / 512.0;
         let mut state = self.state();
-        let now = Instant::now();
-        let counts = state.failed_at.replace(now).is_none_or(|last| last <= begun);
-        let pauses = if counts { state.failures } else { state.failures.saturating_sub(1) };
-        let pause = FIRST_PAUSE.saturating_mul(1 << pauses.min(6)).min(LAST_PAUSE).mul_f64(jitter);
+        let counts = state.failed_at.replace(Instant::now()).is_none_or(|last| last <= begun);
+        let before = if counts { state.failures } else { state.failures.saturating_sub(1) };
+        let pause = retry::delay(before, FIRST_PAUSE, LAST_PAUSE);
         state.failures += u32::from(counts);
         state.pause(pause)
     }

@@ -80,9 +80,9 @@ impl Bindings {
 pub fn unreadable(error: StorageError) -> Error {
     match error {
         StorageError::Denied(_) => Error::unavailable(
-            "this server may not read and write repositories/* in its storage, where it keeps which id a repository's \
-             name belongs to: uploads without an API key need that; its operator can allow it (on S3: s3:GetObject and \
-             s3:PutObject) or give the workflow an API key",
+            "the server has no access to repositories/* in its storage, where it binds repository names to IDs: \
+             uploads without an API key need this; ask the server's operator to grant it (on S3: s3:GetObject and \
+             s3:PutObject), or use an API key",
             error,
         ),
         error => Error::storage(error),
@@ -98,8 +98,8 @@ impl Bound {
         let WorkflowRun { issuer, repository, repository_id, .. } = run;
         let issuers = if self.issuer == *issuer { String::new() } else { format!(" ({} and {issuer})", self.issuer) };
         Error::forbidden(format!(
-            "{repository} belongs to the repository with the id {} here, and repository_id of the token is {repository_id}{issuers}: \
-             if it was made anew, the server's operator runs `covered-server rebind {repository}`",
+            "{repository} is bound to the repository ID {} on this server, but repository_id of the token is {repository_id}{issuers}: \
+             if the repository was created again, ask the server's operator to run `covered-server rebind {repository}`",
             self.repository_id
         ))
     }
@@ -166,14 +166,14 @@ pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<Stri
     let Some((Binding { bound_to: Some(bound), changed_at }, version)) = read(storage, name).await.context(rights)?
     else {
         return Ok(format!(
-            "{name} is bound to no repository in {}: nothing was changed; is that the server's storage?",
+            "{name} is not bound in {}, nothing was changed: check that this is the server's storage",
             storage.name()
         ));
     };
     write(storage, name, None, Some(version)).await.context(rights)?;
     Ok(format!(
-        "{name} was bound to the repository with the id {} of {} since {changed_at}; it is free now, and the next token \
-         that has this name binds it; running servers know within {} s",
+        "released {name}, which was bound to the repository ID {} of {} since {changed_at}: the next token \
+         with this name binds it; running servers notice within {} s",
         bound.repository_id,
         bound.issuer,
         REMEMBERED.as_secs()

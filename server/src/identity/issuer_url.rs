@@ -36,9 +36,7 @@ impl FromStr for IssuerUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let url = http_url(text)?;
         if url.scheme() != "https" && !is_loopback(&url) {
-            return Err(format!(
-                "{text:?} must begin with https://: whoever is in between could put in keys of their own"
-            ));
+            return Err(format!("{text:?} must begin with https://: over plain HTTP, others could replace the keys"));
         }
         // The original text, as `Url` would add a slash.
         Ok(Self { text: text.trim_end_matches('/').to_owned(), origin: url.origin() })

@@ -63,8 +63,8 @@ impl ReportHost {
         let shared = if below(reports, public) { Some(public) } else { registrable(reports) };
         let shared = shared.filter(|domain| below(public, domain))?;
         Some(format!(
-            "REPORT_HOST *.{reports} and PUBLIC_URL are both below {shared}: a report's script can set cookies for all that is; \
-             give the reports a domain of their own, which no other service is below"
+            "REPORT_HOST *.{reports} and PUBLIC_URL are both below {shared}: scripts of reports can set cookies for it; \
+             use a domain for reports only"
         ))
     }
 }

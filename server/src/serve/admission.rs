@@ -87,8 +87,8 @@ pub fn within_file_limit(wanted: usize) -> usize {
         return wanted;
     }
     tracing::warn!(
-        "MAX_CONNECTIONS={wanted} is more than this process has file descriptors for: it may open {files} files \
-         (ulimit -n, LimitNOFILE=), so that {possible} connections are taken"
+        "MAX_CONNECTIONS={wanted} exceeds the file descriptors of this process: it can open {files} files \
+         (ulimit -n, LimitNOFILE=), so the limit is {possible} connections"
     );
     possible
 }

@@ -191,7 +191,8 @@ mod tests {
         assert!(policy.contains("\"Action\":\"s3:PutObject\"") && !policy.contains(' '), "{policy}");
     }
 
-    /// The answer that the documentation of AssumeRole shows: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
+    /// The example in the documentation of AssumeRole:
+    /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
     #[test]
     fn the_published_answer_is_read() {
         let text = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">

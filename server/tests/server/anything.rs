@@ -1,4 +1,4 @@
-//! Requests of every kind, right, wrong and mutated: no panic, no 500, nothing that hangs.
+//! Valid, invalid and mutated requests: no panic, no 500, no hanging request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 
 use crate::support::*;
 
-/// Requests of one run; the variable `REQUESTS` asks for more, by hand.
+/// The number of requests; the variable `REQUESTS` overrides it.
 const REQUESTS: u64 = 3000;
-/// Connections at once.
+/// The number of concurrent connections.
 const LANES: u64 = 48;
-/// Time for an answer; then the client ends its side: its request may be one that never ends.
+/// Time for a response; then the client closes its side, as its request may be incomplete.
 const ANSWER_TIME: Duration = Duration::from_millis(200);
 
-/// The same numbers for the same seed.
+/// A deterministic random number generator.
 struct Dice(u64);
 
 impl Dice {
@@ -30,7 +30,7 @@ impl Dice {
         choices[self.roll(choices.len())]
     }
 
-    /// A request as some client could write it; `report` is the path of one that is there.
+    /// A random request; `report` is the path of an existing report.
     fn request(&mut self, report: &str) -> Vec<u8> {
         let methods = ["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"];
         let folders =
@@ -101,7 +101,7 @@ impl Dice {
             text += &format!("content-length: {}\r\n", body.len());
         }
         let mut bytes = format!("{text}\r\n{body}").into_bytes();
-        // Half of them are bent: bytes changed, doubled, cut out.
+        // Mutates half of them: changes, duplicates or removes bytes.
         for _ in 0..self.roll(6).saturating_sub(2) {
             let at = self.roll(bytes.len());
             match self.roll(3) {
@@ -114,10 +114,10 @@ impl Dice {
     }
 }
 
-/// The status of the answer, where there is one.
+/// The status code of the response, if there is one.
 async fn ask(address: std::net::SocketAddr, request: &[u8]) -> Option<u16> {
     let mut connection = TcpStream::connect(address).await.unwrap();
-    // Whoever is refused early may find the connection closed.
+    // After an early error, the connection may be closed.
     let _ = connection.write_all(request).await;
     let mut answer = Vec::new();
     if tokio::time::timeout(ANSWER_TIME, connection.read_to_end(&mut answer)).await.is_err() {
@@ -149,7 +149,7 @@ async fn no_request_whatever_it_says_makes_the_server_fail() {
     let mut all = BTreeMap::new();
     statuses.into_iter().flatten().for_each(|(status, count)| *all.entry(status).or_insert(0) += count);
     println!("{all:?}");
-    // They did reach the routes: there are answers of every kind.
+    // The requests reached the routes: there are responses of every kind.
     for status in [200, 304, 307, 400, 401, 404, 405] {
         assert!(all.contains_key(&Some(status)), "no {status} in {all:?}");
     }

@@ -47,7 +47,7 @@ async fn the_newest_status_of_the_default_branch_is_shown() {
     let link = format!("{}/coverage/{SITE}/", server.url);
     github.push("octo/app", "main", &sha(1));
     github.set_status("octo/app", &sha(1), status("covered", "success", "87.42%", &link));
-    // CI of the next still runs; the one after was never tested.
+    // CI of the next commit is still running; the one after was never tested.
     github.push("octo/app", "main", &sha(2));
     github.set_status("octo/app", &sha(2), status("covered", "pending", "", ""));
     github.push("octo/app", "main", &sha(3));
@@ -87,7 +87,7 @@ async fn contexts_that_contain_coverage_and_errors_count_as_the_original_reads_t
     for (number, statuses, badge, colour) in [
         (1, vec![("Smokeshow / Coverage", "success", "Coverage 71.5%")], "coverage: 71%", "#34D058"),
         (2, vec![("coverage", "error", "Coverage 12%")], "coverage: 12%", "#CB2431"),
-        // A newer status of another tool replaces neither Covered's own nor the original's.
+        // A newer status of another tool does not replace Covered's or the original's.
         (3, vec![("covered", "success", "90%"), ("ci/coverage", "success", "50%")], "coverage: 90%", "#34D058"),
         (
             4,
@@ -96,10 +96,10 @@ async fn contexts_that_contain_coverage_and_errors_count_as_the_original_reads_t
             "#34D058",
         ),
         (5, vec![("a-coverage", "success", "40%"), ("b-coverage", "failure", "50%")], "coverage: 50%", "#CB2431"),
-        // No number that the original or Covered would have written.
+        // Not a number in the original's or Covered's format.
         (6, vec![("coverage/coveralls", "success", "Coverage increased (+0.1%) to 80%")], "coverage: ??", "#9F9F9F"),
         (7, vec![("covered", "failure", "no total found, and the threshold is 80%")], "coverage: ??", "#9F9F9F"),
-        // A named report's status is not the nameless one's.
+        // A named report's status does not count for the report without a name.
         (8, vec![("covered/coverage", "success", "33%")], "coverage: ??", "#9F9F9F"),
     ] {
         let repository = format!("octo/app{number}");
@@ -121,7 +121,7 @@ async fn another_tools_number_gives_way_to_an_older_one_of_covered() {
     let server = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
     github.set_status("octo/app", &sha(1), status("covered", "success", "90%", ""));
-    // CI of the next still runs, and the other tool was first.
+    // CI of the next commit is still running, and the other tool was first.
     github.push("octo/app", "main", &sha(2));
     github.set_status("octo/app", &sha(2), status("ci/coverage", "success", "50%", ""));
     github.set_status("octo/app", &sha(2), status("covered", "pending", "", ""));
@@ -136,13 +136,13 @@ async fn a_new_address_keeps_the_badges_link() {
     let foreign = old.create().await["site_id"].as_str().unwrap().to_owned();
     old.stop().await;
     github.push("octo/app", "main", &sha(1));
-    // The server had another host and port then; its record says whose the report is.
+    // The server had another host and port before; the site's record has the repository.
     let link = format!("https://gone.example.com:8443/covered{path}");
     github.set_status("octo/app", &sha(1), status("covered", "success", "87%", &link));
     let server = server(&github, &folder).await;
     assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, path.clone()));
     assert_eq!(server.get(&path).send().await.unwrap().status(), 200);
-    // A site of octo/app is no other repository's.
+    // A site of octo/app does not count for another repository.
     github.add_repository("evil/app", "main");
     github.push("evil/app", "main", &sha(1));
     let link = format!("https://gone.example.com/coverage/{foreign}/");
@@ -179,7 +179,7 @@ async fn a_link_that_is_known_is_never_replaced_by_none() {
     assert_eq!(location(&server, "/badge/redirect/octo/app/").await, (307, format!("/coverage/{SITE}/")));
     let stored = std::fs::read_to_string(folder.path().join("values/octo/app/_.json")).unwrap();
     assert!(stored.contains(SITE), "{stored}");
-    // Another commit's number never has this one's link.
+    // Number and link are never of different commits.
     github.push("octo/app", "main", &sha(2));
     github.set_status("octo/app", &sha(2), status("covered", "success", "67%", "https://gone.example.com/x/"));
     server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
@@ -306,9 +306,9 @@ async fn ten_thousand_requests_for_one_cold_badge_cause_one_github_request() {
     let server = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
     github.set_status("octo/app", &sha(1), status("covered", "success", "87%", ""));
-    // Slow enough that all of them are there before it answers.
+    // Slow enough that all requests arrive before the response.
     github.set_fault(Fault::Stall(Duration::from_millis(300)));
-    // 250 connections with 40 requests each, all begun at once: ten thousand sockets are more than most machines lend a test.
+    // 250 connections with 40 concurrent requests each: most machines do not allow ten thousand sockets.
     let client = || async {
         for _ in 0..40 {
             assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%");
@@ -340,7 +340,7 @@ async fn a_github_that_is_down_slow_or_out_of_quota_leaves_the_last_value_within
     ] {
         let shown = format!("{fault:?}");
         github.set_fault(fault);
-        // Each a server that has just started: nothing is in its memory.
+        // Each is a new server with an empty cache.
         let server = server(&github, &folder).await;
         let started = Instant::now();
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%", "{shown}");

@@ -1,4 +1,4 @@
-//! `covered-server check` and `healthcheck` where nothing but the binary is needed.
+//! `covered-server check` and `healthcheck` without other services.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -68,8 +68,8 @@ fn a_domain_that_is_shared_and_proxies_that_are_everybody_are_doubted() {
     ];
     let (_, text) = run(folder.path(), &["check"], &shared);
     for doubt in [
-        "REPORT_HOST *.reports.example.com and PUBLIC_URL are both below example.com: a report's script",
-        "TRUSTED_PROXIES holds ::/0: everybody",
+        "REPORT_HOST *.reports.example.com and PUBLIC_URL are both below example.com: scripts of reports",
+        "TRUSTED_PROXIES contains ::/0: any client",
     ] {
         assert!(text.contains(&format!("note  {doubt}")), "{doubt:?} in\n{text}");
     }
@@ -100,7 +100,7 @@ async fn a_health_check_tells_a_living_server_from_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_tried_and_a_health_check_takes_any() {
     let folder = tempfile::tempdir().unwrap();
-    // Another name than the address that is asked, from an authority that nobody knows.
+    // A certificate for another name, from an unknown authority.
     let pair = rcgen::generate_simple_self_signed(["covered.example.com".to_owned()]).unwrap();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
     std::fs::write(&cert, pair.cert.pem()).unwrap();
@@ -134,7 +134,7 @@ fn the_issuer_of_tokens_is_asked_for_its_keys() {
     assert!(code == Some(1) && text.contains(&failed), "{text}");
     let (code, text) = run(folder.path(), &["check"], &environment[..1]);
     assert!(code == Some(0) && text.contains("has no effect: set ALLOWED_REPOSITORIES too"), "{text}");
-    // GitHub's own, which cannot be reached through this proxy: a key would do instead, and without one nobody uploads.
+    // GitHub's issuer cannot be reached through this proxy: that is a failure only without an API key.
     let proxied = [("HTTPS_PROXY", "http://127.0.0.1:9"), ("ALLOWED_REPOSITORIES", "octo/*")];
     let (code, text) = run(folder.path(), &["check"], &proxied);
     assert!(code == Some(0) && text.contains("until this is fixed, each upload needs an API key"), "{text}");

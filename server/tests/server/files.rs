@@ -6,7 +6,7 @@ use crate::support::*;
 
 const SITE: &str = "0123456789ab";
 
-/// A store as the Python original writes it, with one of its ids of 12 characters.
+/// A store of the Python original, with one of its IDs of 12 characters.
 fn bucket(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, bytes) in files {
@@ -131,7 +131,7 @@ async fn a_file_that_gets_shorter_while_it_is_sent_ends_the_answer() {
     let folder = bucket(&[("large.bin", &noise(40 << 20, 5))]);
     let server = Server::on(&folder, &[]).await;
     let mut response = server.get(&format!("/coverage/{SITE}/large.bin")).send().await.unwrap();
-    // The reader has begun, and the sockets in between hold far less than the file.
+    // The client has started to read, and socket buffers hold far less than the file.
     assert!(response.chunk().await.unwrap().is_some());
     let path = folder.path().join(format!("sites/{SITE}/large.bin"));
     std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1000).unwrap();

@@ -1,4 +1,4 @@
-//! Uploads with a workflow's OIDC token in place of a key: real RSA keys, by an issuer on this machine.
+//! Uploads with OIDC tokens instead of API keys, with real RSA keys of a local issuer.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use xtask::lab::parts::{Part, skip_without};
 
 use crate::support::*;
 
-/// Longer than an issuer is left alone.
+/// Longer than the minimum refresh interval.
 const MINUTE: Duration = Duration::from_secs(61);
 
 struct Lab {
@@ -26,7 +26,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// A server that takes tokens of `octo`; `None` where no keys can be made.
+    /// A server that accepts tokens of `octo`; `None` if no keys can be created.
     async fn start() -> Option<Self> {
         Self::with(&[("ALLOWED_REPOSITORIES", "octo/*")]).await
     }
@@ -63,18 +63,18 @@ impl Lab {
         self.post(token, "/coverage/create-site/", body).await
     }
 
-    /// On a connection of its own: the clock is moved, and then idle ones are closed.
+    /// On a new connection: moving the clock closes idle ones.
     async fn post(&self, token: &str, path: &str, body: String) -> Response {
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         client.post(format!("{}{path}", self.server.url)).bearer_auth(token).body(body).send().await.unwrap()
     }
 
-    /// How often the issuer was asked: for its document, and for its keys.
+    /// The number of requests to the issuer: for its document, and for its keys.
     fn asked(&self) -> (usize, usize) {
         (self.issuer.asked(DISCOVERY), self.issuer.asked(JWKS))
     }
 
-    /// Runs `covered-server rebind`: its exit code, and what it says.
+    /// Runs `covered-server rebind`; returns exit code and output.
     fn rebind(&self, name: &str) -> (Option<i32>, String) {
         let storage = format!("file://{}", self.folder.path().display());
         let mut command = Command::new(env!("CARGO_BIN_EXE_covered-server"));
@@ -124,7 +124,7 @@ async fn a_workflow_uploads_and_sets_its_value_and_the_record_says_which() {
     assert_taken(lab.post(&lab.token(), path, value.to_string()).await).await;
     assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 87%");
     assert_taken(lab.post(&lab.token(), path, String::new()).await).await;
-    // The other header takes it as well, and an API key works as ever.
+    // The other header works as well, and so does an API key.
     let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
     let create = lab.server.client.post(format!("{}/coverage/create-site/", lab.server.url));
     assert_taken(create.header("token", lab.token()).body(body).send().await.unwrap()).await;
@@ -192,14 +192,14 @@ async fn only_the_issuers_own_key_signs_whatever_the_header_says() {
     }
     assert_refused(lab.create(&unsigned(&header)).await, 401, "its signature does not match the key that it names")
         .await;
-    // The public key as the secret of an HMAC: in every form that a server could have it.
+    // The public key as an HMAC secret, in every possible format.
     let n = lab.issuer.jwks()["keys"][0]["n"].as_str().unwrap().to_owned();
     for secret in [lab.issuer.public_key(), BASE64.decode(&n).unwrap(), n.into_bytes()] {
         let mac = |text: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text).as_ref().to_vec();
         assert_refused(lab.create(&signed(&with(json!({"alg": "HS256"})), &mac)).await, 401, "alg is \"HS256\"").await;
         assert_refused(lab.create(&signed(&header, &mac)).await, 401, "its signature").await;
     }
-    // A key that the token brings along, or says where to find.
+    // A key in the token, or at a URL in the token.
     let theirs = Issuer::start();
     theirs.rotate(2048);
     let jwk = theirs.jwks()["keys"][1].clone();
@@ -211,7 +211,7 @@ async fn only_the_issuers_own_key_signs_whatever_the_header_says() {
     assert_refused(lab.create(&extended).await, 401, "crit").await;
     let nameless = lab.issuer.sign(&json!({"alg": "RS256"}), &claims);
     assert_refused(lab.create(&nameless).await, 401, "(kid)").await;
-    // Other claims under a right signature.
+    // Other claims with a valid signature.
     let right = lab.token();
     let signature = right.rsplit_once('.').unwrap().1;
     let other = unsigned(&header);
@@ -234,11 +234,11 @@ async fn a_rotated_key_is_found_within_a_minute_and_one_that_was_withdrawn_forgo
     assert_taken(lab.create(&lab.token()).await).await;
     assert_taken(lab.create(&old).await).await;
     assert_eq!(lab.asked(), (1, 2), "where the keys are is known");
-    // Known for a minute to be none of the issuer's.
+    // Known for a minute as not a key of the issuer.
     let unknown = lab.issuer.sign(&json!({"alg": "RS256", "kid": "made-up"}), &lab.issuer.claims(&lab.server.url));
     pass(MINUTE).await;
     assert_refused(lab.create(&unknown).await, 401, "kid is \"made-up\", and http://127.0.0.1").await;
-    // A key that the issuer took back does not work for ever.
+    // A withdrawn key stops working.
     lab.issuer.withdraw_old_keys();
     assert_taken(lab.create(&old).await).await;
     pass(Duration::from_secs(3600)).await;
@@ -307,7 +307,7 @@ async fn ten_thousand_bogus_tokens_cost_the_issuer_one_question_a_minute_and_loc
     flood(500).await;
     assert_eq!(lab.asked(), (1, 3));
     assert_taken(lab.create(&right).await).await;
-    // From the same address: no token was a guess of a key, and who guesses keys stops no token.
+    // From the same address: tokens do not count as wrong keys, and wrong keys do not block tokens.
     lab.server.create().await;
     for guess in 0..20 {
         lab.create(&format!("guess-{guess}")).await;
@@ -345,11 +345,11 @@ async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
     let Some(lab) = Lab::start().await else { return };
     let rebind = |name: &str| lab.rebind(name);
     let (code, said) = rebind("octo/app");
-    assert!(code == Some(0) && said.contains("octo/app is bound to no repository"), "{said}");
+    assert!(code == Some(0) && said.contains("octo/app is not bound in"), "{said}");
     let first = lab.token();
     assert_taken(lab.create(&first).await).await;
     let second = lab.token_with(json!({"repository_id": "42"}));
-    let why = "octo/app belongs to the repository with the id 1296269 here, and repository_id of the token is 42";
+    let why = "octo/app is bound to the repository ID 1296269 on this server, but repository_id of the token is 42";
     for _ in 0..2 {
         assert_refused(lab.create(&second).await, 403, why).await;
     }
@@ -360,11 +360,19 @@ async fn a_name_belongs_to_the_first_id_until_an_operator_frees_it() {
     assert_taken(lab.create_for(&renamed, "octo/renamed").await).await;
 
     let (code, said) = rebind("Octo/App");
-    assert!(code == Some(0) && said.contains("octo/app was bound to the repository with the id 1296269"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("released octo/app, which was bound to the repository ID 1296269"),
+        "{said}"
+    );
     assert_eq!(lab.stored("repositories/octo/app.json")["bound_to"], Value::Null);
     assert_taken(lab.create(&second).await).await;
     assert_eq!(lab.stored("repositories/octo/app.json")["bound_to"]["repository_id"], 42);
-    assert_refused(lab.create(&first).await, 403, "the id 42 here, and repository_id of the token is 1296269").await;
+    assert_refused(
+        lab.create(&first).await,
+        403,
+        "the repository ID 42 on this server, but repository_id of the token is 1296269",
+    )
+    .await;
     for (name, why) in [("octo", "is not a valid repository"), ("octo/..", "not a valid repository name")] {
         let (code, said) = rebind(name);
         assert!(code == Some(2) && said.contains(why), "{code:?} {said}");
@@ -423,12 +431,12 @@ async fn ids_allow_repositories_and_accounts_whatever_their_names() {
             let body = json!({"repository": "octo/app", "commit_sha": SHA}).to_string();
             lab.server.post("/coverage/create-site/").body(body).send()
         };
-        // A key has no id, and nothing is known of the name's yet.
+        // An API key has no ID, and the name is not bound yet.
         assert_refused(by_key().await.unwrap(), 403, "octo/app is not in this server's").await;
         let before = github.requests().len();
         lab.server.badge("/badge/octo/other.svg").await;
         assert_eq!(github.requests().len(), before);
-        // A name alone does not do.
+        // A name alone is not enough.
         let stranger = lab.token_with(json!({"repository_id": "7", "repository_owner_id": "77"}));
         assert_refused(lab.create(&stranger).await, 403, "octo/app (id:7, owner-id:77) is not in this server's").await;
         assert_taken(lab.create(&lab.token()).await).await;
@@ -522,7 +530,7 @@ async fn a_token_sets_a_value_only_where_its_claims_fit_a_push_to_the_default_br
         assert!(detail.contains(why), "{detail}");
         assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 96%", "{why}");
     }
-    // What the tests ran for is not in this token: the action knows it, and sends a value or none.
+    // This token does not describe the tested run: the action knows it, and sends a value or not.
     assert_taken(lab.post(&lab.token(), path, value(97, &other)).await).await;
     assert_eq!(lab.server.badge("/badge/octo/app.svg").await, "coverage: 97%");
 }

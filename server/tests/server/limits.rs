@@ -1,4 +1,4 @@
-//! The limits of time and number: each is set low, and then reached.
+//! Time limits and maximum numbers: each test sets a low limit and reaches it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tokio::time::{sleep, timeout};
 use crate::support::*;
 
 const MEMORY: (&str, &str) = ("STORAGE_URL", "memory://");
-/// A step of those who are slow.
+/// The step of slow clients.
 const STEP: Duration = Duration::from_millis(50);
-/// Far more than any limit that is set here: a connection that is still open then was not limited.
+/// Far more than any limit here: a connection that is open after this time was not limited.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address()).await.unwrap()
 }
 
-/// Sends a request on a connection, and reads what comes until `end` stands in it.
+/// Sends a request, and reads until the response contains `end`.
 async fn ask(stream: &mut TcpStream, path: &str, end: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
@@ -31,7 +31,7 @@ async fn ask(stream: &mut TcpStream, path: &str, end: &str) -> String {
     text
 }
 
-/// Waits for the peer to close the connection; what it sent before is given.
+/// Waits until the peer closes the connection; returns what it sent before.
 async fn closed(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     match timeout(LONG, stream.read_to_end(&mut rest)).await.expect("the connection is still open") {
@@ -69,7 +69,7 @@ async fn who_does_not_finish_the_first_head_is_cut_off() {
         }
     };
     let cut = async {
-        // An end or a reset, as it happens.
+        // Either an end or a reset.
         let _ = reading.read(&mut [0; 1]).await;
     };
     timeout(LONG, async { tokio::join!(slow, cut) }).await.expect("a head that comes a byte at a time has no end");
@@ -80,7 +80,7 @@ async fn a_later_head_has_the_same_limit_and_waiting_for_it_another() {
     let server = Server::with(&[MEMORY, ("HEADER_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server).await;
     ask(&mut stream, "/healthz", "}").await;
-    // Idle for longer than a head may take: that is fine.
+    // Idle for longer than the header timeout, which is allowed.
     sleep(Duration::from_millis(800)).await;
     ask(&mut stream, "/healthz", "}").await;
     stream.write_all(b"GET / HT").await.unwrap();
@@ -95,7 +95,7 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(closed(&mut stream).await, "");
 }
 
-/// A report with a file that no system's socket buffers take.
+/// A report with a file that exceeds all socket buffers.
 async fn upload_large(server: &Server) -> (String, usize) {
     let noise = noise(24 << 20, 5);
     (server.upload(zip_of(&[File { path: "large.bin", bytes: &noise, deflated: false }])).await, noise.len())
@@ -129,7 +129,7 @@ async fn a_reader_who_stalls_is_cut_off_and_one_who_is_slow_is_not() {
     assert!(received + rest.len() > size, "{received} + {} of {size}", rest.len());
 
     let cut = async {
-        // What was received before the reset can still be read, but no more be written.
+        // Data from before the reset can be read, but nothing can be written.
         while stalled.write_all(b"x").await.is_ok() {
             let _ = stalled.read(&mut buffer[..1]).await;
             sleep(STEP).await;
@@ -156,7 +156,7 @@ async fn an_upload_that_stalls_is_refused_and_one_that_is_slow_is_taken() {
                 }
                 sleep(STEP).await;
             }
-            // Until it is answered.
+            // Until there is a response.
             sleep(LONG).await;
         });
         let mut answer = [0; 12];
@@ -180,7 +180,7 @@ async fn a_small_body_has_the_time_of_a_head() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_ready_in_time_is_504() {
-    // A store that takes requests and never answers.
+    // A store that accepts requests and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let _silence = tokio::spawn(async move {
@@ -203,7 +203,7 @@ async fn an_answer_that_is_not_ready_in_time_is_504() {
     assert_refused(response, 504, "the response was not ready within 0.3 s").await;
 }
 
-/// Connections that are open and were answered.
+/// Open connections that got a response.
 async fn hold(server: &Server, count: usize) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for _ in 0..count {
@@ -214,7 +214,7 @@ async fn hold(server: &Server, count: usize) -> Vec<TcpStream> {
     held
 }
 
-/// Asks until it is answered: a place becomes free when the server has seen the end of a connection.
+/// Retries until there is a response: the server must first notice that a connection ended.
 async fn recovers(server: &Server) {
     let recovered = async {
         while !ask(&mut connect(server).await, "/robots.txt", "\r\n\r\n").await.starts_with("HTTP/1.1 200") {
@@ -246,7 +246,7 @@ async fn a_flood_is_closed_and_over_when_it_ends() {
     for _ in 0..100 {
         flood.push(connect(&server).await);
     }
-    // More than are told: the last is closed at once, long before any time is over.
+    // Beyond the spare connections: the last one is closed at once, long before any timeout.
     assert_eq!(closed(flood.last_mut().unwrap()).await, "");
     drop(flood);
     recovers(&server).await;
@@ -279,7 +279,7 @@ async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
     let head =
         format!("PUT {path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n", zip.len());
     upload.write_all(head.as_bytes()).await.unwrap();
-    // Its body is waited for: it has its place.
+    // The server waits for its body, so it is in progress.
     let mut go_on = [0; 25];
     timeout(LONG, upload.read_exact(&mut go_on)).await.unwrap().unwrap();
     let refused = server.put(&second, zip.clone()).await;
@@ -314,7 +314,7 @@ async fn who_guesses_keys_is_slowed_by_address() {
     let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds), "{seconds}");
     assert_refused(refused, 429, "too many wrong API keys from your address").await;
-    // The key is right, and the body is not.
+    // The key is valid, and the body is not.
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
     assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);
 }

@@ -1,4 +1,4 @@
-//! The server over HTTP: one module per noun, as in `src/routes/`.
+//! Tests over HTTP: one module per route, as in `src/routes/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

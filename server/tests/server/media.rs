@@ -1,10 +1,10 @@
-//! Content types and character sets of a report's files, from a zip and from single files.
+//! Content types and charsets of files in zip sites and file-by-file sites.
 
 use encoding_rs::{EUC_KR, Encoding, GBK, SHIFT_JIS, UTF_8, WINDOWS_1252};
 
 use crate::support::*;
 
-/// A page that declares `label` as LCOV 1.7 does, in that encoding.
+/// A page that declares `label` like LCOV 1.7, in that encoding.
 fn page(encoding: &'static Encoding, label: &str, text: &str) -> Vec<u8> {
     let html = format!(
         "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01 Transitional//EN\">\n\n<html lang=\"en\">\n\n<head>\n  \
@@ -20,11 +20,11 @@ fn utf_16(text: &str) -> Vec<u8> {
     [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// Files by name, bytes and content type; those with a text are read by that type's character set.
+/// Files by name, bytes and content type. Files with a text are decoded with that type's charset.
 fn fixtures() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)> {
     let xml = "<?xml version=\"1.0\" encoding=\"EUC-KR\"?><report name=\"보고서\"/>";
     let css = "@charset \"ISO-8859-1\";\np::before { content: 'é' }";
-    // Too large for the memory, even when it is deflated.
+    // Too large for the cache, even when it is deflated.
     let kana = |byte: u8| char::from_u32(0x3042 + u32::from(byte % 64)).unwrap();
     let large: String = "網羅率".chars().chain(noise(1_500_000, 7).into_iter().map(kana)).collect();
     let large = page(SHIFT_JIS, "Shift_JIS", &large);

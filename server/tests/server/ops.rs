@@ -48,7 +48,7 @@ async fn probes_tell_life_from_readiness() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(server.get(path).send().await.unwrap().status(), 200, "{path}");
     }
-    // A folder that is gone, as one that is not mounted: it is not made anew.
+    // A missing folder, such as one that is not mounted, is not created again.
     std::fs::remove_dir_all(folder.path()).unwrap();
     let response = server.get("/readyz").header("accept", "application/json").send().await.unwrap();
     assert_refused(response, 503, "the storage failed: see the server's log").await;

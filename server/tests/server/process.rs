@@ -12,7 +12,7 @@ fn command(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> C
     command
 }
 
-/// Runs a command that ends by itself: exit code, stdout, stderr.
+/// Runs a command until it ends: exit code, stdout, stderr.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let output = command(folder.path(), arguments, environment).output().unwrap();
@@ -26,7 +26,7 @@ fn first_lines(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) 
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while output.read_line(&mut text).unwrap() > 0 && !text.ends_with("\n\n") {}
-    // The way to upload stands behind the blank line.
+    // The upload command follows the blank line.
     for _ in 0..3 {
         output.read_line(&mut text).unwrap();
     }
@@ -61,7 +61,7 @@ fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
     child.wait().unwrap();
     let keys = "0123456789abcdef,short=octo/*,0123456789abcdefg=octo";
     let (mut child, mut output) = start(&[("API_KEY", keys), ("PUBLIC_URL", "http://covered.example.com")]);
-    let told = line_of(&mut output, "API_KEY holds 3 keys: one for all repositories, one for octo/*, one for all");
+    let told = line_of(&mut output, "API_KEY has 3 keys: one for all repositories, one for octo/*, one for all");
     assert_eq!(told["level"], "INFO");
     for warning in
         ["PUBLIC_URL http://covered.example.com/ is plain HTTP", "API_KEY: key 2 has fewer", "API_KEY: key 3 is"]
@@ -120,7 +120,7 @@ fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
     assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is not"), "{text}");
     std::fs::write(&path, "A=1\nAPI_KEY='hunter2\n").unwrap();
     let (code, text) = run(&["rebind", "octo/app"], &[]);
-    assert!(code == Some(2) && text.contains(".env, line 2: API_KEY has a quote that is not closed"), "{text}");
+    assert!(code == Some(2) && text.contains(".env, line 2: API_KEY has an unclosed quote"), "{text}");
     assert!(!text.contains("hunter"), "{text}");
     let (code, text) = run(&["check"], &[("LISTEN", "127.0.0.1:0"), ("API_KEY", "test-key-0123456789")]);
     assert!(code == Some(0) && !text.contains("API_KEY has a quote"), "a value that is not needed: {text}");
@@ -200,7 +200,7 @@ fn settings_that_cannot_be_are_named_all_at_once() {
 #[test]
 fn contradictions_and_what_is_missing_are_named() {
     for (environment, expected) in [
-        (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 can be reached from outside"),
+        (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 is not a loopback address"),
         (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is not a valid URL"),
         (
             vec![("PUBLIC_URL", "ftp://example.com")],
@@ -221,10 +221,10 @@ fn contradictions_and_what_is_missing_are_named() {
         (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" contains no issuer: write none to disable tokens"),
         (
             vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
-            "STORAGE_URL ftp:// is not known: use file, s3, gs, az or memory",
+            "STORAGE_URL has the unknown scheme ftp://: use file, s3, gs, az or memory",
         ),
         (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is not a valid URL"),
-        (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "names no bucket"),
+        (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "has no bucket"),
         (
             vec![("STORAGE_URL", "s3://one"), ("AWS_BUCKET", "two"), ("API_KEY", "k")],
             "STORAGE_URL is s3://one, but AWS_BUCKET is two: set one of them",
@@ -235,12 +235,12 @@ fn contradictions_and_what_is_missing_are_named() {
         ),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE)],
-            "AWS_UPLOAD_ROLE_ARN is set, but no bucket: set AWS_BUCKET (the Python original used \"covered\" where",
+            "AWS_UPLOAD_ROLE_ARN is set, but no bucket: set AWS_BUCKET (the default of the Python original was",
         ),
         (vec![("AWS_SECRET_ACCESS_KEY", "hunter2")], "AWS_SECRET_ACCESS_KEY is set, but no bucket: set AWS_BUCKET"),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "memory://"), ("API_KEY", "k")],
-            "AWS_UPLOAD_ROLE_ARN is set, but reports are not kept in S3",
+            "AWS_UPLOAD_ROLE_ARN is set, but reports are not stored in S3",
         ),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "s3://b/reports"), ("API_KEY", "k")],
@@ -358,13 +358,13 @@ fn a_second_signal_stops_it_at_once_whatever_hangs() {
         body.len()
     ));
     let session: serde_json::Value = serde_json::from_str(session.split_once("\r\n\r\n").unwrap().1).unwrap();
-    // Who opens a pipe waits until somebody writes to it.
+    // Opening a pipe blocks until somebody writes to it.
     let site = "0123456789abcdef0123456789abcdef";
     let pipe = folder.path().join(format!("covered-data/sites/{site}.zip"));
     assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
     let hung = answer(&format!("GET /coverage/{site}/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
     assert!(hung.starts_with("HTTP/1.1 504 "), "{hung}");
-    // An upload that is under way: the server asked for its body.
+    // An upload in progress: the server requested its body.
     let url = session["upload"]["url"].as_str().unwrap();
     let path = url.split_once(address).unwrap().1;
     let mut upload =
@@ -408,13 +408,13 @@ fn out_of_file_descriptors_it_says_so_and_goes_on() {
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
-    assert!(line.contains("MAX_CONNECTIONS=10000 is more than this process has file descriptors for"), "{line}");
+    assert!(line.contains("MAX_CONNECTIONS=10000 exceeds the file descriptors of this process"), "{line}");
     let started = line_of(&mut output, "listening");
     let address = started["address"].as_str().unwrap().to_owned();
     let connect = || std::net::TcpStream::connect(&address).unwrap();
     let flood: Vec<std::net::TcpStream> = (0..200).map(|_| connect()).collect();
     drop(flood);
-    // A place is free when the server has seen that a connection has ended.
+    // A connection is free after the server noticed that another one ended.
     let answered = (0..200).any(|_| {
         let mut text = String::new();
         let mut connection = connect();
@@ -431,7 +431,7 @@ fn out_of_file_descriptors_it_says_so_and_goes_on() {
     assert!(answered, "the server did not recover from a flood");
 }
 
-/// A bound on the size of files stands in for a full disk: the write that goes beyond it fails.
+/// A limit on the file size simulates a full disk: writes beyond it fail.
 #[cfg(unix)]
 #[test]
 fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {

@@ -38,7 +38,7 @@ async fn an_older_runs_value_never_replaces_a_newer_ones() {
         let stays = "kept the value of run 1658821493, which is newer";
         assert_eq!(told, json!({"status": "success", "detail": stays}));
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 80%");
-        // The same run once more, and one from elsewhere than GitHub Actions.
+        // The same run again, and a value without a run.
         server.set_value(SITE, Some(81.0), "success", 1_658_821_493).await;
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 81%");
         let body = json!({"site_id": SITE, "percent": 82, "state": "success", "commit_sha": SHA});
@@ -47,7 +47,7 @@ async fn an_older_runs_value_never_replaces_a_newer_ones() {
     }
 }
 
-/// Posts a value; gives the answer's `detail`.
+/// Posts a value; returns the `detail` of the response.
 async fn said(server: &Server, value: Value) -> Option<String> {
     let body = value.to_string();
     let response = server.post("/coverage/invalidate-cache/octo/app/").body(body).send().await.unwrap();
@@ -73,7 +73,7 @@ async fn a_value_without_a_number_never_replaces_one_with() {
         let folder = tempfile::tempdir().unwrap();
         let server = if memory { Server::start().await } else { Server::on(&folder, &[]).await };
         let (first, second) = (SITE, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
-        // Nothing is known yet: the report without a total is the best there is.
+        // Nothing is known yet, so the report without a total counts.
         assert_eq!(said(&server, value(first, Value::Null, 1)).await, None);
         assert_eq!(shown(&server).await, ("coverage: ??".to_owned(), format!("/coverage/{first}/")));
         assert_eq!(said(&server, value(first, 80, 2)).await, None);
@@ -100,7 +100,7 @@ async fn a_push_without_a_total_leaves_the_number_and_the_link_that_github_knows
     github.add_repository("octo/app", "main");
     post(&"1".repeat(40), "80%", first);
     post(SHA, "report uploaded, no total found", second);
-    // The value is said before anybody looked at the badge: the store knows no number.
+    // The value is set before the first look-up: the store has no value.
     assert_eq!(said(&server, value(second, Value::Null, 2)).await, None);
     for _ in 0..2 {
         assert_eq!(shown(&server).await, ("coverage: 80%".to_owned(), format!("/coverage/{first}/")));
@@ -123,7 +123,7 @@ async fn run_numbers_are_compared_within_one_github_alone() {
     assert_eq!(said(&server, from(80, 20_000_000_000, "https://github.com")).await, None);
     let stays = said(&server, from(70, 19_999_999_999, "https://github.com")).await;
     assert_eq!(stays.as_deref(), Some("kept the value of run 20000000000, which is newer"));
-    // The repository moved: its new instance has had few runs.
+    // The repository moved to an instance with lower run IDs.
     assert_eq!(said(&server, from(90, 500, "https://ghe.example.com")).await, None);
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 90%");
     assert!(said(&server, from(70, 499, "https://ghe.example.com")).await.is_some());
@@ -171,7 +171,7 @@ async fn without_a_body_github_is_asked_anew() {
     let response = server.post("/coverage/invalidate-cache/Octo/App/").send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, r#"{"status":"success"}"#));
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 60%");
-    // A value that is said needs no request.
+    // A value that was set needs no request to GitHub.
     let asked = github.requests().len();
     server.set_value(SITE, Some(61.0), "success", 1).await;
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 61%");
@@ -255,7 +255,7 @@ async fn what_is_said_while_github_is_asked_is_newer() {
         server.badge("/badge/octo/app.svg").await;
     };
     let said = async {
-        // The look-up is under way once GitHub has seen its request.
+        // The look-up is in progress once GitHub has its request.
         while github.requests().is_empty() {
             tokio::task::yield_now().await;
         }

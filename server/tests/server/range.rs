@@ -1,10 +1,10 @@
-//! `Range` and `If-Range` of a report's files, from zips and from single files.
+//! `Range` and `If-Range` for files in zip sites and file-by-file sites.
 
 use reqwest::Response;
 
 use crate::support::*;
 
-/// Asks for a part as a browser does that would take gzip.
+/// Requests a range, like a browser that accepts gzip.
 async fn part(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
     let request = server.get(path).header("accept-encoding", "gzip");
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
@@ -14,8 +14,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// A page that gets smaller by deflating, one that declares its charset, a small picture, and a video that is too large
-/// for the memory.
+/// A compressible page, one that declares its charset, a small image, and a video that is too large for the cache.
 fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let page: String = (0..3000).map(|line| format!("<p>line {line}</p>\n")).collect();
     let declares = format!("<meta charset=gbk>{page}");
@@ -24,7 +23,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("gbk.html", declares.into(), "text/html; charset=GBK"),
         ("shot.png", noise(5000, 1), "image/png"),
         ("video.mp4", noise(3 << 20, 2), "video/mp4"),
-        // A text that is too large for the memory, so that a part's type takes a read of its beginning.
+        // A text that is too large for the cache, so that a range needs another read for the content type.
         ("large.txt", [&b"\xef\xbb\xbf"[..], &noise(2 << 20, 3)].concat(), "text/plain; charset=utf-8"),
     ]
 }

@@ -268,11 +268,11 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
             assert_refused(response, 502, "cannot serve this report: \"index.html\" does not match its checksum").await;
         }
     }
-    // What was wrong is not remembered.
+    // The failure is not cached.
     write(&"b".repeat(32), &good);
     assert_eq!(bytes(&server, &format!("/coverage/{}/", "b".repeat(32)), true).await, text.as_bytes());
 
-    // The local header is gone.
+    // The local header is missing.
     let mut wrong = good.clone();
     wrong[0] = b'X';
     write(&"d".repeat(32), &wrong);
@@ -285,7 +285,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
     assert_refused(response, 502, "cannot serve this report").await;
 }
 
-/// Files that are too large for the memory are sent as they come: what is wrong shows at the end.
+/// Files that are too large for the cache are streamed: errors appear at the end.
 #[tokio::test]
 async fn a_large_file_that_is_damaged_never_ends_as_if_it_were_whole() {
     let folder = tempfile::tempdir().unwrap();

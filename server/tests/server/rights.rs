@@ -1,4 +1,4 @@
-//! A bucket that cannot be listed, and whose policy allows a part of it only: what is missing is forbidden there.
+//! A bucket that cannot be listed, with a restricted policy: it reports missing objects as forbidden.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,15 +19,15 @@ const ZIP: &str = "0123456789abcdef0123456789abcdef";
 #[derive(Default)]
 struct State {
     objects: HashMap<String, Vec<u8>>,
-    /// The beginnings of the keys that can be read, and of those that can be written.
+    /// The prefixes of readable keys, and of writable ones.
     readable: Vec<&'static str>,
     writable: Vec<&'static str>,
-    /// The code that every request is refused with.
+    /// The error code of all requests.
     refusal: Option<&'static str>,
     requests: usize,
 }
 
-/// S3 as far as the server uses it, under a policy without `s3:ListBucket`.
+/// A minimal S3 with a policy without `s3:ListBucket`.
 struct Bucket {
     state: Arc<Mutex<State>>,
     serving: Serving,
@@ -42,7 +42,7 @@ impl Bucket {
         Self { state, serving }
     }
 
-    /// Under the policy of the Python original.
+    /// With the policy of the Python original.
     fn of_the_original() -> Self {
         Self::start(&["sites/"], &["sites/"])
     }
@@ -51,7 +51,7 @@ impl Bucket {
         self.state.lock().unwrap().objects.insert(key.to_owned(), text.into());
     }
 
-    /// A report as the Python CLI uploads it.
+    /// A report in the format of the Python CLI.
     fn with_old_report(self) -> Self {
         for (path, text) in [(".keep", ""), ("index.html", "the index"), ("a.html", "a"), ("sub/index.html", "below")] {
             self.put(&format!("sites/{OLD}/{path}"), text);
@@ -203,7 +203,7 @@ async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
     for path in [&format!("/coverage/{OLD}/"), &format!("/coverage/{ZIP}/a.html"), "/readyz"] {
         assert_eq!(server.get(path).send().await.unwrap().status(), 503, "{path}");
     }
-    // Wrong credentials are told apart even after right ones.
+    // Wrong credentials are detected even after valid ones.
     let bucket = Bucket::of_the_original().with_old_report();
     let server = bucket.server(&[]).await;
     assert_eq!(server.get("/coverage/ffffffffffff/").send().await.unwrap().status(), 404);
@@ -266,7 +266,7 @@ async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
         request.header("authorization", &bearer).body(body.clone()).send().await.unwrap()
     };
     let refused = upload(&Bucket::of_the_original()).await;
-    assert_refused(refused, 503, "may not read and write repositories/* in its storage").await;
+    assert_refused(refused, 503, "has no access to repositories/* in its storage").await;
     let all = &["sites/", "values/", "repositories/"];
     assert_eq!(upload(&Bucket::start(all, all)).await.status(), 200);
 }

@@ -1,4 +1,4 @@
-//! Secrets: read from files, and shown nowhere.
+//! Secrets are read from files, and never shown.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +12,7 @@ use xtask::lab::parts::{Part, skip_without};
 
 use crate::support::SHA;
 
-/// Each is told apart from everything else that a server may print.
+/// Unique texts that a server never prints otherwise.
 const SECRETS: [(&str, &str); 5] = [
     ("API_KEY", "kkkSECRETkkk1,kkkSECRETkkk2=octo/*"),
     ("GITHUB_TOKEN", "tttSECRETttt"),
@@ -39,7 +39,7 @@ fn command(folder: &Path, settings: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Starts a server whose output goes into `folder`.
+/// Starts a server that writes its output to `folder`.
 async fn start(folder: &Path, settings: &[(&str, &str)]) -> Running {
     let output = folder.join("output");
     let file = File::create(&output).unwrap();
@@ -59,7 +59,7 @@ async fn start(folder: &Path, settings: &[(&str, &str)]) -> Running {
     }
 }
 
-/// Asks for everything, rightly and wrongly; gives all that was answered.
+/// Sends valid and invalid requests to all routes; returns all responses.
 async fn walk(url: &str) -> String {
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let mut answers = String::new();
@@ -92,7 +92,7 @@ async fn walk(url: &str) -> String {
                     let answer = request.send().await.unwrap();
                     answers += &format!("{method} {path}: {answer:?}\n");
                     answers += &String::from_utf8_lossy(&answer.bytes().await.unwrap());
-                    // A body is for those that take one.
+                    // Only some routes accept a body.
                     if method != "POST" || !path.starts_with("/coverage/") || key.is_none() || key == Some("wrong") {
                         break;
                     }
@@ -106,7 +106,7 @@ async fn walk(url: &str) -> String {
 #[tokio::test]
 async fn no_secret_is_in_an_answer_or_in_the_log() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Neither store nor GitHub nor Redis is there: their errors are told.
+    // Store, GitHub and Redis are unreachable: their errors are logged.
     let nowhere = [
         ("AWS_BUCKET", "b"),
         ("AWS_ACCESS_KEY_ID", "id"),
@@ -124,7 +124,7 @@ async fn no_secret_is_in_an_answer_or_in_the_log() {
         let answers = walk(&server.url).await;
         drop(server);
         let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
-        // Something was told: refusals in both, and failures where nothing answers.
+        // Both contain errors.
         assert!(log.contains("rejected") && answers.contains("the API key is not valid for acme/app"), "{log}");
         for shown in [&answers, &log] {
             let line = shown.lines().find(|line| line.contains("SECRET"));
@@ -224,7 +224,7 @@ fn a_secrets_file_that_cannot_be_used_is_named() {
         ),
         (
             [s3.as_slice(), &[("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &token)]].concat(),
-            "/token, which holds a line's end",
+            "/token, which contains a line break",
         ),
     ] {
         let output = command(folder.path(), &settings).output().unwrap();

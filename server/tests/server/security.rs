@@ -1,4 +1,4 @@
-//! What a report's scripts may do, on whose host a report is, and who may publish for whom.
+//! Restrictions for the scripts of reports, hosts of reports, and who may upload for which repository.
 
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ async fn a_page_of_this_origin_may_be_a_report_and_learns_nothing_of_others() {
 async fn another_sites_form_does_nothing() {
     let server = Server::start().await;
     for path in ["/coverage/create-site/", "/coverage/invalidate-cache/octo/app/"] {
-        // What a form can send: no header of its own, and no preflight lets a script send one.
+        // A form cannot send custom headers, and no preflight allows a script to send one.
         let form = server.client.post(format!("{}{path}", server.url)).header("content-type", "text/plain");
         assert_refused(form.body("{}").send().await.unwrap(), 401, "no API key was sent").await;
         let preflight = server.client.request(reqwest::Method::OPTIONS, format!("{}{path}", server.url));
@@ -83,7 +83,7 @@ async fn another_sites_form_does_nothing() {
     }
 }
 
-/// A server with a host for each report, and one report: its id, and what create-site said.
+/// A server with a host for each report, and one report: its ID and the response of create-site.
 async fn with_own_hosts() -> (Server, String, Value) {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("REPORT_HOST", "*.Reports.localhost")]).await;
     let session = server.create().await;
@@ -127,7 +127,7 @@ async fn a_reports_host_serves_that_report_and_nothing_else() {
     assert_eq!(page.bytes().await.unwrap(), INDEX);
     assert_eq!(get("/a%20b.html", &host).await.text().await.unwrap(), "ab");
     assert_eq!(get("/coverage/x.html", &host).await.text().await.unwrap(), "x");
-    // `//coverage/` in a browser's address would be another host's.
+    // For a browser, `//coverage/` would be another host.
     for (path, to) in [
         ("/", "/lcov-report/"),
         ("/lcov-report", "/lcov-report/"),
@@ -170,9 +170,9 @@ async fn a_key_publishes_for_its_repositories_alone() {
     assert_refused(create("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
     assert_refused(invalidate("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
     assert_eq!(create(KEY, "acme/other").await.status(), 200);
-    // The whole entry is no key.
+    // The whole entry is not a key.
     assert_refused(create("team=octo/*|acme/app", "octo/app").await, 403, "is not valid on this server").await;
-    // A request that names no repository is the Python CLI's; here it fails for want of a role alone.
+    // A request without a repository is from the Python CLI; it fails only because there is no role.
     let by_file = server.client.post(format!("{}/coverage/create-site/", server.url)).header("token", "team");
     assert_refused(by_file.send().await.unwrap(), 501, "AWS_UPLOAD_ROLE_ARN").await;
 }

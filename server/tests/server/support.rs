@@ -76,7 +76,7 @@ impl Server {
         self.client.post(format!("{}{path}", self.url)).header("token", KEY)
     }
 
-    /// A new site, by the answer to create-site.
+    /// Creates a site; returns the response of create-site.
     pub async fn create(&self) -> Value {
         let body = json!({"repository": "octo/app", "commit_sha": SHA});
         let response = self.post("/coverage/create-site/").body(body.to_string()).send().await.unwrap();
@@ -84,7 +84,7 @@ impl Server {
         serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
     }
 
-    /// Puts a body where create-site said.
+    /// Uploads a body to the address from create-site.
     pub async fn put(&self, session: &Value, body: impl Into<reqwest::Body>) -> Response {
         let mut request = self.client.put(session["upload"]["url"].as_str().unwrap());
         for (name, value) in session["upload"]["headers"].as_object().unwrap() {
@@ -93,7 +93,7 @@ impl Server {
         request.body(body).send().await.unwrap()
     }
 
-    /// Uploads a report, and gives its path: `/coverage/{site_id}/`.
+    /// Uploads a report; returns its path: `/coverage/{site_id}/`.
     pub async fn upload(&self, zip: Vec<u8>) -> String {
         let session = self.create().await;
         let response = self.put(&session, zip).await;
@@ -110,7 +110,7 @@ impl Server {
         assert_eq!(answer["status"], "success");
     }
 
-    /// What a badge says: its SVG title.
+    /// The text of a badge: its SVG title.
     pub async fn badge(&self, path: &str) -> String {
         let response = self.get(path).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -120,7 +120,7 @@ impl Server {
     }
 }
 
-/// Asserts status and `detail` of a refusal.
+/// Asserts status and `detail` of an error.
 pub async fn assert_refused(response: Response, status: u16, detail: &str) {
     let got = response.status().as_u16();
     let text = response.text().await.unwrap();
@@ -165,8 +165,7 @@ pub fn zip_of(files: &[File<'_>]) -> Vec<u8> {
     archive.finish().unwrap()
 }
 
-/// A report in a server's folder, in each way in which it can be there; gives the paths: of a zip with everything deflated,
-/// of one with everything stored, and of single files.
+/// A report in a server's folder in each format; returns the paths of a deflated zip, a stored zip, and single files.
 pub async fn three_ways(server: &Server, folder: &TempDir, files: &[(&str, &[u8])]) -> [String; 3] {
     let site = "0123456789ab";
     let stored: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes, deflated: false }).collect();
@@ -178,7 +177,7 @@ pub async fn three_ways(server: &Server, folder: &TempDir, files: &[(&str, &[u8]
     [server.upload(zip(files)).await, server.upload(zip_of(&stored)).await, format!("/coverage/{site}/")]
 }
 
-/// Bytes that do not compress, the same for the same seed.
+/// Deterministic bytes that do not compress.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -192,7 +191,7 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// What a gzip member holds; its CRC-32 and its size are checked.
+/// Unpacks a gzip member, and checks CRC-32 and size.
 pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut plain).unwrap();

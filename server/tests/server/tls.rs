@@ -1,4 +1,4 @@
-//! HTTPS: protocols, and certificates that are replaced while the server runs.
+//! HTTPS: protocols and certificate reloads.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -20,7 +20,7 @@ use xtask::lab::slow::Readers;
 
 use crate::support::*;
 
-/// Far more than anything here takes.
+/// Far more time than anything here needs.
 const LONG: Duration = Duration::from_secs(60);
 
 fn certificate() -> CertifiedKey<KeyPair> {
@@ -32,7 +32,7 @@ fn write(folder: &Path, pair: &CertifiedKey<KeyPair>) {
     std::fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
 }
 
-/// Server, its certificate, and the folder of both.
+/// A server, its certificate, and their folder.
 async fn start(settings: &[(&str, &str)]) -> (Server, CertifiedKey<KeyPair>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let pair = certificate();
@@ -45,13 +45,13 @@ async fn start(settings: &[(&str, &str)]) -> (Server, CertifiedKey<KeyPair>, Tem
     (server, pair, folder)
 }
 
-/// A client that knows one certificate.
+/// A client that trusts one certificate.
 fn client(pair: &CertifiedKey<KeyPair>) -> reqwest::Client {
     let root = reqwest::Certificate::from_der(pair.cert.der()).unwrap();
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([root]).build().unwrap()
 }
 
-/// A connection that trusts `pairs`, or why there is none.
+/// A connection that trusts `pairs`, or its error.
 async fn connect(
     server: &Server,
     pairs: &[&CertifiedKey<KeyPair>],
@@ -84,7 +84,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>) -> String {
     text
 }
 
-/// Connects until the server shows this certificate.
+/// Connects until the server uses this certificate.
 async fn until_shown(server: &Server, pair: &CertifiedKey<KeyPair>) {
     let shown = async {
         while connect(server, &[pair], rustls::ALL_VERSIONS, "http/1.1").await.is_err() {
@@ -134,7 +134,7 @@ async fn a_new_certificate_is_shown_and_open_connections_go_on() {
     let mut open = connect(&server, &[&old], rustls::ALL_VERSIONS, "http/1.1").await.unwrap();
     ask(&mut open).await;
     let new = certificate();
-    // One after the other, as certbot writes them.
+    // One after the other, like certbot.
     std::fs::write(folder.path().join("cert.pem"), new.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), new.signing_key.serialize_pem()).unwrap();
     until_shown(&server, &new).await;
@@ -187,7 +187,7 @@ async fn a_handshake_has_the_time_of_a_head() {
 async fn an_idle_connection_of_http_2_is_closed_whatever_it_says() {
     let (server, pair, _folder) = start(&[("HEADER_TIMEOUT", "0.3"), ("IDLE_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server, &[&pair], rustls::ALL_VERSIONS, "h2").await.unwrap();
-    // The preface and its settings; then pings, to which there are answers, but no request.
+    // The preface and its settings; then pings, which the server answers, but no request.
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let (mut reading, mut writing) = tokio::io::split(stream);
     let pings = async {
@@ -215,7 +215,7 @@ async fn a_stop_lets_a_download_over_http_2_end() {
     timeout(LONG, stopping).await.unwrap().unwrap();
 }
 
-/// A running binary and its log as it comes.
+/// A running server and its log.
 struct Running {
     child: std::process::Child,
     log: std::io::Lines<BufReader<std::process::ChildStdout>>,

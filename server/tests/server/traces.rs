@@ -1,4 +1,4 @@
-//! Request ids, and traces as a real collector would get them.
+//! Request IDs, and the traces that a collector receives.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use crate::support::*;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// The built server on a free port, and what it prints.
+/// The built server on a free port, and its output.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -51,7 +51,7 @@ impl Running {
         Self { child, lines, url, _folder: folder }
     }
 
-    /// The next line after those of the start.
+    /// The next line after the start-up lines.
     async fn line(&mut self) -> serde_json::Value {
         loop {
             let line = self.lines.next_line().await.unwrap().expect("it ended");
@@ -63,7 +63,7 @@ impl Running {
         }
     }
 
-    /// SIGTERM, and its end; gives what it printed.
+    /// Stops the server with SIGTERM; returns its output.
     async fn stop(mut self) -> String {
         let id = self.child.id().unwrap().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -109,7 +109,7 @@ async fn a_failure_tells_its_reader_the_id_to_ask_for() {
     assert_refused(request.send().await.unwrap(), 503, "(request abc)").await;
 }
 
-/// A collector: what it was sent, and the answer that it gives.
+/// A collector: the received data, and the response that it returns.
 async fn collector(status: u16) -> (String, Arc<Mutex<Vec<ExportTraceServiceRequest>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

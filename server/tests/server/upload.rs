@@ -117,7 +117,7 @@ async fn a_report_is_written_once() {
     let session = server.create().await;
     let report = zip(&[("index.html", b"first")]);
     assert_eq!(server.put(&session, report).await.status(), 201);
-    // Larger than what the sockets hold: the client must get the answer, and not a broken pipe.
+    // Larger than the socket buffers: the client must get the response instead of a broken pipe.
     let again = server.put(&session, zip(&[("index.html", &noise(20 << 20, 7))])).await;
     assert_refused(again, 409, "this site already has a report").await;
     let page = server.client.get(session["url"].as_str().unwrap()).send().await.unwrap();
@@ -160,7 +160,7 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
         let session = server.create().await;
         assert_refused(server.put(&session, body).await, 422, why).await;
         assert_eq!(left_over(&folder), Vec::<String>::new(), "{why}");
-        // The site is still free: a second try with a whole zip is taken.
+        // The site is still free: a second upload with a valid zip works.
         assert_eq!(server.put(&session, good.clone()).await.status(), 201, "{why}");
         std::fs::remove_file(folder.path().join(format!("sites/{}.zip", session["site_id"].as_str().unwrap())))
             .unwrap();
@@ -180,7 +180,7 @@ async fn what_is_too_large_is_refused_and_nothing_is_kept() {
         "is larger than this server's limit of 3000000 bytes: ask its operator to raise MAX_REPORT_BYTES",
     )
     .await;
-    // The same without a length ahead.
+    // The same without a content length.
     let chunks = report.chunks(50_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
     let body = reqwest::Body::wrap(http_body_util::StreamBody::new(futures_util::stream::iter(
         chunks.into_iter().map(|chunk| chunk.map(|bytes| hyper::body::Frame::data(bytes::Bytes::from(bytes)))),
@@ -205,7 +205,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let mut answer = String::new();
     let _ = connection.read_to_string(&mut answer).await;
     drop(connection);
-    // A whole upload to the same site goes through, and afterwards nothing of the broken one is there.
+    // A complete upload to the same site works, and nothing of the broken one is left.
     assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
     server.stop().await;
     assert_eq!(left_over(&folder), Vec::<String>::new());
@@ -250,7 +250,7 @@ async fn a_folder_that_is_not_mounted_any_more_is_not_made_anew() {
     let session = server.create().await;
     assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
     std::fs::rename(&folder, &elsewhere).unwrap();
-    // What lies below a mount point while nothing is mounted there.
+    // The folder below a mount point while nothing is mounted.
     for below in [false, true] {
         if below {
             std::fs::create_dir_all(folder.join("uploads")).unwrap();
@@ -289,7 +289,7 @@ async fn a_store_that_fails_is_502_and_tells_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let session = server.create().await;
-    // A file where the store needs a folder: every write fails, for root too.
+    // A file instead of a folder: every write fails, even for root.
     std::fs::remove_dir_all(folder.path().join("sites")).unwrap();
     std::fs::write(folder.path().join("sites"), b"").unwrap();
     let response = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();

@@ -1,15 +1,15 @@
-//! Zips that lie: each is refused in words, or gives the right bytes, or none.
+//! Manipulated zips: each is rejected with a reason, or serves the right bytes or none.
 
 use crate::support::*;
 
-/// A zip, field by field: what no packer would write can be written too.
+/// A zip with freely chosen fields, also invalid ones.
 struct Raw {
     entries: Vec<Entry>,
-    /// Bytes before the first entry, which no offset counts.
+    /// Bytes before the first entry, which offsets do not include.
     before: Vec<u8>,
     comment: Vec<u8>,
     after: Vec<u8>,
-    /// What the end record says: files, bytes of the directory, where it begins.
+    /// The end record: number of files, size and offset of the directory.
     count: Option<u64>,
     directory_size: Option<u64>,
     directory_offset: Option<u64>,
@@ -26,7 +26,7 @@ struct Entry {
     compressed: u32,
     size: u32,
     offset: Option<u32>,
-    /// Bytes of the directory's extra field.
+    /// The directory's extra field.
     extra: Vec<u8>,
     local_name: Vec<u8>,
     local_method: u16,
@@ -132,13 +132,13 @@ impl Raw {
 
 const INDEX: &[u8] = b"<h1>87%</h1>";
 
-/// What has to become of a zip.
+/// The expected result for a zip.
 enum Expected {
-    /// It is not taken: 422 at the upload, 502 where it lies in the store already; both say why.
+    /// Rejected: 422 for the upload, and 502 if it is in the store already; both with a reason.
     Refused(&'static str),
-    /// It is taken, and `index.html` is what it should be.
+    /// Accepted, with the right `index.html`.
     Right,
-    /// It is taken; `index.html` is not given out, and that is told.
+    /// Accepted; requests for `index.html` fail with a reason.
     NoFile(&'static str),
 }
 

@@ -55,7 +55,7 @@ fn of_many_ids_at_once_one_has_the_name_until_it_is_freed() {
     let mut command = clean(&paths::binary("covered-server"));
     command.args(["rebind", "octo/app"]).env("PUBLIC_URL", "https://covered.example.com").envs(settings.clone());
     let freed = process::run(&mut command).unwrap();
-    assert!(freed.ok && freed.stdout.contains("was bound to the repository with the id 1 of"), "{}", freed.text());
+    assert!(freed.ok && freed.stdout.contains("was bound to the repository ID 1 of"), "{}", freed.text());
     assert_eq!(create(&servers[1], &new, "octo/app").status, 200);
     let fresh = Server::start(&settings);
     let refused = create(&fresh, &old, "octo/app");

@@ -56,7 +56,7 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
     let (github, s3, redis) = (Github::start(), MiniStack::start(), Redis::start());
     github.add_repository(REPOSITORY, "main");
     let (code, text) = check(&[all_of(&github, &s3), setting("REDIS_URL", &redis.url())].concat());
-    assert_line(&text, "Redis", "ok", "answers");
+    assert_line(&text, "Redis", "ok", "responds");
     assert_line(&text, "storage", "ok", "wrote and read a test object");
     assert_line(&text, "upload address", "ok", "uploaded a test object by a signed address");
     assert_line(&text, "upload role", "ok", "can write to one site's folder only");
@@ -116,7 +116,7 @@ fn what_does_not_work_is_told_with_what_to_do() {
     let text = changed("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     assert_line(&text, "storage", "FAIL", "cannot reach the store");
     let text = changed("REDIS_URL", "redis://user:hunter2@127.0.0.1:1");
-    assert_line(&text, "Redis", "FAIL", "redis://127.0.0.1:1 cannot be used: Connection refused; is REDIS_URL right?");
+    assert_line(&text, "Redis", "FAIL", "cannot use redis://127.0.0.1:1: Connection refused; check REDIS_URL");
     assert!(!text.contains("hunter2"), "{text}");
     let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/nobodys");
     assert_line(&text, "upload role", "FAIL", "role/nobodys");

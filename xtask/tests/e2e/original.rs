@@ -202,7 +202,7 @@ fn a_role_that_cannot_be_assumed_is_named_and_nothing_else() {
     let server = Server::start(&settings);
     let url = format!("{}/coverage/create-site/", server.url);
     let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
-    let failed = format!("AWS STS returned no credentials for the role {role}: try again in a while");
+    let failed = format!("AWS STS returned no credentials for the role {role}: try again later");
     assert!(reply.status == 502 && reply.text().contains(&failed), "{}", reply.text());
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{COMMAND_TIME, RedisUrl, Shared, scripts, text};
-use crate::base::random::random;
+use crate::base::retry;
 
 /// Time to connect and to authenticate.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
             }
             Err(error) => tracing::debug!("still cannot connect to Redis at {url}: {error:#}"),
         }
-        sleep(delay(failures)).await;
+        sleep(retry::delay(failures, FIRST_RETRY, LAST_RETRY)).await;
         failures += 1;
     }
 }
@@ -59,13 +59,6 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
 /// Opens a link once.
 pub async fn check(shared: &Shared, url: &RedisUrl) -> anyhow::Result<()> {
     Link::open(shared, url).await.map(drop)
-}
-
-/// Doubles with each failure, with up to 25 % jitter, so that instances do not all reconnect at once.
-fn delay(failures: u32) -> Duration {
-    let time = FIRST_RETRY.saturating_mul(1 << failures.min(10)).min(LAST_RETRY);
-    let [byte] = random::<1>().unwrap_or_default();
-    time.mul_f64(0.75 + f64::from(byte) / 1024.0)
 }
 
 struct Link {

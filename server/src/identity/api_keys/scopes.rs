@@ -16,7 +16,8 @@ impl ApiKeys {
             }
         };
         // The Python original accepted only this key.
-        let whole = self.whole.as_ref().map_or("", |_| "; its whole text, with the commas, is a key for all, too");
+        let whole =
+            self.whole.as_ref().map_or("", |_| "; the whole text, with commas, is also a key for all repositories");
         format!("{summary}{whole}")
     }
 
@@ -27,13 +28,13 @@ impl ApiKeys {
             let text = key.secret.expose();
             if text.len() < SHORT {
                 warnings.push(format!(
-                    "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: `openssl rand -hex 24` \
-                     makes a good one"
+                    "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: create one with \
+                     `openssl rand -hex 24`"
                 ));
             }
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(',') {
                 warnings.push(
-                    "API_KEY is one key as a whole, as it holds white space or a quote: without them, commas separate \
+                    "API_KEY is a single key, as it contains white space or a quote: without them, commas separate \
                      keys"
                         .to_owned(),
                 );
@@ -42,8 +43,8 @@ impl ApiKeys {
             let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
             if follows && key.repositories.is_empty() {
                 warnings.push(format!(
-                    "API_KEY: key {place} is for all repositories, and what follows its last = is a part of the key: to \
-                     limit it to repositories, write KEY=owner/*|owner/name"
+                    "API_KEY: key {place} is valid for all repositories, and the text after its last = is part of the key: to \
+                     restrict it to repositories, write KEY=owner/*|owner/name"
                 ));
             }
         }
@@ -69,8 +70,8 @@ mod tests {
             ("correct horse", "1 key, for all repositories"),
             (
                 "hunter2,hunter3",
-                "2 keys: one for all repositories, one for all repositories; its whole text, with the commas, is a key \
-                 for all, too",
+                "2 keys: one for all repositories, one for all repositories; the whole text, with commas, is \
+                 also a key for all repositories",
             ),
             (
                 "hunter2,hunter3=Octo/*,hunter4=octo/app|acme/*",
@@ -98,13 +99,13 @@ mod tests {
             let warnings = ApiKeys::parse(&format!("first-of-the-keys,{good}{scope}")).unwrap().warnings();
             assert_eq!(warnings.len(), usize::from(doubted), "{scope}: {warnings:?}");
             assert!(
-                warnings.iter().all(|doubt| doubt.contains("key 2 is for all") && !doubt.contains(good)),
+                warnings.iter().all(|doubt| doubt.contains("key 2 is valid for all") && !doubt.contains(good)),
                 "{warnings:?}"
             );
         }
         for one in ["correct horse battery staple", "0123456789abcdef,\"hunter2", "0123456789abcdef, hunter2 3"] {
             let warnings = ApiKeys::parse(one).unwrap().warnings();
-            assert!(warnings.len() == 1 && warnings[0].starts_with("API_KEY is one key as a whole"), "{warnings:?}");
+            assert!(warnings.len() == 1 && warnings[0].starts_with("API_KEY is a single key"), "{warnings:?}");
         }
         let warnings = ApiKeys::parse("hunter2=octo/*").unwrap().warnings();
         assert!(

@@ -242,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    /// An entry of so many zeros, and its data.
+    /// An entry of `size` zeros, and its data.
     fn zeros(size: u64) -> (Entry, Bytes) {
         let file = vec![0; size as usize];
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());

@@ -198,7 +198,7 @@ mod tests {
             &[
                 (b"", Nothing),
                 (b"<p>charset=gbk</p>", Nothing),
-                // As genhtml of LCOV 1.7 begins its pages.
+                // The start of a page by LCOV 1.7's genhtml.
                 (
                     b"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01 Transitional//EN\">\n\n<html lang=\"en\">\n\n<head>\n  \
                       <meta http-equiv=\"Content-Type\" content=\"text/html; charset=ISO-8859-1\">\n",

@@ -243,7 +243,7 @@ mod tests {
         "0123456789ab".parse().unwrap()
     }
 
-    /// The object that a stub of S3 has, if any, and the tags and ranges that it was asked with.
+    /// A stub of S3: its object, if any, and the entity tags of the requests.
     #[derive(Default)]
     struct Object {
         file: Option<(&'static str, Vec<u8>)>,
@@ -285,7 +285,7 @@ mod tests {
             self.object.lock().unwrap().file = Some((etag, bytes.to_vec()));
         }
 
-        /// The tags that the store was asked with since the last call.
+        /// The entity tags of requests since the last call.
         fn asked(&self) -> Vec<Option<String>> {
             std::mem::take(&mut self.object.lock().unwrap().asked)
         }
@@ -305,7 +305,7 @@ mod tests {
             }
         }
 
-        /// As if a minute had passed.
+        /// Makes the cached file a minute older.
         async fn age(&self) {
             let key = (site(), Name::Path(PATH.into()), false);
             let held = self.sites.files.get(&key).await.unwrap();
