@@ -180,8 +180,12 @@ fn a_forks_main_gives_the_badge_no_value_though_purge_cache_is_true() {
 #[test]
 fn a_command_that_is_typed_gives_the_value() {
     let peer = Peer::new();
-    let typed = Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "").arg("--purge-cache");
-    typed.run().succeeds().says("Updated the badge in ");
+    let typed = || Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "");
+    let hint = "Badge not updated: no GitHub event names the branch; on the default branch, add --purge-cache\n";
+    typed().run().succeeds().says(hint);
+    typed().in_actions().run().succeeds().says("Badge not updated: this run is not a push to the default branch");
+    assert!(!peer.asked().iter().any(|asked| asked.contains(INVALIDATE)));
+    typed().arg("--purge-cache").run().succeeds().says("Updated the badge in ");
     let value = peer.one("POST", INVALIDATE).json();
     assert_eq!((&value["percent"], value.get("run_id"), value.get("issuer")), (&84.62.into(), None, None));
 }
