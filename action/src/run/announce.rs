@@ -50,7 +50,7 @@ impl Run<'_> {
             }
             None => self.warn(&format!("no status was posted ({would_be}): {NO_TOKEN}")),
             Some(Ok(took)) => {
-                self.log.info(&format!("Posted the status {status} in {}", seconds(took)));
+                self.log.info(&format!("Posted the status {status} ({})", seconds(took)));
                 self.check_context(target, session);
             }
             Some(Err(error)) => self.fail(&error),

@@ -20,7 +20,7 @@ fn the_status_holds_the_number_and_the_link() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says("Posted the status `covered`: success, 84.62% in ")
+        .says("Posted the status `covered`: success, 84.62% (")
         .outputs("state=success");
     let seen = peer.one("POST", "/repos/");
     let link = format!("{}/coverage/{SITE}/", peer.url);
