@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
+use crate::base::repository::Repository;
 use crate::base::secret::Secret;
 use crate::base::text::shorten;
 use crate::http::{Client, Credential, Request, SecretHeader};
@@ -57,10 +58,12 @@ impl Identity {
     }
 
     /// Explains a rejection by the covered server.
-    pub fn rejection(&self, said: &str) -> String {
+    pub fn rejection(&self, status: StatusCode, said: &str, repository: &Repository) -> String {
+        let names = |name: &str| said.to_ascii_lowercase().contains(&name.to_ascii_lowercase());
+        // The key is valid, but not for this repository: the server's message names it, and says what to do.
+        let is_for_others = status == StatusCode::FORBIDDEN && names(&repository.to_string());
         match self {
-            // The key is valid, but not for this repository.
-            Self::Key(_) if said.contains("ALLOWED_REPOSITORIES") => {
+            Self::Key(_) if is_for_others || names("ALLOWED_REPOSITORIES") => {
                 format!("the covered server rejected the report ({said})")
             }
             Self::Key(_) => format!(

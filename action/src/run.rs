@@ -32,7 +32,7 @@ pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     // The last value counts: this one, if the run is killed.
     log.write_outputs(&[("uploaded", "false".to_owned())]);
     let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
-    let mut run = Run { inputs, log, started, outcome, failed: false };
+    let mut run = Run { inputs, log, started, outcome, has_logged_state: false, failed: false };
     if let Err(error) = run.pipeline() {
         run.fail(&error);
     }
@@ -49,6 +49,8 @@ struct Run<'a> {
     log: &'a ActionsLog,
     started: Instant,
     outcome: Outcome,
+    /// Whether the log shows the state of the commit status, posted or not.
+    has_logged_state: bool,
     failed: bool,
 }
 
@@ -110,6 +112,11 @@ impl<'a> Run<'a> {
         State::of(self.outcome.totals.as_ref(), &self.inputs.gate.threshold)
     }
 
+    /// The outcome of a status that is not posted.
+    fn would_be(&self) -> String {
+        format!("it would be: {}", self.status().outcome())
+    }
+
     fn github<'r>(&'r self, target: &'r Target) -> Option<GitHub<'r>> {
         let token = self.inputs.github.token.as_ref()?;
         Some(GitHub { api: &self.inputs.github.api, repository: &target.repository, token })
@@ -117,6 +124,10 @@ impl<'a> Run<'a> {
 
     /// Logs why the job fails, or why it does not. Returns whether it continues.
     fn verdict(&mut self) -> bool {
+        // An earlier failure must not hide that the total is below the threshold.
+        if self.outcome.state.is_some() && !self.has_logged_state {
+            self.log.info(&format!("Posted no status ({})", self.would_be()));
+        }
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
             let text = format!("the job fails because of fail-under: {}", self.status().description);

@@ -18,9 +18,16 @@ pub struct Status<'a> {
     pub context: &'a str,
 }
 
+impl Status<'_> {
+    /// The state and its description, as in `failure, 86%, below the threshold of 99%`.
+    pub fn outcome(&self) -> String {
+        format!("{}, {}", self.state.as_str(), self.description)
+    }
+}
+
 impl fmt::Display for Status<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}, {}", self.context, self.state.as_str(), self.description)
+        write!(f, "`{}`: {}", self.context, self.outcome())
     }
 }
 

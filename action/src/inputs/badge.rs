@@ -15,6 +15,8 @@ pub enum BadgeUpdate {
     Disabled,
     /// `auto`, and the tested event is not a push to the default branch.
     NotDefaultBranch,
+    /// `auto`, and no GitHub event.
+    NoEvent,
 }
 
 impl BadgeUpdate {
@@ -24,6 +26,9 @@ impl BadgeUpdate {
             Self::SetValue | Self::DropValue => None,
             Self::Disabled => Some("Badge not updated: purge-cache is false"),
             Self::NotDefaultBranch => Some("Badge not updated: this run is not a push to the default branch"),
+            Self::NoEvent => {
+                Some("Badge not updated: no GitHub event names the branch; on the default branch, add --purge-cache")
+            }
         }
     }
 
@@ -54,6 +59,7 @@ impl Reader<'_> {
             _ if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => BadgeUpdate::SetValue,
             Some(true) if event.is_outside_actions => BadgeUpdate::SetValue,
             Some(true) => BadgeUpdate::DropValue,
+            None if event.is_outside_actions => BadgeUpdate::NoEvent,
             None => BadgeUpdate::NotDefaultBranch,
         }
     }

@@ -12,6 +12,9 @@ use crate::coverage::Percent;
 use crate::http::Proxies;
 use crate::identity::Identity;
 
+const FILES_NEED_KEY: &str = "--files requires an API key: set api-key (--api-key). The server gives no S3 credentials \
+                              to a job's own token";
+
 /// What fails the commit status and the job.
 #[derive(Debug)]
 pub struct Gate {
@@ -89,9 +92,11 @@ impl Reader<'_> {
     fn file_by_file(&mut self, source: Option<&Source>, target: Option<&Target>) -> bool {
         let files = self.get("files", check::boolean).unwrap_or(false);
         if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
-            let text = "--files requires an API key: set api-key. The server gives no S3 credentials to a job's own \
-                        token";
-            self.problems.push(text.to_owned());
+            self.problems.push(FILES_NEED_KEY.to_owned());
+        }
+        let missing = self.missing.iter_mut().find(|missing| files && missing.starts_with("api-key"));
+        if let Some(missing) = missing {
+            *missing = format!("api-key: {FILES_NEED_KEY}");
         }
         if files && matches!(source, Some(Source::Artifact(_))) {
             let text = "--files cannot upload an artifact (--artifact): download it with actions/download-artifact in \

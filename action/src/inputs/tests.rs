@@ -261,7 +261,7 @@ fn defaults_are_the_originals() {
         (inputs.github.api.as_str(), inputs.github.server.as_str()),
         ("https://api.github.com", "https://github.com")
     );
-    assert!(inputs.github.token.is_none() && inputs.badge == BadgeUpdate::NotDefaultBranch);
+    assert!(inputs.github.token.is_none() && inputs.badge == BadgeUpdate::NoEvent);
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn purge_cache_may_stand_alone() {
     };
     assert_eq!(purge("--purge-cache", ""), BadgeUpdate::SetValue);
     assert_eq!(purge("--purge-cache=false", "true"), BadgeUpdate::Disabled);
-    assert_eq!(purge("--purge-cache=auto", "true"), BadgeUpdate::NotDefaultBranch);
+    assert_eq!(purge("--purge-cache=auto", "true"), BadgeUpdate::NoEvent);
     assert_eq!(purge("", "1"), BadgeUpdate::SetValue);
 }
 

@@ -17,7 +17,6 @@ impl Run<'_> {
     /// Posts the status and updates the badge, even if one of them fails. The order of log lines is fixed.
     pub(super) fn announce(&mut self, client: &Client, target: &Target, session: &Session) {
         let (github, status) = (self.github(target), self.status());
-        let shown = status.to_string();
         let value = self.badge_value(target, session, status.state);
         let post = || {
             let started = Instant::now();
@@ -35,21 +34,23 @@ impl Run<'_> {
             // The original's backend reads the value from the commit status, so the status must come first.
             (post(), refresh())
         };
-        self.report_posted(posted, &shown, target, session);
+        self.report_posted(posted, target, session);
         self.inputs.badge.reason().iter().for_each(|reason| self.log.info(reason));
         if let Some(refreshed) = refreshed {
             self.report_refreshed(refreshed);
         }
     }
 
-    fn report_posted(&mut self, posted: Option<Result<Duration>>, shown: &str, target: &Target, session: &Session) {
+    fn report_posted(&mut self, posted: Option<Result<Duration>>, target: &Target, session: &Session) {
+        let (status, would_be) = (self.status().to_string(), self.would_be());
+        self.has_logged_state = !matches!(posted, Some(Err(_)));
         match posted {
             None if self.inputs.github.is_declined => {
-                self.log.info(&format!("Posted no status: {NO_STATUS_WANTED}"));
+                self.log.info(&format!("Posted no status ({would_be}): {NO_STATUS_WANTED}"));
             }
-            None => self.warn(&format!("no status was posted: {NO_TOKEN}")),
+            None => self.warn(&format!("no status was posted ({would_be}): {NO_TOKEN}")),
             Some(Ok(took)) => {
-                self.log.info(&format!("Posted the status {shown} in {}", seconds(took)));
+                self.log.info(&format!("Posted the status {status} ({})", seconds(took)));
                 self.check_context(target, session);
             }
             Some(Err(error)) => self.fail(&error),

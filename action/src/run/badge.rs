@@ -82,7 +82,7 @@ impl Run<'_> {
                 "Asked the server to refresh the badge; its value was not set, because this run is not a push to the \
                  default branch",
             ),
-            Ok(None) => self.log.info(&format!("Updated the badge in {}", seconds(took))),
+            Ok(None) => self.log.info(&format!("Updated the badge ({})", seconds(took))),
             Err(error) => self.fail(&error),
         }
         // The image cache expires by itself, so no failure here fails the run.
@@ -91,7 +91,7 @@ impl Run<'_> {
             Some(Ok(Images::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
             Some(Ok(Images::Purged { purged, failures, took })) => {
                 let images = count(purged, "image");
-                self.log.info(&format!("Refreshed {images} of the README in {}", seconds(took)));
+                self.log.info(&format!("Refreshed {images} of the README ({})", seconds(took)));
                 failures.iter().for_each(|failure| self.warn(failure));
             }
             Some(Err(error)) => self.warn(&format!("the README's images were not refreshed: {error:#}")),

@@ -36,7 +36,7 @@ impl Run<'_> {
         };
         let file = progress::watch(self.log, "Downloading", found.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
-        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {}, in {took}", found.verification()));
+        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {} ({took})", found.verification()));
         report::unzip(file, &artifact.folder).with_context(|| format!("cannot use the artifact `{name}`"))
     }
 }

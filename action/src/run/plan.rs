@@ -17,7 +17,7 @@ impl Run<'_> {
         )
     }
 
-    pub(super) fn dry_run(&self, upload: &str) {
+    pub(super) fn dry_run(&mut self, upload: &str) {
         let log = self.log;
         log.info("Dry run: nothing is sent");
         match &self.inputs.target {
@@ -27,12 +27,14 @@ impl Run<'_> {
             }
             Err(missing) => missing.iter().for_each(|missing| log.info(&format!("A real run also needs {missing}"))),
         }
+        self.has_logged_state = true;
+        let would_be = self.would_be();
         match &self.inputs.github.token {
             Some(_) => log.info(&format!("Would post the status {}", self.status())),
             None if self.inputs.github.is_declined => {
-                log.info(&format!("Would post no status: {NO_STATUS_WANTED}"));
+                log.info(&format!("Would post no status ({would_be}): {NO_STATUS_WANTED}"));
             }
-            None => log.info(&format!("Would post no status: {NO_TOKEN}")),
+            None => log.info(&format!("Would post no status ({would_be}): {NO_TOKEN}")),
         }
         log.info(self.inputs.badge.plan());
     }

@@ -48,7 +48,7 @@ impl Run<'_> {
         let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
-        self.log.info(&format!("Packed {packed} in {}", seconds(started.elapsed())));
+        self.log.info(&format!("Packed {packed} ({})", seconds(started.elapsed())));
         let mut largest: Vec<_> = report.files.iter().collect();
         largest.sort_by_key(|file| std::cmp::Reverse(file.size));
         let lines: Vec<String> =
@@ -69,7 +69,7 @@ impl Run<'_> {
         let started = Instant::now();
         let session = session::create(client, target, self.inputs.name.as_deref(), archive.map(|zip| zip.size))?;
         self.log.info(&format!(
-            "Created site {} on {} in {}",
+            "Created site {} on {} ({})",
             session.site_id,
             target.api_url,
             seconds(started.elapsed())
@@ -102,7 +102,7 @@ impl Run<'_> {
                 progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| count_and_size(report))
             }
         };
-        self.log.info(&format!("Uploaded {} in {}", uploaded?, seconds(started.elapsed())));
+        self.log.info(&format!("Uploaded {} ({})", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
         self.outcome.report_url = Some(session.page_url(self.index(report)));
         Ok(session)

@@ -78,7 +78,10 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
             return Err(response.rejection(format!("the covered server at {api} created no site ({said})")));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
-            bail!("{}", target.identity.rejection(&said))
+            bail!("{}", target.identity.rejection(response.status, &said, &target.repository))
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if has_report_path(api) => {
+            bail!("there is no covered server at {api} ({said}): api-url is the server's URL, without /coverage")
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             bail!("there is no covered server at {api} ({said}): check api-url")
@@ -194,6 +197,12 @@ impl Session {
             path.strip_suffix("index.html").filter(|folder| folder.ends_with('/')).unwrap_or(&path)
         )
     }
+}
+
+/// Whether the path is the server's own, as in the address of a report.
+fn has_report_path(api: &str) -> bool {
+    let uri: Result<Uri, _> = api.parse();
+    uri.is_ok_and(|uri| uri.path().split('/').any(|part| part == "coverage"))
 }
 
 fn is_http(text: &str) -> bool {

@@ -109,7 +109,7 @@ fn it_is_found_by_its_name_downloaded_and_uploaded_without_a_folder() {
         .run()
         .succeeds()
         .says(&format!("Uploading the artifact `coverage html` of run 7 for octo/app at {SHA}"))
-        .says("Downloaded the artifact `coverage html`, 3.9 kB, SHA-256 verified, in ")
+        .says("Downloaded the artifact `coverage html`, 3.9 kB, SHA-256 verified (")
         .says("Found 84.62% of lines and branches (coverage.py, index.html)")
         .says("Packed 6 files, 14.6 kB -> ")
         .outputs("coverage=84.62")

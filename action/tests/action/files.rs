@@ -92,7 +92,12 @@ fn single_files_need_a_key_and_a_folder_and_a_server_with_a_role() {
         .env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url)
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")
         .run()
-        .rejects("error: --files requires an API key: set api-key. The server gives no S3 credentials");
+        .rejects("error: --files requires an API key: set api-key (--api-key). The server gives no S3 credentials");
+    let text = "--files requires an API key: set api-key (--api-key). The server gives no S3 credentials";
+    let keyless = || covered().env("COVERED_API_KEY", "");
+    keyless().run().rejects(&format!("error: missing api-key: {text}"));
+    keyless().in_actions().run().rejects("").says(&format!("::error::missing api-key: {text}")).says_not("id-token");
+    keyless().arg("--dry-run").run().succeeds().says(&format!("A real run also needs api-key: {text}"));
     covered().arg("--artifact=a").run().rejects("error: --files cannot upload an artifact (--artifact): ");
     assert!(peer.seen().is_empty());
     covered().run().fails(" returned no S3 credentials: remove --files");

@@ -52,7 +52,7 @@ fn a_dry_run_needs_nothing_and_sends_nothing() {
         .says("Packed 3 files, 14.6 kB -> ")
         .says("Dry run: nothing is sent")
         .says("A real run also needs api-url: set --api-url, INPUT_API_URL or COVERED_API_URL")
-        .says("Would post no status: set github-token")
+        .says("Would post no status (it would be: failure, 84.62%, below the threshold of 100%): set github-token")
         .outputs("coverage=84.62")
         .outputs("state=failure")
         .outputs("uploaded=false");

@@ -7,11 +7,7 @@ const README: &str = "/repos/octo/app/readme";
 #[test]
 fn the_server_gets_the_new_value() {
     let peer = Peer::new();
-    Covered::new(&peer)
-        .run()
-        .succeeds()
-        .says("Updated the badge in ")
-        .says("Found no README: no badge image to refresh");
+    Covered::new(&peer).run().succeeds().says("Updated the badge (").says("Found no README: no badge image to refresh");
     let seen = peer.one("POST", INVALIDATE);
     assert_eq!(seen.header("token"), Some(KEY));
     let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA,
@@ -38,7 +34,7 @@ fn this_repositorys_badges_are_purged_once_each_and_nothing_else() {
     ];
     peer.on("GET", README, [Reply::new(200, html.concat())]);
     peer.on("PURGE", "/camo/1", [Reply::new(200, "")]).on("PURGE", "/camo/2", [Reply::new(200, "")]);
-    Covered::new(&peer).run().succeeds().says("Refreshed 2 images of the README in ");
+    Covered::new(&peer).run().succeeds().says("Refreshed 2 images of the README (");
     let purged: Vec<String> =
         peer.seen().into_iter().filter(|seen| seen.method == "PURGE").map(|seen| seen.target).collect();
     assert_eq!(purged, ["/camo/1", "/camo/2?a&b"]);
@@ -72,7 +68,7 @@ fn images_are_purged_once_the_server_has_the_value_and_never_where_it_has_not() 
     peer.on("GET", README, [Reply::new(200, html)]);
     let later = Reply::new(503, "").with("retry-after", "0");
     peer.on("POST", INVALIDATE, [later, Reply::new(200, "{}")]);
-    Covered::new(&peer).run().succeeds().says("Refreshed 6 images of the README in ");
+    Covered::new(&peer).run().succeeds().says("Refreshed 6 images of the README (");
     let asked = peer.asked();
     let last_try = asked.iter().rposition(|asked| asked.contains(INVALIDATE)).unwrap();
     let first_purge = asked.iter().position(|asked| asked.contains("PURGE")).unwrap();
@@ -180,8 +176,12 @@ fn a_forks_main_gives_the_badge_no_value_though_purge_cache_is_true() {
 #[test]
 fn a_command_that_is_typed_gives_the_value() {
     let peer = Peer::new();
-    let typed = Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "").arg("--purge-cache");
-    typed.run().succeeds().says("Updated the badge in ");
+    let typed = || Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "");
+    let hint = "Badge not updated: no GitHub event names the branch; on the default branch, add --purge-cache\n";
+    typed().run().succeeds().says(hint);
+    typed().in_actions().run().succeeds().says("Badge not updated: this run is not a push to the default branch");
+    assert!(!peer.asked().iter().any(|asked| asked.contains(INVALIDATE)));
+    typed().arg("--purge-cache").run().succeeds().says("Updated the badge (");
     let value = peer.one("POST", INVALIDATE).json();
     assert_eq!((&value["percent"], value.get("run_id"), value.get("issuer")), (&84.62.into(), None, None));
 }

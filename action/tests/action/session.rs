@@ -35,6 +35,36 @@ fn a_refused_key_names_the_input() {
 }
 
 #[test]
+fn a_key_of_another_repository_is_not_called_wrong() {
+    for name in ["octo/app", "Octo/App"] {
+        let detail =
+            format!("the API key is not valid for {name}: use the key of that repository, or ask the operator");
+        let ended = answered(Reply::new(403, format!(r#"{{"detail":"{detail}"}}"#)));
+        ended
+            .fails(&format!("error: the covered server rejected the report (403 Forbidden: {detail})\n"))
+            .says_not("does not accept")
+            .says_not("check api-key");
+    }
+    // A 401 is about the key itself, whatever its message names.
+    answered(Reply::new(401, r#"{"detail":"octo/app: no API key"}"#)).complains("check api-key and the secret");
+}
+
+#[test]
+fn an_address_with_the_reports_path_is_reported_as_such() {
+    for (path, status) in [("/coverage", 405), ("/coverage/", 405), ("/coverage/0f1e2d3c4b5a", 404)] {
+        let peer = Peer::new();
+        let api = format!("{}{}", peer.url, path.trim_end_matches('/'));
+        let refusal = Reply::new(status, r#"{"detail":"this address accepts only GET, HEAD"}"#);
+        peer.on("POST", &format!("{}{CREATE}", path.trim_end_matches('/')), [refusal]);
+        let ended = Covered::new(&peer).env("COVERED_API_URL", &format!("{}{path}", peer.url)).run();
+        ended
+            .fails(&format!("error: there is no covered server at {api} ({status} "))
+            .complains("accepts only GET, HEAD): api-url is the server's URL, without /coverage\n")
+            .says_not("check api-url");
+    }
+}
+
+#[test]
 fn a_login_page_before_the_server_is_no_wrong_key() {
     answered(Reply::new(401, "<html>").with("content-type", "text/html"))
         .fails("error: the server at http://127.0.0.1:")

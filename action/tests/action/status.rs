@@ -20,7 +20,7 @@ fn the_status_holds_the_number_and_the_link() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says("Posted the status `covered`: success, 84.62% in ")
+        .says("Posted the status `covered`: success, 84.62% (")
         .outputs("state=success");
     let seen = peer.one("POST", "/repos/");
     let link = format!("{}/coverage/{SITE}/", peer.url);
@@ -78,9 +78,33 @@ fn without_a_token_no_status_is_posted_and_the_run_succeeds() {
     let peer = Peer::new();
     let run = Covered::new(&peer).env("COVERED_GH_TOKEN", "").run();
     run.succeeds().complains(
-        "warning: no status was posted: set github-token (--gh-token) to a token that may write commit statuses",
+        "warning: no status was posted (it would be: success, 84.62%): set github-token (--gh-token) to a token that \
+         may write commit statuses",
     );
     assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
+}
+
+#[test]
+fn a_total_below_the_threshold_is_logged_once_though_no_status_is_posted() {
+    let peer = Peer::new();
+    let below = "(it would be: failure, 84.62%, below the threshold of 99%)";
+    let run = |token: &str| Covered::new(&peer).env("COVERED_GH_TOKEN", token).arg("--coverage-threshold=99");
+    run("").run().succeeds().complains(&format!("no status was posted {below}: set github-token"));
+    run("").arg("--dry-run").run().succeeds().says(&format!("Would post no status {below}: set github-token"));
+    run("none").run().succeeds().says(&format!("Posted no status {below}: github-token (--gh-token) is none"));
+    peer.on("POST", &path(), [Reply::new(403, "{}")]);
+    run(TOKEN).run().fails("the token may not write statuses").says(&format!("Posted no status {below}\n"));
+    peer.on("POST", "/coverage/create-site/", [Reply::new(400, "{}")]);
+    for token in ["", TOKEN] {
+        let ended = run(token).run().fails("created no site");
+        assert_eq!(ended.stdout.matches(&format!("Posted no status {below}\n")).count(), 1, "{}", ended.stdout);
+    }
+    Covered::new(&peer)
+        .without_file("index.html")
+        .arg("--dry-run")
+        .env("COVERED_GH_TOKEN", "")
+        .run()
+        .says("Would post no status (it would be: failure, no total found; a total of at least 80 is required): set");
 }
 
 #[test]
@@ -93,10 +117,11 @@ fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
     for none in ["none", "None", "NONE"] {
         let ended = run(none).in_actions().run().succeeds();
         ended
-            .says("Posted no status: github-token (--gh-token) is none\n")
+            .says("Posted no status (it would be: success, 84.62%): github-token (--gh-token) is none\n")
             .says_not("::warning")
             .says_not("no status was posted");
-        run(none).arg("--dry-run").run().succeeds().says("Would post no status: github-token (--gh-token) is none\n");
+        let would = "Would post no status (it would be: success, 84.62%): github-token (--gh-token) is none\n";
+        run(none).arg("--dry-run").run().succeeds().says(would);
     }
     assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
     run("").run().succeeds().says("Posted the status");

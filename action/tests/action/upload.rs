@@ -21,7 +21,7 @@ fn the_zip_goes_up_in_one_request_as_the_session_says() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says(&format!("Created site {SITE} on {url} in "))
+        .says(&format!("Created site {SITE} on {url} ("))
         .says("Uploaded ")
         .says(&format!("Report: {url}/coverage/{SITE}/"));
     let put = peer.one("PUT", "/store/");

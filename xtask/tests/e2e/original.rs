@@ -121,7 +121,7 @@ fn both_uploaders_work_under_the_originals_policy_and_its_old_reports_are_served
     let mut upload = covered(&next, &world.server.url, &world.github.url(), REPOSITORY, NEXT_SHA);
     upload.args(["--coverage-threshold", "80", "--purge-cache"]).env("RUNNER_DEBUG", "1");
     let log = run(&mut upload).unwrap().succeeded().text();
-    assert!(log.contains("Updated the badge in ") && log.contains(", try 1, "), "{log}");
+    assert!(log.contains("Updated the badge (") && log.contains(", try 1, "), "{log}");
     assert!(!log.contains(", try 2, "), "a request was refused: {log}");
     assert!(world.badge().text().contains("coverage: 91%"), "{}", world.badge().text());
     assert_eq!(world.server.get(&world.report_path()).status, 200);

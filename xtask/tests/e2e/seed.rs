@@ -89,7 +89,7 @@ fn the_seeds_variables_decide_and_a_fork_does_not_set_the_badge() {
     world.github.push(REPOSITORY, "main", NEXT_SHA);
     let ours = upload(&world, "push", REPOSITORY, NEXT_SHA, "99.5").succeeded();
     assert_eq!(posted(&world, NEXT_SHA, &ours), ("success".to_owned(), "99.5%".to_owned()));
-    assert!(ours.text().contains("Updated the badge in "), "{}", ours.text());
+    assert!(ours.text().contains("Updated the badge ("), "{}", ours.text());
     assert!(world.badge().text().contains("coverage: 99%"), "{}", ours.text());
     let report = world.report_path();
 
