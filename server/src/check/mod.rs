@@ -171,15 +171,39 @@ pub fn table(findings: &[Finding]) -> String {
         let what = what.replace(char::is_control, " ");
         let _ = writeln!(text, "{part:width$}  {verdict:4}  {what}");
     }
-    let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count();
-    text += &match failed {
-        0 => "\neverything works\n".to_owned(),
-        failed => format!("\n{failed} to fix\n"),
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let to_fix = match count(Verdict::Fail) {
+        0 => "nothing".to_owned(),
+        failed => failed.to_string(),
     };
+    let notes = match count(Verdict::Note) {
+        0 => String::new(),
+        1 => ", 1 note".to_owned(),
+        notes => format!(", {notes} notes"),
+    };
+    let _ = writeln!(text, "\n{to_fix} to fix{notes}");
     text
 }
 
 /// Whether a check failed.
 pub fn failed(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.verdict == Verdict::Fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_what_to_fix_and_what_to_know() {
+        let (ok, note, fail) = (Finding::ok, Finding::note, Finding::fail);
+        for (findings, last) in [
+            (vec![ok("a", "")], "nothing to fix"),
+            (vec![ok("a", ""), note("b", "")], "nothing to fix, 1 note"),
+            (vec![note("a", ""), note("b", "")], "nothing to fix, 2 notes"),
+            (vec![fail("a", ""), note("b", "")], "1 to fix, 1 note"),
+        ] {
+            assert!(table(&findings).ends_with(&format!("\n\n{last}\n")), "{}", table(&findings));
+        }
+    }
 }
