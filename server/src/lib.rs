@@ -127,20 +127,25 @@ fn welcome(
         let path = shell_quoted(path);
         lines.push(String::new());
         lines.push("Upload a first report from a repository with an HTML report in htmlcov/:".to_owned());
+        let beside = uploader();
+        let uploader = beside.as_deref().unwrap_or("covered");
         lines.push(format!(
-            "  COVERED_API_KEY=$(cat {path}) {} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
-            uploader(),
+            "  COVERED_API_KEY=$(cat {path}) {uploader} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
             app.public_url
         ));
+        if beside.is_none() {
+            lines.push("(`covered` is in the same release)".to_owned());
+        }
     }
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// The command of the uploader: its path if it is next to this program.
-fn uploader() -> String {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("covered")).filter(|path| path.is_file());
-    beside.map_or_else(|| "covered".to_owned(), |path| shell_quoted(&path))
+/// The path of the uploader if it is next to this program, quoted for a shell.
+fn uploader() -> Option<String> {
+    let name = format!("covered{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().ok()?.with_file_name(name);
+    beside.is_file().then(|| shell_quoted(&beside))
 }
 
 /// Quotes a path for a shell.

@@ -22,7 +22,11 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String
 
 /// Starts a server in `folder`, reads what it prints up to a blank line, and stops it.
 fn first_lines(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-    let mut child = command(folder, arguments, environment).stdout(Stdio::piped()).spawn().unwrap();
+    welcome(command(folder, arguments, environment))
+}
+
+fn welcome(mut command: Command) -> String {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while output.read_line(&mut text).unwrap() > 0 && !text.ends_with("\n\n") {}
@@ -32,6 +36,7 @@ fn first_lines(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) 
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    output.read_to_string(&mut text).unwrap();
     text
 }
 
@@ -89,6 +94,27 @@ fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
     let again = first_lines(folder.path(), &["--listen=127.0.0.1:0"], &[]);
     assert!(again.contains("covered-data/api-key"), "{again}");
     assert_eq!(key, std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap());
+}
+
+/// A link to the server in another folder stands for an unpacked release.
+#[cfg(unix)]
+#[test]
+fn the_upload_command_names_the_uploader_next_to_the_server_or_where_to_get_it() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = folder.path().join("covered-server");
+    std::fs::hard_link(env!("CARGO_BIN_EXE_covered-server"), &program).unwrap();
+    let start = || {
+        let mut command = Command::new(&program);
+        command.env_clear().args(["--listen", "127.0.0.1:0"]).current_dir(folder.path());
+        welcome(command)
+    };
+    let text = start();
+    assert!(text.contains(") covered htmlcov") && text.contains("(`covered` is in the same release)\n"), "{text}");
+    let uploader = folder.path().join("covered");
+    std::fs::write(&uploader, "").unwrap();
+    let text = start();
+    assert!(text.contains(&format!(") {} htmlcov", uploader.display())), "{text}");
+    assert!(!text.contains("same release"), "{text}");
 }
 
 #[test]
