@@ -343,7 +343,10 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             _ => Err(format!("{text:?} is not a valid format: write text or json")),
         });
         let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
-            text.parse().map_err(|_| format!("{text:?} is not a valid level: write error, warn, info or debug"))
+            // Numbers and trace are levels of the library only.
+            let is_level = ["error", "warn", "info", "debug"].iter().any(|level| text.eq_ignore_ascii_case(level));
+            let level = text.parse().ok().filter(|_| is_level);
+            level.ok_or_else(|| format!("{text:?} is not a valid level: write error, warn, info or debug"))
         });
         LogConfig { json, level }
     }

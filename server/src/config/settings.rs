@@ -128,7 +128,7 @@ pub const SETTINGS: &[Setting] = &[
         help: "address for Prometheus metrics (/metrics), such as 127.0.0.1:9100 [none]",
     },
     Setting { name: "AWS_BUCKET", value: "BUCKET", help: "the S3 bucket, if STORAGE_URL is not set" },
-    Setting { name: "AWS_REGION", value: "REGION", help: "the bucket's region" },
+    Setting { name: "AWS_REGION", value: "REGION", help: "the bucket's region [us-east-1]" },
     Setting { name: "AWS_ACCESS_KEY_ID", value: "ID", help: "S3 credentials [web identity, container or instance]" },
     Setting { name: "AWS_SECRET_ACCESS_KEY", value: "KEY", help: "the secret of AWS_ACCESS_KEY_ID" },
     Setting {

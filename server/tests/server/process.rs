@@ -182,6 +182,7 @@ fn help_names_every_setting_and_version_the_version() {
         "GITHUB_TOKEN",
         "MAX_REPORT_BYTES",
         "CACHE_BYTES",
+        "the bucket's region [us-east-1]",
     ] {
         assert!(help.contains(name), "{name} in {help}");
     }
@@ -291,6 +292,16 @@ fn contradictions_and_what_is_missing_are_named() {
         (vec!["--nonsense", "1"], "invalid option '--nonsense'"),
         (vec!["stray"], "unexpected argument \"stray\""),
         (vec!["--listen"], "missing argument for option '--listen'"),
+        (
+            vec!["--log-level", "trace", "--listen", "x"],
+            "LOG_LEVEL \"trace\" is not a valid level: write error, warn, info or debug",
+        ),
+        (
+            vec!["--log-level", "5", "--listen", "x"],
+            "LOG_LEVEL \"5\" is not a valid level: write error, warn, info or debug",
+        ),
+        (vec!["rebind"], "rebind needs a repository: owner/name"),
+        (vec!["rebind", "octo"], "\"octo\" is not a valid repository: write owner/name"),
     ] {
         let (code, _, errors) = run(&arguments, &[]);
         assert!(code == Some(2) && errors.contains(expected), "{arguments:?}: {code:?}\n{errors}");
