@@ -76,7 +76,7 @@ pub fn home(url: &str, keyless: bool) -> String {
             p { "Add this to the README, and replace OWNER and REPO:" }
             pre { code { (badge) } }
             p { (PreEscaped(sample)) }
-            p { "The badge is green if the coverage reaches coverage-threshold or no threshold is set, red if it does not, and grey if the coverage is unknown." }
+            p { "The badge is green if the total reaches coverage-threshold, red below it, and grey without a number. The action's default threshold is 0, the program's is 100." }
             p { "Add " code { "?name=NAME" } " for a named report, and " code { "?branch=BRANCH" } " for a branch. Branches need a GITHUB_TOKEN on this server." }
         },
     )

@@ -491,6 +491,9 @@ async fn no_key_has_to_be_there_at_all() {
     assert_eq!(server.put(&session, zip(&[("index.html", b"<p>")])).await.status(), 201);
     assert_refused(create(KEY).await.unwrap(), 403, "the API key is not valid on this server").await;
     let home = server.get("/").send().await.unwrap().text().await.unwrap();
+    let colors = "The badge is green if the total reaches coverage-threshold, red below it, and grey without a number. The \
+                  action's default threshold is 0, the program's is 100.";
+    assert!(home.contains(colors), "{home}");
     assert!(home.contains("id-token: write") && !home.contains("secrets.COVERED_API_KEY"), "{home}");
 }
 
