@@ -148,7 +148,11 @@ pub fn command(
                 continue;
             }
             lexopt::Arg::Value(word) if word == "rebind" => {
-                let name = parser.value().map_err(|_| vec!["rebind needs a repository: owner/name".to_owned()])?;
+                let name = match parser.next().map_err(one)? {
+                    Some(lexopt::Arg::Value(name)) => name,
+                    Some(lexopt::Arg::Long("help") | lexopt::Arg::Short('h')) => return Ok(Command::Print(help())),
+                    _ => return Err(vec!["rebind needs a repository: owner/name".to_owned()]),
+                };
                 let name: Repository = name.to_string_lossy().parse().map_err(|why| vec![why])?;
                 what = Box::new(|config| Command::Rebind(config, name));
                 continue;

@@ -207,15 +207,16 @@ pub fn is_setting(name: &str) -> bool {
 
 pub fn help() -> String {
     let mut text = format!(
-        "covered-server {}: stores coverage reports, serves them, and draws their badges\n\n\
-         usage: covered-server [--SETTING VALUE ...]\n\
-         \x20      covered-server check [--SETTING VALUE ...]        tests every part and reports what to fix\n\
-         \x20      covered-server healthcheck [--SETTING VALUE ...]  checks that the server on LISTEN is running\n\
-         \x20      covered-server rebind OWNER/NAME [--SETTING VALUE ...]\n\
-         \x20          lets a new repository of this name upload without an API key\n\n\
-         Each setting is a flag and an environment variable; the flag takes precedence. A file .env in the\n\
-         working directory can set what neither does. Defaults are in brackets. NAME_FILE or --NAME-file reads\n\
-         a secret from a file, such as API_KEY_FILE. Do not pass secrets as flags: other users can read them.\n\n",
+        "covered-server {}: stores coverage reports, serves them, and draws badges\n\n\
+         usage: covered-server [COMMAND] [--SETTING VALUE ...]\n\n\
+         Without a command, the server starts. Commands:\n\n\
+         \x20 check              tests every part and reports what to fix\n\
+         \x20 healthcheck        checks that the server on LISTEN is running\n\
+         \x20 rebind OWNER/NAME  lets a new repository of this name upload without a key\n\n\
+         Each setting is a flag and an environment variable; the flag takes precedence.\n\
+         A file .env in the working directory can set what neither does. Defaults are in\n\
+         brackets. NAME_FILE or --NAME-file reads a secret from a file, such as\n\
+         API_KEY_FILE. Do not pass secrets as flags: other users can read them.\n\n",
         env!("CARGO_PKG_VERSION")
     );
     for setting in SETTINGS {

@@ -186,6 +186,9 @@ fn help_names_every_setting_and_version_the_version() {
     ] {
         assert!(help.contains(name), "{name} in {help}");
     }
+    let (head, _) = help.split_once("\n  --listen ").unwrap();
+    assert!(head.lines().all(|line| line.chars().count() <= 80), "wider than a terminal: {head}");
+    assert_eq!(run(&["rebind", "--help"], &[]), (Some(0), help, String::new()));
     assert_eq!(
         run(&["--version"], &[]),
         (Some(0), format!("covered-server {}\n", env!("CARGO_PKG_VERSION")), String::new())
