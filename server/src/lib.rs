@@ -31,9 +31,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
-use tokio::net::TcpListener;
-
 use app::App;
 use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
 use identity::api_keys::ApiKeySource;
@@ -51,10 +48,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     let keys_are_given = matches!(config.api_keys, ApiKeySource::Given(_));
     let without_github = config.github.is_none();
-    let listen = config.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on LISTEN={listen}: set another address with LISTEN or --listen"))?;
+    let listener = network::listen("LISTEN", config.listen).await?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
         Some(listen) => Some(telemetry::listen::start(listen).await?),

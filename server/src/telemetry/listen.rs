@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -16,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::network;
 use crate::telemetry::metrics::metrics;
 
 /// Time to receive a request head, and for an idle connection.
@@ -27,9 +27,7 @@ const OPEN_METRICS: HeaderValue =
 
 /// Starts the metrics server and returns its address.
 pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on METRICS_LISTEN={listen}: set another address, or remove it"))?;
+    let listener = network::listen("METRICS_LISTEN", listen).await?;
     let address = listener.local_addr()?;
     // The time of the start is among them.
     let _ = metrics();

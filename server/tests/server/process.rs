@@ -316,7 +316,17 @@ fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, errors) = run(&["--listen", &address], &[]);
-    assert!(code == Some(1) && errors.contains(&format!("cannot listen on LISTEN={address}")), "{code:?}\n{errors}");
+    let why = "the address is in use. Choose another with LISTEN or --listen";
+    let expected = format!("covered-server: cannot listen on {address} (LISTEN): {why}\n");
+    assert_eq!((code, errors), (Some(1), expected));
+    let metrics = [("METRICS_LISTEN", address.as_str()), ("LISTEN", "127.0.0.1:0")];
+    let (code, _, errors) = run(&[], &metrics);
+    let expected = format!("cannot listen on {address} (METRICS_LISTEN): the address is in use. Choose another with");
+    assert!(code == Some(1) && errors.contains(&expected), "{code:?}\n{errors}");
+    // An address of documentation, which no machine has.
+    let (code, _, errors) = run(&["--listen", "192.0.2.1:8000"], &[("PUBLIC_URL", "https://covered.example.com")]);
+    let expected = "cannot listen on 192.0.2.1:8000 (LISTEN): Cannot assign requested address";
+    assert!(code == Some(1) && (errors.contains(expected) || cfg!(not(target_os = "linux"))), "{code:?}\n{errors}");
 }
 
 #[test]
