@@ -10,7 +10,10 @@ pub fn describe(what: &str, error: StorageError) -> String {
     let missing = matches!(error, StorageError::NotFound);
     let why = format!("{:#}", anyhow::Error::from(error));
     let has = |marks: &[&str]| marks.iter().any(|mark| why.contains(mark));
-    let advice = if missing || has(&["NoSuchBucket", "BucketNotFound", "ContainerNotFound"]) {
+    // Without keys, AWS's credentials come from the machine's metadata. Azure uses the same address with another path.
+    let advice = if has(&["169.254.169.254/latest/"]) {
+        "no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run on AWS with a role"
+    } else if missing || has(&["NoSuchBucket", "BucketNotFound", "ContainerNotFound"]) {
         "create the bucket, or correct its name"
     } else if has(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "AuthenticationFailed"]) {
         "correct the credentials: the store rejected them"
@@ -22,4 +25,24 @@ pub fn describe(what: &str, error: StorageError) -> String {
         return format!("{what}: {why}");
     };
     format!("{what}: {advice}; the store returned: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_at_the_metadata_address_of_aws_is_a_lack_of_credentials() {
+        let advice = |why: &str| describe("cannot be written", StorageError::Failed(anyhow::anyhow!(why.to_owned())));
+        let s3 = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2.04s - ";
+        let expected = "cannot be written: no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run on \
+                        AWS with a role; ";
+        for why in ["Server returned non-2xx status code: 403 Forbidden: denied", "HTTP error: error sending request"] {
+            let text = advice(&format!("{s3}{why}"));
+            assert!(text.starts_with(expected), "{text}");
+        }
+        let azure =
+            "Error performing GET http://169.254.169.254/metadata/identity/oauth2/token - error sending request";
+        assert!(!advice(azure).contains("S3"), "{}", advice(azure));
+    }
 }
