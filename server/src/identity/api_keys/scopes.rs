@@ -11,8 +11,11 @@ impl ApiKeys {
         let summary = match self.keys.as_slice() {
             [key] => format!("1 key, for {}", key.scope()),
             keys => {
-                let each: Vec<String> = keys.iter().map(|key| format!("one for {}", key.scope())).collect();
-                format!("{} keys: {}", keys.len(), each.join(", "))
+                let scopes: Vec<String> = keys.iter().map(ApiKey::scope).collect();
+                match scopes.iter().all(|scope| *scope == scopes[0]) {
+                    true => format!("{} keys, each for {}", keys.len(), scopes[0]),
+                    false => format!("{} keys: one for {}", keys.len(), scopes.join(", one for ")),
+                }
             }
         };
         // The Python original accepted only this key.
@@ -70,9 +73,9 @@ mod tests {
             ("correct horse", "1 key, for all repositories"),
             (
                 "hunter2,hunter3",
-                "2 keys: one for all repositories, one for all repositories; the whole text, with commas, is \
-                 also a key for all repositories",
+                "2 keys, each for all repositories; the whole text, with commas, is also a key for all repositories",
             ),
+            ("hunter2\nhunter3", "2 keys, each for all repositories"),
             (
                 "hunter2,hunter3=Octo/*,hunter4=octo/app|acme/*",
                 "3 keys: one for all repositories, one for octo/*, one for octo/app|acme/*",
