@@ -150,8 +150,8 @@ async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<Si
 async fn create_by_file(app: &App) -> Answer {
     if !app.storage.grants() {
         return Err(Error::not_implemented(
-            "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does; this server has \
-             no role for them: set AWS_UPLOAD_ROLE_ARN on the server, or use the covered action without `files`",
+            "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does: this needs \
+             a server with an S3 bucket and AWS_UPLOAD_ROLE_ARN; the covered action without `files` does not",
         ));
     }
     let site = draw(app, SiteId::reservation_key, b"").await?;

@@ -103,7 +103,7 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
     assert_refused(
         post(String::new()).await.unwrap(),
         501,
-        "this server has no role for them: set AWS_UPLOAD_ROLE_ARN on the server",
+        "as the Python CLI does: this needs a server with an S3 bucket and AWS_UPLOAD_ROLE_ARN",
     )
     .await;
     let get = server.get("/coverage/create-site/").header("accept", "application/json").send().await.unwrap();
