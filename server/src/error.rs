@@ -172,5 +172,7 @@ impl From<memory::Full> for Error {
 
 /// 404: the site has no report, or not yet.
 pub fn no_report() -> Error {
-    Error::not_found("no such report: it may still be uploading, or was removed")
+    Error::not_found(
+        "there is no report here: the link may be wrong, the upload may not have finished, or the report was removed",
+    )
 }

@@ -78,7 +78,7 @@ async fn folders_lead_to_their_index_and_what_is_missing_is_404() {
         assert_refused(request.send().await.unwrap(), 404, text).await;
     }
     let absent = server.get("/coverage/ba9876543210/").header("accept", "application/json").send().await.unwrap();
-    assert_refused(absent, 404, "no such report").await;
+    assert_refused(absent, 404, "there is no report here: the link may be wrong").await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_site_that_is_not_there_is_told_from_a_file_that_is_not() {
     for (file, site, detail) in [
         (".keep", SITE, "this report has no file nothing"),
         ("index.html", SITE, "this report has no file nothing"),
-        ("index.html", other, "no such report"),
+        ("index.html", other, "there is no report here: the link may be wrong"),
     ] {
         let folder = bucket(&[(file, b"x")]);
         let server = Server::on(&folder, &[]).await;

@@ -205,8 +205,8 @@ async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
     let report = server.upload(zip(&[("index.html", INDEX)])).await;
     let absent = format!("/coverage/{}/", "0".repeat(32));
     for (path, text) in [
-        (absent.as_str(), "no such report"),
-        ("/coverage/NotASite/", "no such report"),
+        (absent.as_str(), "there is no report here: the link may be wrong"),
+        ("/coverage/NotASite/", "there is no report here: the link may be wrong"),
         (&format!("{report}none.html"), "this report has no file none.html"),
         (&format!("{report}index.html/"), "this report has no file index.html/"),
         (&format!("{report}..%2f..%2fsecret"), "this report has no file"),

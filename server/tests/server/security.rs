@@ -143,7 +143,7 @@ async fn a_reports_host_serves_that_report_and_nothing_else() {
     let post = server.post("/coverage/create-site/").header("host", &host).send().await.unwrap();
     assert_eq!(post.status(), 405);
     let other = get("/", &format!("{}.reports.localhost", "0".repeat(32))).await;
-    assert_refused(other, 404, "no such report").await;
+    assert_refused(other, 404, "there is no report here: the link may be wrong").await;
     for unknown in ["www.reports.localhost", "elsewhere.example.com", &format!("x.{host}")] {
         assert_eq!(get("/healthz", unknown).await.status(), 200, "{unknown}");
     }
