@@ -176,7 +176,7 @@ fn start(github: &Github, options: &Options) -> anyhow::Result<Server> {
     if data.exists() {
         fs::remove_dir_all(&data)?;
     }
-    fs::create_dir_all(&data)?;
+    // The server creates the folder, with its own permissions.
     let usual = || TcpListener::bind(USUAL).map_or("127.0.0.1:0", |_| USUAL).to_owned();
     Server::try_start(&[
         ("LISTEN", options.listen.clone().unwrap_or_else(usual)),

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`, as a newcomer runs it, but for the build.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,6 +39,8 @@ fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
     std::os::unix::fs::symlink(which("kill").unwrap(), programs.join("kill")).unwrap();
     let mut process = Process::spawn(demo(folder.path()).env("PATH", programs)).unwrap();
     process.wait_for_line(|line| line.starts_with("Press Ctrl-C").then_some(())).unwrap();
+    let mode = std::fs::metadata(folder.path().join("data")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "the reports' links are in the file names");
     let second = run(demo(folder.path()).arg("--once")).unwrap();
     assert!(!second.ok && second.text().contains("another demo runs in"), "{}", second.text());
     process.terminate();
