@@ -51,7 +51,7 @@ const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 
 /// The consequence of a missing `GITHUB_TOKEN`.
 pub const WITHOUT_GITHUB: &str =
-    "GITHUB_TOKEN is not set: badges show the values of uploads, and the server does not ask GitHub";
+    "GITHUB_TOKEN is not set: badges show the last upload; the server sends no requests to GitHub";
 /// The consequence of a missing `API_KEY` if workflows need none.
 pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 

@@ -41,7 +41,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "GITHUB_TOKEN",
         value: "TOKEN",
-        help: "reads commit statuses for badges [none: badges show the values of uploads]",
+        help: "reads commit statuses for badges [none: badges show the last upload]",
     },
     Setting {
         name: "GITHUB_API_URL",
