@@ -149,7 +149,6 @@ fn other_events_test_github_sha_and_leave_the_badge_alone() {
         ("release", format!(r#"{{"action":"published","release":{{"tag_name":"main"}},{repository}}}"#)),
         ("create", format!(r#"{{"ref":"main","ref_type":"tag","master_branch":"main",{repository}}}"#)),
         ("delete", format!(r#"{{"ref":"main","ref_type":"branch",{repository}}}"#)),
-        ("", "{}".to_owned()),
     ] {
         assert_eq!(
             commit_run_and_badge(&in_event(name, &event)),
@@ -157,6 +156,7 @@ fn other_events_test_github_sha_and_leave_the_badge_alone() {
             "{name} {event}"
         );
     }
+    assert_eq!(commit_run_and_badge(&in_event("", "{}")), (SHA, Some(7), BadgeUpdate::NoEvent));
 }
 
 #[test]

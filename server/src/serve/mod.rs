@@ -59,19 +59,21 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
 }
 
-/// Reloads the certificate. Without TLS it catches SIGHUP, which would end the process. Never returns.
-async fn keep_certificate(app: &App) {
-    match &app.tls {
-        Some(tls) => tls.keep_current().await,
-        None => {
-            #[cfg(unix)]
-            if let Ok(mut hangup) = unix::signal(SignalKind::hangup()) {
-                while hangup.recv().await.is_some() {
-                    tracing::info!("SIGHUP: there is no certificate to reload");
-                }
-            }
-            std::future::pending().await
+/// Reloads the certificate. Without TLS it catches SIGHUP, which would end the process, from this call on. Never returns.
+fn keep_certificate(app: &App) -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let hangup = app.tls.is_none().then(|| unix::signal(SignalKind::hangup()));
+    async move {
+        if let Some(tls) = &app.tls {
+            tls.keep_current().await;
         }
+        #[cfg(unix)]
+        if let Some(Ok(mut hangup)) = hangup {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP: there is no certificate to reload");
+            }
+        }
+        std::future::pending().await
     }
 }
 
