@@ -291,5 +291,5 @@ fn without_a_role_this_uploader_says_what_single_files_need() {
     report::small(&folder, "87.5");
     let mut command = covered(&folder, &world.server.url, &world.github.url(), REPOSITORY, SHA);
     let failed = run(command.arg("--files")).unwrap();
-    assert!(!failed.ok && failed.text().contains("set AWS_UPLOAD_ROLE_ARN on the server"), "{}", failed.text());
+    assert!(!failed.ok && failed.text().contains("an S3 bucket and AWS_UPLOAD_ROLE_ARN"), "{}", failed.text());
 }
