@@ -8,6 +8,7 @@ pub const PROBE: &[u8] = b"covered-server check";
 /// Describes a failure, its cause and the remedy.
 pub fn describe(what: &str, error: StorageError) -> String {
     let missing = matches!(error, StorageError::NotFound);
+    let denied = matches!(error, StorageError::Denied(_) | StorageError::Unauthenticated(_));
     let why = format!("{:#}", anyhow::Error::from(error));
     let has = |marks: &[&str]| marks.iter().any(|mark| why.contains(mark));
     // Without keys, AWS's credentials come from the machine's metadata. Azure uses the same address with another path.
@@ -17,7 +18,7 @@ pub fn describe(what: &str, error: StorageError) -> String {
         "create the bucket, or correct its name"
     } else if has(&["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "AuthenticationFailed"]) {
         "correct the credentials: the store rejected them"
-    } else if has(&["AccessDenied", "403", "Forbidden", "401"]) {
+    } else if denied || has(&["AccessDenied", "Forbidden"]) {
         "grant the server's user or role this right: the README has the policy, under Storage"
     } else if has(&["error sending request", "timed out", "dns", "onnect"]) {
         "cannot reach the store: check the address, the region and the network"
@@ -30,6 +31,15 @@ pub fn describe(what: &str, error: StorageError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_no_status_code() {
+        let why = "Error performing PUT http://127.0.0.1:1/x in 1.403s, after 3 retries - error sending request";
+        let text = describe("cannot be written", StorageError::Failed(anyhow::anyhow!(why)));
+        assert!(text.contains("cannot reach the store"), "{text}");
+        let text = describe("cannot be written", StorageError::Denied(anyhow::anyhow!("401 Unauthorized")));
+        assert!(text.contains("grant the server's user or role this right"), "{text}");
+    }
 
     #[test]
     fn a_failure_at_the_metadata_address_of_aws_is_a_lack_of_credentials() {
