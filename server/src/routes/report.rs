@@ -144,8 +144,7 @@ async fn file(
     }
 }
 
-/// The entity tag: checksum, size and encoding. Concatenated digits, as `format!` takes more instructions than the rest of
-/// a 304.
+/// The entity tag: checksum, size and encoding.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
     let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
     // Eight digits of the checksum; those of the size without leading zeros, but at least one.
