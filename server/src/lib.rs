@@ -4,7 +4,7 @@
 //!
 //! - `serve` takes connections, `routes` finds what a request asks for, `app` has the parts that answer it;
 //! - `answers` are responses and pages, `values` what badges show, `config` what the operator set;
-//! - `reports` are the stored reports, `identity` is who may upload; `error` is what clients are told;
+//! - `reports` are the stored reports, `identity` is who may upload; `error` has the errors that clients receive;
 //! - `store`, `cache` and `github` are the services behind; `telemetry`, `names`, `network` and `base` are for all.
 
 pub mod answers;
