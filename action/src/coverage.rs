@@ -1,8 +1,11 @@
 //! A report's coverage: finds the total, in many formats, and compares it exactly.
 
+mod files;
 mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod line_search;
+pub mod lines;
 mod measure;
 mod percent;
 mod search;
@@ -10,10 +13,13 @@ mod syntax;
 mod totals;
 
 pub use formats::supported_tools;
+pub use line_search::{FoundLines, LineSearch, Proof};
 pub use measure::METRICS;
 pub use percent::{Counts, Percent};
 pub use search::{Choice, Search, search};
 pub use totals::{State, Totals};
 
+#[cfg(test)]
+mod line_tests;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
+use super::lines::Lines;
 use super::measure::{Found, Measure};
 use super::percent::{Counts, Percent};
 
@@ -43,13 +44,15 @@ pub struct Format {
 
 /// `None`: not this tool's page, or not an index. An empty list: an index without a total.
 pub type PageReader = fn(&Page) -> Option<Found>;
-/// Like `PageReader`, with an error if the file is truncated or damaged.
-pub type FileReader = fn(&mut dyn BufRead) -> Result<Option<Found>>;
+/// Reads the lines of the source files on a page. Returns whether it is such a page of this tool.
+pub type SourcePageReader = fn(&Page, &mut Lines) -> bool;
+/// Like `PageReader`, with an error if the file is truncated or damaged. Also reads the lines, if `Lines` is on.
+pub type FileReader = fn(&mut dyn BufRead, &mut Lines) -> Result<Option<Found>>;
 /// File name endings of a format.
 pub type Suffixes = &'static [&'static str];
 
 pub enum Read {
-    Page(PageReader),
+    Page(PageReader, Option<SourcePageReader>),
     File(Suffixes, FileReader),
 }
 
@@ -58,14 +61,19 @@ impl Format {
     pub fn reads(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         match self.read {
-            Read::Page(_) => name.ends_with(".html") || name.ends_with(".htm"),
+            Read::Page(..) => name.ends_with(".html") || name.ends_with(".htm"),
             Read::File(ends, _) => ends.iter().any(|end| name.ends_with(end)),
         }
     }
 }
 
 const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Format {
-    Format { name, tool, read: Read::Page(read) }
+    Format { name, tool, read: Read::Page(read, None) }
+}
+
+/// A page format, and the pages of its source files, or the index itself if it contains them.
+const fn pages(name: &'static str, tool: &'static str, read: PageReader, lines: SourcePageReader) -> Format {
+    Format { name, tool, read: Read::Page(read, Some(lines)) }
 }
 
 const fn file(name: &'static str, tool: &'static str, ends: Suffixes, read: FileReader) -> Format {
@@ -87,7 +95,7 @@ const PROFILE: Suffixes = &[".out", ".txt", ".cov", ".coverprofile"];
 
 /// The formats in the order of the search: pages, then files of a single tool, then files of many tools.
 pub const FORMATS: &[Format] = &[
-    page("coverage.py", "coverage.py", coverage_py::page),
+    pages("coverage.py", "coverage.py", coverage_py::page, coverage_py::source_page),
     page("diff-cover", "diff-cover", diff_cover::page),
     page("istanbul", "istanbul", istanbul::page),
     page("html-spa", "istanbul", istanbul::spa),

@@ -1,6 +1,7 @@
 //! The check of the fuzz targets for formats, which a test runs on their corpus.
 
 use super::formats::{FORMATS, Format, JSON, Page, Read, XML};
+use super::lines::Lines;
 use super::measure::Found;
 use super::percent::Percent;
 
@@ -16,7 +17,7 @@ pub enum Family {
 impl Format {
     fn family(&self) -> Family {
         match self.read {
-            Read::Page(_) => Family::Pages,
+            Read::Page(..) => Family::Pages,
             Read::File(JSON, _) => Family::Json,
             Read::File(XML, _) => Family::Xml,
             Read::File(..) => Family::Lines,
@@ -26,11 +27,11 @@ impl Format {
     /// What this format finds in a file without a folder; a page is its own sibling.
     pub(super) fn probe(&self, bytes: &[u8]) -> Option<Found> {
         match self.read {
-            Read::Page(read) => {
+            Read::Page(read, _) => {
                 let html = String::from_utf8_lossy(bytes);
                 read(&Page { html: &html, read_sibling: &|_: &str| Some(html.to_string()) })
             }
-            Read::File(_, read) => read(&mut { bytes }).ok()?,
+            Read::File(_, read) => read(&mut { bytes }, &mut Lines::all()).ok()?,
         }
     }
 }

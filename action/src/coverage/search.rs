@@ -1,27 +1,23 @@
 //! Finds the total: in the report's index page, then in machine-readable files, or in the file of `--totals`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::{MAIN_SEPARATOR, Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::formats::{FORMATS, FileReader, Format, Page, Read};
+use super::files::{FileSource, sibling};
+use super::formats::{FORMATS, Format, Page, Read};
+use super::lines::Lines;
 use super::measure::{Found, Measure, choose};
 use super::totals::Totals;
 use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
 
-/// Bytes to read of a page; the largest known index has 2.8 MB.
-const MAX_PAGE: u64 = 16 << 20;
 /// Bytes of machine-readable files to read in one run: a report may come from a fork.
-const MAX_READ: u64 = 1 << 30;
+pub const MAX_READ: u64 = 1 << 30;
 /// The same limit if a page has the total, and other files only confirm it.
 const MAX_COMPARED: u64 = 64 << 20;
-/// Some tools on Windows write it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Pages or files to try without an index.
-const MAX_CANDIDATES: usize = 50;
+pub const MAX_CANDIDATES: usize = 50;
 
 /// Number of files in the log.
 const MAX_LISTED: usize = 10;
@@ -106,13 +102,11 @@ impl Search {
     fn auto(&mut self, report: &Report, metric: Option<&str>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for page in pages(report) {
-            let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(_)));
+            let formats = FORMATS.iter().filter(|format| matches!(format.read, Read::Page(..)));
             candidates.extend(self.ask(formats, &page.name, FileSource::Inside(report), &mut 0));
         }
         let has_total = candidates.iter().any(|candidate| choose(&candidate.found, metric).is_some());
         let mut left = if has_total { MAX_COMPARED } else { MAX_READ };
-        let files = || FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
-        let is_near = |name: &str| name.matches('/').count() < 2 && files().any(|format| format.reads(name));
         for Entry { name, .. } in report.files.iter().filter(|file| is_near(&file.name)).take(MAX_CANDIDATES) {
             let formats = files().filter(|format| format.reads(name));
             candidates.extend(self.ask(formats, name, FileSource::Inside(report), &mut left));
@@ -122,8 +116,7 @@ impl Search {
 
     /// Reads the chosen file, from the working directory or else from the report.
     fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
-        let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
-        let from = if is_inside { FileSource::Inside(report) } else { FileSource::Outside };
+        let from = FileSource::of(report, name);
         let by_name = FORMATS.iter().any(|format| format.reads(name));
         let formats = FORMATS.iter().filter(|known| match format {
             Some(format) => known.name == format,
@@ -144,12 +137,12 @@ impl Search {
         self.searched.push(name.to_owned());
         let mut html = None;
         for format in formats {
-            let read_sibling = |other: &str| text(from, &sibling(name, other)).ok();
+            let read_sibling = |other: &str| from.text(&sibling(name, other)).ok();
             let found = match format.read {
-                Read::Page(read) => {
+                Read::Page(read, _) => {
                     read_page(from, name, &mut html).map(|html| read(&Page { html, read_sibling: &read_sibling }))
                 }
-                Read::File(_, read) => read_file(from, name, read, left, self.deadline),
+                Read::File(_, read) => from.read(name, left, self.deadline, |input| read(input, &mut Lines::off())),
             };
             match found {
                 Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),
@@ -194,7 +187,7 @@ impl Candidate {
     /// The best rank is 0. All pages have the same rank: each is the index of its own report.
     fn rank(&self) -> usize {
         let same = |other: &Format| match self.format.read {
-            Read::Page(_) => matches!(other.read, Read::Page(_)),
+            Read::Page(..) => matches!(other.read, Read::Page(..)),
             Read::File(..) => other.name == self.format.name,
         };
         FORMATS.iter().position(same).unwrap_or(FORMATS.len())
@@ -225,8 +218,17 @@ impl Candidate {
     }
 }
 
+fn files() -> impl Iterator<Item = &'static Format> {
+    FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)))
+}
+
+/// Whether this is a machine-readable file in the report's folder or directly below.
+pub fn is_near(name: &str) -> bool {
+    name.matches('/').count() < 2 && files().any(|format| format.reads(name))
+}
+
 /// The report's index; without one, the pages that may be an index, as some tools let users choose its name.
-fn pages(report: &Report) -> Vec<&Entry> {
+pub fn pages(report: &Report) -> Vec<&Entry> {
     let is_page = |file: &&Entry| {
         let below = file.name.strip_suffix("/index.html").is_some_and(|folder| !folder.contains('/'));
         below || !file.name.contains('/') && FORMATS[0].reads(&file.name)
@@ -243,57 +245,10 @@ fn pages(report: &Report) -> Vec<&Entry> {
     }
 }
 
-/// Where to look up a file name.
-#[derive(Clone, Copy)]
-enum FileSource<'a> {
-    Inside(&'a Report),
-    /// The working directory.
-    Outside,
-}
-
-impl<'a> FileSource<'a> {
-    fn open(self, name: &str) -> Result<Box<dyn io::Read + 'a>> {
-        match self {
-            Self::Inside(report) => Ok(report.get(name).context("it does not exist")?.open()?),
-            Self::Outside => Ok(Box::new(File::open(name)?)),
-        }
-    }
-}
-
-/// The path of another file in the same folder.
-fn sibling(name: &str, other: &str) -> String {
-    let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
-    format!("{folder}{other}")
-}
-
-fn text(from: FileSource, name: &str) -> Result<String> {
-    let mut bytes = Vec::new();
-    from.open(name)?.take(MAX_PAGE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-}
-
 /// Reads a page once for all formats.
 fn read_page<'a>(from: FileSource, name: &str, html: &'a mut Option<String>) -> Result<&'a str> {
     if html.is_none() {
-        *html = Some(text(from, name)?);
+        *html = Some(from.text(name)?);
     }
     Ok(html.as_deref().unwrap_or_default())
-}
-
-fn read_file(
-    from: FileSource,
-    name: &str,
-    read: FileReader,
-    left: &mut u64,
-    deadline: Deadline,
-) -> Result<Option<Found>> {
-    let input = deadline.read(from.open(name).context("it cannot be opened")?);
-    let mut input = BufReader::new(input).take(*left);
-    if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-        input.consume(BYTE_ORDER_MARK.len());
-    }
-    let found = read(&mut input);
-    *left = input.limit();
-    ensure!(*left > 0, "it exceeds the size limit");
-    found
 }

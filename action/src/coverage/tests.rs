@@ -12,7 +12,7 @@ use super::*;
 use crate::base::deadline::Deadline;
 use crate::report::{Content, Report, walk};
 
-fn fixtures() -> Vec<PathBuf> {
+pub fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals");
     let mut reports: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     reports.retain(|path| path.is_dir());
@@ -22,7 +22,7 @@ fn fixtures() -> Vec<PathBuf> {
 
 /// Reports that are too large for the repository; the folder beside it, or the one that `COVERED_CORPUS` names. A test
 /// without it is skipped, unless the variable promises it.
-fn corpus() -> Option<PathBuf> {
+pub fn corpus() -> Option<PathBuf> {
     let named = std::env::var_os("COVERED_CORPUS").map(PathBuf::from);
     let is_named = named.is_some();
     let corpus = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"));
@@ -92,7 +92,7 @@ fn assert_only_indexes_have_a_total(report: &Report) {
         let html = fs::read_to_string(path).unwrap();
         let read_sibling = |_: &str| None;
         for format in FORMATS {
-            if let Read::Page(read) = format.read {
+            if let Read::Page(read, _) = format.read {
                 let found = read(&Page { html: &html, read_sibling: &read_sibling });
                 assert_eq!(found, None, "{} is no index of {}", path.display(), format.name);
             }
@@ -100,7 +100,8 @@ fn assert_only_indexes_have_a_total(report: &Report) {
     }
 }
 
-/// Each line of a fixture's `expected` is a request (`auto` or a file, and the metric) and its result.
+/// Each line of a fixture's `expected` is a request and its result: for totals, `auto` or a file, and the metric; for
+/// lines, `lines` and `auto` or a file.
 #[test]
 fn every_fixture_gives_the_totals_that_are_expected_of_it() {
     let mut wrong = Vec::new();
@@ -109,7 +110,11 @@ fn every_fixture_gives_the_totals_that_are_expected_of_it() {
         assert!(!expected.is_empty(), "{} expects nothing", report.display());
         for line in expected.lines() {
             let (asked, expected) = line.split_once(": ").unwrap();
-            let found = ask(&walk(&report).unwrap(), asked);
+            let files = walk(&report).unwrap();
+            let found = match asked.strip_prefix("lines ") {
+                Some(choice) => ask_lines(&files, choice),
+                None => ask(&files, asked),
+            };
             if found != expected {
                 wrong.push(format!("{} {asked}:\n  {found}, and not\n  {expected}", report.display()));
             }
@@ -129,6 +134,17 @@ fn ask(report: &Report, asked: &str) -> String {
     );
     let found = search.totals.map_or_else(|| "none".to_owned(), |totals| totals.to_string());
     [found].into_iter().chain(search.notes).collect::<Vec<_>>().join("; ")
+}
+
+/// Where the lines come from, and whether they add up.
+fn ask_lines(report: &Report, choice: &str) -> String {
+    let totals = search(report, &Choice::Auto, None, Deadline::NEVER).totals;
+    let choice = Choice::parse(choice).unwrap();
+    let search =
+        LineSearch { report, choice: &choice, totals: totals.as_ref(), filter: None, deadline: Deadline::NEVER };
+    let mut notes = Vec::new();
+    let found = search.run(&mut notes).map_or_else(|| "none".to_owned(), |found| found.to_string());
+    [found].into_iter().chain(notes).collect::<Vec<_>>().join("; ")
 }
 
 /// What the format with this name finds in a page or a file.
@@ -245,11 +261,22 @@ fn deep_nesting_and_bombs_end_at_a_bound() {
 }
 
 #[test]
-fn a_source_file_that_is_listed_twice_is_no_sum() {
-    let twice = "SF:a\nDA:1,1\nDA:2,0\nend_of_record\nSF:a\nDA:1,0\nDA:2,1\nend_of_record\n";
-    assert_eq!(read("lcov", twice), None);
-    let lines = read("lcov", &twice.replacen("SF:a", "SF:b", 1)).unwrap();
-    assert_eq!(lines[0].counts, Counts::new(2, 4));
+fn records_of_one_source_file_add_up_by_line() {
+    let twice = "SF:a\nDA:1,1\nDA:2,0\nBRF:2\nBRH:1\nend_of_record\nSF:a\nDA:1,0\nDA:2,1\nDA:3,0\nend_of_record\n";
+    let found = read("lcov", twice).unwrap();
+    assert_eq!((found.len(), found[0].counts), (1, Counts::new(2, 3)));
+    let found = read("lcov", &twice.replacen("SF:a", "SF:b", 1)).unwrap();
+    assert_eq!((found.len(), found[0].counts), (2, Counts::new(2, 5)));
+}
+
+#[test]
+fn a_tracefile_that_lacks_the_end_of_a_record_is_damaged() {
+    let whole = "SF:a\nDA:1,1\nend_of_record\nSF:b\nDA:1,0\nend_of_record\n";
+    assert_eq!(read("lcov", whole).unwrap()[0].counts, Counts::new(1, 2));
+    let without_last = whole.strip_suffix("end_of_record\n").unwrap();
+    for damaged in [without_last, &whole.replacen("end_of_record\n", "", 1), "SF:a\n"] {
+        assert_eq!(read("lcov", damaged), None, "{damaged}");
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Measure};
+use super::{Found, Lines, Measure};
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let (mut found, mut is_clover, mut in_project) = (None, false, false);
     xml::walk(input, |depth, element| {
         match depth {

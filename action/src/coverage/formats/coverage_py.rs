@@ -13,10 +13,13 @@
 use std::io::BufRead;
 
 use anyhow::Result;
+use memchr::memmem;
+use serde::Deserialize;
 
-use super::{Found, Measure, Page, Percent};
-use crate::coverage::syntax::html::{between, count, has, percent, split, texts};
-use crate::coverage::syntax::json;
+use super::{Found, Lines, Measure, Page, Percent};
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts, unescaped};
+use crate::coverage::syntax::json::{self, List};
 
 const BOTH: &str = "lines and branches";
 /// With branches, since 7.11: lines, branches, and both together.
@@ -58,6 +61,51 @@ fn shares(row: &str) -> Vec<(Percent, (u64, u64))> {
     row.split("data-ratio=\"").skip(1).filter_map(share).take(COLUMNS).collect()
 }
 
+/// A source file's page: each line is a paragraph with its classes and, in it or in a link, its number.
+///
+/// ```html
+/// <p class="par run show_par"><span class="n"><a id="t12" href="#t12">12</a></span>…
+/// ```
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    let title = between(page.html, "<title>", "</title>").and_then(|title| title.trim().strip_prefix("Coverage for "));
+    let path = title.and_then(|title| title.rsplit_once(": ")).filter(|(_, shown)| percent(shown).is_some());
+    let Some((path, _)) = path.filter(|_| has(page.html, "coverage.py")) else { return false };
+    if lines.file(&unescaped(path)) {
+        paragraphs(page.html).for_each(|(number, hit)| lines.line(number, hit));
+        if let (Some(run), Some(missing)) = (button(page.html, "run"), button(page.html, "mis")) {
+            lines.shown(run, run.saturating_add(missing));
+        }
+    }
+    true
+}
+
+fn paragraphs(html: &str) -> impl Iterator<Item = (u64, Hit)> {
+    let marks = memmem::find_iter(html.as_bytes(), "<p ");
+    marks.filter_map(|at| {
+        let paragraph = html.get(at..)?;
+        let (tag, rest) = paragraph.split_once('>')?;
+        let id =
+            tag.split_once("id=\"t").or_else(|| rest.strip_prefix("<span class=\"n\"><a id=\"t").map(|id| ("", id)))?.1;
+        let number = id.split_once('"')?.0.parse().ok()?;
+        Some((number, kind(between(tag, "class=\"", "\"")?)?))
+    })
+}
+
+/// `run`, `stm run hide_run`, `par run show_par`. `run run2` is a further line of a statement, which is not counted.
+fn kind(classes: &str) -> Option<Hit> {
+    let has = |class: &str| classes.split(' ').any(|other| other == class);
+    let kinds = [("par", Hit::Partly), ("run", Hit::Yes), ("mis", Hit::No)];
+    let (kind, hit) = kinds.into_iter().find(|(kind, _)| has(kind))?;
+    (!has(&format!("{kind}2")) && !has("exc")).then_some(hit)
+}
+
+/// The number on the button that shows or hides lines of a kind: `<button … class="run …" …>12<span>…`.
+fn button(html: &str, kind: &str) -> Option<u64> {
+    let rest = after(html, &format!("button_toggle_{kind}\""))?;
+    let text = split(rest, ">")?.1;
+    count(text.split([' ', '<']).next()?)
+}
+
 /// The first numbers of the row: all and missing statements.
 fn statements(row: &str) -> Option<(u64, u64)> {
     let numbers: Vec<u64> = texts(row).iter().skip(1).map_while(|text| count(text)).collect();
@@ -71,8 +119,49 @@ const SHOWN: &str = "totals/percent_covered_display";
 const LINES: [&str; 2] = ["totals/covered_lines", "totals/num_statements"];
 const BRANCHES: [&str; 2] = ["totals/covered_branches", "totals/num_branches"];
 
-pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let values = json::read(input, &[PERCENT, SHOWN, LINES[0], LINES[1], BRANCHES[0], BRANCHES[1]])?;
+/// The lines of one file. Branches are pairs of the line that jumps, and its target.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File {
+    executed_lines: List<u32>,
+    missing_lines: List<u32>,
+    executed_branches: List<(u32, i64)>,
+    missing_branches: List<(u32, i64)>,
+}
+
+impl File {
+    fn add_to(self, lines: &mut Lines) {
+        let missing = self.missing_branches.0;
+        let mut from: Vec<_> = missing.iter().map(|(from, _)| (*from, 0)).collect();
+        from.extend(self.executed_branches.0.iter().map(|(from, _)| (*from, 1)));
+        from.sort_unstable();
+        let mut partly = Vec::new();
+        for branches in from.chunk_by(|one, other| one.0 == other.0) {
+            let (line, taken) = (branches[0].0, branches.iter().map(|(_, taken)| taken).sum());
+            lines.branches(line.into(), taken, branches.len() as u64);
+            if taken < branches.len() as u64 {
+                partly.push(line);
+            }
+        }
+        for line in self.executed_lines.0 {
+            lines.line(line.into(), if partly.binary_search(&line).is_ok() { Hit::Partly } else { Hit::Yes });
+        }
+        self.missing_lines.0.into_iter().for_each(|line| lines.line(line.into(), Hit::No));
+    }
+}
+
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+    let paths = [PERCENT, SHOWN, LINES[0], LINES[1], BRANCHES[0], BRANCHES[1]];
+    let values = if lines.is_on() {
+        let mut add = |path: &str, file: File| {
+            if lines.file(path) {
+                file.add_to(lines);
+            }
+        };
+        json::read_entries(input, &paths, "files", &mut add)
+    } else {
+        json::read(input, &paths)
+    }?;
     let (Some(exact), Some(lines)) = (values.float(PERCENT), values.counts(LINES[0], LINES[1])) else {
         return Ok(None);
     };

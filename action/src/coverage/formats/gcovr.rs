@@ -8,7 +8,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page, Percent};
+use super::{Found, Lines, Measure, Page, Percent};
 use crate::coverage::syntax::html::{after, has, labelled, split, texts};
 use crate::coverage::syntax::json;
 
@@ -33,7 +33,7 @@ const KINDS: [(&str, [&str; 3]); 3] = [
     ("functions", ["function_percent", "function_covered", "function_total"]),
 ];
 
-pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn summary(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let paths: Vec<_> = KINDS.iter().flat_map(|(_, paths)| *paths).chain([VERSION]).collect();
     let values = json::read(input, &paths)?;
     // gcovr writes one digit, as in the HTML.

@@ -10,7 +10,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::{after, between, counts, has, percent, split};
 use crate::coverage::syntax::json;
 
@@ -29,7 +29,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(kinds.into_iter().filter_map(measure).collect())
 }
 
-pub fn covdir(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn covdir(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let [shown, covered, total] = ["coveragePercent", "linesCovered", "linesTotal"];
     let values = json::read(input, &[shown, covered, total])?;
     let Some(counts) = values.counts(covered, total) else { return Ok(None) };

@@ -13,7 +13,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
 use crate::coverage::syntax::json::{self, Values};
 
@@ -58,7 +58,7 @@ const TREE: [Kind; 4] = [
     kind!("metrics", "statements"),
 ];
 
-pub fn summary(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn summary(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     Ok(found(&json::read(input, &SUMMARY.map(|(_, paths)| paths).concat())?, &SUMMARY))
 }
 

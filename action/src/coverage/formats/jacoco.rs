@@ -12,7 +12,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::{after, between, count, counts, has, percent, texts};
 use crate::coverage::syntax::xml;
 
@@ -36,7 +36,7 @@ const COUNTERS: [(&str, &str); 4] =
     [("INSTRUCTION", "instructions"), ("LINE", "lines"), ("BRANCH", "branches"), ("METHOD", "functions")];
 
 /// The report's own counters follow those of its packages.
-pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let (mut found, mut is_report) = ([const { None }; COUNTERS.len()], false);
     xml::walk(input, |depth, element| {
         is_report |= depth == 0 && element.is("report");

@@ -8,7 +8,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page, Percent};
+use super::{Found, Lines, Measure, Page, Percent};
 use crate::coverage::syntax::html::{count, has};
 use crate::coverage::syntax::json;
 
@@ -25,7 +25,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(Measure::counted("lines", (number("covered")?, number("instrumented")?), 1).into_iter().collect())
 }
 
-pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let [shown, covered, total] = ["percent_covered", "covered_lines", "total_lines"];
     let values = json::read(input, &[shown, covered, total])?;
     let (Some(shown), Some(counts)) = (values.text(shown), values.counts(covered, total)) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! LCOV: the head of genhtml's `index.html`, and tracefiles (`lcov.info`), which many tools write.
+//! LCOV: the head of genhtml's `index.html`; and tracefiles (`lcov.info`), which many tools write.
 //!
 //! ```html
 //! <td class="headerItem">Lines:</td>
@@ -9,13 +9,11 @@
 //!
 //! Since 2.0 the percentage comes first. A folder's page says `top level - folder` where the index says `top level`.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, Read};
+mod tracefile;
 
-use anyhow::{Result, ensure};
+pub use tracefile::tracefile;
 
-use super::{Found, Measure, Page};
+use super::{Found, Page};
 use crate::coverage::syntax::html::{after, between, has, labelled, texts};
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -29,108 +27,4 @@ pub fn page(page: &Page) -> Option<Found> {
     }
     let kinds = [("Lines:", "lines"), ("Branches:", "branches"), ("Functions:", "functions")];
     Some(kinds.into_iter().filter_map(|(label, metric)| labelled(&texts, label, metric)).collect())
-}
-
-/// Bytes of one line of a tracefile.
-const MAX_LINE: u64 = 64 << 10;
-/// Limits for source files, and for the lines of one.
-const MAX_FILES: usize = 1_000_000;
-const MAX_LINES: usize = 1_000_000;
-
-/// The sums of one metric.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    found: u64,
-    hit: u64,
-}
-
-#[derive(Default)]
-struct Trace {
-    lines: Sum,
-    branches: Sum,
-    functions: Sum,
-    /// `LF` and `LH` of the record, else the counts of its `DA` lines.
-    record: Sum,
-    counted: HashMap<u64, bool>,
-    files: HashSet<u64>,
-    records: u64,
-}
-
-pub fn tracefile(input: &mut dyn BufRead) -> Result<Option<Found>> {
-    let hasher = RandomState::new();
-    let mut trace = Trace::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if input.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim();
-        if trace.records == 0 && trace.files.is_empty() && !is_start(text) {
-            return Ok(None);
-        }
-        if let Some(file) = text.strip_prefix("SF:") {
-            // Hits of one file in two records cannot be added.
-            ensure!(trace.files.insert(hasher.hash_one(file)), "it lists a source file twice: merge it with `lcov -a`");
-            ensure!(trace.files.len() <= MAX_FILES, "it lists more than {MAX_FILES} source files");
-        }
-        trace.line(text);
-        ensure!(trace.counted.len() <= MAX_LINES, "it lists more than {MAX_LINES} lines of one source file");
-    }
-    Ok((trace.records > 0).then(|| trace.found()))
-}
-
-fn is_start(text: &str) -> bool {
-    text.is_empty() || text.starts_with('#') || text.starts_with("TN:") || text.starts_with("SF:")
-}
-
-impl Trace {
-    fn line(&mut self, text: &str) {
-        let Some((name, value)) = text.split_once(':') else {
-            return if text == "end_of_record" {
-                self.end()
-            };
-        };
-        let number = || value.parse::<u64>().unwrap_or(0);
-        let add = |sum: &mut u64| *sum = sum.saturating_add(number());
-        match name {
-            "LF" => self.record.found = number(),
-            "LH" => self.record.hit = number(),
-            "BRF" => add(&mut self.branches.found),
-            "BRH" => add(&mut self.branches.hit),
-            "FNF" => add(&mut self.functions.found),
-            "FNH" => add(&mut self.functions.hit),
-            "DA" => self.count(value),
-            _ => {}
-        }
-    }
-
-    fn count(&mut self, value: &str) {
-        let mut fields = value.split(',');
-        let line = fields.next().and_then(|line| line.parse().ok());
-        let hit = fields.next().is_some_and(|hits| hits != "0" && !hits.starts_with('-'));
-        if let Some(line) = line {
-            *self.counted.entry(line).or_default() |= hit;
-        }
-    }
-
-    fn end(&mut self) {
-        self.records += 1;
-        let record = match self.record {
-            Sum { found: 0, .. } => {
-                Sum { found: self.counted.len() as u64, hit: self.counted.values().filter(|hit| **hit).count() as u64 }
-            }
-            totals => totals,
-        };
-        self.lines.found = self.lines.found.saturating_add(record.found);
-        self.lines.hit = self.lines.hit.saturating_add(record.hit);
-        self.record = Sum::default();
-        self.counted.clear();
-    }
-
-    fn found(&self) -> Found {
-        let kinds = [("lines", self.lines), ("branches", self.branches), ("functions", self.functions)];
-        kinds.into_iter().filter_map(|(metric, sum)| Measure::counted(metric, (sum.hit, sum.found), 2)).collect()
-    }
 }

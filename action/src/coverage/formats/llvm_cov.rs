@@ -8,7 +8,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
 use crate::coverage::syntax::json;
 
@@ -40,7 +40,7 @@ const TOTALS: [(&str, [&str; 2]); 4] = [
     ("regions", ["data/*/totals/regions/covered", "data/*/totals/regions/count"]),
 ];
 
-pub fn export(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn export(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let paths: Vec<_> = TOTALS.iter().flat_map(|(_, paths)| *paths).chain([TYPE]).collect();
     let values = json::read(input, &paths)?;
     let is_export = values.text(TYPE) == Some("llvm.coverage.json.export");

@@ -5,7 +5,7 @@ use std::ops::ControlFlow::Break;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::{between, count, has, labelled, texts};
 use crate::coverage::syntax::xml;
 
@@ -31,7 +31,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(all.into_iter().flatten().collect())
 }
 
-pub fn xml(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let mut found = None;
     xml::walk(input, |_, root| {
         if root.is("scoverage") {

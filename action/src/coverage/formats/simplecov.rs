@@ -12,7 +12,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Counts, Found, Measure, Page, Percent};
+use super::{Counts, Found, Lines, Measure, Page, Percent};
 use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts};
 use crate::coverage::syntax::json::{self, Values};
 
@@ -49,7 +49,7 @@ fn data(text: &str) -> Option<Found> {
     report(&json::read_text(json, &PATHS)?)
 }
 
-pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     Ok(report(&json::read(input, &PATHS)?))
 }
 
@@ -74,7 +74,7 @@ fn report(values: &Values) -> Option<Found> {
     Some(KINDS.into_iter().filter_map(measure).collect())
 }
 
-pub fn last_run(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn last_run(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     // `covered_percent` before 0.19.
     let [line, old, branch] = ["result/line", "result/covered_percent", "result/branch"];
     let values = json::read(input, &[line, old, branch])?;

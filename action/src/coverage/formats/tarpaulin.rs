@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Measure, Page};
+use super::{Found, Lines, Measure, Page};
 use crate::coverage::syntax::html::after;
 use crate::coverage::syntax::json::{self, Values};
 
@@ -20,6 +20,6 @@ pub fn page(page: &Page) -> Option<Found> {
     found(&json::read_text(data, &COUNTS)?)
 }
 
-pub fn json(input: &mut dyn BufRead) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     Ok(found(&json::read(input, &COUNTS)?))
 }

@@ -1,5 +1,7 @@
 //! Scans HTML as text: index pages have megabytes, and finding a total needs no tree.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
 
 use crate::coverage::measure::Measure;
@@ -37,6 +39,42 @@ pub fn texts(html: &str) -> Vec<String> {
 /// Treats the non-breaking space of `21.1&nbsp;%` as a space.
 fn plain(text: &str) -> String {
     text.replace("&nbsp;", " ").replace(['\u{a0}', '\u{202f}'], " ").trim().to_owned()
+}
+
+/// A text or attribute with its entities expanded, as a path is written. Unknown entities stay.
+pub fn unescaped(text: &str) -> Cow<'_, str> {
+    if !has(text, "&") {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split('&');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let entity = part.split_once(';').and_then(|(name, rest)| Some((entity(name)?, rest)));
+        match entity {
+            Some((letter, rest)) => {
+                plain.push(letter);
+                plain.push_str(rest);
+            }
+            None => plain.extend(["&", part]),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+fn entity(name: &str) -> Option<char> {
+    let number = |digits: &str, radix| char::from_u32(u32::from_str_radix(digits, radix).ok()?);
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some('\u{a0}'),
+        _ => match name.strip_prefix('#')? {
+            digits if digits.starts_with(['x', 'X']) => number(&digits[1..], 16),
+            digits => number(digits, 10),
+        },
+    }
 }
 
 /// Parses `48%`, `21.1 %`, `87,5 %` or `%48`, as different languages write it.
@@ -87,6 +125,12 @@ mod tests {
     fn texts_are_what_stands_between_tags() {
         let html = "no text<td a='%'> Lines:\n</td><td></td><td>21.1&nbsp;%</td><td unclosed";
         assert_eq!(texts(html), ["Lines:", "21.1 %"]);
+    }
+
+    #[test]
+    fn entities_are_expanded() {
+        assert_eq!(unescaped("a&amp;b&lt;&#39;&#x2F;&quot;&unknown;&;&"), "a&b<'/\"&unknown;&;&");
+        assert_eq!(unescaped("&#xD800;&#99999999999;"), "&#xD800;&#99999999999;");
     }
 
     #[test]

@@ -1,11 +1,15 @@
-//! Streams JSON: keeps only the values that a format names.
+//! Streams JSON: keeps only the values that a format names, and gives it the entries of a map or list one by one.
+
+mod list;
 
 use std::fmt;
 use std::io::{BufRead, Read};
 
 use anyhow::{Result, ensure};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+
+pub use list::List;
 
 use crate::coverage::percent::Percent;
 
@@ -14,7 +18,8 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Bytes of a kept text.
 const MAX_TEXT: usize = 100;
 
-/// The values at paths such as `total/lines/pct`; a path such as `files/*/covered` is the sum over the list.
+/// The values at paths such as `total/lines/pct`; a path such as `files/*/covered` is the sum over the list. In a path,
+/// `?` is any key of a map.
 pub struct Values(Vec<(&'static str, Value)>);
 
 enum Value {
@@ -25,11 +30,32 @@ enum Value {
 
 /// Reads the existing values. Ignores what follows the JSON.
 pub fn read(input: &mut dyn BufRead, paths: &[&'static str]) -> Result<Values> {
+    read_with(input, paths, None::<Entries<IgnoredAny>>)
+}
+
+/// Also calls `each` with every entry of the maps or lists at the path `at`: its key (empty in a list), and its value.
+/// `paths` cannot lead into them.
+pub fn read_entries<T: DeserializeOwned>(
+    input: &mut dyn BufRead,
+    paths: &[&'static str],
+    at: &'static str,
+    each: &mut dyn FnMut(&str, T),
+) -> Result<Values> {
+    read_with(input, paths, Some(Entries { at, each }))
+}
+
+fn read_with<T: DeserializeOwned>(
+    input: &mut dyn BufRead,
+    paths: &[&'static str],
+    entries: Option<Entries<T>>,
+) -> Result<Values> {
     let mut input = input.take(MAX_BYTES);
     let mut values = Values(Vec::new());
     let paths = paths.iter().map(|path| (*path, *path)).collect();
-    let read =
-        Picker { paths, values: &mut values }.deserialize(&mut serde_json::Deserializer::from_reader(&mut input));
+    // Shortens the lifetime to that of the values.
+    let entries = entries.map(|Entries { at, each }| Entries { at, each });
+    let picker = Picker { paths, values: &mut values, entries };
+    let read = picker.deserialize(&mut serde_json::Deserializer::from_reader(&mut input));
     ensure!(input.limit() > 0, "it is longer than {MAX_BYTES} bytes");
     read?;
     Ok(values)
@@ -85,21 +111,43 @@ impl Values {
     }
 }
 
-/// The paths through the current value: their remaining parts, and the whole paths.
-struct Picker<'a> {
-    paths: Vec<(&'static str, &'static str)>,
-    values: &'a mut Values,
+/// Takes an entry: its key, and its value.
+type Each<'a, T> = dyn FnMut(&str, T) + 'a;
+
+/// The map or list whose entries are read one by one.
+struct Entries<'a, T> {
+    /// The rest of the path from the current value.
+    at: &'static str,
+    each: &'a mut Each<'a, T>,
 }
 
-impl Picker<'_> {
-    fn below(&mut self, key: &str) -> Picker<'_> {
-        let step = |(rest, path): &(&'static str, &'static str)| {
-            let rest = rest.strip_prefix(key).filter(|_| !key.is_empty())?;
-            // A key may contain a slash.
-            let below = if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
-            below.map(|rest| (rest, *path))
-        };
-        Picker { paths: self.paths.iter().filter_map(step).collect(), values: self.values }
+/// The paths through the current value: their remaining parts, and the whole paths.
+struct Picker<'a, T> {
+    paths: Vec<(&'static str, &'static str)>,
+    values: &'a mut Values,
+    entries: Option<Entries<'a, T>>,
+}
+
+/// The rest of a path below a key. A key may contain a slash.
+fn below(path: &'static str, key: &str) -> Option<&'static str> {
+    let rest = path.strip_prefix(key).filter(|_| !key.is_empty()).or_else(|| path.strip_prefix('?'))?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+impl<T> Picker<'_, T> {
+    fn below(&mut self, key: &str) -> Picker<'_, T> {
+        let step = |(rest, path): &(&'static str, &'static str)| Some((below(rest, key)?, *path));
+        let entries = self.entries.as_mut().and_then(|entries| {
+            let at = below(entries.at, key)?;
+            Some(Entries { at, each: &mut *entries.each })
+        });
+        Picker { paths: self.paths.iter().filter_map(step).collect(), values: self.values, entries }
+    }
+
+    /// If the current value is the map or list of the entries.
+    fn each(&mut self) -> Option<&mut Each<'_, T>> {
+        let entries = self.entries.as_mut().filter(|entries| entries.at.is_empty())?;
+        Some(&mut *entries.each)
     }
 
     fn keep(&mut self, value: impl Fn() -> Value) {
@@ -109,18 +157,18 @@ impl Picker<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Picker<'_> {
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Picker<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.paths.is_empty() {
+        if self.paths.is_empty() && self.entries.is_none() {
             return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
         }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Picker<'_> {
+impl<'de, T: DeserializeOwned> Visitor<'de> for Picker<'_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,14 +177,24 @@ impl<'de> Visitor<'de> for Picker<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            map.next_value_seed(self.below(&key))?;
+            match self.each() {
+                Some(each) => each(&key, map.next_value()?),
+                None => map.next_value_seed(self.below(&key))?,
+            }
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(self.below("*"))?.is_some() {}
-        Ok(())
+        loop {
+            let next = match self.each() {
+                Some(each) => list.next_element()?.map(|value| each("", value)),
+                None => list.next_element_seed(self.below("*"))?,
+            };
+            if next.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     fn visit_u64<E: Error>(mut self, count: u64) -> Result<(), E> {
@@ -164,5 +222,23 @@ impl<'de> Visitor<'de> for Picker<'_> {
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_one_by_one_beside_the_values() {
+        let json = r#"{"n": 3, "a": {"x": {"files": {"f": [1, 2], "g/h": []}}, "y": {"files": [[7]], "n": 4}}}"#;
+        let mut entries = Vec::new();
+        let mut each = |key: &str, value: List<u32>| entries.push((key.to_owned(), value.0));
+        let values = read_entries(&mut json.as_bytes(), &["n", "a/y/n"], "a/?/files", &mut each).unwrap();
+        assert_eq!((values.count("n"), values.count("a/y/n")), (Some(3), Some(4)));
+        let expected = [("f", vec![1, 2]), ("g/h", vec![]), ("", vec![7])];
+        assert_eq!(entries, expected.map(|(key, value)| (key.to_owned(), value)));
+        let mut each = |_: &str, _: List<u32>| ();
+        assert!(read_entries(&mut r#"{"a": {"f": 1}}"#.as_bytes(), &[], "a", &mut each).is_err());
     }
 }

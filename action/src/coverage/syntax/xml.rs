@@ -1,10 +1,11 @@
-//! Streams XML: visits each element once, in bounded memory. Entities are not expanded.
+//! Streams XML: visits each element once, in bounded memory. Entities of a document type are never expanded.
 
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail, ensure};
 use quick_xml::Reader;
+use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 /// Bytes of one tag, text or comment.
@@ -22,6 +23,12 @@ impl Element<'_> {
     pub fn text(&self, attribute: &str) -> Option<String> {
         let attribute = self.0.try_get_attribute(attribute).ok()??;
         Some(attribute.value.into_owned())
+    }
+
+    /// The text with its entities expanded, such as a path.
+    pub fn unescaped(&self, attribute: &str) -> Option<String> {
+        let text = self.text(attribute)?;
+        Some(unescape(&text).ok()?.into_owned())
     }
 
     pub fn number(&self, attribute: &str) -> Option<u64> {

@@ -1,0 +1,69 @@
+//! Opens the files of a report as text: within limits, and in any encoding that tools write.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{MAIN_SEPARATOR, Path};
+
+use anyhow::{Context, Result, ensure};
+
+use super::syntax::encoding::decoded;
+use crate::base::deadline::Deadline;
+use crate::report::Report;
+
+/// Bytes to read of a page. The largest known index has 2.8 MB, but some tools put all sources on one page.
+const MAX_PAGE: u64 = 64 << 20;
+
+/// Where to look up a file name.
+#[derive(Clone, Copy)]
+pub enum FileSource<'a> {
+    Inside(&'a Report),
+    /// The working directory.
+    Outside,
+}
+
+impl<'a> FileSource<'a> {
+    /// Where the user's file is: in the working directory, or else in the report.
+    pub fn of(report: &'a Report, name: &str) -> Self {
+        let is_inside = report.get(name).is_some() && !Path::new(name).is_file();
+        if is_inside { Self::Inside(report) } else { Self::Outside }
+    }
+
+    fn open(self, name: &str) -> Result<Box<dyn Read + 'a>> {
+        match self {
+            Self::Inside(report) => Ok(report.get(name).context("it does not exist")?.open()?),
+            Self::Outside => Ok(Box::new(File::open(name)?)),
+        }
+    }
+
+    /// The text of a page. Bytes that are not text are replaced.
+    pub fn text(self, name: &str) -> Result<String> {
+        let mut bytes = Vec::new();
+        decoded(BufReader::new(self.open(name)?))?.take(MAX_PAGE).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// Calls `read` with a file, of which at most `left` bytes are read.
+    pub fn read<T>(
+        self,
+        name: &str,
+        left: &mut u64,
+        deadline: Deadline,
+        read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
+    ) -> Result<T> {
+        let input = deadline.read(self.open(name).context("it cannot be opened")?);
+        let mut input = decoded(BufReader::with_capacity(BUFFER, input))?.take(*left);
+        let found = read(&mut input);
+        *left = input.limit();
+        ensure!(*left > 0, "it exceeds the size limit");
+        found
+    }
+}
+
+/// Bytes to read at once.
+const BUFFER: usize = 64 << 10;
+
+/// The path of another file in the same folder.
+pub fn sibling(name: &str, other: &str) -> String {
+    let folder = name.rfind(['/', MAIN_SEPARATOR]).map_or("", |end| &name[..=end]);
+    format!("{folder}{other}")
+}

@@ -1,0 +1,252 @@
+//! Finds the lines of a report: in the machine-readable file that belongs to it, else in its HTML pages, or in the file
+//! of `--lines`. Nothing is derived from lines that do not add up to what the report shows.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use super::files::{FileSource, sibling};
+use super::formats::{FORMATS, Format, Page, Read, SourcePageReader};
+use super::lines::{Filter, Lines};
+use super::measure::Found;
+use super::percent::Counts;
+use super::search::{Choice, MAX_CANDIDATES, MAX_READ, is_near, pages};
+use super::totals::Totals;
+use crate::base::deadline::Deadline;
+use crate::report::{Entry, Report};
+
+/// Threads that read pages. Each keeps one page in memory.
+const MAX_THREADS: usize = 4;
+
+/// What to read: everything that a search for lines depends on.
+#[derive(Clone, Copy)]
+pub struct LineSearch<'a> {
+    pub report: &'a Report,
+    pub choice: &'a Choice,
+    pub totals: Option<&'a Totals>,
+    /// The paths that the caller needs; without a filter, all.
+    pub filter: Option<Filter<'a>>,
+    pub deadline: Deadline,
+}
+
+/// The lines of a report, and where they come from.
+pub struct FoundLines<'a> {
+    pub lines: Lines<'a>,
+    pub tool: &'static str,
+    /// The file with the lines, or the index of the pages, relative to the report's folder.
+    pub source: String,
+    pub is_pages: bool,
+    pub proof: Proof,
+}
+
+/// Whether lines add up to the counts that the report shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    AddsUp,
+    /// The report shows no counts of lines.
+    NotShown,
+    /// The counts of the report, or of one source file, are others.
+    Differs {
+        of: String,
+        shown: (u64, u64),
+        read: (u64, u64),
+    },
+}
+
+impl Proof {
+    pub fn is_usable(&self) -> bool {
+        !matches!(self, Self::Differs { .. })
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddsUp => f.write_str("they add up to the report's counts"),
+            Self::NotShown => f.write_str("the report shows no line counts to compare them with"),
+            Self::Differs { of, shown, read } => write!(
+                f,
+                "they do not add up: {} of {} in {of}, but the report shows {} of {}",
+                read.0, read.1, shown.0, shown.1
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FoundLines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (covered, total) = self.lines.sums();
+        let files = self.lines.files().count();
+        let pages = if self.is_pages { " and its pages" } else { "" };
+        let plural = if files == 1 { "" } else { "s" };
+        write!(f, "{total} lines in {files} file{plural} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
+        write!(f, "; {}", self.proof)
+    }
+}
+
+impl<'a> LineSearch<'a> {
+    /// The lines, if there are any: those that add up, else the first. Notes say which files cannot be read.
+    pub fn run(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
+        match self.choice {
+            Choice::Auto => self.auto(notes),
+            Choice::File { path, format } => self.chosen(path, *format, notes),
+        }
+    }
+
+    fn auto(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
+        let mut first = None;
+        let mut left = MAX_READ;
+        for (format, entry) in self.candidates() {
+            match self.file(format, &entry.name, FileSource::Inside(self.report), &mut left) {
+                Ok(Some(found)) if found.proof.is_usable() => return Some(found),
+                Ok(found) => first = first.or(found),
+                Err(error) => notes.push(cannot_read(&entry.name, format, &error)),
+            }
+        }
+        for index in pages(self.report) {
+            match self.pages_of(index) {
+                Ok(Some(found)) if found.proof.is_usable() || first.is_none() => return Some(found),
+                Ok(_) => {}
+                Err(error) => notes.push(format!("cannot read the lines of the pages of {}: {error:#}", index.name)),
+            }
+        }
+        first
+    }
+
+    /// The machine-readable files, those of the formats with the most details first.
+    fn candidates(&self) -> impl Iterator<Item = (&'static Format, &'a Entry)> {
+        let report = self.report;
+        let files = FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
+        files.flat_map(move |format| {
+            let fits = move |entry: &&Entry| is_near(&entry.name) && format.reads(&entry.name);
+            report.files.iter().filter(fits).take(MAX_CANDIDATES).map(move |entry| (format, entry))
+        })
+    }
+
+    fn chosen(&self, name: &str, format: Option<&str>, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
+        let from = FileSource::of(self.report, name);
+        let formats = FORMATS.iter().filter(|known| format.map_or(known.reads(name), |format| known.name == format));
+        for format in formats {
+            let found = match format.read {
+                Read::Page(..) => self.report.get(name).map_or(Ok(None), |index| self.pages_of(index)),
+                Read::File(..) => self.file(format, name, from, &mut { MAX_READ }),
+            };
+            match found {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(error) => notes.push(cannot_read(name, format, &error)),
+            }
+        }
+        None
+    }
+
+    /// The lines of a machine-readable file, if it has this format and any lines.
+    fn file(
+        &self,
+        format: &'static Format,
+        name: &str,
+        from: FileSource,
+        left: &mut u64,
+    ) -> Result<Option<FoundLines<'a>>> {
+        let Read::File(_, read) = format.read else { return Ok(None) };
+        let mut lines = Lines::only(self.filter);
+        let Some(found) = from.read(name, left, self.deadline, |input| read(input, &mut lines))? else {
+            return Ok(None);
+        };
+        lines.finish()?;
+        let has_lines = lines.files().next().is_some();
+        Ok(has_lines.then(|| self.found(lines, format, name.to_owned(), false, &found)))
+    }
+
+    /// The lines of all pages of the report with this index.
+    fn pages_of(&self, index: &Entry) -> Result<Option<FoundLines<'a>>> {
+        let from = FileSource::Inside(self.report);
+        let html = from.text(&index.name)?;
+        let read_sibling = |other: &str| from.text(&sibling(&index.name, other)).ok();
+        let page = Page { html: &html, read_sibling: &read_sibling };
+        let recognized = FORMATS.iter().find_map(|format| match format.read {
+            Read::Page(read, Some(lines)) => Some((format, read(&page)?, lines)),
+            _ => None,
+        });
+        let Some((format, found, read)) = recognized else { return Ok(None) };
+        drop(html);
+        let lines = self.read_pages(index, read)?;
+        let has_lines = lines.files().next().is_some();
+        Ok(has_lines.then(|| self.found(lines, format, index.name.clone(), true, &found)))
+    }
+
+    /// Reads the pages in the index's folder and below, in several threads.
+    fn read_pages(&self, index: &Entry, read: SourcePageReader) -> Result<Lines<'a>> {
+        let folder = sibling(&index.name, "");
+        let is_page = |entry: &&Entry| entry.name.starts_with(&folder) && FORMATS[0].reads(&entry.name);
+        let pages: Vec<&Entry> = self.report.files.iter().filter(is_page).collect();
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Lines<'a>> {
+            let mut lines = Lines::only(self.filter);
+            while let Some(page) = pages.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.deadline.check()?;
+                self.read_page(page, read, &mut lines)?;
+            }
+            Ok(lines)
+        };
+        let count = thread::available_parallelism().map_or(1, |cores| cores.get()).min(MAX_THREADS).min(pages.len());
+        let mut all = Lines::only(self.filter);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+            for worker in workers {
+                let Ok(lines) = worker.join() else { bail!("a thread that read pages ended early") };
+                all.merge(lines?);
+            }
+            Ok(())
+        })?;
+        all.finish()?;
+        Ok(all)
+    }
+
+    fn read_page(&self, page: &Entry, read: SourcePageReader, lines: &mut Lines) -> Result<()> {
+        let from = FileSource::Inside(self.report);
+        let html = from.text(&page.name).with_context(|| format!("cannot read {}", page.name))?;
+        let read_sibling = |other: &str| from.text(&sibling(&page.name, other)).ok();
+        read(&Page { html: &html, read_sibling: &read_sibling }, lines);
+        Ok(())
+    }
+
+    fn found(
+        &self,
+        lines: Lines<'a>,
+        format: &'static Format,
+        source: String,
+        is_pages: bool,
+        found: &Found,
+    ) -> FoundLines<'a> {
+        let proof = self.proof(&lines, &source, found);
+        FoundLines { lines, tool: format.tool, source, is_pages, proof }
+    }
+
+    /// Compares the lines with the counts of each source file, of their own file, and of the report.
+    fn proof(&self, lines: &Lines, source: &str, found: &Found) -> Proof {
+        if let Some(file) = lines.files().find(|file| !file.adds_up()) {
+            let shown = file.shown.unwrap_or_default();
+            return Proof::Differs { of: file.path.clone(), shown, read: file.bits.sums() };
+        }
+        if self.filter.is_some() {
+            return if lines.files().all(|file| file.shown.is_some()) { Proof::AddsUp } else { Proof::NotShown };
+        }
+        let own = found.iter().find(|measure| measure.metric == "lines").and_then(|measure| measure.counts);
+        let total = self.totals.and_then(|totals| totals.lines);
+        let read = lines.sums();
+        let pair = |counts: Counts| (counts.covered, counts.total);
+        let shown: Vec<_> = [own, total].into_iter().flatten().map(pair).collect();
+        match shown.iter().find(|shown| **shown != read) {
+            Some(shown) => Proof::Differs { of: source.to_owned(), shown: *shown, read },
+            None if shown.is_empty() && !lines.files().all(|file| file.shown.is_some()) => Proof::NotShown,
+            None => Proof::AddsUp,
+        }
+    }
+}
+
+fn cannot_read(name: &str, format: &Format, error: &anyhow::Error) -> String {
+    format!("cannot read the lines of {name} as {}: {error:#}", format.name)
+}

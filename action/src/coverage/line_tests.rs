@@ -1,0 +1,114 @@
+//! The lines of a report must be the same in each of its files and on its pages.
+
+use std::path::Path;
+
+use super::formats::{FORMATS, Read};
+use super::lines::{Hit, SourceFile};
+use super::tests::{corpus, fixtures};
+use super::*;
+use crate::base::deadline::Deadline;
+use crate::report::{Report, walk};
+
+/// Reports and their files that contradict the counts of their own tool, and why. Such lines are never used.
+const CONTRADICTIONS: &[(&str, &str, &str)] = &[
+    ("coveragepy-5.5", "coverage.json", "executed_lines has docstrings, which are no statements"),
+    ("coveragepy-6.5.0", "coverage.json", "executed_lines has docstrings"),
+    ("coveragepy-6.5.0", "coverage.lcov", "made from executed_lines"),
+    ("coveragepy-7.2.7", "coverage.json", "executed_lines has docstrings"),
+    ("coveragepy-7.2.7", "coverage.lcov", "made from executed_lines"),
+    ("coveragepy-7.6.12", "coverage.json", "executed_lines has docstrings"),
+    ("coveragepy-5.5", "index.html", "line 0 of newer Pythons is counted, but not on the page"),
+    ("coveragepy-4.5.4", "index.html", "line 0 is counted, but not on the page"),
+    ("coverage.py-4.5.4", "index.html", "line 0 is counted, but not on the page"),
+    ("scoverage-", "cobertura.xml", "the sums are statements"),
+];
+
+/// Finds the lines of each file and of the pages: their source, and their lines.
+fn all_lines(report: &Report) -> Vec<FoundLines<'static>> {
+    let names = report.files.iter().map(|file| file.name.as_str());
+    let is_candidate = |name: &&str| {
+        name.matches('/').count() < 2
+            && FORMATS.iter().any(|format| matches!(format.read, Read::File(..)) && format.reads(name))
+    };
+    let index = report.index().into_iter();
+    names.filter(is_candidate).chain(index).filter_map(|name| lines_of(report, name)).collect()
+}
+
+fn lines_of(report: &Report, name: &str) -> Option<FoundLines<'static>> {
+    // The result does not keep the report.
+    let choice = Choice::File { path: name.to_owned(), format: None };
+    let search = LineSearch { report, choice: &choice, totals: None, filter: None, deadline: Deadline::NEVER };
+    let found = search.run(&mut Vec::new())?;
+    let mut lines = lines::Lines::all();
+    lines.merge(found.lines);
+    lines.finish().unwrap();
+    Some(FoundLines { lines, tool: found.tool, source: found.source, is_pages: found.is_pages, proof: found.proof })
+}
+
+/// The same source file in another report part, which may have written a longer or shorter path.
+fn counterpart<'a>(file: &SourceFile, others: &'a [&SourceFile]) -> Option<&'a SourceFile> {
+    let ends = |long: &str, short: &str| long == short || long.ends_with(&format!("/{short}"));
+    let fits = |other: &&&SourceFile| ends(&file.path, &other.path) || ends(&other.path, &file.path);
+    let mut found = others.iter().filter(fits);
+    found.next().filter(|_| found.next().is_none()).copied()
+}
+
+fn differences(one: &FoundLines, other: &FoundLines) -> Vec<String> {
+    let others: Vec<_> = other.lines.files().collect();
+    let mut wrong = Vec::new();
+    for file in one.lines.files() {
+        let Some(same) = counterpart(file, &others) else {
+            wrong.push(format!("{} is missing", file.path));
+            continue;
+        };
+        let hits =
+            |file: &SourceFile| -> Vec<_> { file.bits.iter().map(|(line, hit)| (line, hit != Hit::No)).collect() };
+        let (ours, theirs) = (hits(file), hits(same));
+        let only = |these: &[(u32, bool)], those: &[(u32, bool)]| -> Vec<_> {
+            these.iter().filter(|line| !those.contains(line)).take(5).copied().collect()
+        };
+        if ours != theirs {
+            wrong.push(format!("{}: {:?} against {:?}", file.path, only(&ours, &theirs), only(&theirs, &ours)));
+        }
+    }
+    wrong
+}
+
+fn is_contradiction(report: &str, source: &str) -> bool {
+    CONTRADICTIONS.iter().any(|(name, file, _)| report.starts_with(name) && *file == source)
+}
+
+fn check(folder: &Path, report: &Report, wrong: &mut Vec<String>) {
+    let name = folder.file_name().unwrap().to_string_lossy();
+    let (right, contradicting): (Vec<_>, Vec<_>) =
+        all_lines(report).into_iter().partition(|found| found.proof.is_usable());
+    let unknown = contradicting.iter().filter(|found| !is_contradiction(&name, &found.source));
+    wrong.extend(unknown.map(|found| format!("{name}: {found}")));
+    for (at, one) in right.iter().enumerate() {
+        for other in &right[at + 1..] {
+            let differences = differences(one, other);
+            if !differences.is_empty() && !is_contradiction(&name, &one.source) {
+                wrong.push(format!("{name}: {} and {}: {}", one.source, other.source, differences.join("; ")));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fixture_has_the_same_lines_in_all_of_its_files() {
+    let mut wrong = Vec::new();
+    for folder in fixtures() {
+        check(&folder, &walk(&folder).unwrap(), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_report_of_the_corpus_has_the_same_lines_in_all_of_its_files() {
+    let Some(corpus) = corpus() else { return };
+    let mut wrong = Vec::new();
+    for folder in std::fs::read_dir(corpus).unwrap().map(|report| report.unwrap().path()) {
+        check(&folder, &walk(&folder.join("report")).unwrap(), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

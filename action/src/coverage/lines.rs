@@ -1,0 +1,157 @@
+//! What a report says about each line of code: for each source file, which lines can be covered, which were hit, and
+//! which were hit only partly. Two bits per line, so that a union of two reports is an OR.
+
+mod bits;
+mod source_file;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+use super::percent::Counts;
+pub use bits::{Bits, Hit};
+pub use source_file::{Branches, SourceFile};
+
+/// Bytes for all lines and paths: about 100 million lines, or one million files.
+const MAX_BYTES: usize = 32 << 20;
+/// The largest line number. Generated files of real projects have some hundred thousand lines.
+const MAX_LINE: u64 = 1 << 24;
+/// Bytes of a path.
+const MAX_PATH: usize = 4096;
+
+/// Whether a caller needs the lines of a path.
+pub type Filter<'a> = &'a (dyn Fn(&str) -> bool + Sync);
+
+/// The lines of all source files of a report. A format fills it: `file` starts a source file, and `line` adds to it.
+#[derive(Default)]
+pub struct Lines<'a> {
+    files: Vec<SourceFile>,
+    by_path: HashMap<String, usize>,
+    /// The source file that `line` adds to.
+    current: Option<usize>,
+    is_on: bool,
+    filter: Option<Filter<'a>>,
+    bytes: usize,
+    has_too_large_number: bool,
+}
+
+impl<'a> Lines<'a> {
+    /// Keeps nothing: for a caller that needs only the total.
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    pub fn all() -> Self {
+        Self { is_on: true, ..Self::default() }
+    }
+
+    /// Keeps only the files whose paths the filter accepts; without a filter, all.
+    pub fn only(filter: Option<Filter<'a>>) -> Self {
+        Self { is_on: true, filter, ..Self::default() }
+    }
+
+    /// Whether lines are kept. If not, a format can stop at the total.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Starts or continues a source file, with its path as the tool wrote it. Returns whether its lines are kept.
+    pub fn file(&mut self, path: &str) -> bool {
+        let is_kept = self.is_on && path.len() <= MAX_PATH && self.filter.is_none_or(|filter| filter(path));
+        self.current = is_kept.then(|| self.slot(path)).flatten();
+        self.current.is_some()
+    }
+
+    fn slot(&mut self, path: &str) -> Option<usize> {
+        if let Some(slot) = self.by_path.get(path) {
+            return Some(*slot);
+        }
+        self.bytes += size_of::<SourceFile>() + 2 * path.len();
+        if self.bytes > MAX_BYTES {
+            return None;
+        }
+        let slot = self.files.len();
+        self.by_path.insert(path.to_owned(), slot);
+        self.files.push(SourceFile::new(path));
+        Some(slot)
+    }
+
+    /// Adds a line of the current file. A line that is added twice is hit if one of them is.
+    pub fn line(&mut self, number: u64, hit: Hit) {
+        self.change(number, |file, number| file.bits.add(number, hit));
+    }
+
+    /// Adds a line with branches: it is hit partly if not all of them were taken.
+    pub fn branches(&mut self, number: u64, taken: u64, total: u64) {
+        let (taken, total) = (u32::try_from(taken.min(total)), u32::try_from(total));
+        let (Ok(taken), Ok(total)) = (taken, total) else { return };
+        self.bytes += size_of::<Branches>();
+        self.change(number, |file, line| file.branches.push(Branches { line, taken, total }));
+    }
+
+    /// The counts of lines that the report shows for the current file.
+    pub fn shown(&mut self, covered: u64, total: u64) {
+        if let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) {
+            file.shown = Some((covered, total));
+        }
+    }
+
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut SourceFile, u32)) {
+        let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) else { return };
+        if number > MAX_LINE {
+            self.has_too_large_number = true;
+            return;
+        }
+        let before = file.bits.bytes();
+        if self.bytes <= MAX_BYTES {
+            change(file, number as u32);
+        }
+        self.bytes += file.bits.bytes() - before;
+    }
+
+    /// Sorts the files and their branches. Fails if something was left out.
+    pub fn finish(&mut self) -> Result<()> {
+        ensure!(self.bytes <= MAX_BYTES, "it has more lines or files than fit into {} MB", MAX_BYTES >> 20);
+        ensure!(!self.has_too_large_number, "it has a line number above {MAX_LINE}");
+        self.current = None;
+        self.files.iter_mut().for_each(SourceFile::finish);
+        self.files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        self.by_path = self.files.iter().enumerate().map(|(slot, file)| (file.path.clone(), slot)).collect();
+        Ok(())
+    }
+
+    /// Adds the lines that another reader kept, as far as they are needed here.
+    pub fn merge(&mut self, other: Lines) {
+        for file in other.files {
+            if let (true, Some(slot)) = (self.file(&file.path), self.current) {
+                let before = self.files[slot].bytes();
+                self.files[slot].merge(file);
+                self.bytes += self.files[slot].bytes() - before;
+            }
+        }
+        self.has_too_large_number |= other.has_too_large_number;
+    }
+
+    /// The source files with lines, sorted by path after `finish`.
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        self.files.iter().filter(|file| !file.bits.is_empty())
+    }
+
+    pub fn get(&self, path: &str) -> Option<&SourceFile> {
+        self.by_path.get(path).and_then(|slot| self.files.get(*slot))
+    }
+
+    /// Hit lines, and lines that can be covered, of all files.
+    pub fn sums(&self) -> (u64, u64) {
+        self.files.iter().map(|file| file.bits.sums()).fold((0, 0), |sum, file| (sum.0 + file.0, sum.1 + file.1))
+    }
+
+    /// `None` if there is no line.
+    pub fn counts(&self) -> Option<Counts> {
+        let (covered, total) = self.sums();
+        Counts::new(covered, total)
+    }
+}
