@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages;
-use crate::github::Reply;
+use crate::github::StatusReply;
 use crate::identity::issuer::{jwks_url, keys_of};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::token::{Key, Token};
@@ -237,7 +237,7 @@ pub fn sts(bytes: &[u8]) {
 
 /// JSON from GitHub, the store and uploaders: percentages and names are valid.
 pub fn json(bytes: &[u8]) {
-    if let Ok(Ok(statuses)) = serde_json::from_slice::<Reply>(bytes).map(|reply| reply.statuses(None)) {
+    if let Ok(Ok(statuses)) = serde_json::from_slice::<StatusReply>(bytes).map(|reply| reply.statuses(None)) {
         for status in statuses {
             let percent = percent_of(&status.description);
             assert!(percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{percent:?}");

@@ -1,17 +1,17 @@
-//! All use of octocrab: reads the commit statuses of a branch with one GraphQL request.
+//! GitHub's GraphQL API: reads the commit statuses of a branch with one request.
 
 mod backoff;
+mod client;
+pub mod token;
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 use jiff::Timestamp;
-use octocrab::Octocrab;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::base::secret::Secret;
@@ -19,13 +19,10 @@ use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
 use backoff::Backoff;
+use client::{Client, Failure, Reply};
 
 /// The maximum length of GitHub's messages in the log.
 const MAX_MESSAGE: usize = 300;
-/// Time to connect to GitHub.
-const CONNECT_TIME: Duration = Duration::from_secs(1);
-/// The maximum size of a response: enough for 20 commits with 500 statuses each.
-const MAX_ANSWER: usize = 4 << 20;
 /// The status context of the Python original, which reads every context that contains this word.
 const ORIGINAL_CONTEXT: &str = "coverage";
 
@@ -38,7 +35,7 @@ pub struct GitHubConfig {
 
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {
-    client: Octocrab,
+    client: Client,
     backoff: Backoff,
 }
 
@@ -87,23 +84,11 @@ const NAMED_BRANCH: &str = query!(", $branch: String!", "ref(qualifiedName: $bra
 /// The name of the default branch.
 const DEFAULT_BRANCH_NAME: &str = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { branch: defaultBranchRef { name } } }";
 
-/// GitHub's answer to [`GitHub::statuses`] and [`GitHub::default_branch`].
-#[derive(Deserialize)]
-pub(crate) struct Reply {
-    data: Option<Data>,
-    #[serde(default)]
-    errors: Vec<ReplyError>,
-}
+/// GitHub's response to [`GitHub::statuses`] and [`GitHub::default_branch`].
+pub(crate) type StatusReply = Reply<Data>;
 
 #[derive(Deserialize)]
-struct ReplyError {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct Data {
+pub(crate) struct Data {
     repository: Option<RepositoryData>,
 }
 
@@ -152,16 +137,7 @@ struct Context {
 impl GitHub {
     /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIME)
-            // A redirect could carry the token to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        let client = Octocrab::builder()
-            .base_uri(config.graphql_base.as_str().trim_end_matches('/'))?
-            .personal_token(config.token.expose().to_owned())
-            .build_with_reqwest(http)?;
-        Ok(Self { client, backoff: Backoff::default() })
+        Ok(Self { client: Client::new(config)?, backoff: Backoff::default() })
     }
 
     /// A report's statuses on the last 20 commits of a branch (`None`: the default branch), newest commit first. Within
@@ -178,13 +154,13 @@ impl GitHub {
         self.reply(&body(query, repository, branch), time).await?.statuses(name)
     }
 
-    /// The default branch's name; `None` where GitHub does not tell it within `time`.
+    /// The default branch's name; `None` if GitHub does not return it within `time`.
     pub async fn default_branch(&self, repository: &Repository, time: Duration) -> Option<String> {
         let reply = self.reply(&body(DEFAULT_BRANCH_NAME, repository, None), time).await;
         reply.ok()?.data?.repository?.branch?.name
     }
 
-    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<Reply, Refusal> {
+    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, Refusal> {
         self.backoff.may_ask(time).map_err(|time| {
             metrics().github(GitHubResult::NotAsked);
             Refusal::BackingOff(time)
@@ -201,7 +177,7 @@ impl GitHub {
                 self.backoff.succeeded();
                 Ok(reply)
             }
-            // GitHub works: the answer about this one repository is the trouble, and no other one has to wait for it.
+            // GitHub works. Only the response for this repository is unusable, so requests for others need no delay.
             Err(Failure { is_in_answer: true, error, .. }) => {
                 self.backoff.succeeded();
                 Err(Refusal::Failed(error))
@@ -214,57 +190,27 @@ impl GitHub {
         }
     }
 
-    async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<Reply, Failure> {
-        let late = || anyhow::anyhow!("no answer in time");
-        let response = timeout_at(until, self.client._post("/graphql", Some(body))).await;
-        let response =
-            response.map_err(|_| Failure::late(late(), false))?.map_err(|error| Failure::of(error.into()))?;
-        let (parts, body) = response.into_parts();
-        self.backoff.heard(&parts.headers);
-        if !parts.status.is_success() {
-            if matches!(parts.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-                self.backoff.refused(&parts.headers, Timestamp::now());
+    async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
+        let response = self.client.post(body, until).await?;
+        self.backoff.heard(&response.headers);
+        if !response.status.is_success() {
+            if matches!(response.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+                self.backoff.refused(&response.headers, Timestamp::now());
             }
-            return Err(Failure::of(anyhow::anyhow!("GitHub answered with status {}", parts.status)));
+            return Err(Failure::of(anyhow::anyhow!("GitHub answered with status {}", response.status)));
         }
-        let body = timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await;
-        let body = body
-            .map_err(|_| Failure::late(late(), true))?
-            .map_err(|error| Failure::in_answer(anyhow::anyhow!("{error}")))?;
-        let reply: Reply =
-            serde_json::from_slice(&body.to_bytes()).map_err(|error| Failure::in_answer(error.into()))?;
-        // GitHub reports an exhausted quota with status 200.
-        if reply.errors.iter().any(|error| error.is("RATE_LIMITED")) {
-            self.backoff.refused(&parts.headers, Timestamp::now());
+        let headers = response.headers.clone();
+        let reply: StatusReply =
+            serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_answer(error.into()))?;
+        if reply.is_rate_limited() {
+            self.backoff.refused(&headers, Timestamp::now());
             return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
         }
         reply.error().map_or(Ok(reply), |error| Err(Failure::in_answer(error)))
     }
 }
 
-/// Why there is no answer of GitHub's.
-struct Failure {
-    /// GitHub began to answer: the size and the content of an answer are of one repository's making.
-    is_in_answer: bool,
-    is_timeout: bool,
-    error: anyhow::Error,
-}
-
-impl Failure {
-    fn of(error: anyhow::Error) -> Self {
-        Self { is_in_answer: false, is_timeout: false, error }
-    }
-
-    fn in_answer(error: anyhow::Error) -> Self {
-        Self { is_in_answer: true, ..Self::of(error) }
-    }
-
-    fn late(error: anyhow::Error, is_in_answer: bool) -> Self {
-        Self { is_in_answer, is_timeout: true, error }
-    }
-}
-
-impl Reply {
+impl StatusReply {
     /// What went wrong, other than that there is no such repository.
     fn error(&self) -> Option<anyhow::Error> {
         let error = self.errors.iter().find(|error| !error.is("NOT_FOUND"))?;
@@ -278,12 +224,6 @@ impl Reply {
             return Err(Refusal::NoRepository);
         }
         Ok(statuses(self.data, name))
-    }
-}
-
-impl ReplyError {
-    fn is(&self, kind: &str) -> bool {
-        self.kind.as_deref() == Some(kind)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use xtask::lab::github::{Fault, Github};
 use xtask::lab::oidc::Issuer;
 use xtask::lab::parts::{Part, skip_without};
 
@@ -148,4 +149,39 @@ fn the_issuer_of_tokens_is_asked_for_its_keys() {
     assert!(text.contains("API_KEY     ok    is not set: only workflows of ALLOWED_REPOSITORIES"), "{text}");
     let (code, text) = run(folder.path(), &["check"], &[("OIDC_ISSUERS", "http://192.0.2.1"), ("OIDC_AUDIENCE", "x")]);
     assert!(code == Some(2) && text.contains("OIDC_ISSUERS \"http://192.0.2.1\" must begin with https://"), "{text}");
+}
+
+#[test]
+fn each_failure_of_github_is_explained() {
+    let (github, folder) = (Github::start(), tempfile::tempdir().unwrap());
+    github.add_repository("octo/app", "main");
+    let url = github.url();
+    let environment = [
+        ("GITHUB_TOKEN", "tok"),
+        ("GITHUB_API_URL", url.as_str()),
+        ("ALLOWED_REPOSITORIES", "octo/app"),
+        ("OIDC_ISSUERS", "none"),
+    ];
+    let (_, text) = run(folder.path(), &["check"], &environment);
+    for line in [
+        "GitHub        ok    GITHUB_TOKEN is valid, for octocat\n",
+        "GitHub quota  ok    4999 of 5000 points left until ",
+        "repository    ok    octo/app (public) can be read\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in\n{text}");
+    }
+    let status = |code| Fault::Status { code, headers: Vec::new(), body: "{}".into() };
+    for (fault, line) in [
+        (status(401), "GitHub rejected GITHUB_TOKEN: it is invalid, expired or revoked; create a new one\n".to_owned()),
+        (status(403), "GitHub rejected GITHUB_TOKEN (403): check whether its organization requires single".to_owned()),
+        (status(404), format!("{url}/graphql returned 404: check GITHUB_API_URL; on Enterprise Server")),
+        (Fault::RateLimited, "the rate limit of GITHUB_TOKEN is exhausted: wait, or use a token".to_owned()),
+        (Fault::Garbage, format!("{url}/graphql did not return a GraphQL response of GitHub: check GITHUB_API_URL\n")),
+        (Fault::Drop, format!("cannot reach {url}/graphql: ")),
+    ] {
+        github.set_fault(fault);
+        let (code, text) = run(folder.path(), &["check"], &environment);
+        assert!(code == Some(1) && text.contains(&format!("FAIL  {line}")), "{line:?} in\n{text}");
+        assert_eq!(text.matches(&url).count(), usize::from(line.contains(&url)), "the URL is named once\n{text}");
+    }
 }
