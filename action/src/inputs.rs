@@ -35,6 +35,8 @@ pub struct Inputs {
     /// Where to upload to; `Err` lists what a real run would also need.
     pub target: Result<Target, Vec<String>>,
     pub totals: Choice,
+    /// Where to read the lines; `None` for `off`.
+    pub lines: Option<Choice>,
     /// The requested metric.
     pub metric: Option<&'static str>,
     pub name: Option<String>,
@@ -86,6 +88,7 @@ impl Reader<'_> {
         let github = self.github();
         let source = self.source(&event, repository, github.token.is_some());
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
+        let lines = self.get("lines", Choice::parse_or_off).unwrap_or_default();
         let metric = self.get("metric", check::metric);
         let (gate, transfer) = (self.gate(), self.transfer(source.as_ref(), target.as_ref()));
         if !dry_run && no_secrets.is_none() {
@@ -100,6 +103,7 @@ impl Reader<'_> {
             source,
             target,
             totals,
+            lines,
             metric,
             name,
             context,

@@ -3,6 +3,7 @@
 mod announce;
 mod badge;
 mod fetch;
+mod lines;
 mod measure;
 mod plan;
 mod upload;
@@ -73,6 +74,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(target) = target else {
+            self.log_lines(&report)?;
             self.note_external_hosts(&report);
             let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
             self.dry_run(&packed.map_or_else(|| upload::count_and_size(&report), bytes));

@@ -51,6 +51,11 @@ impl Choice {
 }
 
 impl Choice {
+    /// `off` is none.
+    pub fn parse_or_off(text: &str) -> Result<Option<Self>, String> {
+        if text == "off" { Ok(None) } else { Self::parse(text).map(Some) }
+    }
+
     /// The chosen file, if it exists neither at its path nor in the report.
     pub fn missing(&self, report: &Report) -> Option<&str> {
         let Self::File { path, .. } = self else { return None };

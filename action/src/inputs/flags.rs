@@ -46,6 +46,12 @@ pub const FLAGS: &[Flag] = &[
         "file with the total; auto: the index page, else a coverage file in the report",
     ),
     flag(
+        "lines",
+        "auto|FILE|FILE:FORMAT|off",
+        "auto",
+        "where a dry run reads which lines are covered; auto: a coverage file in the report, else its pages",
+    ),
+    flag(
         "metric",
         "METRIC",
         "",

@@ -59,6 +59,25 @@ fn a_dry_run_needs_nothing_and_sends_nothing() {
 }
 
 #[test]
+fn a_dry_run_says_which_lines_are_covered_and_whether_they_add_up() {
+    let other = r#"<coverage line-rate="0.5" lines-valid="4" lines-covered="2"><packages><package><classes>
+        <class filename="a.c"><lines><line number="1" hits="1"/></lines></class></classes></package></packages></coverage>"#;
+    let run = |lines: &str| {
+        let covered = Covered::bare().file("lines/lcov.info", "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n");
+        let covered = covered.file("lines/other.xml", other);
+        let report = covered.report().join("lines");
+        covered.arg(report).arg("--dry-run").arg("--totals").arg("lcov.info").arg("--lines").arg(lines).run()
+    };
+    run("lcov.info")
+        .succeeds()
+        .says("Read 2 lines in 1 file (lcov, lcov.info): 1 hit; they add up to the report's counts")
+        .says("Dry run: nothing is sent");
+    run("other.xml").succeeds().says("1 hit; they do not add up: 1 of 1 in other.xml, but the report shows 2 of 4");
+    run("off").succeeds().says_not("Read ");
+    run("gone.xml").fails("lines (--lines) names the file `gone.xml`");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_sent_where() {
     let peer = Peer::new();
     Covered::new(&peer)

@@ -1,3 +1,5 @@
+//! The union of lines, and its limits.
+
 use super::*;
 
 fn lines_of(file: &SourceFile) -> Vec<(u32, Hit)> {
