@@ -165,10 +165,18 @@ impl Search {
     /// Uses the total of the best candidate. Notes each candidate that disagrees; if one of the same rank does, the
     /// total is unknown.
     fn pick(&mut self, candidates: &[Candidate], metric: Option<&str>) {
+        let measures_nothing =
+            |tool: &str| candidates.iter().any(|other| other.format.tool == tool && other.found.is_empty());
+        // SimpleCov writes 100.0 if nothing was measured; its page says so.
+        let is_measured = |candidate: &&Candidate| {
+            candidate.found.iter().any(|measure| measure.counts.is_some()) || !measures_nothing(candidate.format.tool)
+        };
+        let candidates: Vec<&Candidate> = candidates.iter().filter(is_measured).collect();
+        let candidates = &candidates[..];
         let Some((best, measure)) = best(candidates, metric) else { return };
         let disagreeing: Vec<_> = candidates
             .iter()
-            .filter_map(|candidate| Some((candidate, candidate.counterpart(best, measure, metric)?)))
+            .filter_map(|candidate| Some((*candidate, candidate.counterpart(best, measure, metric)?)))
             .filter(|(_, other)| !other.agrees(measure))
             .collect();
         for (candidate, other) in &disagreeing {
@@ -183,8 +191,8 @@ impl Search {
 }
 
 /// The first candidate with a total and the best rank.
-fn best<'a>(candidates: &'a [Candidate], metric: Option<&str>) -> Option<(&'a Candidate, &'a Measure)> {
-    let with_total = candidates.iter().filter_map(|candidate| Some((candidate, choose(&candidate.found, metric)?)));
+fn best<'a>(candidates: &[&'a Candidate], metric: Option<&str>) -> Option<(&'a Candidate, &'a Measure)> {
+    let with_total = candidates.iter().filter_map(|candidate| Some((*candidate, choose(&candidate.found, metric)?)));
     with_total.min_by_key(|(candidate, _)| candidate.rank())
 }
 

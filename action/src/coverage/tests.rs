@@ -280,6 +280,38 @@ fn a_tracefile_that_lacks_the_end_of_a_record_is_damaged() {
 }
 
 #[test]
+fn all_projects_of_a_clover_file_are_counted() {
+    let project = |covered| format!(r#"<project><metrics statements="10" coveredstatements="{covered}"/></project>"#);
+    let found = read("clover", &format!("<coverage>{}{}</coverage>", project(10), project(1))).unwrap();
+    assert_eq!(found[0].counts, Counts::new(11, 20));
+}
+
+#[test]
+fn jacoco_groups_are_counted_once() {
+    let counter = r#"<counter type="LINE" missed="1" covered="2"/>"#;
+    let package = format!(r#"<package name="p">{counter}</package>"#);
+    let nested = format!("<report><group>{package}{counter}</group><group><group>{package}</group></group></report>");
+    assert_eq!(read("jacoco-xml", &nested).unwrap()[0].counts, Counts::new(4, 6));
+    let own = nested.replace("</report>", r#"<counter type="LINE" missed="5" covered="4"/></report>"#);
+    assert_eq!(read("jacoco-xml", &own).unwrap()[0].counts, Counts::new(4, 9));
+}
+
+#[test]
+fn simplecov_without_lines_is_no_total() {
+    let page = |total: &str| {
+        format!(
+            r#"<div class="file_list_container" id="AllFiles"><h2>All Files (<span class="green">100.0%</span>)</h2>
+            <b>{total}</b> relevant lines. <span class="green"><b>{total}</b> lines covered</span><table>"#
+        )
+    };
+    let last_run = r#"{"result": {"line": 100.0}}"#;
+    let (_folder, files) = folder_of(&[("index.html", &page("0.0")), (".last_run.json", last_run)]);
+    assert_eq!(ask(&files, "auto"), "none");
+    let (_folder, files) = folder_of(&[("index.html", &page("12.0")), (".last_run.json", last_run)]);
+    assert_eq!(ask(&files, "auto"), "100.0% of lines (SimpleCov, index.html): 12 of 12");
+}
+
+#[test]
 fn a_module_in_the_first_row_is_no_total_of_opencppcoverage() {
     let html = include_str!("../../tests/fixtures/totals/opencppcoverage-0.9.9/index.html");
     let without_total = html.replacen("<tbody>", "<tbody><tr><td><a href=\"Modules/a.html\">a.exe</a></td></tr>", 1);

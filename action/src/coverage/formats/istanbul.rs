@@ -12,9 +12,11 @@
 use std::io::BufRead;
 
 use anyhow::Result;
+use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
-use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, counts, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -32,6 +34,35 @@ pub fn page(page: &Page) -> Option<Found> {
         [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
     Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
 }
+
+/// A source file's page: one span per line of the file, in order.
+///
+/// ```html
+/// <td class="line-coverage quiet"><span class="cline-any cline-yes">1x</span>
+/// <span class="cline-any cline-neutral">&nbsp;</span>
+/// ```
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    let title = between(page.html, "<title>", "</title>");
+    let path = title.and_then(|title| title.trim().strip_prefix("Code coverage report for "));
+    let column = between(page.html, "<td class=\"line-coverage quiet\">", "</td>");
+    let (Some(path), Some(column)) = (path, column) else { return false };
+    if lines.file(&unescaped(path)) {
+        for (at, number) in memmem::find_iter(column.as_bytes(), LINE).zip(1..) {
+            match column.get(at + LINE.len()..).and_then(|rest| rest.split('"').next()) {
+                Some("yes") => lines.line(number, Hit::Yes),
+                Some("no") => lines.line(number, Hit::No),
+                _ => {}
+            }
+        }
+        let fraction = split(page.html, ">Lines</span>").and_then(|(_, rest)| between(rest, "fraction'>", "</span>"));
+        if let Some((covered, total)) = fraction.and_then(counts) {
+            lines.shown(covered, total);
+        }
+    }
+    true
+}
+
+const LINE: &str = "<span class=\"cline-any cline-";
 
 /// A metric, and the paths of its percentage and counts.
 type Kind = (&'static str, [&'static str; 3]);

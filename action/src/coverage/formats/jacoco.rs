@@ -1,4 +1,4 @@
-//! JaCoCo: the row of the total in `index.html`, and `jacoco.xml`.
+//! JaCoCo: the row of the total in `index.html`, the pages of source files, and `jacoco.xml`.
 //!
 //! ```html
 //! <tfoot><tr><td>Total</td><td class="bar">5,218 of 10,129</td><td class="ctr2">48%</td>…
@@ -11,10 +11,12 @@ use std::io::BufRead;
 use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
+use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
-use crate::coverage::syntax::html::{after, between, count, counts, has, percent, texts};
-use crate::coverage::syntax::xml;
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, count, counts, has, percent, texts, unescaped};
+use crate::coverage::syntax::xml::{self, Element};
 
 pub fn page(page: &Page) -> Option<Found> {
     let breadcrumb = between(page.html, "id=\"breadcrumb\"", "</div>")?;
@@ -35,21 +37,124 @@ pub fn page(page: &Page) -> Option<Found> {
 const COUNTERS: [(&str, &str); 4] =
     [("INSTRUCTION", "instructions"), ("LINE", "lines"), ("BRANCH", "branches"), ("METHOD", "functions")];
 
-/// The report's own counters follow those of its packages.
-pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
-    let (mut found, mut is_report) = ([const { None }; COUNTERS.len()], false);
-    xml::walk(input, |depth, element| {
-        is_report |= depth == 0 && element.is("report");
-        if depth == 1 && element.is("counter") {
+type Counters = [Option<(u64, u64)>; COUNTERS.len()];
+
+/// A report, group or package: its own counters, and the sums of those below, for one without counters of its own.
+struct Container {
+    depth: usize,
+    own: Counters,
+    below: Counters,
+}
+
+impl Container {
+    fn counters(&self) -> Counters {
+        if self.own.iter().any(Option::is_some) { self.own } else { self.below }
+    }
+}
+
+/// The open containers, the report first.
+#[derive(Default)]
+struct Containers(Vec<Container>);
+
+impl Containers {
+    /// Closes those that ended before an element of this depth. The report stays open.
+    fn close(&mut self, depth: usize) {
+        while self.0.len() > 1
+            && let Some(ended) = self.0.pop_if(|last| last.depth >= depth)
+            && let Some(parent) = self.0.last_mut()
+        {
+            for (sum, counts) in parent.below.iter_mut().zip(ended.counters()) {
+                let add = |(covered, total): (u64, u64)| {
+                    let (one, other) = sum.unwrap_or_default();
+                    (one.saturating_add(covered), other.saturating_add(total))
+                };
+                *sum = counts.map(add).or(*sum);
+            }
+        }
+    }
+
+    fn add(&mut self, depth: usize, element: &Element) {
+        if depth == 0 || element.is("group") || element.is("package") {
+            self.0.push(Container { depth, own: Counters::default(), below: Counters::default() });
+        } else if let (true, Some(last)) = (element.is("counter"), self.0.last_mut())
+            && depth == last.depth + 1
+        {
             let kind = element.text("type").unwrap_or_default();
             let at = COUNTERS.iter().position(|(name, _)| *name == kind);
             let counts =
                 element.counts("covered", "missed").map(|(covered, missed)| (covered, covered.saturating_add(missed)));
             if let (Some(at), Some(counts)) = (at, counts) {
-                found[at] = Measure::counted(COUNTERS[at].1, counts, 2);
+                last.own[at] = Some(counts);
             }
+        }
+    }
+
+    fn found(mut self) -> Found {
+        self.close(1);
+        let counters = self.0.first().map(Container::counters).unwrap_or_default();
+        let measures = counters.into_iter().zip(COUNTERS);
+        measures.filter_map(|(counts, (_, metric))| Measure::counted(metric, counts?, 2)).collect()
+    }
+}
+
+/// The report's own counters follow those of its packages.
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+    let (mut containers, mut package, mut is_report) = (Containers::default(), String::new(), false);
+    xml::walk(input, |depth, element| {
+        is_report |= depth == 0 && element.is("report");
+        containers.close(depth);
+        containers.add(depth, element);
+        if lines.is_on() {
+            add_line(element, &mut package, lines);
         }
         if is_report { Continue(()) } else { Break(()) }
     })?;
-    Ok(is_report.then(|| found.into_iter().flatten().collect()))
+    Ok(is_report.then(|| containers.found()))
+}
+
+fn add_line(element: &Element, package: &mut String, lines: &mut Lines) {
+    if element.is("package") {
+        *package = element.unescaped("name").unwrap_or_default();
+    } else if element.is("sourcefile") {
+        lines.file(&path(package, &element.unescaped("name").unwrap_or_default()));
+    } else if let (true, Some(number)) = (element.is("line"), element.number("nr")) {
+        let count = |name| element.number(name).unwrap_or_default();
+        let (missed, covered, missed_branches, taken) = (count("mi"), count("ci"), count("mb"), count("cb"));
+        let is_partly = covered > 0 && (missed > 0 || missed_branches > 0);
+        lines.line(number, if is_partly { Hit::Partly } else { Hit::of(covered) });
+        if missed_branches > 0 || taken > 0 {
+            lines.branches(number, taken, taken.saturating_add(missed_branches));
+        }
+    }
+}
+
+fn path(package: &str, file: &str) -> String {
+    if package.is_empty() { file.to_owned() } else { format!("{package}/{file}") }
+}
+
+/// A source file's page: `<span class="pc bpc" id="L12" title="1 of 2 branches missed.">`.
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    let Some(breadcrumb) = between(page.html, "id=\"breadcrumb\"", "</div>") else { return false };
+    let package = between(breadcrumb, "class=\"el_package\">", "</a>");
+    let (Some(package), Some(file)) = (package, between(breadcrumb, "<span class=\"el_source\">", "</span>")) else {
+        return false;
+    };
+    let package = if package == "default" { String::new() } else { unescaped(package).replace('.', "/") };
+    if lines.file(&path(&package, &unescaped(file))) {
+        spans(page.html).for_each(|(number, hit)| lines.line(number, hit));
+    }
+    true
+}
+
+fn spans(html: &str) -> impl Iterator<Item = (u64, Hit)> {
+    memmem::find_iter(html.as_bytes(), "<span class=\"").filter_map(|at| {
+        let (class, rest) = html.get(at..)?.strip_prefix("<span class=\"")?.split_once('"')?;
+        let hit = match class.split(' ').next()? {
+            "fc" => Hit::Yes,
+            "pc" => Hit::Partly,
+            "nc" => Hit::No,
+            _ => return None,
+        };
+        Some((rest.strip_prefix(" id=\"L")?.split_once('"')?.0.parse().ok()?, hit))
+    })
 }

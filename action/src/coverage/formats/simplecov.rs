@@ -26,7 +26,8 @@ pub fn page(page: &Page) -> Option<Found> {
 fn table(html: &str) -> Option<Found> {
     let files = after(html, "<div class=\"file_list_container\" id=\"AllFiles\">")?;
     let head = split(files, "<table").map_or(files, |(head, _)| head);
-    let line = after(head, "class=\"covered_percent\"")?;
+    // Up to 0.5 the percentage has no class of its own.
+    let line = after(head, "class=\"covered_percent\"").unwrap_or(head);
     let shown = texts(&format!("<{line}")).iter().find_map(|text| percent(text))?;
     let lines = Measure::shown("lines", shown, summary(head, "relevant lines"));
     let branches = between(head, "class=\"t-branch-summary\"", "</div>").and_then(|part| {
@@ -41,7 +42,9 @@ fn table(html: &str) -> Option<Found> {
 fn summary(html: &str, what: &str) -> Option<(u64, u64)> {
     let texts = texts(html);
     let at = texts.iter().position(|text| text.starts_with(what))?;
-    Some((count(texts.get(at + 1)?)?, count(texts.get(at.checked_sub(1)?)?)?))
+    // Up to 0.5 counts are written as `12.0`.
+    let whole = |text: &String| count(text.strip_suffix(".0").unwrap_or(text));
+    Some((whole(texts.get(at + 1)?)?, whole(texts.get(at.checked_sub(1)?)?)?))
 }
 
 fn data(text: &str) -> Option<Found> {
