@@ -11,7 +11,7 @@ use crate::base::deadline::Deadline;
 use crate::report::Report;
 
 /// Bytes to read of a page. The largest known index has 2.8 MB, but some tools put all sources on one page.
-const MAX_PAGE: u64 = 64 << 20;
+pub const MAX_PAGE: u64 = 64 << 20;
 
 /// Where to look up a file name.
 #[derive(Clone, Copy)]

@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use super::files::{FileSource, sibling};
+use super::files::{FileSource, MAX_PAGE, sibling};
 use super::formats::{FORMATS, Format, Page, Read, SourcePageReader};
 use super::lines::{Filter, Lines};
 use super::measure::Found;
 use super::percent::Counts;
-use super::search::{Choice, MAX_CANDIDATES, MAX_READ, is_near, pages};
+use super::search::{Choice, MAX_CANDIDATES, MAX_READ, formats_of, is_near, pages};
 use super::totals::Totals;
 use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
@@ -96,20 +96,26 @@ impl<'a> LineSearch<'a> {
     }
 
     fn auto(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
-        let mut first = None;
-        let mut left = MAX_READ;
+        let (mut first, mut damaged, mut left) = (None, Vec::new(), MAX_READ);
         for (format, entry) in self.candidates() {
+            // Other formats would fail on a damaged file in the same way.
+            if damaged.contains(&&entry.name) {
+                continue;
+            }
             match self.file(format, &entry.name, FileSource::Inside(self.report), &mut left) {
                 Ok(Some(found)) if found.proof.is_usable() => return Some(found),
                 Ok(found) => first = first.or(found),
-                Err(error) => notes.push(cannot_read(&entry.name, format, &error)),
+                Err(error) => {
+                    notes.push(cannot_read(&entry.name, &error));
+                    damaged.push(&entry.name);
+                }
             }
         }
         for index in pages(self.report) {
-            match self.pages_of(index) {
-                Ok(Some(found)) if found.proof.is_usable() || first.is_none() => return Some(found),
-                Ok(_) => {}
-                Err(error) => notes.push(format!("cannot read the lines of the pages of {}: {error:#}", index.name)),
+            match self.pages_of(index, None) {
+                Ok(Some(found)) if found.proof.is_usable() => return Some(found),
+                Ok(found) => first = first.or(found),
+                Err(error) => notes.push(cannot_read(&index.name, &error)),
             }
         }
         first
@@ -127,19 +133,20 @@ impl<'a> LineSearch<'a> {
 
     fn chosen(&self, name: &str, format: Option<&str>, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
         let from = FileSource::of(self.report, name);
-        let formats = FORMATS.iter().filter(|known| format.map_or(known.reads(name), |format| known.name == format));
-        for format in formats {
-            let found = match format.read {
-                Read::Page(..) => self.report.get(name).map_or(Ok(None), |index| self.pages_of(index)),
-                Read::File(..) => self.file(format, name, from, &mut { MAX_READ }),
-            };
-            match found {
-                Ok(None) => {}
-                Ok(found) => return found,
-                Err(error) => notes.push(cannot_read(name, format, &error)),
-            }
-        }
-        None
+        let as_file = || {
+            let formats = formats_of(name, format);
+            formats
+                .map(|format| self.file(format, name, from, &mut { MAX_READ }))
+                .find(|found| !matches!(found, Ok(None)))
+        };
+        let found = match self.report.get(name).filter(|_| FORMATS[0].reads(name)) {
+            Some(index) => self.pages_of(index, format),
+            None => as_file().unwrap_or(Ok(None)),
+        };
+        found.unwrap_or_else(|error| {
+            notes.push(cannot_read(name, &error));
+            None
+        })
     }
 
     /// The lines of a machine-readable file, if it has this format and any lines.
@@ -160,13 +167,14 @@ impl<'a> LineSearch<'a> {
         Ok(has_lines.then(|| self.found(lines, format, name.to_owned(), false, &found)))
     }
 
-    /// The lines of all pages of the report with this index.
-    fn pages_of(&self, index: &Entry) -> Result<Option<FoundLines<'a>>> {
+    /// The lines of all pages of the report with this index, in any format or in the named one.
+    fn pages_of(&self, index: &Entry, format: Option<&str>) -> Result<Option<FoundLines<'a>>> {
         let from = FileSource::Inside(self.report);
         let html = from.text(&index.name)?;
         let read_sibling = |other: &str| from.text(&sibling(&index.name, other)).ok();
         let page = Page { html: &html, read_sibling: &read_sibling };
-        let recognized = FORMATS.iter().find_map(|format| match format.read {
+        let mut formats = FORMATS.iter().filter(|known| format.is_none_or(|format| known.name == format));
+        let recognized = formats.find_map(|format| match format.read {
             Read::Page(read, Some(lines)) => Some((format, read(&page)?, lines)),
             _ => None,
         });
@@ -207,6 +215,7 @@ impl<'a> LineSearch<'a> {
 
     fn read_page(&self, page: &Entry, read: SourcePageReader, lines: &mut Lines) -> Result<()> {
         let from = FileSource::Inside(self.report);
+        ensure!(page.size <= MAX_PAGE, "{} has more than {} MB", page.name, MAX_PAGE >> 20);
         let html = from.text(&page.name).with_context(|| format!("cannot read {}", page.name))?;
         let read_sibling = |other: &str| from.text(&sibling(&page.name, other)).ok();
         read(&Page { html: &html, read_sibling: &read_sibling }, lines);
@@ -247,6 +256,6 @@ impl<'a> LineSearch<'a> {
     }
 }
 
-fn cannot_read(name: &str, format: &Format, error: &anyhow::Error) -> String {
-    format!("cannot read the lines of {name} as {}: {error:#}", format.name)
+fn cannot_read(name: &str, error: &anyhow::Error) -> String {
+    format!("cannot read the lines of {name}: {error:#}")
 }

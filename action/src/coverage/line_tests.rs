@@ -35,10 +35,17 @@ fn all_lines(report: &Report) -> Vec<FoundLines<'static>> {
 }
 
 fn lines_of(report: &Report, name: &str) -> Option<FoundLines<'static>> {
-    // The result does not keep the report.
-    let choice = Choice::File { path: name.to_owned(), format: None };
+    lines_in(report, Choice::File { path: name.to_owned(), format: None })
+}
+
+fn lines_as(report: &Report, name: &str, format: &'static str) -> Option<FoundLines<'static>> {
+    lines_in(report, Choice::File { path: name.to_owned(), format: Some(format) })
+}
+
+fn lines_in(report: &Report, choice: Choice) -> Option<FoundLines<'static>> {
     let search = LineSearch { report, choice: &choice, totals: None, filter: None, deadline: Deadline::NEVER };
     let found = search.run(&mut Vec::new())?;
+    // Does not keep the choice.
     let mut lines = lines::Lines::all();
     lines.merge(found.lines);
     lines.finish().unwrap();
@@ -111,4 +118,32 @@ fn every_report_of_the_corpus_has_the_same_lines_in_all_of_its_files() {
         check(&folder, &walk(&folder.join("report")).unwrap(), &mut wrong);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_damaged_file_is_noted_once_and_the_next_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("a.json", "{");
+    write("lcov.info", "SF:a.c\nDA:1,1\nend_of_record\n");
+    let report = walk(folder.path()).unwrap();
+    let search =
+        LineSearch { report: &report, choice: &Choice::Auto, totals: None, filter: None, deadline: Deadline::NEVER };
+    let mut notes = Vec::new();
+    let found = search.run(&mut notes).unwrap();
+    assert_eq!((found.source.as_str(), found.proof), ("lcov.info", Proof::AddsUp));
+    assert!(notes.len() == 1 && notes[0].starts_with("cannot read the lines of a.json: EOF"), "{notes:?}");
+}
+
+#[test]
+fn a_page_is_read_in_the_format_that_the_user_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = include_str!("../../tests/fixtures/totals/nyc-18/index.html");
+    std::fs::write(folder.path().join("index.html"), page).unwrap();
+    let source = "<title>Code coverage report for a.js</title>\
+                  <td class=\"line-coverage quiet\"><span class=\"cline-any cline-no\">&nbsp;</span></td>";
+    std::fs::write(folder.path().join("a.js.html"), source).unwrap();
+    let report = walk(folder.path()).unwrap();
+    assert!(lines_as(&report, "index.html", "istanbul").is_some());
+    assert!(lines_as(&report, "index.html", "jacoco").is_none());
 }

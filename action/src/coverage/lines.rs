@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow};
 
 use super::percent::Counts;
 pub use bits::{Bits, Hit};
@@ -21,6 +21,10 @@ const MAX_BYTES: usize = 32 << 20;
 const MAX_LINE: u64 = 1 << 24;
 /// Bytes of a path.
 const MAX_PATH: usize = 4096;
+
+const TOO_MUCH: &str = "it has more lines or files than fit into 32 MB";
+const TOO_LARGE_NUMBER: &str = "it has a line number above 16,777,216";
+const TOO_LONG_PATH: &str = "it has a path of more than 4,096 bytes";
 
 /// Whether a caller needs the lines of a path.
 pub type Filter<'a> = &'a (dyn Fn(&str) -> bool + Sync);
@@ -35,7 +39,8 @@ pub struct Lines<'a> {
     is_on: bool,
     filter: Option<Filter<'a>>,
     bytes: usize,
-    has_too_large_number: bool,
+    /// Why something was left out.
+    problem: Option<&'static str>,
 }
 
 impl<'a> Lines<'a> {
@@ -60,8 +65,8 @@ impl<'a> Lines<'a> {
 
     /// Starts or continues a source file, with its path as the tool wrote it. Returns whether its lines are kept.
     pub fn file(&mut self, path: &str) -> bool {
-        let is_kept = self.is_on && path.len() <= MAX_PATH && self.filter.is_none_or(|filter| filter(path));
-        self.current = is_kept.then(|| self.slot(path)).flatten();
+        let is_needed = self.is_on && !path.is_empty() && self.filter.is_none_or(|filter| filter(path));
+        self.current = is_needed.then(|| self.slot(path)).flatten();
         self.current.is_some()
     }
 
@@ -69,10 +74,12 @@ impl<'a> Lines<'a> {
         if let Some(slot) = self.by_path.get(path) {
             return Some(*slot);
         }
-        self.bytes += size_of::<SourceFile>() + 2 * path.len();
-        if self.bytes > MAX_BYTES {
+        let bytes = self.bytes + size_of::<SourceFile>() + 2 * path.len();
+        if path.len() > MAX_PATH || bytes > MAX_BYTES {
+            self.problem = Some(if bytes > MAX_BYTES { TOO_MUCH } else { TOO_LONG_PATH });
             return None;
         }
+        self.bytes = bytes;
         let slot = self.files.len();
         self.by_path.insert(path.to_owned(), slot);
         self.files.push(SourceFile::new(path));
@@ -88,7 +95,6 @@ impl<'a> Lines<'a> {
     pub fn branches(&mut self, number: u64, taken: u64, total: u64) {
         let (taken, total) = (u32::try_from(taken.min(total)), u32::try_from(total));
         let (Ok(taken), Ok(total)) = (taken, total) else { return };
-        self.bytes += size_of::<Branches>();
         self.change(number, |file, line| file.branches.push(Branches { line, taken, total }));
     }
 
@@ -101,21 +107,18 @@ impl<'a> Lines<'a> {
 
     fn change(&mut self, number: u64, change: impl FnOnce(&mut SourceFile, u32)) {
         let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) else { return };
-        if number > MAX_LINE {
-            self.has_too_large_number = true;
+        if number > MAX_LINE || self.bytes > MAX_BYTES {
+            self.problem = Some(if number > MAX_LINE { TOO_LARGE_NUMBER } else { TOO_MUCH });
             return;
         }
-        let before = file.bits.bytes();
-        if self.bytes <= MAX_BYTES {
-            change(file, number as u32);
-        }
-        self.bytes += file.bits.bytes() - before;
+        let before = file.bytes();
+        change(file, number as u32);
+        self.bytes += file.bytes() - before;
     }
 
     /// Sorts the files and their branches. Fails if something was left out.
     pub fn finish(&mut self) -> Result<()> {
-        ensure!(self.bytes <= MAX_BYTES, "it has more lines or files than fit into {} MB", MAX_BYTES >> 20);
-        ensure!(!self.has_too_large_number, "it has a line number above {MAX_LINE}");
+        self.problem.map_or(Ok(()), |problem| Err(anyhow!(problem)))?;
         self.current = None;
         self.files.iter_mut().for_each(SourceFile::finish);
         self.files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
@@ -129,10 +132,14 @@ impl<'a> Lines<'a> {
             if let (true, Some(slot)) = (self.file(&file.path), self.current) {
                 let before = self.files[slot].bytes();
                 self.files[slot].merge(file);
-                self.bytes += self.files[slot].bytes() - before;
+                // Branches of both that name one line become one.
+                self.bytes = self.bytes + self.files[slot].bytes() - before;
+                if self.bytes > MAX_BYTES {
+                    self.problem = Some(TOO_MUCH);
+                }
             }
         }
-        self.has_too_large_number |= other.has_too_large_number;
+        self.problem = self.problem.or(other.problem);
     }
 
     /// The source files with lines, sorted by path after `finish`.

@@ -122,12 +122,7 @@ impl Search {
     /// Reads the chosen file, from the working directory or else from the report.
     fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
         let from = FileSource::of(report, name);
-        let by_name = FORMATS.iter().any(|format| format.reads(name));
-        let formats = FORMATS.iter().filter(|known| match format {
-            Some(format) => known.name == format,
-            None => known.reads(name) || !by_name,
-        });
-        self.ask(formats, name, from, &mut { MAX_READ })
+        self.ask(formats_of(name, format), name, from, &mut { MAX_READ })
     }
 
     /// Tries each format until one recognizes the file.
@@ -165,13 +160,7 @@ impl Search {
     /// Uses the total of the best candidate. Notes each candidate that disagrees; if one of the same rank does, the
     /// total is unknown.
     fn pick(&mut self, candidates: &[Candidate], metric: Option<&str>) {
-        let measures_nothing =
-            |tool: &str| candidates.iter().any(|other| other.format.tool == tool && other.found.is_empty());
-        // SimpleCov writes 100.0 if nothing was measured; its page says so.
-        let is_measured = |candidate: &&Candidate| {
-            candidate.found.iter().any(|measure| measure.counts.is_some()) || !measures_nothing(candidate.format.tool)
-        };
-        let candidates: Vec<&Candidate> = candidates.iter().filter(is_measured).collect();
+        let candidates: Vec<_> = candidates.iter().filter(|candidate| candidate.is_measured(candidates)).collect();
         let candidates = &candidates[..];
         let Some((best, measure)) = best(candidates, metric) else { return };
         let disagreeing: Vec<_> = candidates
@@ -197,6 +186,14 @@ fn best<'a>(candidates: &[&'a Candidate], metric: Option<&str>) -> Option<(&'a C
 }
 
 impl Candidate {
+    /// SimpleCov writes 100.0 without counts if nothing was measured; its page, or its other file, then has no total.
+    fn is_measured(&self, all: &[Self]) -> bool {
+        let is_empty_sibling = |other: &Self| {
+            other.format.tool == self.format.tool && other.format.name != self.format.name && other.found.is_empty()
+        };
+        self.found.iter().any(|measure| measure.counts.is_some()) || !all.iter().any(is_empty_sibling)
+    }
+
     /// The best rank is 0. All pages have the same rank: each is the index of its own report.
     fn rank(&self) -> usize {
         let same = |other: &Format| match self.format.read {
@@ -229,6 +226,15 @@ impl Candidate {
             branches: counts("branches"),
         }
     }
+}
+
+/// The formats to try on a chosen file: the named one, else those that its name allows, else all.
+pub fn formats_of(name: &str, format: Option<&str>) -> impl Iterator<Item = &'static Format> {
+    let by_name = FORMATS.iter().any(|format| format.reads(name));
+    FORMATS.iter().filter(move |known| match format {
+        Some(format) => known.name == format,
+        None => known.reads(name) || !by_name,
+    })
 }
 
 fn files() -> impl Iterator<Item = &'static Format> {

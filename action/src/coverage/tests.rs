@@ -312,6 +312,13 @@ fn simplecov_without_lines_is_no_total() {
 }
 
 #[test]
+fn a_file_that_counted_nothing_does_not_hide_another_of_its_format() {
+    let empty = r#"<coverage line-rate="1" lines-valid="0" lines-covered="0"/>"#;
+    let (_folder, files) = folder_of(&[("a.xml", empty), ("b.xml", r#"<coverage line-rate="0.5"/>"#)]);
+    assert_eq!(ask(&files, "auto"), "50.00% of lines (Cobertura, b.xml)");
+}
+
+#[test]
 fn a_module_in_the_first_row_is_no_total_of_opencppcoverage() {
     let html = include_str!("../../tests/fixtures/totals/opencppcoverage-0.9.9/index.html");
     let without_total = html.replacen("<tbody>", "<tbody><tr><td><a href=\"Modules/a.html\">a.exe</a></td></tr>", 1);

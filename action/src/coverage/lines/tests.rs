@@ -83,11 +83,29 @@ fn ten_million_lines_fit_and_hostile_numbers_do_not() {
         sparse.line(MAX_LINE, Hit::Yes);
     }
     let kept: usize = sparse.files().map(SourceFile::bytes).sum();
+    let mut merged = Lines::all();
+    merged.merge(filled(&[(1, Hit::Yes)]));
+    assert!(merged.finish().is_ok());
+    let mut dropped = Lines::all();
+    dropped.file("a");
+    dropped.line(MAX_LINE + 1, Hit::Yes);
+    merged.merge(dropped);
+    assert!(merged.finish().is_err());
     assert!(sparse.finish().is_err() && kept < MAX_BYTES + (8 << 20), "{kept} bytes");
+    let mut long = Lines::all();
+    assert!(!long.file(&"a".repeat(MAX_PATH + 1)) && long.finish().is_err());
     let mut large = Lines::all();
     large.file("a");
     large.line(MAX_LINE + 1, Hit::Yes);
     assert!(large.finish().is_err());
+}
+
+#[test]
+fn branches_that_nobody_needs_take_no_memory() {
+    let mut lines = Lines::only(Some(&|path: &str| path == "b"));
+    lines.file("a");
+    (0..4_000_000).for_each(|_| lines.branches(1, 0, 2));
+    assert!(lines.finish().is_ok() && lines.bytes == 0, "{} bytes", lines.bytes);
 }
 
 #[test]
