@@ -1,5 +1,6 @@
 //! A report's coverage: finds the total, in many formats, and compares it exactly.
 
+mod export;
 mod files;
 mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -12,6 +13,7 @@ mod search;
 mod syntax;
 mod totals;
 
+pub use export::Export;
 pub use formats::supported_tools;
 pub use line_search::{FoundLines, LineSearch, Proof};
 pub use measure::METRICS;

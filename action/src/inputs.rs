@@ -13,7 +13,7 @@ use std::ffi::OsString;
 
 use crate::base::env::Env;
 use crate::base::repository::Repository;
-use crate::coverage::Choice;
+use crate::coverage::{Choice, Export};
 pub use badge::BadgeUpdate;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
@@ -37,6 +37,7 @@ pub struct Inputs {
     pub totals: Choice,
     /// Where to read the lines; `None` for `off`.
     pub lines: Option<Choice>,
+    pub exports: Vec<Export>,
     /// The requested metric.
     pub metric: Option<&'static str>,
     pub name: Option<String>,
@@ -88,7 +89,11 @@ impl Reader<'_> {
         let github = self.github();
         let source = self.source(&event, repository, github.token.is_some());
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
-        let lines = self.get("lines", Choice::parse_or_off).unwrap_or_default();
+        let lines = self.get("lines", Choice::parse_or_off);
+        let exports = self.get("export", Export::parse_list).unwrap_or_default();
+        if lines == Some(None) && !exports.is_empty() {
+            self.problems.push("export (--export) needs lines, but lines (--lines) is off".to_owned());
+        }
         let metric = self.get("metric", check::metric);
         let (gate, transfer) = (self.gate(), self.transfer(source.as_ref(), target.as_ref()));
         if !dry_run && no_secrets.is_none() {
@@ -103,7 +108,8 @@ impl Reader<'_> {
             source,
             target,
             totals,
-            lines,
+            lines: lines.flatten(),
+            exports,
             metric,
             name,
             context,

@@ -69,12 +69,14 @@ impl<'a> Run<'a> {
             Source::Artifact(artifact) => self.fetch(&client, artifact)?,
         };
         self.find_total(&report)?;
+        if self.inputs.dry_run || !self.inputs.exports.is_empty() {
+            self.read_lines(&report)?;
+        }
         if let Some(why) = self.inputs.no_secrets {
             self.record_failure(format!("nothing was uploaded: {why}"), true);
             return Ok(());
         }
         let Some(target) = target else {
-            self.log_lines(&report)?;
             self.note_external_hosts(&report);
             let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
             self.dry_run(&packed.map_or_else(|| upload::count_and_size(&report), bytes));

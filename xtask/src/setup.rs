@@ -27,6 +27,7 @@ pub fn lab() -> anyhow::Result<()> {
             Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
             Part::Openssl => programs(part.is_there(), "openssl", &["openssl"]),
             Part::Shells => programs(part.is_there(), &SHELLS.join(", "), &SHELLS),
+            Part::Genhtml => programs(part.is_there(), "genhtml", &["lcov"]),
             Part::Deploy => {
                 programs(part.is_there(), "nginx, systemd-analyze and openssl", &["nginx-light", "systemd", "openssl"])
             }

@@ -49,8 +49,9 @@ pub const FLAGS: &[Flag] = &[
         "lines",
         "auto|FILE|FILE:FORMAT|off",
         "auto",
-        "where a dry run reads which lines are covered; auto: a coverage file in the report, else its pages",
+        "where an export or a dry run reads which lines are covered; auto: a coverage file in the report, else its pages",
     ),
+    flag("export", "FORMAT:FILE", "", "write the covered lines to FILE as lcov or cobertura; several by commas"),
     flag(
         "metric",
         "METRIC",

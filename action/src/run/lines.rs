@@ -1,13 +1,22 @@
-//! Reports in a dry run which lines the tests covered, and whether they add up.
+//! Step 3, for an export or a dry run: reads which lines the tests covered.
 
-use anyhow::{Result, bail};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, absolute};
+
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Run;
-use crate::coverage::{Choice, LineSearch};
+use crate::base::text::count;
+use crate::coverage::lines::Lines;
+use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof};
+use crate::inputs::Source;
 use crate::report::Report;
 
 impl Run<'_> {
-    pub(super) fn log_lines(&self, report: &Report) -> Result<()> {
+    /// Logs where the lines come from and whether they add up, and writes the exports. A failed export fails the run,
+    /// but not the steps after it.
+    pub(super) fn read_lines(&mut self, report: &Report) -> Result<()> {
         let Some(choice) = &self.inputs.lines else { return Ok(()) };
         if let Some(path) = choice.missing(report) {
             bail!(
@@ -19,13 +28,56 @@ impl Run<'_> {
         let mut notes = Vec::new();
         let found = search.run(&mut notes);
         notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
-        match found {
+        match &found {
             Some(found) => self.log.info(&format!("Read {found}")),
-            None if *choice == Choice::Auto => self
-                .log
-                .info("Read no lines: neither a coverage file nor the pages of the report have them in a known format"),
-            None => self.log.info("Read no lines: the file of lines (--lines) has none in a known format"),
+            None => self.log.info(&format!("Read no lines: {}", nothing(choice))),
         }
+        let exports = self.inputs.exports.iter();
+        let problems: Vec<String> = exports
+            .filter_map(|export| {
+                let error = self.export(export, found.as_ref()).err()?;
+                Some(format!("cannot write the export {}: {error:#}", export.path))
+            })
+            .collect();
+        problems.into_iter().for_each(|problem| self.record_failure(problem, false));
         Ok(())
     }
+
+    fn export(&self, export: &Export, found: Option<&FoundLines>) -> Result<()> {
+        let found =
+            found.context("the report has no lines in a known format; set lines (--lines) to a coverage file")?;
+        if let Proof::Differs { .. } = found.proof {
+            bail!("the lines in {} do not add up; set lines (--lines) to another file", found.source);
+        }
+        let path = absolute(&export.path)?;
+        if let Source::Folder(folder) = &self.inputs.source {
+            let is_inside = path.starts_with(absolute(folder)?);
+            ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
+        }
+        write(export, &path, &found.lines)?;
+        let (files, (_, lines)) = (found.lines.files().count(), found.lines.sums());
+        self.log.info(&format!(
+            "Wrote {lines} lines of {} to {} ({})",
+            count(files, "file"),
+            export.path,
+            export.format
+        ));
+        Ok(())
+    }
+}
+
+fn nothing(choice: &Choice) -> &'static str {
+    match choice {
+        Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
+        Choice::File { .. } => "the file of lines (--lines) has none in a known format",
+    }
+}
+
+fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut to = BufWriter::new(File::create(path)?);
+    export.write(lines, &mut to)?;
+    Ok(to.flush()?)
 }

@@ -200,3 +200,43 @@ fn zeros_are_no_commit() {
     let report = covered.report();
     covered.arg(report).run().succeeds().outputs("uploaded=true");
 }
+
+const TRACE: &str = "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n";
+
+#[test]
+fn an_export_holds_the_lines_of_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let covered = Covered::bare().file("lcov.info", TRACE);
+    let report = covered.report();
+    let exports = format!("lcov:{0}/new/lcov.info,cobertura:{0}/c.xml", folder.path().display());
+    let covered = covered.arg(report).arg("--dry-run").arg("--totals=lcov.info").arg("--export").arg(exports);
+    covered.run().succeeds().says("Wrote 2 lines of 1 file to ");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("new/lcov.info"), "TN:\nSF:a.c\nDA:1,1\nDA:2,0\nLF:2\nLH:1\nend_of_record\n");
+    assert!(read("c.xml").contains("lines-covered=\"1\" lines-valid=\"2\""));
+}
+
+#[test]
+fn a_failed_export_fails_the_run_after_the_upload() {
+    let peer = Peer::new();
+    let inside = |covered: Covered| {
+        let file = covered.report().join("lcov.info");
+        covered.arg("--export").arg(format!("lcov:{}", file.display()))
+    };
+    inside(Covered::new(&peer))
+        .run()
+        .fails("it would change the report: choose a file outside of ")
+        .outputs("uploaded=true");
+    let other = "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n";
+    let differs = Covered::new(&peer).file("lcov.info", other).arg("--lines=lcov.info").arg("--export=lcov:gone/x");
+    differs.run().fails("the lines in lcov.info do not add up; set lines (--lines) to another file");
+    let none = Covered::new(&peer).without_file("sample_py.html").arg("--export=lcov:gone/x");
+    none.run().fails("cannot write the export gone/x: the report has no lines in a known format");
+    Covered::new(&peer).arg("--lines=off").arg("--export=lcov:x").run().rejects("error: export (--export) needs lines");
+}
+
+#[test]
+fn a_run_without_an_export_reads_no_lines() {
+    let peer = Peer::new();
+    Covered::new(&peer).run().succeeds().says_not("Read ");
+}

@@ -18,6 +18,8 @@ pub enum Part {
     Shells,
     /// openssl: it makes the keys of the lab's OIDC issuer.
     Openssl,
+    /// genhtml, which reads exported lines.
+    Genhtml,
     /// nginx, systemd-analyze and openssl: what the files of `server/deploy` are for.
     Deploy,
 }
@@ -26,7 +28,8 @@ pub enum Part {
 pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
 
 impl Part {
-    pub const ALL: [Part; 6] = [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Deploy];
+    pub const ALL: [Part; 7] =
+        [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Genhtml, Part::Deploy];
 
     pub fn is_there(self) -> bool {
         match self {
@@ -39,6 +42,7 @@ impl Part {
             Part::Chromium => chromium().is_some(),
             Part::Shells => SHELLS.iter().all(|name| which(name).is_some()),
             Part::Openssl => which("openssl").is_some(),
+            Part::Genhtml => which("genhtml").is_some(),
             Part::Deploy => nginx().is_some() && which("systemd-analyze").is_some() && which("openssl").is_some(),
         }
     }

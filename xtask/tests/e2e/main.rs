@@ -10,6 +10,7 @@ mod browser_policy;
 mod check;
 mod demo;
 mod deploy;
+mod exports;
 mod faults;
 mod files;
 mod install;

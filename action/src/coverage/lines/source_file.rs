@@ -31,6 +31,12 @@ impl SourceFile {
         self.shown.is_none_or(|shown| shown == self.bits.sums())
     }
 
+    /// Taken branches, and all.
+    pub fn branch_sums(&self) -> (u64, u64) {
+        let add = |sum: (u64, u64), line: &Branches| (sum.0 + u64::from(line.taken), sum.1 + u64::from(line.total));
+        self.branches.iter().fold((0, 0), add)
+    }
+
     /// Sorts the branches. A line that has several entries keeps the one with the most branches taken.
     pub(super) fn finish(&mut self) {
         self.branches.sort_unstable_by_key(|branches| (branches.line, u32::MAX - branches.taken));
