@@ -36,6 +36,8 @@ impl FileHeaders {
         for name in [header::STRICT_TRANSPORT_SECURITY, REQUEST_ID] {
             not_modified.extend(plain.get(&name).map(|value| (name, value.clone())));
         }
+        not_modified.extend([(header::CACHE_CONTROL, FOR_ALL), (header::VARY, ACCEPT_ENCODING)]);
+        not_modified.insert(header::ETAG, HeaderValue::from_static(""));
         Self { plain, gzip, not_modified }
     }
 
@@ -52,14 +54,7 @@ impl FileHeaders {
         let to = response.headers_mut();
         to.insert(header::CONTENT_TYPE, content_type);
         to.insert(header::CONTENT_SECURITY_POLICY, policy);
-        let cache_control = file.cache_control(location);
-        if cache_control != FOR_ALL {
-            to.insert(header::CACHE_CONTROL, cache_control);
-        }
-        match file.etag {
-            Some(etag) => to.insert(header::ETAG, etag),
-            None => to.remove(header::ETAG),
-        };
+        set_file_headers(to, file.cache_control(location), file.etag);
         if file.is_by_encoding && !file.is_gzip {
             to.insert(header::VARY, ACCEPT_ENCODING);
         }
@@ -76,12 +71,24 @@ impl FileHeaders {
     pub fn not_modified(&self, location: &ReportLocation<'_>, file: File) -> Response<Body> {
         let mut response = response::with(&self.not_modified, Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        let always = [(header::CACHE_CONTROL, file.cache_control(location))];
-        let vary = file.is_by_encoding.then_some((header::VARY, ACCEPT_ENCODING));
-        let etag = file.etag.map(|etag| (header::ETAG, etag));
-        response.headers_mut().extend(always.into_iter().chain(etag).chain(vary));
+        let to = response.headers_mut();
+        set_file_headers(to, file.cache_control(location), file.etag);
+        if !file.is_by_encoding {
+            to.remove(header::VARY);
+        }
         response
     }
+}
+
+/// Replaces the placeholders of `FileHeaders`.
+fn set_file_headers(to: &mut HeaderMap, cache_control: HeaderValue, etag: Option<HeaderValue>) {
+    if cache_control != FOR_ALL {
+        to.insert(header::CACHE_CONTROL, cache_control);
+    }
+    match etag {
+        Some(etag) => to.insert(header::ETAG, etag),
+        None => to.remove(header::ETAG),
+    };
 }
 
 /// What the headers say about a report's file.

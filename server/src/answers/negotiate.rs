@@ -1,34 +1,44 @@
 //! Content negotiation and conditional requests.
 
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderValue};
 
 /// Whether the client accepts gzip (RFC 9110, 12.5.3).
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let is_taken = |weight: &str| {
-        let (name, weight) = weight.split_once('=').unwrap_or_default();
-        !(name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0))
-    };
     let mut any = false;
-    for list in headers.get_all(header::ACCEPT_ENCODING) {
-        for coding in list.to_str().unwrap_or_default().split(',') {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            match name.trim() {
-                gzip if gzip.eq_ignore_ascii_case("gzip") || gzip.eq_ignore_ascii_case("x-gzip") => {
-                    return is_taken(weight);
-                }
-                "*" => any = is_taken(weight),
-                _ => {}
+    for coding in headers.get_all(header::ACCEPT_ENCODING).iter().flat_map(list) {
+        let name_end = coding.iter().position(|byte| *byte == b';').unwrap_or(coding.len());
+        let (name, weight) = coding.split_at(name_end);
+        match name.trim_ascii() {
+            gzip if gzip.eq_ignore_ascii_case(b"gzip") || gzip.eq_ignore_ascii_case(b"x-gzip") => {
+                return !is_zero(weight);
             }
+            b"*" => any = !is_zero(weight),
+            _ => {}
         }
     }
     any
 }
 
+/// Whether a weight such as `;q=0` excludes its coding.
+fn is_zero(weight: &[u8]) -> bool {
+    let Some((name, value)) = str::from_utf8(weight).ok().and_then(|weight| weight.split_once('=')) else {
+        return false;
+    };
+    let name = name.trim_start_matches(';').trim();
+    name.eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0)
+}
+
 /// Whether the client has this version already (RFC 9110, 13.1.2: weak comparison).
 pub fn matches(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok()).any(|list| {
-        list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == etag)
+    headers.get_all(header::IF_NONE_MATCH).iter().flat_map(list).any(|known| {
+        let known = known.trim_ascii();
+        known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == etag.as_bytes()
     })
+}
+
+/// The elements of a comma-separated list.
+fn list(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',')
 }
 
 #[cfg(test)]

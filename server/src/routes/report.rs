@@ -8,7 +8,7 @@ use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
 use crate::answers::response::{Answer, Body};
 use crate::app::App;
-use crate::base::random::hex;
+use crate::base::random::digit;
 use crate::error::{Error, no_report};
 use crate::names::report::ReportPath;
 use crate::reports::address::ReportLocation;
@@ -21,6 +21,8 @@ use crate::telemetry::metrics::{Encoding, metrics};
 
 /// The maximum number of rows in a folder's list.
 const MAX_ROWS: usize = 1000;
+/// The maximum number of bytes of an entity tag.
+const MAX_ETAG: usize = 32;
 
 /// A file, a folder's index or a folder's list. `encoded`: the path in the URL.
 pub async fn show(
@@ -146,10 +148,18 @@ async fn file(
 
 /// The entity tag: checksum, size and encoding.
 fn etag(entry: &Entry, is_gzip: bool) -> String {
-    let digits = hex(&(u128::from(entry.crc) << 64 | u128::from(entry.size)).to_be_bytes());
-    // Eight digits of the checksum; those of the size without leading zeros, but at least one.
-    let ((crc, size), last) = (digits[8..31].split_at(8), &digits[31..]);
-    ["\"", crc, "-", size.trim_start_matches('0'), last, if is_gzip { "-gz" } else { "" }, "\""].concat()
+    let mut tag = String::with_capacity(MAX_ETAG);
+    tag.push('"');
+    push_hex(&mut tag, entry.crc.into(), 8);
+    tag.push('-');
+    let size_digits = (u64::BITS - entry.size.leading_zeros()).div_ceil(4);
+    push_hex(&mut tag, entry.size, size_digits.max(1));
+    tag.push_str(if is_gzip { "-gz\"" } else { "\"" });
+    tag
+}
+
+fn push_hex(text: &mut String, number: u64, digits: u32) {
+    (0..digits).rev().for_each(|at| text.push(char::from(digit((number >> (4 * at)) as u8))));
 }
 
 /// The packed bytes if the client accepts them, else an inflated stream.
@@ -178,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_tells_checksum_size_and_encoding() {
+    fn an_etag_has_checksum_size_and_encoding() {
         let entry = |crc, size| Entry { path: "".into(), offset: 0, span: 0, compressed: 0, size, crc, deflated: true };
         for (crc, size, is_gzip, tag) in [
             (0xab, 0, false, "\"000000ab-0\""),

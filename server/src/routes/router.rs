@@ -170,7 +170,7 @@ impl<'a> Route<'a> {
     pub fn of(path: &'a str) -> Option<Self> {
         // Only report files have more segments than this, and their path is not split.
         let (mut segments, mut count, mut rest) = ([""; 6], 1, path.strip_prefix('/')?);
-        while let Some(at) = rest.bytes().position(|byte| byte == b'/').filter(|_| count < segments.len()) {
+        while let Some(at) = memchr::memchr(b'/', rest.as_bytes()).filter(|_| count < segments.len()) {
             segments[count - 1] = &rest[..at];
             rest = &rest[at + 1..];
             count += 1;
