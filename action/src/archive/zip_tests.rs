@@ -156,7 +156,7 @@ fn refused_bytes(bytes: &[u8], expected: &str) {
 }
 
 #[test]
-fn what_real_tools_write_comes_out_byte_for_byte() {
+fn zips_of_real_tools_are_repacked_byte_for_byte() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let read = |name: &str| std::fs::read(fixtures.join("coverage_py").join(name)).unwrap();
     let expected = [
@@ -182,7 +182,7 @@ fn what_real_tools_write_comes_out_byte_for_byte() {
 }
 
 #[test]
-fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
+fn deflated_entries_are_copied_and_stored_entries_are_deflated() {
     let mut slow = DeflateEncoder::new(Vec::new(), Compression::none());
     slow.write_all(PAGE).unwrap();
     let data = slow.finish().unwrap();
@@ -218,7 +218,7 @@ fn one_folder_of_a_zip_can_be_the_report() {
 }
 
 #[test]
-fn what_is_no_zip_is_reported() {
+fn files_that_are_not_zips_are_rejected() {
     let whole = zip(&[Made::new("index.html", PAGE)]);
     for bytes in [&b""[..], b"<html>", b"PK\x05\x06", &whole[..whole.len() - 30], &whole[..40]] {
         refused_bytes(bytes, "invalid or truncated zip");
@@ -228,7 +228,7 @@ fn what_is_no_zip_is_reported() {
 }
 
 #[test]
-fn bytes_before_and_behind_a_zip_are_left_out() {
+fn bytes_before_and_after_a_zip_are_ignored() {
     let files = [Made::new("index.html", PAGE)];
     for (before, behind) in [(&b"#!/bin/sh\n"[..], &b""[..]), (b"", b"junk"), (b"PK\x03\x04", b"\0\0\0")] {
         let bytes = with_end(&files, &End { count: 1, before, behind });
@@ -237,7 +237,7 @@ fn bytes_before_and_behind_a_zip_are_left_out() {
 }
 
 #[test]
-fn a_directory_that_miscounts_is_refused() {
+fn directories_with_a_wrong_entry_count_are_rejected() {
     let files = [Made::new("index.html", PAGE), Made::new("a.html", PAGE)];
     let with_count = |count| with_end(&files, &End { count, before: b"", behind: b"" });
     refused_bytes(&with_count(1), "its directory lists more files than its count");
@@ -247,7 +247,7 @@ fn a_directory_that_miscounts_is_refused() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
+fn unsafe_or_unprintable_names_are_rejected() {
     for name in ["../evil.html", "a/../../evil.html", "..", "/etc/passwd", "a//b", "./a", "a/.", "C:/a", "c:a"] {
         refused(&[Made::new(name, PAGE)], &format!("the name {name:?} is not a relative file path"));
     }
@@ -268,7 +268,7 @@ fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_refused() {
+fn duplicate_names_are_rejected() {
     refused(&[Made::new("a", b"1"), Made::new("b", b"2"), Made::new("a", b"3")], "it contains `a` twice");
     refused(
         &[Made::new("a", b"1"), Made::new("a!", b"2"), Made::new("a/b", b"3")],
@@ -281,7 +281,7 @@ fn a_name_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn what_is_no_plain_file_is_refused() {
+fn links_devices_encryption_and_unknown_methods_are_rejected() {
     let made = |mode| [Made { mode, ..Made::new("index.html", PAGE) }];
     refused(&made(0o120_777), "`index.html` is a symbolic link");
     for mode in [0o010_644, 0o020_644, 0o060_644, 0o140_644, 0o040_755] {
@@ -296,7 +296,7 @@ fn what_is_no_plain_file_is_refused() {
 }
 
 #[test]
-fn local_headers_that_tell_another_story_are_refused() {
+fn local_headers_that_contradict_the_directory_are_rejected() {
     let story = "the header of `index.html` does not match the directory";
     let made = || Made::new("index.html", PAGE);
     refused(&[Made { local_name: b"other.html".to_vec(), ..made() }], story);
@@ -308,7 +308,7 @@ fn local_headers_that_tell_another_story_are_refused() {
 }
 
 #[test]
-fn entries_that_share_bytes_are_refused() {
+fn overlapping_entries_are_rejected() {
     let one = Made::new("a.html", PAGE);
     let second = Made { local_name: b"b.html".to_vec(), ..Made::new("b.html", PAGE) };
     // The same bytes under two names, as in a zip bomb.
@@ -325,7 +325,7 @@ fn entries_that_share_bytes_are_refused() {
 }
 
 #[test]
-fn sizes_and_checksums_that_lie_are_refused() {
+fn wrong_sizes_and_checksums_are_rejected() {
     let made = || Made::new("index.html", PAGE);
     let message = "cannot pack `index.html`: it is larger than the zip says";
     refused(&[Made { size: made().size - 1, ..made() }], message);
@@ -351,13 +351,13 @@ fn sizes_and_checksums_that_lie_are_refused() {
 }
 
 #[test]
-fn more_than_a_server_takes_is_refused_before_it_is_read() {
+fn zips_above_the_size_limit_are_rejected_before_reading() {
     let claim = |number: u32| Made { size: u32::MAX - 1, packed: 5 << 20, ..Made::new(format!("{number}.html"), b"") };
     refused(&[claim(0), claim(1), claim(2)], "its files take more than 8 GiB unpacked");
 }
 
 #[test]
-fn sizes_that_stand_behind_the_data_are_taken_from_the_directory() {
+fn sizes_of_streamed_entries_are_read_from_the_directory() {
     let streamed = Made { flags: 8, ..Made::new("index.html", PAGE) };
     let bytes = zip(&[streamed, Made { flags: 8, ..Made::stored("b.html", PAGE) }]);
     assert_eq!(repacked(&bytes, "").unwrap().len(), 2);

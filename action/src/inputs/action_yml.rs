@@ -77,7 +77,7 @@ fn covered(input: &str) -> String {
 }
 
 #[test]
-fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_action() {
+fn inputs_override_environment_variables_which_override_defaults() {
     let inputs: Vec<&str> = inputs().into_iter().map(|(name, _)| name).collect();
     assert!(inputs.len() > 15 && OF_THE_SCRIPT.iter().all(|name| inputs.contains(name)), "{inputs:?}");
     for input in inputs.into_iter().filter(|input| !OF_THE_SCRIPT.contains(input)) {
@@ -94,7 +94,7 @@ fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_ac
 }
 
 #[test]
-fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
+fn unset_inputs_use_the_actions_defaults() {
     let variables = step(&[]);
     for (input, expected) in [
         ("path", Some("htmlcov")),
@@ -111,7 +111,7 @@ fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
 }
 
 #[test]
-fn an_artifact_is_the_report_as_a_whole_from_either_source() {
+fn an_artifact_without_a_path_is_the_whole_report() {
     for source in ["input", "environment"] {
         let mut variables = step(if source == "input" { &[("artifact", "coverage-html")] } else { &[] });
         if source == "environment" {
