@@ -376,7 +376,7 @@ mod tests {
             let pack = if deflated { compress_into } else { store_into };
             let Packed { summary, data: Data::File(mut file) } = pack(&entry, entry.open().unwrap(), file).unwrap()
             else {
-                panic!("it is in a file")
+                panic!("expected a file")
             };
             file.rewind().unwrap();
             zip.append(&entry.name, &summary, &mut file).unwrap();
@@ -397,7 +397,7 @@ mod tests {
             let archive = pack(&report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
             assert!(archive.size < 3 * noise.len() as u64, "{} bytes", archive.size);
             for entry in crate::report::unzip(archive.file, "").unwrap().files {
-                let Content::Zip(zipped) = &entry.content else { panic!("it is in a zip") };
+                let Content::Zip(zipped) = &entry.content else { panic!("expected a zip entry") };
                 assert_eq!(zipped.deflated, entry.name != "video.MP4", "{}", entry.name);
                 let mut read = Vec::new();
                 entry.open().unwrap().read_to_end(&mut read).unwrap();
@@ -417,7 +417,7 @@ mod tests {
             let entry = Entry { name: size.to_string(), size, content: Content::File(path) };
             let packed = compress(&entry, entry.open().unwrap(), &mut deflate).unwrap();
             assert!(matches!(packed.summary.method, Method::Store), "{size}");
-            assert_eq!(deflate.total_in(), size, "it is the same one");
+            assert_eq!(deflate.total_in(), size, "the deflater was reused");
         }
     }
 }

@@ -18,7 +18,7 @@ fn read(arguments: &str, variables: &[(&str, &str)], event: &str) -> Result<Inpu
     };
     match parse(arguments.split_whitespace().map(OsString::from), &env)? {
         Command::Run(inputs) => Ok(*inputs),
-        _ => panic!("{arguments} is no run"),
+        _ => panic!("{arguments} does not run"),
     }
 }
 
@@ -113,15 +113,15 @@ fn runs_of_forks_and_other_events_do_not_update_the_badge() {
 
 #[test]
 fn purge_cache_sets_a_value_only_for_pushes_to_the_default_branch() {
-    for asked in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
-        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).badge;
+    for flag in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
+        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {flag}"), name, event).badge;
         for event in other_runs() {
-            assert_eq!(purge("workflow_run", &event), BadgeUpdate::DropValue, "{asked} {event}");
+            assert_eq!(purge("workflow_run", &event), BadgeUpdate::DropValue, "{flag} {event}");
         }
         let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
         let pull = format!(r#"{{"ref":"refs/heads/main","pull_request":{{"head":{{"sha":"{HEAD}"}}}},{repository}}}"#);
         for name in ["pull_request", "pull_request_target", "workflow_dispatch", "schedule", "create"] {
-            assert_eq!(purge(name, &pull), BadgeUpdate::DropValue, "{asked} {name}");
+            assert_eq!(purge(name, &pull), BadgeUpdate::DropValue, "{flag} {name}");
         }
         assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), BadgeUpdate::DropValue);
         assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), BadgeUpdate::DropValue);

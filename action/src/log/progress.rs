@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn progress_of_short_steps_is_not_reported() {
-        every(Duration::from_secs(3600), || panic!("told"), || ());
+        every(Duration::from_secs(3600), || panic!("reported"), || ());
     }
 
     #[test]
