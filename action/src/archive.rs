@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_while_it_is_packed_is_named() {
+    fn errors_name_files_that_change_during_packing() {
         let text = "it changed while it was being read: upload after the report is complete";
         let written = |name: &'static str, content: Vec<u8>| {
             packed_after(move |folder| std::fs::write(folder.join(name), content).unwrap())
@@ -336,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_vanishes_is_named() {
+    fn errors_name_files_that_are_deleted_during_packing() {
         let text = packed_after(|folder| std::fs::remove_file(folder.join("7.html")).unwrap());
         assert!(text.starts_with("cannot pack `7.html`: "), "{text}");
     }
 
     #[test]
-    fn a_place_for_temporary_files_that_is_none_is_named() {
+    fn errors_name_a_missing_temporary_folder() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let missing = folder.path().join("missing");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn packing_ends_with_the_runs_time() {
+    fn packing_stops_at_the_deadline() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("index.html"), "page").unwrap();
         let report = crate::report::walk(folder.path()).unwrap();
@@ -376,7 +376,7 @@ mod tests {
             let pack = if deflated { compress_into } else { store_into };
             let Packed { summary, data: Data::File(mut file) } = pack(&entry, entry.open().unwrap(), file).unwrap()
             else {
-                panic!("it is in a file")
+                panic!("expected a file")
             };
             file.rewind().unwrap();
             zip.append(&entry.name, &summary, &mut file).unwrap();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_video_is_stored_only_where_deflate_saves_little() {
+    fn large_videos_are_stored_unless_deflate_makes_them_much_smaller() {
         let folder = tempfile::tempdir().unwrap();
         let noise: Vec<u8> = noise().take(IN_MEMORY as usize + 1).collect();
         let content = |name: &str| if name.starts_with("zeros") { vec![0; 64 * noise.len()] } else { noise.clone() };
@@ -397,7 +397,7 @@ mod tests {
             let archive = pack(&report, folder.path(), Deadline::NEVER, &|_| {}).unwrap();
             assert!(archive.size < 3 * noise.len() as u64, "{} bytes", archive.size);
             for entry in crate::report::unzip(archive.file, "").unwrap().files {
-                let Content::Zip(zipped) = &entry.content else { panic!("it is in a zip") };
+                let Content::Zip(zipped) = &entry.content else { panic!("expected a zip entry") };
                 assert_eq!(zipped.deflated, entry.name != "video.MP4", "{}", entry.name);
                 let mut read = Vec::new();
                 entry.open().unwrap().read_to_end(&mut read).unwrap();
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn one_deflater_does_for_files_that_become_no_smaller() {
+    fn the_deflater_is_reused_for_incompressible_files() {
         let folder = tempfile::tempdir().unwrap();
         let (mut noise, mut deflate) = (noise(), deflater());
         for size in [1, 40, 1_000, 70_000, IN_MEMORY] {
@@ -417,7 +417,7 @@ mod tests {
             let entry = Entry { name: size.to_string(), size, content: Content::File(path) };
             let packed = compress(&entry, entry.open().unwrap(), &mut deflate).unwrap();
             assert!(matches!(packed.summary.method, Method::Store), "{size}");
-            assert_eq!(deflate.total_in(), size, "it is the same one");
+            assert_eq!(deflate.total_in(), size, "the deflater was reused");
         }
     }
 }

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_up_to_a_limit_and_are_spread() {
+    fn retry_pauses_double_up_to_a_limit_with_jitter() {
         let millis = |tries, random| pause(tries, random).as_millis();
         assert_eq!([millis(1, 1.0), millis(2, 1.0), millis(3, 1.0)], [500, 1_000, 2_000]);
         assert_eq!([millis(1, 0.0), millis(5, 0.0)], [250, 4_000]);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redacted_address_shows_no_credentials() {
+    fn redacted_urls_omit_credentials_and_queries() {
         let uri = "https://user:pass@s3.example.com:9000/bucket/a.zip?X-Amz-Signature=abc".parse().unwrap();
         assert_eq!(redacted(&uri), "https://s3.example.com:9000/bucket/a.zip");
     }

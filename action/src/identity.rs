@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tokens_end_is_read_and_no_error_quotes_it() {
+    fn token_expiry_is_parsed_and_errors_never_quote_the_token() {
         // {"alg":"RS256"} and {"aud":"x","exp":1767225600}
         let token = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4IiwiZXhwIjoxNzY3MjI1NjAwfQ.c2lnbmF0dXJl";
         assert_eq!(expiry(token).unwrap().to_string(), "2026-01-01T00:00:00Z");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_audience_is_escaped_and_no_secret_is_shown() {
+    fn the_audience_is_escaped_and_debug_output_hides_the_credential() {
         let credential = Secret::new("hunter2");
         let job = Identity::job("https://t.example/x?v=2", credential, "https://c.example.com/a b");
         let Identity::Job(Job { url, .. }) = &job else { panic!("it is a job's") };

@@ -288,7 +288,7 @@ mod tests {
 
     /// The corpus has interesting inputs, and those that once broke something.
     #[test]
-    fn the_fuzz_targets_corpus_breaks_nothing() {
+    fn the_fuzz_corpus_causes_no_panic() {
         for (name, check) in super::ALL {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
             for input in fs::read_dir(folder).unwrap() {

@@ -162,7 +162,7 @@ fn upload(report: &Path, api: &str, environment: &[(&str, &str)]) -> Result<Stri
     command.env("COVERED_API_KEY", API_KEY).env("GITHUB_REPOSITORY", REPOSITORY).envs(environment.iter().copied());
     let uploaded = run_to_end(&mut command)?;
     ensure!(uploaded.ok, "the report was not uploaded: {}", uploaded.text());
-    let site = uploaded.stdout.lines().find_map(|line| line.strip_prefix("Opened site ")?.split(' ').next());
+    let site = uploaded.stdout.lines().find_map(|line| line.strip_prefix("Created site ")?.split(' ').next());
     Ok(format!("/coverage/{}/", site.context("the upload named no site")?))
 }
 

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_or_read_only_folder_is_named_with_what_to_do() {
+    fn errors_for_full_or_read_only_folders_say_what_to_do() {
         let message = |kind| explain(io::Error::from(kind).into(), Path::new("/runner/_temp")).to_string();
         let start = "cannot write to a temporary file in /runner/_temp: ";
         let full = message(ErrorKind::StorageFull);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_missing_or_none_is_named_with_what_to_do() {
+    fn errors_for_missing_folders_say_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let message = |folder: &Path| temporary_file(folder).unwrap_err().to_string();
         let missing = message(&folder.path().join("missing"));

@@ -11,7 +11,7 @@ const PAGE: &[u8] = b"<p>a page of a report</p><p>a page of a report</p>";
 
 /// An entry as its headers describe it, correctly or not.
 #[derive(Clone)]
-struct Made {
+struct TestEntry {
     name: Vec<u8>,
     local_name: Vec<u8>,
     flags: u16,
@@ -32,7 +32,7 @@ fn deflated(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-impl Made {
+impl TestEntry {
     fn new(name: impl AsRef<[u8]>, content: &[u8]) -> Self {
         let (name, data) = (name.as_ref().to_vec(), deflated(content));
         let mut crc = Crc::new();
@@ -79,11 +79,11 @@ struct End {
     behind: &'static [u8],
 }
 
-fn zip(files: &[Made]) -> Vec<u8> {
+fn zip(files: &[TestEntry]) -> Vec<u8> {
     with_end(files, &End { count: files.len() as u16, before: b"", behind: b"" })
 }
 
-fn with_end(files: &[Made], end: &End) -> Vec<u8> {
+fn with_end(files: &[TestEntry], end: &End) -> Vec<u8> {
     let (mut out, mut directory) = (end.before.to_vec(), Vec::new());
     for file in files {
         let offset = file.offset.unwrap_or((out.len() - end.before.len()) as u32);
@@ -144,19 +144,19 @@ fn repacked(bytes: &[u8], folder: &str) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 #[track_caller]
-fn refused(files: &[Made], expected: &str) {
-    refused_bytes(&zip(files), expected);
+fn rejects(files: &[TestEntry], expected: &str) {
+    rejects_bytes(&zip(files), expected);
 }
 
 #[track_caller]
-fn refused_bytes(bytes: &[u8], expected: &str) {
+fn rejects_bytes(bytes: &[u8], expected: &str) {
     let error = repacked(bytes, "").expect_err(expected);
     let message = format!("{error:#}");
-    assert!(message.contains(expected), "{message:?} does not say {expected:?}");
+    assert!(message.contains(expected), "expected {expected:?} in {message:?}");
 }
 
 #[test]
-fn what_real_tools_write_comes_out_byte_for_byte() {
+fn zips_of_real_tools_are_repacked_byte_for_byte() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let read = |name: &str| std::fs::read(fixtures.join("coverage_py").join(name)).unwrap();
     let expected = [
@@ -182,12 +182,12 @@ fn what_real_tools_write_comes_out_byte_for_byte() {
 }
 
 #[test]
-fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
+fn deflated_entries_are_copied_and_stored_entries_are_deflated() {
     let mut slow = DeflateEncoder::new(Vec::new(), Compression::none());
     slow.write_all(PAGE).unwrap();
     let data = slow.finish().unwrap();
-    let large = Made { packed: data.len() as u32, data: data.clone(), ..Made::new("large.html", PAGE) };
-    let bytes = zip(&[large, Made::stored("stored.html", PAGE)]);
+    let large = TestEntry { packed: data.len() as u32, data: data.clone(), ..TestEntry::new("large.html", PAGE) };
+    let bytes = zip(&[large, TestEntry::stored("stored.html", PAGE)]);
     let packed = pack(&opened(&bytes, "").unwrap(), &std::env::temp_dir(), Deadline::NEVER, &|_| {}).unwrap();
     let report = unzip(packed.file, "").unwrap();
     let sizes: Vec<u64> = report
@@ -204,10 +204,10 @@ fn deflated_data_are_copied_as_they_are_and_stored_ones_are_deflated() {
 #[test]
 fn one_folder_of_a_zip_can_be_the_report() {
     let bytes = zip(&[
-        Made::new("log.txt", b"log"),
-        Made::new("a/htmlcov/index.html", PAGE),
-        Made::new("a/htmlcov-old/index.html", b"old"),
-        Made::new("../evil.html", b"evil"),
+        TestEntry::new("log.txt", b"log"),
+        TestEntry::new("a/htmlcov/index.html", PAGE),
+        TestEntry::new("a/htmlcov-old/index.html", b"old"),
+        TestEntry::new("../evil.html", b"evil"),
     ]);
     for folder in ["a/htmlcov", "./a/htmlcov/", "a\\htmlcov", "/a//htmlcov"] {
         assert_eq!(repacked(&bytes, folder).unwrap(), [("index.html".to_owned(), PAGE.to_vec())], "{folder}");
@@ -218,18 +218,21 @@ fn one_folder_of_a_zip_can_be_the_report() {
 }
 
 #[test]
-fn what_is_no_zip_is_reported() {
-    let whole = zip(&[Made::new("index.html", PAGE)]);
+fn files_that_are_not_zips_are_rejected() {
+    let whole = zip(&[TestEntry::new("index.html", PAGE)]);
     for bytes in [&b""[..], b"<html>", b"PK\x05\x06", &whole[..whole.len() - 30], &whole[..40]] {
-        refused_bytes(bytes, "invalid or truncated zip");
+        rejects_bytes(bytes, "invalid or truncated zip");
     }
-    refused(&[], "it is empty");
-    refused(&[Made { size: 0, crc: 0, packed: 0, data: Vec::new(), ..Made::stored("folder/", b"") }], "it is empty");
+    rejects(&[], "it is empty");
+    rejects(
+        &[TestEntry { size: 0, crc: 0, packed: 0, data: Vec::new(), ..TestEntry::stored("folder/", b"") }],
+        "it is empty",
+    );
 }
 
 #[test]
-fn bytes_before_and_behind_a_zip_are_left_out() {
-    let files = [Made::new("index.html", PAGE)];
+fn bytes_before_and_after_a_zip_are_ignored() {
+    let files = [TestEntry::new("index.html", PAGE)];
     for (before, behind) in [(&b"#!/bin/sh\n"[..], &b""[..]), (b"", b"junk"), (b"PK\x03\x04", b"\0\0\0")] {
         let bytes = with_end(&files, &End { count: 1, before, behind });
         assert_eq!(repacked(&bytes, "").unwrap(), [("index.html".to_owned(), PAGE.to_vec())]);
@@ -237,135 +240,152 @@ fn bytes_before_and_behind_a_zip_are_left_out() {
 }
 
 #[test]
-fn a_directory_that_miscounts_is_refused() {
-    let files = [Made::new("index.html", PAGE), Made::new("a.html", PAGE)];
+fn directories_with_a_wrong_entry_count_are_rejected() {
+    let files = [TestEntry::new("index.html", PAGE), TestEntry::new("a.html", PAGE)];
     let with_count = |count| with_end(&files, &End { count, before: b"", behind: b"" });
-    refused_bytes(&with_count(1), "its directory lists more files than its count");
-    refused_bytes(&with_count(3), "its directory counts 3 files but lists 2");
-    let many: Vec<Made> = (0..2).map(|_| Made::new(vec![b'x'; MAX_NAME], b"")).collect();
-    refused(&many, "twice");
+    rejects_bytes(&with_count(1), "its directory lists more files than its count");
+    rejects_bytes(&with_count(3), "its directory counts 3 files but lists 2");
+    let many: Vec<TestEntry> = (0..2).map(|_| TestEntry::new(vec![b'x'; MAX_NAME], b"")).collect();
+    rejects(&many, "twice");
 }
 
 #[test]
-fn names_that_lead_elsewhere_or_cannot_be_shown_are_refused() {
+fn unsafe_or_unprintable_names_are_rejected() {
     for name in ["../evil.html", "a/../../evil.html", "..", "/etc/passwd", "a//b", "./a", "a/.", "C:/a", "c:a"] {
-        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} is not a relative file path"));
+        rejects(&[TestEntry::new(name, PAGE)], &format!("the name {name:?} is not a relative file path"));
     }
     for name in ["a\\b", "..\\evil.html", "a\0b", "a\nb", "a\u{1b}[31m", "a\u{85}"] {
-        refused(&[Made::new(name, PAGE)], &format!("the name {name:?} contains a backslash or a control character"));
+        rejects(
+            &[TestEntry::new(name, PAGE)],
+            &format!("the name {name:?} contains a backslash or a control character"),
+        );
     }
-    refused(&[Made::new(b"caf\xe9.html", PAGE)], "is not UTF-8");
-    refused(&[Made::new("", PAGE)], "is not a relative file path");
-    refused(&[Made::new("folder/", PAGE)], "is not a relative file path");
-    refused(&[Made::new("x".repeat(MAX_NAME + 1), PAGE)], "is longer than 4096 bytes");
-    refused(&[Made::new(".git/config", PAGE)], "it contains a git checkout");
-    refused(&[Made::new(".git", PAGE)], "it contains a git checkout");
-    refused(&[Made::new("a/.git/config", PAGE)], "it contains a git checkout");
-    refused(&[Made::new("a/.git/", b""), Made::new("a/b", PAGE)], "it contains a git checkout");
-    refused(&[Made::new("a/.GIT", PAGE)], "it contains a git checkout");
-    let fine = [Made::new("INDEX.html", b"1"), Made::new("index.html", b"2"), Made::new("a/x.git/x", b"3")];
+    rejects(&[TestEntry::new(b"caf\xe9.html", PAGE)], "is not UTF-8");
+    rejects(&[TestEntry::new("", PAGE)], "is not a relative file path");
+    rejects(&[TestEntry::new("folder/", PAGE)], "is not a relative file path");
+    rejects(&[TestEntry::new("x".repeat(MAX_NAME + 1), PAGE)], "is longer than 4096 bytes");
+    rejects(&[TestEntry::new(".git/config", PAGE)], "it contains a git checkout");
+    rejects(&[TestEntry::new(".git", PAGE)], "it contains a git checkout");
+    rejects(&[TestEntry::new("a/.git/config", PAGE)], "it contains a git checkout");
+    rejects(&[TestEntry::new("a/.git/", b""), TestEntry::new("a/b", PAGE)], "it contains a git checkout");
+    rejects(&[TestEntry::new("a/.GIT", PAGE)], "it contains a git checkout");
+    let fine =
+        [TestEntry::new("INDEX.html", b"1"), TestEntry::new("index.html", b"2"), TestEntry::new("a/x.git/x", b"3")];
     assert_eq!(repacked(&zip(&fine), "").unwrap().len(), 3);
 }
 
 #[test]
-fn a_name_that_stands_twice_is_refused() {
-    refused(&[Made::new("a", b"1"), Made::new("b", b"2"), Made::new("a", b"3")], "it contains `a` twice");
-    refused(
-        &[Made::new("a", b"1"), Made::new("a!", b"2"), Made::new("a/b", b"3")],
+fn duplicate_names_are_rejected() {
+    rejects(
+        &[TestEntry::new("a", b"1"), TestEntry::new("b", b"2"), TestEntry::new("a", b"3")],
+        "it contains `a` twice",
+    );
+    rejects(
+        &[TestEntry::new("a", b"1"), TestEntry::new("a!", b"2"), TestEntry::new("a/b", b"3")],
         "it contains `a` as a file and as \
          a",
     );
     // As GitHub's library writes a folder.
-    let folder = [Made::stored("a", b""), Made::new("a!", b"2"), Made::new("a/b", b"3")];
+    let folder = [TestEntry::stored("a", b""), TestEntry::new("a!", b"2"), TestEntry::new("a/b", b"3")];
     assert_eq!(repacked(&zip(&folder), "").unwrap().len(), 2);
 }
 
 #[test]
-fn what_is_no_plain_file_is_refused() {
-    let made = |mode| [Made { mode, ..Made::new("index.html", PAGE) }];
-    refused(&made(0o120_777), "`index.html` is a symbolic link");
+fn links_devices_encryption_and_unknown_methods_are_rejected() {
+    let entry = |mode| [TestEntry { mode, ..TestEntry::new("index.html", PAGE) }];
+    rejects(&entry(0o120_777), "`index.html` is a symbolic link");
     for mode in [0o010_644, 0o020_644, 0o060_644, 0o140_644, 0o040_755] {
-        refused(&made(mode), "`index.html` is not a regular file");
+        rejects(&entry(mode), "`index.html` is not a regular file");
     }
     for flags in [1, 1 << 6, 1 << 13] {
-        refused(&[Made { flags, ..Made::new("index.html", PAGE) }], "`index.html` is encrypted");
+        rejects(&[TestEntry { flags, ..TestEntry::new("index.html", PAGE) }], "`index.html` is encrypted");
     }
     for method in [9, 12, 14, 93, 95, 99, 65535] {
-        refused(&[Made { method, ..Made::new("index.html", PAGE) }], "`index.html` uses the compression method");
+        rejects(
+            &[TestEntry { method, ..TestEntry::new("index.html", PAGE) }],
+            "`index.html` uses the compression method",
+        );
     }
 }
 
 #[test]
-fn local_headers_that_tell_another_story_are_refused() {
-    let story = "the header of `index.html` does not match the directory";
-    let made = || Made::new("index.html", PAGE);
-    refused(&[Made { local_name: b"other.html".to_vec(), ..made() }], story);
-    refused(&[Made { local_name: b"index.htmlx".to_vec(), ..made() }], story);
-    refused(&[Made { local_method: 0, ..made() }], story);
+fn local_headers_that_contradict_the_directory_are_rejected() {
+    let message = "the header of `index.html` does not match the directory";
+    let entry = || TestEntry::new("index.html", PAGE);
+    rejects(&[TestEntry { local_name: b"other.html".to_vec(), ..entry() }], message);
+    rejects(&[TestEntry { local_name: b"index.htmlx".to_vec(), ..entry() }], message);
+    rejects(&[TestEntry { local_method: 0, ..entry() }], message);
     for offset in [1, 60, u32::MAX - 1] {
-        refused(&[Made { offset: Some(offset), ..made() }], story);
+        rejects(&[TestEntry { offset: Some(offset), ..entry() }], message);
     }
 }
 
 #[test]
-fn entries_that_share_bytes_are_refused() {
-    let one = Made::new("a.html", PAGE);
-    let second = Made { local_name: b"b.html".to_vec(), ..Made::new("b.html", PAGE) };
+fn overlapping_entries_are_rejected() {
+    let one = TestEntry::new("a.html", PAGE);
+    let second = TestEntry { local_name: b"b.html".to_vec(), ..TestEntry::new("b.html", PAGE) };
     // The same bytes under two names, as in a zip bomb.
-    let same = Made { offset: Some(0), ..second.clone() };
-    refused(&[one.clone(), same], "the header of `b.html` does not match");
+    let same = TestEntry { offset: Some(0), ..second.clone() };
+    rejects(&[one.clone(), same], "the header of `b.html` does not match");
     // A stored file whose data is another file's header and data.
     let inner = zip(std::slice::from_ref(&second));
-    let outer = Made::stored("a.html", &inner[..30 + 6 + second.data.len()]);
-    let nested = Made { offset: Some(30 + 6), ..second.clone() };
-    refused(&[outer, nested], "`b.html` shares bytes with another file of the zip");
+    let outer = TestEntry::stored("a.html", &inner[..30 + 6 + second.data.len()]);
+    let nested = TestEntry { offset: Some(30 + 6), ..second.clone() };
+    rejects(&[outer, nested], "`b.html` shares bytes with another file of the zip");
     // Data that overlaps the directory.
-    let long = Made { packed: one.packed + 40, ..one };
-    refused(&[long], "`a.html` shares bytes with another file of the zip");
+    let long = TestEntry { packed: one.packed + 40, ..one };
+    rejects(&[long], "`a.html` shares bytes with another file of the zip");
 }
 
 #[test]
-fn sizes_and_checksums_that_lie_are_refused() {
-    let made = || Made::new("index.html", PAGE);
+fn wrong_sizes_and_checksums_are_rejected() {
+    let entry = || TestEntry::new("index.html", PAGE);
     let message = "cannot pack `index.html`: it is larger than the zip says";
-    refused(&[Made { size: made().size - 1, ..made() }], message);
-    refused(&[Made { size: made().size + 1, ..made() }], "cannot pack `index.html`: it is smaller than the zip says");
-    refused(&[Made { crc: 7, ..made() }], "cannot pack `index.html`: it does not match its checksum");
-    refused(&[Made { crc: 7, ..Made::stored("index.html", PAGE) }], "it does not match its checksum");
-    refused(&[Made { size: 0, ..made() }], "it is larger than the zip says");
-    refused(&[Made { size: 1 << 20, ..made() }], "`index.html` cannot have 1048576 bytes");
-    refused(&[Made { size: 7, ..Made::stored("index.html", PAGE) }], "`index.html` cannot have 7 bytes");
-    refused(&[Made { size: u32::MAX - 1, packed: u32::MAX, ..made() }], "larger than 4 GiB");
+    rejects(&[TestEntry { size: entry().size - 1, ..entry() }], message);
+    rejects(
+        &[TestEntry { size: entry().size + 1, ..entry() }],
+        "cannot pack `index.html`: it is smaller than the zip says",
+    );
+    rejects(&[TestEntry { crc: 7, ..entry() }], "cannot pack `index.html`: it does not match its checksum");
+    rejects(&[TestEntry { crc: 7, ..TestEntry::stored("index.html", PAGE) }], "it does not match its checksum");
+    rejects(&[TestEntry { size: 0, ..entry() }], "it is larger than the zip says");
+    rejects(&[TestEntry { size: 1 << 20, ..entry() }], "`index.html` cannot have 1048576 bytes");
+    rejects(&[TestEntry { size: 7, ..TestEntry::stored("index.html", PAGE) }], "`index.html` cannot have 7 bytes");
+    rejects(&[TestEntry { size: u32::MAX - 1, packed: u32::MAX, ..entry() }], "larger than 4 GiB");
     // The real size is a thousand times larger.
-    let bomb = Made::new("index.html", &vec![0; 1 << 20]);
-    refused(&[Made { size: 4096, ..bomb.clone() }], message);
+    let bomb = TestEntry::new("index.html", &vec![0; 1 << 20]);
+    rejects(&[TestEntry { size: 4096, ..bomb.clone() }], message);
     let data = [bomb.data.as_slice(), b"x"].concat();
-    refused(&[Made { packed: data.len() as u32, data, ..bomb }], "it ends before its data");
+    rejects(&[TestEntry { packed: data.len() as u32, data, ..bomb }], "it ends before its data");
     let cut = |count| {
-        let data = made().data[..count].to_vec();
-        Made { packed: count as u32, data, ..made() }
+        let data = entry().data[..count].to_vec();
+        TestEntry { packed: count as u32, data, ..entry() }
     };
-    (1..made().data.len()).for_each(|count| refused(&[cut(count)], "cannot pack `index.html`: it "));
-    let garbage = Made { packed: 4, data: vec![0xff; 4], ..made() };
-    refused(&[garbage], "it is not valid deflate data");
+    (1..entry().data.len()).for_each(|count| rejects(&[cut(count)], "cannot pack `index.html`: it "));
+    let garbage = TestEntry { packed: 4, data: vec![0xff; 4], ..entry() };
+    rejects(&[garbage], "it is not valid deflate data");
 }
 
 #[test]
-fn more_than_a_server_takes_is_refused_before_it_is_read() {
-    let claim = |number: u32| Made { size: u32::MAX - 1, packed: 5 << 20, ..Made::new(format!("{number}.html"), b"") };
-    refused(&[claim(0), claim(1), claim(2)], "its files take more than 8 GiB unpacked");
+fn zips_above_the_size_limit_are_rejected_before_reading() {
+    let claim = |number: u32| TestEntry {
+        size: u32::MAX - 1,
+        packed: 5 << 20,
+        ..TestEntry::new(format!("{number}.html"), b"")
+    };
+    rejects(&[claim(0), claim(1), claim(2)], "its files take more than 8 GiB unpacked");
 }
 
 #[test]
-fn sizes_that_stand_behind_the_data_are_taken_from_the_directory() {
-    let streamed = Made { flags: 8, ..Made::new("index.html", PAGE) };
-    let bytes = zip(&[streamed, Made { flags: 8, ..Made::stored("b.html", PAGE) }]);
+fn sizes_of_streamed_entries_are_read_from_the_directory() {
+    let streamed = TestEntry { flags: 8, ..TestEntry::new("index.html", PAGE) };
+    let bytes = zip(&[streamed, TestEntry { flags: 8, ..TestEntry::stored("b.html", PAGE) }]);
     assert_eq!(repacked(&bytes, "").unwrap().len(), 2);
 }
 
 /// Replays the corpus of the fuzz target.
 #[test]
-fn the_fuzz_targets_corpus_breaks_nothing() {
+fn the_fuzz_corpus_causes_no_panic() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/zip");
     for input in std::fs::read_dir(folder).unwrap() {
         fuzzing::check(&std::fs::read(input.unwrap().path()).unwrap()).unwrap();

@@ -53,24 +53,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_holds_no_control_character() {
+    fn control_characters_are_removed_from_lines() {
         assert_eq!(one_line("a\n::error::b\r\u{1b}[31m\u{85}"), "a ::error::b  [31m ");
     }
 
     #[test]
-    fn a_long_text_is_cut_with_a_mark() {
+    fn long_texts_are_truncated_with_an_ellipsis() {
         assert_eq!(shorten(" short\n", 5), "short");
         assert_eq!(shorten("äöüäöü", 4), "äöü…");
     }
 
     #[test]
-    fn markdown_shows_what_was_written() {
+    fn markdown_characters_are_escaped() {
         assert_eq!(markdown("a|b <img> [x](y) `c`"), "a\\|b \\<img\\> \\[x\\](y) \\`c\\`");
         assert_eq!(markdown("https://x.example www.x.example"), "https\\://x.example www\\.x.example");
     }
 
     #[test]
-    fn sizes_and_times_are_short() {
+    fn sizes_and_durations_are_formatted_with_units() {
         assert_eq!(bytes(999), "999 bytes");
         assert_eq!(bytes(183_211), "183.2 kB");
         assert_eq!(bytes(13_800_000), "13.8 MB");

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_leads_to_a_store_and_not_to_the_runners_surroundings() {
+    fn redirects_to_link_local_addresses_and_downgrades_are_rejected() {
         let (github, plain) = ("https://api.github.com", "http://ghe.example/api/v3");
         for (api, url, is_trusted) in [
             (github, "https://store.example/a.zip?sig=x", true),

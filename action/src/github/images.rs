@@ -94,7 +94,7 @@ mod tests {
     const CAMO: &str = "https://camo.githubusercontent.com";
 
     #[test]
-    fn badges_are_found_whatever_the_order_and_the_quotes() {
+    fn badges_are_found_with_any_attribute_order_and_quoting() {
         let html = format!(
             r#"<p><a href="x"><img alt="a > b" src="{CAMO}/1" data-canonical-src="https://covered.example.com/badge/octo/app.svg" style="max-width: 100%;"></a>
             <img data-canonical-src='https://covered.example.com/badge/Octo/App.svg?name=a&amp;style=flat' src='{CAMO}/2' />
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn entities_in_the_caches_address_are_decoded() {
+    fn entities_in_the_image_caches_url_are_decoded() {
         let html = format!(
             r#"<img src="{CAMO}/1?a=1&amp;b=2" data-canonical-src="https://covered.example.com/badge/octo/app.svg">"#
         );
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn other_images_are_left_alone() {
+    fn other_images_are_ignored() {
         for source in [
             "https://covered.example.com/badge/octo/app2.svg",
             "https://covered.example.com/badge/octo/app.svg/x",
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_githubs_cache_is_asked() {
+    fn only_githubs_image_cache_is_accepted() {
         let public = |url| is_cache(url, "https://github.com", "https://api.github.com");
         assert!(public("https://camo.githubusercontent.com/abc/def"));
         for url in [

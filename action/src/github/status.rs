@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_starts_with_the_number_and_fits() {
+    fn descriptions_start_with_the_total_and_fit_githubs_limit() {
         let message = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
             description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_without_a_total_has_no_number_that_a_badge_could_show() {
+    fn descriptions_without_a_total_contain_no_percentage() {
         let message = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
         assert_eq!(message(State::Failure), "no total found; a total of at least 80 is required");
         assert_eq!(message(State::Success), "report uploaded, no total found");

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_looked_up_once_and_another_port_is_another_address() {
+    fn each_host_and_port_is_resolved_once() {
         let cache = DnsCache::<Counting>::default();
         let ask = |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
         let first = ask("http://localhost:81/a");

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_requests_scheme_names_the_variable() {
+    fn the_requests_scheme_selects_the_proxy_variable() {
         let both = [("HTTPS_PROXY", "http://s:1"), ("HTTP_PROXY", "p:1"), ("ALL_PROXY", "http://a:1")];
         assert_eq!(chosen(&both, "https://x.example/").as_deref(), Some("s"));
         assert_eq!(chosen(&both, "http://x.example/").as_deref(), Some("p"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_proxy_is_named_without_its_password() {
+    fn errors_for_invalid_proxies_omit_the_password() {
         for value in ["socks5://me:hunter2@p:1", "http://", "ftp://p"] {
             let env = |name: &str| (name == "ALL_PROXY").then(|| value.to_owned());
             let message = "ALL_PROXY must be the address of an HTTP proxy, such as http://proxy.example.com:3128";
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_takes_names_networks_ports_and_a_star() {
+    fn no_proxy_accepts_names_networks_ports_and_a_wildcard() {
         let goes_direct =
             |entries: &str, url: &str| chosen(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", entries)], url).is_none();
         for (entries, url) in [

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn githubs_hourly_limit_says_when_it_ends() {
+    fn githubs_hourly_limit_sets_the_retry_time() {
         let now = "1994-11-06T08:49:30Z".parse().unwrap();
         let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111777")];
         let used_up = response(403, &headers, r#"{"message":"API rate limit exceeded"}"#);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_temporary() {
+    fn only_retryable_statuses_are_temporary() {
         let temporary = |status| response(status, &[], "").is_temporary();
         assert_eq!([429, 500, 502, 503, 504].map(temporary), [true; 5]);
         assert_eq!([200, 301, 400, 401, 403, 404, 409, 412, 413, 422, 501].map(temporary), [false; 11]);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_is_reported_in_the_servers_words() {
+    fn descriptions_quote_the_servers_detail() {
         let message = |headers: &[(&'static str, &str)], body| response(400, headers, body).describe();
         assert_eq!(message(&[], r#"{"detail":"no such key"}"#), "400 Bad Request: no such key");
         assert_eq!(message(&[], r#"{"message":"Not Found"}"#), "400 Bad Request: Not Found");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_github_finds_wrong_is_reported() {
+    fn githubs_validation_errors_are_described() {
         let message = |body| response(422, &[], body).describe().split_once(": ").unwrap().1.to_owned();
         assert_eq!(
             message(
@@ -294,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn githubs_limit_of_the_pace_may_name_no_time() {
+    fn githubs_secondary_limit_has_a_default_pause() {
         let limited = response(403, &[], r#"{"message":"You have exceeded a secondary rate limit."}"#);
         assert!(limited.is_temporary());
         assert_eq!(limited.retry_after(Timestamp::UNIX_EPOCH), Some(SECONDARY_LIMIT_PAUSE));
     }
 
     #[test]
-    fn a_hostile_detail_stays_on_its_line_and_short() {
+    fn hostile_details_are_truncated_to_one_line() {
         let detail = format!("a\\n::error::b\\u001b[31m{}", "x".repeat(1_000));
         let message = response(400, &[], &format!(r#"{{"detail":"{detail}"}}"#)).describe();
         assert!(message.starts_with("400 Bad Request: a ::error::b [31mxx"), "{message}");

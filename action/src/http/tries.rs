@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_try_is_reported_and_equal_ones_are_counted() {
+    fn every_attempt_is_described_and_equal_ones_are_counted() {
         let mut tries = Tries::default();
         let fault = |what: &str, why: &str| Fault { what: what.to_owned(), why: why.to_owned() };
         assert_eq!(tries.before("refused the connection"), None);

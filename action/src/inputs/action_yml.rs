@@ -7,7 +7,7 @@ use super::*;
 
 const ACTION: &str = include_str!("../../../action.yml");
 /// Inputs that `action/run.sh` reads, to find the program.
-const OF_THE_SCRIPT: [&str; 3] = ["version", "binary", "download-url"];
+const SCRIPT_INPUTS: [&str; 3] = ["version", "binary", "download-url"];
 const TOKEN: &str = "the-automatic-token";
 
 type Variables = Vec<(String, String)>;
@@ -28,12 +28,12 @@ fn inputs() -> Vec<(&'static str, &'static str)> {
 }
 
 /// The environment of the step for a workflow that sets these inputs.
-fn step(given: &[(&str, &str)]) -> Variables {
+fn step(set: &[(&str, &str)]) -> Variables {
     let inputs = inputs();
     let value = |expression: &str| match expression.strip_prefix("inputs.") {
         Some(name) => {
-            let given = given.iter().find(|(input, _)| *input == name).map(|(_, value)| *value);
-            given.unwrap_or_else(|| inputs.iter().find(|(input, _)| *input == name).unwrap().1).to_owned()
+            let set = set.iter().find(|(input, _)| *input == name).map(|(_, value)| *value);
+            set.unwrap_or_else(|| inputs.iter().find(|(input, _)| *input == name).unwrap().1).to_owned()
         }
         None if expression == "github.token" => TOKEN.to_owned(),
         None => String::new(),
@@ -77,16 +77,16 @@ fn covered(input: &str) -> String {
 }
 
 #[test]
-fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_action() {
+fn inputs_override_environment_variables_which_override_defaults() {
     let inputs: Vec<&str> = inputs().into_iter().map(|(name, _)| name).collect();
-    assert!(inputs.len() > 15 && OF_THE_SCRIPT.iter().all(|name| inputs.contains(name)), "{inputs:?}");
-    for input in inputs.into_iter().filter(|input| !OF_THE_SCRIPT.contains(input)) {
+    assert!(inputs.len() > 15 && SCRIPT_INPUTS.iter().all(|name| inputs.contains(name)), "{inputs:?}");
+    for input in inputs.into_iter().filter(|input| !SCRIPT_INPUTS.contains(input)) {
         let mut variables = step(&[]);
-        variables.push((covered(input), "of-env".to_owned()));
-        assert_eq!(value(input, &[], &variables).as_deref(), Some("of-env"), "{input} is not given");
-        let mut variables = step(&[(input, "given")]);
-        variables.push((covered(input), "of-env".to_owned()));
-        assert_eq!(value(input, &[], &variables).as_deref(), Some("given"), "{input}");
+        variables.push((covered(input), "environment".to_owned()));
+        assert_eq!(value(input, &[], &variables).as_deref(), Some("environment"), "{input} is not set");
+        let mut variables = step(&[(input, "set")]);
+        variables.push((covered(input), "environment".to_owned()));
+        assert_eq!(value(input, &[], &variables).as_deref(), Some("set"), "{input}");
         let flag = format!("--{}=arguments", if input == "github-token" { "gh-token" } else { input });
         let arguments = if input == "path" { "arguments" } else { flag.as_str() };
         assert_eq!(value(input, &[arguments], &variables).as_deref(), Some("arguments"), "{input}");
@@ -94,7 +94,7 @@ fn what_a_workflow_gives_wins_over_covered_and_that_over_every_default_of_the_ac
 }
 
 #[test]
-fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
+fn unset_inputs_use_the_actions_defaults() {
     let variables = step(&[]);
     for (input, expected) in [
         ("path", Some("htmlcov")),
@@ -111,7 +111,7 @@ fn without_any_the_defaults_are_the_actions_own_and_else_the_programs() {
 }
 
 #[test]
-fn an_artifact_is_the_report_as_a_whole_from_either_source() {
+fn an_artifact_without_a_path_is_the_whole_report() {
     for source in ["input", "environment"] {
         let mut variables = step(if source == "input" { &[("artifact", "coverage-html")] } else { &[] });
         if source == "environment" {

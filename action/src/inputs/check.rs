@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_key_may_hold_spaces_and_a_token_none() {
+    fn api_keys_may_contain_spaces_but_tokens_may_not() {
         assert!(api_key("correct horse, battery").is_ok() && secret("correct horse").is_err());
         for wrong in ["", "line\nbreak", "h\u{fc}nter2", "bell\u{7}"] {
             assert!(api_key(wrong).is_err(), "{wrong:?}");

@@ -18,7 +18,7 @@ fn read(arguments: &str, variables: &[(&str, &str)], event: &str) -> Result<Inpu
     };
     match parse(arguments.split_whitespace().map(OsString::from), &env)? {
         Command::Run(inputs) => Ok(*inputs),
-        _ => panic!("{arguments} is no run"),
+        _ => panic!("{arguments} does not run"),
     }
 }
 
@@ -55,7 +55,7 @@ fn commit_run_and_badge(inputs: &Inputs) -> (&str, Option<u64>, BadgeUpdate) {
 }
 
 #[test]
-fn a_push_to_the_default_branch_refreshes_the_badge() {
+fn a_push_to_the_default_branch_updates_the_badge() {
     assert_eq!(
         commit_run_and_badge(&in_event("push", &push("Octo/App", "refs/heads/main"))),
         (SHA, Some(7), BadgeUpdate::SetValue)
@@ -72,7 +72,7 @@ fn a_push_to_the_default_branch_refreshes_the_badge() {
 }
 
 #[test]
-fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
+fn a_pull_requests_commit_is_its_head_not_the_merge_commit() {
     let event = format!(r#"{{"pull_request":{{"head":{{"sha":"{HEAD}"}}}},"repository":{{"default_branch":"main"}}}}"#);
     assert_eq!(commit_run_and_badge(&in_event("pull_request", &event)), (HEAD, Some(7), BadgeUpdate::NotDefaultBranch));
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_pull_requests_commit_is_its_head_and_not_the_merge() {
 }
 
 #[test]
-fn a_workflow_runs_commit_and_run_are_the_tested_ones() {
+fn a_workflow_run_uses_the_commit_and_id_of_the_tested_run() {
     let event = workflow_run("push", "octo/app", "main");
     assert_eq!(commit_run_and_badge(&in_event("workflow_run", &event)), (HEAD, Some(42), BadgeUpdate::SetValue));
 }
@@ -101,7 +101,7 @@ fn other_runs() -> [String; 7] {
 }
 
 #[test]
-fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
+fn runs_of_forks_and_other_events_do_not_update_the_badge() {
     for event in other_runs() {
         assert_eq!(
             commit_run_and_badge(&in_event("workflow_run", &event)),
@@ -112,16 +112,16 @@ fn a_fork_that_calls_its_branch_main_refreshes_nothing() {
 }
 
 #[test]
-fn only_a_push_to_the_default_branch_gives_a_value_whatever_purge_cache_says() {
-    for asked in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
-        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {asked}"), name, event).badge;
+fn purge_cache_sets_a_value_only_for_pushes_to_the_default_branch() {
+    for flag in ["--purge-cache", "--purge-cache=yes", "--is-default-branch"] {
+        let purge = |name: &str, event: &str| run_in_event(&format!("htmlcov {flag}"), name, event).badge;
         for event in other_runs() {
-            assert_eq!(purge("workflow_run", &event), BadgeUpdate::DropValue, "{asked} {event}");
+            assert_eq!(purge("workflow_run", &event), BadgeUpdate::DropValue, "{flag} {event}");
         }
         let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
         let pull = format!(r#"{{"ref":"refs/heads/main","pull_request":{{"head":{{"sha":"{HEAD}"}}}},{repository}}}"#);
         for name in ["pull_request", "pull_request_target", "workflow_dispatch", "schedule", "create"] {
-            assert_eq!(purge(name, &pull), BadgeUpdate::DropValue, "{asked} {name}");
+            assert_eq!(purge(name, &pull), BadgeUpdate::DropValue, "{flag} {name}");
         }
         assert_eq!(purge("push", &push("octo/app", "refs/heads/topic")), BadgeUpdate::DropValue);
         assert_eq!(purge("push", &push("evil/app", "refs/heads/main")), BadgeUpdate::DropValue);
@@ -133,7 +133,7 @@ fn only_a_push_to_the_default_branch_gives_a_value_whatever_purge_cache_says() {
 }
 
 #[test]
-fn who_types_the_command_gives_the_value_and_a_runner_without_an_event_does_not() {
+fn purge_cache_sets_a_value_from_a_terminal_but_not_in_actions_without_an_event() {
     let purge = |variable| read("htmlcov --dry-run --purge-cache", &[variable], "").unwrap().badge;
     assert_eq!(purge(("GITHUB_SHA", SHA)), BadgeUpdate::SetValue);
     assert_eq!(purge(("GITHUB_ACTIONS", "true")), BadgeUpdate::DropValue);
@@ -141,7 +141,7 @@ fn who_types_the_command_gives_the_value_and_a_runner_without_an_event_does_not(
 }
 
 #[test]
-fn other_events_test_github_sha_and_leave_the_badge_alone() {
+fn other_events_use_github_sha_and_do_not_update_the_badge() {
     let repository = r#""repository":{"full_name":"octo/app","default_branch":"main"}"#;
     for (name, event) in [
         ("workflow_dispatch", format!(r#"{{"ref":"refs/heads/main","inputs":null,{repository}}}"#)),
@@ -172,7 +172,7 @@ fn a_merge_groups_commit_is_its_head() {
 }
 
 #[test]
-fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
+fn github_sha_is_not_used_for_events_with_their_own_commit() {
     for event in ["workflow_run", "pull_request"] {
         let variables = [
             ("INPUT_API_URL", "https://covered.example.com"),
@@ -190,7 +190,7 @@ fn github_sha_never_stands_in_for_an_event_that_has_its_own_commit() {
 }
 
 #[test]
-fn what_is_wrong_with_a_value_of_githubs_names_where_it_comes_from() {
+fn errors_in_github_values_name_their_source() {
     let zeros = "0".repeat(40);
     let is_zero = "is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch";
     let is_bad = r#""abc" must be a full commit hash of 40 hexadecimal digits"#;
@@ -226,7 +226,7 @@ fn what_is_wrong_with_a_value_of_githubs_names_where_it_comes_from() {
 }
 
 #[test]
-fn a_flag_wins_over_input_and_that_over_covered_and_that_over_github() {
+fn flags_override_input_then_covered_then_github_variables() {
     let mut variables = vec![("GITHUB_REPOSITORY", "github/app"), ("INPUT_PATH", "reports")];
     let owner = |arguments: &str, variables: &[(&str, &str)]| {
         let arguments =
@@ -243,7 +243,7 @@ fn a_flag_wins_over_input_and_that_over_covered_and_that_over_github() {
 }
 
 #[test]
-fn an_empty_value_counts_as_unset() {
+fn empty_values_are_treated_as_unset() {
     let variables = [("INPUT_COVERAGE_THRESHOLD", " "), ("COVERED_COVERAGE_THRESHOLD", "87.5\n"), ("INPUT_NAME", "")];
     let inputs = read("htmlcov --dry-run", &variables, "").unwrap();
     assert_eq!(
@@ -253,7 +253,7 @@ fn an_empty_value_counts_as_unset() {
 }
 
 #[test]
-fn defaults_are_the_originals() {
+fn defaults_match_the_python_original() {
     let inputs = read("htmlcov --dry-run", &[], "").unwrap();
     assert_eq!(inputs.gate.threshold.to_string(), "100");
     assert_eq!((inputs.transfer.timeout.as_secs(), inputs.context.as_str()), (300, "covered"));
@@ -272,7 +272,7 @@ fn a_named_report_has_its_own_context_by_default() {
 }
 
 #[test]
-fn purge_cache_may_stand_alone() {
+fn purge_cache_needs_no_value() {
     let purge = |arguments: &str, variable| {
         read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().badge
     };
@@ -283,7 +283,7 @@ fn purge_cache_may_stand_alone() {
 }
 
 #[test]
-fn a_slash_at_an_addresss_end_is_dropped() {
+fn trailing_slashes_of_urls_are_removed() {
     let variables =
         [("GITHUB_REPOSITORY", "octo/app"), ("GITHUB_SHA", SHA), ("GITHUB_API_URL", "https://ghe.example.com/api/v3/")];
     let inputs = read("htmlcov --api-key k --api-url https://c.example.com/covered//", &variables, "").unwrap();
@@ -292,7 +292,7 @@ fn a_slash_at_an_addresss_end_is_dropped() {
 }
 
 #[test]
-fn all_that_is_wrong_is_reported_at_once() {
+fn all_invalid_inputs_are_reported_together() {
     let wrong = "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101";
     let problems = read(wrong, &[("COVERED_PURGE_CACHE", "maybe"), ("GITHUB_API_URL", "x")], "").unwrap_err();
     assert_eq!(
@@ -314,7 +314,7 @@ fn all_that_is_wrong_is_reported_at_once() {
 }
 
 #[test]
-fn only_addresses_are_taken_for_addresses() {
+fn invalid_urls_are_rejected() {
     for text in [
         "",
         "x",
@@ -335,7 +335,7 @@ fn only_addresses_are_taken_for_addresses() {
 }
 
 #[test]
-fn no_secret_is_shown() {
+fn secrets_are_hidden_in_errors_and_debug_output() {
     let variables = [("COVERED_GH_TOKEN", "hunter2"), ("COVERED_API_KEY", "hunter3 \u{7}")];
     let problems = read("htmlcov --dry-run", &variables, "").unwrap_err();
     assert_eq!(

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_becomes_a_command() {
+    fn log_lines_cannot_become_workflow_commands() {
         assert_eq!(neutralize("::error::x"), "- ::error::x");
         assert_eq!(neutralize("  ::set-output name=a::b"), "-   ::set-output name=a::b");
         assert_eq!(neutralize("file ##[add-mask]x"), "file ## [add-mask]x");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commands_data_is_escaped() {
+    fn workflow_command_data_is_escaped() {
         assert_eq!(escape("100%\r\n::x"), "100%25%0D%0A::x");
     }
 }

@@ -100,19 +100,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_step_is_reported_of_until_it_ends() {
+    fn progress_of_long_steps_is_reported_periodically() {
         let (message, heard) = mpsc::channel();
         let wait = || heard.recv_timeout(Duration::from_secs(60)).is_ok();
         assert!(every(Duration::from_millis(1), || message.send(()).unwrap(), || wait() && wait()));
     }
 
     #[test]
-    fn a_short_step_is_not_reported() {
-        every(Duration::from_secs(3600), || panic!("told"), || ());
+    fn progress_of_short_steps_is_not_reported() {
+        every(Duration::from_secs(3600), || panic!("reported"), || ());
     }
 
     #[test]
-    fn the_line_and_the_bar_say_how_far_and_how_fast() {
+    fn progress_lines_and_bars_show_size_and_rate() {
         let progress = Progress::new(80_000_000);
         progress.add(20_000_000);
         let elapsed = Duration::from_secs(10);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn another_try_starts_from_nothing() {
+    fn progress_restarts_with_each_attempt() {
         let progress = Progress::new(10);
         for _ in 0..2 {
             io::copy(&mut progress.read(&b"0123456"[..]), &mut io::sink()).unwrap();

@@ -72,7 +72,7 @@ mod tests {
 
     /// The four examples of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
     #[test]
-    fn the_published_examples_of_s3_are_met() {
+    fn signatures_match_the_published_s3_examples() {
         let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let scope =
             Scope { access_key_id: "AKIAIOSFODNN7EXAMPLE", secret_access_key, region: "us-east-1", service: "s3" };
@@ -108,7 +108,7 @@ mod tests {
 
     /// From AWS's Signature Version 4 test suite.
     #[test]
-    fn the_test_suite_of_version_4_is_met() {
+    fn signatures_match_aws_signature_version_4_tests() {
         let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let scope = Scope { access_key_id: "AKIDEXAMPLE", secret_access_key, region: "us-east-1", service: "service" };
         let date = "20150830T123600Z";

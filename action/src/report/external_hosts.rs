@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tools_load_from_elsewhere_is_found_and_their_links_are_not() {
+    fn hosts_of_loaded_files_are_found_but_not_those_of_links() {
         assert_eq!(
             fixture("scoverage-1.4"),
             ["cdnjs.cloudflare.com", "ajax.googleapis.com", "netdna.bootstrapcdn.com"]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_element_that_loads_counts_however_it_is_written() {
+    fn every_element_that_loads_files_is_detected() {
         for html in [
             "<link rel=\"stylesheet\" href=\"https://cdn.jsdelivr.net/npm/bulma@0.9.1/css/bulma.min.css\">",
             "<LINK HREF='http://CDN.jsdelivr.net' REL='shortcut Icon'/>",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_loads_nothing_from_elsewhere_does_not_count() {
+    fn links_data_urls_scripts_and_comments_are_ignored() {
         for html in [
             "<a href='https://example.com'>coverage.py</a> <link rel=canonical href='https://example.com'>",
             "<script src='a.js'></script><img src='data:image/png;base64,//8A'><script src='/b//c.js'></script>",
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_short_and_on_one_line_whatever_a_host_holds() {
+    fn notes_with_hostile_hosts_are_truncated_to_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let hosts = (0..9).map(|number| format!("<img src='//{number}.example'>")).collect::<String>();
         let hostile = format!("<img src='//::error::\u{202e}%0a{}'>{hosts}", "x".repeat(1000));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_all_over_the_report_are_looked_at() {
+    fn sampled_pages_are_spread_over_the_report() {
         let folder = tempfile::tempdir().unwrap();
         for number in 100..400 {
             fs::write(folder.path().join(format!("{number}.html")), format!("<img src=//{number}.example>")).unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_start_of_an_address_is_read() {
+    fn urls_are_parsed_up_to_a_maximum_length() {
         assert_eq!(start("url"), "url");
         let page = "\u{e9}".repeat(MAX_PAGE as usize);
         assert_eq!(start(&page).len(), MAX_ADDRESS);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_addresses_alone_are_read_to_their_end() {
+    fn pages_full_of_urls_are_parsed_completely() {
         for piece in ["url(", "@import", "url(\"", "url(//", "url( ", "<use href=", "<style>", "<p style=url(", "<!--"]
         {
             let text = piece.repeat(MAX_PAGE as usize / piece.len());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_time_is_over_looks_at_no_page() {
+    fn no_page_is_read_after_the_deadline() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("index.html"), "<img src=//index.example>").unwrap();
         let report = walk(folder.path()).unwrap();

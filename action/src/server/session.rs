@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_leads_to_the_index() {
+    fn page_urls_link_to_the_index() {
         let credentials =
             r#"{"bucket":"b","region":"r","access_key_id":"a","secret_access_key":"s","session_token":"t"}"#;
         let destination = Destination::Files(serde_json::from_str(credentials).unwrap());
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_store_s_own_upload_is_taken() {
+    fn upload_headers_of_every_store_are_accepted() {
         for headers in [
             ["content-type", "if-none-match"],
             ["content-type", "x-goog-if-generation-match"],
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_that_is_none_is_refused() {
+    fn invalid_uploads_are_rejected() {
         let refused = |url: &str, method: &str, header: &str, why: &str| {
             for api in [API, "http://covered.example.com"] {
                 let error = checked(api, url, method, &[header]).unwrap_err();

@@ -14,7 +14,7 @@ const ZIP: &str = "/repos/octo/app/actions/artifacts/42/zip";
 const BLOB: &str = "/blobs/42.zip";
 
 /// GitHub and the covered server, and the artifact store, which is another host.
-struct World {
+struct Setup {
     peer: Peer,
     store: Peer,
 }
@@ -30,36 +30,36 @@ fn artifact(id: u64, created_at: &str) -> Value {
         "workflow_run": {"id": 7, "repository_id": 1, "head_repository_id": 2, "head_branch": "main", "head_sha": SHA}})
 }
 
-fn listed(artifacts: &[Value]) -> Reply {
+fn artifact_list(artifacts: &[Value]) -> Reply {
     Reply::new(200, json!({"total_count": artifacts.len(), "artifacts": artifacts}).to_string())
 }
 
-impl World {
+impl Setup {
     /// Run 7 has the artifact.
     fn new() -> Self {
         let (peer, store) = (Peer::new(), Peer::new());
-        peer.on("GET", LIST, [listed(&[artifact(42, "2026-11-22T15:04:05Z")])]);
-        let world = Self { peer, store };
-        world.leads(&format!("{}{BLOB}?sig={SIGNATURE}", world.store.url));
-        world.holds(ARTIFACT);
-        world
+        peer.on("GET", LIST, [artifact_list(&[artifact(42, "2026-11-22T15:04:05Z")])]);
+        let setup = Self { peer, store };
+        setup.redirects_to(&format!("{}{BLOB}?sig={SIGNATURE}", setup.store.url));
+        setup.stores(ARTIFACT);
+        setup
     }
 
-    fn leads(&self, url: &str) {
+    fn redirects_to(&self, url: &str) {
         self.peer.on("GET", ZIP, [Reply::new(302, "").with("location", url)]);
     }
 
     /// Sets the artifact's bytes, with their digest.
-    fn holds(&self, bytes: &[u8]) {
+    fn stores(&self, bytes: &[u8]) {
         self.store.on("GET", BLOB, [Reply::new(200, bytes)]);
     }
 
     /// Sets the artifact's bytes, without a digest.
-    fn holds_anything(&self, bytes: &[u8]) {
-        self.holds(bytes);
+    fn stores_without_digest(&self, bytes: &[u8]) {
+        self.stores(bytes);
         let mut artifact = artifact(42, "2026-11-22T15:04:05Z");
         artifact["digest"] = Value::Null;
-        self.peer.on("GET", LIST, [listed(&[artifact])]);
+        self.peer.on("GET", LIST, [artifact_list(&[artifact])]);
     }
 
     /// A second workflow, after the tests of a push to main.
@@ -80,31 +80,32 @@ impl World {
     /// Nothing was sent anywhere.
     #[track_caller]
     fn sent_nothing(&self) {
-        let sent: Vec<String> = self.peer.asked().into_iter().filter(|asked| !asked.starts_with("GET ")).collect();
+        let sent: Vec<String> =
+            self.peer.requests().into_iter().filter(|request| !request.starts_with("GET ")).collect();
         assert_eq!(sent, [""; 0]);
     }
 }
 
 #[test]
-fn it_is_found_in_a_repository_that_was_renamed() {
-    let world = World::new();
+fn artifacts_of_renamed_repositories_are_found() {
+    let setup = Setup::new();
     for (path, reply) in [
-        (LIST, listed(&[artifact(42, "2026-11-22T15:04:05Z")])),
-        (ZIP, Reply::new(302, "").with("location", &format!("{}{BLOB}?sig={SIGNATURE}", world.store.url))),
+        (LIST, artifact_list(&[artifact(42, "2026-11-22T15:04:05Z")])),
+        (ZIP, Reply::new(302, "").with("location", &format!("{}{BLOB}?sig={SIGNATURE}", setup.store.url))),
     ] {
         let new = path.replace("/repos/octo/app/", "/repositories/1296269/");
-        let moved = Reply::new(301, "{}").with("location", &format!("{}{new}", world.peer.url));
-        world.peer.on("GET", path, [moved]).on("GET", &new, [reply]);
+        let moved = Reply::new(301, "{}").with("location", &format!("{}{new}", setup.peer.url));
+        setup.peer.on("GET", path, [moved]).on("GET", &new, [reply]);
     }
-    world.covered().run().succeeds().says("Note: GitHub has renamed or transferred octo/app").outputs("uploaded=true");
-    let listed = world.peer.one("GET", "/repositories/1296269/actions/runs/");
+    setup.covered().run().succeeds().says("Note: GitHub has renamed or transferred octo/app").outputs("uploaded=true");
+    let listed = setup.peer.one("GET", "/repositories/1296269/actions/runs/");
     assert!(listed.target.ends_with("?name=coverage%20html&per_page=100"), "{}", listed.target);
 }
 
 #[test]
-fn it_is_found_by_its_name_downloaded_and_uploaded_without_a_folder() {
-    let world = World::new();
-    world
+fn an_artifact_is_downloaded_by_name_and_uploaded() {
+    let setup = Setup::new();
+    setup
         .covered()
         .run()
         .succeeds()
@@ -114,42 +115,42 @@ fn it_is_found_by_its_name_downloaded_and_uploaded_without_a_folder() {
         .says("Packed 6 files, 14.6 kB -> ")
         .outputs("coverage=84.62")
         .outputs("uploaded=true");
-    let files = uploaded(&world.peer);
+    let files = uploaded(&setup.peer);
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(names, [".gitignore", "deep/é ü.html", "empty.css", "index.html", "none", "sample_py.html"]);
     assert_eq!(files["index.html"], include_bytes!("../fixtures/coverage_py/index.html"));
     assert_eq!(files["sample_py.html"], include_bytes!("../fixtures/coverage_py/sample_py.html"));
-    world.peer.one("POST", &format!("/repos/octo/app/statuses/{SHA}"));
-    let listed = world.peer.one("GET", LIST);
+    setup.peer.one("POST", &format!("/repos/octo/app/statuses/{SHA}"));
+    let listed = setup.peer.one("GET", LIST);
     assert_eq!(listed.target, format!("{LIST}?name=coverage%20html&per_page=100"));
     assert_eq!(listed.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
 }
 
 #[test]
-fn the_store_sees_no_token_and_no_log_its_address() {
-    let world = World::new();
-    world.covered().env("RUNNER_DEBUG", "1").in_actions().run().succeeds().says(&format!("{}{BLOB}", world.store.url));
-    let blob = world.store.one("GET", BLOB);
+fn the_artifact_store_receives_no_token_and_logs_omit_its_signature() {
+    let setup = Setup::new();
+    setup.covered().env("RUNNER_DEBUG", "1").in_actions().run().succeeds().says(&format!("{}{BLOB}", setup.store.url));
+    let blob = setup.store.one("GET", BLOB);
     assert_eq!(blob.header("authorization"), None);
     assert_eq!(blob.header("token"), None);
     assert!(blob.target.contains(SIGNATURE), "{}", blob.target);
 }
 
 #[test]
-fn the_newest_attempts_is_taken() {
-    let world = World::new();
-    let of_another_name = json!({"id": 44, "name": "coverage", "size_in_bytes": 1, "expired": false,
+fn the_artifact_of_the_newest_attempt_is_used() {
+    let setup = Setup::new();
+    let other_name = json!({"id": 44, "name": "coverage", "size_in_bytes": 1, "expired": false,
         "created_at": "2026-11-22T18:00:00Z"});
-    let all = [artifact(43, "2026-11-22T15:04:04Z"), artifact(42, "2026-11-22T15:04:05Z"), of_another_name];
-    world.peer.on("GET", LIST, [listed(&all)]);
-    world.covered().run().succeeds().says("Run 7 has 2 artifacts `coverage html`, one per attempt: using the newest");
-    world.peer.one("GET", ZIP);
+    let all = [artifact(43, "2026-11-22T15:04:04Z"), artifact(42, "2026-11-22T15:04:05Z"), other_name];
+    setup.peer.on("GET", LIST, [artifact_list(&all)]);
+    setup.covered().run().succeeds().says("Run 7 has 2 artifacts `coverage html`, one per attempt: using the newest");
+    setup.peer.one("GET", ZIP);
 }
 
 #[test]
-fn the_run_is_the_one_that_is_named_else_the_events_own() {
-    let world = World::new();
-    let push = || Covered::without_report(&world.peer).env("INPUT_ARTIFACT", "coverage html");
+fn run_id_selects_the_run_and_defaults_to_the_event() {
+    let setup = Setup::new();
+    let push = || Covered::without_report(&setup.peer).env("INPUT_ARTIFACT", "coverage html");
     push().env("GITHUB_RUN_ID", "7").run().succeeds();
     push().env("INPUT_RUN_ID", "7").run().succeeds();
     push().arg("--run-id=7, 8").run().rejects("--run-id \"7, 8\" must be the ID of a workflow run, such as 1658821493");
@@ -163,135 +164,135 @@ fn the_run_is_the_one_that_is_named_else_the_events_own() {
     );
     let ended = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" must be a valid artifact name");
     assert!(!ended.stderr.contains("missing directory"), "{}", ended.stderr);
-    let covered = Covered::new(&world.peer).arg("--run-id=7");
+    let covered = Covered::new(&setup.peer).arg("--run-id=7");
     covered.run().rejects("--run-id requires --artifact, the name of the artifact");
     let other = "e".repeat(40);
     let message = format!("warning: run 7 tested commit {SHA}, but the status goes to {other}");
-    world.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
-    world.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&message);
+    setup.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
+    setup.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&message);
     let mut endless = artifact(42, "2026-11-22T15:04:05Z");
     endless["workflow_run"]["head_sha"] = json!("z".repeat(100_000));
-    world.peer.on("GET", LIST, [listed(&[endless])]);
-    let ended = world.covered().run().succeeds().complains("warning: run 7 tested commit zzz");
+    setup.peer.on("GET", LIST, [artifact_list(&[endless])]);
+    let ended = setup.covered().run().succeeds().complains("warning: run 7 tested commit zzz");
     assert!(ended.summary.len() < 2_000, "{}", ended.summary.len());
 }
 
 #[test]
 fn a_folder_inside_the_artifact_can_be_the_report() {
-    let world = World::new();
-    world.covered().arg("deep").run().succeeds().says("Packed 1 file");
-    assert!(uploaded(&world.peer).contains_key("é ü.html"));
+    let setup = Setup::new();
+    setup.covered().arg("deep").run().succeeds().says("Packed 1 file");
+    assert!(uploaded(&setup.peer).contains_key("é ü.html"));
     let error = "cannot use the artifact `coverage html`: it contains nothing in `htmlcov/`, only ";
-    world.covered().env("INPUT_PATH", "htmlcov").run().fails(error).complains("correct `path`, or leave it out");
+    setup.covered().env("INPUT_PATH", "htmlcov").run().fails(error).complains("correct `path`, or leave it out");
 }
 
 #[test]
-fn one_that_is_not_there_is_reported_with_those_that_are() {
-    let world = World::new();
+fn errors_for_missing_artifacts_list_the_existing_ones() {
+    let setup = Setup::new();
     let text = "run 7 of octo/app has no artifact `coverage html`, ";
-    world.peer.on("GET", LIST, [listed(&[])]);
-    world.covered().run().fails(&format!("{text}none at all: upload the report there with actions/upload-artifact"));
+    setup.peer.on("GET", LIST, [artifact_list(&[])]);
+    setup.covered().run().fails(&format!("{text}none at all: upload the report there with actions/upload-artifact"));
     let of = |name: &str| json!({"id": 1, "name": name, "size_in_bytes": 1, "expired": false});
-    world.peer.on("GET", LIST, [listed(&[]), listed(&[of("logs"), of("::error::\u{1b}[31mx")])]);
-    world.covered_after("cancelled").run().fails(&format!(
+    setup.peer.on("GET", LIST, [artifact_list(&[]), artifact_list(&[of("logs"), of("::error::\u{1b}[31mx")])]);
+    setup.covered_after("cancelled").run().fails(&format!(
         "{text}only `logs`, `::error:: [31mx`; that run ended with `cancelled`: upload the report there"
     ));
-    world.sent_nothing();
+    setup.sent_nothing();
 }
 
 #[test]
-fn an_expired_one_is_reported() {
-    let world = World::new();
+fn expired_artifacts_are_reported() {
+    let setup = Setup::new();
     let mut expired = artifact(42, "2026-11-22T15:04:05Z");
     expired["expired"] = json!(true);
-    world.peer.on("GET", LIST, [listed(&[expired])]);
+    setup.peer.on("GET", LIST, [artifact_list(&[expired])]);
     let text = "the artifact `coverage html` of run 7 expired at 2026-12-22T15:04:05Z: run the tests again";
-    world.covered().run().fails(text);
-    let world = World::new();
-    world.peer.on("GET", ZIP, [Reply::new(410, r#"{"message":"Artifact has expired"}"#)]);
-    world.covered().run().fails(text);
-    world.sent_nothing();
+    setup.covered().run().fails(text);
+    let setup = Setup::new();
+    setup.peer.on("GET", ZIP, [Reply::new(410, r#"{"message":"Artifact has expired"}"#)]);
+    setup.covered().run().fails(text);
+    setup.sent_nothing();
 }
 
 #[test]
-fn a_missing_permission_is_named() {
-    let world = World::new();
+fn errors_name_the_missing_permission() {
+    let setup = Setup::new();
     let refused = Reply::new(403, r#"{"message":"Resource not accessible by integration"}"#);
     for path in [ZIP, LIST] {
-        world.peer.on("GET", path, [refused.clone()]);
-        world.covered().run().fails("give the job `permissions: actions: read`");
+        setup.peer.on("GET", path, [refused.clone()]);
+        setup.covered().run().fails("give the job `permissions: actions: read`");
     }
-    world.peer.on("GET", LIST, [Reply::new(404, r#"{"message":"Not Found"}"#)]);
-    world
+    setup.peer.on("GET", LIST, [Reply::new(404, r#"{"message":"Not Found"}"#)]);
+    setup
         .covered()
         .run()
         .fails("check run-id and the repository's name, and give the job `permissions: actions: read`");
-    world.peer.on("GET", LIST, [Reply::new(401, r#"{"message":"Bad credentials"}"#)]);
-    world.covered().run().fails("GitHub does not accept the token (401 Unauthorized: Bad credentials)");
-    world.sent_nothing();
+    setup.peer.on("GET", LIST, [Reply::new(401, r#"{"message":"Bad credentials"}"#)]);
+    setup.covered().run().fails("GitHub does not accept the token (401 Unauthorized: Bad credentials)");
+    setup.sent_nothing();
 }
 
 #[test]
-fn a_failed_runs_report_is_uploaded_and_the_failure_reported() {
-    let world = World::new();
+fn reports_of_failed_runs_are_uploaded_with_a_warning() {
+    let setup = Setup::new();
     let message = "run 7 ended with `failure`: its report may cover only part of the tests";
-    world.covered_after("failure").run().succeeds().complains(&format!("warning: {message}")).outputs("uploaded=true");
+    setup.covered_after("failure").run().succeeds().complains(&format!("warning: {message}")).outputs("uploaded=true");
 }
 
 #[test]
-fn another_digest_than_githubs_names_both() {
-    let world = World::new();
-    world.holds(b"something else");
-    let (came, expected) = (sha256(b"something else"), sha256(ARTIFACT));
-    world.covered().run().fails(&format!("has the SHA-256 {came}, but GitHub's is {expected}: run the job again"));
-    world.sent_nothing();
+fn errors_for_a_wrong_digest_show_both_digests() {
+    let setup = Setup::new();
+    setup.stores(b"something else");
+    let (actual, expected) = (sha256(b"something else"), sha256(ARTIFACT));
+    setup.covered().run().fails(&format!("has the SHA-256 {actual}, but GitHub's is {expected}: run the job again"));
+    setup.sent_nothing();
     // Older servers send no digest.
-    world.holds_anything(ARTIFACT);
-    world.covered().run().succeeds().says("without a SHA-256 from GitHub");
+    setup.stores_without_digest(ARTIFACT);
+    setup.covered().run().succeeds().says("without a SHA-256 from GitHub");
 }
 
 #[test]
-fn a_download_that_breaks_is_tried_again() {
-    let world = World::new();
-    world.store.on("GET", BLOB, [Reply::Truncated, Reply::new(503, ""), Reply::new(200, ARTIFACT)]);
-    world.covered().run().succeeds().says("closed the connection before the response was complete, retrying in ");
-    assert_eq!(world.store.asked().len(), 3);
-    world.store.on(
+fn interrupted_downloads_are_retried() {
+    let setup = Setup::new();
+    setup.store.on("GET", BLOB, [Reply::Truncated, Reply::new(503, ""), Reply::new(200, ARTIFACT)]);
+    setup.covered().run().succeeds().says("closed the connection before the response was complete, retrying in ");
+    assert_eq!(setup.store.requests().len(), 3);
+    setup.store.on(
         "GET",
         BLOB,
         [Reply::new(403, "<Error><Code>AuthenticationFailed</Code><Message>No</Message></Error>")],
     );
-    world.covered().run().fails("GitHub's store did not return the artifact `coverage html` (403 Forbidden: Authent");
+    setup.covered().run().fails("GitHub's store did not return the artifact `coverage html` (403 Forbidden: Authent");
 }
 
 #[test]
-fn a_redirect_to_nowhere_is_not_followed() {
-    let world = World::new();
+fn redirects_to_invalid_urls_are_not_followed() {
+    let setup = Setup::new();
     for url in ["ftp://127.0.0.1/x", "/blobs/42.zip", "http://", "http:///x", "x"] {
-        world.leads(url);
-        world
+        setup.redirects_to(url);
+        setup
             .covered()
             .run()
             .fails("GitHub returned no usable download URL for the artifact `coverage html` (302 Found");
     }
-    assert_eq!(world.store.asked(), [""; 0]);
-    world.sent_nothing();
+    assert_eq!(setup.store.requests(), [""; 0]);
+    setup.sent_nothing();
 }
 
 #[test]
-fn what_no_report_can_be_is_refused_before_anything_is_sent() {
-    let world = World::new();
+fn invalid_artifacts_are_rejected_before_anything_is_sent() {
+    let setup = Setup::new();
     for (bytes, message) in [
         (&b"<html>a file, uploaded with archive: false"[..], "invalid or truncated zip"),
         (&ARTIFACT[..ARTIFACT.len() - 1], "invalid or truncated zip"),
         (include_bytes!("../fixtures/artifacts/info-zip.zip").as_slice(), ""),
     ] {
-        world.holds_anything(bytes);
+        setup.stores_without_digest(bytes);
         match message {
-            "" => world.covered().run().succeeds(),
+            "" => setup.covered().run().succeeds(),
             message => {
-                let ended = world.covered().run().fails(&format!("cannot use the artifact `coverage html`: {message}"));
-                world.sent_nothing();
+                let ended = setup.covered().run().fails(&format!("cannot use the artifact `coverage html`: {message}"));
+                setup.sent_nothing();
                 ended
             }
         };
@@ -299,25 +300,25 @@ fn what_no_report_can_be_is_refused_before_anything_is_sent() {
     let at = ARTIFACT.windows(10).position(|window| window == b"index.html").unwrap();
     let mut forged = ARTIFACT.to_vec();
     forged[at + 20] ^= 0x55;
-    let world = World::new();
-    world.holds_anything(&forged);
+    let setup = Setup::new();
+    setup.stores_without_digest(&forged);
     // The index is read first.
-    world.covered().run().complains("the zip is damaged, or was forged");
-    world.sent_nothing();
+    setup.covered().run().complains("the zip is damaged, or was forged");
+    setup.sent_nothing();
 }
 
 #[test]
 fn a_dry_run_reads_the_artifact_and_sends_nothing() {
-    let world = World::new();
-    world.covered().arg("--dry-run").run().succeeds().says("Found 84.62%").says("Dry run: nothing is sent");
-    world.sent_nothing();
+    let setup = Setup::new();
+    setup.covered().arg("--dry-run").run().succeeds().says("Found 84.62%").says("Dry run: nothing is sent");
+    setup.sent_nothing();
 }
 
 #[test]
-fn a_backend_of_the_python_original_is_reported_to_have_no_use_for_it() {
-    let world = World::new();
+fn the_python_originals_backend_cannot_receive_artifacts() {
+    let setup = Setup::new();
     let session = r#"{"site_id":"0f1e2d3c4b5a69788796a5b4c3d2e1f0","bucket":"b","region":"r","access_key_id":"a",
         "secret_access_key":"s","session_token":"t"}"#;
-    world.peer.on("POST", "/coverage/create-site/", [Reply::new(200, session)]);
-    world.covered().run().fails("a backend of the Python original cannot receive a report from an artifact");
+    setup.peer.on("POST", "/coverage/create-site/", [Reply::new(200, session)]);
+    setup.covered().run().fails("a backend of the Python original cannot receive a report from an artifact");
 }

@@ -4,29 +4,29 @@ use crate::run::{Covered, Ended};
 const BADGE: &str = "/badge/octo/app.json";
 
 /// A run for which the default branch's badge has this response.
-fn after(reply: Reply) -> (Peer, Ended) {
+fn run_with_badge(reply: Reply) -> (Peer, Ended) {
     let peer = Peer::new();
     peer.on("GET", BADGE, [reply]);
     let ended = Covered::new(&peer).run().succeeds();
     (peer, ended)
 }
 
-fn described(peer: &Peer) -> String {
+fn status_description(peer: &Peer) -> String {
     peer.one("POST", "/repos/").json()["description"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn the_difference_to_the_default_branch_is_reported_everywhere() {
-    let (peer, ended) = after(Reply::new(200, r#"{"schemaVersion":1,"message":"84%","percent":84.31}"#));
+fn the_change_since_the_default_branch_is_in_log_status_summary_and_outputs() {
+    let (peer, ended) = run_with_badge(Reply::new(200, r#"{"schemaVersion":1,"message":"84%","percent":84.31}"#));
     ended
         .says("The default branch has 84.31%: +0.31%\n")
         .outputs("delta=+0.31%")
         .summarizes("| Change | +0.31% against 84.31% on the default branch |");
-    assert_eq!(described(&peer), "84.62% (+0.31%)");
+    assert_eq!(status_description(&peer), "84.62% (+0.31%)");
 }
 
 #[test]
-fn without_an_answer_it_is_left_out_and_nothing_else_changes() {
+fn the_change_is_omitted_if_the_badge_request_fails() {
     for reply in [
         Reply::new(404, r#"{"detail":"no such page"}"#),
         Reply::new(500, ""),
@@ -37,24 +37,24 @@ fn without_an_answer_it_is_left_out_and_nothing_else_changes() {
         Reply::Lost,
         Reply::Truncated,
     ] {
-        let (peer, ended) = after(reply);
+        let (peer, ended) = run_with_badge(reply);
         ended.says_not("delta").says_not("default branch has").says_not("Change").says_not("retrying");
-        assert_eq!(described(&peer), "84.62%");
+        assert_eq!(status_description(&peer), "84.62%");
         peer.one("GET", BADGE);
     }
 }
 
 #[test]
-fn a_named_report_is_compared_with_its_own_name_also_from_a_fork() {
+fn named_reports_are_compared_with_the_same_name() {
     let peer = Peer::new();
     peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":84.62}"#)]);
     Covered::new(&peer).event("schedule", "{}").arg("--name=backend").run().succeeds().outputs("delta=±0%");
-    let asked = peer.one("GET", "/badge/");
-    assert_eq!((asked.target.as_str(), asked.header("token")), ("/badge/octo/app.json?name=backend", None));
+    let request = peer.one("GET", "/badge/");
+    assert_eq!((request.target.as_str(), request.header("token")), ("/badge/octo/app.json?name=backend", None));
 }
 
 #[test]
-fn a_failed_upload_still_tells_the_difference() {
+fn a_failed_upload_still_reports_the_change() {
     let peer = Peer::new();
     peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":90.0}"#)]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(400, "{}")]);

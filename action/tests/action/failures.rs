@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 
-use crate::peer::{Peer, Reply, Seen};
+use crate::peer::{Peer, Reply, Request};
 use crate::run::{Covered, Ended, SHA};
 
 const CREATE: &str = "/coverage/create-site/";
 
 /// A run in Actions with `fail-on-error: false`, and this response of the server.
-fn excused(reply: Reply) -> Ended {
+fn lenient_run(reply: Reply) -> Ended {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);
     lenient(&peer).run().succeeds().outputs("uploaded=false").says("The job continues because fail-on-error is false")
@@ -19,10 +19,10 @@ fn lenient(peer: &Peer) -> Covered {
 }
 
 #[test]
-fn an_outage_is_a_warning_a_line_of_the_summary_and_an_output() {
+fn outages_are_reported_in_log_summary_and_outputs() {
     let text = "the covered server at http://127.0.0.1:";
     let down = || Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
-    excused(down())
+    lenient_run(down())
         .says(&format!("::warning::{text}"))
         .says_not("::error::")
         .summarizes("created no site (503 Service Unavailable after 6 tries: the store is away)")
@@ -34,7 +34,7 @@ fn an_outage_is_a_warning_a_line_of_the_summary_and_an_output() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_an_outage() {
+fn an_unreachable_server_is_an_outage() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let peer = Peer::new();
     let covered = lenient(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1");
@@ -42,7 +42,7 @@ fn a_server_that_is_not_there_is_an_outage() {
 }
 
 #[test]
-fn an_outage_of_github_is_a_warning_too_and_the_report_is_there() {
+fn an_outage_of_github_is_a_warning_after_the_upload() {
     let peer = Peer::new();
     let down = Reply::new(502, "<html>").with("retry-after", "0");
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [down]);
@@ -51,9 +51,9 @@ fn an_outage_of_github_is_a_warning_too_and_the_report_is_there() {
 }
 
 #[test]
-fn what_only_the_maintainer_can_mend_stays_an_error_where_the_job_goes_on() {
-    excused(Reply::new(403, r#"{"detail":"wrong API key"}"#)).says("::error::the covered server does not accept");
-    excused(Reply::new(404, "<html>")).says("::error::there is no covered server at ");
+fn configuration_errors_are_error_annotations_even_if_the_job_continues() {
+    lenient_run(Reply::new(403, r#"{"detail":"wrong API key"}"#)).says("::error::the covered server does not accept");
+    lenient_run(Reply::new(404, "<html>")).says("::error::there is no covered server at ");
     let peer = Peer::new();
     let covered = lenient(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=1");
     covered.run().succeeds().says("::error::http://covered.invalid/");
@@ -62,7 +62,7 @@ fn what_only_the_maintainer_can_mend_stays_an_error_where_the_job_goes_on() {
 }
 
 #[test]
-fn a_missing_report_is_an_error_and_fails_the_job_where_errors_do() {
+fn a_missing_report_fails_the_job_if_fail_on_error_is_true() {
     let peer = Peer::new();
     let missing = |covered: Covered| {
         let report = covered.report();
@@ -72,11 +72,11 @@ fn a_missing_report_is_an_error_and_fails_the_job_where_errors_do() {
     let ended = missing(lenient(&peer)).succeeds().says("::error::there is no folder `").outputs("uploaded=false");
     ended.summarizes("there is no folder ");
     missing(Covered::new(&peer)).fails("error: there is no folder `");
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }
 
 #[test]
-fn wrong_use_is_wrong_whatever_may_fail() {
+fn invalid_inputs_fail_even_without_fail_on_error() {
     let peer = Peer::new();
     lenient(&peer)
         .arg("--timeout=0")
@@ -89,7 +89,7 @@ fn wrong_use_is_wrong_whatever_may_fail() {
 }
 
 #[test]
-fn a_total_below_the_threshold_fails_the_job_that_asks_for_it() {
+fn fail_under_fails_the_job_below_the_threshold() {
     let peer = Peer::new();
     let gate = |threshold: &str| lenient(&peer).arg("--fail-under").arg(format!("--coverage-threshold={threshold}"));
     let ended = gate("84.62").run();
@@ -102,7 +102,7 @@ fn a_total_below_the_threshold_fails_the_job_that_asks_for_it() {
 }
 
 #[test]
-fn a_total_below_the_threshold_fails_the_job_though_the_upload_failed_too() {
+fn fail_under_fails_the_job_even_if_the_upload_failed() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0")]);
     let ended = lenient(&peer).arg("--fail-under").arg("--coverage-threshold=90").run();
@@ -111,7 +111,7 @@ fn a_total_below_the_threshold_fails_the_job_though_the_upload_failed_too() {
 }
 
 #[test]
-fn without_a_total_the_status_fails_where_there_is_a_threshold() {
+fn a_missing_total_fails_the_status_if_a_threshold_is_set() {
     let peer = Peer::new();
     let run = |threshold: &str, flag: &str| {
         let covered = Covered::new(&peer).file("index.html", "<p>none</p>").without_file("sample_py.html");
@@ -128,7 +128,8 @@ fn without_a_total_the_status_fails_where_there_is_a_threshold() {
     run("80", "--fail-under")
         .fails(&format!("error: the job fails because of fail-under: {why}"))
         .outputs("state=failure");
-    let posted: Vec<_> = peer.seen().iter().filter(|seen| seen.target.contains("/statuses/")).map(Seen::json).collect();
+    let posted: Vec<_> =
+        peer.received().iter().filter(|request| request.target.contains("/statuses/")).map(Request::json).collect();
     let expected = [("failure", why), ("success", "report uploaded, no total found"), ("failure", why)];
     for (status, (state, description)) in posted.iter().zip(expected) {
         assert_eq!((&status["state"], &status["description"]), (&state.into(), &description.into()));
@@ -148,7 +149,7 @@ fn without_key(peer: &Peer, event: &str, from: &str) -> Covered {
 }
 
 #[test]
-fn a_pull_request_from_a_fork_without_secrets_is_reported_its_total_and_why_nothing_is_uploaded() {
+fn pull_requests_from_forks_report_the_total_and_why_nothing_was_uploaded() {
     let peer = Peer::new();
     let text = "nothing was uploaded: GitHub gives pull requests from forks no secrets";
     let fork = || without_key(&peer, "pull_request", "stranger/app");
@@ -163,11 +164,11 @@ fn a_pull_request_from_a_fork_without_secrets_is_reported_its_total_and_why_noth
         "::error::missing api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is \
          set",
     );
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }
 
 #[test]
-fn dependabots_runs_have_no_secrets_either() {
+fn missing_secrets_in_dependabot_runs_are_explained() {
     let peer = Peer::new();
     let text = "::warning::nothing was uploaded: GitHub gives runs that Dependabot started no Actions secrets";
     let by = |event: &str, actor: &str| without_key(&peer, event, "octo/app").env("GITHUB_ACTOR", actor).run();
@@ -177,5 +178,5 @@ fn dependabots_runs_have_no_secrets_either() {
     by("pull_request", "octocat").rejects("").says_not("Dependabot");
     // A workflow_run has all secrets, so a missing key is a mistake.
     by("workflow_run", "dependabot[bot]").rejects("").says("::error::missing api-key");
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }

@@ -28,15 +28,15 @@ fn run(peer: &Peer) -> Ended {
 }
 
 /// A run in which S3 rejects the index with this error.
-fn refused(status: u16, code: &str) -> Ended {
+fn s3_rejects(status: u16, code: &str) -> Ended {
     let peer = original("eu-west-1");
-    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>told by S3</Message></Error>");
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>message from S3</Message></Error>");
     peer.on("PUT", &key("index.html"), [Reply::new(status, &body)]);
     run(&peer)
 }
 
 #[test]
-fn every_file_is_put_under_its_own_key_with_a_signature() {
+fn each_file_is_uploaded_to_its_own_key_with_a_signature() {
     let peer = original("eu-west-1");
     let url = &peer.url;
     // This backend has no policy.
@@ -71,20 +71,23 @@ fn every_file_is_put_under_its_own_key_with_a_signature() {
 }
 
 #[test]
-fn single_files_can_be_asked_for() {
+fn files_flag_uploads_each_file_separately() {
     let peer = original("eu-west-1");
     let run = |covered: Covered| covered.arg("--files").env("AWS_ENDPOINT_URL", &peer.url).run();
     let ended = run(Covered::new(&peer)).succeeds().says("Uploaded 3 files, ").outputs("uploaded=true");
     ended.says_not("Packed").says_not("Python original");
-    let ask = peer.one("POST", "/coverage/create-site/");
-    assert_eq!((ask.body.len(), ask.header("content-length"), ask.header("content-type")), (0, Some("0"), None));
-    let puts: Vec<String> = peer.asked().into_iter().filter(|asked| asked.starts_with("PUT ")).collect();
+    let request = peer.one("POST", "/coverage/create-site/");
+    assert_eq!(
+        (request.body.len(), request.header("content-length"), request.header("content-type")),
+        (0, Some("0"), None)
+    );
+    let puts: Vec<String> = peer.requests().into_iter().filter(|request| request.starts_with("PUT ")).collect();
     assert_eq!(puts.len(), 3, "{puts:?}");
     run(Covered::new(&peer).arg("--dry-run")).succeeds().says("Would upload 3 files, 14.6 kB to ").says_not("Packed");
 }
 
 #[test]
-fn single_files_need_a_key_and_a_folder_and_a_server_with_a_role() {
+fn files_flag_requires_a_key_a_folder_and_a_server_with_a_role() {
     let peer = Peer::new();
     let covered = || Covered::new(&peer).env("COVERED_FILES", "true");
     covered()
@@ -99,29 +102,29 @@ fn single_files_need_a_key_and_a_folder_and_a_server_with_a_role() {
     keyless().in_actions().run().rejects("").says(&format!("::error::missing api-key: {text}")).says_not("id-token");
     keyless().arg("--dry-run").run().succeeds().says(&format!("A real run also needs api-key: {text}"));
     covered().arg("--artifact=a").run().rejects("error: --files cannot upload an artifact (--artifact): ");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
     covered().run().fails(" returned no S3 credentials: remove --files");
     let detail = r#"{"detail":"this server has no role for that: set AWS_UPLOAD_ROLE_ARN on the server"}"#;
     peer.on("POST", "/coverage/create-site/", [Reply::new(501, detail)]);
     covered()
         .run()
         .fails("created no site (501 Not Implemented: this server has no role for that: set AWS_UPLOAD_ROLE_ARN");
-    assert!(!peer.asked().iter().any(|asked| asked.starts_with("PUT ")));
+    assert!(!peer.requests().iter().any(|request| request.starts_with("PUT ")));
 }
 
 #[test]
-fn one_file_at_a_time_can_be_asked_for() {
+fn concurrency_1_uploads_files_one_by_one() {
     let peer = original("eu-west-1");
     let covered = Covered::new(&peer).env("AWS_ENDPOINT_URL_S3", &peer.url).arg("--concurrency").arg("1");
     covered.run().succeeds();
-    let puts: Vec<String> = peer.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
+    let puts: Vec<String> = peer.requests().into_iter().filter(|request| request.starts_with("PUT")).collect();
     assert_eq!(puts, [".gitignore", "index.html", "sample_py.html"].map(|file| format!("PUT {}", key(file))));
     let wrong = Covered::new(&peer).arg("--concurrency").arg("0").run();
     wrong.rejects("--concurrency \"0\" must be a number of files between 1 and 200");
 }
 
 #[test]
-fn a_busy_bucket_is_asked_again() {
+fn throttled_s3_requests_are_retried() {
     let peer = original("eu-west-1");
     let busy = Reply::new(503, "<Error><Code>SlowDown</Code></Error>").with("retry-after", "0");
     peer.on("PUT", &key("index.html"), [busy.clone(), busy, Reply::new(200, "")]);
@@ -129,37 +132,38 @@ fn a_busy_bucket_is_asked_again() {
 }
 
 #[test]
-fn what_s3_refuses_is_reported_with_what_to_do() {
-    refused(403, "AccessDenied").fails(
-        "cannot upload `index.html`: S3 refused a file (403 Forbidden: AccessDenied: told by S3): the role \
+fn s3_errors_say_what_to_do() {
+    s3_rejects(403, "AccessDenied").fails(
+        "cannot upload `index.html`: S3 refused a file (403 Forbidden: AccessDenied: message from S3): the role \
          AWS_UPLOAD_ROLE_ARN of the covered server must allow s3:PutObject on reports/sites/*",
     );
-    refused(400, "ExpiredToken").fails(
-        "S3 rejected the temporary credentials, or they have expired (400 Bad Request: ExpiredToken: told by S3)",
+    s3_rejects(400, "ExpiredToken").fails(
+        "S3 rejected the temporary credentials, or they have expired (400 Bad Request: ExpiredToken: message from S3)",
     );
-    refused(400, "AuthorizationHeaderMalformed")
-        .fails("the bucket reports is not in eu-west-1 (400 Bad Request: AuthorizationHeaderMalformed: told by S3)");
-    refused(301, "PermanentRedirect").fails("correct AWS_REGION on the covered server");
-    refused(404, "NoSuchBucket").fails("there is no bucket reports (404 Not Found: NoSuchBucket: told by S3)");
-    refused(413, "EntityTooLarge").fails(
-        "kB is larger than the store allows (413 Payload Too Large: EntityTooLarge: told by S3): leave files out",
+    s3_rejects(400, "AuthorizationHeaderMalformed").fails(
+        "the bucket reports is not in eu-west-1 (400 Bad Request: AuthorizationHeaderMalformed: message from S3)",
+    );
+    s3_rejects(301, "PermanentRedirect").fails("correct AWS_REGION on the covered server");
+    s3_rejects(404, "NoSuchBucket").fails("there is no bucket reports (404 Not Found: NoSuchBucket: message from S3)");
+    s3_rejects(413, "EntityTooLarge").fails(
+        "kB is larger than the store allows (413 Payload Too Large: EntityTooLarge: message from S3): leave files out",
     );
 }
 
 #[test]
-fn a_bucket_and_a_region_are_not_taken_on_trust() {
+fn an_invalid_region_from_the_server_is_rejected() {
     run(&original("evil.example/")).fails("error: the server returned an invalid region: \"evil.example/\"");
 }
 
 #[test]
-fn an_endpoint_that_is_none_is_named() {
+fn an_invalid_endpoint_url_is_rejected() {
     let peer = original("eu-west-1");
     let ended = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
     ended.rejects("AWS_ENDPOINT_URL \"s3.example.com\" must be an address such as https://covered.example.com");
 }
 
 #[test]
-fn the_originals_switch_still_works_and_is_reported_to_be_deprecated() {
+fn is_default_branch_still_works_with_a_deprecation_warning() {
     let peer = Peer::new();
     let deprecated = "warning: is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)";
     let ended = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();
@@ -171,7 +175,7 @@ fn the_originals_switch_still_works_and_is_reported_to_be_deprecated() {
 }
 
 #[test]
-fn a_context_that_the_originals_badge_does_not_read_is_a_warning() {
+fn contexts_that_the_originals_badge_ignores_cause_a_warning() {
     let warned = |context: &str, token: &str| {
         let peer = original("eu-west-1");
         let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", token).env("COVERED_CONTEXT", context);
@@ -187,12 +191,12 @@ fn a_context_that_the_originals_badge_does_not_read_is_a_warning() {
 }
 
 #[test]
-fn the_originals_backend_is_asked_for_the_badge_once_the_status_is_there() {
+fn the_originals_badge_is_invalidated_after_the_status_is_posted() {
     let peer = original("eu-west-1");
     let status = Reply::new(503, "").with("retry-after", "0");
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [status.clone(), status, Reply::new(201, "{}")]);
     run(&peer).succeeds();
-    let asked = peer.asked();
-    let posted = asked.iter().rposition(|asked| asked.contains("/statuses/")).unwrap();
-    assert!(posted < asked.iter().position(|asked| asked.contains("invalidate-cache")).unwrap(), "{asked:?}");
+    let requests = peer.requests();
+    let posted = requests.iter().rposition(|request| request.contains("/statuses/")).unwrap();
+    assert!(posted < requests.iter().position(|request| request.contains("invalidate-cache")).unwrap(), "{requests:?}");
 }

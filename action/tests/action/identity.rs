@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::peer::{Peer, Reply, Seen};
+use crate::peer::{Peer, Reply, Request};
 use crate::run::{Covered, KEY, SIGNATURE};
 
 const ISSUE: &str = "/idtoken";
@@ -17,7 +17,7 @@ fn token(number: u32, lifetime: i64) -> String {
     format!("eyJhbGciOiJSUzI1NiJ9.{}.{SIGNATURE}", BASE64_URL_SAFE_NO_PAD.encode(claims))
 }
 
-fn given(token: &str) -> Reply {
+fn token_response(token: &str) -> Reply {
     Reply::new(200, json!({"count": 1, "value": token}).to_string())
 }
 
@@ -29,52 +29,52 @@ fn keyless(peer: &Peer) -> Covered {
         .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", REQUEST_TOKEN)
 }
 
-fn all(peer: &Peer, start: &str) -> Vec<Seen> {
-    peer.seen().into_iter().filter(|seen| seen.target.starts_with(start)).collect()
+fn requests_to(peer: &Peer, start: &str) -> Vec<Request> {
+    peer.received().into_iter().filter(|request| request.target.starts_with(start)).collect()
 }
 
 #[test]
-fn a_job_without_a_key_shows_its_token_from_github_for_this_server() {
+fn a_job_without_a_key_authenticates_with_its_oidc_token() {
     let peer = Peer::new();
     let token = token(1, 300);
-    peer.on("GET", ISSUE, [given(&token)]);
+    peer.on("GET", ISSUE, [token_response(&token)]);
     let url = format!("{}//", peer.url);
     let ended = keyless(&peer).env("COVERED_API_URL", &url).in_actions().run().succeeds().outputs("uploaded=true");
     ended.says(&format!("::add-mask::{token}\n")).says(&format!("::add-mask::{REQUEST_TOKEN}\n"));
-    let asked = peer.one("GET", ISSUE);
+    let request = peer.one("GET", ISSUE);
     let host = peer.url.strip_prefix("http://").unwrap().replace('.', "%2E").replace(':', "%3A");
-    assert_eq!(asked.target, format!("{ISSUE}?api-version=2.0&audience=http%3A%2F%2F{host}"));
-    assert_eq!(asked.header("authorization"), Some(format!("Bearer {REQUEST_TOKEN}").as_str()));
+    assert_eq!(request.target, format!("{ISSUE}?api-version=2.0&audience=http%3A%2F%2F{host}"));
+    assert_eq!(request.header("authorization"), Some(format!("Bearer {REQUEST_TOKEN}").as_str()));
     for path in ["/coverage/create-site/", "/coverage/invalidate-cache/"] {
-        let seen = peer.one("POST", path);
-        assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()), "{path}");
-        assert_eq!(seen.header("token"), None, "{path}");
+        let request = peer.one("POST", path);
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {token}").as_str()), "{path}");
+        assert_eq!(request.header("token"), None, "{path}");
     }
     assert_eq!(peer.one("PUT", "/store/").header("authorization"), None);
 }
 
 #[test]
-fn a_token_that_ends_while_the_server_is_waited_for_is_replaced() {
+fn tokens_that_expire_during_retries_are_replaced() {
     let peer = Peer::new();
     let tokens = [token(1, 10), token(2, 10), token(3, 300)];
-    peer.on("GET", ISSUE, tokens.each_ref().map(|token| given(token)));
+    peer.on("GET", ISSUE, tokens.each_ref().map(|token| token_response(token)));
     let session = Reply::new(200, peer.session());
     peer.on("POST", "/coverage/create-site/", [Reply::new(503, ""), Reply::new(503, ""), session]);
     keyless(&peer).run().succeeds();
-    let shown: Vec<String> = all(&peer, "/coverage/create-site/")
+    let tokens_sent: Vec<String> = requests_to(&peer, "/coverage/create-site/")
         .iter()
-        .map(|seen| seen.header("authorization").unwrap().to_owned())
+        .map(|request| request.header("authorization").unwrap().to_owned())
         .collect();
-    assert_eq!(shown, tokens.map(|token| format!("Bearer {token}")));
+    assert_eq!(tokens_sent, tokens.map(|token| format!("Bearer {token}")));
     // The third token is also valid for the badge.
-    assert_eq!(all(&peer, ISSUE).len(), 3);
+    assert_eq!(requests_to(&peer, ISSUE).len(), 3);
 }
 
 #[test]
-fn a_token_that_is_not_replaced_does_not_hide_what_the_server_said() {
+fn a_failed_token_renewal_does_not_hide_the_servers_error() {
     let peer = Peer::new();
     let refused = Reply::new(500, r#"{"message":"no more"}"#).with("retry-after", "3600");
-    peer.on("GET", ISSUE, [given(&token(1, 10)), refused]);
+    peer.on("GET", ISSUE, [token_response(&token(1, 10)), refused]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(504, "").with("retry-after", "0")]);
     let ended = keyless(&peer).in_actions().arg("--fail-on-error=false").run().succeeds();
     ended
@@ -90,15 +90,15 @@ fn a_token_that_is_not_replaced_does_not_hide_what_the_server_said() {
 }
 
 #[test]
-fn a_key_that_is_given_wins() {
+fn an_api_key_overrides_the_oidc_token() {
     let peer = Peer::new();
     keyless(&peer).env("COVERED_API_KEY", KEY).run().succeeds();
     assert_eq!(peer.one("POST", "/coverage/create-site/").header("token"), Some(KEY));
-    assert_eq!(all(&peer, ISSUE).len(), 0);
+    assert_eq!(requests_to(&peer, ISSUE).len(), 0);
 }
 
 #[test]
-fn a_job_that_may_not_ask_is_reported_the_permission() {
+fn a_missing_id_token_permission_is_reported() {
     let peer = Peer::new();
     let covered = || Covered::new(&peer).env("COVERED_API_KEY", "").in_actions();
     covered().run().rejects("").says("Without a key, the job needs `permissions: id-token: write`");
@@ -111,9 +111,9 @@ fn a_job_that_may_not_ask_is_reported_the_permission() {
 }
 
 #[test]
-fn a_server_that_refuses_the_token_is_reported_apart_from_a_wrong_key() {
+fn a_rejected_token_has_another_error_than_a_wrong_key() {
     let peer = Peer::new();
-    peer.on("GET", ISSUE, [given(&token(1, 300))]);
+    peer.on("GET", ISSUE, [token_response(&token(1, 300))]);
     let detail = r#"{"detail":"ALLOWED_REPOSITORIES does not allow octo/app"}"#;
     for status in [401, 403] {
         peer.on("POST", "/coverage/create-site/", [Reply::new(status, detail)]);
@@ -123,9 +123,9 @@ fn a_server_that_refuses_the_token_is_reported_apart_from_a_wrong_key() {
 }
 
 #[test]
-fn no_token_is_an_error_that_quotes_none() {
+fn invalid_token_responses_are_errors_that_omit_the_token() {
     let peer = Peer::new();
-    let no_jwt = format!("x.{SIGNATURE}.y");
+    let invalid = format!("x.{SIGNATURE}.y");
     for (reply, message) in [
         (
             Reply::new(403, r#"{"message":"no"}"#),
@@ -133,21 +133,21 @@ fn no_token_is_an_error_that_quotes_none() {
         ),
         (Reply::new(200, "<html>"), "GitHub returned no token for this job"),
         (Reply::new(200, r#"{"value":7}"#), "GitHub returned no token for this job"),
-        (given(&no_jwt), "GitHub issued an invalid token for this job: its claims are not"),
-        (given("a.e30.b\r\nx: y"), "GitHub issued an invalid token for this job: it has no expiry"),
+        (token_response(&invalid), "GitHub issued an invalid token for this job: its claims are not"),
+        (token_response("a.e30.b\r\nx: y"), "GitHub issued an invalid token for this job: it has no expiry"),
     ] {
         peer.on("GET", ISSUE, [reply]);
         keyless(&peer).run().fails(message);
     }
-    assert_eq!(all(&peer, "/coverage/").len(), 0);
+    assert_eq!(requests_to(&peer, "/coverage/").len(), 0);
 }
 
 #[test]
-fn a_token_service_that_is_away_is_named_and_an_outage() {
+fn an_unreachable_token_service_is_an_outage() {
     let peer = Peer::new();
-    let away =
+    let unreachable =
         || keyless(&peer).env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/x?sig=hunter2").arg("--timeout=1");
     let message = "GitHub issued no token for this job: http://127.0.0.1:1/x refused the connection";
-    away().run().fails(message);
-    away().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {message}"));
+    unreachable().run().fails(message);
+    unreachable().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {message}"));
 }

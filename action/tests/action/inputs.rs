@@ -19,7 +19,7 @@ fn version_is_one_line() {
 }
 
 #[test]
-fn wrong_use_is_reported_at_once_and_sends_nothing() {
+fn invalid_inputs_are_reported_before_anything_is_sent() {
     let peer = Peer::new();
     let run =
         Covered::new(&peer).env("COVERED_API_KEY", "").arg("--coverage-threshold=9x").arg("--commit-sha=HEAD").run();
@@ -27,11 +27,11 @@ fn wrong_use_is_reported_at_once_and_sends_nothing() {
         .complains("error: --commit-sha \"HEAD\" must be a full commit hash of 40 hexadecimal digits")
         .complains("error: missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY")
         .says("run `covered --help` for all flags");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 #[test]
-fn a_wrong_flag_is_named_and_its_value_is_not() {
+fn errors_name_unknown_flags_without_their_values() {
     let secret = crate::run::KEY;
     Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: unknown flag `--api-kee`");
     Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: expected one directory, but got a second");
@@ -40,7 +40,7 @@ fn a_wrong_flag_is_named_and_its_value_is_not() {
 }
 
 #[test]
-fn a_dry_run_needs_nothing_and_sends_nothing() {
+fn a_dry_run_needs_no_settings_and_sends_nothing() {
     let covered = Covered::bare();
     let report = covered.report();
     covered
@@ -59,7 +59,7 @@ fn a_dry_run_needs_nothing_and_sends_nothing() {
 }
 
 #[test]
-fn a_dry_run_says_which_lines_are_covered_and_whether_they_add_up() {
+fn a_dry_run_logs_covered_lines_and_whether_they_match_the_totals() {
     let other = r#"<coverage line-rate="0.5" lines-valid="4" lines-covered="2"><packages><package><classes>
         <class filename="a.c"><lines><line number="1" hits="1"/></lines></class></classes></package></packages></coverage>"#;
     let run = |lines: &str| {
@@ -78,7 +78,7 @@ fn a_dry_run_says_which_lines_are_covered_and_whether_they_add_up() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_sent_where() {
+fn a_dry_run_logs_what_would_be_sent_and_where() {
     let peer = Peer::new();
     Covered::new(&peer)
         .arg("--dry-run")
@@ -87,11 +87,11 @@ fn a_dry_run_says_what_would_be_sent_where() {
         .says(&format!(" to {}, for octo/app at {}", peer.url, crate::run::SHA))
         .says("Would post the status `covered`: success, 84.62%")
         .says("Would update the badge");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 #[test]
-fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_and_leaves_the_badge_alone() {
+fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_without_a_badge_update() {
     let peer = Peer::new();
     let head = "fedcba9876543210fedcba9876543210fedcba98";
     peer.on("POST", &format!("/repos/octo/app/statuses/{head}"), [crate::peer::Reply::new(201, "{}")]);
@@ -101,14 +101,14 @@ fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_and_leaves_the_badge_alo
     );
     let run = Covered::new(&peer).event("workflow_run", &event).run();
     run.succeeds().says("Badge not updated: this run is not a push to the default branch");
-    let asked = peer.asked();
-    assert_eq!(asked.len(), 3, "{asked:?}");
-    assert_eq!(asked[2], format!("POST /repos/octo/app/statuses/{head}"));
+    let requests = peer.requests();
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    assert_eq!(requests[2], format!("POST /repos/octo/app/statuses/{head}"));
     assert_eq!(peer.one("POST", "/coverage/create-site/").json()["commit_sha"], head);
 }
 
 #[test]
-fn a_pull_request_from_a_fork_posts_to_its_head() {
+fn a_pull_request_from_a_fork_posts_to_its_head_commit() {
     let peer = Peer::new();
     let head = "fedcba9876543210fedcba9876543210fedcba98";
     peer.on("POST", &format!("/repos/octo/app/statuses/{head}"), [crate::peer::Reply::new(201, "{}")]);
@@ -118,7 +118,7 @@ fn a_pull_request_from_a_fork_posts_to_its_head() {
 }
 
 #[test]
-fn input_names_win_over_the_originals_names() {
+fn input_variables_override_covered_variables() {
     let peer = Peer::new();
     Covered::new(&peer)
         .env("COVERED_NAME", "one")
@@ -130,7 +130,7 @@ fn input_names_win_over_the_originals_names() {
 }
 
 #[test]
-fn a_port_that_cannot_be_is_no_other_port() {
+fn invalid_ports_and_urls_with_credentials_are_rejected() {
     let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://127.0.0.1:99999").run();
     ended.rejects("--api-url \"http://127.0.0.1:99999\" must be an address");
     let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://me:hunter2@127.0.0.1").run();
@@ -139,7 +139,7 @@ fn a_port_that_cannot_be_is_no_other_port() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_in_place_of_the_runners_files_is_reported_and_not_waited_for() {
+fn pipes_in_place_of_the_runners_files_are_reported_without_blocking() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -154,7 +154,7 @@ fn a_pipe_in_place_of_the_runners_files_is_reported_and_not_waited_for() {
 }
 
 #[test]
-fn an_event_that_is_too_large_or_gone_is_reported() {
+fn too_large_and_missing_event_files_are_reported() {
     let large = tempfile::NamedTempFile::new().unwrap();
     large.as_file().set_len((25 << 20) + 1).unwrap();
     let message = |path: &str| Covered::new(&Peer::new()).env("GITHUB_EVENT_PATH", path).run().succeeds();
@@ -173,7 +173,7 @@ fn deletion(peer: &Peer) -> Covered {
 }
 
 #[test]
-fn a_push_that_deleted_a_branch_has_nothing_to_report_and_is_no_failure() {
+fn a_push_that_deleted_a_branch_succeeds_without_an_upload() {
     let peer = Peer::new();
     let text = "Nothing to report: this push deleted refs/heads/topic, so there is no commit to test. ";
     for covered in [
@@ -185,11 +185,11 @@ fn a_push_that_deleted_a_branch_has_nothing_to_report_and_is_no_failure() {
         let ended = covered.run().succeeds().says(text).says_not("::error::").outputs("uploaded=false");
         ended.says("add `if: github.event.deleted != true`").summarizes("this push deleted refs/heads/topic");
     }
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 #[test]
-fn zeros_are_no_commit() {
+fn an_all_zero_commit_is_rejected() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
     ended.rejects(

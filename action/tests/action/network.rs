@@ -15,20 +15,20 @@ use crate::run::{Covered, SITE};
 /// A proxy that supports only CONNECT; its address, and the requested targets.
 fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, asked) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
-    let seen = Arc::clone(&asked);
+    let (address, targets) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
+    let received = Arc::clone(&targets);
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let target =
                 head(&mut BufReader::new(client.try_clone().unwrap()))[0].split(' ').nth(1).unwrap().to_owned();
-            seen.lock().unwrap().push(target.clone());
+            received.lock().unwrap().push(target.clone());
             let server = TcpStream::connect(target).unwrap();
             write!(&client, "HTTP/1.1 200 Connected\r\n\r\n").unwrap();
             pipe(client.try_clone().unwrap(), server.try_clone().unwrap());
             pipe(server, client);
         }
     });
-    (format!("http://{address}"), asked)
+    (format!("http://{address}"), targets)
 }
 
 fn pipe(mut from: TcpStream, mut to: TcpStream) {
@@ -44,7 +44,7 @@ fn head(reader: &mut impl BufRead) -> Vec<String> {
 }
 
 /// A TLS server with a certificate of a private CA in front of `peer`; its address, and the CA's certificate.
-fn tls_before(peer: &Peer) -> (String, String) {
+fn tls_in_front_of(peer: &Peer) -> (String, String) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -89,14 +89,14 @@ fn relay(mut client: BufReader<impl Read + Write>, peer: &str) -> io::Result<()>
 }
 
 #[test]
-fn a_private_ca_is_refused_with_its_cure_and_taken_from_ssl_cert_file() {
+fn private_cas_are_accepted_only_from_ssl_cert_file() {
     let peer = Peer::new();
-    let (url, ca) = tls_before(&peer);
+    let (url, ca) = tls_in_front_of(&peer);
     let run = |covered: Covered| covered.env("COVERED_API_URL", &url).run();
     run(Covered::new(&peer))
         .fails(&format!("error: {url}/coverage/create-site/ has an untrusted certificate: "))
         .complains("; for a private CA, set SSL_CERT_FILE to its certificates");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, ca).unwrap();
@@ -106,15 +106,15 @@ fn a_private_ca_is_refused_with_its_cure_and_taken_from_ssl_cert_file() {
 }
 
 #[test]
-fn a_wrong_ssl_cert_file_is_named() {
+fn errors_name_an_unreadable_ssl_cert_file() {
     let peer = Peer::new();
-    let (url, _) = tls_before(&peer);
+    let (url, _) = tls_in_front_of(&peer);
     let run = Covered::new(&peer).env("COVERED_API_URL", &url).env("SSL_CERT_FILE", "/none/ca.pem").run();
     run.fails("SSL_CERT_FILE is /none/ca.pem, which cannot be read: No such file");
 }
 
 /// A proxy with this response to every request.
-fn refusing(status: &'static str) -> String {
+fn rejecting_proxy(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -127,7 +127,7 @@ fn refusing(status: &'static str) -> String {
 }
 
 #[test]
-fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_password() {
+fn proxy_errors_name_the_proxy_without_its_password() {
     let peer = Peer::new();
     let run = |proxy: &str| {
         let proxy = format!("http://me:hunter2@{proxy}");
@@ -135,20 +135,20 @@ fn what_a_proxy_refuses_is_reported_as_the_proxys_and_without_its_password() {
         assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"));
         run
     };
-    let proxy = refusing("407 Proxy Authentication Required");
+    let proxy = rejecting_proxy("407 Proxy Authentication Required");
     let place = format!("{}/coverage/create-site/ cannot be reached: the proxy", peer.url);
     run(&proxy)
         .fails(&format!("error: {place} {proxy} of HTTP_PROXY requires valid credentials (407): "))
         .complains("correct HTTP_PROXY, or list the host in NO_PROXY");
-    run(&refusing("403 Forbidden")).fails("refuses to connect to the host (403): allow the host in the proxy");
-    run(&refusing("502 Bad Gateway")).fails("could not connect to the host").complains("502");
+    run(&rejecting_proxy("403 Forbidden")).fails("refuses to connect to the host (403): allow the host in the proxy");
+    run(&rejecting_proxy("502 Bad Gateway")).fails("could not connect to the host").complains("502");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     run(&gone).fails(&format!("{place} {gone} of HTTP_PROXY refused the connection"));
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 #[test]
-fn a_wrong_scheme_is_reported_either_way() {
+fn using_http_for_https_or_the_reverse_is_reported() {
     let peer = Peer::new();
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", plain.local_addr().unwrap());
@@ -160,34 +160,34 @@ fn a_wrong_scheme_is_reported_either_way() {
     });
     let run = Covered::new(&peer).env("COVERED_API_URL", &url).run();
     run.fails("failed the TLS handshake: the server does not speak TLS: is it an http:// address?");
-    let (url, _) = tls_before(&peer);
+    let (url, _) = tls_in_front_of(&peer);
     let run = Covered::new(&peer).env("COVERED_API_URL", &url.replace("https", "http")).arg("--timeout=2").run();
     run.fails("check the address and whether it is http or https");
 }
 
 #[test]
-fn the_schemes_proxy_is_used_but_for_the_hosts_of_no_proxy() {
+fn the_schemes_proxy_is_used_except_for_no_proxy_hosts() {
     let peer = Peer::new();
-    let (url, asked) = proxy();
+    let (url, targets) = proxy();
     let run = |no_proxy: &str| Covered::new(&peer).env("http_proxy", &url).env("NO_PROXY", no_proxy).run().succeeds();
     run("127.0.0.0/8");
-    assert!(asked.lock().unwrap().is_empty());
+    assert!(targets.lock().unwrap().is_empty());
     run("example.com");
     let host = peer.url.trim_start_matches("http://");
-    assert!(!asked.lock().unwrap().is_empty() && asked.lock().unwrap().iter().all(|target| target == host));
+    assert!(!targets.lock().unwrap().is_empty() && targets.lock().unwrap().iter().all(|target| target == host));
     // No request here is https.
-    asked.lock().unwrap().clear();
+    targets.lock().unwrap().clear();
     Covered::new(&peer).env("HTTPS_PROXY", &url).run().succeeds();
-    assert!(asked.lock().unwrap().is_empty());
+    assert!(targets.lock().unwrap().is_empty());
 }
 
 #[test]
-fn a_proxy_that_is_none_is_wrong_use_and_one_that_is_away_is_reported() {
+fn invalid_and_unreachable_proxies_are_reported() {
     let peer = Peer::new();
     let wrong = Covered::new(&peer).env("ALL_PROXY", "socks5://me:hunter2@127.0.0.1:1").run();
     wrong.rejects("error: ALL_PROXY must be the address of an HTTP proxy").says_not("hunter2");
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let away = Covered::new(&peer).env("ALL_PROXY", &format!("http://{address}")).arg("--timeout=1").run();
-    away.fails("; correct ALL_PROXY, or list the host in NO_PROXY if it needs no proxy");
-    assert!(peer.seen().is_empty());
+    let unreachable = Covered::new(&peer).env("ALL_PROXY", &format!("http://{address}")).arg("--timeout=1").run();
+    unreachable.fails("; correct ALL_PROXY, or list the host in NO_PROXY if it needs no proxy");
+    assert!(peer.received().is_empty());
 }

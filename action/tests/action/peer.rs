@@ -10,14 +10,14 @@ use crate::run::{SHA, SIGNATURE, SITE};
 
 /// A received request.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct Request {
     pub method: String,
     pub target: String,
     headers: HashMap<String, String>,
     pub body: Vec<u8>,
 }
 
-impl Seen {
+impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
@@ -29,7 +29,7 @@ impl Seen {
 
 #[derive(Clone)]
 pub enum Reply {
-    Answer {
+    Response {
         status: u16,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
@@ -46,14 +46,14 @@ pub enum Reply {
 
 impl Reply {
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
-        Self::Answer { status, headers: Vec::new(), body: body.as_ref().to_vec() }
+        Self::Response { status, headers: Vec::new(), body: body.as_ref().to_vec() }
     }
 
     pub fn with(self, name: &str, value: &str) -> Self {
         match self {
-            Self::Answer { status, mut headers, body } => {
+            Self::Response { status, mut headers, body } => {
                 headers.push((name.to_owned(), value.to_owned()));
-                Self::Answer { status, headers, body }
+                Self::Response { status, headers, body }
             }
             other => other,
         }
@@ -67,7 +67,7 @@ type Script = HashMap<(String, String), Vec<Reply>>;
 pub struct Peer {
     pub url: String,
     script: Arc<Mutex<Script>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Peer {
@@ -75,7 +75,7 @@ impl Peer {
     pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let peer = Self { url, script: Arc::default(), seen: Arc::default() };
+        let peer = Self { url, script: Arc::default(), received: Arc::default() };
         let accepting = peer.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -108,25 +108,25 @@ impl Peer {
         self
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+    pub fn received(&self) -> Vec<Request> {
+        self.received.lock().unwrap().clone()
     }
 
     /// The requests in order, as `METHOD /path`, except for the badge request of every run.
-    pub fn asked(&self) -> Vec<String> {
-        self.seen()
+    pub fn requests(&self) -> Vec<String> {
+        self.received()
             .iter()
-            .filter(|seen| !seen.target.starts_with("/badge/"))
-            .map(|seen| format!("{} {}", seen.method, path(&seen.target)))
+            .filter(|request| !request.target.starts_with("/badge/"))
+            .map(|request| format!("{} {}", request.method, path(&request.target)))
             .collect()
     }
 
     /// The only request with this method and start of its path.
-    pub fn one(&self, method: &str, start: &str) -> Seen {
-        let all = self.seen();
-        let found: Vec<&Seen> =
-            all.iter().filter(|seen| seen.method == method && seen.target.starts_with(start)).collect();
-        assert_eq!(found.len(), 1, "{method} {start}: {:?}", self.asked());
+    pub fn one(&self, method: &str, start: &str) -> Request {
+        let all = self.received();
+        let found: Vec<&Request> =
+            all.iter().filter(|request| request.method == method && request.target.starts_with(start)).collect();
+        assert_eq!(found.len(), 1, "{method} {start}: {:?}", self.requests());
         found[0].clone()
     }
 
@@ -152,8 +152,8 @@ impl Peer {
                     return;
                 }
             }
-            self.seen.lock().unwrap().push(Seen { method, target, headers, body });
-            if !answer(&stream, &mut reader, reply) {
+            self.received.lock().unwrap().push(Request { method, target, headers, body });
+            if !send(&stream, &mut reader, reply) {
                 return;
             }
         }
@@ -179,9 +179,9 @@ fn read_head(reader: &mut impl BufRead) -> Option<Head> {
 }
 
 /// Returns whether the connection stays open. A closed connection is not an error.
-fn answer(mut stream: &TcpStream, reader: &mut impl Read, reply: Reply) -> bool {
+fn send(mut stream: &TcpStream, reader: &mut impl Read, reply: Reply) -> bool {
     match reply {
-        Reply::Answer { status, headers, body } => {
+        Reply::Response { status, headers, body } => {
             let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n", body.len());
             stream.write_all(&[head.as_bytes(), &body].concat()).is_ok()

@@ -65,7 +65,7 @@ fn roomy(peer: &Peer) {
 }
 
 #[test]
-fn every_file_arrives_byte_for_byte_dotfiles_too() {
+fn every_file_including_dotfiles_is_uploaded_byte_for_byte() {
     let peer = Peer::new();
     roomy(&peer);
     let covered = sample(&peer);
@@ -90,7 +90,7 @@ fn every_file_arrives_byte_for_byte_dotfiles_too() {
 }
 
 #[test]
-fn the_same_folder_gives_the_same_bytes() {
+fn the_same_folder_produces_the_same_zip() {
     let zips = [(); 2].map(|()| {
         let peer = Peer::new();
         roomy(&peer);
@@ -101,7 +101,7 @@ fn the_same_folder_gives_the_same_bytes() {
 }
 
 #[test]
-fn pythons_zipfile_reads_it_without_a_complaint() {
+fn pythons_zipfile_reads_the_uploaded_zip() {
     let peer = Peer::new();
     roomy(&peer);
     sample(&peer).run().succeeds();
@@ -120,7 +120,7 @@ fn pythons_zipfile_reads_it_without_a_complaint() {
 }
 
 #[test]
-fn more_files_than_a_plain_zip_can_count_arrive() {
+fn more_than_65535_files_are_uploaded_as_zip64() {
     let peer = Peer::new();
     roomy(&peer);
     let covered = Covered::new(&peer).arg("--timeout=120");
@@ -132,7 +132,7 @@ fn more_files_than_a_plain_zip_can_count_arrive() {
 /// The first file is slow, so that others are packed and wait.
 #[cfg(unix)]
 #[test]
-fn few_files_are_open_however_many_wait() {
+fn few_files_are_open_while_many_wait() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
     let mut dice = 1_u32;
@@ -151,14 +151,14 @@ fn few_files_are_open_however_many_wait() {
 
 #[cfg(unix)]
 #[test]
-fn more_than_a_hundred_thousand_files_are_too_many() {
+fn more_than_100_000_files_are_rejected() {
     let peer = Peer::new();
     let covered = Covered::new(&peer);
     many_files(&covered, 50_000);
     // Twice 50,000, and three more files.
     std::os::unix::fs::symlink("many", covered.report().join("again")).unwrap();
     covered.run().fails("error: the folder contains more than 100,000 files: is it the report's own folder?");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 fn many_files(covered: &Covered, count: usize) {
@@ -168,7 +168,7 @@ fn many_files(covered: &Covered, count: usize) {
 }
 
 #[test]
-fn a_missing_empty_or_plain_folder_is_reported_before_anything_is_sent() {
+fn invalid_report_folders_are_rejected_before_anything_is_sent() {
     let peer = Peer::new();
     let folder = tempfile::tempdir().unwrap();
     let (empty, file) = (folder.path().join("empty"), folder.path().join("file"));
@@ -187,11 +187,11 @@ fn a_missing_empty_or_plain_folder_is_reported_before_anything_is_sent() {
     run(&missing)
         .fails(&format!("error: there is no folder `{}`: did the tests write a report there?", missing.display()))
         .outputs("uploaded=false");
-    assert!(peer.seen().is_empty());
+    assert!(peer.received().is_empty());
 }
 
 #[test]
-fn without_an_index_the_report_goes_up_with_a_warning_and_no_total() {
+fn a_report_without_an_index_is_uploaded_with_a_warning() {
     let peer = Peer::new();
     Covered::new(&peer)
         .without_file("index.html")
@@ -210,7 +210,7 @@ fn without_an_index_the_report_goes_up_with_a_warning_and_no_total() {
 }
 
 #[test]
-fn the_link_leads_to_the_one_folder_below_that_has_an_index() {
+fn the_link_opens_the_only_subfolder_with_an_index() {
     let peer = Peer::new();
     let covered = Covered::new(&peer);
     let index = std::fs::read_to_string(covered.report().join("index.html")).unwrap();
@@ -227,7 +227,7 @@ fn the_link_leads_to_the_one_folder_below_that_has_an_index() {
 }
 
 #[test]
-fn where_two_folders_have_an_index_the_link_leads_to_the_list() {
+fn the_link_opens_the_file_list_if_two_subfolders_have_an_index() {
     let peer = Peer::new();
     let covered = Covered::new(&peer).without_file("index.html").file("a/index.html", "x").file("b/index.html", "x");
     covered.run().succeeds().outputs(&format!("report-url={}/coverage/{}/", peer.url, crate::run::SITE));
@@ -248,7 +248,7 @@ mod unix {
     }
 
     #[test]
-    fn links_inside_the_folder_are_packed_as_what_they_lead_to() {
+    fn symlinks_inside_the_folder_are_packed_as_their_targets() {
         let peer = Peer::new();
         let covered = with_link(&peer, "real/page.html", "file.html");
         symlink("real", covered.report().join("folder")).unwrap();
@@ -258,7 +258,7 @@ mod unix {
     }
 
     #[test]
-    fn links_that_lead_elsewhere_are_refused_by_name_before_anything_is_sent() {
+    fn symlinks_out_of_the_folder_are_rejected_before_anything_is_sent() {
         let peer = Peer::new();
         with_link(&peer, "/etc/passwd", "leak")
             .run()
@@ -270,11 +270,11 @@ mod unix {
         with_link(&peer, "..", "real/up")
             .run()
             .fails("error: the symbolic link `real/up` points to a folder that contains the link");
-        assert!(peer.seen().is_empty());
+        assert!(peer.received().is_empty());
     }
 
     #[test]
-    fn names_that_no_browser_can_ask_for_are_refused() {
+    fn file_names_that_browsers_cannot_request_are_rejected() {
         let peer = Peer::new();
         let named = |name: &[u8]| {
             let covered = Covered::new(&peer);
@@ -284,11 +284,11 @@ mod unix {
         named(b"a\\b.html").fails("a\\\\b.html\" contains a backslash or a control character: rename it");
         named(b"a\nb.html").fails("a\\nb.html\" contains a backslash or a control character: rename it");
         named(b"a\xffb.html").fails("b.html\" is not UTF-8: rename it");
-        assert!(peer.seen().is_empty());
+        assert!(peer.received().is_empty());
     }
 
     #[test]
-    fn an_unreadable_file_is_named() {
+    fn errors_name_unreadable_files() {
         use std::os::unix::fs::PermissionsExt;
         let peer = Peer::new();
         let covered = Covered::new(&peer).file("secret.html", "x");
@@ -298,11 +298,11 @@ mod unix {
             return skip("this user reads everything");
         }
         covered.run().fails("error: cannot pack `secret.html`: Permission denied");
-        assert!(peer.seen().is_empty());
+        assert!(peer.received().is_empty());
     }
 
     #[test]
-    fn a_pipe_is_no_part_of_a_report() {
+    fn pipes_in_the_folder_are_skipped() {
         let peer = Peer::new();
         let covered = Covered::new(&peer);
         if !Command::new("mkfifo").arg(covered.report().join("pipe")).status().is_ok_and(|status| status.success()) {
@@ -313,7 +313,7 @@ mod unix {
 }
 
 #[test]
-fn a_git_checkout_is_not_published() {
+fn git_checkouts_are_rejected() {
     let peer = Peer::new();
     Covered::new(&peer)
         .file(".git/config", "[core]")
@@ -323,21 +323,21 @@ fn a_git_checkout_is_not_published() {
         .file("deep/er/.git", "gitdir: ../..")
         .run()
         .fails("the report contains a git checkout, `deep/er/.git`: pass the report's own folder");
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }
 
 #[test]
-fn a_file_of_totals_that_is_not_there_ends_the_run_before_anything_is_sent() {
+fn a_missing_totals_file_fails_before_anything_is_sent() {
     let peer = Peer::new();
     let run = Covered::new(&peer).arg("--totals").arg("coverage.xlm").run();
     run.fails(
         "totals (--totals) names the file `coverage.xlm`, which is neither in the working directory nor in the report",
     );
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }
 
 #[test]
-fn many_small_files_that_do_not_shrink_are_packed() {
+fn many_small_incompressible_files_are_packed() {
     let peer = Peer::new();
     roomy(&peer);
     let noise = noise(700 * 400);
@@ -350,17 +350,17 @@ fn many_small_files_that_do_not_shrink_are_packed() {
 }
 
 #[test]
-fn a_folder_for_temporary_files_that_is_missing_is_named_with_what_to_do() {
+fn errors_for_a_missing_temporary_folder_say_what_to_do() {
     let peer = Peer::new();
     let missing = Covered::new(&peer).env("RUNNER_TEMP", "/nowhere/_temp").run();
     missing
         .fails("error: cannot create a temporary file in /nowhere/_temp: ")
         .complains("; create it, or set RUNNER_TEMP to a folder that exists");
-    assert!(peer.asked().is_empty());
+    assert!(peer.requests().is_empty());
 }
 
 #[test]
-fn what_the_pages_load_from_elsewhere_is_noted_once_with_its_hosts() {
+fn external_hosts_of_pages_are_logged_once() {
     let peer = Peer::new();
     let scoverage = |name: &str| {
         let path = format!("{}/tests/fixtures/totals/scoverage-2.5/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -8,7 +8,7 @@ use crate::run::{Covered, SHA, SITE};
 const CREATE: &str = "/coverage/create-site/";
 
 #[test]
-fn a_refused_connection_is_reported_with_the_address_and_what_to_do() {
+fn refused_connections_are_reported_with_the_address_and_what_to_do() {
     let peer = Peer::new();
     // Bound and released: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -23,14 +23,14 @@ fn a_refused_connection_is_reported_with_the_address_and_what_to_do() {
 }
 
 #[test]
-fn an_unknown_host_is_reported() {
+fn unresolvable_hosts_are_reported() {
     let peer = Peer::new();
     let run = Covered::new(&peer).env("COVERED_API_URL", "http://covered.invalid").arg("--timeout=5").run();
     run.fails("error: http://covered.invalid/coverage/create-site/ has a host name that cannot be resolved (DNS)");
 }
 
 #[test]
-fn too_many_requests_are_waited_for_as_long_as_the_server_asks() {
+fn retry_after_of_429_responses_is_honored() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(429, "").with("retry-after", "1"), Reply::new(200, peer.session())]);
     Covered::new(&peer)
@@ -40,7 +40,7 @@ fn too_many_requests_are_waited_for_as_long_as_the_server_asks() {
 }
 
 #[test]
-fn a_wait_beyond_the_deadline_is_not_begun() {
+fn waits_beyond_the_deadline_fail_at_once() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(429, r#"{"detail":"later"}"#).with("retry-after", "3600")]);
     let run = Covered::new(&peer).run();
@@ -48,33 +48,33 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
         "created no site (429 Too Many Requests: later; the server asks to wait 3600 s, but the time limit of 300 s \
          (--timeout) leaves less time)",
     );
-    assert_eq!(peer.asked().len(), 1);
+    assert_eq!(peer.requests().len(), 1);
 }
 
 #[test]
-fn a_server_that_fails_on_and_on_is_given_up() {
+fn repeated_server_errors_fail_after_6_attempts() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0")]);
     Covered::new(&peer).run().fails("created no site (503 Service Unavailable after 6 tries: the store is away)");
-    assert_eq!(peer.asked().len(), 6);
+    assert_eq!(peer.requests().len(), 6);
 }
 
 #[test]
-fn a_truncated_answer_is_asked_for_again() {
+fn truncated_responses_are_retried() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, peer.session())]);
     Covered::new(&peer).run().succeeds().says("closed the connection before the response was complete, retrying in");
 }
 
 #[test]
-fn an_answer_without_end_is_cut_off() {
+fn too_large_responses_are_rejected() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(200, " ".repeat(1 << 21))]);
     Covered::new(&peer).run().fails("sent too large a response: more than 1048576 bytes");
 }
 
 #[test]
-fn a_silent_server_ends_with_the_deadline() {
+fn a_server_that_sends_no_response_fails_at_the_deadline() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
@@ -83,7 +83,7 @@ fn a_silent_server_ends_with_the_deadline() {
 }
 
 #[test]
-fn an_upload_that_nobody_answers_ends_with_the_deadline() {
+fn an_upload_without_a_response_fails_at_the_deadline() {
     let peer = Peer::new();
     peer.on("PUT", &format!("/store/{}.zip", SITE), [Reply::Silent]);
     let run = Covered::new(&peer).arg("--timeout=1").run();
@@ -91,7 +91,7 @@ fn an_upload_that_nobody_answers_ends_with_the_deadline() {
 }
 
 #[test]
-fn the_time_limit_hides_no_failure_before_it() {
+fn errors_at_the_deadline_include_earlier_failures() {
     for (method, path) in [
         ("POST", CREATE.to_owned()),
         ("PUT", format!("/store/{SITE}.zip")),
@@ -109,7 +109,7 @@ fn the_time_limit_hides_no_failure_before_it() {
 }
 
 #[test]
-fn the_last_failure_hides_no_other_one_before_it() {
+fn errors_after_all_attempts_include_earlier_failures() {
     let peer = Peer::new();
     let busy = Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
     peer.on("POST", CREATE, [busy.clone(), busy.clone(), Reply::Lost, busy]);
@@ -121,7 +121,7 @@ fn the_last_failure_hides_no_other_one_before_it() {
 }
 
 #[test]
-fn a_time_limit_that_leaves_no_time_for_another_try_is_named() {
+fn errors_name_the_time_limit_if_it_prevents_a_retry() {
     let peer = Peer::new();
     let late = Reply::new(504, "").with("retry-after", "2");
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [late]);
@@ -132,7 +132,7 @@ fn a_time_limit_that_leaves_no_time_for_another_try_is_named() {
 }
 
 #[test]
-fn debugging_tells_of_every_request_and_of_the_event() {
+fn debug_logs_show_the_event_and_every_request() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::new(503, "").with("retry-after", "0"), Reply::new(200, peer.session())]);
     let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();

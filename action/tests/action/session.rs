@@ -4,53 +4,53 @@ use crate::run::{Covered, KEY, SHA};
 const CREATE: &str = "/coverage/create-site/";
 
 /// A run with this response to its session.
-fn answered(reply: Reply) -> crate::run::Ended {
+fn run_with(reply: Reply) -> crate::run::Ended {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);
     let ended = Covered::new(&peer).run();
-    assert!(!peer.asked().iter().any(|asked| asked.starts_with("PUT")));
+    assert!(!peer.requests().iter().any(|request| request.starts_with("PUT")));
     ended
 }
 
 #[test]
-fn the_session_is_asked_for_with_key_commit_and_size() {
+fn the_session_request_contains_key_commit_and_size() {
     let peer = Peer::new();
     Covered::new(&peer).run().succeeds();
-    let (ask, zip) = (peer.one("POST", CREATE), peer.one("PUT", "/store/"));
-    assert_eq!(ask.header("token"), Some(KEY));
-    assert_eq!(ask.header("user-agent"), Some(concat!("covered/", env!("CARGO_PKG_VERSION"))));
+    let (request, zip) = (peer.one("POST", CREATE), peer.one("PUT", "/store/"));
+    assert_eq!(request.header("token"), Some(KEY));
+    assert_eq!(request.header("user-agent"), Some(concat!("covered/", env!("CARGO_PKG_VERSION"))));
     let expected = serde_json::json!({"repository": "octo/app", "commit_sha": SHA, "size": zip.body.len()});
-    assert_eq!(ask.json(), expected);
+    assert_eq!(request.json(), expected);
 }
 
 #[test]
-fn a_refused_key_names_the_input() {
+fn errors_for_a_rejected_key_name_the_input() {
     let text = |status: &str, detail: &str| {
         format!(
             "error: the covered server does not accept the API key ({status} {detail}): check api-key and the secret"
         )
     };
-    answered(Reply::new(401, r#"{"detail":"no API key"}"#)).fails(&text("401 Unauthorized:", "no API key"));
-    answered(Reply::new(403, r#"{"detail":"wrong API key"}"#)).fails(&text("403 Forbidden:", "wrong API key"));
+    run_with(Reply::new(401, r#"{"detail":"no API key"}"#)).fails(&text("401 Unauthorized:", "no API key"));
+    run_with(Reply::new(403, r#"{"detail":"wrong API key"}"#)).fails(&text("403 Forbidden:", "wrong API key"));
 }
 
 #[test]
-fn a_key_of_another_repository_is_not_called_wrong() {
+fn a_key_of_another_repository_is_not_reported_as_wrong() {
     for name in ["octo/app", "Octo/App"] {
         let detail =
             format!("the API key is not valid for {name}: use the key of that repository, or ask the operator");
-        let ended = answered(Reply::new(403, format!(r#"{{"detail":"{detail}"}}"#)));
+        let ended = run_with(Reply::new(403, format!(r#"{{"detail":"{detail}"}}"#)));
         ended
             .fails(&format!("error: the covered server rejected the report (403 Forbidden: {detail})\n"))
             .says_not("does not accept")
             .says_not("check api-key");
     }
     // A 401 is about the key itself, whatever its message names.
-    answered(Reply::new(401, r#"{"detail":"octo/app: no API key"}"#)).complains("check api-key and the secret");
+    run_with(Reply::new(401, r#"{"detail":"octo/app: no API key"}"#)).complains("check api-key and the secret");
 }
 
 #[test]
-fn an_address_with_the_reports_path_is_reported_as_such() {
+fn an_api_url_with_the_coverage_path_is_explained() {
     for (path, status) in [("/coverage", 405), ("/coverage/", 405), ("/coverage/0f1e2d3c4b5a", 404)] {
         let peer = Peer::new();
         let api = format!("{}{}", peer.url, path.trim_end_matches('/'));
@@ -65,45 +65,45 @@ fn an_address_with_the_reports_path_is_reported_as_such() {
 }
 
 #[test]
-fn a_login_page_before_the_server_is_no_wrong_key() {
-    answered(Reply::new(401, "<html>").with("content-type", "text/html"))
+fn a_login_page_in_front_of_the_server_is_not_reported_as_a_wrong_key() {
+    run_with(Reply::new(401, "<html>").with("content-type", "text/html"))
         .fails("error: the server at http://127.0.0.1:")
         .complains("(401 Unauthorized: 6 bytes of text/html): check api-url and any proxy in front of it");
 }
 
 #[test]
-fn another_server_at_the_address_is_reported_by_404() {
-    answered(Reply::new(404, "<html>").with("content-type", "text/html"))
+fn a_404_is_reported_as_no_covered_server() {
+    run_with(Reply::new(404, "<html>").with("content-type", "text/html"))
         .fails("error: there is no covered server at http://127.0.0.1:")
         .complains("(404 Not Found: 6 bytes of text/html): check api-url");
 }
 
 #[test]
-fn a_report_that_the_server_does_not_want_is_reported_in_its_words() {
-    answered(Reply::new(413, r#"{"detail":"a report may have 10 MB at most"}"#))
+fn the_servers_reason_for_rejecting_a_report_is_quoted() {
+    run_with(Reply::new(413, r#"{"detail":"a report may have 10 MB at most"}"#))
         .fails("created no site (413 Payload Too Large: a report may have 10 MB at most)");
 }
 
 #[test]
 fn a_redirect_is_not_followed_with_the_key() {
-    answered(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
+    run_with(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
         .complains("set api-url to its address")
         .fails("(301 Moved Permanently: redirects to https://elsewhere.example.com/coverage/create-site/)");
 }
 
 #[test]
-fn an_answer_that_is_no_session_is_described() {
-    answered(Reply::new(200, "hello").with("content-type", "text/plain"))
+fn invalid_session_responses_are_described() {
+    run_with(Reply::new(200, "hello").with("content-type", "text/plain"))
         .fails("did not return a covered server's JSON (200 OK: 5 bytes of text/plain): check api-url");
-    answered(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#))
+    run_with(Reply::new(200, r#"{"site_id":"0f1e2d3c4b5a","bucket":"b"}"#))
         .fails("answered with neither an upload address nor credentials: update the server");
-    answered(Reply::new(200, r#"{"upload":{}}"#)).fails("returned an incomplete response: missing field");
+    run_with(Reply::new(200, r#"{"upload":{}}"#)).fails("returned an incomplete response: missing field");
 }
 
 #[test]
-fn nothing_in_the_answer_is_taken_on_trust() {
+fn session_responses_are_validated() {
     let peer = Peer::new();
-    let with = |from: &str, to: &str| answered(Reply::new(200, peer.session().replace(from, to)));
+    let with = |from: &str, to: &str| run_with(Reply::new(200, peer.session().replace(from, to)));
     with(crate::run::SITE, "../../etc").fails("error: the server returned an invalid site ID: \"../../etc\"");
     with(&format!("{}/coverage", peer.url), "javascript:alert(1)")
         .fails("error: the server returned an invalid report address");
@@ -117,7 +117,7 @@ fn nothing_in_the_answer_is_taken_on_trust() {
 }
 
 #[test]
-fn a_hostile_detail_can_neither_command_the_runner_nor_flood_the_log() {
+fn hostile_details_cannot_issue_commands_or_flood_the_log() {
     let peer = Peer::new();
     let detail = format!("x\\r\\n::add-mask::main\\n##[error]\\u001b[2J{}", "y".repeat(100_000));
     peer.on("POST", CREATE, [Reply::new(400, format!(r#"{{"detail":"{detail}"}}"#))]);

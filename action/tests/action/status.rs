@@ -6,7 +6,7 @@ fn path() -> String {
 }
 
 /// A run with this response to its status; the badge is updated anyway.
-fn answered(status: u16, body: &str) -> Ended {
+fn run_with(status: u16, body: &str) -> Ended {
     let peer = Peer::new();
     peer.on("POST", &path(), [Reply::new(status, body)]);
     let ended = Covered::new(&peer).run();
@@ -15,26 +15,26 @@ fn answered(status: u16, body: &str) -> Ended {
 }
 
 #[test]
-fn the_status_holds_the_number_and_the_link() {
+fn the_status_contains_the_total_and_the_link() {
     let peer = Peer::new();
     Covered::new(&peer)
         .run()
         .succeeds()
         .says("Posted the status `covered`: success, 84.62% (")
         .outputs("state=success");
-    let seen = peer.one("POST", "/repos/");
+    let request = peer.one("POST", "/repos/");
     let link = format!("{}/coverage/{SITE}/", peer.url);
     let expected =
         serde_json::json!({"state": "success", "description": "84.62%", "target_url": link, "context": "covered"});
-    assert_eq!(seen.json(), expected);
-    assert_eq!(seen.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
-    assert_eq!(seen.header("accept"), Some("application/vnd.github+json"));
-    assert_eq!(seen.header("x-github-api-version"), Some("2022-11-28"));
-    assert_eq!(seen.header("token"), None);
+    assert_eq!(request.json(), expected);
+    assert_eq!(request.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+    assert_eq!(request.header("accept"), Some("application/vnd.github+json"));
+    assert_eq!(request.header("x-github-api-version"), Some("2022-11-28"));
+    assert_eq!(request.header("token"), None);
 }
 
 #[test]
-fn below_the_threshold_the_status_fails_and_the_run_does_not() {
+fn a_total_below_the_threshold_fails_the_status_but_not_the_run() {
     let peer = Peer::new();
     Covered::new(&peer).arg("--coverage-threshold=90").run().succeeds().outputs("state=failure");
     let status = peer.one("POST", "/repos/").json();
@@ -45,14 +45,14 @@ fn below_the_threshold_the_status_fails_and_the_run_does_not() {
 }
 
 #[test]
-fn a_number_at_the_threshold_is_enough() {
+fn a_total_equal_to_the_threshold_passes() {
     let peer = Peer::new();
     // 11 of 13.
     Covered::new(&peer).arg("--coverage-threshold=84.615384615384").run().succeeds().outputs("state=success");
 }
 
 #[test]
-fn a_number_that_was_rounded_up_to_the_threshold_is_not_enough() {
+fn a_total_that_only_rounds_up_to_the_threshold_fails() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).arg("--coverage-threshold=84.62").run().succeeds();
     ended
@@ -81,7 +81,7 @@ fn without_a_token_no_status_is_posted_and_the_run_succeeds() {
         "warning: no status was posted (it would be: success, 84.62%): set github-token (--gh-token) to a token that \
          may write commit statuses",
     );
-    assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
+    assert!(!peer.requests().iter().any(|request| request.contains("/repos/")));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_total_below_the_threshold_is_logged_once_though_no_status_is_posted() {
 }
 
 #[test]
-fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
+fn token_none_posts_no_status() {
     let peer = Peer::new();
     let run = |token: &str| {
         let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", "").env("ACTION_DEFAULT_GITHUB_TOKEN", TOKEN);
@@ -123,13 +123,13 @@ fn none_in_place_of_a_token_posts_no_status_though_the_action_has_one() {
         let would = "Would post no status (it would be: success, 84.62%): github-token (--gh-token) is none\n";
         run(none).arg("--dry-run").run().succeeds().says(would);
     }
-    assert!(!peer.asked().iter().any(|asked| asked.contains("/repos/")));
+    assert!(!peer.requests().iter().any(|request| request.contains("/repos/")));
     run("").run().succeeds().says("Posted the status");
 }
 
 #[test]
-fn a_token_that_may_not_write_names_the_permission() {
-    answered(403, r#"{"message":"Resource not accessible by integration"}"#)
+fn a_token_without_write_access_is_reported_with_the_permission() {
+    run_with(403, r#"{"message":"Resource not accessible by integration"}"#)
         .fails(
             "error: the token may not write statuses in octo/app (403 Forbidden: Resource not accessible by \
              integration)",
@@ -138,8 +138,8 @@ fn a_token_that_may_not_write_names_the_permission() {
 }
 
 #[test]
-fn a_repository_that_the_token_does_not_see_is_named() {
-    answered(404, r#"{"message":"Not Found"}"#)
+fn a_repository_the_token_cannot_access_is_reported() {
+    run_with(404, r#"{"message":"Not Found"}"#)
         .fails(
             "error: the token has no access to octo/app, or may not write commit statuses there (404 Not Found: Not \
              Found)",
@@ -148,33 +148,33 @@ fn a_repository_that_the_token_does_not_see_is_named() {
 }
 
 #[test]
-fn a_bad_token_is_reported() {
-    answered(401, r#"{"message":"Bad credentials"}"#).fails(
+fn an_invalid_token_is_reported() {
+    run_with(401, r#"{"message":"Bad credentials"}"#).fails(
         "error: GitHub does not accept the token (401 Unauthorized: Bad credentials): check github-token (--gh-token)",
     );
 }
 
 #[test]
 fn an_unknown_commit_is_reported() {
-    answered(422, r#"{"message":"No commit found for SHA: 0123"}"#).fails(&format!(
+    run_with(422, r#"{"message":"No commit found for SHA: 0123"}"#).fails(&format!(
         "error: GitHub has no commit {SHA} in octo/app (422 Unprocessable Entity: No commit found for SHA: 0123): \
          check commit-sha"
     ));
 }
 
 #[test]
-fn a_commit_with_all_the_statuses_that_it_may_have_is_reported() {
+fn a_commit_with_the_maximum_of_statuses_is_reported() {
     let errors = r#"[{"resource":"Status","code":"custom","message":"This SHA and context has reached the maximum number of statuses."}]"#;
-    answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
+    run_with(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
         .fails(&format!("error: commit {SHA} of octo/app already has 1000 statuses of context `covered`, which is"))
         .complains("(422 Unprocessable Entity: Validation Failed: This SHA and context has reached the maximum number")
         .complains("push a new commit, or set another context");
 }
 
 #[test]
-fn what_else_github_finds_wrong_is_reported_in_its_words_alone() {
+fn other_validation_errors_quote_github() {
     let errors = r#"[{"resource":"Status","field":"target_url","code":"invalid"}]"#;
-    answered(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
+    run_with(422, &format!(r#"{{"message":"Validation Failed","errors":{errors}}}"#))
         .fails(&format!(
             "error: GitHub did not accept the status for commit {SHA} of octo/app (422 Unprocessable Entity: "
         ))
@@ -184,16 +184,16 @@ fn what_else_github_finds_wrong_is_reported_in_its_words_alone() {
 
 #[test]
 fn an_archived_repository_is_reported() {
-    answered(403, r#"{"message":"Repository was archived so is read-only."}"#)
+    run_with(403, r#"{"message":"Repository was archived so is read-only."}"#)
         .fails("error: octo/app is archived, so GitHub accepts no changes (403 Forbidden: Repository was archived")
         .says_not("permissions: statuses: write");
 }
 
 #[test]
 fn an_ip_allow_list_is_reported() {
-    let said = "Although you appear to have the correct authorization credentials, the `octo` organization has an IP \
+    let message = "Although you appear to have the correct authorization credentials, the `octo` organization has an IP \
                 allow list enabled, and your IP address is not permitted to access this resource.";
-    answered(403, &format!(r#"{{"message":"{said}"}}"#))
+    run_with(403, &format!(r#"{{"message":"{message}"}}"#))
         .fails("error: the organization of octo/app accepts only listed IP addresses (403 Forbidden: Although you")
         .complains("use a runner with a listed address, or add this runner's address to the list")
         .says_not("permissions: statuses: write");
@@ -223,7 +223,7 @@ fn a_renamed_repository_is_followed_and_reported_once() {
 }
 
 #[test]
-fn no_other_redirect_of_github_is_followed() {
+fn other_redirects_of_github_are_not_followed() {
     let other = Peer::new();
     for url in [
         format!("{}/repositories/7/statuses/{SHA}", other.url),
@@ -236,7 +236,7 @@ fn no_other_redirect_of_github_is_followed() {
             .fails("error: GitHub has moved octo/app (307 Temporary Redirect: Moved Permanently; redirects to http")
             .complains(": start a new run, or set --repo-owner and --repo-name");
     }
-    assert!(other.seen().is_empty());
+    assert!(other.received().is_empty());
     let peer = Peer::new();
     peer.on("POST", &path(), [Reply::new(301, "").with("location", "https://ghe.example/api/v3/repos/octo/app")]);
     let wrong = format!("error: GitHub's API is not at {} (301 Moved Permanently: redirects to https://ghe.", peer.url);
@@ -250,7 +250,7 @@ fn no_other_redirect_of_github_is_followed() {
 }
 
 #[test]
-fn single_sign_on_is_reported() {
+fn required_single_sign_on_is_reported() {
     let peer = Peer::new();
     let sso = Reply::new(403, r#"{"message":"Resource protected by organization SAML enforcement."}"#);
     peer.on("POST", &path(), [sso.with("x-github-sso", "required; url=https://github.com/orgs/octo/sso?x=1")]);
@@ -260,7 +260,7 @@ fn single_sign_on_is_reported() {
 }
 
 #[test]
-fn githubs_hourly_limit_is_reported_and_is_an_outage() {
+fn githubs_hourly_limit_is_an_outage() {
     let peer = Peer::new();
     let limit = Reply::new(403, r#"{"message":"API rate limit exceeded"}"#);
     let limit = limit.with("x-ratelimit-remaining", "0").with("x-ratelimit-reset", "99999999999");
@@ -269,11 +269,11 @@ fn githubs_hourly_limit_is_reported_and_is_an_outage() {
         "::warning::GitHub did not accept the status (403 Forbidden: rate limit exceeded: API rate limit exceeded; the \
          server asks to wait ",
     );
-    assert_eq!(peer.asked().iter().filter(|asked| asked.contains("/statuses/")).count(), 1);
+    assert_eq!(peer.requests().iter().filter(|request| request.contains("/statuses/")).count(), 1);
 }
 
 #[test]
-fn githubs_second_limit_is_waited_for() {
+fn githubs_secondary_limit_is_retried() {
     let peer = Peer::new();
     peer.on(
         "POST",

@@ -2,7 +2,7 @@ use crate::peer::{Peer, Reply};
 use crate::run::{Covered, KEY, SITE, TOKEN};
 
 #[test]
-fn the_summary_and_the_outputs_tell_it_all() {
+fn summary_and_outputs_contain_all_results() {
     let peer = Peer::new();
     let url = &peer.url;
     let ended = Covered::new(&peer).run().succeeds();
@@ -24,7 +24,7 @@ fn the_summary_and_the_outputs_tell_it_all() {
 }
 
 #[test]
-fn what_is_known_is_written_when_a_step_fails() {
+fn known_results_are_written_if_a_step_fails() {
     let peer = Peer::new();
     peer.on("PUT", &format!("/store/{SITE}.zip"), [Reply::new(400, r#"{"detail":"no <b>zip</b> | [x](y)"}"#)]);
     Covered::new(&peer)
@@ -37,7 +37,7 @@ fn what_is_known_is_written_when_a_step_fails() {
 }
 
 #[test]
-fn both_files_are_appended_to() {
+fn outputs_and_summary_are_appended_to_existing_files() {
     let peer = Peer::new();
     let folder = tempfile::tempdir().unwrap();
     let (output, summary) = (folder.path().join("o"), folder.path().join("s"));
@@ -65,13 +65,13 @@ fn in_actions_errors_are_annotations_and_secrets_are_masked() {
 }
 
 #[test]
-fn outside_actions_there_are_no_commands() {
+fn no_workflow_commands_are_printed_outside_actions() {
     Covered::new(&Peer::new()).run().succeeds().says_not("::");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_files_name_cannot_command_the_runner() {
+fn file_names_cannot_issue_workflow_commands() {
     let peer = Peer::new();
     let large = "x".repeat(50_000);
     let covered = Covered::new(&peer).in_actions().file("::stop-commands::x", &large).file("##[error]x", &large);
@@ -79,7 +79,7 @@ fn a_files_name_cannot_command_the_runner() {
 }
 
 #[test]
-fn the_log_tells_the_story_and_ends_with_the_link() {
+fn the_log_has_a_line_per_step_and_ends_with_the_link() {
     let peer = Peer::new();
     let ended = Covered::new(&peer).run().succeeds();
     let words: Vec<&str> = ended.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();

@@ -9,7 +9,7 @@ fn nyc(peer: &Peer) -> Covered {
 }
 
 #[test]
-fn a_dry_run_tells_total_tool_source_and_metric_and_writes_the_outputs() {
+fn a_dry_run_logs_the_total_and_writes_the_outputs() {
     let covered = Covered::bare().file("index.html", NYC);
     let folder = covered.report();
     let ended = covered.arg(folder).arg("--dry-run").arg("--metric=branches").run().succeeds();
@@ -17,7 +17,7 @@ fn a_dry_run_tells_total_tool_source_and_metric_and_writes_the_outputs() {
 }
 
 #[test]
-fn a_metric_and_a_file_can_be_asked_for_by_each_name() {
+fn metric_and_totals_select_the_total() {
     let peer = Peer::new();
     let found = |covered: Covered, text: &str| drop(covered.file("x.xml", COBERTURA).run().succeeds().says(text));
     found(nyc(&peer), "Found 40% of lines (istanbul, index.html)");
@@ -27,14 +27,14 @@ fn a_metric_and_a_file_can_be_asked_for_by_each_name() {
 }
 
 #[test]
-fn a_metric_or_format_that_is_none_is_named() {
+fn unknown_metrics_and_formats_are_rejected() {
     let peer = Peer::new();
     nyc(&peer).arg("--metric=paths").run().rejects("--metric \"paths\" must be one of lines, branches, ");
     nyc(&peer).arg("--totals=x.xml:x").run().rejects("--totals has the unknown format \"x\": use one of coverage.py, ");
 }
 
 #[test]
-fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
+fn a_missing_total_is_logged_with_searched_files_and_what_to_do() {
     let peer = Peer::new();
     let covered = nyc(&peer).file("index.html", "<h1>100%</h1>").file("note.json", "{}");
     covered
@@ -49,13 +49,13 @@ fn without_a_total_the_log_says_where_it_was_looked_for_and_what_to_do() {
 }
 
 #[test]
-fn the_summary_has_the_counts() {
+fn the_summary_contains_the_counts() {
     let peer = Peer::new();
     nyc(&peer).run().succeeds().summarizes("| Lines | 2 of 5 |").summarizes("| Branches | 1 of 4 |");
 }
 
 #[test]
-fn where_no_index_leads_the_link_opens_the_page_with_the_total() {
+fn the_link_opens_the_page_with_the_total_if_there_is_no_index() {
     let peer = Peer::new();
     let covered = Covered::new(&peer).without_file("index.html").file("report.html", NYC);
     covered.run().succeeds().says("/report.html").outputs("coverage=40");
@@ -63,7 +63,7 @@ fn where_no_index_leads_the_link_opens_the_page_with_the_total() {
 }
 
 #[test]
-fn a_reports_text_commands_nothing() {
+fn report_texts_cannot_issue_workflow_commands() {
     let peer = Peer::new();
     let hostile = "<coverage line-rate=\"0.5\"><a>\n::error::x\n##[error]x</b></coverage>";
     let json = "{\"totals\": \n::stop-commands::x";

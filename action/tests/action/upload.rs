@@ -2,11 +2,11 @@ use crate::peer::{Peer, Reply};
 use crate::run::{Covered, Ended, SIGNATURE, SITE};
 
 /// A run with these responses to its upload, and the number of attempts.
-fn answered<const N: usize>(replies: [Reply; N]) -> (Ended, usize) {
+fn run_with<const N: usize>(replies: [Reply; N]) -> (Ended, usize) {
     let peer = Peer::new();
     peer.on("PUT", &format!("/store/{SITE}.zip"), replies);
     let ended = Covered::new(&peer).run();
-    let tries = peer.asked().iter().filter(|asked| asked.starts_with("PUT")).count();
+    let tries = peer.requests().iter().filter(|request| request.starts_with("PUT")).count();
     (ended, tries)
 }
 
@@ -15,7 +15,7 @@ fn busy() -> Reply {
 }
 
 #[test]
-fn the_zip_goes_up_in_one_request_as_the_session_says() {
+fn the_zip_is_uploaded_in_one_request_as_the_session_specifies() {
     let peer = Peer::new();
     let url = &peer.url;
     Covered::new(&peer)
@@ -32,8 +32,8 @@ fn the_zip_goes_up_in_one_request_as_the_session_says() {
 }
 
 #[test]
-fn a_busy_store_is_asked_again() {
-    let (ended, tries) = answered([busy(), Reply::new(429, "").with("retry-after", "0"), Reply::new(200, "")]);
+fn responses_503_and_429_of_the_store_are_retried() {
+    let (ended, tries) = run_with([busy(), Reply::new(429, "").with("retry-after", "0"), Reply::new(200, "")]);
     ended
         .succeeds()
         .says("answered 503 Service Unavailable, retrying in 0.0 s")
@@ -42,8 +42,8 @@ fn a_busy_store_is_asked_again() {
 }
 
 #[test]
-fn a_store_that_stays_busy_ends_the_run() {
-    let (ended, tries) = answered([busy()]);
+fn an_upload_fails_after_6_attempts() {
+    let (ended, tries) = run_with([busy()]);
     ended
         .fails("error: the store did not accept the report (503 Service Unavailable after 6 tries: empty response)")
         .outputs("uploaded=false");
@@ -51,9 +51,9 @@ fn a_store_that_stays_busy_ends_the_run() {
 }
 
 #[test]
-fn a_lost_answer_and_then_a_refusal_is_a_success() {
+fn a_conflict_after_a_lost_response_is_a_success() {
     for status in [409, 412] {
-        let (ended, tries) = answered([Reply::Lost, Reply::new(status, "")]);
+        let (ended, tries) = run_with([Reply::Lost, Reply::new(status, "")]);
         ended
             .succeeds()
             .says("closed the connection before the response was complete, retrying in")
@@ -63,33 +63,33 @@ fn a_lost_answer_and_then_a_refusal_is_a_success() {
 }
 
 #[test]
-fn a_refusal_at_the_first_try_is_a_failure() {
+fn a_conflict_at_the_first_attempt_is_a_failure() {
     for (status, name) in [(409, "Conflict"), (412, "Precondition Failed")] {
-        let (ended, tries) = answered([Reply::new(status, "")]);
+        let (ended, tries) = run_with([Reply::new(status, "")]);
         ended.fails(&format!("error: the store did not accept the report ({status} {name}: empty response)"));
         assert_eq!(tries, 1);
     }
 }
 
 #[test]
-fn two_writes_at_once_are_tried_again() {
+fn concurrent_write_conflicts_are_retried() {
     let race = "<Error><Code>ConditionalRequestConflict</Code><Message>Conflicting operation</Message></Error>";
-    let (ended, tries) = answered([Reply::new(409, race).with("retry-after", "0"), Reply::new(412, "")]);
+    let (ended, tries) = run_with([Reply::new(409, race).with("retry-after", "0"), Reply::new(412, "")]);
     ended.succeeds();
     assert_eq!(tries, 2);
 }
 
 #[test]
-fn s3s_refusal_is_reported_with_its_code() {
+fn s3_errors_are_reported_with_their_code() {
     let xml = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
-    let (ended, tries) = answered([Reply::new(403, xml)]);
+    let (ended, tries) = run_with([Reply::new(403, xml)]);
     ended.fails("error: the store refused the report (403 Forbidden: AccessDenied: Request has expired)");
     assert_eq!(tries, 1);
 }
 
 #[test]
-fn a_store_that_refuses_before_the_body_is_heard() {
-    let (ended, _) = answered([Reply::Early(413, r#"{"detail":"too large"}"#.to_owned())]);
+fn a_response_before_the_body_is_sent_is_reported() {
+    let (ended, _) = run_with([Reply::Early(413, r#"{"detail":"too large"}"#.to_owned())]);
     ended
         .fails(
             "kB is larger than the covered server allows (413 Payload Too Large: too large): leave files out, or raise",
@@ -99,10 +99,10 @@ fn a_store_that_refuses_before_the_body_is_heard() {
 }
 
 #[test]
-fn a_proxy_that_refuses_the_size_is_named_with_its_limit() {
+fn errors_for_a_proxys_size_limit_name_its_setting() {
     let nginx = "<html><head><title>413 Request Entity Too Large</title></head><body><center><h1>413 Request Entity \
                  Too Large</h1></center><hr><center>nginx</center></body></html>";
-    let refused = |reply: Reply| answered([reply]).0.fails("error: ").says_not("MAX_REPORT_BYTES");
+    let refused = |reply: Reply| run_with([reply]).0.fails("error: ").says_not("MAX_REPORT_BYTES");
     refused(Reply::Early(413, nginx.to_owned()))
         .complains("error: nginx in front of 127.0.0.1 refused the report of ")
         .complains(": raise `client_max_body_size` in its configuration, or leave files out");
@@ -119,16 +119,16 @@ fn a_proxy_that_refuses_the_size_is_named_with_its_limit() {
 }
 
 #[test]
-fn a_store_that_refuses_the_size_is_reported() {
+fn errors_for_the_stores_size_limit_are_reported() {
     let xml = "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum</Message></Error>";
     for status in [400, 413] {
-        let (ended, _) = answered([Reply::new(status, xml)]);
+        let (ended, _) = run_with([Reply::new(status, xml)]);
         ended.fails("is larger than the store allows (4").complains("): leave files out").says_not("MAX_REPORT_BYTES");
     }
 }
 
 #[test]
 fn a_redirect_is_not_followed() {
-    let (ended, _) = answered([Reply::new(307, "").with("location", "https://elsewhere.example.com/x?sig=1")]);
+    let (ended, _) = run_with([Reply::new(307, "").with("location", "https://elsewhere.example.com/x?sig=1")]);
     ended.fails("(307 Temporary Redirect: redirects to https://elsewhere.example.com/x)");
 }

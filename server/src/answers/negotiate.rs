@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_negotiated_by_its_weight() {
+    fn accept_encoding_weights_decide_on_gzip() {
         for (accept, gzip) in [
             ("gzip, deflate, br", true),
             ("br;q=1.0, GZIP;q=0.5", true),

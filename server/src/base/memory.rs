@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_hold_what_they_need_until_their_last_clone_is_gone() {
+    async fn memory_of_bytes_is_released_with_their_last_clone() {
         let memory = MemoryBudget::new(55 << 10, 60 << 10);
         let bytes = memory.take(30 << 10).await.unwrap().hold(Bytes::from(vec![7; 10_000]));
         assert_eq!(free(&memory), 90);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_holds_its_share_until_its_last_bytes_are_gone() {
+    async fn memory_of_a_stream_is_released_with_its_last_bytes() {
         let memory = MemoryBudget::new(50 << 10, 200 << 10);
         let pieces = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"piece"))]);
         let mut stream = memory.take_for_stream(60 << 10).await.unwrap().hold_stream(pieces);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_response_gets_memory_when_it_is_returned_and_a_too_large_one_gets_all() {
+    async fn waiting_responses_get_released_memory() {
         let memory = MemoryBudget::new(100 << 10, 0);
         let first = memory.take(1 << 30).await.unwrap();
         assert_eq!(free(&memory), 0);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn http_2_requests_are_counted_and_the_last_one_makes_memory_short() {
+    fn http_2_requests_use_memory_until_it_is_short() {
         let memory = MemoryBudget::new(0, 32 << 10);
         let first = memory.try_take_for_request();
         assert!(first.is_some() && !memory.is_short());
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_response_that_waits_too_long_fails() {
+    async fn responses_that_wait_too_long_for_memory_fail() {
         let memory = MemoryBudget::new(100 << 10, 100 << 10);
         let _all = memory.take(1 << 30).await.unwrap();
         assert!(matches!(memory.take(1).await, Err(Full)));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_responses_may_wait() {
+    async fn the_number_of_waiting_responses_is_limited() {
         let memory = MemoryBudget::new(100 << 10, 100 << 10);
         let _all = memory.take(175 << 10).await.unwrap();
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(memory.take(1))).collect();

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_epoch_never_comes_back() {
+    fn epochs_only_increase() {
         let groups = Groups::default();
         let before = groups.epoch("a");
         let forgotten = groups.forget("a");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_group_that_is_not_there_is_asked_about_again_in_a_while_or_when_it_appears() {
+    async fn absent_groups_are_looked_up_again_after_a_delay_or_when_they_appear() {
         let groups = Groups::default();
         groups.mark_absent("a");
         assert!(groups.was_absent("a"));
@@ -119,6 +119,6 @@ mod tests {
         groups.appeared("a");
         groups.appeared("b");
         assert!(!groups.was_absent("a") && groups.epoch("a") > before.0);
-        assert_eq!(groups.epoch("b"), before.1, "one that was there keeps its values");
+        assert_eq!(groups.epoch("b"), before.1, "a present group keeps its values");
     }
 }

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_counts_what_to_fix_and_what_to_know() {
+    fn the_last_line_counts_failures_and_notes() {
         let (ok, note, fail) = (Finding::ok, Finding::note, Finding::fail);
         for (findings, last) in [
             (vec![ok("a", "")], "nothing to fix"),

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_no_status_code() {
+    fn durations_in_errors_are_not_read_as_status_codes() {
         let why = "Error performing PUT http://127.0.0.1:1/x in 1.403s, after 3 retries - error sending request";
         let text = describe("cannot be written", StorageError::Failed(anyhow::anyhow!(why)));
         assert!(text.contains("cannot reach the store"), "{text}");
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_at_the_metadata_address_of_aws_is_a_lack_of_credentials() {
+    fn a_failed_aws_metadata_request_is_reported_as_missing_credentials() {
         let advice = |why: &str| describe("cannot be written", StorageError::Failed(anyhow::anyhow!(why.to_owned())));
         let s3 = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2.04s - ";
         let expected = "cannot be written: no S3 credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run on \

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_as_python_dotenv_reads_them() {
+    fn values_are_parsed_like_python_dotenv() {
         for (line, value) in [
             ("API_KEY=key", Some("key")),
             ("  export api_key = key  ", Some("key")),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_its_line_and_shows_no_value() {
+    fn errors_name_the_line_and_omit_the_value() {
         for (text, what) in [
             ("\n\nAPI_KEY='hunter2\n", "line 3: API_KEY has an unclosed quote"),
             ("OTHER=\"1\n\"\nAPI_KEY=\"hunter2\" hunter3", "line 3: API_KEY has an unclosed quote"),
@@ -222,24 +222,27 @@ mod tests {
             ("API_KEY=key\nAPI_KEY=hunter2\u{fffd}", "line 2: API_KEY is not UTF-8: save the file as UTF-8"),
         ] {
             let mut file = of(text);
-            let told = file.get("API_KEY").unwrap().unwrap_err();
-            assert!(told.starts_with(&format!("/x/.env, {what}")) && !told.contains("hunter"), "{text:?}: {told}");
+            let message = file.get("API_KEY").unwrap().unwrap_err();
+            assert!(
+                message.starts_with(&format!("/x/.env, {what}")) && !message.contains("hunter"),
+                "{text:?}: {message}"
+            );
             assert_eq!((file.summary(), file.skipped_lines()), (None, None), "{text:?}");
         }
     }
 
     #[test]
-    fn lines_of_other_programs_that_cannot_be_read_are_skipped_and_counted() {
+    fn unreadable_lines_of_other_programs_are_skipped_and_counted() {
         let pem = "KEY=-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhunter2==\n-----END PRIVATE KEY-----\n";
         let mut file = of(&format!("{pem}SOME OTHER=1\nOTHER='open\nAPI_KEY=key\n"));
         assert_eq!(file.get("API_KEY"), Some(Ok("key".to_owned())));
         assert_eq!(file.skipped_lines().unwrap(), "/x/.env: skipped lines that are not NAME=VALUE: 4, 5, 6");
-        let told = of(&"a b\n".repeat(30)).skipped_lines().unwrap();
-        assert!(told.ends_with(": 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 20 more"), "{told}");
+        let message = of(&"a b\n".repeat(30)).skipped_lines().unwrap();
+        assert!(message.ends_with(": 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 20 more"), "{message}");
     }
 
     #[test]
-    fn a_file_of_many_lines_is_read_at_once() {
+    fn large_files_are_parsed_quickly_up_to_the_size_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         let mut text = "A=1\n".repeat(MAX_BYTES as usize / 4);
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_named() {
+    fn invalid_files_are_reported_with_their_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         assert!(EnvFile::read(&path).unwrap().get("API_KEY").is_none());
@@ -276,7 +279,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_not_a_file_is_named_and_does_not_block() {
+    fn folders_pipes_and_broken_links_are_rejected_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let why = |path: &Path| EnvFile::read(path).err().unwrap();
         assert!(why(folder.path()).contains(" is not a file: "));

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn github_is_left_alone_for_as_long_as_it_says() {
+    fn github_rate_limit_headers_set_the_pause() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         for (pairs, seconds) in [
             (vec![("retry-after", "30")], 31),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_failure_one_request_tries_and_a_success_ends_the_pause() {
+    async fn one_request_retries_after_a_failure_and_success_ends_the_pause() {
         let (backoff, time) = (Backoff::default(), Duration::from_secs(1));
         assert!(backoff.may_ask(time).is_ok() && backoff.may_ask(time).is_ok());
         let mut pauses = Vec::new();
@@ -177,7 +177,7 @@ mod tests {
             assert!(backoff.may_ask(time).is_err());
             tokio::time::advance(pause).await;
             assert!(backoff.may_ask(time).is_ok(), "after {pause:?}");
-            assert!(backoff.may_ask(time).is_err(), "one tries, the others wait");
+            assert!(backoff.may_ask(time).is_err(), "only one request retries");
             tokio::time::advance(time).await;
             pauses.push(pause.as_secs_f64());
         }
@@ -188,18 +188,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_that_fail_together_count_once() {
+    async fn concurrent_failures_count_once() {
         let backoff = Backoff::default();
         let begun = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         let pauses: Vec<f64> = (0..25).map(|_| backoff.failed(begun).as_secs_f64()).collect();
         assert!(pauses.iter().all(|pause| *pause < 1.25), "{pauses:?}");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(backoff.failed(Instant::now()) > Duration::from_millis(1490), "a later one counts");
+        assert!(backoff.failed(Instant::now()) > Duration::from_millis(1490), "a later failure counts");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_does_not_shorten_what_github_asked_for() {
+    async fn failures_do_not_shorten_the_pause_that_github_requested() {
         let backoff = Backoff::default();
         backoff.refused(&headers(&[("retry-after", "600")]), Timestamp::now());
         assert!(backoff.failed(Instant::now()) > Duration::from_secs(599));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_is_what_github_last_said() {
+    fn the_quota_is_from_githubs_last_response() {
         let backoff = Backoff::default();
         assert_eq!(backoff.state().quota, None);
         backoff.heard(&headers(&[("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "4999")]));

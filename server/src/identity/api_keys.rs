@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_keys_is_taken_from_either_header() {
+    fn every_key_is_accepted_in_either_header() {
         let keys = ApiKeys::parse("old, new").unwrap();
         assert!(keys.check(&headers("token", "old")).is_ok());
         assert!(keys.check(&headers("authorization", "Bearer new")).is_ok());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_for_all_repositories_or_for_those_behind_it() {
+    fn keys_are_valid_for_all_or_for_their_listed_repositories() {
         let app: Repository = "octo/app".parse().unwrap();
         let keys = ApiKeys::parse(
             "all,\nours=octo/*|acme/app,theirs = acme/*,base/64==,x=y,pad==octo/other,many=acme/*,many=Octo/App",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_repositories_is_a_key_as_a_whole_too() {
+    fn the_whole_setting_is_also_a_key_if_it_lists_no_repositories() {
         let is_taken = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
         for (keys, sent, taken) in [
             ("correct horse, battery", "correct horse, battery", true),
@@ -282,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_shows_no_key() {
+    fn debug_output_hides_keys() {
         let shown = format!("{:?}", ApiKeys::parse("hunter2").unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
-    fn a_key_is_made_once_and_only_its_owner_can_read_it() {
+    fn the_generated_key_is_reused_and_readable_only_by_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api-key");
         ApiKeys::from_file(&path).unwrap();

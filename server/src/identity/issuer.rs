@@ -233,38 +233,38 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_goes_away_uses_up_no_question() {
+    async fn canceled_lookups_do_not_use_up_the_request_limit() {
         if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let theirs = lab::oidc::Issuer::start();
-        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
-        let kid = theirs.header()["kid"].as_str().unwrap().to_owned();
-        assert!(issuer.key(&kid).now_or_never().is_none(), "it began to ask, and was dropped");
+        let server = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(server.url().parse().unwrap()).unwrap());
+        let kid = server.header()["kid"].as_str().unwrap().to_owned();
+        assert!(issuer.key(&kid).now_or_never().is_none(), "the look-up was canceled");
         assert!(issuer.key(&kid).await.is_ok());
         assert_eq!(issuer.key("other").await.err(), Some(NoKey::NotNow { seconds: 60, failed: false }));
-        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+        assert_eq!((server.request_count(lab::oidc::DISCOVERY), server.request_count(lab::oidc::JWKS)), (1, 1));
     }
 
     #[tokio::test]
-    async fn who_waits_for_anothers_question_has_its_answer() {
+    async fn concurrent_lookups_share_one_request() {
         if skip_without(&[Part::Openssl]) {
             return;
         }
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let theirs = lab::oidc::Issuer::start();
-        let issuer = Arc::new(Issuer::new(theirs.url().parse().unwrap()).unwrap());
+        let server = lab::oidc::Issuer::start();
+        let issuer = Arc::new(Issuer::new(server.url().parse().unwrap()).unwrap());
         let all = futures_util::future::join_all((0..100).map(|kid| {
             let issuer = issuer.clone();
             async move { issuer.key(&format!("made-up-{kid}")).await.err() }
         }));
         assert!(all.await.iter().all(|why| *why == Some(NoKey::Unknown)));
-        assert_eq!((theirs.asked(lab::oidc::DISCOVERY), theirs.asked(lab::oidc::JWKS)), (1, 1));
+        assert_eq!((server.request_count(lab::oidc::DISCOVERY), server.request_count(lab::oidc::JWKS)), (1, 1));
     }
 
     #[test]
-    fn an_issuers_keys_are_at_its_own_origin() {
+    fn key_urls_must_have_the_issuers_origin() {
         let issuer: IssuerUrl = "https://ghe.example/_services/token".parse().unwrap();
         let check = |own: &str, jwks: &str| {
             let document = serde_json::json!({"issuer": own, "jwks_uri": jwks, "more": []}).to_string();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_other_kinds_are_passed_over() {
+    fn unsupported_keys_are_ignored() {
         let document = r#"{"keys": [
             {"kty": "RSA", "kid": "plain", "n": "AAEC", "e": "AQAB"},
             {"kty": "RSA", "kid": "whole", "alg": "RS256", "use": "sig", "n": "AQID", "e": "AQAB", "x5c": ["…"]},

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_is_asked_over_tls_or_on_this_machine() {
+    fn issuer_urls_must_use_https_or_loopback() {
         for (text, taken) in [
             ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
             ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),

@@ -109,7 +109,7 @@ mod tests {
             checked.map_or_else(|error| error.status.as_u16(), |()| 200)
         }
 
-        fn guess_in_vain(&self, client: &str) {
+        fn use_up_guesses(&self, client: &str) {
             for guess in 0..GUESSES {
                 assert_eq!(self.send(client, &format!("guess-{guess}")), 403);
             }
@@ -117,41 +117,41 @@ mod tests {
     }
 
     #[test]
-    fn who_guesses_is_refused_even_the_right_key_until_some_time_is_over() {
+    fn guessing_keys_is_rate_limited_per_address() {
         let mut guesser = Guesser::new();
-        guesser.guess_in_vain("192.0.2.1");
+        guesser.use_up_guesses("192.0.2.1");
         assert_eq!(guesser.send("192.0.2.1", "one more"), 429);
-        assert_eq!(guesser.send("192.0.2.1", "right"), 429, "else the answer would tell it");
-        assert_eq!(guesser.send("192.0.2.2", "right"), 200, "from elsewhere");
+        assert_eq!(guesser.send("192.0.2.1", "right"), 429, "otherwise the response would confirm the key");
+        assert_eq!(guesser.send("192.0.2.2", "right"), 200, "from another address");
         guesser.now += PAUSE - Duration::from_millis(1);
         assert_eq!(guesser.send("192.0.2.1", "right"), 429);
         guesser.now += Duration::from_millis(1);
         assert_eq!(guesser.send("192.0.2.1", "one more"), 403);
         assert_eq!(guesser.send("192.0.2.1", "yet another"), 429);
         guesser.now += PAUSE * GUESSES;
-        guesser.guess_in_vain("192.0.2.1");
+        guesser.use_up_guesses("192.0.2.1");
     }
 
     #[test]
-    fn a_key_that_was_right_there_goes_on_to_work() {
+    fn a_key_accepted_from_an_address_before_still_works_there() {
         let guesser = Guesser::new();
         assert_eq!(guesser.send("2001:db8::1", "right"), 200);
-        guesser.guess_in_vain("2001:db8::2");
-        assert_eq!(guesser.send("2001:db8::3", "another"), 429, "one line, whatever its last half");
+        guesser.use_up_guesses("2001:db8::2");
+        assert_eq!(guesser.send("2001:db8::3", "another"), 429, "the same /64 network");
         assert_eq!(guesser.send("2001:db8::3", "right"), 200);
     }
 
     #[test]
-    fn a_key_too_long_to_be_guessed_is_taken_whoever_guesses_beside_it() {
+    fn long_keys_are_exempt_from_the_rate_limit() {
         let guesser = Guesser::new();
-        guesser.guess_in_vain("192.0.2.1");
+        guesser.use_up_guesses("192.0.2.1");
         assert_eq!(guesser.send("192.0.2.1", LONG), 200);
-        assert_eq!(guesser.send("192.0.2.1", &LONG.replace('f', "e")), 429, "a wrong one of its length");
+        assert_eq!(guesser.send("192.0.2.1", &LONG.replace('f', "e")), 429, "a wrong key of the same length");
         assert_eq!(guesser.send("192.0.2.1", "right"), 429);
     }
 
     #[test]
-    fn an_old_key_that_is_sent_again_and_again_is_one_guess() {
+    fn repeating_one_wrong_key_counts_as_one_guess() {
         let guesser = Guesser::new();
         for _ in 0..100 {
             assert_eq!(guesser.send("192.0.2.1", "old"), 403);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn the_number_of_tracked_addresses_is_limited() {
         let guesser = Guesser::new();
         for client in 0..MAX_ADDRESSES as u32 + 10 {
             guesser.send(&IpAddr::from(client.to_be_bytes()).to_string(), "guess");

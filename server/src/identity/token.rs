@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_the_form_of_a_token_is_one() {
+    fn only_well_formed_tokens_are_recognized() {
         let whole = token(r#"{"alg":"RS256","kid":"k"}"#, "{}");
         let unsigned = format!("{}.", whole.rsplit_once('.').unwrap().0);
         for (sent, is_token) in [
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_names_rs256_and_a_key_and_nothing_that_is_not_known() {
+    fn token_headers_with_unsupported_fields_are_rejected() {
         for (header, why) in [
             (r#"{"alg":"none","kid":"k"}"#, "alg is \"none\", expected \"RS256\""),
             (r#"{"alg":"rs256","kid":"k"}"#, "alg is \"rs256\""),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_a_minute_of_leeway_and_never_overflow() {
+    fn token_times_have_a_minute_of_leeway_and_never_overflow() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let at = |exp: i64, nbf: i64, iat: i64| {
             let claims = serde_json::json!({
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_name_several_audiences() {
+    fn one_of_several_audiences_must_match() {
         let check = |aud: &str, expected: &str| serde_json::from_str::<Audience>(aud).unwrap().check(expected).is_ok();
         assert!(check(r#""https://c.example""#, "https://c.example/"));
         assert!(check(r#"["https://x.example", "https://c.example/"]"#, "https://c.example"));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_says_is_shown_in_one_short_line() {
+    fn quoted_claims_are_escaped_and_truncated() {
         assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
         assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
     }

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_holds_for_its_site_and_time_alone_and_for_all_servers_on_one_folder() {
+    fn signatures_are_valid_only_for_their_site_time_and_key_file() {
         let (site, other) = (SiteId::random().unwrap(), SiteId::random().unwrap());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("upload-key");
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777,
             0o600,
-            "others may read it"
+            "only the owner may read it"
         );
         std::fs::write(&path, "abc").unwrap();
         assert!(UploadSigner::from_file(&path).is_err());

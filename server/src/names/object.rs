@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nameless_report_shares_no_key_with_a_named_one() {
+    fn reports_without_a_name_have_their_own_object_key() {
         let app: Repository = "octo/app".parse().unwrap();
         assert_eq!(value_key(&app, None), "values/octo/app/_.json");
         assert_eq!(value_key(&app, Some(&"Back".parse().unwrap())), "values/octo/app/back.json");

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn slashes_that_follow_one_another_are_one() {
+    fn repeated_slashes_are_merged() {
         for (encoded, path) in
             [("a//b", "a/b"), ("/a", "a"), ("//", ""), ("/", ""), ("a%2F/%2fb//", "a/b/"), ("///a///", "a/")]
         {

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repositories_are_case_insensitive_and_checked() {
+    fn repositories_are_case_insensitive_and_validated() {
         assert_eq!("Octo/App.rs".parse::<Repository>().unwrap().to_string(), "octo/app.rs");
         for wrong in ["octo", "octo/", "/app", "octo/..", "octo/a/b", "oc to/app", "octo/a?b", "octo/ä"] {
             assert!(wrong.parse::<Repository>().is_err(), "{wrong:?}");

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_cut_short_wherever_they_stand() {
+    fn site_ids_are_masked_anywhere_in_a_text() {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(
             SiteId::mask(&format!("GET http://s3/b/sites/{id}.zip failed")),

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_trusted_proxies_added_tells_the_client() {
+    fn only_trusted_proxies_determine_the_client_address() {
         let proxies = Proxies::new(
             ["10.0.0.0/8", "192.0.2.7/32", "2001:db8:1::/48"].map(|network| network.parse().unwrap()).into(),
         );
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_is_an_address_or_a_64() {
+    fn rate_limits_apply_per_ipv4_address_or_ipv6_64_network() {
         for (address, expected) in [
             ("203.0.113.9", "203.0.113.9"),
             ("::ffff:203.0.113.9", "203.0.113.9"),

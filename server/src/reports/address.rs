@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_host_has_a_star_and_nothing_behind_its_port() {
+    fn report_hosts_must_be_a_wildcard_with_an_optional_port() {
         for (text, url) in [
             ("*.Reports.example.net", "https://ID.reports.example.net:8443/"),
             ("*.reports.example.net:443", "https://ID.reports.example.net:443/"),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sites_host_is_its_id_alone_in_any_case() {
+    fn site_hosts_are_recognized_by_their_id_in_any_case() {
         let reports = reports("https://covered.example.com", "*.reports.example.net");
         for host in
             [format!("{ID}.reports.example.net"), format!("{}.REPORTS.example.net.:8443", ID.to_ascii_uppercase())]
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_names_the_reports_own_path_and_nothing_that_a_host_could_add() {
+    fn policies_contain_the_reports_path_and_ignore_invalid_hosts() {
         let reports = Reports::new("https://covered.example.com/c", None);
         let policy = |authority| reports.below(site(), authority).policy().to_str().unwrap().to_owned();
         let own = format!("default-src covered.example.com/c/coverage/{ID}/ ");
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_that_the_reports_share_with_the_server_is_doubted() {
+    fn a_domain_shared_by_reports_and_server_causes_a_warning() {
         for (public, host, shared) in [
             ("https://covered.example.com", "*.reports.example.net", None),
             ("https://covered.example.com", "*.example.net", None),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn trustworthy_is_what_browsers_say() {
+    fn https_and_loopback_urls_are_trustworthy() {
         for (url, trustworthy) in [
             ("https://covered.example.com", true),
             ("http://127.0.0.1:8000", true),

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_the_type_of_its_extension() {
+    fn content_types_follow_the_extension() {
         for (path, expected) in [
             ("index.html", "text/html; charset=utf-8"),
             ("INDEX.HTM", "text/html; charset=utf-8"),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_charset_takes_utf_8s_place_if_its_label_is_known() {
+    fn declared_charsets_override_utf_8() {
         for (path, start, expected) in [
             ("a.html", "<meta charset=gbk>", "text/html; charset=GBK"),
             ("a.html", "<meta charset=\"utf8\">", "text/html; charset=utf-8"),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_packed_by_its_name() {
+    fn svgz_files_are_recognized_by_extension() {
         for (path, packed) in [("a.svgz", true), ("ä.SVGZ", true), ("a.svg", false), ("svgz", false), ("xäsvgz", false)]
         {
             assert_eq!(is_packed(path), packed, "{path}");

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_range_of_bytes_is_a_part_of_the_file() {
+    fn only_a_single_byte_range_is_served_as_a_part() {
         for (range, wanted) in [
             ("bytes=0-0", Part(0..1)),
             ("bytes=10-19", Part(10..20)),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_request_of_a_file_of_unknown_size() {
+    fn ranges_of_files_of_unknown_size_are_estimated() {
         for (range, part) in [
             ("bytes=10-19", Some(10..20)),
             ("bytes=10-", Some(10..ENDLESS)),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_given_of_the_state_alone_that_the_client_has() {
+    fn if_range_must_match_the_etag() {
         for (known, is_same) in [
             (ETAG, true),
             ("\"0123abcd-64-gz\"", false),

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_etag_has_checksum_size_and_encoding() {
+    fn etags_contain_checksum_size_and_encoding() {
         let entry = |crc, size| Entry { path: "".into(), offset: 0, span: 0, compressed: 0, size, crc, deflated: true };
         for (crc, size, is_gzip, tag) in [
             (0xab, 0, false, "\"000000ab-0\""),

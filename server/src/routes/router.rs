@@ -397,7 +397,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_log_line_holds_a_whole_site_id() {
+    fn logged_paths_mask_site_ids() {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(redacted(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
         assert_eq!(redacted(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_limit_some_are_told_and_the_rest_is_closed_until_places_are_free() {
+    fn connections_above_the_limit_get_an_error_and_then_are_closed() {
         let admission = Arc::new(Admission::new(2, 100));
         let mut permits: Vec<ConnectionPermit> =
             (0..2).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_takes_no_more_than_its_own_and_a_trusted_proxy_is_not_counted() {
+    fn connections_are_limited_per_address_except_for_trusted_proxies() {
         let admission = Arc::new(Admission::new(100, 1));
         let _one = admission.admit(address("2001:db8::1")).unwrap();
         let same_line = admission.admit(address("2001:db8::2")).unwrap();

@@ -152,16 +152,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_second_signal_counts_however_soon_it_comes() {
+    async fn an_immediate_second_signal_is_not_lost() {
         let (first, second) = stops().unwrap();
         let mut seen = unix::signal(SignalKind::terminate()).unwrap();
         kill_process(getpid(), Signal::TERM).unwrap();
         assert_eq!(first.await, "SIGTERM");
         seen.recv().await;
         kill_process(getpid(), Signal::TERM).unwrap();
-        // It came, and nobody has waited for it yet.
+        // The signal was delivered before `second` is polled.
         seen.recv().await;
         let second = tokio::time::timeout(Duration::from_secs(60), second).await;
-        assert_eq!(second.expect("it came"), "SIGTERM");
+        assert_eq!(second.expect("the second signal was lost"), "SIGTERM");
     }
 }

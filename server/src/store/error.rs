@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_folder_cannot_do_is_told_apart() {
+    fn file_system_errors_are_classified() {
         let error = |kind: io::ErrorKind| -> StorageError {
             object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io::Error::from(kind)) }.into()
         };
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refusal_without_another_cause_may_hide_that_nothing_is_there() {
+    fn only_unspecific_access_denied_errors_may_mean_not_found() {
         let denied = |message| format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
         let user = "User: arn:aws:iam::123456789012:user/covered is not authorized to perform:";
         for (body, may) in [
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stores_error_is_found_within_what_wraps_it() {
+    fn storage_errors_are_found_in_the_error_chain() {
         let wrapped = anyhow::Error::from(io::Error::other(StorageError::unexpected("x"))).context("a page");
         assert!(matches!(StorageError::in_chain(&wrapped), Some(StorageError::Failed(_))));
         assert!(StorageError::in_chain(&anyhow::anyhow!("x")).is_none());

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_covers_one_sites_files_in_the_roles_partition() {
+    fn session_policies_allow_only_one_sites_files() {
         let site: SiteId = "0123456789abcdef0123456789abcdef".parse().unwrap();
         let policy = policy("arn:aws-cn:iam::123456789012:role/upload", "reports", &site);
         assert!(policy.contains("\"arn:aws-cn:s3:::reports/sites/0123456789abcdef0123456789abcdef/*\""), "{policy}");
@@ -194,7 +194,7 @@ mod tests {
     /// The example in the documentation of AssumeRole:
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>.
     #[test]
-    fn the_published_answer_is_read() {
+    fn the_documented_assume_role_response_is_parsed() {
         let text = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
           <AssumeRoleResult>
             <SourceIdentity>Alice</SourceIdentity>

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_status_is_counted_by_its_own_text() {
+    fn status_codes_map_to_their_metric_labels() {
         for code in CODES {
             assert_eq!(Code::TEXTS[Code(code).place()], code.to_string());
         }

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_traceparent_is_taken_as_w3c_wrote_it() {
+    fn traceparent_headers_are_parsed_as_w3c_specifies() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
         for (traceparent, taken) in [
             (format!("00-{id}-00f067aa0ba902b7-01"), true),

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_request_ends_with_its_id() {
+    fn log_lines_of_a_request_end_with_its_id() {
         let mut file = tempfile::tempfile().unwrap();
         let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(file.try_clone().unwrap());
         let log = log.map_event_format(|lines| WithRequest { lines, is_json: false });
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_id_that_a_log_can_show_is_taken() {
+    fn invalid_request_ids_are_ignored() {
         let long = "a".repeat(65);
         for (id, taken) in
             [("4f.A_b-9", true), (&long[1..], true), (&long, false), ("", false), ("a b", false), ("a\"", false)]

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_never_rounded_up() {
+    fn badge_percentages_are_rounded_down() {
         for (percent, text) in
             [(100.0, "100%"), (99.996, "99%"), (87.42, "87%"), (0.4, "<1%"), (1.0, "1%"), (0.0, "0%")]
         {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_follow_the_state_and_grey_is_unknown() {
+    fn badge_colours_follow_the_state() {
         let svg = |value: Option<&Value>| svg(value, &Look::new(None, None)).unwrap().to_lowercase();
         assert!(svg(Some(&value(Some(87.0), State::Success))).contains("#34d058"));
         assert!(svg(Some(&value(Some(87.0), State::Failure))).contains("#cb2431"));
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn the_title_says_what_the_badge_shows() {
+    fn the_svg_title_contains_the_badge_text() {
         let svg = svg(Some(&value(Some(87.42), State::Success)), &Look::new(None, None)).unwrap();
         assert!(svg.contains("<title>coverage: 87%</title>") && svg.contains("aria-label=\"coverage: 87%\""), "{svg}");
     }
 
     #[test]
-    fn labels_are_escaped_and_bounded_in_every_style() {
+    fn labels_are_escaped_and_truncated_in_every_style() {
         let hostile = "\"/><script>alert(1)</script>&\u{1}\u{fffe}".to_owned() + &"x".repeat(500);
         for style in ["flat", "flat-square", "plastic", "for-the-badge", "social", "none such"] {
             let svg = svg(None, &Look::new(Some(&hostile), Some(style))).unwrap();

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_read_from_the_descriptions_of_both_projects() {
+    fn percentages_are_parsed_from_status_descriptions() {
         for (description, percent) in [
             ("87.42%", Some(87.42)),
             ("87.42%, below the threshold of 90%", Some(87.42)),

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_issuer_is_taken_for_the_same_as_long_as_a_run_can_last() {
+    fn a_missing_issuer_matches_any_during_the_maximum_run_time() {
         let known = value(80.0, 100, "https://github.com", 0);
         for (said, stays) in [
             (value(10.0, 50, "https://github.com", 1), true),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_of_two_is_the_newest_run_wherever_it_is_kept() {
+    fn the_newest_run_is_the_latest_of_two_values() {
         let latest = |one: &Value, other: &Value| Value::latest(Some(one.clone()), Some(other.clone())).unwrap();
         let (old, new) = (value(80.0, 8, "a", 2), value(90.0, 9, "a", 1));
         assert_eq!((latest(&old, &new), latest(&new, &old)), (new.clone(), new.clone()));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_completed_for_the_same_number_of_the_same_commit_alone() {
+    fn links_are_completed_only_for_the_same_total_and_commit() {
         let known = Value { site_id: Some("a".repeat(32)), ..value(90.0, 1, "a", 0) };
         let github = |percent, state| Value { state, ..value(percent, 2, "b", 1) };
         let completed = |value: Value| value.completed_by(&known).site_id.is_some();

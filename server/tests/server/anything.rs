@@ -11,9 +11,9 @@ use crate::support::*;
 /// The number of requests; the variable `REQUESTS` overrides it.
 const REQUESTS: u64 = 3000;
 /// The number of concurrent connections.
-const LANES: u64 = 48;
+const CONNECTIONS: u64 = 48;
 /// Time for a response; then the client closes its side, as its request may be incomplete.
-const ANSWER_TIME: Duration = Duration::from_millis(200);
+const RESPONSE_TIME: Duration = Duration::from_millis(200);
 
 /// A deterministic random number generator.
 struct Dice(u64);
@@ -115,37 +115,37 @@ impl Dice {
 }
 
 /// The status code of the response, if there is one.
-async fn ask(address: std::net::SocketAddr, request: &[u8]) -> Option<u16> {
+async fn send(address: std::net::SocketAddr, request: &[u8]) -> Option<u16> {
     let mut connection = TcpStream::connect(address).await.unwrap();
     // After an early error, the connection may be closed.
     let _ = connection.write_all(request).await;
-    let mut answer = Vec::new();
-    if tokio::time::timeout(ANSWER_TIME, connection.read_to_end(&mut answer)).await.is_err() {
+    let mut response = Vec::new();
+    if tokio::time::timeout(RESPONSE_TIME, connection.read_to_end(&mut response)).await.is_err() {
         let _ = connection.shutdown().await;
-        let read = tokio::time::timeout(Duration::from_secs(60), connection.read_to_end(&mut answer)).await;
-        assert!(read.is_ok(), "no end of {:?}", String::from_utf8_lossy(request));
+        let read = tokio::time::timeout(Duration::from_secs(60), connection.read_to_end(&mut response)).await;
+        assert!(read.is_ok(), "no response to {:?}", String::from_utf8_lossy(request));
     }
-    String::from_utf8_lossy(&answer).strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+    String::from_utf8_lossy(&response).strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_whatever_it_says_makes_the_server_fail() {
+async fn random_requests_cause_no_500_and_no_hang() {
     let server = Server::start().await;
     let large = noise(2 << 20, 4);
     let report = server.upload(zip(&[("index.html", b"x"), ("sub/a b.html", b"y"), ("large.bin", &large)])).await;
     let requests = std::env::var("REQUESTS").map_or(REQUESTS, |text| text.parse().unwrap());
     let (address, report) = (server.address(), &report);
-    let lanes = (0..LANES).map(|lane| async move {
-        let (mut dice, mut statuses) = (Dice(lane * 7919 + 1), BTreeMap::new());
-        for _ in 0..requests / LANES {
+    let connections = (0..CONNECTIONS).map(|number| async move {
+        let (mut dice, mut statuses) = (Dice(number * 7919 + 1), BTreeMap::new());
+        for _ in 0..requests / CONNECTIONS {
             let request = dice.request(report);
-            let status = ask(address, &request).await;
+            let status = send(address, &request).await;
             *statuses.entry(status).or_insert(0_u64) += 1;
             assert!(status != Some(500), "500 for {:?}", String::from_utf8_lossy(&request));
         }
         statuses
     });
-    let statuses = futures_util::future::join_all(lanes).await;
+    let statuses = futures_util::future::join_all(connections).await;
     let mut all = BTreeMap::new();
     statuses.into_iter().flatten().for_each(|(status, count)| *all.entry(status).or_insert(0) += count);
     println!("{all:?}");

@@ -65,7 +65,7 @@ async fn the_newest_status_of_the_default_branch_is_shown() {
 }
 
 #[tokio::test]
-async fn the_originals_context_counts_and_names_and_branches_have_their_own() {
+async fn the_originals_context_is_read_and_names_and_branches_are_separate() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
@@ -81,7 +81,7 @@ async fn the_originals_context_counts_and_names_and_branches_have_their_own() {
 }
 
 #[tokio::test]
-async fn contexts_that_contain_coverage_and_errors_count_as_the_original_reads_them() {
+async fn other_contexts_and_error_states_are_read_like_the_original() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     for (number, statuses, badge, colour) in [
@@ -116,7 +116,7 @@ async fn contexts_that_contain_coverage_and_errors_count_as_the_original_reads_t
 }
 
 #[tokio::test]
-async fn another_tools_number_gives_way_to_an_older_one_of_covered() {
+async fn an_older_covered_status_takes_precedence_over_other_tools() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
@@ -129,7 +129,7 @@ async fn another_tools_number_gives_way_to_an_older_one_of_covered() {
 }
 
 #[tokio::test]
-async fn a_new_address_keeps_the_badges_link() {
+async fn links_to_a_former_url_work_if_the_site_record_matches() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let old = server(&github, &folder).await;
     let path = old.upload(zip(&[("index.html", b"<p>87%")])).await;
@@ -167,7 +167,7 @@ async fn reports_without_a_record_are_found_by_former_urls() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_known_is_never_replaced_by_none() {
+async fn a_known_link_is_not_replaced_by_a_missing_one() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     let value = serde_json::json!({"site_id": SITE, "percent": 66, "state": "success", "commit_sha": sha(1)});
@@ -188,12 +188,12 @@ async fn a_link_that_is_known_is_never_replaced_by_none() {
 }
 
 #[tokio::test]
-async fn an_answer_about_one_repository_that_cannot_be_read_leaves_the_others_alone() {
+async fn an_unreadable_response_for_one_repository_does_not_affect_others() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
     github.set_status("octo/app", &sha(1), status("covered", "success", "87%", ""));
-    // GitHub begins its answer with 200: what follows is of this repository's making.
+    // GitHub returns 200 with an unreadable body: that may concern only this repository.
     github.set_fault(Fault::Garbage);
     for number in 0..5 {
         assert_eq!(server.badge(&format!("/badge/evil/app.svg?name=b{number}")).await, "coverage: ??");
@@ -203,7 +203,7 @@ async fn an_answer_about_one_repository_that_cannot_be_read_leaves_the_others_al
 }
 
 #[tokio::test]
-async fn a_repository_or_a_query_that_cannot_be_has_a_grey_badge_and_never_a_broken_image() {
+async fn invalid_repositories_and_queries_get_a_grey_badge() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     for path in [
@@ -216,8 +216,8 @@ async fn a_repository_or_a_query_that_cannot_be_has_a_grey_badge_and_never_a_bro
     ] {
         assert_eq!(server.badge(path).await, "coverage: ??", "{path}");
     }
-    let asked = github.requests().iter().map(|request| request.body.clone()).collect::<Vec<_>>();
-    assert!(asked.len() <= 2, "only the plausible ones are asked for: {asked:?}");
+    let requests = github.requests().iter().map(|request| request.body.clone()).collect::<Vec<_>>();
+    assert!(requests.len() <= 2, "invalid names must not be looked up: {requests:?}");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn every_query_parameter_is_escaped() {
 }
 
 #[tokio::test]
-async fn camo_is_told_to_keep_nothing_and_others_ten_seconds() {
+async fn badges_are_not_cached_by_camo_and_for_ten_seconds_by_others() {
     let server = Server::start().await;
     let camo = server.get("/badge/octo/app.svg").header("user-agent", "github-camo (876de43e)").send().await.unwrap();
     assert_eq!(camo.headers()["cache-control"], "private, no-store");
@@ -243,7 +243,7 @@ async fn camo_is_told_to_keep_nothing_and_others_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_to_this_servers_reports_alone() {
+async fn redirects_lead_only_to_this_servers_reports() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     for (number, target) in [
@@ -266,7 +266,7 @@ async fn a_redirect_leads_to_this_servers_reports_alone() {
         assert_eq!(location(&server, &format!("/badge/redirect/{repository}/")).await.0, 404, "{target}");
     }
     let response = server.get("/badge/redirect/octo/app0/").header("accept", "application/json").send().await.unwrap();
-    assert_refused(
+    assert_error(
         response,
         404,
         "the server knows no report of octo/app0: run the first upload from the default branch",
@@ -279,12 +279,12 @@ async fn a_redirect_leads_to_this_servers_reports_alone() {
     ] {
         let path = format!("/badge/redirect/octo/app0/{query}");
         let response = server.get(&path).header("accept", "application/json").send().await.unwrap();
-        assert_refused(response, 404, detail).await;
+        assert_error(response, 404, detail).await;
     }
 }
 
 #[tokio::test]
-async fn a_status_without_a_number_gives_way_to_an_older_one_with() {
+async fn an_older_status_with_a_total_takes_precedence_over_one_without() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     let link = format!("{}/coverage/{SITE}/", server.url);
@@ -319,7 +319,7 @@ async fn ten_thousand_requests_for_one_cold_badge_cause_one_github_request() {
 }
 
 #[tokio::test]
-async fn a_github_that_is_down_slow_or_out_of_quota_leaves_the_last_value_within_two_seconds() {
+async fn the_last_value_is_shown_within_two_seconds_if_github_fails() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let first = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
@@ -338,21 +338,21 @@ async fn a_github_that_is_down_slow_or_out_of_quota_leaves_the_last_value_within
         unavailable,
         unauthorized,
     ] {
-        let shown = format!("{fault:?}");
+        let name = format!("{fault:?}");
         github.set_fault(fault);
         // Each is a new server with an empty cache.
         let server = server(&github, &folder).await;
         let started = Instant::now();
-        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%", "{shown}");
-        assert!(started.elapsed() < Duration::from_secs(2), "{shown}: {:?}", started.elapsed());
-        assert_eq!(location(&server, "/badge/redirect/octo/app/").await.0, 307, "{shown}");
+        assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 87%", "{name}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{name}: {:?}", started.elapsed());
+        assert_eq!(location(&server, "/badge/redirect/octo/app/").await.0, 307, "{name}");
         let unknown = server.badge("/badge/octo/other.svg").await;
-        assert_eq!(unknown, "coverage: ??", "{shown}");
+        assert_eq!(unknown, "coverage: ??", "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_github_that_cannot_be_reached_leaves_the_last_value() {
+async fn the_last_value_is_shown_if_github_is_unreachable() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let first = server(&github, &folder).await;
     github.push("octo/app", "main", &sha(1));
@@ -365,7 +365,7 @@ async fn a_github_that_cannot_be_reached_leaves_the_last_value() {
 }
 
 #[tokio::test]
-async fn only_allowed_repositories_are_asked_about() {
+async fn only_allowed_repositories_are_looked_up() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let url = github.url();
     let settings =
@@ -378,7 +378,7 @@ async fn only_allowed_repositories_are_asked_about() {
 }
 
 #[tokio::test]
-async fn a_repository_that_left_github_keeps_its_last_value() {
+async fn a_repository_deleted_from_github_keeps_its_last_value() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     let body = serde_json::json!({"site_id": SITE, "percent": 66.6, "state": "success", "commit_sha": SHA});
@@ -391,7 +391,7 @@ async fn a_repository_that_left_github_keeps_its_last_value() {
 }
 
 #[tokio::test]
-async fn one_repository_cannot_spend_the_whole_quota() {
+async fn requests_to_github_are_limited_per_repository() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
     for number in 0..100 {
@@ -400,16 +400,16 @@ async fn one_repository_cannot_spend_the_whole_quota() {
     assert_eq!(github.requests().len(), 30);
     github.add_repository("octo/other", "main");
     server.badge("/badge/octo/other.svg").await;
-    assert_eq!(github.requests().len(), 31, "another one has its own");
+    assert_eq!(github.requests().len(), 31, "another repository has its own limit");
 }
 
 #[tokio::test]
-async fn a_redirect_of_github_is_not_followed_with_the_token() {
+async fn redirects_of_github_are_not_followed() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let server = server(&github, &folder).await;
-    let elsewhere = Github::start();
-    let location = ("location".to_owned(), format!("{}/graphql", elsewhere.url()));
+    let other = Github::start();
+    let location = ("location".to_owned(), format!("{}/graphql", other.url()));
     github.set_fault(Fault::Status { code: 302, headers: vec![location], body: String::new() });
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
-    assert_eq!(elsewhere.requests().len(), 0);
+    assert_eq!(other.requests().len(), 0);
 }

@@ -17,7 +17,7 @@ fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Opti
 }
 
 #[test]
-fn a_folder_is_tried_and_no_key_is_made() {
+fn check_tests_the_folder_and_creates_no_key() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check"], &[]);
     assert_eq!(code, Some(0), "{text}");
@@ -30,7 +30,7 @@ fn a_folder_is_tried_and_no_key_is_made() {
 
 #[cfg(unix)]
 #[test]
-fn an_open_folder_is_worth_a_note_and_one_that_is_none_has_to_be_fixed() {
+fn an_open_folder_is_a_note_and_an_invalid_one_a_failure() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("covered-data");
@@ -47,7 +47,7 @@ fn an_open_folder_is_worth_a_note_and_one_that_is_none_has_to_be_fixed() {
 }
 
 #[test]
-fn keys_are_told_by_their_repositories_and_doubted() {
+fn check_lists_key_scopes_and_warns_of_short_keys() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check"], &[("API_KEY", "0123456789abcdef,hunter2=octo/*")]);
     assert!(
@@ -58,7 +58,7 @@ fn keys_are_told_by_their_repositories_and_doubted() {
 }
 
 #[test]
-fn a_domain_that_is_shared_and_proxies_that_are_everybody_are_doubted() {
+fn shared_domains_and_unrestricted_proxies_are_notes() {
     let folder = tempfile::tempdir().unwrap();
     let shared = [
         ("PUBLIC_URL", "https://covered.example.com"),
@@ -68,16 +68,16 @@ fn a_domain_that_is_shared_and_proxies_that_are_everybody_are_doubted() {
         ("STORAGE_URL", "memory://"),
     ];
     let (_, text) = run(folder.path(), &["check"], &shared);
-    for doubt in [
+    for warning in [
         "REPORT_HOST *.reports.example.com and PUBLIC_URL are both below example.com: scripts of reports",
         "TRUSTED_PROXIES contains ::/0: any client",
     ] {
-        assert!(text.contains(&format!("note  {doubt}")), "{doubt:?} in\n{text}");
+        assert!(text.contains(&format!("note  {warning}")), "{warning:?} in\n{text}");
     }
 }
 
 #[test]
-fn wrong_settings_are_told_as_at_start() {
+fn check_reports_invalid_settings_like_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = run(folder.path(), &["check", "--listen", "nonsense"], &[]);
     assert!(
@@ -87,7 +87,7 @@ fn wrong_settings_are_told_as_at_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_health_check_tells_a_living_server_from_none() {
+async fn healthcheck_succeeds_only_if_a_server_runs() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start().await;
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
@@ -99,7 +99,7 @@ async fn a_health_check_tells_a_living_server_from_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_are_tried_and_a_health_check_takes_any() {
+async fn check_verifies_certificates_and_healthcheck_accepts_any() {
     let folder = tempfile::tempdir().unwrap();
     // A certificate for another name, from an unknown authority.
     let pair = rcgen::generate_simple_self_signed(["covered.example.com".to_owned()]).unwrap();
@@ -119,7 +119,7 @@ async fn certificates_are_tried_and_a_health_check_takes_any() {
 }
 
 #[test]
-fn the_issuer_of_tokens_is_asked_for_its_keys() {
+fn check_requests_the_keys_of_oidc_issuers() {
     if skip_without(&[Part::Openssl]) {
         return;
     }
@@ -182,6 +182,6 @@ fn each_failure_of_github_is_explained() {
         github.set_fault(fault);
         let (code, text) = run(folder.path(), &["check"], &environment);
         assert!(code == Some(1) && text.contains(&format!("FAIL  {line}")), "{line:?} in\n{text}");
-        assert_eq!(text.matches(&url).count(), usize::from(line.contains(&url)), "the URL is named once\n{text}");
+        assert_eq!(text.matches(&url).count(), usize::from(line.contains(&url)), "the URL appears once\n{text}");
     }
 }

@@ -18,7 +18,7 @@ fn bucket(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 #[tokio::test]
-async fn every_file_is_served_byte_for_byte_by_gzip_and_by_identity() {
+async fn every_file_is_served_byte_for_byte_with_and_without_gzip() {
     let (page, binary) = ("<p>coverage ä</p>\n".repeat(20_000), noise(300_000, 3));
     let files: &[(&str, &[u8])] = &[
         (".keep", b""),
@@ -39,7 +39,7 @@ async fn every_file_is_served_byte_for_byte_by_gzip_and_by_identity() {
             assert_eq!(response.headers()["cache-control"], "public, max-age=60");
             assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("worker-src 'none'"));
             let encoded = response.headers().contains_key("content-encoding");
-            assert_eq!(encoded, gzip && *path == "index.html", "{path}: only long texts are worth compressing");
+            assert_eq!(encoded, gzip && *path == "index.html", "{path}: only long texts are compressed");
             let bytes = response.bytes().await.unwrap();
             assert!(bytes.len() < 100_000 || !encoded, "{path}: {} bytes", bytes.len());
             assert!(if encoded { gunzip(&bytes) } else { bytes.to_vec() } == *expected, "{path}");
@@ -56,18 +56,18 @@ async fn the_reservation_is_never_served() {
     let server = Server::on(&folder, &[]).await;
     for path in [".keep", "%2ekeep"] {
         let request = server.get(&format!("/coverage/{SITE}/{path}")).header("accept", "application/json");
-        assert_refused(request.send().await.unwrap(), 404, "this report has no file .keep").await;
+        assert_error(request.send().await.unwrap(), 404, "this report has no file .keep").await;
     }
 }
 
 #[tokio::test]
-async fn folders_lead_to_their_index_and_what_is_missing_is_404() {
+async fn folders_redirect_to_their_index_and_missing_files_are_404() {
     let folder = bucket(&[("index.html", b"x"), ("sub/index.html", b"sub")]);
     let server = Server::on(&folder, &[]).await;
-    for (query, kept) in [("", ""), ("?x=1", "?x=1")] {
+    for (query, expected) in [("", ""), ("?x=1", "?x=1")] {
         let response = server.get(&format!("/coverage/{SITE}//sub{query}")).send().await.unwrap();
         let location = response.headers()["location"].to_str().unwrap();
-        assert_eq!((response.status().as_u16(), location), (307, format!("/coverage/{SITE}/sub/{kept}").as_str()));
+        assert_eq!((response.status().as_u16(), location), (307, format!("/coverage/{SITE}/sub/{expected}").as_str()));
     }
     for path in ["sub/", "/sub//", "/sub//index.html"] {
         let sub = server.get(&format!("/coverage/{SITE}/{path}")).send().await.unwrap();
@@ -75,14 +75,14 @@ async fn folders_lead_to_their_index_and_what_is_missing_is_404() {
     }
     for (path, text) in [("none.html", "no file none.html"), ("none/", "no file none/index.html")] {
         let request = server.get(&format!("/coverage/{SITE}/{path}")).header("accept", "application/json");
-        assert_refused(request.send().await.unwrap(), 404, text).await;
+        assert_error(request.send().await.unwrap(), 404, text).await;
     }
     let absent = server.get("/coverage/ba9876543210/").header("accept", "application/json").send().await.unwrap();
-    assert_refused(absent, 404, "there is no report here: the link may be wrong").await;
+    assert_error(absent, 404, "there is no report here: the link may be wrong").await;
 }
 
 #[tokio::test]
-async fn what_the_client_has_already_is_not_sent_again() {
+async fn a_matching_etag_returns_304() {
     let page = "coverage ".repeat(1000);
     let folder = bucket(&[("index.html", page.as_bytes())]);
     let server = Server::on(&folder, &[]).await;
@@ -101,18 +101,18 @@ async fn what_the_client_has_already_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_name_that_can_be_no_file_is_404() {
+async fn invalid_file_names_are_404() {
     let folder = bucket(&[("index.html", b"x"), (".keep", b"")]);
     let server = Server::on(&folder, &[]).await;
     let long = "x".repeat(300);
     for path in ["index.html/x", ".keep/", "x%231", &long] {
         let request = server.get(&format!("/coverage/{SITE}/{path}")).header("accept", "application/json");
-        assert_refused(request.send().await.unwrap(), 404, "this report has no file").await;
+        assert_error(request.send().await.unwrap(), 404, "this report has no file").await;
     }
 }
 
 #[tokio::test]
-async fn a_site_that_is_not_there_is_told_from_a_file_that_is_not() {
+async fn missing_sites_and_missing_files_have_different_errors() {
     let other = "cccccccccccccccccccccccccccccccc";
     for (file, site, detail) in [
         (".keep", SITE, "this report has no file nothing"),
@@ -122,12 +122,12 @@ async fn a_site_that_is_not_there_is_told_from_a_file_that_is_not() {
         let folder = bucket(&[(file, b"x")]);
         let server = Server::on(&folder, &[]).await;
         let request = server.get(&format!("/coverage/{site}/nothing")).header("accept", "application/json");
-        assert_refused(request.send().await.unwrap(), 404, detail).await;
+        assert_error(request.send().await.unwrap(), 404, detail).await;
     }
 }
 
 #[tokio::test]
-async fn a_file_that_gets_shorter_while_it_is_sent_ends_the_answer() {
+async fn a_file_truncated_during_the_response_aborts_it() {
     let folder = bucket(&[("large.bin", &noise(40 << 20, 5))]);
     let server = Server::on(&folder, &[]).await;
     let mut response = server.get(&format!("/coverage/{SITE}/large.bin")).send().await.unwrap();
@@ -140,5 +140,5 @@ async fn a_file_that_gets_shorter_while_it_is_sent_ends_the_answer() {
         Ok::<_, reqwest::Error>(())
     };
     let ended = tokio::time::timeout(std::time::Duration::from_secs(20), rest).await;
-    assert!(ended.expect("it must end").is_err(), "and not as if it were whole");
+    assert!(ended.expect("the response never ends").is_err(), "a truncated response must be an error");
 }

@@ -20,7 +20,7 @@ async fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends a request, and reads until the response contains `end`.
-async fn ask(stream: &mut TcpStream, path: &str, end: &str) -> String {
+async fn get(stream: &mut TcpStream, path: &str, end: &str) -> String {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     while !text.contains(end) {
@@ -32,7 +32,7 @@ async fn ask(stream: &mut TcpStream, path: &str, end: &str) -> String {
 }
 
 /// Waits until the peer closes the connection; returns what it sent before.
-async fn closed(stream: &mut TcpStream) -> String {
+async fn until_closed(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     match timeout(LONG, stream.read_to_end(&mut rest)).await.expect("the connection is still open") {
         Ok(_) => String::from_utf8(rest).unwrap(),
@@ -41,7 +41,7 @@ async fn closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_lost_in_a_connection_that_breaks_under_the_body() {
+async fn errors_sent_before_the_body_reach_the_client() {
     let server = Server::with(&[MEMORY]).await;
     let mut stream = connect(&server).await;
     for (path, key) in [
@@ -53,15 +53,15 @@ async fn a_refusal_is_not_lost_in_a_connection_that_breaks_under_the_body() {
         stream.write_all(head.as_bytes()).await.unwrap();
         sleep(4 * STEP).await;
         stream.write_all(&[b' '; 40]).await.unwrap();
-        let told = ask(&mut stream, "/healthz", "\"ok\"").await;
-        assert!(told.starts_with("HTTP/1.1 40"), "{path}: {told}");
+        let response = get(&mut stream, "/healthz", "\"ok\"").await;
+        assert!(response.starts_with("HTTP/1.1 40"), "{path}: {response}");
     }
 }
 
 #[tokio::test]
-async fn who_does_not_finish_the_first_head_is_cut_off() {
+async fn an_incomplete_request_head_times_out() {
     let server = Server::with(&[MEMORY, ("HEADER_TIMEOUT", "0.3")]).await;
-    assert_eq!(closed(&mut connect(&server).await).await, "", "a connection that says nothing");
+    assert_eq!(until_closed(&mut connect(&server).await).await, "", "a connection without a request");
     let (mut reading, mut writing) = connect(&server).await.into_split();
     let slow = async {
         while writing.write_all(b"a").await.is_ok() {
@@ -72,27 +72,27 @@ async fn who_does_not_finish_the_first_head_is_cut_off() {
         // Either an end or a reset.
         let _ = reading.read(&mut [0; 1]).await;
     };
-    timeout(LONG, async { tokio::join!(slow, cut) }).await.expect("a head that comes a byte at a time has no end");
+    timeout(LONG, async { tokio::join!(slow, cut) }).await.expect("a head sent byte by byte does not time out");
 }
 
 #[tokio::test]
-async fn a_later_head_has_the_same_limit_and_waiting_for_it_another() {
+async fn later_request_heads_time_out_but_idle_connections_stay_open() {
     let server = Server::with(&[MEMORY, ("HEADER_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server).await;
-    ask(&mut stream, "/healthz", "}").await;
+    get(&mut stream, "/healthz", "}").await;
     // Idle for longer than the header timeout, which is allowed.
     sleep(Duration::from_millis(800)).await;
-    ask(&mut stream, "/healthz", "}").await;
+    get(&mut stream, "/healthz", "}").await;
     stream.write_all(b"GET / HT").await.unwrap();
-    assert_eq!(closed(&mut stream).await, "");
+    assert_eq!(until_closed(&mut stream).await, "");
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed() {
+async fn idle_connections_are_closed() {
     let server = Server::with(&[MEMORY, ("IDLE_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server).await;
-    ask(&mut stream, "/healthz", "}").await;
-    assert_eq!(closed(&mut stream).await, "");
+    get(&mut stream, "/healthz", "}").await;
+    assert_eq!(until_closed(&mut stream).await, "");
 }
 
 /// A report with a file that exceeds all socket buffers.
@@ -108,7 +108,7 @@ async fn with_small_buffer(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_reader_who_stalls_is_cut_off_and_one_who_is_slow_is_not() {
+async fn stalled_readers_are_disconnected_and_slow_ones_served() {
     let server = Server::with(&[MEMORY, ("STALL_TIMEOUT", "1")]).await;
     let (site, size) = upload_large(&server).await;
     let request = format!("GET {site}large.bin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -135,11 +135,11 @@ async fn a_reader_who_stalls_is_cut_off_and_one_who_is_slow_is_not() {
             sleep(STEP).await;
         }
     };
-    timeout(LONG, cut).await.expect("who reads a byte at a time holds the connection");
+    timeout(LONG, cut).await.expect("a reader of single bytes keeps the connection open");
 }
 
 #[tokio::test]
-async fn an_upload_that_stalls_is_refused_and_one_that_is_slow_is_taken() {
+async fn stalled_uploads_are_rejected_and_slow_ones_accepted() {
     let server = Server::with(&[MEMORY, ("STALL_TIMEOUT", "0.6")]).await;
     let zip = zip(&[("index.html", &noise(40_000, 3))]);
     for (piece, status) in [(2048, "201"), (1, "408")] {
@@ -159,34 +159,34 @@ async fn an_upload_that_stalls_is_refused_and_one_that_is_slow_is_taken() {
             // Until there is a response.
             sleep(LONG).await;
         });
-        let mut answer = [0; 12];
-        timeout(LONG, reading.read_exact(&mut answer)).await.expect("no answer").unwrap();
+        let mut response = [0; 12];
+        timeout(LONG, reading.read_exact(&mut response)).await.expect("no response").unwrap();
         sending.abort();
-        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{piece} bytes at a time");
+        assert_eq!(String::from_utf8_lossy(&response), format!("HTTP/1.1 {status}"), "{piece} bytes at a time");
     }
 }
 
 #[tokio::test]
-async fn a_small_body_has_the_time_of_a_head() {
+async fn small_bodies_have_the_header_timeout() {
     let server = Server::with(&[MEMORY, ("HEADER_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server).await;
     let head = format!(
         "POST /coverage/create-site/ HTTP/1.1\r\nhost: x\r\ntoken: {KEY}\r\ncontent-length: 100\r\n\r\n{{\"repository\""
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = closed(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("the body took more than 0.3 s"), "{answer}");
+    let response = until_closed(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 408") && response.contains("the body took more than 0.3 s"), "{response}");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_ready_in_time_is_504() {
+async fn a_response_that_is_not_ready_in_time_is_504() {
     // A store that accepts requests and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let _silence = tokio::spawn(async move {
-        let mut held = Vec::new();
+    let _accepting = tokio::spawn(async move {
+        let mut connections = Vec::new();
         while let Ok((stream, _)) = silent.accept().await {
-            held.push(stream);
+            connections.push(stream);
         }
     });
     let server = Server::with(&[
@@ -200,77 +200,77 @@ async fn an_answer_that_is_not_ready_in_time_is_504() {
     let path = format!("/coverage/{}/", "0".repeat(32));
     let response = server.get(&path).header("accept", "application/json").send().await.unwrap();
     assert_eq!(response.headers()["retry-after"], "5");
-    assert_refused(response, 504, "the response was not ready within 0.3 s").await;
+    assert_error(response, 504, "the response was not ready within 0.3 s").await;
 }
 
 /// Open connections that got a response.
-async fn hold(server: &Server, count: usize) -> Vec<TcpStream> {
-    let mut held = Vec::new();
+async fn open_connections(server: &Server, count: usize) -> Vec<TcpStream> {
+    let mut connections = Vec::new();
     for _ in 0..count {
         let mut stream = connect(server).await;
-        assert!(ask(&mut stream, "/healthz", "}").await.starts_with("HTTP/1.1 200"));
-        held.push(stream);
+        assert!(get(&mut stream, "/healthz", "}").await.starts_with("HTTP/1.1 200"));
+        connections.push(stream);
     }
-    held
+    connections
 }
 
 /// Retries until there is a response: the server must first notice that a connection ended.
-async fn recovers(server: &Server) {
+async fn until_recovered(server: &Server) {
     let recovered = async {
-        while !ask(&mut connect(server).await, "/robots.txt", "\r\n\r\n").await.starts_with("HTTP/1.1 200") {
+        while !get(&mut connect(server).await, "/robots.txt", "\r\n\r\n").await.starts_with("HTTP/1.1 200") {
             sleep(STEP).await;
         }
     };
-    timeout(LONG, recovered).await.expect("the server turns everybody away although nobody is there");
+    timeout(LONG, recovered).await.expect("the server still rejects connections after all others are closed");
 }
 
 #[tokio::test]
-async fn beyond_the_connections_that_it_takes_the_server_says_so_and_that_it_lives() {
+async fn connections_above_the_limit_get_503_and_healthz_still_works() {
     let server = Server::with(&[MEMORY, ("MAX_CONNECTIONS", "3")]).await;
-    let held = hold(&server, 3).await;
-    let mut turned_away = connect(&server).await;
-    let answer = ask(&mut turned_away, "/robots.txt", "</html>").await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5\r\n"), "{answer}");
-    assert!(answer.contains("The server has too many open connections"), "{answer}");
-    assert_eq!(closed(&mut turned_away).await, "", "it is closed after its answer");
-    let alive = ask(&mut connect(&server).await, "/healthz", "}").await;
+    let connections = open_connections(&server, 3).await;
+    let mut rejected = connect(&server).await;
+    let response = get(&mut rejected, "/robots.txt", "</html>").await;
+    assert!(response.starts_with("HTTP/1.1 503") && response.contains("retry-after: 5\r\n"), "{response}");
+    assert!(response.contains("The server has too many open connections"), "{response}");
+    assert_eq!(until_closed(&mut rejected).await, "", "closed after the response");
+    let alive = get(&mut connect(&server).await, "/healthz", "}").await;
     assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
-    drop(held);
-    recovers(&server).await;
+    drop(connections);
+    until_recovered(&server).await;
 }
 
 #[tokio::test]
-async fn a_flood_is_closed_and_over_when_it_ends() {
+async fn the_server_recovers_from_a_flood_of_connections() {
     let server = Server::with(&[MEMORY, ("MAX_CONNECTIONS", "3")]).await;
     let mut flood = Vec::new();
     for _ in 0..100 {
         flood.push(connect(&server).await);
     }
     // Beyond the spare connections: the last one is closed at once, long before any timeout.
-    assert_eq!(closed(flood.last_mut().unwrap()).await, "");
+    assert_eq!(until_closed(flood.last_mut().unwrap()).await, "");
     drop(flood);
-    recovers(&server).await;
+    until_recovered(&server).await;
 }
 
 #[tokio::test]
-async fn one_address_leaves_room_for_others() {
+async fn connections_are_limited_per_address() {
     let limit = ("MAX_CONNECTIONS_PER_ADDRESS", "2");
     let server = Server::with(&[MEMORY, limit]).await;
-    let _held = hold(&server, 2).await;
-    let answer = ask(&mut connect(&server).await, "/robots.txt", "</html>").await;
-    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("Too many connections are open from your address"), "{answer}");
+    let _connections = open_connections(&server, 2).await;
+    let response = get(&mut connect(&server).await, "/robots.txt", "</html>").await;
+    assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+    assert!(response.contains("Too many connections are open from your address"), "{response}");
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     let mut other = socket.connect(server.address()).await.unwrap();
-    assert!(ask(&mut other, "/robots.txt", "\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&mut other, "/robots.txt", "\r\n\r\n").await.starts_with("HTTP/1.1 200"));
 
     let behind_proxy = Server::with(&[MEMORY, limit, ("TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1")]).await;
-    hold(&behind_proxy, 20).await;
+    open_connections(&behind_proxy, 20).await;
 }
 
 #[tokio::test]
-async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
+async fn uploads_above_the_limit_get_503() {
     let server = Server::with(&[MEMORY, ("MAX_UPLOADS", "1")]).await;
     let (first, second) = (server.create().await, server.create().await);
     let zip = zip(&[("index.html", b"report")]);
@@ -280,25 +280,25 @@ async fn beyond_the_uploads_that_it_takes_the_server_asks_to_come_back() {
         format!("PUT {path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n", zip.len());
     upload.write_all(head.as_bytes()).await.unwrap();
     // The server waits for its body, so it is in progress.
-    let mut go_on = [0; 25];
-    timeout(LONG, upload.read_exact(&mut go_on)).await.unwrap().unwrap();
+    let mut interim = [0; 25];
+    timeout(LONG, upload.read_exact(&mut interim)).await.unwrap().unwrap();
     let refused = server.put(&second, zip.clone()).await;
     assert_eq!(refused.headers()["retry-after"], "5");
-    assert_refused(refused, 503, "too many uploads are in progress").await;
+    assert_error(refused, 503, "too many uploads are in progress").await;
     upload.write_all(&zip).await.unwrap();
-    let mut answer = [0; 12];
-    timeout(LONG, upload.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 201");
-    let taken = async {
+    let mut response = [0; 12];
+    timeout(LONG, upload.read_exact(&mut response)).await.unwrap().unwrap();
+    assert_eq!(&response, b"HTTP/1.1 201");
+    let accepted = async {
         while server.put(&second, zip.clone()).await.status() != 201 {
             sleep(STEP).await;
         }
     };
-    timeout(LONG, taken).await.expect("the place of an upload that is over is not free");
+    timeout(LONG, accepted).await.expect("the slot of a finished upload was not released");
 }
 
 #[tokio::test]
-async fn who_guesses_keys_is_slowed_by_address() {
+async fn guessing_api_keys_is_rate_limited_per_address() {
     let long = "0123456789abcdef0123456789abcdef";
     let keys = format!("{KEY},{long}");
     let server = Server::with(&[MEMORY, ("TRUSTED_PROXIES", "127.0.0.1"), ("API_KEY", &keys)]).await;
@@ -313,15 +313,15 @@ async fn who_guesses_keys_is_slowed_by_address() {
     let refused = send(KEY.to_owned(), "192.0.2.1").await;
     let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds), "{seconds}");
-    assert_refused(refused, 429, "too many wrong API keys from your address").await;
+    assert_error(refused, 429, "too many wrong API keys from your address").await;
     // The key is valid, and the body is not.
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
     assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);
 }
 
 #[tokio::test]
-async fn who_reads_nothing_makes_way_when_others_wait_for_memory() {
-    // MemoryBudget for one large file at a time.
+async fn stalled_readers_are_disconnected_when_others_wait_for_memory() {
+    // Memory for one large file at a time.
     let server = Server::with(&[MEMORY, ("SEND_BUFFER_BYTES", "262144"), ("STALL_TIMEOUT", "300")]).await;
     let (site, size) = upload_large(&server).await;
     let request = format!("GET {site}large.bin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -330,17 +330,17 @@ async fn who_reads_nothing_makes_way_when_others_wait_for_memory() {
     stalled.read_exact(&mut [0; 12]).await.unwrap();
 
     let page = server.get("/badge/octo/app.svg").send().await.unwrap();
-    assert_eq!(page.status(), 200, "what needs no memory of its own waits for nothing");
+    assert_eq!(page.status(), 200, "a badge needs no memory of the budget");
     let next = server.get(&format!("{site}large.bin")).send().await.unwrap();
-    assert_eq!(next.status(), 200, "the reader who takes nothing still has the memory");
+    assert_eq!(next.status(), 200, "the stalled reader still holds the memory");
     assert_eq!(timeout(LONG, next.bytes()).await.unwrap().unwrap().len(), size);
     let mut rest = Vec::new();
-    let cut = timeout(LONG, stalled.read_to_end(&mut rest)).await.expect("it still has its connection");
-    assert!(cut.is_err() || rest.len() < size, "it was sent the file");
+    let cut = timeout(LONG, stalled.read_to_end(&mut rest)).await.expect("the connection is still open");
+    assert!(cut.is_err() || rest.len() < size, "the stalled reader received the whole file");
 }
 
 #[tokio::test]
-async fn an_error_does_not_repeat_a_long_address() {
+async fn errors_truncate_long_paths() {
     let server = Server::with(&[MEMORY]).await;
     let site = server.upload(zip(&[("index.html", b"report")])).await;
     for path in ["/", &site] {

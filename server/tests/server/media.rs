@@ -54,12 +54,12 @@ fn fixtures() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)
 }
 
 #[tokio::test]
-async fn a_file_is_sent_with_the_charset_that_it_declares() {
+async fn files_are_served_with_their_declared_charset() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let fixtures = fixtures();
     let files: Vec<(&str, &[u8])> = fixtures.iter().map(|(path, bytes, ..)| (*path, bytes.as_slice())).collect();
-    for site in three_ways(&server, &folder, &files).await {
+    for site in in_each_format(&server, &folder, &files).await {
         for (path, bytes, content_type, text) in &fixtures {
             for (method, encoding) in [("HEAD", "gzip"), ("GET", "gzip"), ("GET", "identity"), ("GET", "gzip")] {
                 let request = server.client.request(method.parse().unwrap(), format!("{}{site}{path}", server.url));
@@ -85,20 +85,20 @@ async fn a_file_is_sent_with_the_charset_that_it_declares() {
 }
 
 #[tokio::test]
-async fn a_packed_drawing_is_sent_as_it_is_and_unpacked_by_the_reader() {
+async fn svgz_files_are_sent_unchanged_with_content_encoding_gzip() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let drawing = format!("<svg xmlns=\"http://www.w3.org/2000/svg\">{}</svg>", "<g/>".repeat(2000));
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut encoder, drawing.as_bytes()).unwrap();
     let packed = encoder.finish().unwrap();
-    for site in three_ways(&server, &folder, &[("index.html", b"x"), ("graph.svgz", &packed)]).await {
+    for site in in_each_format(&server, &folder, &[("index.html", b"x"), ("graph.svgz", &packed)]).await {
         for encoding in ["gzip", "identity"] {
             let request = server.get(&format!("{site}graph.svgz")).header("accept-encoding", encoding);
             let response = request.send().await.unwrap();
             assert_eq!(response.headers()["content-type"], "image/svg+xml", "{site}");
             assert_eq!(response.headers()["content-encoding"], "gzip", "{site}");
-            assert!(!response.headers().contains_key("vary"), "{site}: it is the same for all");
+            assert!(!response.headers().contains_key("vary"), "{site}: the response does not depend on the request");
             let body = response.bytes().await.unwrap();
             assert!(body == packed && gunzip(&body) == drawing.as_bytes(), "{site}");
         }

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use crate::support::*;
 
 #[tokio::test]
-async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
+async fn the_home_page_explains_uploads_and_badges() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("PUBLIC_URL", "https://covered.example.com/")]).await;
     let response = server.get("/").send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
@@ -24,7 +24,7 @@ async fn the_home_page_says_how_to_upload_and_how_the_badge_is_written() {
 }
 
 #[tokio::test]
-async fn an_errors_page_leads_to_the_home_page_wherever_that_is() {
+async fn error_pages_link_to_the_home_page() {
     let settings = [
         ("STORAGE_URL", "memory://"),
         ("PUBLIC_URL", "https://covered.example.com/c"),
@@ -42,7 +42,7 @@ async fn an_errors_page_leads_to_the_home_page_wherever_that_is() {
 }
 
 #[tokio::test]
-async fn probes_tell_life_from_readiness() {
+async fn a_missing_folder_fails_readyz_but_not_healthz() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     for path in ["/healthz", "/readyz"] {
@@ -51,18 +51,18 @@ async fn probes_tell_life_from_readiness() {
     // A missing folder, such as one that is not mounted, is not created again.
     std::fs::remove_dir_all(folder.path()).unwrap();
     let response = server.get("/readyz").header("accept", "application/json").send().await.unwrap();
-    assert_refused(response, 503, "the storage failed: see the server's log").await;
+    assert_error(response, 503, "the storage failed: see the server's log").await;
     assert_eq!(server.get("/healthz").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn nothing_is_for_search_engines() {
+async fn robots_txt_disallows_everything() {
     let server = Server::start().await;
     assert_eq!(server.get("/robots.txt").send().await.unwrap().text().await.unwrap(), "User-agent: *\nDisallow: /\n");
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_know_is_405_with_those_it_knows() {
+async fn unsupported_methods_are_405_with_an_allow_header() {
     let server = Server::start().await;
     for (path, allow) in [
         ("/", "GET, HEAD"),
@@ -72,14 +72,14 @@ async fn a_method_that_a_path_does_not_know_is_405_with_those_it_knows() {
     ] {
         let response = server.client.delete(format!("{}{path}", server.url)).send().await.unwrap();
         assert_eq!(response.headers()["allow"], allow, "{path}");
-        assert_refused(response, 405, &format!("this address accepts {allow} only")).await;
+        assert_error(response, 405, &format!("this address accepts {allow} only")).await;
     }
     let unknown = server.client.delete(format!("{}/nothing", server.url)).send().await.unwrap();
-    assert_refused(unknown, 404, "there is nothing at /nothing").await;
+    assert_error(unknown, 404, "there is nothing at /nothing").await;
 }
 
 #[tokio::test]
-async fn a_stop_lets_a_running_upload_end() {
+async fn shutdown_waits_for_uploads_in_progress() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let session = server.create().await;
@@ -114,12 +114,12 @@ async fn a_stop_lets_a_running_upload_end() {
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_whether_it_is_ready_are_in_nobodys_way() {
+async fn many_concurrent_readyz_requests_succeed() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
-    let asked = (0..2000).map(|_| server.get("/readyz").send());
-    let mut answers = futures_util::stream::iter(asked).buffer_unordered(32);
-    while let Some(answer) = answers.next().await {
-        assert_eq!(answer.unwrap().status(), 200);
+    let requests = (0..2000).map(|_| server.get("/readyz").send());
+    let mut responses = futures_util::stream::iter(requests).buffer_unordered(32);
+    while let Some(response) = responses.next().await {
+        assert_eq!(response.unwrap().status(), 200);
     }
 }

@@ -49,7 +49,7 @@ fn line_of(output: &mut impl BufRead, message: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
+fn json_logs_contain_the_banner_and_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let start = |settings: &[(&str, &str)]| {
         let environment = [&[("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json")], settings].concat();
@@ -66,8 +66,8 @@ fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
     child.wait().unwrap();
     let keys = "0123456789abcdef,short=octo/*,0123456789abcdefg=octo";
     let (mut child, mut output) = start(&[("API_KEY", keys), ("PUBLIC_URL", "http://covered.example.com")]);
-    let told = line_of(&mut output, "API_KEY has 3 keys: one for all repositories, one for octo/*, one for all");
-    assert_eq!(told["level"], "INFO");
+    let line = line_of(&mut output, "API_KEY has 3 keys: one for all repositories, one for octo/*, one for all");
+    assert_eq!(line["level"], "INFO");
     for warning in
         ["PUBLIC_URL http://covered.example.com/ is plain HTTP", "API_KEY: key 2 has fewer", "API_KEY: key 3 is"]
     {
@@ -82,12 +82,12 @@ fn a_json_log_tells_what_the_banner_does_and_warns_of_what_may_be_a_mistake() {
 }
 
 #[test]
-fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
+fn without_settings_the_server_prints_its_address_and_an_upload_command() {
     let folder = tempfile::tempdir().unwrap();
     let text = first_lines(folder.path(), &["--listen", "127.0.0.1:0"], &[]);
     let key = std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap();
     assert!(text.contains("listens on http://127.0.0.1:"), "{text}");
-    assert!(!text.contains(":0\n"), "the real port is told: {text}");
+    assert!(!text.contains(":0\n"), "the real port is printed: {text}");
     let command = format!("COVERED_API_KEY=$(cat {}", folder.path().canonicalize().unwrap().display());
     assert!(text.contains(&command) && text.contains("covered htmlcov --api-url http://127.0.0.1:"), "{text}");
     assert!(!text.contains(key.trim()), "the key itself is not printed: {text}");
@@ -96,10 +96,10 @@ fn with_nothing_set_it_says_where_it_listens_and_how_to_upload() {
     assert_eq!(key, std::fs::read_to_string(folder.path().join("covered-data/api-key")).unwrap());
 }
 
-/// A link to the server in another folder stands for an unpacked release.
+/// A hard link to the server in another folder simulates an unpacked release.
 #[cfg(unix)]
 #[test]
-fn the_upload_command_names_the_uploader_next_to_the_server_or_where_to_get_it() {
+fn the_upload_command_uses_the_uploader_next_to_the_server() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let program = folder.path().join("covered-server");
     std::fs::hard_link(env!("CARGO_BIN_EXE_covered-server"), &program).unwrap();
@@ -118,16 +118,16 @@ fn the_upload_command_names_the_uploader_next_to_the_server_or_where_to_get_it()
 }
 
 #[test]
-fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
+fn settings_are_read_from_the_env_file_and_logged_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");
     let key = "correct horse, pa$$word and a battery";
     std::fs::write(&path, format!("api_key={key}\nlisten=nonsense # wrong\nCOMPOSE_PROJECT_NAME='x y'\n")).unwrap();
-    let told = format!("settings also come from {}: API_KEY", path.canonicalize().unwrap().display());
+    let message = format!("settings also come from {}: API_KEY", path.canonicalize().unwrap().display());
     let settings = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("STORAGE_URL", "memory://")];
     let mut child = command(folder.path(), &[], &settings).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    assert_eq!(line_of(&mut output, "settings also come from")["message"], told);
+    assert_eq!(line_of(&mut output, "settings also come from")["message"], message);
     child.kill().unwrap();
     child.wait().unwrap();
     let run = |arguments: &[&str], environment: &[(&str, &str)]| {
@@ -136,11 +136,11 @@ fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
     };
     let (code, text) = run(&["check"], &[("LISTEN", "127.0.0.1:0")]);
     assert!(
-        code == Some(0) && text.contains(&format!("settings    ok    {told}")) && !text.contains("horse"),
+        code == Some(0) && text.contains(&format!("settings    ok    {message}")) && !text.contains("horse"),
         "{text}"
     );
     let (code, text) = run(&[], &[]);
-    let names = format!("{told}, LISTEN\n");
+    let names = format!("{message}, LISTEN\n");
     assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is not") && text.contains(&names), "{text}");
     let (code, text) = run(&["healthcheck"], &[]);
     assert!(code == Some(2) && text.contains("LISTEN \"nonsense\" is not"), "{text}");
@@ -154,7 +154,7 @@ fn a_file_env_in_the_working_directory_is_read_and_told_by_its_names() {
 }
 
 #[test]
-fn lines_of_other_programs_in_a_file_env_do_not_stop_the_start() {
+fn unreadable_lines_in_the_env_file_do_not_prevent_the_start() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(".env"), "LISTEN=127.0.0.1:0\n-----BEGIN hunter2-----\nSOME hunter2=1\n")
         .unwrap();
@@ -165,12 +165,15 @@ fn lines_of_other_programs_in_a_file_env_do_not_stop_the_start() {
     let warning = line_of(&mut output, &format!("{}/.env: skipped", folder.path().canonicalize().unwrap().display()));
     child.kill().unwrap();
     child.wait().unwrap();
-    let told = warning["message"].as_str().unwrap();
-    assert!(warning["level"] == "WARN" && told.ends_with("skipped lines that are not NAME=VALUE: 2, 3"), "{told}");
+    let message = warning["message"].as_str().unwrap();
+    assert!(
+        warning["level"] == "WARN" && message.ends_with("skipped lines that are not NAME=VALUE: 2, 3"),
+        "{message}"
+    );
 }
 
 #[test]
-fn help_names_every_setting_and_version_the_version() {
+fn help_lists_settings_and_version_prints_the_version() {
     let (code, help, _) = run(&["--help"], &[]);
     assert_eq!(code, Some(0));
     for name in [
@@ -196,7 +199,7 @@ fn help_names_every_setting_and_version_the_version() {
 }
 
 #[test]
-fn settings_that_cannot_be_are_named_all_at_once() {
+fn all_invalid_settings_are_reported_together() {
     let environment = [
         ("LISTEN", "nonsense"),
         ("MAX_REPORT_BYTES", "0"),
@@ -228,7 +231,7 @@ fn settings_that_cannot_be_are_named_all_at_once() {
 }
 
 #[test]
-fn contradictions_and_what_is_missing_are_named() {
+fn contradicting_and_missing_settings_are_reported() {
     for (environment, expected) in [
         (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 is not a loopback address"),
         (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is not a valid URL"),
@@ -312,9 +315,9 @@ fn contradictions_and_what_is_missing_are_named() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn an_address_in_use_is_reported() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     let (code, _, errors) = run(&["--listen", &address], &[]);
     let why = "the address is in use. Choose another with LISTEN or --listen";
     let expected = format!("covered-server: cannot listen on {address} (LISTEN): {why}\n");
@@ -323,14 +326,14 @@ fn an_address_that_is_taken_is_named() {
     let (code, _, errors) = run(&[], &metrics);
     let expected = format!("cannot listen on {address} (METRICS_LISTEN): the address is in use. Choose another with");
     assert!(code == Some(1) && errors.contains(&expected), "{code:?}\n{errors}");
-    // An address of documentation, which no machine has.
+    // An address reserved for documentation, which no machine has.
     let (code, _, errors) = run(&["--listen", "192.0.2.1:8000"], &[("PUBLIC_URL", "https://covered.example.com")]);
     let expected = "cannot listen on 192.0.2.1:8000 (LISTEN): Cannot assign requested address";
     assert!(code == Some(1) && (errors.contains(expected) || cfg!(not(target_os = "linux"))), "{code:?}\n{errors}");
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_named() {
+fn an_unusable_folder_is_reported() {
     let (code, _, errors) = run(&["--storage-url", "file:///dev/null/x"], &[("LISTEN", "127.0.0.1:0")]);
     assert!(
         code == Some(2)
@@ -340,7 +343,7 @@ fn a_folder_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn the_environment_is_read_and_a_flag_wins() {
+fn flags_override_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("LISTEN", "nonsense"), ("PUBLIC_URL", "https://covered.example.com/")];
     let text = first_lines(folder.path(), &["--listen", "127.0.0.1:0"], &environment);
@@ -349,7 +352,7 @@ fn the_environment_is_read_and_a_flag_wins() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
+fn sigterm_stops_the_server_with_exit_code_0_and_each_request_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
@@ -385,25 +388,25 @@ fn a_signal_stops_it_with_success_and_the_log_has_a_line_per_request() {
 
 #[cfg(unix)]
 #[test]
-fn a_second_signal_stops_it_at_once_whatever_hangs() {
+fn a_second_signal_stops_the_server_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("LISTEN", "127.0.0.1:0"), ("LOG_FORMAT", "json"), ("API_KEY", "test-key")];
     let mut child = command(folder.path(), &[], &environment).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let started = line_of(&mut output, "listening");
     let address = started["address"].as_str().unwrap();
-    let ask = |request: &str| {
+    let send = |request: &str| {
         let mut connection = std::net::TcpStream::connect(address).unwrap();
         std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
         connection
     };
-    let answer = |request: &str| {
+    let exchange = |request: &str| {
         let mut text = String::new();
-        ask(request).read_to_string(&mut text).unwrap();
+        send(request).read_to_string(&mut text).unwrap();
         text
     };
     let body = format!("{{\"repository\": \"octo/app\", \"commit_sha\": \"{}\"}}", "0".repeat(40));
-    let session = answer(&format!(
+    let session = exchange(&format!(
         "POST /coverage/create-site/ HTTP/1.1\r\nhost: x\r\ntoken: test-key\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     ));
@@ -412,16 +415,16 @@ fn a_second_signal_stops_it_at_once_whatever_hangs() {
     let site = "0123456789abcdef0123456789abcdef";
     let pipe = folder.path().join(format!("covered-data/sites/{site}.zip"));
     assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
-    let hung = answer(&format!("GET /coverage/{site}/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+    let hung = exchange(&format!("GET /coverage/{site}/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
     assert!(hung.starts_with("HTTP/1.1 504 "), "{hung}");
     // An upload in progress: the server requested its body.
     let url = session["upload"]["url"].as_str().unwrap();
     let path = url.split_once(address).unwrap().1;
     let mut upload =
-        ask(&format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n"));
-    let mut asked = [0; 12];
-    upload.read_exact(&mut asked).unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100");
+        send(&format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n"));
+    let mut interim = [0; 12];
+    upload.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100");
     let terminate =
         || assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     terminate();
@@ -435,7 +438,7 @@ fn a_second_signal_stops_it_at_once_whatever_hangs() {
             None => {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!("it still runs a minute after it said that it stopped");
+                panic!("the server still runs a minute after it logged that it stopped");
             }
             Some(status) => break status,
         }
@@ -445,7 +448,7 @@ fn a_second_signal_stops_it_at_once_whatever_hangs() {
 
 #[cfg(unix)]
 #[test]
-fn out_of_file_descriptors_it_says_so_and_goes_on() {
+fn the_server_recovers_after_running_out_of_file_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -n 64; exec \"$0\"", env!("CARGO_BIN_EXE_covered-server")])
@@ -465,26 +468,26 @@ fn out_of_file_descriptors_it_says_so_and_goes_on() {
     let flood: Vec<std::net::TcpStream> = (0..200).map(|_| connect()).collect();
     drop(flood);
     // A connection is free after the server noticed that another one ended.
-    let answered = (0..200).any(|_| {
+    let recovered = (0..200).any(|_| {
         let mut text = String::new();
         let mut connection = connect();
         let request = b"GET /robots.txt HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        let asked = std::io::Write::write_all(&mut connection, request);
-        let answered = asked.and_then(|()| connection.read_to_string(&mut text)).is_ok() && text.contains(" 200 ");
-        if !answered {
+        let sent = std::io::Write::write_all(&mut connection, request);
+        let responded = sent.and_then(|()| connection.read_to_string(&mut text)).is_ok() && text.contains(" 200 ");
+        if !responded {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        answered
+        responded
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(answered, "the server did not recover from a flood");
+    assert!(recovered, "the server did not recover from a flood");
 }
 
 /// A limit on the file size simulates a full disk: writes beyond it fail.
 #[cfg(unix)]
 #[test]
-fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {
+fn an_upload_to_a_full_disk_is_507_and_leaves_no_file() {
     use xtask::lab::http::{get, request};
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
@@ -511,8 +514,8 @@ fn an_upload_that_the_disk_has_no_room_for_is_507_and_leaves_nothing() {
     assert!(refused.text().contains("the server's storage is full, nothing was stored"), "{}", refused.text());
     assert_eq!(page(), 404);
     assert_eq!(std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().count(), 0);
-    let taken = put(100_000);
-    assert_eq!((taken.status, page()), (201, 200), "{}", taken.text());
+    let accepted = put(100_000);
+    assert_eq!((accepted.status, page()), (201, 200), "{}", accepted.text());
     child.kill().unwrap();
     child.wait().unwrap();
 }

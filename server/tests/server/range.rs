@@ -5,7 +5,7 @@ use reqwest::Response;
 use crate::support::*;
 
 /// Requests a range, like a browser that accepts gzip.
-async fn part(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
+async fn get_range(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
     let request = server.get(path).header("accept-encoding", "gzip");
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
 }
@@ -29,17 +29,17 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_part_of_a_file_is_the_bytes_that_were_asked_for() {
+async fn range_requests_return_the_requested_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let files = files();
-    let given: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes, _)| (*path, bytes.as_slice())).collect();
-    let [deflated, stored, single] = three_ways(&server, &folder, &given).await;
+    let contents: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes, _)| (*path, bytes.as_slice())).collect();
+    let [deflated, stored, single] = in_each_format(&server, &folder, &contents).await;
     for site in [&deflated, &stored, &single] {
         for (path, bytes, content_type) in &files {
             let (url, size) = (format!("{site}{path}"), bytes.len());
             if site == &deflated && size > 1 << 20 {
-                let whole = part(&server, &url, &[("range", "bytes=0-9"), ("accept-encoding", "identity")]).await;
+                let whole = get_range(&server, &url, &[("range", "bytes=0-9"), ("accept-encoding", "identity")]).await;
                 assert_eq!((whole.status().as_u16(), header(&whole, "accept-ranges")), (200, None), "{url}");
                 continue;
             }
@@ -50,7 +50,7 @@ async fn a_part_of_a_file_is_the_bytes_that_were_asked_for() {
                 (format!("bytes={}-{}", size - 3, size * 2), size - 3, size),
                 ("bytes=0-".to_owned(), 0, size),
             ] {
-                let response = part(&server, &url, &[("range", &range)]).await;
+                let response = get_range(&server, &url, &[("range", &range)]).await;
                 let what = format!("{range} of {url}");
                 assert_eq!(response.status(), 206, "{what}");
                 let expected = format!("bytes {from}-{}/{size}", to - 1);
@@ -65,25 +65,25 @@ async fn a_part_of_a_file_is_the_bytes_that_were_asked_for() {
 }
 
 #[tokio::test]
-async fn what_no_part_can_answer_is_416_or_the_whole_file() {
+async fn unsatisfiable_ranges_are_416_and_invalid_ones_return_the_whole_file() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let page = "<p>line</p>\n".repeat(1000);
     let files: &[(&str, &[u8])] = &[("index.html", page.as_bytes()), ("empty.css", b"")];
-    for site in three_ways(&server, &folder, files).await {
+    for site in in_each_format(&server, &folder, files).await {
         let url = format!("{site}index.html");
-        let response = part(&server, &url, &[("range", "bytes=12000-"), ("accept", "application/json")]).await;
+        let response = get_range(&server, &url, &[("range", "bytes=12000-"), ("accept", "application/json")]).await;
         assert_eq!(header(&response, "content-range"), Some("bytes */12000"), "{url}");
-        assert_refused(response, 416, "this file of 12000 bytes").await;
+        assert_error(response, 416, "this file of 12000 bytes").await;
         for range in ["bytes=0-1,5-6", "bytes=9-1", "lines=0-1", "bytes=x"] {
-            let response = part(&server, &url, &[("range", range)]).await;
+            let response = get_range(&server, &url, &[("range", range)]).await;
             assert_eq!(
                 (response.status().as_u16(), header(&response, "content-range")),
                 (200, None),
                 "{range} of {url}"
             );
         }
-        let empty = part(&server, &format!("{site}empty.css"), &[("range", "bytes=0-")]).await;
+        let empty = get_range(&server, &format!("{site}empty.css"), &[("range", "bytes=0-")]).await;
         assert_eq!(empty.status(), 200, "{site}");
         let head =
             server.client.head(format!("{}{url}", server.url)).header("range", "bytes=0-1").send().await.unwrap();
@@ -93,25 +93,25 @@ async fn what_no_part_can_answer_is_416_or_the_whole_file() {
 }
 
 #[tokio::test]
-async fn a_part_is_of_the_state_that_the_client_has_or_the_file_is_sent_whole() {
+async fn if_range_returns_the_whole_file_unless_the_etag_matches() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let (page, video) = ("<p>line</p>\n".repeat(1000), noise(2 << 20, 6));
     let files: &[(&str, &[u8])] = &[("index.html", page.as_bytes()), ("video.mp4", &video)];
-    let [_, stored, single] = three_ways(&server, &folder, files).await;
+    let [_, stored, single] = in_each_format(&server, &folder, files).await;
     for url in
         [&stored, &single].iter().flat_map(|site| ["index.html", "video.mp4"].map(|path| format!("{site}{path}")))
     {
-        let first = part(&server, &url, &[("range", "bytes=0-9")]).await;
+        let first = get_range(&server, &url, &[("range", "bytes=0-9")]).await;
         let etag = header(&first, "etag").unwrap();
         assert!(!etag.starts_with("W/"), "{url}");
         for (known, status) in
             [(etag, 206), ("\"other\"", 200), (&format!("W/{etag}"), 200), ("Wed, 21 Oct 2015 07:28:00 GMT", 200)]
         {
-            let response = part(&server, &url, &[("range", "bytes=10-19"), ("if-range", known)]).await;
+            let response = get_range(&server, &url, &[("range", "bytes=10-19"), ("if-range", known)]).await;
             assert_eq!(response.status(), status, "{known} of {url}");
         }
-        let unchanged = part(&server, &url, &[("range", "bytes=0-9"), ("if-none-match", etag)]).await;
-        assert_eq!(unchanged.status(), 304, "{url}: what did not change comes before its parts");
+        let unchanged = get_range(&server, &url, &[("range", "bytes=0-9"), ("if-none-match", etag)]).await;
+        assert_eq!(unchanged.status(), 304, "{url}: If-None-Match takes precedence over Range");
     }
 }

@@ -9,14 +9,14 @@ async fn bytes(server: &Server, path: &str, gzip: bool) -> Vec<u8> {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200, "{path}");
     let encoded = response.headers().get("content-encoding").is_some_and(|encoding| encoding == "gzip");
-    let announced = response.content_length().unwrap();
+    let content_length = response.content_length().unwrap();
     let bytes = response.bytes().await.unwrap().to_vec();
-    assert_eq!(announced, bytes.len() as u64);
+    assert_eq!(content_length, bytes.len() as u64);
     if encoded { gunzip(&bytes) } else { bytes }
 }
 
 #[tokio::test]
-async fn every_file_comes_back_byte_for_byte_by_gzip_and_by_identity() {
+async fn uploaded_files_are_served_byte_for_byte_with_and_without_gzip() {
     let (large, noise_large, text) = ("line\n".repeat(1 << 20), noise(3 << 20, 1), "<p>ä</p>".repeat(9000));
     let files: Vec<(&str, &[u8])> = vec![
         ("index.html", INDEX),
@@ -50,7 +50,7 @@ async fn every_file_comes_back_byte_for_byte_by_gzip_and_by_identity() {
 }
 
 #[tokio::test]
-async fn a_page_carries_its_type_its_policy_and_a_year_of_cache() {
+async fn pages_have_content_type_security_policy_and_cache_headers() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", INDEX), ("a.js", b"1"), ("x.unknown", b"1")])).await;
     let response = server.get(&report).header("accept-encoding", "gzip, br").send().await.unwrap();
@@ -70,7 +70,7 @@ async fn a_page_carries_its_type_its_policy_and_a_year_of_cache() {
 }
 
 #[tokio::test]
-async fn what_the_client_has_already_is_not_sent_again() {
+async fn a_matching_etag_returns_304() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", INDEX)])).await;
     let etag = |response: &reqwest::Response| response.headers()["etag"].to_str().unwrap().to_owned();
@@ -81,10 +81,13 @@ async fn what_the_client_has_already_is_not_sent_again() {
         let request = server.get(&report).header("accept-encoding", "gzip").header("if-none-match", &known);
         let response = request.send().await.unwrap();
         assert_eq!((response.status().as_u16(), etag(&response)), (304, gzip.clone()), "{known}");
-        let told = |name: &str| response.headers()[name].to_str().unwrap();
-        assert_eq!((told("cache-control"), told("vary")), ("public, max-age=31536000, immutable", "accept-encoding"));
-        assert_eq!(told("x-request-id").len(), 16);
-        assert!(!response.headers().contains_key("content-type"), "what it has is told of already");
+        let header = |name: &str| response.headers()[name].to_str().unwrap();
+        assert_eq!(
+            (header("cache-control"), header("vary")),
+            ("public, max-age=31536000, immutable", "accept-encoding")
+        );
+        assert_eq!(header("x-request-id").len(), 16);
+        assert!(!response.headers().contains_key("content-type"), "a 304 omits the content type");
         assert_eq!(response.text().await.unwrap(), "");
     }
     let other =
@@ -93,7 +96,7 @@ async fn what_the_client_has_already_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn head_tells_the_length_and_sends_nothing() {
+async fn head_requests_return_the_length_without_a_body() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", INDEX)])).await;
     for path in [report.as_str(), "/", "/badge/octo/app.svg", "/nothing", "/healthz"] {
@@ -107,7 +110,7 @@ async fn head_tells_the_length_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn folders_lead_to_their_index() {
+async fn folders_redirect_to_their_index() {
     let server = Server::start().await;
     let report =
         server.upload(zip(&[("index.html", INDEX), ("sub dir/index.html", b"sub"), ("sub dir/x.html", b"x")])).await;
@@ -122,7 +125,7 @@ async fn folders_lead_to_their_index() {
 }
 
 #[tokio::test]
-async fn slashes_that_follow_one_another_are_one() {
+async fn repeated_slashes_are_merged() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", INDEX), ("a/b.html", b"b"), ("a/index.html", b"a")])).await;
     for (path, file) in
@@ -137,7 +140,7 @@ async fn slashes_that_follow_one_another_are_one() {
 }
 
 #[tokio::test]
-async fn a_query_in_raw_utf_8_is_kept_too() {
+async fn redirects_encode_queries_in_raw_utf_8() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = Server::start().await;
     let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
@@ -150,14 +153,14 @@ async fn a_query_in_raw_utf_8_is_kept_too() {
 }
 
 #[tokio::test]
-async fn redirects_to_a_folder_keep_the_query() {
+async fn folder_redirects_keep_the_query() {
     let server = Server::start().await;
-    let alone = server.upload(zip(&[("lcov-report/index.html", INDEX), ("deep/er/x.html", b"x")])).await;
+    let report = server.upload(zip(&[("lcov-report/index.html", INDEX), ("deep/er/x.html", b"x")])).await;
     for (from, to) in [
-        (format!("{}?x=1&y", alone.trim_end_matches('/')), format!("{alone}?x=1&y")),
-        (format!("{alone}?sort=%22"), format!("{alone}lcov-report/?sort=%22")),
-        (format!("{alone}lcov-report?x"), format!("{alone}lcov-report/?x")),
-        (format!("{alone}/deep//er?"), format!("{alone}deep/er/?")),
+        (format!("{}?x=1&y", report.trim_end_matches('/')), format!("{report}?x=1&y")),
+        (format!("{report}?sort=%22"), format!("{report}lcov-report/?sort=%22")),
+        (format!("{report}lcov-report?x"), format!("{report}lcov-report/?x")),
+        (format!("{report}/deep//er?"), format!("{report}deep/er/?")),
     ] {
         let response = server.get(&from).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.headers()["location"].to_str().unwrap()), (307, to.as_str()));
@@ -165,7 +168,7 @@ async fn redirects_to_a_folder_keep_the_query() {
 }
 
 #[tokio::test]
-async fn without_an_index_the_one_folder_that_has_one_is_shown() {
+async fn without_an_index_the_root_redirects_to_the_only_folder_with_one() {
     let server = Server::start().await;
     let report = server
         .upload(zip(&[
@@ -196,11 +199,11 @@ async fn without_any_index_the_files_are_listed() {
         assert!(page.contains(expected), "{expected} in {page}");
     }
     let missing = server.get(&format!("{report}three/")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(missing, 404, "this report has no file three/").await;
+    assert_error(missing, 404, "this report has no file three/").await;
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
+async fn missing_reports_and_files_are_404_as_html_or_json() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", INDEX)])).await;
     let absent = format!("/coverage/{}/", "0".repeat(32));
@@ -214,7 +217,7 @@ async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
         ("/nothing/here", "there is nothing at /nothing/here"),
     ] {
         let response = server.get(path).header("accept", "application/json").send().await.unwrap();
-        assert_refused(response, 404, text).await;
+        assert_error(response, 404, text).await;
         let page = server.get(path).header("accept", "text/html,*/*").send().await.unwrap();
         assert_eq!(
             (page.status().as_u16(), page.headers()["content-type"].to_str().unwrap()),
@@ -226,7 +229,7 @@ async fn what_is_not_there_is_a_page_for_people_and_json_for_programs() {
 }
 
 #[tokio::test]
-async fn a_site_without_its_report_yet_is_404_and_then_there() {
+async fn a_site_is_404_until_its_report_is_uploaded() {
     let server = Server::start().await;
     let session = server.create().await;
     let page = session["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
@@ -236,7 +239,7 @@ async fn a_site_without_its_report_yet_is_404_and_then_there() {
 }
 
 #[tokio::test]
-async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() {
+async fn damaged_reports_are_502_and_never_served() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let text = "coverage ".repeat(50_000);
@@ -250,7 +253,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "cannot serve this report").await;
+    assert_error(response, 502, "cannot serve this report").await;
 
     // One bit of the file's data, and one of its checksum in the directory.
     let good = zip(&[("index.html", text.as_bytes())]);
@@ -265,7 +268,7 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         for encoding in ["identity", "gzip"] {
             let request = server.get(&format!("/coverage/{id}/")).header("accept-encoding", encoding);
             let response = request.header("accept", "application/json").send().await.unwrap();
-            assert_refused(response, 502, "cannot serve this report: \"index.html\" does not match its checksum").await;
+            assert_error(response, 502, "cannot serve this report: \"index.html\" does not match its checksum").await;
         }
     }
     // The failure is not cached.
@@ -282,12 +285,12 @@ async fn a_stored_report_that_is_damaged_is_told_and_never_served_as_if_whole() 
         .send()
         .await
         .unwrap();
-    assert_refused(response, 502, "cannot serve this report").await;
+    assert_error(response, 502, "cannot serve this report").await;
 }
 
 /// Files that are too large for the cache are streamed: errors appear at the end.
 #[tokio::test]
-async fn a_large_file_that_is_damaged_never_ends_as_if_it_were_whole() {
+async fn responses_of_damaged_large_files_are_aborted() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let bytes = noise(3 << 20, 8);
@@ -307,7 +310,7 @@ async fn a_large_file_that_is_damaged_never_ends_as_if_it_were_whole() {
 }
 
 #[tokio::test]
-async fn a_directory_beyond_the_first_read_is_found() {
+async fn zip_directories_larger_than_the_first_read_are_found() {
     let server = Server::start().await;
     let names: Vec<String> =
         (0..20_000).map(|number| format!("folder/{number:05}_a_rather_long_name_of_a_module.html")).collect();
@@ -319,7 +322,7 @@ async fn a_directory_beyond_the_first_read_is_found() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_cut_and_says_so() {
+async fn long_file_lists_are_truncated_with_a_note() {
     let server = Server::start().await;
     let names: Vec<String> = (0..1200).map(|number| format!("{number:04}.txt")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
@@ -329,7 +332,7 @@ async fn a_long_list_is_cut_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_stored_file_that_is_not_what_its_checksum_says_is_not_served() {
+async fn stored_files_with_a_wrong_checksum_are_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let bytes = noise(5000, 21);
@@ -339,11 +342,11 @@ async fn a_stored_file_that_is_not_what_its_checksum_says_is_not_served() {
     zip[1000] ^= 1;
     std::fs::write(path, zip).unwrap();
     let response = server.get(&format!("{report}a.png")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(response, 502, "cannot serve this report").await;
+    assert_error(response, 502, "cannot serve this report").await;
 }
 
 #[tokio::test]
-async fn a_public_url_with_a_path_is_served_with_it_and_without() {
+async fn a_public_url_with_a_path_works_with_and_without_the_path() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("PUBLIC_URL", "https://example.com/covered")]).await;
     let session = server.create().await;
     let local = |text: &str| text.replace("https://example.com", &server.url);

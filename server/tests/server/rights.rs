@@ -11,7 +11,7 @@ use xtask::lab::http::{Body, Dropped, Serving, full};
 use xtask::lab::oidc::Issuer;
 use xtask::lab::parts::{Part, skip_without};
 
-use crate::support::{SHA, Server, assert_refused, zip};
+use crate::support::{SHA, Server, assert_error, zip};
 
 const OLD: &str = "0123456789ab";
 const ZIP: &str = "0123456789abcdef0123456789abcdef";
@@ -22,8 +22,8 @@ struct State {
     /// The prefixes of readable keys, and of writable ones.
     readable: Vec<&'static str>,
     writable: Vec<&'static str>,
-    /// The error code of all requests.
-    refusal: Option<&'static str>,
+    /// The error code that all requests get.
+    error_code: Option<&'static str>,
     requests: usize,
 }
 
@@ -38,7 +38,7 @@ impl Bucket {
         let (readable, writable) = (readable.to_vec(), writable.to_vec());
         let state = Arc::new(Mutex::new(State { readable, writable, ..State::default() }));
         let shared = state.clone();
-        let serving = Serving::start(move |request| answer(shared.clone(), request));
+        let serving = Serving::start(move |request| respond(shared.clone(), request));
         Self { state, serving }
     }
 
@@ -59,8 +59,8 @@ impl Bucket {
         self
     }
 
-    fn refuse(&self, code: Option<&'static str>) {
-        self.state.lock().unwrap().refusal = code;
+    fn set_error(&self, code: Option<&'static str>) {
+        self.state.lock().unwrap().error_code = code;
     }
 
     /// The requests since the last call.
@@ -80,7 +80,7 @@ impl Bucket {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+async fn respond(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
     let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -97,7 +97,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
             .body(full(if head.method == "HEAD" { String::new() } else { page }))
             .unwrap())
     };
-    if let Some(code) = state.refusal {
+    if let Some(code) = state.error_code {
         return refused(403, code);
     }
     let found = state.objects.get(&key).cloned();
@@ -112,21 +112,21 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
                     ("", last) => whole.saturating_sub(last.parse().unwrap())..whole,
                     (first, last) => first.parse().unwrap()..whole.min(last.parse::<usize>().unwrap() + 1),
                 });
-            let answer = Response::builder()
+            let response = Response::builder()
                 .header("etag", tag(&bytes))
                 .header("last-modified", "Wed, 21 Oct 2026 07:28:00 GMT");
-            let answer = match range {
-                None => answer.header("content-length", whole).body(full(if head.method == "HEAD" {
+            let response = match range {
+                None => response.header("content-length", whole).body(full(if head.method == "HEAD" {
                     Vec::new()
                 } else {
                     bytes
                 })),
-                Some(range) => answer
+                Some(range) => response
                     .status(206)
                     .header("content-range", format!("bytes {}-{}/{whole}", range.start, range.end - 1))
                     .body(full(bytes[range].to_vec())),
             };
-            Ok(answer.unwrap())
+            Ok(response.unwrap())
         }
         found => {
             let is_new = header("if-none-match").is_none() || found.is_none();
@@ -134,21 +134,21 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
             if !is_new || !is_same {
                 return refused(412, "PreconditionFailed");
             }
-            let answer = Response::builder().header("etag", tag(&body)).body(full("")).unwrap();
+            let response = Response::builder().header("etag", tag(&body)).body(full("")).unwrap();
             state.objects.insert(key, body.to_vec());
-            Ok(answer)
+            Ok(response)
         }
     }
 }
 
 #[tokio::test]
-async fn reports_are_served_and_missing_ones_are_404_where_what_is_missing_is_forbidden() {
+async fn missing_reports_are_404_if_the_store_returns_403_for_them() {
     let bucket = Bucket::of_the_original().with_old_report();
     let server = bucket.server(&[]).await;
     let status = async |path: &str| server.get(path).send().await.unwrap().status().as_u16();
     for (path, text) in [("", "the index"), ("a.html", "a"), ("sub/", "below")] {
-        let answer = server.get(&format!("/coverage/{OLD}/{path}")).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, text), "{path:?}");
+        let response = server.get(&format!("/coverage/{OLD}/{path}")).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, text), "{path:?}");
     }
     assert_eq!(status(&format!("/coverage/{OLD}/sub")).await, 307);
     assert_eq!(status(&format!("/coverage/{OLD}/none.html")).await, 404);
@@ -157,14 +157,14 @@ async fn reports_are_served_and_missing_ones_are_404_where_what_is_missing_is_fo
 
     let session = server.create().await;
     let path = format!("/coverage/{}/", session["site_id"].as_str().unwrap());
-    assert_eq!(status(&path).await, 404, "it is not there yet");
+    assert_eq!(status(&path).await, 404, "not uploaded yet");
     let put = server.put(&session, zip(&[("index.html", b"a new one")])).await;
     assert_eq!(put.status(), 200, "{}", put.text().await.unwrap());
     assert_eq!(server.get(&path).send().await.unwrap().text().await.unwrap(), "a new one");
 }
 
 #[tokio::test]
-async fn a_part_of_a_large_file_takes_one_request_to_the_store() {
+async fn a_range_of_a_large_file_takes_one_store_request() {
     let bucket = Bucket::of_the_original().with_old_report();
     let video = "0123456789".repeat(300_000);
     bucket.put(&format!("sites/{OLD}/video.mp4"), &video);
@@ -174,30 +174,30 @@ async fn a_part_of_a_large_file_takes_one_request_to_the_store() {
         ("bytes=1000-1009", 1, 1000, 1010),
         ("bytes=2999999-", 1, 2_999_999, video.len()),
         ("bytes=0-", 1, 0, video.len()),
-        // Its size comes first.
+        // The server requests the size first.
         ("bytes=-7", 2, video.len() - 7, video.len()),
     ] {
         bucket.requests();
         let request = server.get(&format!("/coverage/{OLD}/video.mp4")).header("range", range);
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 206, "{range}");
-        assert!(answer.text().await.unwrap() == video[from..to], "{range}");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 206, "{range}");
+        assert!(response.text().await.unwrap() == video[from..to], "{range}");
         assert_eq!(bucket.requests(), requests, "{range}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_can_only_read_serves_old_reports_too() {
+async fn a_server_with_read_only_access_serves_old_reports() {
     let bucket = Bucket::start(&["sites/"], &[]).with_old_report();
     let server = bucket.server(&[]).await;
     let status = async |path: &str| server.get(path).send().await.unwrap().status().as_u16();
-    assert_eq!(status("/coverage/ffffffffffff/").await, 503, "nothing shows yet that anything can be read");
+    assert_eq!(status("/coverage/ffffffffffff/").await, 503, "no read has succeeded yet");
     assert_eq!(status(&format!("/coverage/{OLD}/")).await, 200);
     assert_eq!(status("/coverage/ffffffffffff/").await, 404);
 }
 
 #[tokio::test]
-async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
+async fn a_store_that_denies_all_access_is_503_instead_of_404() {
     let bucket = Bucket::start(&[], &[]).with_old_report();
     let server = bucket.server(&[]).await;
     for path in [&format!("/coverage/{OLD}/"), &format!("/coverage/{ZIP}/a.html"), "/readyz"] {
@@ -208,37 +208,37 @@ async fn a_store_that_lets_the_server_in_nowhere_is_no_missing_report() {
     let server = bucket.server(&[]).await;
     assert_eq!(server.get("/coverage/ffffffffffff/").send().await.unwrap().status(), 404);
     for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"] {
-        bucket.refuse(Some(code));
-        let answer =
+        bucket.set_error(Some(code));
+        let response =
             server.get(&format!("/coverage/{ZIP}/")).header("accept", "application/json").send().await.unwrap();
-        assert_refused(answer, 503, "the server has no access to its storage").await;
+        assert_error(response, 503, "the server has no access to its storage").await;
         assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503, "{code}");
     }
-    bucket.refuse(None);
+    bucket.set_error(None);
     assert_eq!(server.get("/readyz").send().await.unwrap().status(), 200);
     assert_eq!(server.get(&format!("/coverage/{OLD}/")).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn values_that_the_storage_refuses_are_taken_at_once_and_shown_from_memory() {
+async fn values_that_cannot_be_stored_are_shown_from_memory() {
     let bucket = Bucket::of_the_original().with_old_report();
     let server = bucket.server(&[]).await;
     let badge = "/badge/octo/app.svg";
     assert_eq!(server.badge(badge).await, "coverage: ??");
     bucket.requests();
     server.set_value(OLD, Some(87.5), "success", 7).await;
-    let spent = bucket.requests();
-    assert!(spent < 5, "{spent} requests to the store for one value");
+    let count = bucket.requests();
+    assert!(count < 5, "{count} requests to the store for one value");
     assert_eq!(server.badge(badge).await, "coverage: 87%");
     server.set_value(OLD, Some(60.0), "failure", 6).await;
     assert_eq!(server.badge(badge).await, "coverage: 87%", "an older run");
-    let forgotten = server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
-    assert_eq!(forgotten.status(), 200);
-    assert_eq!(server.badge(badge).await, "coverage: 87%", "nobody else knows it");
+    let purged = server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
+    assert_eq!(purged.status(), 200);
+    assert_eq!(server.badge(badge).await, "coverage: 87%", "only the memory has this value");
 }
 
 #[tokio::test]
-async fn without_the_right_to_list_values_and_names_are_kept_all_the_same() {
+async fn values_and_bindings_are_stored_without_the_list_permission() {
     let all = &["sites/", "values/", "repositories/"];
     let bucket = Bucket::start(all, all);
     let server = bucket.server(&[]).await;
@@ -250,7 +250,7 @@ async fn without_the_right_to_list_values_and_names_are_kept_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
+async fn keyless_uploads_name_the_missing_storage_permission() {
     if skip_without(&[Part::Openssl]) {
         return;
     }
@@ -266,20 +266,20 @@ async fn an_upload_without_a_key_names_the_right_that_the_server_lacks() {
         request.header("authorization", &bearer).body(body.clone()).send().await.unwrap()
     };
     let refused = upload(&Bucket::of_the_original()).await;
-    assert_refused(refused, 503, "has no access to repositories/* in its storage").await;
+    assert_error(refused, 503, "has no access to repositories/* in its storage").await;
     let all = &["sites/", "values/", "repositories/"];
     assert_eq!(upload(&Bucket::start(all, all)).await.status(), 200);
 }
 
-/// The number that the bucket has for octo/app.
-fn stored(bucket: &Bucket) -> serde_json::Value {
+/// The run ID of the stored value of octo/app.
+fn stored_run(bucket: &Bucket) -> serde_json::Value {
     let state = bucket.state.lock().unwrap();
     let value: serde_json::Value = serde_json::from_slice(&state.objects["values/octo/app/_.json"]).unwrap();
     value["run_id"].clone()
 }
 
 #[tokio::test]
-async fn a_value_that_was_refused_is_written_once_the_storage_takes_it_and_no_older_one_wins() {
+async fn unstored_values_are_written_later_and_the_newest_wins() {
     let bucket = Bucket::start(&["sites/", "values/"], &["sites/", "values/"]);
     bucket.put("values/octo/app/_.json", "");
     let (first, second) = (bucket.server(&[]).await, bucket.server(&[]).await);
@@ -288,13 +288,13 @@ async fn a_value_that_was_refused_is_written_once_the_storage_takes_it_and_no_ol
     bucket.state.lock().unwrap().writable = vec!["sites/"];
     first.set_value(&site, Some(9.0), "success", 9).await;
     assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 9%");
-    assert_eq!(stored(&bucket), 5);
+    assert_eq!(stored_run(&bucket), 5);
     bucket.state.lock().unwrap().writable = vec!["sites/", "values/"];
-    // An older run comes when the right is back: the refused value is the newer one.
+    // An older run arrives once writes are allowed again: the value that was not stored is newer.
     first.set_value(&site, Some(8.0), "success", 8).await;
     assert_eq!(first.badge("/badge/octo/app.svg").await, "coverage: 9%");
-    assert_eq!(stored(&bucket), 9);
-    // What another server stored meanwhile is the newest.
+    assert_eq!(stored_run(&bucket), 9);
+    // Another server stored the newest value meanwhile.
     bucket.state.lock().unwrap().writable = vec!["sites/"];
     first.set_value(&site, Some(10.0), "success", 10).await;
     bucket.state.lock().unwrap().writable = vec!["sites/", "values/"];
@@ -304,20 +304,20 @@ async fn a_value_that_was_refused_is_written_once_the_storage_takes_it_and_no_ol
         server.post("/coverage/invalidate-cache/octo/app/").send().await.unwrap();
         assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: 12%");
     }
-    assert_eq!(stored(&bucket), 12);
+    assert_eq!(stored_run(&bucket), 12);
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_no_reason_to_keep_a_value_in_memory() {
+async fn values_are_rejected_if_the_storage_credentials_are_invalid() {
     let bucket = Bucket::start(&["sites/", "values/"], &["sites/", "values/"]);
     let server = bucket.server(&[]).await;
     let value = json!({"site_id": "a".repeat(32), "percent": 9, "state": "success", "commit_sha": SHA, "run_id": 9});
     for code in ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "RequestTimeTooSkewed"] {
-        bucket.refuse(Some(code));
+        bucket.set_error(Some(code));
         let request = server.post("/coverage/invalidate-cache/octo/app/").body(value.to_string());
         let response = request.send().await.unwrap();
-        assert_refused(response, 503, "its operator").await;
+        assert_error(response, 503, "its operator").await;
     }
-    bucket.refuse(None);
+    bucket.set_error(None);
     assert_eq!(server.badge("/badge/octo/app.svg").await, "coverage: ??");
 }

@@ -48,7 +48,7 @@ async fn start(folder: &Path, settings: &[(&str, &str)]) -> Running {
     let mut running = Running { child: command.spawn().unwrap(), url: String::new() };
     loop {
         let text = std::fs::read_to_string(&output).unwrap();
-        assert!(running.child.try_wait().unwrap().is_none(), "it ended:\n{text}");
+        assert!(running.child.try_wait().unwrap().is_none(), "the server exited:\n{text}");
         let address = text.split_once("http://127.0.0.1:").map(|(_, rest)| rest);
         let port: Option<&str> = address.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
         if let Some(port) = port.filter(|_| text.ends_with('\n')) {
@@ -60,9 +60,9 @@ async fn start(folder: &Path, settings: &[(&str, &str)]) -> Running {
 }
 
 /// Sends valid and invalid requests to all routes; returns all responses.
-async fn walk(url: &str) -> String {
+async fn request_all_routes(url: &str) -> String {
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let mut answers = String::new();
+    let mut responses = String::new();
     let site = "0".repeat(32);
     let paths = [
         "/",
@@ -89,9 +89,9 @@ async fn walk(url: &str) -> String {
                     if let Some(key) = key {
                         request = request.header("authorization", format!("Bearer {key}"));
                     }
-                    let answer = request.send().await.unwrap();
-                    answers += &format!("{method} {path}: {answer:?}\n");
-                    answers += &String::from_utf8_lossy(&answer.bytes().await.unwrap());
+                    let response = request.send().await.unwrap();
+                    responses += &format!("{method} {path}: {response:?}\n");
+                    responses += &String::from_utf8_lossy(&response.bytes().await.unwrap());
                     // Only some routes accept a body.
                     if method != "POST" || !path.starts_with("/coverage/") || key.is_none() || key == Some("wrong") {
                         break;
@@ -100,33 +100,33 @@ async fn walk(url: &str) -> String {
             }
         }
     }
-    answers
+    responses
 }
 
 #[tokio::test]
-async fn no_secret_is_in_an_answer_or_in_the_log() {
+async fn responses_and_logs_contain_no_secrets() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Store, GitHub and Redis are unreachable: their errors are logged.
-    let nowhere = [
+    let unreachable = [
         ("AWS_BUCKET", "b"),
         ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
         ("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::123456789012:role/upload"),
     ];
     let memory = [("STORAGE_URL", "memory://")];
-    for (storage, format) in [(nowhere.as_slice(), "json"), (&memory, "text")] {
+    for (storage, format) in [(unreachable.as_slice(), "json"), (&memory, "text")] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings =
             vec![("LOG_LEVEL", "debug"), ("LOG_FORMAT", format), ("GITHUB_API_URL", "http://127.0.0.1:9")];
         settings.extend(SECRETS);
         settings.extend(storage);
         let server = start(folder.path(), &settings).await;
-        let answers = walk(&server.url).await;
+        let responses = request_all_routes(&server.url).await;
         drop(server);
         let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
         // Both contain errors.
-        assert!(log.contains("rejected") && answers.contains("the API key is not valid for acme/app"), "{log}");
-        for shown in [&answers, &log] {
+        assert!(log.contains("rejected") && responses.contains("the API key is not valid for acme/app"), "{log}");
+        for shown in [&responses, &log] {
             let line = shown.lines().find(|line| line.contains("SECRET"));
             assert!(line.is_none(), "{line:?}");
         }
@@ -134,7 +134,7 @@ async fn no_secret_is_in_an_answer_or_in_the_log() {
 }
 
 #[tokio::test]
-async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
+async fn responses_logs_and_metrics_contain_no_tokens() {
     if skip_without(&[Part::Openssl]) {
         return;
     }
@@ -163,10 +163,10 @@ async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
     ] {
         let create = client.post(format!("{}/coverage/create-site/", server.url)).bearer_auth(token);
         let body = json!({"repository": repository, "commit_sha": SHA}).to_string();
-        let answer = create.body(body).send().await.unwrap();
-        assert_eq!(answer.status(), status);
-        shown += &format!("{answer:?}\n");
-        shown += &answer.text().await.unwrap();
+        let response = create.body(body).send().await.unwrap();
+        assert_eq!(response.status(), status);
+        shown += &format!("{response:?}\n");
+        shown += &response.text().await.unwrap();
     }
     let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
     let metrics = log.split_once("metrics: ").unwrap().1.lines().next().unwrap();
@@ -187,19 +187,19 @@ async fn no_token_is_in_an_answer_or_in_the_log_or_counted_by_name() {
 }
 
 #[tokio::test]
-async fn secrets_come_from_files_as_well() {
+async fn secrets_are_read_from_files() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     std::fs::write(&file, "from-a-file\n").unwrap();
     let path = file.to_str().unwrap();
     let server = start(folder.path(), &[("STORAGE_URL", "memory://"), ("API_KEY_FILE", path)]).await;
-    let forget = Client::new().post(format!("{}/coverage/invalidate-cache/octo/app/", server.url));
-    assert_eq!(forget.header("token", "from-a-file").send().await.unwrap().status(), 200);
+    let purge = Client::new().post(format!("{}/coverage/invalidate-cache/octo/app/", server.url));
+    assert_eq!(purge.header("token", "from-a-file").send().await.unwrap().status(), 200);
 }
 
 #[test]
-fn a_secrets_file_that_cannot_be_used_is_named() {
+fn errors_name_unusable_secret_files() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);

@@ -3,7 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
-use crate::support::{KEY, SHA, Server, assert_refused, zip};
+use crate::support::{KEY, SHA, Server, assert_error, zip};
 
 const INDEX: &[u8] = b"<!DOCTYPE html><title>Coverage report</title>";
 const JSON: (&str, &str) = ("accept", "application/json");
@@ -13,7 +13,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn every_answer_says_what_its_page_may_do_and_sets_no_cookie() {
+async fn every_response_has_security_headers_and_sets_no_cookie() {
     let server = Server::start().await;
     let files: &[(&str, &[u8])] =
         &[("index.html", INDEX), ("a.svg", b"<svg/>"), ("b.xml", b"<b/>"), ("c.pdf", b"%PDF"), ("list/x.txt", b"x")];
@@ -30,52 +30,52 @@ async fn every_answer_says_what_its_page_may_do_and_sets_no_cookie() {
             let url = format!("{}{path}", server.url);
             let response = server.client.request(method.parse().unwrap(), url).send().await.unwrap();
             let (status, headers) = (response.status().as_u16(), response.headers());
-            let about = format!("{method} {path}: {status} {headers:?}");
-            assert_eq!(text(headers, "x-content-type-options"), "nosniff", "{about}");
-            assert_eq!(text(headers, "referrer-policy"), "no-referrer", "{about}");
-            assert_eq!(text(headers, "cross-origin-opener-policy"), "same-origin", "{about}");
-            assert_eq!(text(headers, "x-dns-prefetch-control"), "off", "{about}");
-            assert!(text(headers, "permissions-policy").contains("camera=(), "), "{about}");
-            assert!(headers.get("set-cookie").is_none(), "{about}");
+            let context = format!("{method} {path}: {status} {headers:?}");
+            assert_eq!(text(headers, "x-content-type-options"), "nosniff", "{context}");
+            assert_eq!(text(headers, "referrer-policy"), "no-referrer", "{context}");
+            assert_eq!(text(headers, "cross-origin-opener-policy"), "same-origin", "{context}");
+            assert_eq!(text(headers, "x-dns-prefetch-control"), "off", "{context}");
+            assert!(text(headers, "permissions-policy").contains("camera=(), "), "{context}");
+            assert!(headers.get("set-cookie").is_none(), "{context}");
             let embeddable = status == 200 && path.starts_with("/badge/");
             let resource = if embeddable { "cross-origin" } else { "same-origin" };
-            assert_eq!(text(headers, "cross-origin-resource-policy"), resource, "{about}");
-            assert_eq!(headers.contains_key("access-control-allow-origin"), embeddable, "{about}");
+            assert_eq!(text(headers, "cross-origin-resource-policy"), resource, "{context}");
+            assert_eq!(headers.contains_key("access-control-allow-origin"), embeddable, "{context}");
             let of_report = status == 200 && path.starts_with(&report) && !path.ends_with("list/");
             let start = if of_report { format!("default-src {own} data:") } else { "default-src 'none';".to_owned() };
-            assert!(text(headers, "content-security-policy").starts_with(&start), "{about}");
+            assert!(text(headers, "content-security-policy").starts_with(&start), "{context}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_page_of_this_origin_may_be_a_report_and_learns_nothing_of_others() {
+async fn same_origin_requests_of_reports_to_badges_are_rejected() {
     let own_hosts = Server::with(&[("STORAGE_URL", "memory://"), ("REPORT_HOST", "*.localhost")]).await;
     let server = Server::start().await;
     for path in ["/badge/redirect/octo/app/", "/badge/octo/app.json", "/badge/octo/app.svg"] {
-        let asked = |server: &Server, site, dest| {
+        let send = |server: &Server, site, dest| {
             let request = server.get(path).header("sec-fetch-site", site).header("sec-fetch-dest", dest);
             let request = request.header(JSON.0, JSON.1).send();
             async { request.await.unwrap() }
         };
-        assert_refused(asked(&server, "same-origin", "document").await, 403, "set REPORT_HOST").await;
-        assert_refused(asked(&server, "same-origin", "empty").await, 403, "set REPORT_HOST").await;
+        assert_error(send(&server, "same-origin", "document").await, 403, "set REPORT_HOST").await;
+        assert_error(send(&server, "same-origin", "empty").await, 403, "set REPORT_HOST").await;
         for (site, dest) in [("cross-site", "document"), ("none", "document"), ("same-origin", "image")] {
-            assert_ne!(asked(&server, site, dest).await.status(), 403, "{path} {site} {dest}");
+            assert_ne!(send(&server, site, dest).await.status(), 403, "{path} {site} {dest}");
         }
-        assert_ne!(asked(&own_hosts, "same-origin", "document").await.status(), 403, "{path}");
+        assert_ne!(send(&own_hosts, "same-origin", "document").await.status(), 403, "{path}");
     }
     let worker = server.get("/coverage/0123456789ab/sw.js").header("service-worker", "script").header(JSON.0, JSON.1);
-    assert_refused(worker.send().await.unwrap(), 403, "cannot register service workers").await;
+    assert_error(worker.send().await.unwrap(), 403, "cannot register service workers").await;
 }
 
 #[tokio::test]
-async fn another_sites_form_does_nothing() {
+async fn cross_site_forms_are_rejected() {
     let server = Server::start().await;
     for path in ["/coverage/create-site/", "/coverage/invalidate-cache/octo/app/"] {
         // A form cannot send custom headers, and no preflight allows a script to send one.
         let form = server.client.post(format!("{}{path}", server.url)).header("content-type", "text/plain");
-        assert_refused(form.body("{}").send().await.unwrap(), 401, "no API key was sent").await;
+        assert_error(form.body("{}").send().await.unwrap(), 401, "no API key was sent").await;
         let preflight = server.client.request(reqwest::Method::OPTIONS, format!("{}{path}", server.url));
         let preflight = preflight.header("access-control-request-headers", "token").send().await.unwrap();
         assert_eq!(preflight.status(), 405);
@@ -93,7 +93,7 @@ async fn with_own_hosts() -> (Server, String, Value) {
 }
 
 #[tokio::test]
-async fn with_a_report_host_each_report_is_on_its_own_and_links_lead_there() {
+async fn with_a_report_host_links_lead_to_the_host_of_the_report() {
     let (server, site, session) = with_own_hosts().await;
     let port = server.url.rsplit(':').next().unwrap();
     let own = format!("http://{site}.reports.localhost:{port}/");
@@ -115,7 +115,7 @@ async fn with_a_report_host_each_report_is_on_its_own_and_links_lead_there() {
 }
 
 #[tokio::test]
-async fn a_reports_host_serves_that_report_and_nothing_else() {
+async fn a_report_host_serves_only_its_report() {
     let (server, site, _) = with_own_hosts().await;
     let host = format!("{site}.reports.localhost:1");
     let get = |path: &str, host: &str| {
@@ -138,19 +138,19 @@ async fn a_reports_host_serves_that_report_and_nothing_else() {
         assert_eq!(text(get(path, &host).await.headers(), "location"), to);
     }
     for path in ["/healthz", "/readyz", "/badge/octo/app.svg", "/badge/redirect/octo/app/", "/coverage/create-site/"] {
-        assert_refused(get(path, &host).await, 404, "this report has no file").await;
+        assert_error(get(path, &host).await, 404, "this report has no file").await;
     }
     let post = server.post("/coverage/create-site/").header("host", &host).send().await.unwrap();
     assert_eq!(post.status(), 405);
     let other = get("/", &format!("{}.reports.localhost", "0".repeat(32))).await;
-    assert_refused(other, 404, "there is no report here: the link may be wrong").await;
+    assert_error(other, 404, "there is no report here: the link may be wrong").await;
     for unknown in ["www.reports.localhost", "elsewhere.example.com", &format!("x.{host}")] {
         assert_eq!(get("/healthz", unknown).await.status(), 200, "{unknown}");
     }
 }
 
 #[tokio::test]
-async fn a_key_publishes_for_its_repositories_alone() {
+async fn keys_are_valid_only_for_their_repositories() {
     let keys = format!("{KEY},team=octo/*|acme/app");
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("API_KEY", &keys)]).await;
     let create = |key: &'static str, repository: &str| {
@@ -167,45 +167,46 @@ async fn a_key_publishes_for_its_repositories_alone() {
         assert_eq!(create("team", repository).await.status(), 200);
         assert_eq!(invalidate("team", repository).await.status(), 200);
     }
-    assert_refused(create("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
-    assert_refused(invalidate("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
+    assert_error(create("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
+    assert_error(invalidate("team", "acme/other").await, 403, "the API key is not valid for acme/other").await;
     assert_eq!(create(KEY, "acme/other").await.status(), 200);
     // The whole entry is not a key.
-    assert_refused(create("team=octo/*|acme/app", "octo/app").await, 403, "is not valid on this server").await;
+    assert_error(create("team=octo/*|acme/app", "octo/app").await, 403, "is not valid on this server").await;
     // A request without a repository is from the Python CLI; it fails only because there is no role.
     let by_file = server.client.post(format!("{}/coverage/create-site/", server.url)).header("token", "team");
-    assert_refused(by_file.send().await.unwrap(), 501, "AWS_UPLOAD_ROLE_ARN").await;
+    assert_error(by_file.send().await.unwrap(), 501, "AWS_UPLOAD_ROLE_ARN").await;
 }
 
 #[tokio::test]
-async fn reports_of_repositories_that_are_not_allowed_are_refused() {
+async fn uploads_for_disallowed_repositories_are_rejected() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("ALLOWED_REPOSITORIES", "octo/*")]).await;
     server.create().await;
     let body = json!({"repository": "acme/app", "commit_sha": SHA}).to_string();
     let refused = "acme/app is not in this server's ALLOWED_REPOSITORIES";
-    assert_refused(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, refused).await;
-    let forget = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
-    assert_refused(forget, 403, refused).await;
+    assert_error(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, refused).await;
+    let purge = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
+    assert_error(purge, 403, refused).await;
 }
 
 #[tokio::test]
-async fn a_policy_that_names_the_host_that_was_asked_is_kept_by_no_shared_cache() {
+async fn policies_with_an_unknown_host_are_not_cached_by_shared_caches() {
     let server = Server::start().await;
     let report = server.upload(zip(&[("index.html", b"x")])).await;
     let own = server.url.strip_prefix("http://").unwrap();
     for (host, cache) in
         [(own, "public, max-age=31536000, immutable"), ("evil.example.com", "private, max-age=31536000, immutable")]
     {
-        let answer = server.get(&format!("{report}index.html")).header("host", host).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), text(answer.headers(), "cache-control")), (200, cache), "{host}");
-        let policy = text(answer.headers(), "content-security-policy");
+        let response = server.get(&format!("{report}index.html")).header("host", host).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), text(response.headers(), "cache-control")), (200, cache), "{host}");
+        let policy = text(response.headers(), "content-security-policy");
         assert_eq!(policy.contains("evil"), host != own, "{policy}");
     }
 }
 
 #[tokio::test]
-async fn two_hosts_are_none() {
+async fn two_host_headers_are_rejected() {
     let server = Server::start().await;
-    let twice = server.get("/").header("host", "a.example.com").header("host", "b.example.com").send().await.unwrap();
-    assert_eq!(twice.status(), 400);
+    let response =
+        server.get("/").header("host", "a.example.com").header("host", "b.example.com").send().await.unwrap();
+    assert_eq!(response.status(), 400);
 }

@@ -46,7 +46,7 @@ impl Server {
             .collect();
         let look_up = |name: &str| settings.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.into());
         let Ok(Command::Serve(config)) = config::command([], look_up, None) else {
-            panic!("settings are wrong: {settings:?}")
+            panic!("invalid settings: {settings:?}")
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -106,8 +106,8 @@ impl Server {
         let body = json!({"site_id": site, "percent": percent, "state": state, "commit_sha": SHA, "run_id": run_id});
         let response = self.post("/coverage/invalidate-cache/octo/app/").body(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-        assert_eq!(answer["status"], "success");
+        let response: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        assert_eq!(response["status"], "success");
     }
 
     /// The text of a badge: its SVG title.
@@ -121,12 +121,15 @@ impl Server {
 }
 
 /// Asserts status and `detail` of an error.
-pub async fn assert_refused(response: Response, status: u16, detail: &str) {
+pub async fn assert_error(response: Response, status: u16, detail: &str) {
     let got = response.status().as_u16();
     let text = response.text().await.unwrap();
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{got}, not JSON: {text}"));
-    let said = body["detail"].as_str().unwrap();
-    assert!(got == status && said.contains(detail), "expected {status} with {detail:?}, got {got} with {said:?}");
+    let detail_sent = body["detail"].as_str().unwrap();
+    assert!(
+        got == status && detail_sent.contains(detail),
+        "expected {status} with {detail:?}, got {got} with {detail_sent:?}"
+    );
 }
 
 /// One file of a zip.
@@ -166,7 +169,7 @@ pub fn zip_of(files: &[File<'_>]) -> Vec<u8> {
 }
 
 /// A report in a server's folder in each format; returns the paths of a deflated zip, a stored zip, and single files.
-pub async fn three_ways(server: &Server, folder: &TempDir, files: &[(&str, &[u8])]) -> [String; 3] {
+pub async fn in_each_format(server: &Server, folder: &TempDir, files: &[(&str, &[u8])]) -> [String; 3] {
     let site = "0123456789ab";
     let stored: Vec<File<'_>> = files.iter().map(|(path, bytes)| File { path, bytes, deflated: false }).collect();
     for (path, bytes) in files {

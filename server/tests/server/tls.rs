@@ -69,11 +69,11 @@ async fn connect(
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
-fn peer(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+fn peer_certificate(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
-async fn ask(stream: &mut TlsStream<TcpStream>) -> String {
+async fn get_health(stream: &mut TlsStream<TcpStream>) -> String {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     while !text.ends_with('}') {
@@ -85,21 +85,21 @@ async fn ask(stream: &mut TlsStream<TcpStream>) -> String {
 }
 
 /// Connects until the server uses this certificate.
-async fn until_shown(server: &Server, pair: &CertifiedKey<KeyPair>) {
-    let shown = async {
+async fn until_used(server: &Server, pair: &CertifiedKey<KeyPair>) {
+    let used = async {
         while connect(server, &[pair], rustls::ALL_VERSIONS, "http/1.1").await.is_err() {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(LONG, shown).await.expect("the new certificate is not shown");
+    timeout(LONG, used).await.expect("the server does not use the new certificate");
 }
 
 #[tokio::test]
-async fn reports_and_badges_come_over_http_2_with_hsts() {
+async fn reports_and_badges_are_served_over_http_2_with_hsts() {
     let (server, _, _folder) = start(&[]).await;
     let large = noise(2 << 20, 9);
     let site = server.upload(zip(&[("index.html", b"<h1>report</h1>"), ("large.bin", &large)])).await;
-    assert!(server.url.starts_with("https://"), "the address that uploads and links are given is the HTTPS one");
+    assert!(server.url.starts_with("https://"), "upload URLs and links use HTTPS");
     for path in [site.as_str(), "/badge/octo/app.svg", "/"] {
         let response = server.get(path).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2), "{path}");
@@ -113,7 +113,7 @@ async fn reports_and_badges_come_over_http_2_with_hsts() {
 }
 
 #[tokio::test]
-async fn both_versions_and_both_protocols_are_spoken() {
+async fn tls_1_2_and_1_3_work_with_http_1_and_http_2() {
     let (server, pair, _folder) = start(&[]).await;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         for protocol in ["http/1.1", "h2"] {
@@ -122,29 +122,29 @@ async fn both_versions_and_both_protocols_are_spoken() {
             assert_eq!(session.protocol_version(), Some(version.version));
             assert_eq!(session.alpn_protocol(), Some(protocol.as_bytes()));
             if protocol == "http/1.1" {
-                assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200"));
+                assert!(get_health(&mut stream).await.starts_with("HTTP/1.1 200"));
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_and_open_connections_go_on() {
+async fn a_new_certificate_is_used_and_open_connections_continue() {
     let (server, old, folder) = start(&[]).await;
     let mut open = connect(&server, &[&old], rustls::ALL_VERSIONS, "http/1.1").await.unwrap();
-    ask(&mut open).await;
+    get_health(&mut open).await;
     let new = certificate();
     // One after the other, like certbot.
     std::fs::write(folder.path().join("cert.pem"), new.cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), new.signing_key.serialize_pem()).unwrap();
-    until_shown(&server, &new).await;
-    assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
-    assert_eq!(&peer(&open), old.cert.der());
+    until_used(&server, &new).await;
+    assert!(get_health(&mut open).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(&peer_certificate(&open), old.cert.der());
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_is_swapped_by_a_link_is_read_anew() {
+async fn certificates_are_reloaded_after_a_symlink_swap() {
     let folder = tempfile::tempdir().unwrap();
     let pairs = [certificate(), certificate()];
     for (name, pair) in ["one", "two"].iter().zip(&pairs) {
@@ -155,14 +155,14 @@ async fn a_folder_that_is_swapped_by_a_link_is_read_anew() {
     std::os::unix::fs::symlink("one", &link).unwrap();
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| link.join(name).to_str().unwrap().to_owned());
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("TLS_CERT", &cert), ("TLS_KEY", &key)]).await;
-    until_shown(&server, &pairs[0]).await;
+    until_used(&server, &pairs[0]).await;
     std::os::unix::fs::symlink("two", folder.path().join("new")).unwrap();
     std::fs::rename(folder.path().join("new"), &link).unwrap();
-    until_shown(&server, &pairs[1]).await;
+    until_used(&server, &pairs[1]).await;
 }
 
 #[tokio::test]
-async fn plain_http_on_the_port_of_https_is_told_so() {
+async fn plain_http_on_the_https_port_is_explained() {
     let (server, _, _folder) = start(&[]).await;
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
@@ -172,7 +172,7 @@ async fn plain_http_on_the_port_of_https_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_handshake_has_the_time_of_a_head() {
+async fn handshakes_have_the_header_timeout() {
     let (server, _, _folder) = start(&[("HEADER_TIMEOUT", "0.3")]).await;
     for sent in [&b""[..], &[22, 3, 1, 2, 0]] {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_handshake_has_the_time_of_a_head() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_of_http_2_is_closed_whatever_it_says() {
+async fn idle_http_2_connections_are_closed_despite_pings() {
     let (server, pair, _folder) = start(&[("HEADER_TIMEOUT", "0.3"), ("IDLE_TIMEOUT", "0.3")]).await;
     let mut stream = connect(&server, &[&pair], rustls::ALL_VERSIONS, "h2").await.unwrap();
     // The preface and its settings; then pings, which the server answers, but no request.
@@ -195,12 +195,12 @@ async fn an_idle_connection_of_http_2_is_closed_whatever_it_says() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    let answers = async { while reading.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
-    timeout(LONG, async { tokio::join!(pings, answers) }).await.expect("pings hold the connection");
+    let responses = async { while reading.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {} };
+    timeout(LONG, async { tokio::join!(pings, responses) }).await.expect("pings keep the connection open");
 }
 
 #[tokio::test]
-async fn a_stop_lets_a_download_over_http_2_end() {
+async fn shutdown_waits_for_http_2_downloads() {
     let (server, _, _folder) = start(&[]).await;
     let bytes = noise(24 << 20, 7);
     let site = server.upload(zip_of(&[File { path: "large.bin", bytes: &bytes, deflated: false }])).await;
@@ -219,22 +219,22 @@ async fn a_stop_lets_a_download_over_http_2_end() {
 struct Running {
     child: std::process::Child,
     log: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    seen: String,
+    output: String,
 }
 
 impl Running {
     fn new(folder: &Path) -> Self {
         let mut child = command(folder).stdout(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut running = Self { child, log, seen: String::new() };
+        let mut running = Self { child, log, output: String::new() };
         running.wait_for("\"listening\"");
         running
     }
 
     fn wait_for(&mut self, text: &str) {
         loop {
-            let line = self.log.next().unwrap_or_else(|| panic!("no {text:?} in\n{}", self.seen)).unwrap();
-            self.seen += &format!("{line}\n");
+            let line = self.log.next().unwrap_or_else(|| panic!("no {text:?} in\n{}", self.output)).unwrap();
+            self.output += &format!("{line}\n");
             if line.contains(text) {
                 return;
             }
@@ -259,7 +259,7 @@ fn command(folder: &Path) -> Command {
 
 #[cfg(unix)]
 #[test]
-fn a_bad_certificate_leaves_the_old_one_and_a_signal_has_it_read_at_once() {
+fn an_invalid_certificate_keeps_the_old_one_and_sighup_reloads() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &certificate());
     let mut server = Running::new(folder.path());
@@ -276,16 +276,16 @@ fn a_bad_certificate_leaves_the_old_one_and_a_signal_has_it_read_at_once() {
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
     let (now, day) = (std::time::SystemTime::now(), Duration::from_secs(24 * 60 * 60));
-    for (end, said) in [(now + 3 * day, "expires soon"), (now - day, "has expired")] {
+    for (end, message) in [(now + 3 * day, "expires soon"), (now - day, "has expired")] {
         params.not_after = end.into();
         let cert = params.self_signed(&key).unwrap();
         write(folder.path(), &CertifiedKey { cert, signing_key: KeyPair::from_pem(&key.serialize_pem()).unwrap() });
-        server.wait_for(said);
+        server.wait_for(message);
     }
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_named_at_start() {
+fn invalid_certificates_are_reported_at_start() {
     let (one, other) = (certificate(), certificate());
     let (cert, key, other_key) = (one.cert.pem(), one.signing_key.serialize_pem(), other.signing_key.serialize_pem());
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
@@ -318,8 +318,8 @@ fn a_certificate_that_cannot_be_used_is_named_at_start() {
 }
 
 #[tokio::test]
-async fn http_2_requests_beyond_the_memory_for_them_are_refused_until_others_end() {
-    // A quarter of it is for requests beyond a connection's first 8, 4 KiB for each.
+async fn http_2_requests_beyond_the_memory_budget_are_rejected() {
+    // Requests beyond the first 8 of a connection share a quarter of it, with 4 KiB for each.
     let (server, pair, _folder) = start(&[("SEND_BUFFER_BYTES", "65536")]).await;
     let (address, certificate) = (server.address(), pair.cert.der().clone());
     let badge = ["/badge/octo/app.svg".to_owned()];
@@ -332,5 +332,5 @@ async fn http_2_requests_beyond_the_memory_for_them_are_refused_until_others_end
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(LONG, recovered).await.expect("the memory of requests that are gone is not free");
+    timeout(LONG, recovered).await.expect("the memory of closed requests was not released");
 }

@@ -41,7 +41,7 @@ impl Running {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = loop {
-            let line = lines.next_line().await.unwrap().expect("it ended");
+            let line = lines.next_line().await.unwrap().expect("the server exited");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             if line["message"] == "listening" {
                 break line;
@@ -54,10 +54,10 @@ impl Running {
     /// The next line after the start-up lines.
     async fn line(&mut self) -> serde_json::Value {
         loop {
-            let line = self.lines.next_line().await.unwrap().expect("it ended");
+            let line = self.lines.next_line().await.unwrap().expect("the server exited");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let of_the_start = ["the API key for uploads is in", "GITHUB_TOKEN is not set"];
-            if !of_the_start.iter().any(|start| line["message"].as_str().unwrap().starts_with(start)) {
+            let startup_lines = ["the API key for uploads is in", "GITHUB_TOKEN is not set"];
+            if !startup_lines.iter().any(|start| line["message"].as_str().unwrap().starts_with(start)) {
                 return line;
             }
         }
@@ -78,7 +78,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn every_answer_and_every_log_line_has_the_requests_id() {
+async fn responses_and_log_lines_have_the_request_id() {
     let mut server = Running::start(&[]).await;
     let client = reqwest::Client::new();
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
@@ -88,8 +88,8 @@ async fn every_answer_and_every_log_line_has_the_requests_id() {
         ("x-request-id", "not sane", None),
     ] {
         let request = client.get(format!("{}/coverage/{TRACE}/x", server.url)).header(header, value);
-        let answer = request.send().await.unwrap();
-        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let response = request.send().await.unwrap();
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         match expected {
             Some(expected) => assert_eq!(id, expected),
             None => assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}"),
@@ -101,12 +101,12 @@ async fn every_answer_and_every_log_line_has_the_requests_id() {
 }
 
 #[tokio::test]
-async fn a_failure_tells_its_reader_the_id_to_ask_for() {
+async fn errors_contain_the_request_id() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     std::fs::remove_dir_all(folder.path()).unwrap();
     let request = server.get("/readyz").header("accept", "application/json").header("x-request-id", "abc");
-    assert_refused(request.send().await.unwrap(), 503, "(request abc)").await;
+    assert_error(request.send().await.unwrap(), 503, "(request abc)").await;
 }
 
 /// A collector: the received data, and the response that it returns.
@@ -119,7 +119,7 @@ async fn collector(status: u16) -> (String, Arc<Mutex<Vec<ExportTraceServiceRequ
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let received = shared.clone();
-            let answer = move |request: Request<Incoming>| {
+            let response = move |request: Request<Incoming>| {
                 let received = received.clone();
                 async move {
                     assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
@@ -127,12 +127,12 @@ async fn collector(status: u16) -> (String, Arc<Mutex<Vec<ExportTraceServiceRequ
                     assert_eq!(request.headers()["authorization"], "Bearer for-the-collector");
                     let bytes = request.into_body().collect().await.unwrap().to_bytes();
                     received.lock().unwrap().push(ExportTraceServiceRequest::decode(bytes).unwrap());
-                    let answer = Response::builder().status(status).body(Full::new(bytes::Bytes::new()));
-                    Ok::<_, std::convert::Infallible>(answer.unwrap())
+                    let response = Response::builder().status(status).body(Full::new(bytes::Bytes::new()));
+                    Ok::<_, std::convert::Infallible>(response.unwrap())
                 }
             };
             let connection = hyper::server::conn::http1::Builder::new();
-            tokio::spawn(connection.serve_connection(TokioIo::new(stream), service_fn(answer)));
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), service_fn(response)));
         }
     });
     (url, received)
@@ -156,13 +156,13 @@ fn attribute(span: &Span, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_collector_gets_a_span_for_each_request_with_those_of_the_store_below() {
+async fn the_collector_receives_spans_of_requests_and_store_calls() {
     let (url, received) = collector(200).await;
     let server = Running::start(&settings(&url)).await;
     let client = reqwest::Client::new();
     let get = client.get(format!("{}/coverage/0123456789abcdef0123456789abcdef/index.html?token=hunter2", server.url));
-    let answer = get.header("traceparent", format!("00-{TRACE}-{PARENT}-01")).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers()["x-request-id"].to_str().unwrap()), (404, TRACE));
+    let response = get.header("traceparent", format!("00-{TRACE}-{PARENT}-01")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["x-request-id"].to_str().unwrap()), (404, TRACE));
     let own = client.get(format!("{}/healthz", server.url)).send().await.unwrap();
     let own = own.headers()["x-request-id"].to_str().unwrap().to_owned();
     server.stop().await;
@@ -176,7 +176,7 @@ async fn a_collector_gets_a_span_for_each_request_with_those_of_the_store_below(
         .collect();
     let request = spans.iter().find(|span| span.name == "GET file").unwrap_or_else(|| panic!("{spans:#?}"));
     assert_eq!((hex(&request.trace_id).as_str(), hex(&request.parent_span_id).as_str()), (TRACE, PARENT));
-    assert_eq!(request.kind, 2, "a server's");
+    assert_eq!(request.kind, 2, "SPAN_KIND_SERVER");
     for (name, value) in [
         ("http.request.method", "GET"),
         ("http.route", "file"),
@@ -185,10 +185,10 @@ async fn a_collector_gets_a_span_for_each_request_with_those_of_the_store_below(
     ] {
         assert_eq!(attribute(request, name).as_deref(), Some(value), "{request:#?}");
     }
-    let below: Vec<_> = spans.iter().filter(|span| span.parent_span_id == request.span_id).collect();
-    assert!(below.iter().any(|span| span.name == "store get" && span.kind == 3), "{spans:#?}");
+    let children: Vec<_> = spans.iter().filter(|span| span.parent_span_id == request.span_id).collect();
+    assert!(children.iter().any(|span| span.name == "store get" && span.kind == 3), "{spans:#?}");
     let health = spans.iter().find(|span| span.name == "GET healthz").unwrap();
-    assert!(hex(&health.trace_id) == own && health.parent_span_id.is_empty(), "a trace of its own: {health:#?}");
+    assert!(hex(&health.trace_id) == own && health.parent_span_id.is_empty(), "a separate trace: {health:#?}");
 
     let resource = format!("{:?}", received[0].resource_spans[0].resource);
     for expected in ["covered-server", env!("CARGO_PKG_VERSION"), "deployment.environment.name"] {
@@ -203,9 +203,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_collector_that_fails_or_is_gone_costs_no_request_and_is_told_once() {
-    let (refusing, received) = collector(400).await;
-    for url in [refusing.as_str(), "http://127.0.0.1:1"] {
+async fn a_failing_collector_affects_no_request_and_is_logged_once() {
+    let (failing, received) = collector(400).await;
+    for url in [failing.as_str(), "http://127.0.0.1:1"] {
         let mut all = settings(url);
         all.push(("OTEL_BSP_SCHEDULE_DELAY", "50"));
         let server = Running::start(&all).await;
@@ -218,5 +218,5 @@ async fn a_collector_that_fails_or_is_gone_costs_no_request_and_is_told_once() {
         assert!(stopping.elapsed() < Duration::from_secs(30), "the stop took {:?}", stopping.elapsed());
         assert_eq!(log.matches("cannot send traces to the collector").count(), 1, "{log}");
     }
-    assert!(!received.lock().unwrap().is_empty(), "it was never asked");
+    assert!(!received.lock().unwrap().is_empty(), "the collector received nothing");
 }

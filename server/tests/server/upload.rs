@@ -12,7 +12,7 @@ fn new_site() -> Value {
 }
 
 #[tokio::test]
-async fn a_session_names_the_site_and_where_to_put_its_report() {
+async fn a_session_contains_the_site_and_the_upload_url() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[("MAX_REPORT_BYTES", "1000000")]).await;
     let response = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
@@ -50,17 +50,13 @@ async fn the_session_uses_the_public_url_and_its_path() {
 }
 
 #[tokio::test]
-async fn only_a_key_opens_a_session() {
+async fn create_site_requires_a_valid_key() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("API_KEY", "old, new")]).await;
     let post = || server.client.post(format!("{}/coverage/create-site/", server.url)).body(new_site().to_string());
-    assert_refused(post().send().await.unwrap(), 401, "no API key was sent").await;
-    assert_refused(
-        post().header("token", "wrong").send().await.unwrap(),
-        403,
-        "the API key is not valid on this server",
-    )
-    .await;
-    assert_refused(post().header("authorization", "Basic bmV3").send().await.unwrap(), 403, "not valid on this server")
+    assert_error(post().send().await.unwrap(), 401, "no API key was sent").await;
+    assert_error(post().header("token", "wrong").send().await.unwrap(), 403, "the API key is not valid on this server")
+        .await;
+    assert_error(post().header("authorization", "Basic bmV3").send().await.unwrap(), 403, "not valid on this server")
         .await;
     for (name, value) in [("token", "old"), ("token", "new"), ("authorization", "Bearer new")] {
         assert_eq!(post().header(name, value).send().await.unwrap().status(), 200, "{name}: {value}");
@@ -68,7 +64,7 @@ async fn only_a_key_opens_a_session() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
+async fn invalid_requests_are_rejected_with_a_reason() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("MAX_REPORT_BYTES", "2000")]).await;
     let post = |body: String| server.post("/coverage/create-site/").body(body).send();
     let with = |name: &str, value: Value| {
@@ -76,31 +72,31 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
         body[name] = value;
         post(body.to_string())
     };
-    assert_refused(post("{".into()).await.unwrap(), 400, "the body is not the expected JSON").await;
-    assert_refused(post("{}".into()).await.unwrap(), 400, "missing field `repository`").await;
-    assert_refused(post("[".repeat(60_000)).await.unwrap(), 400, "the body is not the expected JSON").await;
-    assert_refused(post(" ".repeat(70_000)).await.unwrap(), 413, "the body is larger than 65536 bytes").await;
-    assert_refused(
+    assert_error(post("{".into()).await.unwrap(), 400, "the body is not the expected JSON").await;
+    assert_error(post("{}".into()).await.unwrap(), 400, "missing field `repository`").await;
+    assert_error(post("[".repeat(60_000)).await.unwrap(), 400, "the body is not the expected JSON").await;
+    assert_error(post(" ".repeat(70_000)).await.unwrap(), 413, "the body is larger than 65536 bytes").await;
+    assert_error(
         with("repository", json!("octo")).await.unwrap(),
         400,
         "\"octo\" is not a valid repository: write owner/name",
     )
     .await;
-    assert_refused(
+    assert_error(
         with("repository", json!("octo/..")).await.unwrap(),
         400,
         "\"..\" is not a valid repository name on GitHub",
     )
     .await;
-    assert_refused(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha must be a full commit ID").await;
-    assert_refused(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is not a valid report name").await;
-    assert_refused(
+    assert_error(with("commit_sha", json!("abc")).await.unwrap(), 400, "commit_sha must be a full commit ID").await;
+    assert_error(with("name", json!("a/b")).await.unwrap(), 400, "\"a/b\" is not a valid report name").await;
+    assert_error(
         with("size", json!(2001)).await.unwrap(),
         413,
         "the report of 2001 bytes is larger than this server's limit of 2000 bytes",
     )
     .await;
-    assert_refused(
+    assert_error(
         post(String::new()).await.unwrap(),
         501,
         "as the Python CLI does: this needs a server with an S3 bucket and AWS_UPLOAD_ROLE_ARN",
@@ -108,24 +104,24 @@ async fn a_request_that_cannot_be_understood_says_what_is_wrong() {
     .await;
     let get = server.get("/coverage/create-site/").header("accept", "application/json").send().await.unwrap();
     assert_eq!(get.headers()["allow"], "POST");
-    assert_refused(get, 405, "this address accepts POST only").await;
+    assert_error(get, 405, "this address accepts POST only").await;
 }
 
 #[tokio::test]
-async fn a_report_is_written_once() {
+async fn a_second_upload_to_a_site_is_409() {
     let server = Server::start().await;
     let session = server.create().await;
     let report = zip(&[("index.html", b"first")]);
     assert_eq!(server.put(&session, report).await.status(), 201);
     // Larger than the socket buffers: the client must get the response instead of a broken pipe.
     let again = server.put(&session, zip(&[("index.html", &noise(20 << 20, 7))])).await;
-    assert_refused(again, 409, "this site already has a report").await;
+    assert_error(again, 409, "this site already has a report").await;
     let page = server.client.get(session["url"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(page.text().await.unwrap(), "first");
 }
 
 #[tokio::test]
-async fn of_uploads_at_once_one_wins() {
+async fn one_of_several_concurrent_uploads_wins() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let session = server.create().await;
@@ -133,11 +129,11 @@ async fn of_uploads_at_once_one_wins() {
     let all = futures_util::future::join_all((0..16).map(|_| server.put(&session, report.clone()))).await;
     let count = |status: u16| all.iter().filter(|response| response.status() == status).count();
     assert_eq!((count(201), count(409)), (1, 15));
-    assert_eq!(left_over(&folder), Vec::<String>::new());
+    assert_eq!(temporary_files(&folder), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
+async fn invalid_zips_are_rejected_and_leave_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let good = zip(&[("index.html", &noise(5000, 3)), ("b.html", b"b")]);
@@ -158,8 +154,8 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
     ];
     for (body, why) in cases {
         let session = server.create().await;
-        assert_refused(server.put(&session, body).await, 422, why).await;
-        assert_eq!(left_over(&folder), Vec::<String>::new(), "{why}");
+        assert_error(server.put(&session, body).await, 422, why).await;
+        assert_eq!(temporary_files(&folder), Vec::<String>::new(), "{why}");
         // The site is still free: a second upload with a valid zip works.
         assert_eq!(server.put(&session, good.clone()).await.status(), 201, "{why}");
         std::fs::remove_file(folder.path().join(format!("sites/{}.zip", session["site_id"].as_str().unwrap())))
@@ -168,13 +164,13 @@ async fn what_is_no_zip_is_refused_and_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_and_nothing_is_kept() {
+async fn too_large_uploads_are_rejected_and_leave_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[("MAX_REPORT_BYTES", "3000000")]).await;
     let report = zip(&[("a.bin", &noise(4_000_000, 5))]);
     let session = server.create().await;
     let response = server.put(&session, report.clone()).await;
-    assert_refused(
+    assert_error(
         response,
         413,
         "is larger than this server's limit of 3000000 bytes: ask its operator to raise MAX_REPORT_BYTES",
@@ -185,12 +181,12 @@ async fn what_is_too_large_is_refused_and_nothing_is_kept() {
     let body = reqwest::Body::wrap(http_body_util::StreamBody::new(futures_util::stream::iter(
         chunks.into_iter().map(|chunk| chunk.map(|bytes| hyper::body::Frame::data(bytes::Bytes::from(bytes)))),
     )));
-    assert_refused(server.put(&session, body).await, 413, "larger than this server's limit of 3000000 bytes").await;
-    assert_eq!(left_over(&folder), Vec::<String>::new());
+    assert_error(server.put(&session, body).await, 413, "larger than this server's limit of 3000000 bytes").await;
+    assert_eq!(temporary_files(&folder), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_leaves_nothing() {
+async fn interrupted_uploads_leave_no_file() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
@@ -202,17 +198,17 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     connection.write_all(head.as_bytes()).await.unwrap();
     connection.write_all(&noise(4 << 20, 9)).await.unwrap();
     connection.shutdown().await.unwrap();
-    let mut answer = String::new();
-    let _ = connection.read_to_string(&mut answer).await;
+    let mut response = String::new();
+    let _ = connection.read_to_string(&mut response).await;
     drop(connection);
     // A complete upload to the same site works, and nothing of the broken one is left.
     assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
     server.stop().await;
-    assert_eq!(left_over(&folder), Vec::<String>::new());
+    assert_eq!(temporary_files(&folder), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn an_upload_address_holds_for_its_site_alone() {
+async fn upload_urls_are_valid_only_for_their_site() {
     let server = Server::start().await;
     let (session, other) = (server.create().await, server.create().await);
     let url = session["upload"]["url"].as_str().unwrap();
@@ -220,17 +216,17 @@ async fn an_upload_address_holds_for_its_site_alone() {
     let (path, query) = url.split_once('?').unwrap();
     let other_id = other["site_id"].as_str().unwrap();
     let swapped = url.replace(session["site_id"].as_str().unwrap(), other_id);
-    assert_refused(put(swapped).await.unwrap(), 403, "has no valid signature for this site").await;
-    assert_refused(put(path.to_owned()).await.unwrap(), 401, "this upload address is incomplete").await;
+    assert_error(put(swapped).await.unwrap(), 403, "has no valid signature for this site").await;
+    assert_error(put(path.to_owned()).await.unwrap(), 401, "this upload address is incomplete").await;
     let later = format!("{path}?{}", query.replace("expires=1", "expires=2"));
-    assert_refused(put(later).await.unwrap(), 403, "has no valid signature").await;
+    assert_error(put(later).await.unwrap(), 403, "has no valid signature").await;
     let get =
         server.get(&format!("/coverage/{other_id}.zip")).header("accept", "application/json").send().await.unwrap();
-    assert_refused(get, 405, "this address accepts PUT only").await;
+    assert_error(get, 405, "this address accepts PUT only").await;
 }
 
 #[tokio::test]
-async fn an_upload_address_expires() {
+async fn upload_urls_expire() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let site = SITE.parse().unwrap();
@@ -238,38 +234,38 @@ async fn an_upload_address_expires() {
     let signature = signer.sign(&site, 1_000_000_000);
     let url = format!("{}/coverage/{site}.zip?expires=1000000000&signature={signature}", server.url);
     let response = server.client.put(url).body(zip(&[("index.html", b"x")])).send().await.unwrap();
-    assert_refused(response, 403, "valid for 15 minutes and has expired: request a new one from create-site").await;
+    assert_error(response, 403, "valid for 15 minutes and has expired: request a new one from create-site").await;
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_is_not_mounted_any_more_is_not_made_anew() {
+async fn an_unmounted_folder_is_not_created_again() {
     let parent = tempfile::tempdir().unwrap();
-    let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("elsewhere"));
+    let (folder, unmounted) = (parent.path().join("data"), parent.path().join("unmounted"));
     let server = Server::with(&[("STORAGE_URL", &format!("file://{}", folder.display()))]).await;
     let session = server.create().await;
     assert_eq!(server.put(&session, zip(&[("index.html", b"x")])).await.status(), 201);
-    std::fs::rename(&folder, &elsewhere).unwrap();
+    std::fs::rename(&folder, &unmounted).unwrap();
     // The folder below a mount point while nothing is mounted.
     for below in [false, true] {
         if below {
             std::fs::create_dir_all(folder.join("uploads")).unwrap();
         }
         let refused = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
-        assert_refused(refused, 502, "a storage request of the server failed").await;
+        assert_error(refused, 502, "a storage request of the server failed").await;
         assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503);
-        let unread = server.get(&format!("/coverage/{}/", SITE)).header("accept", "application/json").send().await;
-        assert_refused(unread.unwrap(), 502, "a storage request of the server failed").await;
+        let report = server.get(&format!("/coverage/{}/", SITE)).header("accept", "application/json").send().await;
+        assert_error(report.unwrap(), 502, "a storage request of the server failed").await;
         assert!(!folder.join("sites").exists());
     }
     std::fs::remove_dir_all(&folder).unwrap();
-    std::fs::rename(&elsewhere, &folder).unwrap();
+    std::fs::rename(&unmounted, &folder).unwrap();
     assert_eq!(server.get("/readyz").send().await.unwrap().status(), 200);
     assert_eq!(server.put(&server.create().await, zip(&[("index.html", b"x")])).await.status(), 201);
 }
 
 #[tokio::test]
-async fn no_api_key_signs_upload_addresses() {
+async fn upload_urls_cannot_be_signed_with_an_api_key() {
     let server = Server::start().await;
     let (site, expires) = (SITE.parse().unwrap(), 4_102_444_800);
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY.as_bytes());
@@ -279,13 +275,13 @@ async fn no_api_key_signs_upload_addresses() {
         [covered_server::base::random::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
     {
         let refused = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
-        assert_refused(refused, 403, "has no valid signature for this site").await;
+        assert_error(refused, 403, "has no valid signature for this site").await;
     }
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_store_that_fails_is_502_and_tells_no_secret() {
+async fn a_failing_store_is_502_without_internal_details() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(&folder, &[]).await;
     let session = server.create().await;
@@ -296,7 +292,7 @@ async fn a_store_that_fails_is_502_and_tells_no_secret() {
     let text = response.text().await.unwrap();
     assert!(text.contains("a storage request of the server failed"), "{text}");
     assert!(!text.contains(&*folder.path().to_string_lossy()), "{text}");
-    assert_refused(
+    assert_error(
         server.put(&session, zip(&[("index.html", b"x")])).await,
         502,
         "a storage request of the server failed",
@@ -304,7 +300,7 @@ async fn a_store_that_fails_is_502_and_tells_no_secret() {
     .await;
 }
 
-fn left_over(folder: &tempfile::TempDir) -> Vec<String> {
+fn temporary_files(folder: &tempfile::TempDir) -> Vec<String> {
     let mut names: Vec<String> = match std::fs::read_dir(folder.path().join("uploads")) {
         Ok(files) => files.map(|file| file.unwrap().file_name().to_string_lossy().into_owned()).collect(),
         Err(_) => Vec::new(),

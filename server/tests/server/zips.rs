@@ -135,11 +135,11 @@ const INDEX: &[u8] = b"<h1>87%</h1>";
 /// The expected result for a zip.
 enum Expected {
     /// Rejected: 422 for the upload, and 502 if it is in the store already; both with a reason.
-    Refused(&'static str),
+    Rejected(&'static str),
     /// Accepted, with the right `index.html`.
-    Right,
+    Valid,
     /// Accepted; requests for `index.html` fail with a reason.
-    NoFile(&'static str),
+    Unreadable(&'static str),
 }
 
 async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u8], expected: &Expected) {
@@ -147,19 +147,19 @@ async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u
     let put = server.put(&session, zip.to_vec()).await;
     let page = session["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
     println!("{what}");
-    if let Expected::Refused(why) = expected {
-        assert_refused(put, 422, why).await;
+    if let Expected::Rejected(why) = expected {
+        assert_error(put, 422, why).await;
         let site = session["site_id"].as_str().unwrap();
         std::fs::write(folder.path().join(format!("sites/{site}.zip")), zip).unwrap();
         let shown = server.get(&page).header("accept", "application/json").send().await.unwrap();
-        return assert_refused(shown, 502, why).await;
+        return assert_error(shown, 502, why).await;
     }
     assert_eq!(put.status(), 201, "{what}: {}", put.text().await.unwrap());
     for encoding in ["gzip", "identity"] {
         let request = server.get(&page).header("accept-encoding", encoding).header("accept", "application/json");
         let response = request.send().await.unwrap();
         match expected {
-            Expected::NoFile(why) => assert_refused(response, 502, why).await,
+            Expected::Unreadable(why) => assert_error(response, 502, why).await,
             _ => {
                 assert_eq!(response.status(), 200, "{what} by {encoding}");
                 let packed = response.headers().contains_key("content-encoding");
@@ -171,8 +171,8 @@ async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u
 }
 
 #[tokio::test]
-async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
-    use Expected::{NoFile, Refused, Right};
+async fn manipulated_zips_are_rejected_or_serve_no_wrong_byte() {
+    use Expected::{Rejected, Unreadable, Valid};
     let folder = tempfile::tempdir().unwrap();
     let server = Server::on(
         &folder,
@@ -186,182 +186,190 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
         raw.bytes()
     };
     let entry = |change: &dyn Fn(&mut Entry)| with(&|raw| change(&mut raw.entries[0]));
-    let beside = |other: Entry| with(&|raw| raw.entries.push(other.clone()));
+    let with_second = |other: Entry| with(&|raw| raw.entries.push(other.clone()));
     let named = |name: &[u8]| {
         let name = name.to_vec();
-        beside(Entry { name: name.clone(), local_name: name, ..file("", b"x") })
+        with_second(Entry { name: name.clone(), local_name: name, ..file("", b"x") })
     };
     let good = with(&|_| {});
     let zeros = vec![0; 40 << 20];
     let names = "names must be UTF-8, relative, and free of";
     let cases: Vec<(&str, Vec<u8>, Expected)> = vec![
-        ("as it should be", good.clone(), Right),
-        ("stored", Raw::of(&[stored("index.html", INDEX)]).bytes(), Right),
-        ("zip64", with(&|raw| raw.zip64 = true), Right),
-        ("with a comment", with(&|raw| raw.comment = b"made by hand".to_vec()), Right),
-        ("with a program before it", with(&|raw| raw.before = b"#!/bin/sh\nexit\n".to_vec()), Right),
-        ("with bytes after it", with(&|raw| raw.after = b"\n\n".to_vec()), Right),
+        ("a valid zip", good.clone(), Valid),
+        ("stored", Raw::of(&[stored("index.html", INDEX)]).bytes(), Valid),
+        ("zip64", with(&|raw| raw.zip64 = true), Valid),
+        ("with a comment", with(&|raw| raw.comment = b"made by hand".to_vec()), Valid),
+        ("with a program before it", with(&|raw| raw.before = b"#!/bin/sh\nexit\n".to_vec()), Valid),
+        ("with bytes after it", with(&|raw| raw.after = b"\n\n".to_vec()), Valid),
         (
             "with a second zip before it",
             [Raw::of(&[file("index.html", b"other")]).bytes(), good.clone()].concat(),
-            Right,
+            Valid,
         ),
-        ("with a data descriptor", entry(&|e| (e.descriptor, e.flags, e.local_flags) = (true, 8, 8)), Right),
+        ("with a data descriptor", entry(&|e| (e.descriptor, e.flags, e.local_flags) = (true, 8, 8)), Valid),
         (
             "an empty file that is called deflated",
-            beside(Entry { data: vec![], compressed: 0, ..file("e", b"") }),
-            Right,
+            with_second(Entry { data: vec![], compressed: 0, ..file("e", b"") }),
+            Valid,
         ),
-        ("a folder", beside(stored("sub/", b"")), Right),
-        ("a zip in the zip", beside(stored("nested.zip", &good)), Right),
-        ("a drive's name", named(b"C:/x"), Right),
-        ("no end record", good[..good.len() - 22].to_vec(), Refused("invalid or truncated zip")),
-        ("an end record alone", Raw::of(&[]).bytes(), Refused("it contains no file")),
+        ("a folder", with_second(stored("sub/", b"")), Valid),
+        ("a zip in the zip", with_second(stored("nested.zip", &good)), Valid),
+        ("a drive's name", named(b"C:/x"), Valid),
+        ("no end record", good[..good.len() - 22].to_vec(), Rejected("invalid or truncated zip")),
+        ("an end record alone", Raw::of(&[]).bytes(), Rejected("it contains no file")),
         (
             "a comment longer than the rest",
             with(&|raw| raw.comment = b"x".to_vec())[..good.len()].to_vec(),
-            Refused("invalid or truncated zip"),
+            Rejected("invalid or truncated zip"),
         ),
-        ("an empty zip in the comment", with(&|raw| raw.comment = Raw::of(&[]).bytes()), Refused("invalid")),
+        ("an empty zip in the comment", with(&|raw| raw.comment = Raw::of(&[]).bytes()), Rejected("invalid")),
         (
             "more files claimed",
             with(&|raw| raw.count = Some(3)),
-            Refused("its directory announces 3 files and contains 1"),
+            Rejected("its directory announces 3 files and contains 1"),
         ),
         (
             "fewer files claimed",
             with(&|raw| raw.count = Some(0)),
-            Refused("its directory announces 0 files and contains 1"),
+            Rejected("its directory announces 0 files and contains 1"),
         ),
         (
             "2^32 files claimed",
             with(&|raw| (raw.zip64, raw.count) = (true, Some(1 << 32))),
-            Refused("it contains more than 50 files"),
+            Rejected("it contains more than 50 files"),
         ),
         (
             "2^64 files claimed",
             with(&|raw| (raw.zip64, raw.count) = (true, Some(u64::MAX))),
-            Refused("it contains more than 50 files"),
+            Rejected("it contains more than 50 files"),
         ),
         (
             "a directory beyond the end",
             with(&|raw| raw.directory_offset = Some(1 << 30)),
-            Refused("invalid or truncated zip"),
+            Rejected("invalid or truncated zip"),
         ),
         (
             "the same in zip64",
             with(&|raw| (raw.zip64, raw.directory_offset) = (true, Some(1 << 62))),
-            Refused("invalid"),
+            Rejected("invalid"),
         ),
         (
             "a directory at the far end",
             with(&|raw| (raw.zip64, raw.directory_offset) = (true, Some(u64::MAX))),
-            Refused("invalid"),
+            Rejected("invalid"),
         ),
-        ("a directory of 2^64 bytes", with(&|raw| (raw.zip64, raw.directory_size) = (true, Some(u64::MAX))), Right),
+        ("a directory of 2^64 bytes", with(&|raw| (raw.zip64, raw.directory_size) = (true, Some(u64::MAX))), Valid),
         (
             "60 files",
             Raw::of(&(0..60).map(|n| file(&n.to_string(), b"")).collect::<Vec<_>>()).bytes(),
-            Refused("it contains more than 50 files"),
+            Rejected("it contains more than 50 files"),
         ),
         (
             "an entry beyond the end",
             entry(&|e| e.offset = Some(1 << 20)),
-            Refused("\"index.html\" is outside of the zip"),
+            Rejected("\"index.html\" is outside of the zip"),
         ),
         (
             "an entry in the directory",
             entry(&|e| e.offset = Some(60)),
-            Refused("\"index.html\" is outside of the zip, or overlaps another"),
+            Rejected("\"index.html\" is outside of the zip, or overlaps another"),
         ),
-        ("two on one place", beside(Entry { offset: Some(0), ..file("b", INDEX) }), Refused("overlaps another entry")),
-        ("more data than is there", entry(&|e| e.compressed = 5000), Refused("is outside of the zip")),
-        ("twice", beside(index.clone()), Refused("it names \"index.html\" twice")),
+        (
+            "two entries at one offset",
+            with_second(Entry { offset: Some(0), ..file("b", INDEX) }),
+            Rejected("overlaps another entry"),
+        ),
+        ("more data than the zip has", entry(&|e| e.compressed = 5000), Rejected("is outside of the zip")),
+        ("a name twice", with_second(index.clone()), Rejected("it names \"index.html\" twice")),
         (
             "a file and a folder",
-            beside(file("index.html/x", b"")),
-            Refused("it names \"index.html\" twice, or as a file and as a folder"),
+            with_second(file("index.html/x", b"")),
+            Rejected("it names \"index.html\" twice, or as a file and as a folder"),
         ),
-        ("out of the report", named(b"a/../../x"), Refused(names)),
-        ("absolute", named(b"/x"), Refused(names)),
-        ("with a backslash", named(b"..\\x"), Refused(names)),
-        ("with a drive and backslash", named(b"C:\\x"), Refused(names)),
-        ("with NUL", named(b"a\0.html"), Refused(names)),
-        ("not UTF-8", named(b"\xff.html"), Refused(names)),
-        ("without a name", named(b""), Refused(names)),
-        ("encrypted", entry(&|e| e.flags = 1), Refused("\"index.html\" is encrypted")),
-        ("bzip2", entry(&|e| e.method = 12), Refused("\"index.html\" is compressed by a method other than deflate")),
+        ("out of the report", named(b"a/../../x"), Rejected(names)),
+        ("absolute", named(b"/x"), Rejected(names)),
+        ("with a backslash", named(b"..\\x"), Rejected(names)),
+        ("with a drive and backslash", named(b"C:\\x"), Rejected(names)),
+        ("with NUL", named(b"a\0.html"), Rejected(names)),
+        ("not UTF-8", named(b"\xff.html"), Rejected(names)),
+        ("without a name", named(b""), Rejected(names)),
+        ("encrypted", entry(&|e| e.flags = 1), Rejected("\"index.html\" is encrypted")),
+        ("bzip2", entry(&|e| e.method = 12), Rejected("\"index.html\" is compressed by a method other than deflate")),
         (
             "too small for its size",
             entry(&|e| e.size = 40 << 20),
-            Refused("\"index.html\" has impossible sizes or an impossible checksum"),
+            Rejected("\"index.html\" has impossible sizes or an impossible checksum"),
         ),
         (
             "stored in two sizes",
             Raw::of(&[Entry { size: 5, ..stored("index.html", INDEX) }]).bytes(),
-            Refused("has impossible sizes"),
+            Rejected("has impossible sizes"),
         ),
         (
             "two files of 40 MB",
             Raw::of(&[file("a", &zeros), file("b", &zeros)]).bytes(),
-            Refused("its files take more than 50000000 bytes"),
+            Rejected("its files take more than 50000000 bytes"),
         ),
         (
             "4 GiB by zip64",
             entry(&|e| (e.size, e.extra) = (u32::MAX, [&[1, 0, 8, 0][..], &(1_u64 << 33).to_le_bytes()].concat())),
-            Refused("\"index.html\" takes more than 45000000 bytes unpacked"),
+            Rejected("\"index.html\" takes more than 45000000 bytes unpacked"),
         ),
         (
             "a file of 45 MB and a byte",
             Raw::of(&[file("index.html", &vec![0; 45_000_001])]).bytes(),
-            Refused("\"index.html\" takes more than 45000000 bytes unpacked"),
+            Rejected("\"index.html\" takes more than 45000000 bytes unpacked"),
         ),
-        ("a wrong checksum", entry(&|e| e.crc ^= 1), NoFile("does not match its checksum")),
-        ("a wrong bit", entry(&|e| e.data[5] ^= 1), NoFile("does not match its checksum")),
+        ("a wrong checksum", entry(&|e| e.crc ^= 1), Unreadable("does not match its checksum")),
+        ("a flipped bit", entry(&|e| e.data[5] ^= 1), Unreadable("does not match its checksum")),
         (
-            "longer than it says",
+            "longer than its size",
             entry(&|e| (e.size, e.crc) = (5, rawzip::crc32(&INDEX[..5]))),
-            NoFile("does not match its checksum"),
+            Unreadable("does not match its checksum"),
         ),
-        ("shorter than it says", entry(&|e| e.size = 100), NoFile("does not match its checksum")),
+        ("shorter than its size", entry(&|e| e.size = 100), Unreadable("does not match its checksum")),
         (
-            "much longer than it says",
+            "much longer than its size",
             entry(&|e| {
                 (e.data, e.compressed) = {
                     let z = file("", &zeros);
                     (z.data, z.compressed)
                 }
             }),
-            NoFile("does not match its checksum"),
+            Unreadable("does not match its checksum"),
         ),
         (
-            "data behind its end",
+            "data after its end",
             entry(&|e| {
                 e.data.extend(b"more");
                 e.compressed += 4
             }),
-            NoFile("does not match its checksum"),
+            Unreadable("does not match its checksum"),
         ),
-        ("no local header", entry(&|e| e.signature = b"XXXX"), NoFile("the local header of \"index.html\" is invalid")),
+        (
+            "no local header",
+            entry(&|e| e.signature = b"XXXX"),
+            Unreadable("the local header of \"index.html\" is invalid"),
+        ),
         (
             "another local name",
             entry(&|e| e.local_name = b"login.html".to_vec()),
-            NoFile("the local header of \"index.html\" is invalid"),
+            Unreadable("the local header of \"index.html\" is invalid"),
         ),
         (
             "a longer local name",
             entry(&|e| e.local_name = b"index.html.html".to_vec()),
-            NoFile("the local header of \"index.html\" is invalid"),
+            Unreadable("the local header of \"index.html\" is invalid"),
         ),
         (
             "another local method",
             entry(&|e| e.local_method = 0),
-            NoFile("the local header of \"index.html\" is invalid"),
+            Unreadable("the local header of \"index.html\" is invalid"),
         ),
         (
             "encrypted by its local header",
             entry(&|e| e.local_flags = 1),
-            NoFile("the local header of \"index.html\" is invalid"),
+            Unreadable("the local header of \"index.html\" is invalid"),
         ),
     ];
     for (what, zip, expected) in &cases {
@@ -369,8 +377,8 @@ async fn a_zip_that_lies_is_refused_or_gives_no_wrong_byte() {
     }
     let limits = "its operator can raise MAX_REPORT_FILES";
     let many = Raw::of(&(0..60).map(|n| file(&n.to_string(), b"")).collect::<Vec<_>>()).bytes();
-    assert_refused(server.put(&server.create().await, many).await, 422, limits).await;
+    assert_error(server.put(&server.create().await, many).await, 422, limits).await;
     let large = Raw::of(&[file("index.html", &vec![0; 45_000_001])]).bytes();
     let limit = "its operator can raise MAX_FILE_BYTES";
-    assert_refused(server.put(&server.create().await, large).await, 422, limit).await;
+    assert_error(server.put(&server.create().await, large).await, 422, limit).await;
 }

@@ -156,7 +156,7 @@ impl Issuer {
     }
 
     /// How often `path` was asked for, those times included when it was down.
-    pub fn asked(&self, path: &str) -> usize {
+    pub fn request_count(&self, path: &str) -> usize {
         self.requests().iter().filter(|request| request.path == path).count()
     }
 
@@ -367,6 +367,6 @@ mod tests {
 
         issuer.set_down(true);
         assert!(http::get(&url).is_err());
-        assert_eq!((issuer.asked(JWKS), issuer.asked(DISCOVERY)), (1, 1));
+        assert_eq!((issuer.request_count(JWKS), issuer.request_count(DISCOVERY)), (1, 1));
     }
 }

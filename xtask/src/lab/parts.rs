@@ -68,6 +68,7 @@ pub fn skip(why: &str) {
     let thread = std::thread::current();
     let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
     eprint!("SKIPPED {line}");
+    std::fs::create_dir_all(paths::lab()).unwrap();
     let file = OpenOptions::new().create(true).append(true).open(skipped());
     file.unwrap().write_all(line.as_bytes()).unwrap();
 }

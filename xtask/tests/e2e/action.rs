@@ -338,7 +338,7 @@ fn a_wrong_key_names_the_secret() {
 }
 
 #[test]
-fn a_missing_permission_is_named() {
+fn errors_name_the_missing_permission() {
     let Some(world) = world() else { return };
     let refusal = json!({"message": "Resource not accessible by integration", "status": "403"}).to_string();
     world.github.set_fault(Fault::Status { code: 403, headers: Vec::new(), body: refusal });

@@ -299,7 +299,7 @@ fn an_old_value_in_redis_is_shown_at_once_while_github_is_asked() {
 }
 
 #[test]
-fn github_is_left_alone_for_as_long_as_it_says() {
+fn github_rate_limit_headers_set_the_pause() {
     let (github, store) = (github(), tempfile::tempdir().unwrap());
     post_status(&github, 33);
     let server = server(&github, &files_in(store.path()));

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_redis_is_taken() {
+    fn urls_of_every_redis_setup_are_accepted_and_redacted() {
         for (url, redacted) in [
             ("redis://127.0.0.1", "redis://127.0.0.1"),
             ("redis://user:hunter2@redis.example.com:6380/3", "redis://redis.example.com:6380/3"),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn errors_for_invalid_redis_urls_omit_the_password() {
         for (url, why) in [
             ("redis", "is not a valid URL"),
             ("http://:hunter2@a", "unknown scheme http://"),

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_counted_with_their_repositories_and_not_shown() {
+    fn the_summary_counts_keys_without_showing_them() {
         for (keys, summary) in [
             ("0123456789abcdef", "1 key, for all repositories"),
             ("correct horse", "1 key, for all repositories"),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_is_none_and_a_short_key_are_doubted() {
+    fn invalid_scopes_and_short_keys_cause_warnings() {
         let good = "0123456789abcdef";
         for (scope, doubted) in [
             ("", false),

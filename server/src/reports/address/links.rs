@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_with_either_address_are_followed_and_others_not() {
+    fn links_to_this_servers_urls_are_accepted_and_others_rejected() {
         let reports = reports("https://covered.example.com/c", "*.reports.example.net");
         for right in [
             format!("https://covered.example.com/c/coverage/{ID}/"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_with_a_former_address_or_another_scheme_are_followed() {
+    fn links_to_former_urls_and_other_schemes_are_accepted() {
         let former: Vec<Url> = ["https://old.example.com/", "http://10.0.0.5:8000/covered"]
             .iter()
             .map(|url| url.parse().unwrap())
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_of_any_host_names_a_site_by_its_path_or_its_first_label() {
+    fn site_ids_are_found_in_the_path_or_host_of_any_link() {
         let reports = Reports::new("https://covered.example.com", None);
         for (url, names_it) in [
             (format!("http://gone.example.com:8000/c/coverage/{ID}/"), true),

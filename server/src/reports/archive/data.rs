@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_file_lets_others_go_first_before_each_chunk() {
+    async fn large_files_yield_to_other_tasks_before_each_chunk() {
         let (large, data) = zeros(4 * MAKES_WAY);
         let pieces = || stream::iter([Ok(data.clone())]);
         for (way, inflated) in [

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_declares_its_charset_by_meta() {
+    fn html_charset_is_read_from_meta_elements() {
         check(
             "text/html",
             &[
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_first_kilobyte_is_not_looked_at() {
+    fn charset_declarations_after_the_first_kilobyte_are_ignored() {
         for (before, expected) in [(1024 - 18, Known("GBK")), (1024 - 17, Nothing)] {
             let page = [&vec![b' '; before][..], b"<meta charset=gbk>"].concat();
             assert_eq!(declared("text/html", &page), expected, "{before}");
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declaration_may_be_cut_off_anywhere() {
+    fn truncated_charset_declarations_are_handled() {
         let page: &[u8] =
             b"<!-- x --><?xml encoding='x'?></a b='c'><META http-equiv=content-type content='charset charset=\"x\"'>";
         let starts = (0..page.len()).flat_map(|start| (start..=page.len()).map(move |end| &page[start..end]));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_declares_its_charset_by_its_encoding() {
+    fn xml_charset_is_read_from_the_xml_declaration() {
         let cases: &[(&[u8], Declared)] = &[
             (b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><x/>", Known("windows-1252")),
             (b"<?xml version='1.0' encoding = 'euc-jp' standalone='yes'?>", Known("EUC-JP")),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_sheet_declares_its_charset_in_its_first_rule() {
+    fn css_charset_is_read_from_the_first_rule() {
         check(
             "text/css",
             &[
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_comes_before_all_else() {
+    fn byte_order_marks_override_other_declarations() {
         for essence in ["text/html", "text/xml", "text/css", "text/javascript", "text/plain"] {
             check(
                 essence,

@@ -82,7 +82,7 @@ mod tests {
     use crate::store::storage::Storage;
 
     #[tokio::test]
-    async fn an_index_of_very_many_files_keeps_nobody_waiting() {
+    async fn reading_a_large_index_yields_to_other_tasks() {
         let files = 99_999;
         let mut zip = rawzip::ZipArchiveWriter::new(Vec::new());
         for number in 0..files {
@@ -107,7 +107,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        // One thread serves here: where that one reads the index, the others have a step for each read of the store.
+        // The runtime has one thread: other tasks run only when reading the index yields.
         tokio::select! {
             index = sites.read_index("sites/many.zip") => assert_eq!(index.unwrap().below("").count(), files),
             () = others => {}

@@ -247,7 +247,7 @@ mod tests {
     #[derive(Default)]
     struct Object {
         file: Option<(&'static str, Vec<u8>)>,
-        asked: Vec<Option<String>>,
+        tags: Vec<Option<String>>,
         ranges: Vec<Option<String>>,
     }
 
@@ -262,7 +262,7 @@ mod tests {
             let _ = rustls::crypto::ring::default_provider().install_default();
             let object = Arc::new(Mutex::new(Object::default()));
             let shared = object.clone();
-            let serving = Serving::start(move |request| std::future::ready(Ok(answer(&shared, &request))));
+            let serving = Serving::start(move |request| std::future::ready(Ok(respond(&shared, &request))));
             let endpoint = serving.url();
             let options = [
                 ("aws_endpoint_url", endpoint.as_str()),
@@ -286,8 +286,8 @@ mod tests {
         }
 
         /// The entity tags of requests since the last call.
-        fn asked(&self) -> Vec<Option<String>> {
-            std::mem::take(&mut self.object.lock().unwrap().asked)
+        fn requested_tags(&self) -> Vec<Option<String>> {
+            std::mem::take(&mut self.object.lock().unwrap().tags)
         }
 
         /// `None`: there is no such file.
@@ -319,10 +319,10 @@ mod tests {
         first.parse().unwrap()..size.min(last.parse::<usize>().unwrap() + 1)
     }
 
-    fn answer<B>(object: &Mutex<Object>, request: &Request<B>) -> Response<xtask::lab::http::Body> {
+    fn respond<B>(object: &Mutex<Object>, request: &Request<B>) -> Response<xtask::lab::http::Body> {
         let mut object = object.lock().unwrap();
         let known = request.headers().get(IF_NONE_MATCH).map(|tag| tag.to_str().unwrap().to_owned());
-        object.asked.push(known.clone());
+        object.tags.push(known.clone());
         let range = request.headers().get(RANGE).map(|range| range.to_str().unwrap().to_owned());
         object.ranges.push(range.clone());
         let response = Response::builder().header("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT");
@@ -345,45 +345,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_file_is_read_once_and_asked_for_by_its_tag_after_a_minute() {
+    async fn small_files_are_cached_and_revalidated_after_a_minute() {
         let stub = Stub::start();
         let (one, other) = ("<p>one</p>".repeat(1000), "<p>other</p>".repeat(1000));
         stub.put("\"1\"", one.as_bytes());
         for _ in 0..3 {
             assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         }
-        assert_eq!(stub.asked(), [None], "within the minute it is asked for once");
+        assert_eq!(stub.requested_tags(), [None], "one request within the minute");
         stub.age().await;
         for _ in 0..3 {
             assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         }
-        assert_eq!(stub.asked(), [Some("\"1\"".to_owned())], "what did not change is good for another minute");
+        assert_eq!(stub.requested_tags(), [Some("\"1\"".to_owned())], "an unchanged file is valid for another minute");
         stub.put("\"2\"", other.as_bytes());
         assert_eq!(stub.bytes().await.unwrap().unwrap(), one.as_bytes());
         stub.age().await;
-        assert_eq!(stub.bytes().await.unwrap().unwrap(), other.as_bytes(), "what changed takes its place");
+        assert_eq!(stub.bytes().await.unwrap().unwrap(), other.as_bytes(), "a changed file replaces it");
         stub.age().await;
         stub.object.lock().unwrap().file = None;
-        assert!(matches!(stub.bytes().await, Ok(None)), "what is gone is gone");
+        assert!(matches!(stub.bytes().await, Ok(None)), "a deleted file is not found");
     }
 
     #[tokio::test]
-    async fn many_readers_of_a_small_file_ask_the_store_once() {
+    async fn concurrent_readers_of_a_small_file_cause_one_store_request() {
         let stub = Stub::start();
         stub.put("\"1\"", b"<p>");
         for stale in [false, true] {
             if stale {
                 stub.age().await;
             }
-            stub.asked();
+            stub.requested_tags();
             let all = join_all((0..50).map(|_| stub.bytes())).await;
             assert!(all.into_iter().all(|bytes| bytes.unwrap().unwrap() == b"<p>"));
-            assert_eq!(stub.asked().len(), 1, "stale: {stale}");
+            assert_eq!(stub.requested_tags().len(), 1, "stale: {stale}");
         }
     }
 
     #[tokio::test]
-    async fn each_reader_of_a_large_file_has_all_of_it() {
+    async fn concurrent_readers_of_a_large_file_each_get_the_whole_file() {
         let stub = Stub::start();
         let large = vec![b'x'; 2 << 20];
         stub.put("\"1\"", &large);
@@ -392,23 +392,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_of_a_large_file_is_read_alone() {
+    async fn ranges_of_large_files_are_read_without_the_rest() {
         let stub = Stub::start();
         let bytes: Vec<u8> = (0..2 << 20).map(|at: u32| at.to_le_bytes()[1]).collect();
         stub.put("\"1\"", &bytes);
-        let behind = Some("bytes=3145728-4194303");
-        for (path, part, read, asked) in [
+        let after_end = Some("bytes=3145728-4194303");
+        for (path, part, read, requested) in [
             ("video.mp4", 5000..5010, 5000..5010, &[Some("bytes=5000-5009")][..]),
             ("video.mp4", 5000..1 << 62, 5000..bytes.len(), &[Some("bytes=5000-4611686018427387903")]),
-            // The type of a text is in its beginning.
+            // The start of a text declares its charset.
             ("all.html", 5000..5010, 0..SNIFFED, &[Some("bytes=0-1023")]),
-            ("video.mp4", 3 << 20..4 << 20, 0..bytes.len(), &[behind, behind, None]),
+            ("video.mp4", 3 << 20..4 << 20, 0..bytes.len(), &[after_end, after_end, None]),
         ] {
             stub.object.lock().unwrap().ranges.clear();
             let Some(SingleFile::Large { range, bytes: mut stream, .. }) =
                 stub.sites.single(&site(), path, Some(part)).await.unwrap()
             else {
-                panic!("{path} is large")
+                panic!("expected {path} to be a large file")
             };
             let mut all = Vec::new();
             while let Some(piece) = stream.next().await {
@@ -417,27 +417,27 @@ mod tests {
             assert_eq!(range, read.start as u64..read.end as u64, "{path}");
             assert!(all == bytes[read], "{path}");
             let ranges = stub.object.lock().unwrap().ranges.clone();
-            assert_eq!(ranges.iter().map(Option::as_deref).collect::<Vec<_>>(), asked, "{path}");
+            assert_eq!(ranges.iter().map(Option::as_deref).collect::<Vec<_>>(), requested, "{path}");
         }
         stub.put("\"2\"", b"small");
         for part in [1..3, 9..10] {
             let Some(SingleFile::Small(held)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
-                panic!("it is small")
+                panic!("expected a small file")
             };
             assert_eq!(held.bytes, "small");
         }
     }
 
     #[tokio::test]
-    async fn a_text_is_held_compressed_once() {
+    async fn texts_are_cached_compressed_once() {
         let stub = Stub::start();
         let text = "<p>line</p>\n".repeat(5000);
         stub.put("\"1\"", text.as_bytes());
         let Some(SingleFile::Small(first)) = stub.sites.single(&site(), PATH, None).await.unwrap() else {
-            panic!("it is small")
+            panic!("expected a small file")
         };
         let Some(SingleFile::Small(again)) = stub.sites.single(&site(), PATH, None).await.unwrap() else {
-            panic!("it is small")
+            panic!("expected a small file")
         };
         assert!(first.is_gzip && first.bytes.len() < text.len() / 10 && first.size == text.len() as u64);
         assert_eq!(first.bytes.as_ptr(), again.bytes.as_ptr());
