@@ -104,7 +104,7 @@ pub const FORMATS: &[Format] = &[
     page("llvm-cov", "llvm-cov", llvm_cov::page),
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
     page("simplecov", "SimpleCov", simplecov::page),
-    page("phpunit", "PHPUnit", phpunit::page),
+    pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
     page("kcov", "kcov", kcov::page),
     page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
     page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
