@@ -108,7 +108,7 @@ pub const FORMATS: &[Format] = &[
     page("kcov", "kcov", kcov::page),
     page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
     page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
-    page("scoverage", "Scoverage", scoverage::page),
+    pages("scoverage", "Scoverage", scoverage::page, scoverage::source_page),
     pages("reportgenerator", "ReportGenerator", reportgenerator::page, reportgenerator::source_page),
     page("grcov", "grcov", grcov::page),
     page("devel-cover", "Devel::Cover", devel_cover::page),
