@@ -9,6 +9,7 @@ mod gcovr;
 mod go;
 mod grcov;
 mod hpc;
+mod intellij;
 mod istanbul;
 mod jacoco;
 mod kcov;
@@ -113,6 +114,7 @@ pub const FORMATS: &[Format] = &[
     page("grcov", "grcov", grcov::page),
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
+    page("intellij", "IntelliJ or Kover", intellij::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
