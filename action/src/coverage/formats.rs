@@ -114,6 +114,7 @@ pub const FORMATS: &[Format] = &[
     page("grcov", "grcov", grcov::page),
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
+    pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
     page("intellij", "IntelliJ or Kover", intellij::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),

@@ -280,6 +280,13 @@ fn a_tracefile_that_lacks_the_end_of_a_record_is_damaged() {
 }
 
 #[test]
+fn a_rate_with_a_decimal_comma_is_read() {
+    let found = read("cobertura", r#"<coverage line-rate="0,17" branch-rate="0"/>"#).unwrap();
+    assert_eq!(found[0].percent, Percent::parse("17.00").unwrap());
+    assert_eq!(read("cobertura", r#"<coverage line-rate="0,1,7"/>"#), Some(Vec::new()));
+}
+
+#[test]
 fn all_projects_of_a_clover_file_are_counted() {
     let project = |covered| format!(r#"<project><metrics statements="10" coveredstatements="{covered}"/></project>"#);
     let found = read("clover", &format!("<coverage>{}{}</coverage>", project(10), project(1))).unwrap();
