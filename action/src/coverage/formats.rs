@@ -21,6 +21,7 @@ mod reportgenerator;
 mod scoverage;
 mod simplecov;
 mod tarpaulin;
+mod visual_studio;
 
 use std::io::BufRead;
 
@@ -90,7 +91,7 @@ pub fn supported_tools() -> String {
 }
 
 pub const JSON: Suffixes = &[".json"];
-pub const XML: Suffixes = &[".xml"];
+pub const XML: Suffixes = &[".xml", ".coveragexml"];
 const TRACE: Suffixes = &[".info", ".lcov"];
 const PROFILE: Suffixes = &[".out", ".txt", ".cov", ".coverprofile"];
 
@@ -130,6 +131,7 @@ pub const FORMATS: &[Format] = &[
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
     file("reportgenerator-xml", "ReportGenerator", XML, reportgenerator::xml),
+    file("visual-studio", "Visual Studio", XML, visual_studio::xml),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

@@ -55,25 +55,28 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     for file in parts(page.html, "<h2 id=\"") {
         let path = between(file, "\">", "</h2>").unwrap_or_default();
         if lines.file(&unescaped(path)) {
-            parts(file, "<tr ").for_each(|row| add_row(row, lines));
+            let hits = parts(file, "<tr ").filter_map(|row| add_row(row, lines));
+            // A line of two classes is counted twice.
+            let (covered, total) = hits.fold((0, 0), |sum, hit| (sum.0 + u64::from(hit), sum.1 + 1));
+            lines.count(covered, total);
         }
     }
     true
 }
 
-fn add_row(row: &str, lines: &mut Lines) {
-    let Some((title, rest)) = row.split_once("data-coverage=\"{'AllTestMethods': {'VC': '") else { return };
-    let visits = rest.split('\'').next().and_then(|visits| visits.parse().ok());
-    let number = between(rest, "<code>", "</code>").and_then(|number| number.parse().ok());
-    if let (Some(visits), Some(number)) = (visits, number) {
-        let branches = branches(title);
-        let is_partly = rest.get(..MAX_STATUS).is_some_and(|status| has(status, "'LVS': 'orange'"))
-            || branches.is_some_and(|(taken, total)| taken < total);
-        lines.line(number, if visits > 0 && is_partly { Hit::Partly } else { Hit::of(visits) });
-        if let Some((taken, total)) = branches {
-            lines.branches(number, taken, total);
-        }
+/// Returns whether the line is hit.
+fn add_row(row: &str, lines: &mut Lines) -> Option<bool> {
+    let (title, rest) = row.split_once("data-coverage=\"{'AllTestMethods': {'VC': '")?;
+    let visits = rest.split('\'').next()?.parse().ok()?;
+    let number = between(rest, "<code>", "</code>")?.parse().ok()?;
+    let branches = branches(title);
+    let is_partly = rest.get(..MAX_STATUS).is_some_and(|status| has(status, "'LVS': 'orange'"))
+        || branches.is_some_and(|(taken, total)| taken < total);
+    lines.line(number, if visits > 0 && is_partly { Hit::Partly } else { Hit::of(visits) });
+    if let Some((taken, total)) = branches {
+        lines.branches(number, taken, total);
     }
+    Some(visits > 0)
 }
 
 /// Bytes from the count of visits to the end of the status, which is `orange` since 2.5 if branches were missed.
