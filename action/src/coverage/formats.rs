@@ -5,6 +5,7 @@ mod cobertura;
 mod coverage_py;
 mod devel_cover;
 mod diff_cover;
+mod dotcover;
 mod gcovr;
 mod go;
 mod grcov;
@@ -125,6 +126,7 @@ pub const FORMATS: &[Format] = &[
     file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
     file("gcovr-summary", "gcovr", JSON, gcovr::summary),
     file("reportgenerator-json", "ReportGenerator", JSON, reportgenerator::json),
+    file("dotcover-json", "dotCover", JSON, dotcover::json),
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
@@ -132,6 +134,8 @@ pub const FORMATS: &[Format] = &[
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
     file("reportgenerator-xml", "ReportGenerator", XML, reportgenerator::xml),
     file("visual-studio", "Visual Studio", XML, visual_studio::xml),
+    file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
+    file("dotcover-xml", "dotCover", XML, dotcover::xml),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

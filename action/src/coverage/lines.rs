@@ -3,6 +3,7 @@
 
 mod bits;
 mod source_file;
+mod statements;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use anyhow::{Result, anyhow};
 use super::percent::Counts;
 pub use bits::{Bits, Hit};
 pub use source_file::{Branches, SourceFile};
+pub use statements::Statements;
 
 /// Bytes for all lines and paths: about 100 million lines, or one million files.
 const MAX_BYTES: usize = 32 << 20;

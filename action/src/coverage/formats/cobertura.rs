@@ -23,6 +23,9 @@ pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> 
             methods = methods.or(Some(depth));
         } else if methods.is_none() {
             add(element, lines);
+        } else if element.is("line") {
+            // dotnet-coverage counts the lines of each method: a line with a lambda is counted twice.
+            lines.count(u64::from(element.number("hits") > Some(0)), 1);
         }
         if found.is_some() && lines.is_on() { Continue(()) } else { Break(()) }
     })?;

@@ -139,9 +139,9 @@ const KOVER: &str = "Intellij Coverage Report";
 /// The sums of one source file's lines.
 #[derive(Default)]
 struct SourceSums {
+    /// Of its element; 0 without one, and once they do not add up.
     depth: usize,
     instructions: (u64, u64),
-    lines: (u64, u64),
 }
 
 impl SourceSums {
@@ -154,7 +154,6 @@ impl SourceSums {
             let (covered, missed) = (count("ci"), count("mi"));
             let (one, other) = self.instructions;
             self.instructions = (one.saturating_add(covered), other.saturating_add(missed));
-            self.lines = (self.lines.0 + u64::from(covered > 0), self.lines.1 + 1);
         } else if element.is("counter") && self.depth > 0 && depth == self.depth + 1 {
             let (covered, missed) = (count("covered"), count("missed"));
             match element.text("type").as_deref() {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use anyhow::Result;
 
 use super::{Found, Lines, Measure, Page};
-use crate::coverage::lines::Hit;
+use crate::coverage::lines::Statements;
 use crate::coverage::syntax::html::{after, between, count, has, labelled, parts, texts, unescaped};
 use crate::coverage::syntax::xml::{self, Element};
 
@@ -33,41 +33,8 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(all.into_iter().flatten().collect())
 }
 
-/// The lines that have an invoked statement, and those that have another one.
-struct Statements {
-    invoked: Lines<'static>,
-    missed: Lines<'static>,
-}
-
-impl Statements {
-    fn new() -> Self {
-        Self { invoked: Lines::all(), missed: Lines::all() }
-    }
-
-    /// Each line is missed until the end, so that `lines` notes what exceeds its limits.
-    fn add(&mut self, line: u64, is_invoked: bool, path: &str, lines: &mut Lines) {
-        if lines.file(path) {
-            lines.line(line, Hit::No);
-            let own = if is_invoked { &mut self.invoked } else { &mut self.missed };
-            own.file(path);
-            own.line(line, Hit::No);
-        }
-    }
-
-    fn end(self, lines: &mut Lines) {
-        for file in self.invoked.files() {
-            let missed = self.missed.get(&file.path);
-            lines.file(&file.path);
-            for (line, _) in file.bits.iter() {
-                let is_partly = missed.is_some_and(|missed| missed.bits.get(line).is_some());
-                lines.line(line.into(), if is_partly { Hit::Partly } else { Hit::Yes });
-            }
-        }
-    }
-}
-
 pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
-    let (mut found, mut statements) = (None, Statements::new());
+    let (mut found, mut statements) = (None, Statements::default());
     xml::walk(input, |depth, element| {
         if depth == 0 && element.is("scoverage") {
             let counts = element.counts("statements-invoked", "statement-count");
@@ -100,7 +67,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let table = after(page.html, "class=\"table statementlist\">").and_then(|rest| rest.split("</table>").next());
     let (Some(path), Some(table)) = (path, table) else { return false };
     let path = unescaped(path);
-    let mut statements = Statements::new();
+    let mut statements = Statements::default();
     parts(table, "<tr>").filter_map(statement).for_each(|(line, hit)| statements.add(line, hit, &path, lines));
     statements.end(lines);
     true

@@ -1,5 +1,5 @@
 //! The XML of Visual Studio's code coverage and of dotnet-coverage: the counts of the modules, and the ranges of their
-//! functions. A module's source files follow its functions.
+//! functions. A module's source files follow its functions. The older XML is in `exported`.
 //!
 //! ```xml
 //! <module blocks_covered="4" blocks_not_covered="2" lines_covered="3" lines_partially_covered="1" lines_not_covered="1">
@@ -8,6 +8,8 @@
 //! ```
 //!
 //! A line is covered only if all of its ranges in a function are. A line of two functions is counted twice.
+
+mod exported;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -18,6 +20,7 @@ use anyhow::{Result, ensure};
 use super::{Found, Lines, Measure};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::xml::{self, Element};
+pub use exported::exported;
 
 /// Lines of all ranges: a range can have any number.
 const MAX_LINES: u64 = 100_000_000;
@@ -26,12 +29,11 @@ const MAX_FUNCTION: usize = 250_000;
 /// Digits of the percentage.
 const DIGITS: usize = 2;
 
-#[derive(Default)]
 struct Modules {
     lines: Option<(u64, u64)>,
     blocks: Option<(u64, u64)>,
-    /// The lines of the module's source files, by their IDs.
-    module: Lines<'static>,
+    /// The lines of the source files, by their IDs, which each module has for itself.
+    files: Lines<'static>,
     /// The lines of the function: the ID of their file, and whether ranges were hit and missed.
     function: BTreeMap<(u64, u64), (bool, bool)>,
     ranges: u64,
@@ -53,44 +55,52 @@ pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> 
     Ok(is_results.then(|| modules.found()))
 }
 
+impl Default for Modules {
+    fn default() -> Self {
+        let (function, ranges) = (BTreeMap::new(), 0);
+        Self { lines: None, blocks: None, files: Lines::all(), function, ranges }
+    }
+}
+
 impl Modules {
     fn start(&mut self, element: &Element) {
-        let count = |name| element.number(name);
-        let lines = || Some((count("lines_covered")?, count("lines_partially_covered")?, count("lines_not_covered")?));
-        if let Some((covered, partly, missed)) = lines() {
-            add(&mut self.lines, (covered, covered.saturating_add(partly).saturating_add(missed)));
+        let partly = element.number("lines_partially_covered").unwrap_or_default();
+        if let Some((covered, missed)) = element.counts("lines_covered", "lines_not_covered") {
+            add(&mut self.lines, covered, missed.saturating_add(partly));
         }
         if let Some((covered, missed)) = element.counts("blocks_covered", "blocks_not_covered") {
-            add(&mut self.blocks, (covered, covered.saturating_add(missed)));
+            add(&mut self.blocks, covered, missed);
         }
     }
 
     fn add(&mut self, element: &Element, lines: &mut Lines) -> Result<()> {
         if element.is("functions") {
-            self.module = Lines::all();
+            self.files = Lines::all();
         } else if element.is("function") {
             self.end_function(lines);
         } else if element.is("range") {
-            self.range(element)?;
+            let file = element.number("source_id").unwrap_or_default();
+            let covered = element.text("covered").unwrap_or_default();
+            if let Some((start, end)) = element.counts("start_line", "end_line") {
+                self.range(file, (start, end), covered != "no", covered != "yes")?;
+            }
         } else if element.is("source_files") {
             self.end_function(lines);
-            self.module.finish()?;
+            self.files.finish()?;
         } else if element.is("source_file") {
-            self.source_file(element, lines);
+            let path = element.unescaped("path").unwrap_or_default();
+            self.source_file(&element.text("id").unwrap_or_default(), &path, lines);
         }
         Ok(())
     }
 
-    fn range(&mut self, element: &Element) -> Result<()> {
-        let Some((start, end)) = element.counts("start_line", "end_line") else { return Ok(()) };
+    fn range(&mut self, file: u64, (start, end): (u64, u64), is_hit: bool, is_missed: bool) -> Result<()> {
         self.ranges = self.ranges.saturating_add(end.saturating_sub(start)).saturating_add(1);
         ensure!(self.ranges <= MAX_LINES, "its ranges have more than {MAX_LINES} lines");
-        let file = element.number("source_id").unwrap_or_default();
-        let covered = element.text("covered").unwrap_or_default();
         for line in start..=end {
-            let (is_hit, is_missed) = self.function.entry((file, line)).or_default();
-            *is_hit |= covered != "no";
-            *is_missed |= covered != "yes";
+            let (has_hit, has_missed) = self.function.entry((file, line)).or_default();
+            *has_hit |= is_hit;
+            *has_missed |= is_missed;
             ensure!(self.function.len() <= MAX_FUNCTION, "a function has more than {MAX_FUNCTION} lines");
         }
         Ok(())
@@ -100,18 +110,17 @@ impl Modules {
         let mut counts = (0, 0);
         for ((file, line), (is_hit, is_missed)) in std::mem::take(&mut self.function) {
             counts = (counts.0 + u64::from(!is_missed), counts.1 + 1);
-            self.module.file(&file.to_string());
-            self.module.line(line, if is_hit && is_missed { Hit::Partly } else { Hit::when(is_hit) });
+            self.files.file(&file.to_string());
+            self.files.line(line, if is_hit && is_missed { Hit::Partly } else { Hit::when(is_hit) });
         }
         if counts.1 > 0 {
             lines.count(counts.0, counts.1);
         }
     }
 
-    fn source_file(&mut self, element: &Element, lines: &mut Lines) {
-        let path = element.unescaped("path").unwrap_or_default();
-        let Some(file) = element.text("id").and_then(|id| self.module.get(&id)) else { return };
-        if lines.file(&path) {
+    fn source_file(&self, id: &str, path: &str, lines: &mut Lines) {
+        let Some(file) = self.files.get(id) else { return };
+        if lines.file(path) {
             file.bits.iter().for_each(|(line, hit)| lines.line(line.into(), hit));
         }
     }
@@ -122,7 +131,7 @@ impl Modules {
     }
 }
 
-fn add(sum: &mut Option<(u64, u64)>, (covered, total): (u64, u64)) {
+fn add(sum: &mut Option<(u64, u64)>, covered: u64, missed: u64) {
     let (one, other) = sum.unwrap_or_default();
-    *sum = Some((one.saturating_add(covered), other.saturating_add(total)));
+    *sum = Some((one.saturating_add(covered), other.saturating_add(covered).saturating_add(missed)));
 }

@@ -45,7 +45,7 @@ impl Element<'_> {
     }
 }
 
-/// A start tag, or a text between tags, with its entities as written.
+/// A start tag, or a text between tags, or a part of one, with its entities as written.
 pub enum Node<'a> {
     Element(&'a Element<'a>),
     Text(&'a str),
@@ -75,6 +75,7 @@ pub fn walk_nodes(input: &mut dyn BufRead, mut each: impl FnMut(usize, Node) -> 
             }
             Event::Empty(tag) => each(depth, Node::Element(&Element(tag))),
             Event::Text(text) => each(depth, Node::Text(text)),
+            Event::GeneralRef(name) => each(depth, Node::Text(&format!("&{};", &**name))),
             Event::End(_) => {
                 depth = depth.saturating_sub(1);
                 ControlFlow::Continue(())
