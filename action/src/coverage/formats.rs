@@ -6,6 +6,7 @@ mod coverage_py;
 mod devel_cover;
 mod diff_cover;
 mod dotcover;
+mod emma;
 mod gcovr;
 mod go;
 mod grcov;
@@ -13,14 +14,17 @@ mod hpc;
 mod intellij;
 mod istanbul;
 mod jacoco;
+mod jmockit;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod openclover;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
 mod scoverage;
 mod simplecov;
+mod sonarqube;
 mod tarpaulin;
 mod visual_studio;
 
@@ -117,6 +121,9 @@ pub const FORMATS: &[Format] = &[
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
     pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
+    page("openclover", "OpenClover", openclover::page),
+    pages("emma", "EMMA", emma::page, emma::source_page),
+    pages("jmockit", "JMockit", jmockit::page, jmockit::source_page),
     page("intellij", "IntelliJ or Kover", intellij::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
@@ -130,12 +137,14 @@ pub const FORMATS: &[Format] = &[
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
+    file("emma-xml", "EMMA", XML, emma::xml),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
     file("reportgenerator-xml", "ReportGenerator", XML, reportgenerator::xml),
     file("visual-studio", "Visual Studio", XML, visual_studio::xml),
     file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
     file("dotcover-xml", "dotCover", XML, dotcover::xml),
+    file("sonarqube", "SonarQube", XML, sonarqube::xml),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

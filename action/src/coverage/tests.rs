@@ -287,6 +287,14 @@ fn a_rate_with_a_decimal_comma_is_read() {
 }
 
 #[test]
+fn a_page_of_emma_is_read_in_an_old_encoding() {
+    let html = include_str!("../../tests/fixtures/totals/emma-2.1/index.html");
+    let old = html.replace('\u{a0}', "\u{fffd}");
+    assert!(old != html && read("emma", &old).is_some_and(|found| found.len() == 3));
+    assert_eq!(read("emma", &old), read("emma", html));
+}
+
+#[test]
 fn all_projects_of_a_clover_file_are_counted() {
     let project = |covered| format!(r#"<project><metrics statements="10" coveredstatements="{covered}"/></project>"#);
     let found = read("clover", &format!("<coverage>{}{}</coverage>", project(10), project(1))).unwrap();
@@ -397,7 +405,7 @@ fn what_cannot_be_read_is_reported() {
         "{search:?}"
     );
     let search = super::search(&files, &Choice::parse("gone.xml").unwrap(), None, Deadline::NEVER);
-    assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
+    assert!(search.notes[0].starts_with("cannot read gone.xml as emma-xml: it cannot be opened"), "{search:?}");
 }
 
 #[test]
