@@ -1,6 +1,7 @@
 //! Cobertura's XML, which many tools write: the attributes of its root, and the lines of its classes. And its own HTML,
 //! whose index only frames `frame-summary.html`.
 
+use std::collections::HashSet;
 use std::io::BufRead;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -12,7 +13,7 @@ use crate::coverage::syntax::html::{after, between, counts, has, parts, percent,
 use crate::coverage::syntax::xml::{self, Element};
 
 pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
-    let (mut found, mut methods) = (None, None);
+    let (mut found, mut methods, mut method_lines) = (None, None, MethodLines::default());
     xml::walk(input, |depth, element| {
         if depth == 0 && element.is("coverage") && element.text("line-rate").is_some() {
             found = Some(totals(element));
@@ -21,16 +22,56 @@ pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> 
         methods = methods.filter(|methods| depth > *methods);
         if element.is("methods") {
             methods = methods.or(Some(depth));
-        } else if methods.is_none() {
-            add(element, lines);
-        } else if element.is("line") {
-            // dotnet-coverage counts the lines of each method: a line with a lambda is counted twice.
-            lines.count(u64::from(element.number("hits") > Some(0)), 1);
+        } else if lines.is_on() {
+            method_lines.add(element, methods.is_some());
+            if methods.is_none() {
+                add(element, lines);
+            }
         }
         if found.is_some() && lines.is_on() { Continue(()) } else { Break(()) }
     })?;
+    method_lines.end(lines);
     Ok(found)
 }
+
+/// The lines of methods, as dotnet-coverage counts them: a line with a lambda belongs to two methods.
+#[derive(Default)]
+struct MethodLines {
+    covered: u64,
+    total: u64,
+    /// Those of the current class, until the class itself lists them.
+    open: HashSet<u64>,
+    is_incomplete: bool,
+}
+
+impl MethodLines {
+    fn add(&mut self, element: &Element, is_in_method: bool) {
+        if element.is("class") {
+            self.is_incomplete |= !self.open.is_empty();
+            self.open.clear();
+        }
+        let Some(number) = element.number("number").filter(|_| element.is("line")) else { return };
+        if is_in_method {
+            self.covered += u64::from(element.number("hits") > Some(0));
+            self.total += 1;
+            self.is_incomplete |= self.open.len() >= MAX_CLASS;
+            if !self.is_incomplete {
+                self.open.insert(number);
+            }
+        } else {
+            self.open.remove(&number);
+        }
+    }
+
+    fn end(self, lines: &mut Lines) {
+        if self.total > 0 && self.open.is_empty() && !self.is_incomplete {
+            lines.count(self.covered, self.total);
+        }
+    }
+}
+
+/// Lines of one class.
+const MAX_CLASS: usize = 1_000_000;
 
 fn totals(root: &Element) -> Found {
     let lines = measure(root, "lines", "line-rate", "lines");
