@@ -121,7 +121,7 @@ pub const FORMATS: &[Format] = &[
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
     pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
-    page("openclover", "OpenClover", openclover::page),
+    pages("openclover", "OpenClover", openclover::page, openclover::source_page),
     pages("emma", "EMMA", emma::page, emma::source_page),
     pages("jmockit", "JMockit", jmockit::page, jmockit::source_page),
     page("intellij", "IntelliJ or Kover", intellij::page),

@@ -14,14 +14,18 @@ use crate::coverage::syntax::xml::{self, Element};
 
 pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
     let (mut sums, mut is_clover, mut in_project) = (None, false, false);
-    let mut line = Line::default();
+    let (mut line, mut has_methods) = (Line::default(), false);
     xml::walk(input, |depth, element| {
         match depth {
-            0 => is_clover = element.is("coverage") && element.text("line-rate").is_none(),
+            0 => {
+                is_clover = element.is("coverage") && element.text("line-rate").is_none();
+                // PHPUnit's methods are no lines; OpenClover shows them as such, but does not count them as statements.
+                has_methods = element.text("clover").is_some();
+            }
             1 => in_project = element.is("project"),
             // A file can have several projects.
             2 if in_project && element.is("metrics") => add_metrics(sums.get_or_insert_default(), element),
-            _ if in_project && lines.is_on() => line.add(element, lines),
+            _ if in_project && lines.is_on() => line.add(element, has_methods, lines),
             _ => {}
         }
         if is_clover { Continue(()) } else { Break(()) }
@@ -65,27 +69,32 @@ struct Line {
 }
 
 impl Line {
-    fn add(&mut self, element: &Element, lines: &mut Lines) {
+    fn add(&mut self, element: &Element, has_methods: bool, lines: &mut Lines) {
         if element.is("file") {
             self.end(lines);
             let path = element.unescaped("path").or_else(|| element.unescaped("name"));
             lines.file(&path.unwrap_or_default());
-        } else if element.is("line") && element.text("type").is_none_or(|kind| kind != "method") {
-            let Some(number) = element.number("num") else { return };
+        } else if let (true, Some(number)) = (element.is("line"), element.number("num")) {
+            let is_method = element.text("type").is_some_and(|kind| kind == "method");
+            if is_method && !has_methods {
+                return;
+            }
             if number != self.number {
                 self.end(lines);
                 self.number = number;
             }
-            self.entry(element, lines);
+            self.entry(element, is_method, lines);
         }
     }
 
-    fn entry(&mut self, element: &Element, lines: &mut Lines) {
+    fn entry(&mut self, element: &Element, is_method: bool, lines: &mut Lines) {
         let sides = element.number("truecount").zip(element.number("falsecount"));
         match (element.number("count"), sides) {
             (Some(hits), branches) => {
                 // OpenClover counts each statement of a line.
-                lines.count(u64::from(hits > 0), 1);
+                if !is_method {
+                    lines.count(u64::from(hits > 0), 1);
+                }
                 self.is_hit |= hits > 0;
                 // istanbul counts here the branches that were taken, and those that were not.
                 let (taken, missed) = branches.unwrap_or_default();
