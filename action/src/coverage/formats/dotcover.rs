@@ -19,8 +19,9 @@ use crate::coverage::syntax::xml::{self, Element};
 
 /// Lines of all statements: one can have any number.
 const MAX_LINES: u64 = 20_000_000;
-/// Source files.
+/// Source files, and bytes of a path.
 const MAX_FILES: usize = 100_000;
+const MAX_PATH: usize = 4096;
 
 pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
     let values = json::read(input, &["DotCoverVersion", "CoveragePercent", "CoveredStatements", "TotalStatements"])?;
@@ -59,7 +60,9 @@ struct Source {
 impl Source {
     fn add(&mut self, element: &Element, lines: &mut Lines) -> Result<()> {
         if let (true, Some(index)) = (element.is("File"), element.number("Index")) {
-            self.paths.insert(index, element.unescaped("Name").unwrap_or_default());
+            let path = element.unescaped("Name").unwrap_or_default();
+            ensure!(path.len() <= MAX_PATH, "it has a path of more than {MAX_PATH} bytes");
+            self.paths.insert(index, path);
             ensure!(self.paths.len() <= MAX_FILES, "it has more than {MAX_FILES} files");
         } else if element.is("Statement") {
             self.statement(element, lines)?;
