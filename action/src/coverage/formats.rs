@@ -5,21 +5,28 @@ mod cobertura;
 mod coverage_py;
 mod devel_cover;
 mod diff_cover;
+mod dotcover;
+mod emma;
 mod gcovr;
 mod go;
 mod grcov;
 mod hpc;
+mod intellij;
 mod istanbul;
 mod jacoco;
+mod jmockit;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod openclover;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
 mod scoverage;
 mod simplecov;
+mod sonarqube;
 mod tarpaulin;
+mod visual_studio;
 
 use std::io::BufRead;
 
@@ -89,7 +96,7 @@ pub fn supported_tools() -> String {
 }
 
 pub const JSON: Suffixes = &[".json"];
-pub const XML: Suffixes = &[".xml"];
+pub const XML: Suffixes = &[".xml", ".coveragexml"];
 const TRACE: Suffixes = &[".info", ".lcov"];
 const PROFILE: Suffixes = &[".out", ".txt", ".cov", ".coverprofile"];
 
@@ -104,15 +111,20 @@ pub const FORMATS: &[Format] = &[
     page("llvm-cov", "llvm-cov", llvm_cov::page),
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
     page("simplecov", "SimpleCov", simplecov::page),
-    page("phpunit", "PHPUnit", phpunit::page),
+    pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
     page("kcov", "kcov", kcov::page),
     page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
     page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
-    page("scoverage", "Scoverage", scoverage::page),
-    page("reportgenerator", "ReportGenerator", reportgenerator::page),
+    pages("scoverage", "Scoverage", scoverage::page, scoverage::source_page),
+    pages("reportgenerator", "ReportGenerator", reportgenerator::page, reportgenerator::source_page),
     page("grcov", "grcov", grcov::page),
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
+    pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
+    pages("openclover", "OpenClover", openclover::page, openclover::source_page),
+    pages("emma", "EMMA", emma::page, emma::source_page),
+    pages("jmockit", "JMockit", jmockit::page, jmockit::source_page),
+    page("intellij", "IntelliJ or Kover", intellij::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
@@ -120,11 +132,19 @@ pub const FORMATS: &[Format] = &[
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),
     file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
     file("gcovr-summary", "gcovr", JSON, gcovr::summary),
+    file("reportgenerator-json", "ReportGenerator", JSON, reportgenerator::json),
+    file("dotcover-json", "dotCover", JSON, dotcover::json),
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
+    file("emma-xml", "EMMA", XML, emma::xml),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
+    file("reportgenerator-xml", "ReportGenerator", XML, reportgenerator::xml),
+    file("visual-studio", "Visual Studio", XML, visual_studio::xml),
+    file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
+    file("dotcover-xml", "dotCover", XML, dotcover::xml),
+    file("sonarqube", "SonarQube", XML, sonarqube::xml),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

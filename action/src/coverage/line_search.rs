@@ -246,9 +246,11 @@ impl<'a> LineSearch<'a> {
         let own = found.iter().find(|measure| measure.metric == "lines").and_then(|measure| measure.counts);
         let total = self.totals.and_then(|totals| totals.lines);
         let read = lines.sums();
+        // Tools count each line once, or once for each of its classes, methods or statements.
+        let ways = [read, lines.counted()];
         let pair = |counts: Counts| (counts.covered, counts.total);
         let shown: Vec<_> = [own, total].into_iter().flatten().map(pair).collect();
-        match shown.iter().find(|shown| **shown != read) {
+        match shown.iter().find(|shown| !ways.contains(shown)) {
             Some(shown) => Proof::Differs { of: source.to_owned(), shown: *shown, read },
             None if shown.is_empty() && !lines.files().all(|file| file.shown.is_some()) => Proof::NotShown,
             None => Proof::AddsUp,

@@ -136,6 +136,34 @@ fn a_damaged_file_is_noted_once_and_the_next_one_is_read() {
 }
 
 #[test]
+fn counts_of_methods_prove_only_lines_that_their_classes_list() {
+    let xml = include_str!("../../tests/fixtures/totals/dotnet-coverage-17-cobertura/coverage.cobertura.xml");
+    let lost = xml.replace(
+        "            <line number=\"15\" hits=\"0\" branch=\"False\" />\n          </lines>",
+        "          </lines>",
+    );
+    assert!(lost != xml);
+    for (xml, is_usable) in [(xml, true), (&lost, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("coverage.xml"), xml).unwrap();
+        let found = lines_of(&walk(folder.path()).unwrap(), "coverage.xml").unwrap();
+        assert_eq!(found.proof.is_usable(), is_usable, "{found}");
+    }
+}
+
+#[test]
+fn lines_of_kover_are_used_only_if_their_instructions_add_up() {
+    let report = include_str!("../../tests/fixtures/totals/kover-0.9/report.xml");
+    for (line, is_usable) in [("nr=\"3\" mi=\"0\" ci=\"1\"", true), ("nr=\"3\" mi=\"0\" ci=\"2\"", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let report = report.replace("nr=\"3\" mi=\"0\" ci=\"1\"", line);
+        std::fs::write(folder.path().join("report.xml"), report).unwrap();
+        let found = lines_of(&walk(folder.path()).unwrap(), "report.xml").unwrap();
+        assert_eq!(found.proof.is_usable(), is_usable, "{found}");
+    }
+}
+
+#[test]
 fn a_page_is_read_in_the_format_that_the_user_names() {
     let folder = tempfile::tempdir().unwrap();
     let page = include_str!("../../tests/fixtures/totals/nyc-18/index.html");

@@ -3,6 +3,7 @@
 
 mod bits;
 mod source_file;
+mod statements;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use anyhow::{Result, anyhow};
 use super::percent::Counts;
 pub use bits::{Bits, Hit};
 pub use source_file::{Branches, SourceFile};
+pub use statements::Statements;
 
 /// Bytes for all lines and paths: about 100 million lines, or one million files.
 const MAX_BYTES: usize = 32 << 20;
@@ -39,6 +41,8 @@ pub struct Lines<'a> {
     is_on: bool,
     filter: Option<Filter<'a>>,
     bytes: usize,
+    /// The sums as the tool counts them, if it counts some lines twice or in another way.
+    counted: Option<(u64, u64)>,
     /// Why something was left out.
     problem: Option<&'static str>,
 }
@@ -105,6 +109,12 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// Adds to the sums as the tool counts them: one that counts each class of a file counts some lines twice.
+    pub fn count(&mut self, covered: u64, total: u64) {
+        let (one, other) = self.counted.unwrap_or_default();
+        self.counted = Some((one.saturating_add(covered), other.saturating_add(total)));
+    }
+
     fn change(&mut self, number: u64, change: impl FnOnce(&mut SourceFile, u32)) {
         let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) else { return };
         if number > MAX_LINE || self.bytes > MAX_BYTES {
@@ -139,6 +149,9 @@ impl<'a> Lines<'a> {
                 }
             }
         }
+        if let Some((covered, total)) = other.counted {
+            self.count(covered, total);
+        }
         self.problem = self.problem.or(other.problem);
     }
 
@@ -154,6 +167,11 @@ impl<'a> Lines<'a> {
     /// Hit lines, and lines that can be covered, of all files.
     pub fn sums(&self) -> (u64, u64) {
         self.files.iter().map(|file| file.bits.sums()).fold((0, 0), |sum, file| (sum.0 + file.0, sum.1 + file.1))
+    }
+
+    /// The sums as the tool counts them.
+    pub fn counted(&self) -> (u64, u64) {
+        self.counted.unwrap_or_else(|| self.sums())
     }
 
     /// `None` if there is no line.

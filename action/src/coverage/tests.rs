@@ -280,6 +280,21 @@ fn a_tracefile_that_lacks_the_end_of_a_record_is_damaged() {
 }
 
 #[test]
+fn a_rate_with_a_decimal_comma_is_read() {
+    let found = read("cobertura", r#"<coverage line-rate="0,17" branch-rate="0"/>"#).unwrap();
+    assert_eq!(found[0].percent, Percent::parse("17.00").unwrap());
+    assert_eq!(read("cobertura", r#"<coverage line-rate="0,1,7"/>"#), Some(Vec::new()));
+}
+
+#[test]
+fn a_page_of_emma_is_read_in_an_old_encoding() {
+    let html = include_str!("../../tests/fixtures/totals/emma-2.1/index.html");
+    let old = html.replace('\u{a0}', "\u{fffd}");
+    assert!(old != html && read("emma", &old).is_some_and(|found| found.len() == 3));
+    assert_eq!(read("emma", &old), read("emma", html));
+}
+
+#[test]
 fn all_projects_of_a_clover_file_are_counted() {
     let project = |covered| format!(r#"<project><metrics statements="10" coveredstatements="{covered}"/></project>"#);
     let found = read("clover", &format!("<coverage>{}{}</coverage>", project(10), project(1))).unwrap();
@@ -390,7 +405,7 @@ fn what_cannot_be_read_is_reported() {
         "{search:?}"
     );
     let search = super::search(&files, &Choice::parse("gone.xml").unwrap(), None, Deadline::NEVER);
-    assert!(search.notes[0].starts_with("cannot read gone.xml as jacoco-xml: it cannot be opened"), "{search:?}");
+    assert!(search.notes[0].starts_with("cannot read gone.xml as emma-xml: it cannot be opened"), "{search:?}");
 }
 
 #[test]

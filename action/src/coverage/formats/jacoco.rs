@@ -100,12 +100,17 @@ impl Containers {
 /// The report's own counters follow those of its packages.
 pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
     let (mut containers, mut package, mut is_report) = (Containers::default(), String::new(), false);
+    let mut kover = None;
     xml::walk(input, |depth, element| {
         is_report |= depth == 0 && element.is("report");
         containers.close(depth);
         containers.add(depth, element);
+        if depth == 0 && element.text("name").is_some_and(|name| name == KOVER) {
+            kover = Some(SourceSums::default());
+        }
         if lines.is_on() {
             add_line(element, &mut package, lines);
+            kover.iter_mut().for_each(|sums| sums.add(depth, element, lines));
         }
         if is_report { Continue(()) } else { Break(()) }
     })?;
@@ -124,6 +129,38 @@ fn add_line(element: &Element, package: &mut String, lines: &mut Lines) {
         lines.line(number, if is_partly { Hit::Partly } else { Hit::of(covered) });
         if missed_branches > 0 || taken > 0 {
             lines.branches(number, taken, taken.saturating_add(missed_branches));
+        }
+    }
+}
+
+/// The name of the reports of Kover. It counts a line once for each of its classes.
+const KOVER: &str = "Intellij Coverage Report";
+
+/// The sums of one source file's lines.
+#[derive(Default)]
+struct SourceSums {
+    /// Of its element; 0 without one, and once they do not add up.
+    depth: usize,
+    instructions: (u64, u64),
+}
+
+impl SourceSums {
+    /// Trusts the count of lines if the instructions add up; it follows them.
+    fn add(&mut self, depth: usize, element: &Element, lines: &mut Lines) {
+        let count = |name| element.number(name).unwrap_or_default();
+        if element.is("sourcefile") {
+            *self = Self { depth, ..Self::default() };
+        } else if element.is("line") {
+            let (covered, missed) = (count("ci"), count("mi"));
+            let (one, other) = self.instructions;
+            self.instructions = (one.saturating_add(covered), other.saturating_add(missed));
+        } else if element.is("counter") && self.depth > 0 && depth == self.depth + 1 {
+            let (covered, missed) = (count("covered"), count("missed"));
+            match element.text("type").as_deref() {
+                Some("INSTRUCTION") if self.instructions != (covered, missed) => self.depth = 0,
+                Some("LINE") => lines.count(covered, covered.saturating_add(missed)),
+                _ => {}
+            }
         }
     }
 }

@@ -121,6 +121,17 @@ fn branches_of_a_line_are_kept_once() {
 }
 
 #[test]
+fn lines_that_a_tool_counts_twice_add_up_in_its_own_way() {
+    let mut lines = filled(&[(4, Hit::Yes), (9, Hit::No)]);
+    assert_eq!(lines.counted(), (1, 2));
+    lines.count(2, 3);
+    let mut other = Lines::all();
+    other.count(1, 1);
+    lines.merge(other);
+    assert_eq!((lines.counted(), lines.sums()), ((3, 4), (1, 2)));
+}
+
+#[test]
 fn counts_that_the_report_shows_are_compared() {
     let mut lines = filled(&[(4, Hit::Partly), (9, Hit::No)]);
     assert!(lines.get("a").unwrap().adds_up());

@@ -30,6 +30,15 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     Some(split(after(text, start)?, end)?.0)
 }
 
+/// What follows each `mark`, up to the next one.
+pub fn parts<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut starts = memmem::find_iter(text.as_bytes(), mark).map(move |at| at + mark.len()).peekable();
+    std::iter::from_fn(move || {
+        let start = starts.next()?;
+        text.get(start..starts.peek().map_or(text.len(), |next| next - mark.len()))
+    })
+}
+
 /// The trimmed, non-empty texts between the tags.
 pub fn texts(html: &str) -> Vec<String> {
     let after_tag = |part: &str| part.split_once('>').map_or(String::new(), |(_, text)| plain(text));
@@ -125,6 +134,12 @@ mod tests {
     fn texts_are_what_stands_between_tags() {
         let html = "no text<td a='%'> Lines:\n</td><td></td><td>21.1&nbsp;%</td><td unclosed";
         assert_eq!(texts(html), ["Lines:", "21.1 %"]);
+    }
+
+    #[test]
+    fn parts_follow_each_mark() {
+        assert_eq!(parts("x<a>1<a><a>é", "<a>").collect::<Vec<_>>(), ["1", "", "é"]);
+        assert_eq!(parts("", "<a>").count(), 0);
     }
 
     #[test]

@@ -20,6 +20,10 @@ impl Element<'_> {
         self.0.name().as_ref() == name
     }
 
+    pub fn name(&self) -> &str {
+        self.0.name().into_inner()
+    }
+
     pub fn text(&self, attribute: &str) -> Option<String> {
         let attribute = self.0.try_get_attribute(attribute).ok()??;
         Some(attribute.value.into_owned())
@@ -41,8 +45,22 @@ impl Element<'_> {
     }
 }
 
+/// A start tag, or a text between tags, or a part of one, with its entities as written.
+pub enum Node<'a> {
+    Element(&'a Element<'a>),
+    Text(&'a str),
+}
+
 /// Calls `each` for every element with its depth (0 is the root), until it breaks.
 pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> ControlFlow<()>) -> Result<()> {
+    walk_nodes(input, |depth, node| match node {
+        Node::Element(element) => each(depth, element),
+        Node::Text(_) => ControlFlow::Continue(()),
+    })
+}
+
+/// Also visits texts; a text is one level deeper than its element.
+pub fn walk_nodes(input: &mut dyn BufRead, mut each: impl FnMut(usize, Node) -> ControlFlow<()>) -> Result<()> {
     let mut reader = Reader::from_reader(Budget { input, left: MAX_EVENT });
     let (mut buffer, mut depth) = (Vec::new(), 0);
     loop {
@@ -53,9 +71,11 @@ pub fn walk(input: &mut dyn BufRead, mut each: impl FnMut(usize, &Element) -> Co
             Event::Start(tag) => {
                 depth += 1;
                 ensure!(depth <= MAX_DEPTH, "its elements are nested deeper than {MAX_DEPTH}");
-                each(depth - 1, &Element(tag))
+                each(depth - 1, Node::Element(&Element(tag)))
             }
-            Event::Empty(tag) => each(depth, &Element(tag)),
+            Event::Empty(tag) => each(depth, Node::Element(&Element(tag))),
+            Event::Text(text) => each(depth, Node::Text(text)),
+            Event::GeneralRef(name) => each(depth, Node::Text(&format!("&{};", &**name))),
             Event::End(_) => {
                 depth = depth.saturating_sub(1);
                 ControlFlow::Continue(())
