@@ -115,6 +115,7 @@ pub const FORMATS: &[Format] = &[
     page("hpc", "hpc", hpc::page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
+    file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
     file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),

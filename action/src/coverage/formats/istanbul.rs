@@ -1,5 +1,5 @@
-//! istanbul, also used by nyc, c8, jest and vitest: the head of `index.html`, the data in the page of `html-spa`, and
-//! `coverage-summary.json`.
+//! istanbul, also used by nyc, c8, jest and vitest: the head of `index.html`, the data in the page of `html-spa`,
+//! `coverage-summary.json`, and `coverage-final.json`.
 //!
 //! ```html
 //! <span class="strong">99.87% </span>
@@ -9,9 +9,12 @@
 //!
 //! A folder's or file's page has the same head, with its name in the title instead of `All files`.
 
+mod coverage_final;
+
 use std::io::BufRead;
 
 use anyhow::Result;
+pub use coverage_final::coverage_final;
 use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
