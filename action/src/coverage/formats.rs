@@ -3,6 +3,7 @@
 mod clover;
 mod cobertura;
 mod coverage_py;
+mod deno;
 mod devel_cover;
 mod diff_cover;
 mod gcovr;
@@ -99,6 +100,7 @@ pub const FORMATS: &[Format] = &[
     page("diff-cover", "diff-cover", diff_cover::page),
     pages("istanbul", "istanbul", istanbul::page, istanbul::source_page),
     pages("html-spa", "istanbul", istanbul::spa, istanbul::source_page),
+    pages("deno", "Deno", deno::page, deno::source_page),
     page("genhtml", "lcov", lcov::page),
     page("gcovr", "gcovr", gcovr::page),
     page("llvm-cov", "llvm-cov", llvm_cov::page),

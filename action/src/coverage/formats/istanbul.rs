@@ -27,6 +27,11 @@ pub fn page(page: &Page) -> Option<Found> {
     if between(head, "<title>", "</title>")?.trim() != "Code coverage report for All files" {
         return None;
     }
+    Some(metrics(body))
+}
+
+/// The numbers in the head of a page.
+pub fn metrics(body: &str) -> Found {
     let texts = texts(split(body, "status-line").unwrap_or((body, "")).0);
     let named = |name: &str, metric| {
         let at = texts.iter().position(|text| text == name)?;
@@ -35,7 +40,7 @@ pub fn page(page: &Page) -> Option<Found> {
     };
     let kinds =
         [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
-    Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
+    kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect()
 }
 
 /// A source file's page: one span per line of the file, in order.
@@ -50,22 +55,30 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let column = between(page.html, "<td class=\"line-coverage quiet\">", "</td>");
     let (Some(path), Some(column)) = (path, column) else { return false };
     if lines.file(&unescaped(path)) {
-        for (at, number) in memmem::find_iter(column.as_bytes(), LINE).zip(1..) {
-            match column.get(at + LINE.len()..).and_then(|rest| rest.split('"').next()) {
-                Some("yes") => lines.line(number, Hit::Yes),
-                Some("no") => lines.line(number, Hit::No),
-                _ => {}
-            }
-        }
-        let fraction = split(page.html, ">Lines</span>").and_then(|(_, rest)| between(rest, "fraction'>", "</span>"));
-        if let Some((covered, total)) = fraction.and_then(counts) {
-            lines.shown(covered, total);
-        }
+        add_lines(column, "<span class=\"cline-any cline-", lines);
+        add_shown(page.html, lines);
     }
     true
 }
 
-const LINE: &str = "<span class=\"cline-any cline-";
+/// Adds a line for each `mark`, which the kind of the line follows.
+pub fn add_lines(column: &str, mark: &str, lines: &mut Lines) {
+    for (at, number) in memmem::find_iter(column.as_bytes(), mark).zip(1..) {
+        match column.get(at + mark.len()..).and_then(|rest| rest.split(['"', '\'']).next()) {
+            Some("yes") => lines.line(number, Hit::Yes),
+            Some("no") => lines.line(number, Hit::No),
+            _ => {}
+        }
+    }
+}
+
+/// Adds the counts of lines that the head of a page shows.
+pub fn add_shown(html: &str, lines: &mut Lines) {
+    let fraction = split(html, ">Lines</span>").and_then(|(_, rest)| between(rest, "fraction'>", "</span>"));
+    if let Some((covered, total)) = fraction.and_then(counts) {
+        lines.shown(covered, total);
+    }
+}
 
 /// A metric, and the paths of its percentage and counts.
 type Kind = (&'static str, [&'static str; 3]);
