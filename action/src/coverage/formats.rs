@@ -2,6 +2,7 @@
 
 mod clover;
 mod cobertura;
+mod codecov;
 mod coverage_py;
 mod deno;
 mod devel_cover;
@@ -15,6 +16,7 @@ mod jacoco;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod monocart;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
@@ -100,6 +102,7 @@ pub const FORMATS: &[Format] = &[
     page("diff-cover", "diff-cover", diff_cover::page),
     pages("istanbul", "istanbul", istanbul::page, istanbul::source_page),
     pages("html-spa", "istanbul", istanbul::spa, istanbul::source_page),
+    pages("monocart", "Monocart", monocart::page, monocart::source_page),
     pages("deno", "Deno", deno::page, deno::source_page),
     page("genhtml", "lcov", lcov::page),
     page("gcovr", "gcovr", gcovr::page),
@@ -118,6 +121,7 @@ pub const FORMATS: &[Format] = &[
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
+    file("monocart-json", "Monocart", JSON, monocart::json),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
     file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),
@@ -128,6 +132,7 @@ pub const FORMATS: &[Format] = &[
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
+    file("codecov-json", "Codecov JSON", JSON, codecov::json),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

@@ -7,7 +7,7 @@
 //! ```
 
 use std::fmt;
-use std::io::{BufRead, Cursor, Read};
+use std::io::BufRead;
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -19,8 +19,6 @@ use crate::coverage::percent::{Counts, Percent};
 use crate::coverage::syntax::html::{after, has};
 use crate::coverage::syntax::json::{self, List};
 
-/// Bytes at the start that show whether a file has this format: they contain the first path and the next key.
-const HEAD: u64 = 8 << 10;
 /// Statements, functions or branches of one source file.
 const MAX_TABLE: usize = 4 << 20;
 
@@ -28,18 +26,15 @@ const MAX_TABLE: usize = 4 << 20;
 type Sum = (u64, u64);
 
 pub fn coverage_final(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
-    let mut head = Vec::new();
-    input.take(HEAD).read_to_end(&mut head)?;
-    if !is_coverage(&String::from_utf8_lossy(&head)) {
-        return Ok(None);
-    }
-    let mut sums = Sums::default();
-    let mut add = |path: &str, file: File| {
-        lines.file(path);
-        file.add_to(lines, &mut sums);
-    };
-    json::read_entries(&mut Cursor::new(head).chain(input), &[], "", &mut add)?;
-    Ok(Some(sums.found()))
+    json::if_head(input, is_coverage, |input| {
+        let mut sums = Sums::default();
+        let mut add = |path: &str, file: File| {
+            lines.file(path);
+            file.add_to(lines, &mut sums);
+        };
+        json::read_entries(input, &[], "", &mut add)?;
+        Ok(sums.found())
+    })
 }
 
 /// Whether the first value of the map is an entry.
@@ -337,7 +332,7 @@ mod tests {
 
     #[test]
     fn json_of_another_kind_is_left_to_other_formats() {
-        let long = format!(r#"{{"a": {{"b": "{}", "statementMap": {{}}}}}}"#, "x".repeat(HEAD as usize));
+        let long = format!(r#"{{"a": {{"b": "{}", "statementMap": {{}}}}}}"#, "x".repeat(json::HEAD as usize));
         for other in ["", "[]", "{}", r#"{"statementMap": 1}"#, r#"{"a": ["statementMap"]}"#, &long] {
             assert_eq!(read(other), (None, Vec::new()), "{other:.50}");
         }
