@@ -16,13 +16,16 @@ mod jacoco;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod mocha;
 mod monocart;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
 mod scoverage;
 mod simplecov;
+mod slather;
 mod tarpaulin;
+mod xcode;
 
 use std::io::BufRead;
 
@@ -118,6 +121,10 @@ pub const FORMATS: &[Format] = &[
     page("grcov", "grcov", grcov::page),
     page("devel-cover", "Devel::Cover", devel_cover::page),
     page("hpc", "hpc", hpc::page),
+    pages("html-cov", "mocha", mocha::html_cov, mocha::html_cov_lines),
+    pages("lab", "lab", mocha::lab, mocha::lab_lines),
+    pages("slather", "Slather", slather::page, slather::source_page),
+    page("xcov", "xcov", xcode::xcov),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
@@ -129,6 +136,10 @@ pub const FORMATS: &[Format] = &[
     file("gcovr-summary", "gcovr", JSON, gcovr::summary),
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
+    file("slather-json", "Slather", JSON, slather::json),
+    file("xcov-json", "xcov", JSON, xcode::xcov_json),
+    file("xccov", "Xcode", JSON, xcode::xccov),
+    file("xccov-archive", "Xcode", JSON, xcode::archive),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
