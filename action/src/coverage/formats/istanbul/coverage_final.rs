@@ -71,7 +71,7 @@ impl Sums {
     }
 }
 
-/// istanbul truncates to two digits, and writes no zeros at the end.
+/// istanbul truncates to two digits, and writes no zeros at the end. Old versions rounded; the file does not say which.
 fn measure(metric: &'static str, (covered, total): Sum) -> Option<Measure> {
     let text = Counts::new(covered, total)?.truncated(2).to_string();
     let shown = Percent::parse(text.trim_end_matches('0').trim_end_matches('.'))?;
