@@ -62,7 +62,11 @@ pub fn archive(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Foun
         if lines.is_on() {
             let mut add = |path: &str, found: List<Line>| {
                 if lines.file(path) {
-                    found.0.iter().filter(|line| line.is_executable).for_each(|line| lines.line(line.line, line.hit()));
+                    found
+                        .0
+                        .iter()
+                        .filter_map(|line| Some((line.0, line.1?)))
+                        .for_each(|(number, hit)| lines.line(number, hit));
                 }
             };
             json::read_entries(input, &[], "", &mut add)?;
@@ -71,9 +75,14 @@ pub fn archive(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Foun
     })
 }
 
+/// A line's number and, if it is executable, its hits.
+#[derive(Deserialize)]
+#[serde(from = "RawLine")]
+struct Line(u64, Option<Hit>);
+
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Line {
+struct RawLine {
     line: u64,
     is_executable: bool,
     execution_count: u64,
@@ -87,9 +96,10 @@ struct Range {
     execution_count: u64,
 }
 
-impl Line {
-    fn hit(&self) -> Hit {
-        let is_partly = self.subranges.0.iter().any(|range| range.execution_count == 0);
-        if self.execution_count > 0 && is_partly { Hit::Partly } else { Hit::of(self.execution_count) }
+impl From<RawLine> for Line {
+    fn from(raw: RawLine) -> Self {
+        let is_partly = raw.subranges.0.iter().any(|range| range.execution_count == 0);
+        let hit = if raw.execution_count > 0 && is_partly { Hit::Partly } else { Hit::of(raw.execution_count) };
+        Self(raw.line, raw.is_executable.then_some(hit))
     }
 }

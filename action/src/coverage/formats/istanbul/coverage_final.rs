@@ -19,8 +19,8 @@ use crate::coverage::percent::{Counts, Percent};
 use crate::coverage::syntax::html::{after, has};
 use crate::coverage::syntax::json::{self, List};
 
-/// Statements, functions or branches of one source file.
-const MAX_TABLE: usize = 4 << 20;
+/// Statements, functions or branches of one source file. A bundle of 10 MB has some hundred thousand.
+const MAX_TABLE: usize = 1 << 20;
 
 /// Covered and total counts.
 type Sum = (u64, u64);
@@ -95,13 +95,13 @@ impl File {
     fn add_to(mut self, lines: &mut Lines, sums: &mut Sums) {
         sums.is_raw |= self.input_source_map.is_some();
         sums.has_ignored |= self.fn_map.0.iter().any(|(_, function)| function.skip);
-        sums.has_ignored |= self.branch_map.0.iter().any(|(_, branch)| branch.locations);
+        sums.has_ignored |= self.branch_map.0.iter().any(|(_, branch)| branch.skip);
         let functions = self.f.sorted();
         add(&mut sums.functions, functions.iter().map(|(_, hits)| (u64::from(hits.0), 1)));
         let statements = self.statements();
         add(&mut sums.statements, statements.iter().map(|(_, is_hit)| (u64::from(*is_hit), 1)));
         let branches = self.branches();
-        add(&mut sums.branches, self.b.0.iter().map(|(_, taken)| (taken.0, taken.1)));
+        add(&mut sums.branches, self.b.0.iter().map(|(_, taken)| (taken.0.into(), taken.1.into())));
         if sums.is_raw {
             return;
         }
@@ -128,7 +128,7 @@ impl File {
         let statement = |(key, hits): &(u32, Count)| {
             let place = places.binary_search_by_key(key, |(key, _)| *key).ok().map(|at| places[at].1);
             // An ignored statement counts as covered.
-            (place.map(|place| place.start.line), hits.0 || place.is_some_and(|place| place.skip))
+            (place.map(|place| place.line.into()), hits.0 || place.is_some_and(|place| place.skip))
         };
         hits.iter().map(statement).collect()
     }
@@ -138,7 +138,7 @@ impl File {
         let taken = self.b.sorted();
         let sum = |(key, branch): &(u32, Branch)| {
             let at = taken.binary_search_by_key(key, |(key, _)| *key).ok()?;
-            Some((branch.line()?, (taken[at].1.0, taken[at].1.1)))
+            Some((branch.line?.into(), (taken[at].1.0.into(), taken[at].1.1.into())))
         };
         let mut sums: Vec<_> = self.branch_map.sorted().iter().filter_map(sum).collect();
         sums.sort_unstable_by_key(|(line, _)| *line);
@@ -159,45 +159,61 @@ fn add(sum: &mut Sum, others: impl Iterator<Item = Sum>) {
     }
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+/// Where a statement starts, and whether istanbul 0.x ignored it.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(from = "RawStatement")]
+struct Statement {
+    line: u32,
+    skip: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawStatement {
+    start: Position,
+    skip: bool,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Position {
-    /// 0 if the tool does not know it: it counts all such statements as one line.
-    #[serde(deserialize_with = "number_or_null")]
-    line: u64,
+    line: Option<u64>,
 }
 
-fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+impl From<RawStatement> for Statement {
+    /// The line is 0 if the tool does not know it: it counts all such statements as one line.
+    fn from(raw: RawStatement) -> Self {
+        Self { line: small(raw.start.line.unwrap_or_default()), skip: raw.skip }
+    }
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct Statement {
-    start: Position,
-    /// Written by istanbul 0.x.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(from = "RawBranch")]
+struct Branch {
+    line: Option<u32>,
+    /// Whether one of its locations is ignored.
     skip: bool,
 }
 
 /// Old versions write only the line, new ones also the place.
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-struct Branch {
+struct RawBranch {
     line: Option<u64>,
     loc: Option<Statement>,
-    /// Whether one is ignored.
-    #[serde(deserialize_with = "has_ignored")]
-    locations: bool,
+    locations: List<Statement>,
 }
 
-fn has_ignored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(List::<Statement>::deserialize(deserializer)?.0.iter().any(|location| location.skip))
-}
-
-impl Branch {
-    fn line(&self) -> Option<u64> {
-        self.line.or_else(|| Some(self.loc?.start.line))
+impl From<RawBranch> for Branch {
+    fn from(raw: RawBranch) -> Self {
+        let line = raw.line.map(small).or(raw.loc.map(|place| place.line));
+        Self { line, skip: raw.locations.0.iter().any(|location| location.skip) }
     }
+}
+
+/// A number that is too large stays too large for a line.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Whether a count is above 0.
@@ -212,7 +228,7 @@ impl<'de> Deserialize<'de> for Count {
 
 /// Taken and all branches of one branching point.
 #[derive(Clone, Copy)]
-struct Taken(u64, u64);
+struct Taken(u32, u32);
 
 impl<'de> Deserialize<'de> for Taken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -232,7 +248,7 @@ impl<'de> Visitor<'de> for TakenVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Taken, A::Error> {
         let mut taken = Taken(0, 0);
         while let Some(count) = list.next_element::<Count>()? {
-            taken = Taken(taken.0 + u64::from(count.0), taken.1 + 1);
+            taken = Taken(taken.0.saturating_add(count.0.into()), taken.1.saturating_add(1));
         }
         Ok(taken)
     }
