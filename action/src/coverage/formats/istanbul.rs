@@ -19,7 +19,7 @@ use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, counts, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -27,8 +27,26 @@ pub fn page(page: &Page) -> Option<Found> {
     if between(head, "<title>", "</title>")?.trim() != "Code coverage report for All files" {
         return None;
     }
-    Some(metrics(body))
+    let head = split(body, "<div class=\"body\">").map(|(head, _)| head).filter(|head| has(head, OLD));
+    Some(head.map_or_else(|| metrics(body), old_metrics))
 }
+
+/// Before 0.4: `Lines: <span class="metric">86.67% <small>(13 / 15)</small></span>`.
+fn old_metrics(head: &str) -> Found {
+    let named = |(label, metric): (&str, _)| {
+        let number = after(head, &format!("{label}: {OLD}"))?;
+        Measure::shown(metric, percent(split(number, "<")?.0)?, Some(old_counts(number)?))
+    };
+    KINDS.into_iter().filter_map(named).collect()
+}
+
+fn old_counts(number: &str) -> Option<(u64, u64)> {
+    counts(between(number, "<small>", "</small>")?)
+}
+
+const OLD: &str = "<span class=\"metric\">";
+const KINDS: [(&str, &str); 4] =
+    [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
 
 /// The numbers in the head of a page.
 pub fn metrics(body: &str) -> Found {
@@ -38,9 +56,7 @@ pub fn metrics(body: &str) -> Found {
         let shown = percent(texts.get(at.checked_sub(1)?)?)?;
         Measure::shown(metric, shown, texts.get(at + 1).and_then(|text| counts(text)))
     };
-    let kinds =
-        [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
-    kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect()
+    KINDS.into_iter().filter_map(|(name, metric)| named(name, metric)).collect()
 }
 
 /// A source file's page: one span per line of the file, in order.
@@ -52,7 +68,8 @@ pub fn metrics(body: &str) -> Found {
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let title = between(page.html, "<title>", "</title>");
     let path = title.and_then(|title| title.trim().strip_prefix("Code coverage report for "));
-    let column = between(page.html, "<td class=\"line-coverage quiet\">", "</td>");
+    let column = |class| between(page.html, &format!("<td class=\"line-coverage{class}\">"), "</td>");
+    let column = column(" quiet").or_else(|| column(""));
     let (Some(path), Some(column)) = (path, column) else { return false };
     if lines.file(&unescaped(path)) {
         add_lines(column, "<span class=\"cline-any cline-", lines);
@@ -74,8 +91,9 @@ pub fn add_lines(column: &str, mark: &str, lines: &mut Lines) {
 
 /// Adds the counts of lines that the head of a page shows.
 pub fn add_shown(html: &str, lines: &mut Lines) {
-    let fraction = split(html, ">Lines</span>").and_then(|(_, rest)| between(rest, "fraction'>", "</span>"));
-    if let Some((covered, total)) = fraction.and_then(counts) {
+    let fraction = after(html, ">Lines</span>").and_then(|rest| between(rest, "fraction'>", "</span>"));
+    let old = || old_counts(after(html, &format!("Lines: {OLD}"))?);
+    if let Some((covered, total)) = fraction.and_then(counts).or_else(old) {
         lines.shown(covered, total);
     }
 }
