@@ -2,7 +2,9 @@
 
 mod clover;
 mod cobertura;
+mod codecov;
 mod coverage_py;
+mod deno;
 mod devel_cover;
 mod diff_cover;
 mod dotcover;
@@ -18,15 +20,19 @@ mod jmockit;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod mocha;
+mod monocart;
 mod openclover;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
 mod scoverage;
 mod simplecov;
+mod slather;
 mod sonarqube;
 mod tarpaulin;
 mod visual_studio;
+mod xcode;
 
 use std::io::BufRead;
 
@@ -106,6 +112,8 @@ pub const FORMATS: &[Format] = &[
     page("diff-cover", "diff-cover", diff_cover::page),
     pages("istanbul", "istanbul", istanbul::page, istanbul::source_page),
     pages("html-spa", "istanbul", istanbul::spa, istanbul::source_page),
+    pages("monocart", "Monocart", monocart::page, monocart::source_page),
+    pages("deno", "Deno", deno::page, deno::source_page),
     page("genhtml", "lcov", lcov::page),
     page("gcovr", "gcovr", gcovr::page),
     page("llvm-cov", "llvm-cov", llvm_cov::page),
@@ -125,8 +133,14 @@ pub const FORMATS: &[Format] = &[
     pages("emma", "EMMA", emma::page, emma::source_page),
     pages("jmockit", "JMockit", jmockit::page, jmockit::source_page),
     page("intellij", "IntelliJ or Kover", intellij::page),
+    pages("html-cov", "mocha", mocha::html_cov, mocha::html_cov_lines),
+    pages("lab", "lab", mocha::lab, mocha::lab_lines),
+    pages("slather", "Slather", slather::page, slather::source_page),
+    page("xcov", "xcov", xcode::xcov),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
+    file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
+    file("monocart-json", "Monocart", JSON, monocart::json),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
     file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),
@@ -136,6 +150,10 @@ pub const FORMATS: &[Format] = &[
     file("dotcover-json", "dotCover", JSON, dotcover::json),
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
+    file("slather-json", "Slather", JSON, slather::json),
+    file("xcov-json", "xcov", JSON, xcode::xcov_json),
+    file("xccov", "Xcode", JSON, xcode::xccov),
+    file("xccov-archive", "Xcode", JSON, xcode::archive),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("emma-xml", "EMMA", XML, emma::xml),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
@@ -145,6 +163,7 @@ pub const FORMATS: &[Format] = &[
     file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
     file("dotcover-xml", "dotCover", XML, dotcover::xml),
     file("sonarqube", "SonarQube", XML, sonarqube::xml),
+    file("codecov-json", "Codecov JSON", JSON, codecov::json),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
     file("lcov", "lcov", TRACE, lcov::tracefile),

@@ -376,6 +376,36 @@ fn two_reports_that_disagree_are_no_total_and_both_are_reported() {
     assert_eq!(ask(&files, "auto"), "40% of lines (istanbul, a/index.html): 2 of 5");
 }
 
+/// karma writes a folder for each browser. One that ran nothing says 100 %.
+#[test]
+fn a_browser_that_measured_nothing_does_not_win() {
+    let empty = include_str!("../../tests/fixtures/totals/nyc-18-empty/index.html");
+    let old = NYC.replace("40% ", "100% ").replace(">2/5<", ">0/0<");
+    assert_ne!(old, NYC);
+    for nothing in [empty, &old] {
+        for (nothing_in, browser) in
+            [("Chrome-9/index.html", "Firefox-7/index.html"), ("Safari/index.html", "A/index.html")]
+        {
+            let (_folder, files) = folder_of(&[(nothing_in, nothing), (browser, NYC)]);
+            assert_eq!(ask(&files, "auto"), format!("40% of lines (istanbul, {browser}): 2 of 5"));
+            assert_eq!(ask(&files, nothing_in), "none");
+        }
+        let (_folder, files) = folder_of(&[("a/index.html", nothing), ("b/index.html", nothing)]);
+        assert_eq!(ask(&files, "auto"), "none");
+    }
+}
+
+#[test]
+fn two_browsers_that_disagree_are_no_total() {
+    let other = NYC.replace("40% ", "60% ").replace(">2/5<", ">3/5<");
+    let (_folder, files) = folder_of(&[("Chrome/index.html", NYC), ("Firefox/index.html", &other)]);
+    assert!(
+        other != NYC && ask(&files, "auto").starts_with("none; Firefox/index.html (istanbul) says 60% of lines, and")
+    );
+    let (_folder, files) = folder_of(&[("Chrome/index.html", NYC), ("Firefox/index.html", NYC)]);
+    assert_eq!(ask(&files, "auto"), "40% of lines (istanbul, Chrome/index.html): 2 of 5");
+}
+
 #[test]
 fn an_index_of_another_name_is_found_among_many_pages() {
     let names: Vec<String> = (0..200).map(|number| format!("coverage.file{number}.c.html")).collect();

@@ -1,4 +1,4 @@
-//! coverage.py, 4.5 and newer: the headline of `index.html`, and `coverage json`.
+//! coverage.py, 3.4 and newer: the headline of `index.html`, and `coverage json`.
 //!
 //! ```html
 //! <h1>Coverage report:
@@ -8,8 +8,10 @@
 //!
 //! Each file's page has the same span with the file's number, but with other tags before it in the headline. `--title`
 //! replaces the words `Coverage report`, escaped: it can contain a percentage, but no tag. The total's row has the
-//! counts: `<td data-ratio="514 540">95%</td>`.
+//! counts: `<td data-ratio="514 540">95%</td>`. Before 4.0, attributes have single quotes, the row has no such counts, and
+//! paths have no `.py`.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use anyhow::Result;
@@ -21,25 +23,39 @@ use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, List};
 
+/// In the foot of the pages of a version before 4.0.
+const OLD: &str = ">coverage.py v3.";
 const BOTH: &str = "lines and branches";
 /// With branches, since 7.11: lines, branches, and both together.
 const COLUMNS: usize = 3;
 
 pub fn page(page: &Page) -> Option<Found> {
-    let table = between(page.html, "<table class=\"index\"", "</thead>")?;
-    let headline = between(page.html, "<h1>", "</h1>").filter(|_| has(page.html, "coverage.py"))?;
+    index(&with_double_quotes(page.html))
+}
+
+/// Versions before 4.0 write single quotes in tags, and escape both kinds in texts.
+fn with_double_quotes(html: &str) -> Cow<'_, str> {
+    if has(html, OLD) { Cow::Owned(html.replace('\'', "\"")) } else { Cow::Borrowed(html) }
+}
+
+fn index(html: &str) -> Option<Found> {
+    let table = between(html, "<table class=\"index\"", "</thead>")?;
+    let headline = between(html, "<h1>", "</h1>").filter(|_| has(html, "coverage.py"))?;
     let (title, rest) = split(headline, "<span class=\"pc_cov\">")?;
     let is_index = !title.contains('<') && title.trim_end().ends_with(':');
     let shown = percent(split(rest, "</span>")?.0).filter(|_| is_index)?;
     let branches = table.to_ascii_lowercase().contains(">branches");
     let metric = if branches { BOTH } else { "lines" };
-    let row = between(page.html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
+    let row = between(html, "<tr class=\"total\">", "</tr>").unwrap_or_default();
     let cells = shares(row);
+    let in_row = cells.last().map(|(total, _)| total.clone()).or_else(|| percent(texts(row).last()?));
+    let has_statements = statements(row).is_none_or(|(_, total)| total > 0);
     // A headline that contradicts the table is not the tool's: it is in a comment or in a user's text.
-    if cells.last().is_some_and(|(total, _)| *total != shown) {
+    if in_row.is_some_and(|total| total != shown) || !has_statements {
         return Some(Vec::new());
     }
-    let mut found: Found = Measure::shown(metric, shown, cells.last().map(|(_, counts)| *counts)).into_iter().collect();
+    let counts = cells.last().map(|(_, counts)| *counts).or_else(|| statements(row).filter(|_| !branches));
+    let mut found: Found = Measure::shown(metric, shown, counts).into_iter().collect();
     if branches && !found.is_empty() {
         let cell = |at: usize, metric| {
             let (shown, counts) = cells.get(at).filter(|_| cells.len() == COLUMNS)?;
@@ -67,12 +83,14 @@ fn shares(row: &str) -> Vec<(Percent, (u64, u64))> {
 /// <p class="par run show_par"><span class="n"><a id="t12" href="#t12">12</a></span>…
 /// ```
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
-    let title = between(page.html, "<title>", "</title>").and_then(|title| title.trim().strip_prefix("Coverage for "));
+    let html = &*with_double_quotes(page.html);
+    let title = between(html, "<title>", "</title>").and_then(|title| title.trim().strip_prefix("Coverage for "));
     let path = title.and_then(|title| title.rsplit_once(": ")).filter(|(_, shown)| percent(shown).is_some());
-    let Some((path, _)) = path.filter(|_| has(page.html, "coverage.py")) else { return false };
-    if lines.file(&unescaped(path)) {
-        paragraphs(page.html).for_each(|(number, hit)| lines.line(number, hit));
-        if let (Some(run), Some(missing)) = (button(page.html, "run"), button(page.html, "mis")) {
+    let Some((path, _)) = path.filter(|_| has(html, "coverage.py")) else { return false };
+    let end = if has(html, OLD) { ".py" } else { "" };
+    if lines.file(&format!("{}{end}", unescaped(path))) {
+        paragraphs(html).for_each(|(number, hit)| lines.line(number, hit));
+        if let (Some(run), Some(missing)) = (button(html, "run"), button(html, "mis")) {
             lines.shown(run, run.saturating_add(missing));
         }
     }

@@ -1,5 +1,5 @@
-//! istanbul, also used by nyc, c8, jest and vitest: the head of `index.html`, the data in the page of `html-spa`, and
-//! `coverage-summary.json`.
+//! istanbul, also used by nyc, c8, jest and vitest: the head of `index.html`, the data in the page of `html-spa`,
+//! `coverage-summary.json`, and `coverage-final.json`.
 //!
 //! ```html
 //! <span class="strong">99.87% </span>
@@ -9,14 +9,17 @@
 //!
 //! A folder's or file's page has the same head, with its name in the title instead of `All files`.
 
+mod coverage_final;
+
 use std::io::BufRead;
 
 use anyhow::Result;
+pub use coverage_final::coverage_final;
 use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, counts, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, Values};
 
 pub fn page(page: &Page) -> Option<Found> {
@@ -24,15 +27,36 @@ pub fn page(page: &Page) -> Option<Found> {
     if between(head, "<title>", "</title>")?.trim() != "Code coverage report for All files" {
         return None;
     }
+    let head = split(body, "<div class=\"body\">").map(|(head, _)| head).filter(|head| has(head, OLD));
+    Some(head.map_or_else(|| metrics(body), old_metrics))
+}
+
+/// Before 0.4: `Lines: <span class="metric">86.67% <small>(13 / 15)</small></span>`.
+fn old_metrics(head: &str) -> Found {
+    let named = |(label, metric): (&str, _)| {
+        let number = after(head, &format!("{label}: {OLD}"))?;
+        Measure::shown(metric, percent(split(number, "<")?.0)?, Some(old_counts(number)?))
+    };
+    KINDS.into_iter().filter_map(named).collect()
+}
+
+fn old_counts(number: &str) -> Option<(u64, u64)> {
+    counts(between(number, "<small>", "</small>")?)
+}
+
+const OLD: &str = "<span class=\"metric\">";
+const KINDS: [(&str, &str); 4] =
+    [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
+
+/// The numbers in the head of a page.
+pub fn metrics(body: &str) -> Found {
     let texts = texts(split(body, "status-line").unwrap_or((body, "")).0);
     let named = |name: &str, metric| {
         let at = texts.iter().position(|text| text == name)?;
         let shown = percent(texts.get(at.checked_sub(1)?)?)?;
         Measure::shown(metric, shown, texts.get(at + 1).and_then(|text| counts(text)))
     };
-    let kinds =
-        [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
-    Some(kinds.into_iter().filter_map(|(name, metric)| named(name, metric)).collect())
+    KINDS.into_iter().filter_map(|(name, metric)| named(name, metric)).collect()
 }
 
 /// A source file's page: one span per line of the file, in order.
@@ -44,25 +68,35 @@ pub fn page(page: &Page) -> Option<Found> {
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let title = between(page.html, "<title>", "</title>");
     let path = title.and_then(|title| title.trim().strip_prefix("Code coverage report for "));
-    let column = between(page.html, "<td class=\"line-coverage quiet\">", "</td>");
+    let column = |class| between(page.html, &format!("<td class=\"line-coverage{class}\">"), "</td>");
+    let column = column(" quiet").or_else(|| column(""));
     let (Some(path), Some(column)) = (path, column) else { return false };
     if lines.file(&unescaped(path)) {
-        for (at, number) in memmem::find_iter(column.as_bytes(), LINE).zip(1..) {
-            match column.get(at + LINE.len()..).and_then(|rest| rest.split('"').next()) {
-                Some("yes") => lines.line(number, Hit::Yes),
-                Some("no") => lines.line(number, Hit::No),
-                _ => {}
-            }
-        }
-        let fraction = split(page.html, ">Lines</span>").and_then(|(_, rest)| between(rest, "fraction'>", "</span>"));
-        if let Some((covered, total)) = fraction.and_then(counts) {
-            lines.shown(covered, total);
-        }
+        add_lines(column, "<span class=\"cline-any cline-", lines);
+        add_shown(page.html, lines);
     }
     true
 }
 
-const LINE: &str = "<span class=\"cline-any cline-";
+/// Adds a line for each `mark`, which the kind of the line follows.
+pub fn add_lines(column: &str, mark: &str, lines: &mut Lines) {
+    for (at, number) in memmem::find_iter(column.as_bytes(), mark).zip(1..) {
+        match column.get(at + mark.len()..).and_then(|rest| rest.split(['"', '\'']).next()) {
+            Some("yes") => lines.line(number, Hit::Yes),
+            Some("no") => lines.line(number, Hit::No),
+            _ => {}
+        }
+    }
+}
+
+/// Adds the counts of lines that the head of a page shows.
+pub fn add_shown(html: &str, lines: &mut Lines) {
+    let fraction = after(html, ">Lines</span>").and_then(|rest| between(rest, "fraction'>", "</span>"));
+    let old = || old_counts(after(html, &format!("Lines: {OLD}"))?);
+    if let Some((covered, total)) = fraction.and_then(counts).or_else(old) {
+        lines.shown(covered, total);
+    }
+}
 
 /// A metric, and the paths of its percentage and counts.
 type Kind = (&'static str, [&'static str; 3]);

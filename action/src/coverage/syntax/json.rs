@@ -3,7 +3,7 @@
 mod list;
 
 use std::fmt;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Cursor, Read};
 
 use anyhow::{Result, ensure};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -15,6 +15,8 @@ use crate::coverage::percent::Percent;
 
 /// Bytes to read of a JSON file. A key can be as long, so this also limits memory.
 const MAX_BYTES: u64 = 256 << 20;
+/// Bytes at the start that show a file's format: they hold the longest path.
+pub const HEAD: u64 = 8 << 10;
 /// Bytes of a kept text.
 const MAX_TEXT: usize = 100;
 
@@ -59,6 +61,20 @@ fn read_with<T: DeserializeOwned>(
     ensure!(input.limit() > 0, "it is longer than {MAX_BYTES} bytes");
     read?;
     Ok(values)
+}
+
+/// Reads the input with `read` if its first bytes are those of the format.
+pub fn if_head<T>(
+    input: &mut dyn BufRead,
+    is_format: impl FnOnce(&str) -> bool,
+    read: impl FnOnce(&mut dyn BufRead) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut head = Vec::new();
+    input.take(HEAD).read_to_end(&mut head)?;
+    if !is_format(&String::from_utf8_lossy(&head)) {
+        return Ok(None);
+    }
+    read(&mut Cursor::new(head).chain(input)).map(Some)
 }
 
 /// Reads JSON inside a page; `None` if it is damaged.
