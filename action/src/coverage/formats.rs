@@ -1,10 +1,15 @@
 //! The report formats: one file per tool, and the table of them.
 
+mod bisect_ppx;
 mod clover;
 mod cobertura;
 mod coverage_py;
+mod coveralls;
+mod covr;
 mod devel_cover;
 mod diff_cover;
+mod erlang_cover;
+mod excoveralls;
 mod gcovr;
 mod go;
 mod grcov;
@@ -14,6 +19,7 @@ mod jacoco;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod luacov;
 mod opencppcoverage;
 mod phpunit;
 mod reportgenerator;
@@ -114,6 +120,10 @@ pub const FORMATS: &[Format] = &[
     pages("devel-cover", "Devel::Cover", devel_cover::page, devel_cover::source_page),
     pages("go-html", "go tool cover", go::page, go::source_page),
     page("hpc", "hpc", hpc::page),
+    pages("excoveralls", "ExCoveralls", excoveralls::page, excoveralls::source_page),
+    pages("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page),
+    pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page),
+    pages("covr", "covr", covr::page, covr::source_page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
@@ -125,9 +135,11 @@ pub const FORMATS: &[Format] = &[
     file("covdir", "grcov", JSON, grcov::covdir),
     file("kcov-json", "kcov", JSON, kcov::json),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
+    file("luacov", "LuaCov", PROFILE, luacov::report),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
+    file("coveralls", "Coveralls", JSON, coveralls::json),
     file("lcov", "lcov", TRACE, lcov::tracefile),
 ];

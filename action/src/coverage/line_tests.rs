@@ -20,8 +20,10 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("coveragepy-5.5", "index.html", "line 0 of newer Pythons is counted, but not on the page"),
     ("coveragepy-4.5.4", "index.html", "line 0 is counted, but not on the page"),
     ("coverage.py-4.5.4", "index.html", "line 0 is counted, but not on the page"),
+    ("covr-3.6", "cobertura.xml", "has lines of brackets alone, which the page leaves out"),
     ("scoverage-", "cobertura.xml", "the sums are statements"),
     ("simplecov-0.22-nocov", ".resultset.json", "has the lines between `:nocov:` comments"),
+    ("tarpaulin-hostile", "tarpaulin-report.html", "written by hand, without most of the lines"),
 ];
 
 /// Finds the lines of each file and of the pages: their source, and their lines.
@@ -31,8 +33,8 @@ fn all_lines(report: &Report) -> Vec<FoundLines<'static>> {
         name.matches('/').count() < 2
             && FORMATS.iter().any(|format| matches!(format.read, Read::File(..)) && format.reads(name))
     };
-    let index = report.index().into_iter();
-    names.filter(is_candidate).chain(index).filter_map(|name| lines_of(report, name)).collect()
+    let pages = search::pages(report).into_iter().map(|page| page.name.as_str());
+    names.filter(is_candidate).chain(pages).filter_map(|name| lines_of(report, name)).collect()
 }
 
 fn lines_of(report: &Report, name: &str) -> Option<FoundLines<'static>> {
