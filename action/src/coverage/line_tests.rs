@@ -20,6 +20,8 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("coveragepy-5.5", "index.html", "line 0 of newer Pythons is counted, but not on the page"),
     ("coveragepy-4.5.4", "index.html", "line 0 is counted, but not on the page"),
     ("coverage.py-4.5.4", "index.html", "line 0 is counted, but not on the page"),
+    ("bisect-ppx-2.8", "cobertura.xml", "a line with some points that did not run counts as not run"),
+    ("bisect-ppx-2.8", "coverage.json", "a line with some points that did not run counts as not run"),
     ("covr-3.6", "cobertura.xml", "has lines of brackets alone, which the page leaves out"),
     ("scoverage-", "cobertura.xml", "the sums are statements"),
     ("simplecov-0.22-nocov", ".resultset.json", "has the lines between `:nocov:` comments"),
