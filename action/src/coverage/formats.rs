@@ -26,6 +26,7 @@ mod reportgenerator;
 mod scoverage;
 mod simplecov;
 mod tarpaulin;
+mod urg;
 
 use std::io::BufRead;
 
@@ -124,6 +125,7 @@ pub const FORMATS: &[Format] = &[
     pages("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page),
     pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page),
     pages("covr", "covr", covr::page, covr::source_page),
+    pages("urg", "VCS urg", urg::page, urg::source_page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
