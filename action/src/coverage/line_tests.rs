@@ -25,6 +25,7 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("covr-3.6", "cobertura.xml", "has lines of brackets alone, which the page leaves out"),
     ("scoverage-", "cobertura.xml", "the sums are statements"),
     ("simplecov-0.22-nocov", ".resultset.json", "has the lines between `:nocov:` comments"),
+    ("simplecov-rcov-0.3-nocov", "index.html", "shows the lines between `:nocov:` comments, but does not count them"),
     ("tarpaulin-hostile", "tarpaulin-report.html", "written by hand, without most of the lines"),
 ];
 
