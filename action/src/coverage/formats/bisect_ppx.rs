@@ -7,11 +7,9 @@
 //!
 //! The tool counts points in expressions, not lines.
 
-use memchr::memmem;
-
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{between, counts, has, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{between, counts, has, parts, percent, split, texts, unescaped};
 
 pub fn page(page: &Page) -> Option<Found> {
     let (head, files) = split(page.html, "<div id=\"files\">")?;
@@ -49,9 +47,8 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
         return false;
     }
     if lines.file(&unescaped(path)) {
-        for (at, number) in memmem::find_iter(layer.as_bytes(), "<span ").zip(1..) {
-            let tag = layer.get(at..).and_then(|rest| rest.split('>').next()).unwrap_or_default();
-            match between(tag, "class=\"", "\"") {
+        for (span, number) in parts(layer, "<span ").zip(1..) {
+            match span.strip_prefix("class=\"").and_then(|class| class.split('"').next()) {
                 Some("visited") => lines.line(number, Hit::Yes),
                 Some("some-visited") => lines.line(number, Hit::Partly),
                 Some("unvisited") => lines.line(number, Hit::No),

@@ -11,28 +11,25 @@ use memchr::memmem;
 
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{between, has, percent, split, unescaped};
-
-const COVERED: &str = "<tr class=\"covered\">";
-const MISSED: &str = "<tr class=\"missed\">";
+use crate::coverage::syntax::html::{between, has, parts, percent, split, unescaped};
 
 pub fn page(page: &Page) -> Option<Found> {
-    let (head, sources) = parts(page)?;
+    let (head, sources) = halves(page)?;
     let headline = between(head, "<h2>", "</h2>")?;
     let shown = percent(headline.rsplit_once(" coverage - ")?.1)?;
     let count = |mark: &str| memmem::find_iter(sources.as_bytes(), mark).count() as u64;
-    let (covered, missed) = (count(COVERED), count(MISSED));
+    let (covered, missed) = (count("<tr class=\"covered\">"), count("<tr class=\"missed\">"));
     Some(Measure::shown("lines", shown, Some((covered, covered + missed))).into_iter().collect())
 }
 
 /// The page before its source files, and these.
-fn parts<'a>(page: &Page<'a>) -> Option<(&'a str, &'a str)> {
+fn halves<'a>(page: &Page<'a>) -> Option<(&'a str, &'a str)> {
     split(page.html, "<div id=\"files\">").filter(|(head, _)| has(head, "data-tabsetid=\"covr\""))
 }
 
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
-    let Some((_, sources)) = parts(page) else { return false };
-    for file in sources.split("<div id=\"").skip(1) {
+    let Some((_, sources)) = halves(page) else { return false };
+    for file in parts(sources, "<div id=\"") {
         if file.split('"').next().is_some_and(|path| lines.file(&unescaped(path))) {
             add(file, lines);
         }
@@ -41,14 +38,13 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
 }
 
 fn add(source: &str, lines: &mut Lines) {
-    for row in memmem::find_iter(source.as_bytes(), "<tr class=\"").filter_map(|at| source.get(at..)) {
-        let hit = match row {
-            _ if row.starts_with(COVERED) => Hit::Yes,
-            _ if row.starts_with(MISSED) => Hit::No,
+    for row in parts(source, "<tr class=\"") {
+        let hit = match row.split('"').next() {
+            Some("covered") => Hit::Yes,
+            Some("missed") => Hit::No,
             _ => continue,
         };
-        let row = split(row, "</td>").map_or("", |(cell, _)| cell);
-        if let Some(number) = row.rsplit_once("<td class=\"num\">").and_then(|(_, number)| number.parse().ok()) {
+        if let Some(number) = between(row, "<td class=\"num\">", "</td>").and_then(|number| number.parse().ok()) {
             lines.line(number, hit);
         }
     }

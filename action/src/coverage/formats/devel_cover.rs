@@ -5,11 +5,9 @@
 //! <td align="left">Total</td><td class="c2" title="statement: 18 / 20">90.0</td> …
 //! ```
 
-use memchr::memmem;
-
 use super::{Found, Lines, Measure, Page, Percent};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, count, counts, has, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, count, counts, has, parts, split, texts, unescaped};
 
 const KINDS: [(&str, &str); 4] =
     [("total", "all criteria"), ("stmt", "statements"), ("bran", "branches"), ("sub", "functions")];
@@ -68,7 +66,7 @@ fn add(table: &str, start: &str, lines: &mut Lines) {
     let Some(statements) = column("stmt") else { return };
     let (branches, conditions) = (column("bran"), column("cond"));
     let mut line = Line::default();
-    for row in memmem::find_iter(table.as_bytes(), start).filter_map(|at| table.get(at..)) {
+    for row in parts(table, start) {
         let row = split(row, "</tr>").map_or(row, |(row, _)| row);
         for (at, cell) in row.split("<td").skip(1).take(MAX_CELLS).enumerate() {
             match at {

@@ -8,11 +8,9 @@
 //! <td class="line" id="L3"><a href="#L3">3</a></td>
 //! ```
 
-use memchr::memmem;
-
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, has, percent, split, unescaped};
+use crate::coverage::syntax::html::{after, between, has, parts, percent, split, unescaped};
 
 pub fn page(page: &Page) -> Option<Found> {
     path(page.html).map(|_| Vec::new()).or_else(|| summary(page.html))
@@ -36,17 +34,13 @@ fn path(html: &str) -> Option<&str> {
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let (Some(path), Some(table)) = (path(page.html), after(page.html, "<tbody>")) else { return false };
     if lines.file(&unescaped(path)) {
-        for row in memmem::find_iter(table.as_bytes(), "<tr class=\"").filter_map(|at| table.get(at..)) {
-            if let Some((number, hit)) = line(row) {
-                lines.line(number, hit);
-            }
-        }
+        parts(table, "<tr class=\"").filter_map(line).for_each(|(number, hit)| lines.line(number, hit));
     }
     true
 }
 
 fn line(row: &str) -> Option<(u64, Hit)> {
-    let (class, rest) = row.strip_prefix("<tr class=\"")?.split_once("\">")?;
+    let (class, rest) = row.split_once("\">")?;
     let hit = match class {
         "hit" => Hit::Yes,
         "miss" => Hit::No,

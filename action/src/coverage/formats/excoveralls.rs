@@ -7,20 +7,18 @@
 //!
 //! A source file has the same. `hits` is the sum of the hits of all lines. The line numbers shown start at 0.
 
-use memchr::memmem;
-
 use super::{Found, Lines, Measure, Page, Percent};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{between, count, has, split, unescaped};
+use crate::coverage::syntax::html::{between, count, has, parts, split, unescaped};
 
 pub fn page(page: &Page) -> Option<Found> {
-    let (head, _) = parts(page)?;
+    let (head, _) = halves(page)?;
     let shown = Percent::parse(between(head, "<div class='percentage'>", "</div>")?.trim())?;
     Some(Measure::shown("lines", shown, Some(counts(head)?)).into_iter().collect())
 }
 
 /// The head, and the source files.
-fn parts<'a>(page: &Page<'a>) -> Option<(&'a str, &'a str)> {
+fn halves<'a>(page: &Page<'a>) -> Option<(&'a str, &'a str)> {
     split(page.html, "<div id='files'>").filter(|(head, _)| has(head, "<h1 id='overview'>Coverage</h1>"))
 }
 
@@ -31,16 +29,16 @@ fn counts(html: &str) -> Option<(u64, u64)> {
 }
 
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
-    let Some((_, files)) = parts(page) else { return false };
-    for file in files.split("<div class='file'>").skip(1) {
+    let Some((_, files)) = halves(page) else { return false };
+    for file in parts(files, "<div class='file'>") {
         let (Some((head, source)), Some(path)) = (split(file, "<tbody>"), between(file, "<h2 id='", "'>")) else {
             continue;
         };
         if lines.file(&unescaped(path)) {
-            for (at, number) in memmem::find_iter(source.as_bytes(), "<tr").zip(1..) {
-                match source.get(at..).and_then(|row| row.split('>').next()) {
-                    Some("<tr class='hit'") => lines.line(number, Hit::Yes),
-                    Some("<tr class='miss'") => lines.line(number, Hit::No),
+            for (row, number) in parts(source, "<tr").zip(1..) {
+                match row.split('>').next() {
+                    Some(" class='hit'") => lines.line(number, Hit::Yes),
+                    Some(" class='miss'") => lines.line(number, Hit::No),
                     _ => {}
                 }
             }

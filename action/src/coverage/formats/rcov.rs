@@ -8,11 +8,9 @@
 //!
 //! The first number counts all lines, the second those with code.
 
-use memchr::memmem;
-
 use super::{Found, Lines, Measure, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, count, has, percent, split, unescaped};
+use crate::coverage::syntax::html::{between, count, has, parts, percent, split, unescaped};
 
 /// With more lines, two digits of a percentage may stand for several counts.
 const MAX_COUNTED: u64 = 10_000;
@@ -51,8 +49,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let path = between(head, "<h2>", "</h2>").unwrap_or_default();
     if lines.file(&unescaped(path)) {
         let (rows, end) = split(details, "</table>").unwrap_or((details, ""));
-        let rows: Vec<Row> =
-            memmem::find_iter(rows.as_bytes(), "<tr class=\"").filter_map(|at| row(rows, at)).collect();
+        let rows: Vec<Row> = parts(rows, "<tr class=\"").filter_map(row).collect();
         // RCov infers whether lines ran that Ruby does not report, and its page does not tell which lines have code.
         let is_rcov = !has(end, ">SimpleCov-RCov ");
         let comments = if is_rcov { comments(&rows) } else { vec![false; rows.len()] };
@@ -74,8 +71,8 @@ struct Row<'a> {
     text: &'a str,
 }
 
-fn row(html: &str, at: usize) -> Option<Row<'_>> {
-    let (class, rest) = after(html.get(at..)?, "class=\"")?.split_once('"')?;
+fn row(html: &str) -> Option<Row<'_>> {
+    let (class, rest) = html.split_once('"')?;
     Some(Row { class, text: between(rest, "</a> ", "</pre>")? })
 }
 

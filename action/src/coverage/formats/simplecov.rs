@@ -15,11 +15,10 @@ use std::borrow::Cow;
 use std::io::BufRead;
 
 use anyhow::Result;
-use memchr::memmem;
 
 use super::{Counts, Found, Lines, Measure, Page, Percent};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, count, has, parts, percent, split, texts, unescaped};
 use crate::coverage::syntax::json;
 pub use coverage_json::read as json;
 pub use resultset::read as resultset;
@@ -70,7 +69,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
         return true;
     }
     let Some(sources) = after(page.html, "<div class=\"source_files\">") else { return false };
-    sources.split("<div class=\"source_table\"").skip(1).for_each(|source| source_table(source, lines));
+    parts(sources, "<div class=\"source_table\"").for_each(|source| source_table(source, lines));
     true
 }
 
@@ -82,11 +81,7 @@ fn source_table(html: &str, lines: &mut Lines) {
     let Some((head, source)) = split(html, "<pre>") else { return };
     let path = between(head, "<h3>", "</h3>").unwrap_or_default();
     if lines.file(&unescaped(path.trim())) {
-        for at in memmem::find_iter(source.as_bytes(), "<li class=\"") {
-            if let Some((number, hit)) = source.get(at..).and_then(item) {
-                lines.line(number, hit);
-            }
-        }
+        parts(source, "<li ").filter_map(item).for_each(|(number, hit)| lines.line(number, hit));
         if let Some((covered, total)) = summary(head, "relevant lines") {
             lines.shown(covered, total);
         }

@@ -1,6 +1,7 @@
 //! Scans HTML as text: index pages have megabytes, and finding a total needs no tree.
 
 use std::borrow::Cow;
+use std::iter;
 
 use memchr::memmem;
 
@@ -28,6 +29,16 @@ pub fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
 
 pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     Some(split(after(text, start)?, end)?.0)
+}
+
+/// The text after each `mark`, up to the next one.
+pub fn parts<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut rest = after(text, mark);
+    iter::from_fn(move || {
+        let (part, next) = split(rest?, mark).map_or((rest?, None), |(part, next)| (part, Some(next)));
+        rest = next;
+        Some(part)
+    })
 }
 
 /// The trimmed, non-empty texts between the tags.
@@ -125,6 +136,13 @@ mod tests {
     fn texts_are_what_stands_between_tags() {
         let html = "no text<td a='%'> Lines:\n</td><td></td><td>21.1&nbsp;%</td><td unclosed";
         assert_eq!(texts(html), ["Lines:", "21.1 %"]);
+    }
+
+    #[test]
+    fn parts_end_at_the_next_mark() {
+        let of = |text| parts(text, "<tr").collect::<Vec<_>>();
+        assert_eq!(of("head<tr a><tr><tr>b"), [" a>", ">", ">b"]);
+        assert_eq!([of("<tr"), of("<t"), of("")], [vec![""], vec![], vec![]]);
     }
 
     #[test]

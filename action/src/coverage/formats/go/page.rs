@@ -11,7 +11,7 @@ use memchr::memchr2;
 
 use super::{Found, Lines, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{between, has, percent, split, unescaped};
+use crate::coverage::syntax::html::{between, has, parts, percent, unescaped};
 
 const FILE: &str = "<pre class=\"file\" id=\"";
 
@@ -22,15 +22,15 @@ pub fn page(page: &Page) -> Option<Found> {
 
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let Some(names) = between(page.html, "<select id=\"files\">", "</select>") else { return false };
-    let mut files = page.html.split(FILE).skip(1).peekable();
+    let mut files = parts(page.html, FILE).peekable();
     let is_page = files.peek().is_some();
-    for file in files {
-        let parts = file.split_once('"').and_then(|(id, rest)| {
-            let name = between(names, &format!("<option value=\"{id}\">"), "</option>")?;
-            Some((name, split(split(rest, ">")?.1, "</pre>")?.0))
-        });
-        if let Some((name, source)) = parts
+    // Both are in the same order.
+    for (name, file) in parts(names, "<option value=\"").zip(files) {
+        let (Some((id, name)), Some((file, source))) = (name.split_once("\">"), file.split_once('"')) else { continue };
+        let name = name.split("</option>").next().unwrap_or_default();
+        if id == file
             && lines.file(&unescaped(path(name)))
+            && let Some(source) = between(source, ">", "</pre>")
         {
             add(source, lines);
         }
