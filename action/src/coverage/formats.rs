@@ -22,6 +22,7 @@ mod llvm_cov;
 mod luacov;
 mod opencppcoverage;
 mod phpunit;
+mod questa;
 mod rcov;
 mod reportgenerator;
 mod scoverage;
@@ -126,6 +127,7 @@ pub const FORMATS: &[Format] = &[
     pages("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page),
     pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page),
     pages("covr", "covr", covr::page, covr::source_page),
+    page("questa", "Questa", questa::page),
     pages("rcov", "RCov", rcov::page, rcov::source_page),
     pages("urg", "VCS urg", urg::page, urg::source_page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),

@@ -87,6 +87,7 @@ fn assert_only_indexes_have_a_total(report: &Report) {
         "tarpaulin-report.html",
         "excoveralls.html",
         "dashboard.html",
+        "covsummary.html",
     ];
     let is_other = |name: &str| Some(name) != index && !same.contains(&name);
     for file in report.files.iter().filter(|file| file.name.ends_with(".html") && is_other(&file.name)) {
