@@ -89,3 +89,21 @@ fn add(source: &str, lines: &mut Lines) {
     }
     line.hit().into_iter().for_each(|hit| lines.line(number, hit));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_blocks_with_text_in_it() {
+        let html = "<select id=\"files\"><option value=\"file0\">a &amp; b.go (50.0%)</option></select>\
+            <pre class=\"file\" id=\"file0\" style=\"display: none\">package a\n\
+            func f() <span class=\"cov8\" title=\"1\">{\n  if x </span><span class=\"cov0\" title=\"0\">{\n\n}\n</span>\
+            case 1:<span class=\"cov0\" title=\"0\"></span>\n&lt;span class=\"cov0\"&gt;\n<span class=\"cov10\" title=\"9\">x</span></pre>";
+        let mut lines = Lines::all();
+        assert!(source_page(&Page { html, read_sibling: &|_: &str| None }, &mut lines));
+        let file = lines.files().next().unwrap();
+        let expected = [(2, Hit::Yes), (3, Hit::Partly), (4, Hit::No), (5, Hit::No), (8, Hit::Yes)];
+        assert_eq!((file.path.as_str(), file.bits.iter().collect::<Vec<_>>()), ("a & b.go", expected.to_vec()));
+    }
+}
