@@ -1,14 +1,19 @@
 //! The report formats: one file per tool, and the table of them.
 
+mod bisect_ppx;
 mod clover;
 mod cobertura;
 mod codecov;
 mod coverage_py;
+mod coveralls;
+mod covr;
 mod deno;
 mod devel_cover;
 mod diff_cover;
 mod dotcover;
 mod emma;
+mod erlang_cover;
+mod excoveralls;
 mod gcovr;
 mod go;
 mod grcov;
@@ -20,17 +25,21 @@ mod jmockit;
 mod kcov;
 mod lcov;
 mod llvm_cov;
+mod luacov;
 mod mocha;
 mod monocart;
 mod openclover;
 mod opencppcoverage;
 mod phpunit;
+mod questa;
+mod rcov;
 mod reportgenerator;
 mod scoverage;
 mod simplecov;
 mod slather;
 mod sonarqube;
 mod tarpaulin;
+mod urg;
 mod visual_studio;
 mod xcode;
 
@@ -118,15 +127,16 @@ pub const FORMATS: &[Format] = &[
     page("gcovr", "gcovr", gcovr::page),
     page("llvm-cov", "llvm-cov", llvm_cov::page),
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
-    page("simplecov", "SimpleCov", simplecov::page),
+    pages("simplecov", "SimpleCov", simplecov::page, simplecov::source_page),
     pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
     page("kcov", "kcov", kcov::page),
-    page("tarpaulin", "cargo-tarpaulin", tarpaulin::page),
+    pages("tarpaulin", "cargo-tarpaulin", tarpaulin::page, tarpaulin::source_page),
     page("opencppcoverage", "OpenCppCoverage", opencppcoverage::page),
     pages("scoverage", "Scoverage", scoverage::page, scoverage::source_page),
     pages("reportgenerator", "ReportGenerator", reportgenerator::page, reportgenerator::source_page),
     page("grcov", "grcov", grcov::page),
-    page("devel-cover", "Devel::Cover", devel_cover::page),
+    pages("devel-cover", "Devel::Cover", devel_cover::page, devel_cover::source_page),
+    pages("go-html", "go tool cover", go::page, go::source_page),
     page("hpc", "hpc", hpc::page),
     pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
     pages("openclover", "OpenClover", openclover::page, openclover::source_page),
@@ -137,6 +147,13 @@ pub const FORMATS: &[Format] = &[
     pages("lab", "lab", mocha::lab, mocha::lab_lines),
     pages("slather", "Slather", slather::page, slather::source_page),
     page("xcov", "xcov", xcode::xcov),
+    pages("excoveralls", "ExCoveralls", excoveralls::page, excoveralls::source_page),
+    pages("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page),
+    pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page),
+    pages("covr", "covr", covr::page, covr::source_page),
+    page("questa", "Questa", questa::page),
+    pages("rcov", "RCov", rcov::page, rcov::source_page),
+    pages("urg", "VCS urg", urg::page, urg::source_page),
     file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
     file("istanbul-summary", "istanbul", JSON, istanbul::summary),
     file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
@@ -144,6 +161,7 @@ pub const FORMATS: &[Format] = &[
     file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
     file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
     file("simplecov-json", "SimpleCov", JSON, simplecov::json),
+    file("simplecov-resultset", "SimpleCov", JSON, simplecov::resultset),
     file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
     file("gcovr-summary", "gcovr", JSON, gcovr::summary),
     file("reportgenerator-json", "ReportGenerator", JSON, reportgenerator::json),
@@ -156,6 +174,7 @@ pub const FORMATS: &[Format] = &[
     file("xccov-archive", "Xcode", JSON, xcode::archive),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("emma-xml", "EMMA", XML, emma::xml),
+    file("luacov", "LuaCov", PROFILE, luacov::report),
     file("jacoco-xml", "JaCoCo", XML, jacoco::xml),
     file("scoverage-xml", "Scoverage", XML, scoverage::xml),
     file("reportgenerator-xml", "ReportGenerator", XML, reportgenerator::xml),
@@ -166,5 +185,6 @@ pub const FORMATS: &[Format] = &[
     file("codecov-json", "Codecov JSON", JSON, codecov::json),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
+    file("coveralls", "Coveralls", JSON, coveralls::json),
     file("lcov", "lcov", TRACE, lcov::tracefile),
 ];

@@ -20,7 +20,13 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("coveragepy-5.5", "index.html", "line 0 of newer Pythons is counted, but not on the page"),
     ("coveragepy-4.5.4", "index.html", "line 0 is counted, but not on the page"),
     ("coverage.py-4.5.4", "index.html", "line 0 is counted, but not on the page"),
+    ("bisect-ppx-2.8", "cobertura.xml", "a line with some points that did not run counts as not run"),
+    ("bisect-ppx-2.8", "coverage.json", "a line with some points that did not run counts as not run"),
+    ("covr-3.6", "cobertura.xml", "has lines of brackets alone, which the page leaves out"),
     ("scoverage-", "cobertura.xml", "the sums are statements"),
+    ("simplecov-0.22-nocov", ".resultset.json", "has the lines between `:nocov:` comments"),
+    ("simplecov-rcov-0.3-nocov", "index.html", "shows the lines between `:nocov:` comments, but does not count them"),
+    ("tarpaulin-hostile", "tarpaulin-report.html", "written by hand, without most of the lines"),
 ];
 
 /// Finds the lines of each file and of the pages: their source, and their lines.
@@ -30,8 +36,8 @@ fn all_lines(report: &Report) -> Vec<FoundLines<'static>> {
         name.matches('/').count() < 2
             && FORMATS.iter().any(|format| matches!(format.read, Read::File(..)) && format.reads(name))
     };
-    let index = report.index().into_iter();
-    names.filter(is_candidate).chain(index).filter_map(|name| lines_of(report, name)).collect()
+    let pages = search::pages(report).into_iter().map(|page| page.name.as_str());
+    names.filter(is_candidate).chain(pages).filter_map(|name| lines_of(report, name)).collect()
 }
 
 fn lines_of(report: &Report, name: &str) -> Option<FoundLines<'static>> {
@@ -52,12 +58,18 @@ fn lines_in(report: &Report, choice: Choice) -> Option<FoundLines<'static>> {
     Some(FoundLines { lines, tool: found.tool, source: found.source, is_pages: found.is_pages, proof: found.proof })
 }
 
-/// The same source file in another report part, which may have written a longer or shorter path.
+/// The same source file in another report part, which may have written a longer or shorter path, or another folder of
+/// the project: that of the corpus was replaced in some of the files.
 fn counterpart<'a>(file: &SourceFile, others: &'a [&SourceFile]) -> Option<&'a SourceFile> {
     let ends = |long: &str, short: &str| long == short || long.ends_with(&format!("/{short}"));
-    let fits = |other: &&&SourceFile| ends(&file.path, &other.path) || ends(&other.path, &file.path);
-    let mut found = others.iter().filter(fits);
-    found.next().filter(|_| found.next().is_none()).copied()
+    let is_longer = |other: &&&SourceFile| ends(&file.path, &other.path) || ends(&other.path, &file.path);
+    let tail = |path: &str| path.rsplit('/').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let is_near = |other: &&&SourceFile| tail(&file.path) == tail(&other.path);
+    let only = |fits: &dyn Fn(&&&'a SourceFile) -> bool| {
+        let mut found = others.iter().filter(|other| fits(other));
+        found.next().filter(|_| found.next().is_none()).copied()
+    };
+    only(&is_longer).or_else(|| only(&is_near))
 }
 
 fn differences(one: &FoundLines, other: &FoundLines) -> Vec<String> {

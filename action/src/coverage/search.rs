@@ -255,9 +255,10 @@ pub fn pages(report: &Report) -> Vec<&Entry> {
     match report.index() {
         Some(index) => report.get(index).into_iter().collect(),
         None => {
-            // An index has a shorter name than other pages: `coverage.html`, `coverage.main.c.6e96f37f.html`.
+            // An index has a shorter name than other pages: `coverage.html`, `coverage.main.c.6e96f37f.html`. That of VCS
+            // has not: `dashboard.html`, `mod7.html`.
             let mut pages: Vec<_> = report.files.iter().filter(is_page).collect();
-            pages.sort_by_key(|file| file.name.len());
+            pages.sort_by_key(|file| (file.name != "dashboard.html", file.name.len()));
             pages.truncate(MAX_CANDIDATES);
             pages
         }

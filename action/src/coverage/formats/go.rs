@@ -1,9 +1,13 @@
-//! Go: its page shows no total, so the coverprofile is counted, as `go tool cover -func` does.
+//! Go: its page shows no total, so the coverprofile is counted, as `go tool cover -func` does. The lines are those that
+//! a block reaches, as the page colors them.
 //!
 //! ```text
 //! mode: atomic
 //! github.com/google/uuid/time.go:35.44,40.2 4 1
 //! ```
+
+mod blocks;
+mod page;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,16 +15,18 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Found, Lines, Measure};
+use super::{Found, Lines, Measure, Page};
+use blocks::{Block, Files};
+pub use page::{page, source_page};
 
 /// Bytes of one line.
 const MAX_LINE: u64 = 64 << 10;
 /// Distinct blocks, about 30 bytes each.
 const MAX_BLOCKS: usize = 2_000_000;
 
-pub fn profile(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn profile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
     // Each test binary lists the same block again.
-    let (hasher, mut blocks) = (RandomState::new(), HashMap::new());
+    let (hasher, mut blocks, mut files) = (RandomState::new(), HashMap::new(), Files::default());
     let (mut line, mut is_first) = (Vec::new(), true);
     loop {
         line.clear();
@@ -36,14 +42,20 @@ pub fn profile(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> 
         }
         let (place, statements, hits) =
             block(text.trim()).context("it contains a line that is not a coverprofile block")?;
-        let (_, hit) = blocks.entry(hasher.hash_one(place)).or_insert((statements, false));
-        *hit |= hits > 0;
+        let place = (hasher.hash_one(place), if lines.is_on() { files.place(place)? } else { Default::default() });
+        let block = blocks.entry(place.0).or_insert(Block { statements, is_hit: false, place: place.1 });
+        block.is_hit |= hits > 0;
         ensure!(blocks.len() <= MAX_BLOCKS, "it lists more than {MAX_BLOCKS} blocks");
     }
     let sum = |only_hit: bool| {
-        blocks.values().filter(|(_, hit)| *hit || !only_hit).fold(0u64, |sum, (count, _)| sum.saturating_add(*count))
+        let blocks = blocks.values().filter(|block| block.is_hit || !only_hit);
+        blocks.fold(0u64, |sum, block| sum.saturating_add(block.statements))
     };
-    Ok((!is_first).then(|| Measure::counted("statements", (sum(true), sum(false)), 1).into_iter().collect()))
+    let counts = (sum(true), sum(false));
+    if lines.is_on() {
+        files.add(blocks.into_values().collect(), lines)?;
+    }
+    Ok((!is_first).then(|| Measure::counted("statements", counts, 1).into_iter().collect()))
 }
 
 fn block(line: &str) -> Option<(&str, u64, u64)> {

@@ -1,6 +1,7 @@
 //! Scans HTML as text: index pages have megabytes, and finding a total needs no tree.
 
 use std::borrow::Cow;
+use std::iter;
 
 use memchr::memmem;
 
@@ -30,12 +31,13 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     Some(split(after(text, start)?, end)?.0)
 }
 
-/// What follows each `mark`, up to the next one.
+/// The text after each `mark`, up to the next one.
 pub fn parts<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
-    let mut starts = memmem::find_iter(text.as_bytes(), mark).map(move |at| at + mark.len()).peekable();
-    std::iter::from_fn(move || {
-        let start = starts.next()?;
-        text.get(start..starts.peek().map_or(text.len(), |next| next - mark.len()))
+    let mut rest = after(text, mark);
+    iter::from_fn(move || {
+        let (part, next) = split(rest?, mark).map_or((rest?, None), |(part, next)| (part, Some(next)));
+        rest = next;
+        Some(part)
     })
 }
 
@@ -137,9 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn parts_follow_each_mark() {
-        assert_eq!(parts("x<a>1<a><a>é", "<a>").collect::<Vec<_>>(), ["1", "", "é"]);
-        assert_eq!(parts("", "<a>").count(), 0);
+    fn parts_end_at_the_next_mark() {
+        let of = |text| parts(text, "<tr").collect::<Vec<_>>();
+        assert_eq!(of("head<tr a><tr><tr>b"), [" a>", ">", ">b"]);
+        assert_eq!([of("<tr"), of("<t"), of("")], [vec![""], vec![], vec![]]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Streams JSON: keeps only the values that a format names, and gives it the entries of a map or list one by one.
 
+mod hits;
 mod list;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use anyhow::{Result, ensure};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+pub use hits::Hits;
 pub use list::List;
 
 use crate::coverage::percent::Percent;
