@@ -1,4 +1,4 @@
-"""Runs the Python original's command line with GitHub replaced: it posts to the public host and cannot be told another.
+"""Runs the Python original's command line with a stub instead of GitHub, whose address it has no setting for.
 
 usage: GITHUB_STUB=http://127.0.0.1:PORT original.py ARGUMENTS...
 """
@@ -12,7 +12,7 @@ CAMO = "https://camo.githubusercontent.com/"
 
 
 class Redirected(httpx.AsyncHTTPTransport):
-    """Sends what is for GitHub and for its image proxy to the stub, and shows the stub's images as the proxy's."""
+    """Sends requests for GitHub and its image proxy to the stub, and replaces the stub's image URLs with the proxy's."""
 
     async def handle_async_request(self, request):
         if request.url.host == "camo.githubusercontent.com":

@@ -1,10 +1,10 @@
-"""Prepares the S3 emulator, and looks into it.
+"""Prepares the S3 emulator, and reads from it.
 
-usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    makes the users, the bucket and the upload role; prints JSON
+usage: s3.py up ENDPOINT ROOT_KEY ROOT_SECRET BUCKET    creates the users, the bucket and the upload role; prints JSON
        s3.py list ENDPOINT KEY SECRET BUCKET            prints the bucket's keys, one a line
-       s3.py sign ENDPOINT KEY SECRET BUCKET OBJECT   prints an address that reads this object, for an hour
+       s3.py sign ENDPOINT KEY SECRET BUCKET OBJECT   prints a URL to read this object, valid for an hour
        s3.py try ENDPOINT KEY SECRET BUCKET TOKEN OWN OTHER
-                                                        prints what becomes of each try with a site's credentials; JSON
+                                                        tries operations with a site's credentials; prints the results as JSON
 """
 import json
 import sys
@@ -74,7 +74,7 @@ def tries():
     print(json.dumps({
         "put into its own": outcome(s3.put_object, Key=f"sites/{own}/a.html", Body=b"x"),
         "put into another": outcome(s3.put_object, Key=f"sites/{other}/a.html", Body=b"x"),
-        "put beside": outcome(s3.put_object, Key=f"sites/{own}.zip", Body=b"x"),
+        "put its zip": outcome(s3.put_object, Key=f"sites/{own}.zip", Body=b"x"),
         "get": outcome(s3.get_object, Key=f"sites/{own}/a.html"),
         "list": outcome(s3.list_objects_v2, Prefix=f"sites/{own}/"),
         "delete": outcome(s3.delete_object, Key=f"sites/{own}/a.html"),

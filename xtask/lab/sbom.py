@@ -1,4 +1,4 @@
-"""Holds bills of materials against CycloneDX's own schema, strictly: python sbom.py FILE..."""
+"""Validates bills of materials strictly with CycloneDX's own schema: python sbom.py FILE..."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what Covered does beside what a team would use instead, in one run; medians, ratios and goals.
+//! `cargo xtask bench`: measures Covered and its alternatives in one run; prints medians, ratios and goals.
 
 mod capacity;
 mod counts;
@@ -42,7 +42,7 @@ Needs an idle machine with nginx, wrk, h2load, zip and valgrind. If run as root 
 const REPOSITORY: &str = "octo/app";
 const COMMIT: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
 
-/// Where the table of a README begins and ends.
+/// The markers around the table of a README.
 const BEGIN: &str = "<!-- measured by cargo xtask bench --keep -->";
 const END: &str = "<!-- end -->";
 
@@ -56,7 +56,7 @@ const PARTS: &[(&str, Part)] = &[
     ("counts", counts::run_all),
 ];
 
-/// How long to measure.
+/// What to measure, and for how long.
 struct Options {
     parts: Vec<&'static (&'static str, Part)>,
     rounds: usize,
@@ -80,24 +80,24 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
         println!("measuring {name}");
         part(&options, &mut rows)?;
     }
-    let last = fs::read(kept()).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let last = fs::read(saved_table()).ok().and_then(|json| serde_json::from_slice(&json).ok());
     let text = table::markdown(&rows, last.as_ref());
     println!("\n{text}\non {}", machine());
     if options.keep {
         let json = table::json(&rows, &machine(), &today()?);
-        fs::write(kept(), format!("{json:#}\n"))?;
+        fs::write(saved_table(), format!("{json:#}\n"))?;
         let end = format!("Measured on {}, on {}.\n", today()?, machine());
         let (table, headlines) = (table::markdown(&rows, None), table::headlines(&rows));
-        show(&paths::root().join("server/README.md"), &format!("{table}\n{end}"))?;
-        show(&paths::root().join("README.md"), &format!("{headlines}\n{end}"))?;
+        write_table(&paths::root().join("server/README.md"), &format!("{table}\n{end}"))?;
+        write_table(&paths::root().join("README.md"), &format!("{headlines}\n{end}"))?;
     }
     Ok(if rows.iter().all(Row::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn build() -> Result<()> {
-    cargo::done(&mut cargo::command(&["build", "--release", "-p", "covered-server", "--bins", "--examples"]))?;
-    // By itself, so that the server's features of shared packages don't come in.
-    cargo::done(&mut cargo::command(&["build", "--profile", "action", "-p", "covered"]))
+    cargo::run(&mut cargo::command(&["build", "--release", "-p", "covered-server", "--bins", "--examples"]))?;
+    // In a separate build, so that shared packages don't get the features that the server enables.
+    cargo::run(&mut cargo::command(&["build", "--profile", "action", "-p", "covered"]))
 }
 
 fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
@@ -113,33 +113,33 @@ fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
             Value(name) => {
                 let name = name.string()?;
                 let part = PARTS.iter().find(|(part, _)| *part == name);
-                options.parts.push(part.with_context(|| format!("there is no part {name}: see --help"))?);
+                options.parts.push(part.with_context(|| format!("unknown part {name}: see --help"))?);
             }
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure!(options.rounds > 0 && options.seconds > 0, "--rounds and --seconds are at least 1");
-    ensure!(!options.keep || options.parts.is_empty(), "--keep is for the whole table: name no parts");
+    ensure!(options.rounds > 0 && options.seconds > 0, "--rounds and --seconds must be at least 1");
+    ensure!(!options.keep || options.parts.is_empty(), "--keep needs the whole table: remove the parts");
     if options.parts.is_empty() {
         options.parts = PARTS.iter().collect();
     }
     Ok(Some(options))
 }
 
-/// Where the last table is kept.
-fn kept() -> PathBuf {
+/// The file with the table of the last run with `--keep`.
+fn saved_table() -> PathBuf {
     paths::root().join("xtask/bench.json")
 }
 
 /// Replaces the table between the markers of a README.
-fn show(readme: &Path, table: &str) -> Result<()> {
+fn write_table(readme: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(readme)?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.with_context(|| format!("{} has no {BEGIN} and {END}", readme.display()))?;
     Ok(fs::write(readme, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?)
 }
 
-/// A program that was built with this profile.
+/// The path of a program that was built with this profile.
 fn built(profile: &str, name: &str) -> PathBuf {
     paths::target().join(profile).join(name)
 }
@@ -148,14 +148,14 @@ fn release(name: &str) -> PathBuf {
     built("release", name)
 }
 
-/// `program` on one core, in an environment with nothing else in it.
+/// Runs `program` on one core, in a clean environment.
 fn pinned(core: &str, program: &Path) -> Command {
     let mut command = clean(Path::new("taskset"));
     command.args(["-c".as_ref(), OsStr::new(core), program.as_os_str()]);
     command
 }
 
-/// Uploads a report by `covered`; gives the path of its site.
+/// Uploads a report with `covered`; returns the path of its site.
 fn upload(report: &Path, api: &str, environment: &[(&str, &str)]) -> Result<String> {
     let mut command = clean(&built("action", "covered"));
     command.arg(report).args(["--api-url", api, "--purge-cache", "--commit-sha", COMMIT]);
@@ -163,7 +163,7 @@ fn upload(report: &Path, api: &str, environment: &[(&str, &str)]) -> Result<Stri
     let uploaded = run_to_end(&mut command)?;
     ensure!(uploaded.ok, "the report was not uploaded: {}", uploaded.text());
     let site = uploaded.stdout.lines().find_map(|line| line.strip_prefix("Created site ")?.split(' ').next());
-    Ok(format!("/coverage/{}/", site.context("the upload named no site")?))
+    Ok(format!("/coverage/{}/", site.context("the uploader's log contains no site ID")?))
 }
 
 fn machine() -> String {

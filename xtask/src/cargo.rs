@@ -1,18 +1,18 @@
-//! cargo, called from within cargo.
+//! Runs cargo from a program that cargo started.
 
 use std::process::{Command, Stdio};
 
 use crate::lab::paths;
 use anyhow::{Context, bail};
 
-/// `cargo …` at the repository's top.
+/// `cargo …` in the repository's root folder.
 pub fn command(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(paths::root()).args(arguments);
     command.stdin(Stdio::null());
-    // What cargo told this program of its own package. Build scripts look at it: told another thing than by a cargo
-    // that was called by hand, they and all that stands on them would be built anew, each time.
+    // Remove cargo's variables about this package. Build scripts read them: with other values than in a cargo that was
+    // started by hand, they and everything that depends on them would be rebuilt each time.
     let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)) {
         command.env_remove(name);
@@ -20,14 +20,14 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds `covered` and `covered-server`, and with them this program's own package: built alone, they would share
-/// less with the tests and be compiled twice.
+/// Builds the workspace's programs, including this one: a build of only two would use other features than the tests, and
+/// compile shared packages twice.
 pub fn build_programs() -> anyhow::Result<()> {
-    done(&mut command(&["build", "--workspace", "--bins"]))
+    run(&mut command(&["build", "--workspace", "--bins"]))
 }
 
-/// Runs a command and makes its failure an error.
-pub fn done(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command; returns an error if it fails.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.status();
     let status = status.with_context(|| format!("cannot run {name}"))?;

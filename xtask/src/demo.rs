@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole way on this machine, from a coverage run to the badge.
+//! `cargo xtask demo`: everything on this machine, from a coverage run to the badge.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,8 +18,8 @@ use crate::{cargo, setup};
 
 const REPOSITORY: &str = "octo/sample";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// Where a newcomer expects it; taken by something else, any free port will do.
-const USUAL: &str = "127.0.0.1:8000";
+/// The default address; if it is in use, the demo takes any free port.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 
 const HELP: &str = "\
 usage: cargo xtask demo [--once | --screenshots] [--listen ADDRESS:PORT] [--folder FOLDER] [--no-build]
@@ -59,9 +59,9 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let link = format!("{}/badge/redirect/{REPOSITORY}/", server.url);
     github.set_readme(REPOSITORY, &[&badge]);
 
-    println!("\nA stub stands in for GitHub: nothing leaves this machine. The uploader's log:\n");
+    println!("\nA stub replaces GitHub: nothing leaves this machine. The uploader's log:\n");
     let mut upload = covered(&report, &server.url, &github.url(), REPOSITORY, COMMIT);
-    cargo::done(upload.args(["--coverage-threshold", "80", "--purge-cache"]))?;
+    cargo::run(upload.args(["--coverage-threshold", "80", "--purge-cache"]))?;
     if options.once || options.screenshots {
         check(&report, &badge, &link)?;
         println!("\nBadge, redirect and report are correct");
@@ -93,7 +93,7 @@ fn screenshots(github: &Github, badge: &str, link: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What to look at, and what to try next.
+/// Prints the links, and what to try next.
 fn show(server: &Server, badge: &str, link: &str) {
     println!("\n  the badge   {badge}\n  the report  {link}\n  the server  {}/\n", server.url);
     println!("In a README:\n\n  [![Coverage]({badge})]({link})\n");
@@ -123,18 +123,18 @@ fn options(arguments: Vec<OsString>) -> anyhow::Result<Option<Options>> {
     Ok(Some(options))
 }
 
-/// Keeps the folder for this demo alone, while the file is open.
+/// Locks the folder for this demo while the returned file is open.
 fn lock(folder: &Path) -> anyhow::Result<File> {
     fs::create_dir_all(folder)?;
     let file = File::create(folder.join("lock"))?;
-    let taken = || format!("another demo runs in {}: stop it, or name another folder by --folder", folder.display());
-    file.try_lock().with_context(taken)?;
+    let in_use = || format!("another demo runs in {}: stop it, or set another folder with --folder", folder.display());
+    file.try_lock().with_context(in_use)?;
     Ok(file)
 }
 
-/// Measures the sample by coverage.py where Python is there, else takes the report that was made so before.
+/// Measures the sample with coverage.py; without Python, uses the report in the repository.
 fn report(folder: &Path) -> anyhow::Result<PathBuf> {
-    let carried = paths::root().join("xtask/sample/report");
+    let included = paths::root().join("xtask/sample/report");
     match measure(folder) {
         Ok(report) => {
             println!("Measured xtask/sample with coverage.py");
@@ -142,14 +142,14 @@ fn report(folder: &Path) -> anyhow::Result<PathBuf> {
         }
         Err(error) => {
             println!("Cannot run coverage.py ({error:#}): using its report in xtask/sample/report");
-            Ok(carried)
+            Ok(included)
         }
     }
 }
 
 fn measure(folder: &Path) -> anyhow::Result<PathBuf> {
     let (venv, work) = (folder.join("venv"), folder.join("sample"));
-    // Without a network, pip would try for half a minute.
+    // Without a network, pip would retry for half a minute.
     setup::venv(&venv, &["xtask/sample/requirements.txt"], &["--retries", "1", "--timeout", "20"])?;
     fs::create_dir_all(&work)?;
     for file in ["temperature.py", "test_temperature.py"] {
@@ -176,18 +176,17 @@ fn start(github: &Github, options: &Options) -> anyhow::Result<Server> {
     if data.exists() {
         fs::remove_dir_all(&data)?;
     }
-    // The server creates the folder, with its own permissions.
-    let usual = || TcpListener::bind(USUAL).map_or("127.0.0.1:0", |_| USUAL).to_owned();
+    // The server creates the folder with its own permissions.
+    let default_listen = || TcpListener::bind(DEFAULT_LISTEN).map_or("127.0.0.1:0", |_| DEFAULT_LISTEN).to_owned();
     Server::try_start(&[
-        ("LISTEN", options.listen.clone().unwrap_or_else(usual)),
+        ("LISTEN", options.listen.clone().unwrap_or_else(default_listen)),
         ("STORAGE_URL", format!("file://{}", std::path::absolute(&data)?.display())),
         ("GITHUB_API_URL", github.url()),
         ("GITHUB_TOKEN", "a-token".to_owned()),
     ])
 }
 
-/// From now on a signal does not end this program, which has a server to stop. The call that is given back waits
-/// for one.
+/// Catches SIGINT and SIGTERM from now on, so that the server can be stopped first. The returned function waits for one.
 fn signals() -> anyhow::Result<impl FnOnce()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let context = runtime.enter();
@@ -209,7 +208,7 @@ fn signals() -> anyhow::Result<impl FnOnce()> {
     })
 }
 
-/// The report's number is on the badge, the badge leads to the report, and the report is whole.
+/// Verifies that the badge shows the report's total, links to the report, and that the report is complete.
 fn check(report: &Path, badge: &str, link: &str) -> anyhow::Result<()> {
     let index = fs::read(report.join("index.html"))?;
     let html = String::from_utf8_lossy(&index);
@@ -217,15 +216,15 @@ fn check(report: &Path, badge: &str, link: &str) -> anyhow::Result<()> {
     let number = number.context("the report's index shows no total")?;
 
     let svg = http::get(badge)?;
-    ensure!(svg.status == 200, "{badge} answered {}", svg.status);
+    ensure!(svg.status == 200, "{badge} returned {}", svg.status);
     let title = format!("coverage: {number}");
-    ensure!(svg.text().contains(&title), "{badge} does not say {title:?}: {}", svg.text());
+    ensure!(svg.text().contains(&title), "{badge} does not show {title:?}: {}", svg.text());
 
     let redirect = http::get(link)?;
-    ensure!(redirect.status == 307, "{link} answered {}", redirect.status);
-    let page = redirect.location(link).with_context(|| format!("{link} leads nowhere"))?;
+    ensure!(redirect.status == 307, "{link} returned {}", redirect.status);
+    let page = redirect.location(link).with_context(|| format!("{link} has no location"))?;
     let served = http::get(&page)?;
-    ensure!(served.status == 200, "{page} answered {}", served.status);
-    ensure!(served.body == index, "{page} is not the index that was uploaded");
+    ensure!(served.status == 200, "{page} returned {}", served.status);
+    ensure!(served.body == index, "{page} is not the uploaded index");
     Ok(())
 }

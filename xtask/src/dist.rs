@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what is released, for one system. The same source gives the same bytes, wherever it stands.
+//! `cargo xtask dist`: builds and packs a release for one system. The same source gives the same bytes in any folder.
 
 pub mod archive;
 pub mod build;
@@ -22,20 +22,20 @@ const HELP: &str = "\
 usage: cargo xtask dist [--target TARGET] [--program PROGRAM] [--out FOLDER]
        cargo xtask dist --record [--from URL] [--partial] FOLDER…
 
-Builds covered and covered-server and packs each with its README and the license; beside it stands its bill of
-materials (CycloneDX), and SHA256SUMS over all. The same source and toolchain give the same bytes, in any folder.
-covered-server tells its commit, too: git's, or where the source is no checkout what COVERED_COMMIT says.
+Builds covered and covered-server, and packs each with its README and the license. Writes a bill of materials
+(CycloneDX) for each, and SHA256SUMS. The same source and toolchain give the same bytes, in any folder.
+covered-server also contains its commit: from git, or from COVERED_COMMIT if the source is not a checkout.
 
-  --target TARGET    system to build for, such as x86_64-unknown-linux-musl; default: this one's
-  --program PROGRAM  covered or covered-server only
-  --out FOLDER       where the files go; default: dist/TARGET below cargo's target folder
+  --target TARGET    system to build for, such as x86_64-unknown-linux-musl; default: this system
+  --program PROGRAM  builds only covered or only covered-server
+  --out FOLDER       output folder; default: dist/TARGET in cargo's target folder
 
-SOURCE_DATE_EPOCH is the date of the packed files, RUSTFLAGS are handed on.
+SOURCE_DATE_EPOCH is the date of the packed files. RUSTFLAGS are passed to rustc.
 
-  --record           checks the folders that dist filled, one for each target, and writes version and hashes of
-                     covered to action/release.txt, which the action installs by; older versions' lines stay
-  --from URL         where the releases are; default: https://github.com/org/covered/releases/download
-  --partial          takes less than all targets: the action builds from source on the others
+  --record           verifies the output folders of dist, one for each target, and writes version and hashes of covered
+                     to action/release.txt, from which the action installs; keeps the lines of older versions
+  --from URL         URL of the releases; default: https://github.com/org/covered/releases/download
+  --partial          allows missing targets: the action builds from source on them
 ";
 
 /// The program that the action installs.
@@ -44,7 +44,7 @@ pub const PROGRAMS: [&str; 2] = [ACTION, "covered-server"];
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const SUMS: &str = "SHA256SUMS";
 
-/// What is released; action/run.sh chooses among them.
+/// The released targets; action/run.sh selects one of them.
 pub const TARGETS: [&str; 6] = [
     "x86_64-unknown-linux-musl",
     "aarch64-unknown-linux-musl",
@@ -106,20 +106,20 @@ fn options(arguments: Vec<OsString>) -> anyhow::Result<Option<Options>> {
         }
     }
     if let Some(program) = &options.program {
-        ensure!(PROGRAMS.contains(&program.as_str()), "there is no program {program}: it is covered or covered-server");
+        ensure!(PROGRAMS.contains(&program.as_str()), "unknown program {program}: use covered or covered-server");
     }
     let builds = options.target.is_some() || options.program.is_some() || options.out.is_some();
     match options.record {
-        true if builds => bail!("--record takes what dist made before: leave --target, --program and --out out"),
-        true if options.folders.is_empty() => bail!("--record needs the folders that dist filled"),
+        true if builds => bail!("--record reads existing output folders: remove --target, --program and --out"),
+        true if options.folders.is_empty() => bail!("--record needs the output folders of dist"),
         false if options.from.is_some() || options.partial || !options.folders.is_empty() => {
-            bail!("--from, --partial and folders go with --record")
+            bail!("--from, --partial and folders require --record")
         }
         _ => Ok(Some(options)),
     }
 }
 
-/// Builds and packs the programs; gives back the files, the sums last.
+/// Builds and packs the programs; returns the files, with the checksums last.
 pub fn make(build: &Build, programs: &[&str], out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(out)?;
     let mut files = Vec::new();
@@ -142,20 +142,20 @@ pub fn make(build: &Build, programs: &[&str], out: &Path) -> anyhow::Result<Vec<
     Ok(files)
 }
 
-/// The archive of a built program.
+/// Packs a built program.
 pub fn pack(source: &Path, program: &str, target: &str, binary: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let folder = format!("{program}-{VERSION}-{target}");
     let readme = if program == ACTION { "action/README.md" } else { "server/README.md" };
     let text = |file: &str| fs::read(source.join(file)).with_context(|| format!("cannot read {file}"));
     let entries = [
-        Entry { name: format!("{folder}/LICENSE"), bytes: text("LICENSE")?, runs: false },
-        Entry { name: format!("{folder}/README.md"), bytes: text(readme)?, runs: false },
-        Entry { name: format!("{folder}/{program}{}", build::suffix(target)), bytes: binary, runs: true },
+        Entry { name: format!("{folder}/LICENSE"), bytes: text("LICENSE")?, is_program: false },
+        Entry { name: format!("{folder}/README.md"), bytes: text(readme)?, is_program: false },
+        Entry { name: format!("{folder}/{program}{}", build::suffix(target)), bytes: binary, is_program: true },
     ];
     archive::pack(&entries, target)
 }
 
-/// In hexadecimal digits.
+/// The SHA-256 in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

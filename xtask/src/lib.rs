@@ -1,4 +1,4 @@
-//! What the project's commands and tests share: cargo, what a release is made of, and the lab.
+//! Shared by the project's commands and tests: cargo, releases, and the lab.
 
 pub mod cargo;
 pub mod dist;

@@ -54,6 +54,6 @@ fn run() -> anyhow::Result<ExitCode> {
         "test" => test::run(&rest),
         "setup" => setup::run(),
         "tidy" => tidy::run(),
-        _ => anyhow::bail!("there is no command {command}: see cargo xtask --help"),
+        _ => anyhow::bail!("unknown command {command}: see cargo xtask --help"),
     }
 }

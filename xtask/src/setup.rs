@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: installs the lab below the target folder, from the pinned lists in `xtask/lab`.
+//! `cargo xtask setup`: installs the lab into the target folder, from lists with pinned versions in `xtask/lab`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use xtask::lab::parts::{Part, SHELLS};
 use xtask::lab::paths;
 pub use xtask::lab::paths::program;
 
-use crate::cargo::done;
+use crate::cargo;
 
 pub fn run() -> anyhow::Result<ExitCode> {
     lab()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs every part that is not there yet. A part that cannot be had is said loudly; in CI it is an error.
+/// Installs every missing part. If that fails, it prints a warning; in CI it returns an error.
 pub fn lab() -> anyhow::Result<()> {
     fs::create_dir_all(paths::lab())?;
     for part in Part::ALL {
@@ -25,16 +25,18 @@ pub fn lab() -> anyhow::Result<()> {
             Part::Python => python(),
             Part::Node => node(),
             Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
-            Part::Openssl => programs(part.is_there(), "openssl", &["openssl"]),
-            Part::Shells => programs(part.is_there(), &SHELLS.join(", "), &SHELLS),
-            Part::Genhtml => programs(part.is_there(), "genhtml", &["lcov"]),
-            Part::Deploy => {
-                programs(part.is_there(), "nginx, systemd-analyze and openssl", &["nginx-light", "systemd", "openssl"])
-            }
+            Part::Openssl => programs(part.is_installed(), "openssl", &["openssl"]),
+            Part::Shells => programs(part.is_installed(), &SHELLS.join(", "), &SHELLS),
+            Part::Genhtml => programs(part.is_installed(), "genhtml", &["lcov"]),
+            Part::Deploy => programs(
+                part.is_installed(),
+                "nginx, systemd-analyze and openssl",
+                &["nginx-light", "systemd", "openssl"],
+            ),
         };
         let Err(error) = outcome else { continue };
         if std::env::var_os("CI").is_some() {
-            return Err(error.context("CI runs with the whole lab"));
+            return Err(error.context("CI needs the whole lab"));
         }
         eprintln!("warning: {error:#}\nwarning: tests that need {part:?} will be SKIPPED");
     }
@@ -42,13 +44,13 @@ pub fn lab() -> anyhow::Result<()> {
 }
 
 fn python() -> anyhow::Result<()> {
-    let there = which("python3").is_some_and(|python| {
-        // Debian splits venv off: without it, `-m venv` is there and fails.
+    let is_installed = which("python3").is_some_and(|python| {
+        // On Debian, venv is a separate package: without it, `-m venv` exists and fails.
         let mut command = Command::new(python);
         let output = command.args(["-c", "import ensurepip"]).output();
         output.is_ok_and(|output| output.status.success())
     });
-    programs(there, "python3 with venv", &["python3", "python3-venv"])?;
+    programs(is_installed, "python3 with venv", &["python3", "python3-venv"])?;
     let lists = ["xtask/lab/requirements.txt", "xtask/sample/requirements.txt"];
     venv(&paths::lab().join("venv"), &lists, &[])?;
     for version in paths::ORIGINALS {
@@ -58,23 +60,23 @@ fn python() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A Python environment with what the lists say, anew where they changed.
+/// Creates a Python environment from the lists; creates it again if they changed.
 pub fn venv(folder: &Path, lists: &[&str], options: &[&str]) -> anyhow::Result<()> {
     let lists: Vec<PathBuf> = lists.iter().map(|list| paths::root().join(list)).collect();
     once(folder, &lists, || {
-        done(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        cargo::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(program(folder, "python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(options);
         for list in &lists {
             pip.arg("-r").arg(list);
         }
-        done(&mut pip)
+        cargo::run(&mut pip)
     })
 }
 
 fn node() -> anyhow::Result<()> {
-    let there = which("node").is_some() && which("npm").is_some();
-    programs(there, "node and npm", &["nodejs", "npm"])?;
+    let is_installed = which("node").is_some() && which("npm").is_some();
+    programs(is_installed, "node and npm", &["nodejs", "npm"])?;
     let folder = paths::lab().join("npm");
     let lists = ["package.json", "package-lock.json"].map(paths::script);
     once(&folder, &lists, || {
@@ -82,14 +84,14 @@ fn node() -> anyhow::Result<()> {
             fs::copy(list, folder.join(list.file_name().unwrap_or_default()))?;
         }
         let mut npm = Command::new("npm");
-        // No package's own script runs: none of these needs one.
+        // None of these packages needs its install scripts.
         npm.current_dir(&folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         npm.env("npm_config_loglevel", "error");
-        done(&mut npm)
+        cargo::run(&mut npm)
     })
 }
 
-/// Fills `folder` by `install`, unless that was done from the same lists before.
+/// Fills `folder` with `install`, unless it was installed from the same lists before.
 fn once(folder: &Path, lists: &[PathBuf], install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut wanted = String::new();
     for list in lists {
@@ -108,25 +110,25 @@ fn once(folder: &Path, lists: &[PathBuf], install: impl FnOnce() -> anyhow::Resu
     Ok(fs::write(stamp, wanted)?)
 }
 
-/// Makes sure of programs of the system: installed by apt where we may, else named.
-fn programs(there: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
-    if there {
+/// Installs missing system programs with apt; returns an error with their names if that is not possible.
+fn programs(is_installed: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
+    if is_installed {
         return Ok(());
     }
     if which("apt-get").is_none() || !is_root() {
         bail!("{what} not found: install it (on Debian: apt-get install {})", packages.join(" "));
     }
-    println!("installing {} by apt-get", packages.join(", "));
+    println!("installing {} with apt-get", packages.join(", "));
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
-        done(command.args(arguments))
+        cargo::run(command.args(arguments))
     };
     apt(&["update"])?;
     apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
-/// What only the benchmarks need.
+/// Installs the tools that only the benchmarks need.
 pub fn bench() -> anyhow::Result<()> {
     let tools = [
         ("nginx", "nginx-light"),

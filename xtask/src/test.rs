@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the lab, then every test of the workspace, then the count.
+//! `cargo xtask test`: installs the lab, runs all tests of the workspace, and prints their number.
 
 use std::ffi::OsString;
 use std::fs;
@@ -31,7 +31,7 @@ pub fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let skipped = fs::read_to_string(parts::skipped()).unwrap_or_default();
     for line in skipped.lines() {
         println!("SKIPPED {line}");
-        // To cargo, a test that returns early has passed.
+        // cargo counts a test that returns early as passed.
         count.passed = count.passed.saturating_sub(1);
         count.skipped += 1;
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::Count;
 
     #[test]
-    fn the_counts_of_all_test_programs_are_added() {
+    fn counts_of_all_test_programs_are_summed() {
         let mut count = Count::default();
         count.add("running 3 tests");
         count.add("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.03s");

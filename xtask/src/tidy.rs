@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the project's conventions, as checks. It names every breach, not only the first.
+//! `cargo xtask tidy`: checks the project's conventions, and reports every violation.
 
 mod inputs;
 mod layers;
@@ -13,11 +13,11 @@ use xtask::lab::process;
 
 use crate::cargo;
 
-/// What may stand at the repository's top, besides names that start with a dot.
+/// The allowed names in the repository's root folder, besides those that start with a dot.
 const TOP: &[&str] = &["Cargo.toml", "Cargo.lock", "action", "action.yml", "server", "xtask", "README.md", "LICENSE"];
 
-/// Work that is put off is an issue, not a mark in the source. In two pieces, so that this file has none itself.
-const PUT_OFF: &[&str] = &[
+/// Markers of unfinished work, which belongs in an issue. Split, so that this file does not contain them.
+const MARKERS: &[&str] = &[
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
     concat!("to", "do!"),
@@ -25,47 +25,47 @@ const PUT_OFF: &[&str] = &[
     concat!("#[ig", "nore"),
 ];
 
-/// Flags that need no describing.
-const OF_EVERY_PROGRAM: &[&str] = &["help", "version"];
+/// Flags that need no documentation.
+const STANDARD_FLAGS: &[&str] = &["help", "version"];
 
-/// Lines of one source file, without its tests: beyond that, it is two files.
+/// The maximum number of lines of a source file without its tests.
 const MAX_LINES: usize = 400;
 
 pub fn run() -> anyhow::Result<ExitCode> {
     cargo::build_programs()?;
     let files = files()?;
-    let (mut breaches, mut sources) = (Vec::new(), Vec::new());
+    let (mut violations, mut sources) = (Vec::new(), Vec::new());
     for file in &files {
-        breaches.extend(top_level(file));
+        violations.extend(top_level(file));
         if let Some(text) = source(file)? {
-            breaches.extend(check_source(file, &text));
+            violations.extend(check_source(file, &text));
             sources.push(layers::Source::new(file, &text));
         }
     }
-    breaches.extend(layers::check(&sources));
+    violations.extend(layers::check(&sources));
     let help = [("covered", "action/README.md"), ("covered-server", "server/README.md")];
     for (program, readme) in help {
         match read(readme) {
-            Ok(text) => breaches.extend(check_help(&help_of(program)?, program, readme, &text)),
-            Err(_) => breaches.push(format!("{readme} is missing: it has to describe {program}")),
+            Ok(text) => violations.extend(check_help(&help_of(program)?, program, readme, &text)),
+            Err(_) => violations.push(format!("{readme} is missing: it must document {program}")),
         }
     }
     if files.iter().any(|file| file == "action.yml") {
         let readers = ["action/src/inputs/flags.rs", "action/src/inputs/source.rs", "action/run.sh"];
         let readers: String = readers.iter().filter_map(|file| read(file).ok()).collect();
         let (action, readme) = (read("action.yml")?, read("action/README.md").unwrap_or_default());
-        breaches.extend(inputs::check(&action, &readme, &readers));
-        breaches.extend(inputs::check_defaults(&action, &readme, &help_of("covered")?));
+        violations.extend(inputs::check(&action, &readme, &readers));
+        violations.extend(inputs::check_defaults(&action, &readme, &help_of("covered")?));
     }
-    breaches.iter().for_each(|breach| eprintln!("{breach}"));
-    if breaches.is_empty() {
+    violations.iter().for_each(|violation| eprintln!("{violation}"));
+    if violations.is_empty() {
         println!("{} files are tidy", files.len());
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
 }
 
-/// Every file of the project: those that git tracks, and new ones that it does not ignore.
+/// Every file of the project: tracked by git, or new and not ignored.
 fn files() -> anyhow::Result<Vec<String>> {
     let mut git = Command::new("git");
     git.current_dir(paths::root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -82,10 +82,10 @@ fn read(file: &str) -> anyhow::Result<String> {
 fn top_level(file: &str) -> Option<String> {
     let top = file.split('/').next().unwrap_or(file);
     let known = top.starts_with('.') || TOP.contains(&top);
-    (!known).then(|| format!("{file}: {top} is not for the top of the repository; put it into a crate"))
+    (!known).then(|| format!("{file}: {top} is not allowed in the root folder; move it into a crate"))
 }
 
-/// The text of a file that people here write; the sample's report was made by a tool.
+/// The text of a hand-written file; the sample's report is generated.
 fn source(file: &str) -> anyhow::Result<Option<String>> {
     let written = [".rs", ".py", ".cjs", ".sh", ".yml", ".toml"].iter().any(|end| file.ends_with(end));
     let ours = written || file == ".ci/run";
@@ -93,24 +93,24 @@ fn source(file: &str) -> anyhow::Result<Option<String>> {
 }
 
 fn check_source(file: &str, text: &str) -> Vec<String> {
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        if let Some(mark) = PUT_OFF.iter().find(|mark| line.contains(**mark)) {
-            breaches.push(format!("{file}:{}: {mark}: do it, or open an issue", number + 1));
+        if let Some(mark) = MARKERS.iter().find(|mark| line.contains(**mark)) {
+            violations.push(format!("{file}:{}: {mark}: finish it, or open an issue", number + 1));
         }
     }
     if !(file.ends_with(".rs") && file.contains("/src/")) {
-        return breaches;
+        return violations;
     }
     if !text.starts_with("//!") {
-        breaches.push(format!("{file}: starts without a //! line: say what it owns"));
+        violations.push(format!("{file}: does not start with a //! line: describe what it contains"));
     }
     let is_tests = file.ends_with("tests.rs") || file.contains("/tests/");
     let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
     if lines > MAX_LINES && !is_tests {
-        breaches.push(format!("{file}: {lines} lines before its tests: split it (at most {MAX_LINES})"));
+        violations.push(format!("{file}: {lines} lines before its tests: split it (at most {MAX_LINES})"));
     }
-    breaches
+    violations
 }
 
 fn help_of(program: &str) -> anyhow::Result<String> {
@@ -119,28 +119,28 @@ fn help_of(program: &str) -> anyhow::Result<String> {
     Ok(help.stdout)
 }
 
-/// Every flag of the help stands in the README, and every flag that heads a row of a table there is in the help.
-/// Either may be written as in the environment.
+/// Every flag of the help must be in the README, and every flag that starts a table row there must be in the help. Both may
+/// use the name of the environment variable.
 fn check_help(help: &str, program: &str, readme: &str, text: &str) -> Vec<String> {
     let known = flags(help);
     let documented: BTreeSet<String> = text.split('`').filter_map(setting).collect();
     let missing = known.iter().filter(|flag| !documented.contains(*flag));
-    let missing = missing.map(|flag| format!("{readme}: says nothing of `--{flag}` of {program} --help"));
+    let missing = missing.map(|flag| format!("{readme}: does not document `--{flag}` of {program} --help"));
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let heads: BTreeSet<String> = rows.filter_map(setting).collect();
-    let unknown = heads.iter().filter(|head| !known.contains(*head) && !OF_EVERY_PROGRAM.contains(&head.as_str()));
-    let unknown = unknown.map(|flag| format!("{readme}: has `--{flag}`, which {program} --help does not know"));
+    let unknown = heads.iter().filter(|head| !known.contains(*head) && !STANDARD_FLAGS.contains(&head.as_str()));
+    let unknown = unknown.map(|flag| format!("{readme}: documents `--{flag}`, which is not in {program} --help"));
     missing.chain(unknown).collect()
 }
 
-/// The names of all flags in a help text: they start a line.
+/// The names of all flags in a help text, which start a line.
 fn flags(help: &str) -> BTreeSet<String> {
     let lines = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
     let names = lines.map(|line| word(line).to_owned());
-    names.filter(|name| !OF_EVERY_PROGRAM.contains(&name.as_str())).collect()
+    names.filter(|name| !STANDARD_FLAGS.contains(&name.as_str())).collect()
 }
 
-/// What stands between backticks, if it is a setting: `--storage-url URL` and `STORAGE_URL` alike, as `storage-url`.
+/// The setting in text between backticks: `storage-url` for both `--storage-url URL` and `STORAGE_URL`.
 fn setting(code: &str) -> Option<String> {
     if let Some(flag) = code.strip_prefix("--") {
         return Some(word(flag).to_owned());
@@ -160,9 +160,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_file_is_held_to_its_conventions() {
+    fn source_files_are_checked_for_conventions() {
         assert_eq!(check_source("a/src/x.rs", "//! Owns x.\nfn x() {}\n"), [""; 0]);
-        let late = format!("fn x() {{}} // {}\n", PUT_OFF[0]);
+        let late = format!("fn x() {{}} // {}\n", MARKERS[0]);
         assert_eq!(check_source("a/src/x.rs", &late).len(), 2);
         let long = "//! Long.\n".to_owned() + &"x\n".repeat(MAX_LINES);
         assert_eq!(check_source("a/src/x.rs", &long).len(), 1);
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn the_top_takes_no_strangers() {
+    fn unknown_top_level_entries_are_rejected() {
         assert!(top_level(".github/workflows/ci.yml").is_none());
         assert!(top_level("server/README.md").is_none());
         assert!(top_level("docs/index.md").is_some());
     }
 
     #[test]
-    fn help_and_readme_name_the_same_flags() {
+    fn help_and_readme_must_list_the_same_flags() {
         let help = "usage: x\n\n  --storage-url URL\n      where\n  --help\n";
         assert_eq!(check_help(help, "x", "R", "Set `STORAGE_URL`.\n"), [""; 0]);
         assert_eq!(

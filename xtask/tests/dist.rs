@@ -1,5 +1,5 @@
-//! What `cargo xtask dist` makes for this system. A test program of its own: it builds for minutes, and what the other
-//! tests start would have no time to answer beside it.
+//! The output of `cargo xtask dist` for this system. In a separate test program, because it builds for minutes, which would
+//! slow down the services of other tests.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -22,7 +22,7 @@ use xtask::lab::{paths, report};
 const REPOSITORY: &str = "octo/app";
 const SHA: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
 
-/// A program as it is released, but for the C library: it is this system's, linked statically.
+/// The output folder of a program, which is built like a release but with this system's C library, linked statically.
 fn released(program: &'static str) -> &'static Path {
     static OUT: [OnceLock<PathBuf>; PROGRAMS.len()] = [const { OnceLock::new() }; PROGRAMS.len()];
     let at = PROGRAMS.iter().position(|name| *name == program).unwrap();
@@ -43,18 +43,18 @@ fn archive_of(program: &str) -> String {
     archive::name(program, VERSION, &build::host().unwrap())
 }
 
-fn list_of(program: &str) -> String {
+fn sbom_of(program: &str) -> String {
     archive_of(program).replace(".tar.gz", ".cdx.json")
 }
 
-/// The action's program as it is in its archive.
+/// The action's program from its archive.
 fn unpacked() -> Vec<u8> {
     let bytes = fs::read(released(ACTION).join(archive_of(ACTION))).unwrap();
     archive::unpack(&bytes, &build::host().unwrap(), ACTION).unwrap()
 }
 
 #[test]
-fn the_same_source_in_another_folder_gives_the_same_bytes() {
+fn builds_are_reproducible_in_another_folder() {
     let copy = tempfile::tempdir().unwrap();
     let source = copy.path().join("a folder with a longer name");
     let mut git = Command::new("git");
@@ -62,30 +62,34 @@ fn the_same_source_in_another_folder_gives_the_same_bytes() {
     for name in run(&mut git).unwrap().succeeded().stdout.split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (paths::root().join(name), source.join(name));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        // Gone here, and not committed yet.
+        // The file is deleted, but the deletion is not committed yet.
         if from.exists() {
             fs::copy(from, to).unwrap();
         }
     }
     let out = copy.path().join("out");
     dist(&source, &source.join("target"), ACTION, &out);
-    for file in [archive_of(ACTION), list_of(ACTION)] {
+    for file in [archive_of(ACTION), sbom_of(ACTION)] {
         let (here, there) = (fs::read(released(ACTION).join(&file)).unwrap(), fs::read(out.join(&file)).unwrap());
         assert!(here == there, "{file} differs: {} and {}", sha256(&here), sha256(&there));
     }
     let program = String::from_utf8_lossy(&unpacked()).into_owned();
     for folder in [paths::root().to_owned(), paths::target(), std::env::home_dir().unwrap()] {
-        assert!(!program.contains(&format!("{}/", folder.display())), "{} is in it", folder.display());
+        assert!(
+            !program.contains(&format!("{}/", folder.display())),
+            "the program contains the path {}",
+            folder.display()
+        );
     }
 }
 
-/// Every file has its sum, and the list of what the program is made of is as CycloneDX wants it.
+/// Verifies the checksums and the bill of materials: valid CycloneDX, with and without these crates.
 #[track_caller]
-fn is_listed(program: &'static str, has: &[&str], has_not: &[&str]) {
+fn assert_sbom(program: &'static str, has: &[&str], has_not: &[&str]) {
     let out = released(program);
     let sums = run(Command::new("sha256sum").current_dir(out).args(["--check", "--strict", SUMS])).unwrap();
     assert_eq!(sums.succeeded().stdout.matches(": OK").count(), 2);
-    let list = out.join(list_of(program));
+    let list = out.join(sbom_of(program));
     let parsed: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
     let components = parsed["components"].as_array().unwrap();
     let listed = |name: &&&str| components.iter().any(|component| component["name"] == **name);
@@ -98,13 +102,13 @@ fn is_listed(program: &'static str, has: &[&str], has_not: &[&str]) {
 }
 
 #[test]
-fn the_action_s_list_is_what_is_linked_into_it() {
-    is_listed(ACTION, &["ureq", "ring", "zlib-rs", "rawzip"], &["hyper", "serde_derive", "cc", "object_store"]);
+fn the_actions_sbom_lists_the_linked_crates() {
+    assert_sbom(ACTION, &["ureq", "ring", "zlib-rs", "rawzip"], &["hyper", "serde_derive", "cc", "object_store"]);
 }
 
 #[test]
-fn the_server_s_list_is_what_is_linked_into_it() {
-    is_listed("covered-server", &["hyper", "object_store", "rawzip"], &["ureq", "serde_derive", "tar"]);
+fn the_servers_sbom_lists_the_linked_crates() {
+    assert_sbom("covered-server", &["hyper", "object_store", "rawzip"], &["ureq", "serde_derive", "tar"]);
     let bytes = fs::read(released("covered-server").join(archive_of("covered-server"))).unwrap();
     let server = tempfile::tempdir().unwrap();
     let program = server.path().join("covered-server");
@@ -114,13 +118,13 @@ fn the_server_s_list_is_what_is_linked_into_it() {
     assert_eq!(version.stdout, format!("covered-server {VERSION}\n"));
 }
 
-/// A folder with the program and a report in it, and nothing else; `None` where we may not change the root.
+/// A folder with only the program and a report; `None` if chroot is not possible.
 fn empty_root() -> Option<TempDir> {
     let folder = tempfile::tempdir().unwrap();
     let me = run(Command::new("id").arg("-u")).unwrap();
     if me.stdout.trim() != "0" || which("chroot").is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI tries the program in an empty root");
-        skip("only root may change the root");
+        assert!(std::env::var_os("CI").is_none(), "CI must run the program in an empty root");
+        skip("chroot needs root");
         return None;
     }
     let covered = folder.path().join("covered");
@@ -132,7 +136,7 @@ fn empty_root() -> Option<TempDir> {
 }
 
 #[test]
-fn the_program_needs_nothing_of_the_system() {
+fn the_program_runs_in_an_empty_root() {
     if skip_without(&[Part::Shells]) {
         return;
     }
@@ -169,13 +173,13 @@ fn the_program_needs_nothing_of_the_system() {
     assert!(run(&mut page).unwrap().succeeded().stdout.contains("87.5%"));
 }
 
-/// `127.0.0.1:PORT`, where a line has it.
+/// `127.0.0.1:PORT` in a line.
 fn address(line: &str) -> Option<&str> {
     let rest = &line[line.find("127.0.0.1:")?..];
     rest.split(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).next()
 }
 
-/// One for this machine, which signs itself, and its key.
+/// Creates a self-signed certificate for this machine, and its key.
 fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let (certificate, key, config) =
         (folder.join("certificate.pem"), folder.join("key.pem"), folder.join("openssl.cnf"));

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::time::advance;
 use xtask::lab::parts::{Part, skip_without};
-use xtask::lab::redis::{Nonsense, Redis};
+use xtask::lab::redis::{InvalidServer, Redis};
 
 use super::*;
 
@@ -291,7 +291,7 @@ async fn lookups_survive_a_hanging_and_a_restarted_redis() {
     let ticket = one.write_ticket("octo/app").await;
     one.put(KEY, Some(3), ticket).await;
     assert_eq!(one.get(KEY).await, Some(3));
-    redis.start_again();
+    redis.restart();
     until(&one, RedisState::Up).await;
     until(&other, RedisState::Up).await;
     until_returned(&other, &KEY, 3).await;
@@ -426,7 +426,7 @@ async fn lookups_work_without_redis_if_its_replies_are_invalid() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     for bytes in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), b"+PONG\r\n", b"*-7\r\n", b"$9\r\nhalf", b"\0\0\0\0"]
     {
-        let (server, source) = (Nonsense::start(bytes), TestSource::with_value(1, Duration::ZERO));
+        let (server, source) = (InvalidServer::start(bytes), TestSource::with_value(1, Duration::ZERO));
         let url = RedisUrl::parse(&server.url()).unwrap();
         let cache = Cache::new(source.clone(), Some((url, String::new())));
         let slow = slow_look_ups(&cache, (0..20).map(|name| ("octo/app", name)), 1).await;

@@ -1,4 +1,4 @@
-//! What reports and badges cost a bucket, a server's memory and Redis.
+//! Measures the storage, memory and Redis memory that reports and badges need.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::table::{Goal, Row};
 use super::uploading::{Far, ORIGINAL, original};
 use super::{COMMIT, Options, pinned, release, upload};
 
-/// Badges whose values are set and shown.
+/// The number of badges whose values are set and requested.
 const BADGES: usize = 5000;
 
 pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
@@ -26,7 +26,7 @@ pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
     values(folder.path(), rows)
 }
 
-/// Requests to S3 and bytes in it, for a report of the default branch.
+/// Counts the S3 requests and the stored bytes of a report.
 fn bucket(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let s3 = MiniStack::start();
     let proxy = Proxy::start(&s3.url());
@@ -37,7 +37,7 @@ fn bucket(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     for (count, goal) in [(75, 0.1), (3600, 0.01)] {
         let report = folder.join(count.to_string());
         let files = report::large(&report, count);
-        // A server's first upload looks at more.
+        // The first upload of a server makes additional requests.
         upload(&report, &server.url, &[])?;
         proxy.take();
         let site = upload(&report, &server.url, &[])?;
@@ -57,14 +57,14 @@ fn bucket(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-/// Memory for the values of many badges.
+/// Measures the memory that the values of many badges need.
 fn values(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let redis = Redis::start();
     let storage = format!("file://{}", folder.join("data").display());
     fs::create_dir(folder.join("data"))?;
     let settings = [("STORAGE_URL", storage.as_str()), ("REDIS_URL", &redis.url()), ("LOG_LEVEL", "warn")];
     let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
-    // What the first ones need is needed once.
+    // The first badges also allocate memory that is needed only once.
     badges(&server, 0..BADGES / 10)?;
     let before = (resident(&server)? * 1024.0 * 1024.0, used(&redis)?);
     badges(&server, BADGES / 10..BADGES / 10 + BADGES)?;
@@ -80,7 +80,7 @@ fn values(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-/// Sets and shows badges of repositories by number.
+/// Sets the values of numbered repositories, and requests their badges.
 fn badges(server: &Server, numbers: std::ops::Range<usize>) -> Result<()> {
     for number in numbers {
         let value = json!({"site_id": format!("{number:032x}"), "percent": 87.5, "state": "success", "commit_sha": COMMIT, "run_id": number});
@@ -88,7 +88,7 @@ fn badges(server: &Server, numbers: std::ops::Range<usize>) -> Result<()> {
         let set = http::request("POST", &url, &[("token", API_KEY)], value.to_string())?;
         ensure!(set.status == 200, "{url}: {} {}", set.status, set.text());
         let badge = http::get(&format!("{}/badge/octo/repository-{number}.svg", server.url))?;
-        ensure!(badge.text().contains("87%"), "a badge shows {}", badge.text());
+        ensure!(badge.text().contains("87%"), "the badge does not show 87%: {}", badge.text());
     }
     Ok(())
 }
@@ -97,5 +97,5 @@ fn badges(server: &Server, numbers: std::ops::Range<usize>) -> Result<()> {
 fn used(redis: &Redis) -> Result<f64> {
     let info = redis.command(&["INFO", "memory"]);
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    Ok(used.context("Redis tells no memory")?.trim().parse()?)
+    Ok(used.context("INFO of Redis contains no used_memory")?.trim().parse()?)
 }

@@ -1,5 +1,5 @@
-//! What the benches `hot` do with their cases: criterion times them, or one of them is done so often that callgrind can
-//! count it. Both packages have this file as a module: neither is to depend on the other for it.
+//! Runs the cases of the benches `hot`: criterion times all, or one is repeated so that callgrind can count instructions.
+//! Both packages include this file as a module, so that neither depends on the other.
 
 use std::env;
 use std::hint::black_box;
@@ -8,17 +8,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use criterion::Criterion;
 
-/// A name, and what is done.
+/// A name, and the code to measure.
 pub type Case = (&'static str, Box<dyn FnMut() -> Result<()>>);
 
-/// `cases` has a folder for what it needs.
+/// Runs the cases; `cases` gets a temporary folder.
 pub fn run(cases: fn(&Path) -> Result<Vec<Case>>) -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let folder = tempfile::tempdir()?;
     match &arguments[..] {
         [flag, name, times] if flag == "--count" => {
             let mut cases = cases(folder.path())?.into_iter();
-            let (_, mut case) = cases.find(|(case, _)| case == name).context("there is no such case")?;
+            let (_, mut case) = cases.find(|(case, _)| case == name).context("unknown case")?;
             (0..times.parse()?).try_for_each(|_: u64| case())
         }
         // `cargo test --all-targets` runs this too, without the flag.

@@ -1,4 +1,4 @@
-//! Instructions of the hot parts, as callgrind counts them: what else runs on the machine does not move them.
+//! Counts the instructions of hot code with callgrind: other load on the machine does not affect them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,15 +35,15 @@ pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-/// The bench `hot` of a package, built.
+/// Builds the bench `hot` of a package; returns its path.
 fn program(package: &str) -> Result<PathBuf> {
     let mut command = cargo::command(&["bench", "--quiet", "-p", package, "--bench", "hot", "--no-run"]);
     let built = run(command.arg("--message-format=json"))?;
-    ensure!(built.ok, "the bench of {package} was not built: {}", built.text());
+    ensure!(built.ok, "cannot build the bench of {package}: {}", built.text());
     let messages = built.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = messages.filter(|message| message["target"]["name"] == "hot");
     let program = programs.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
-    program.with_context(|| format!("cargo named no program of {package}"))
+    program.with_context(|| format!("cargo listed no bench executable of {package}"))
 }
 
 fn instructions(program: &Path, case: &str, times: u32) -> Result<f64> {
@@ -52,5 +52,5 @@ fn instructions(program: &Path, case: &str, times: u32) -> Result<f64> {
     let counted = run(command.args(["--count", case, &times.to_string()]))?;
     ensure!(counted.ok, "{case}: {}", counted.text());
     let collected = counted.stderr.split("Collected :").nth(1).and_then(|rest| rest.split_whitespace().next());
-    Ok(collected.with_context(|| format!("callgrind told no count: {}", counted.text()))?.parse()?)
+    Ok(collected.with_context(|| format!("callgrind printed no count: {}", counted.text()))?.parse()?)
 }

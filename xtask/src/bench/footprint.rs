@@ -1,4 +1,4 @@
-//! What the programs cost to run: memory, the time to start, and their size.
+//! Measures memory, start time and size of the programs.
 
 use std::fs;
 use std::io::Write;
@@ -19,11 +19,11 @@ use super::serving::{load, resident};
 use super::table::{Goal, Row, median};
 use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 
-/// The cache of the server that is filled.
+/// The server's cache, which the load fills.
 const CACHE_MB: u32 = 64;
 const STARTS: usize = 20;
 const SLOW_READERS: usize = 1000;
-/// What the server may keep for them.
+/// The server's memory for unsent responses.
 const SEND_MB: u32 = 32;
 
 pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
@@ -41,7 +41,7 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-/// From the start of the process to the end of its first answer, in milliseconds.
+/// The time from the start of the process to the end of its first response, in milliseconds.
 fn start(folder: &Path) -> Result<f64> {
     let mut samples = Vec::new();
     for _ in 0..STARTS {
@@ -54,7 +54,7 @@ fn start(folder: &Path) -> Result<f64> {
         let healthy = format!("http://127.0.0.1:{port}/healthz");
         while http::get(&healthy).is_err() {
             std::thread::sleep(Duration::from_micros(200));
-            ensure!(started.elapsed() < Duration::from_secs(10), "the server does not start");
+            ensure!(started.elapsed() < Duration::from_secs(10), "the server did not start within 10 s");
         }
         samples.push(started.elapsed().as_secs_f64() * 1e3);
         child.kill()?;
@@ -63,7 +63,7 @@ fn start(folder: &Path) -> Result<f64> {
     Ok(median(samples))
 }
 
-/// The server's memory, idle and with a full cache under load; the action's at a report of 540 MB.
+/// Measures the server's memory, idle and under load with a full cache, and the action's for a report of 540 MB.
 fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let data = folder.join("data");
     fs::create_dir(&data)?;
@@ -96,7 +96,7 @@ fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     artifact(folder, rows)
 }
 
-/// The server's memory with readers who take nothing of a large file, while they are there.
+/// Measures the server's memory while many clients request a large file and read nothing.
 fn slow_readers(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let (data, report) = (folder.join("slow"), folder.join("one"));
     fs::create_dir(&data)?;
@@ -112,21 +112,21 @@ fn slow_readers(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
     report::one_huge(&report, 30);
     let file = [format!("{}video.bin", upload(&report, &server.url, &[])?)];
-    let held = Readers::http1(server.address(), &file, SLOW_READERS)?;
-    // Behind all of them: what they cost was taken by then.
+    let stalled = Readers::http1(server.address(), &file, SLOW_READERS)?;
+    // This request is served after all of theirs, so their memory is already allocated.
     poll("the file", || http::get(&format!("{}{}", server.url, file[0])).ok().filter(|reply| reply.status == 200))?;
     rows.push(Row::alone("server's peak memory, 1,000 slow readers", "MB", peak_of(server.process.id())?, goal));
-    drop((held, server));
+    drop((stalled, server));
 
     let server = SecureServer::with(pinned("0", &release("covered-server")), &settings)?;
-    let held = Readers::http2(server.address, server.certificate.clone(), &file, SLOW_READERS, 1)?;
+    let stalled = Readers::http2(server.address, server.certificate.clone(), &file, SLOW_READERS, 1)?;
     let peak = peak_of(server.process.id())?;
     rows.push(Row::alone("server's peak memory, 1,000 slow readers by HTTP/2", "MB", peak, goal));
-    drop(held);
+    drop(stalled);
     Ok(())
 }
 
-/// A report that comes out of an artifact.
+/// Measures the action's memory for a report from an artifact.
 fn artifact(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let (pages, zip) = (folder.join("pages"), folder.join("artifact.zip"));
     report::pages(&pages, 540, 3300);
@@ -144,7 +144,7 @@ fn artifact(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-/// The most memory that a command ever has, in MB: read until it ends.
+/// Runs a command; returns its peak memory in MB.
 fn peak(command: &mut Command) -> Result<f64> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let mut peak = 0.0_f64;
@@ -159,10 +159,10 @@ fn peak(command: &mut Command) -> Result<f64> {
     Ok(peak)
 }
 
-/// The most memory that a process had so far, in MB.
+/// The peak memory of a process so far, in MB.
 fn peak_of(process: u32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kib.context("the system tells no memory")? / 1024.0)
+    Ok(kib.context("/proc does not report the memory")? / 1024.0)
 }

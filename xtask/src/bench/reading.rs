@@ -1,4 +1,4 @@
-//! A site that nobody has asked for yet, on S3, beside the two reads that it takes at least.
+//! Measures the first page of a site on S3 that is not cached, compared with the two reads that it needs at least.
 
 use std::time::Instant;
 
@@ -11,9 +11,9 @@ use xtask::lab::s3::MiniStack;
 use super::table::{Goal, Row, median};
 use super::{Options, pinned, release, upload};
 
-/// What the server reads of a zip's end.
+/// The number of bytes that the server reads at the end of a zip.
 const TAIL: u64 = 64 << 10;
-/// New sites in every round.
+/// New sites per round.
 const SITES: usize = 4;
 
 pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
@@ -28,7 +28,7 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     for _ in 0..options.rounds * SITES {
         sites.push(upload(&report, &uploader.url, &[])?);
     }
-    // A server that has seen none of them.
+    // A new server, which has cached none of them.
     drop(uploader);
     let server = server()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -45,21 +45,21 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
 
 fn page(server: &Server, site: &str) -> Result<()> {
     let url = format!("{}{site}temperature_py.html", server.url);
-    let answer = http::request("GET", &url, &[("accept-encoding", "gzip")], "")?;
-    ensure!(answer.status == 200, "{url}: {} {}", answer.status, answer.text());
+    let response = http::request("GET", &url, &[("accept-encoding", "gzip")], "")?;
+    ensure!(response.status == 200, "{url}: {} {}", response.status, response.text());
     Ok(())
 }
 
-/// The zip's end, and then some of its bytes: one after the other, as one must be known for the other.
+/// Reads the end of the zip, then some of its bytes: in sequence, because the first read determines the second.
 fn two_reads(signed: &str) -> Result<()> {
     for range in [format!("bytes=-{TAIL}"), "bytes=0-4095".to_owned()] {
-        let answer = http::request("GET", signed, &[("range", &range)], "")?;
-        ensure!(answer.status == 206, "S3 answered {}: {}", answer.status, answer.text());
+        let response = http::request("GET", signed, &[("range", &range)], "")?;
+        ensure!(response.status == 206, "S3 returned {}: {}", response.status, response.text());
     }
     Ok(())
 }
 
-/// In milliseconds.
+/// Runs `work`; returns its duration in milliseconds.
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let started = Instant::now();
     work()?;

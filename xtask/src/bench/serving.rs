@@ -1,4 +1,5 @@
-//! The server under load, beside nginx with the same bytes and beside hyper alone; one core each, and one for the load.
+//! Measures the server under load, compared with nginx and with bare hyper, which return the same bytes. The servers run
+//! on one core, the load generator on another.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,23 +14,23 @@ use xtask::lab::process::{Process, free_port, poll, run};
 use super::table::{Goal, Row, median};
 use super::{Options, REPOSITORY, pinned, upload};
 
-/// The core of whoever answers; the load has the other one.
+/// The core of the server under test; the load generator has the other one.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 const CONNECTIONS: u32 = 32;
-/// A page of a coverage report: 145 KB, which gzip makes 16 KB.
+/// The size of a coverage report's page: 145 KB, or 16 KB with gzip.
 const PAGE_BYTES: usize = 145_000;
 const GZIP: &str = "accept-encoding: gzip";
 
-/// One thing to ask for: at us, at nginx, and its bytes for hyper alone.
+/// One request, and its goals compared with nginx and bare hyper.
 struct Case {
     name: &'static str,
-    /// At our server.
+    /// The path on our server.
     path: String,
-    /// At nginx.
+    /// The path on nginx.
     file: &'static str,
     header: &'static str,
-    /// Asks whether it changed.
+    /// Sends the ETag in `If-None-Match`.
     conditional: bool,
     nginx: f64,
     bare: Option<f64>,
@@ -62,7 +63,7 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     latency(options, &cases[0], &server, &nginx, folder.path(), rows)
 }
 
-/// Our server with one report whose badge is known, warm; gives the report's path too.
+/// Starts our server and uploads a report; returns the server and the report's path.
 fn start(folder: &Path) -> Result<(Server, String)> {
     let report = folder.join("report");
     xtask::lab::report::small(&report, "87.5");
@@ -70,13 +71,13 @@ fn start(folder: &Path) -> Result<(Server, String)> {
     let command = pinned(SERVER_CORE, &super::release("covered-server"));
     let storage = format!("file://{}", folder.join("data").display());
     fs::create_dir(folder.join("data"))?;
-    // nginx writes no access log either.
+    // nginx writes no access log, so the server must not either.
     let server = Server::with(command, &[("STORAGE_URL", storage.as_str()), ("LOG_LEVEL", "warn")])?;
     let path = upload(&report, &server.url, &[])?;
     Ok((server, path))
 }
 
-/// A page like a coverage report's: many like lines, and some words that differ.
+/// A page like a coverage report's: many similar lines with some different words.
 fn page() -> String {
     let mut html = "<!DOCTYPE html>\n<html><head><title>Coverage</title></head><body><main>\n".to_owned();
     let mut number: u32 = 1;
@@ -91,7 +92,7 @@ fn page() -> String {
     html + "</main></body></html>\n"
 }
 
-/// nginx with one worker, and files of the same bytes as our answers.
+/// nginx with one worker, and files with the same bytes as our responses.
 struct Nginx {
     url: String,
     _process: Process,
@@ -108,8 +109,8 @@ impl Nginx {
         fs::write(root.join("badge.svg"), get(badge, "accept: */*")?.body)?;
         fs::write(root.join("page.html"), get(page, "accept-encoding: identity")?.body)?;
         fs::write(root.join("page.html.gz"), get(page, GZIP)?.body)?;
-        // One process, since a master that is killed leaves its worker; and pools of a file's facts, sendfile and no
-        // log: what nginx's own guide to its speed says.
+        // One process, because a killed master leaves its worker running. open_file_cache, sendfile and no access log
+        // are what nginx recommends for speed.
         let configuration = format!(
             "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log; user root;\n\
              events {{ worker_connections 1024; }}\n\
@@ -129,16 +130,16 @@ impl Nginx {
     }
 }
 
-/// hyper alone, with the same answer as ours.
+/// Starts a hyper server that returns the same response without routing: the upper limit for this stack.
 fn bare(folder: &Path, server: &Server, case: &Case) -> Result<(String, Process)> {
     let (name, value) = case.header.split_once(": ").unwrap_or_default();
-    let answer = http::request("GET", &format!("{}{}", server.url, case.path), &[(name, value)], "")?;
+    let response = http::request("GET", &format!("{}{}", server.url, case.path), &[(name, value)], "")?;
     let body = folder.join("bare");
-    fs::write(&body, &answer.body)?;
+    fs::write(&body, &response.body)?;
     let mut command = pinned(SERVER_CORE, &super::release("examples/bare"));
     command.arg(&body);
     let own = ["date", "content-length"];
-    let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let headers = response.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
     command.args(headers.map(|(name, value)| format!("{name}:{value}")));
     let process = Process::spawn(&mut command)?;
     Ok((process.wait_for_line(listening)?, process))
@@ -172,27 +173,27 @@ fn throughput(
     Ok(())
 }
 
-/// Answers a second, by wrk.
+/// Responses per second, measured by wrk.
 fn rate(options: &Options, url: &str, case: &Case) -> Result<f64> {
     let mut command = pinned(LOAD_CORE, "wrk".as_ref());
     command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", options.seconds), "-H", case.header]);
     if case.conditional {
         let (name, value) = case.header.split_once(": ").unwrap_or_default();
         let first = http::request("GET", url, &[(name, value)], "")?;
-        let etag = first.header("etag").context("an answer without an ETag")?;
+        let etag = first.header("etag").context("the response has no ETag")?;
         command.args(["-H", &format!("if-none-match: {etag}")]);
     }
     let finished = run(command.arg(url))?;
     ensure!(finished.ok && !finished.stdout.contains("Non-2xx"), "wrk of {url}: {}", finished.text());
     ensure!(!finished.stdout.contains("Socket errors"), "wrk of {url}: {}", finished.text());
-    word_after(&finished.stdout, "Requests/sec:").with_context(|| format!("wrk told no rate: {}", finished.text()))
+    word_after(&finished.stdout, "Requests/sec:").with_context(|| format!("wrk printed no rate: {}", finished.text()))
 }
 
 fn word_after(text: &str, label: &str) -> Option<f64> {
     text.split(label).nth(1)?.split_whitespace().next()?.parse().ok()
 }
 
-/// The slowest hundredth of the answers at half of nginx's peak, the same for both.
+/// Compares the 99th percentile of response times at half of the lower peak rate, the same rate for both.
 fn latency(
     options: &Options,
     case: &Case,
@@ -206,8 +207,8 @@ fn latency(
     let each = (peak / 2.0 / f64::from(CONNECTIONS)) as u64;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        ours.push(slowest_hundredth(options, &own, each, folder)?);
-        theirs.push(slowest_hundredth(options, &other, each, folder)?);
+        ours.push(percentile_99(options, &own, each, folder)?);
+        theirs.push(percentile_99(options, &other, each, folder)?);
     }
     let peer = Some(("nginx", median(theirs)));
     rows.push(Row {
@@ -220,8 +221,8 @@ fn latency(
     Ok(())
 }
 
-/// In milliseconds, by h2load, which keeps a rate and notes every answer's time.
-fn slowest_hundredth(options: &Options, url: &str, each: u64, folder: &Path) -> Result<f64> {
+/// The 99th percentile in milliseconds, measured by h2load, which sends at a fixed rate and logs each response time.
+fn percentile_99(options: &Options, url: &str, each: u64, folder: &Path) -> Result<f64> {
     let log = folder.join("h2load.log");
     let _ = fs::remove_file(&log);
     let mut command: Command = pinned(LOAD_CORE, "h2load".as_ref());
@@ -229,23 +230,23 @@ fn slowest_hundredth(options: &Options, url: &str, each: u64, folder: &Path) -> 
     command.arg(format!("-D{}", options.seconds)).arg(format!("--log-file={}", log.display()));
     let finished = run(command.arg(url))?;
     ensure!(finished.ok, "h2load of {url}: {}", finished.text());
-    // Each line: when it was sent, the status, microseconds.
+    // The columns are start time, status code, and microseconds.
     let text = fs::read_to_string(&log)?;
     let times = text.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<f64>().ok());
     let mut times: Vec<f64> = times.collect();
     times.sort_by(f64::total_cmp);
-    let slow = times.get(times.len() * 99 / 100).context("h2load noted no answer")?;
+    let slow = times.get(times.len() * 99 / 100).context("h2load logged no response")?;
     Ok(slow / 1e3)
 }
 
-/// What a server has in memory, in MB.
+/// The resident memory of a server in MB.
 pub fn resident(server: &Server) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", server.process.id()))?;
-    let kib = word_after(&status, "VmRSS:").context("the system tells no memory")?;
+    let kib = word_after(&status, "VmRSS:").context("/proc does not report the memory")?;
     Ok(kib / 1024.0)
 }
 
-/// Many pages at once, so that the cache is full, by a script of wrk.
+/// Requests many pages with a wrk script, so that the cache gets full.
 pub fn load(options: &Options, url: &str, paths: &[String], folder: &Path) -> Result<()> {
     let script = folder.join("pages.lua");
     let list: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();

@@ -1,17 +1,17 @@
-//! What was measured: its medians, against which goal, and how it compares with the last table that was kept.
+//! The measured medians with their goals, compared with the last saved table.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// What a row's number has to be.
+/// The goal of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// One line: our number beside a peer's, or alone.
+/// One line: our number, alone or compared with a peer's.
 #[derive(Debug)]
 pub struct Row {
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Row {
     pub ours: f64,
     /// The other side's name and its number.
     pub peer: Option<(&'static str, f64)>,
-    /// For the ratio to the peer, else for our number.
+    /// The goal for the ratio to the peer, or for our number if there is no peer.
     pub goal: Goal,
 }
 
@@ -30,7 +30,7 @@ impl Row {
         Row { name: name.to_owned(), unit, ours, peer: None, goal }
     }
 
-    /// Ours over the peer's where more is better, the peer's over ours where the goal says how much faster we are.
+    /// Our number divided by the peer's; for durations with a minimum goal the reverse, which is how much faster we are.
     fn figure(&self) -> f64 {
         match &self.peer {
             None => self.ours,
@@ -85,7 +85,7 @@ pub fn markdown(rows: &[Row], last: Option<&Value>) -> String {
     text
 }
 
-/// The rows that stand in the repository's README.
+/// The rows in the repository's README.
 const HEADLINES: [&str; 4] = [
     "cached badge",
     "first page of a cold site on S3",
@@ -93,7 +93,7 @@ const HEADLINES: [&str; 4] = [
     "server's memory under load, with 64 MB of cache",
 ];
 
-/// The figures of [`HEADLINES`] as Markdown, each beside its first peer.
+/// The rows of [`HEADLINES`] as Markdown, each with its first peer.
 pub fn headlines(rows: &[Row]) -> String {
     let mut text = "| what | Covered | for comparison |\n|---|---|---|\n".to_owned();
     for name in HEADLINES {
@@ -105,7 +105,7 @@ pub fn headlines(rows: &[Row]) -> String {
     text
 }
 
-/// How the figure moved since the last table.
+/// The figure in the last table, if there is one.
 fn change(row: &Row, last: Option<&Value>) -> String {
     let before = last.and_then(|last| last["rows"].as_array()).into_iter().flatten().find(|before| {
         let peer = before["peer"].as_str().map_or(String::new(), |peer| format!(" / {peer}"));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_says_how_much_better_we_are() {
+    fn goals_are_compared_with_the_ratio_or_the_number() {
         assert!(row("requests/s", 130.0, 100.0, Goal::AtLeast(1.3)).is_met());
         assert!(!row("requests/s", 120.0, 100.0, Goal::AtLeast(1.3)).is_met());
         assert!(row("s", 0.1, 2.0, Goal::AtLeast(20.0)).is_met());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_names_what_was_missed_and_what_it_was_before() {
+    fn the_table_shows_missed_goals_and_previous_ratios() {
         let rows = [row("requests/s", 120.0, 100.0, Goal::AtLeast(1.3))];
         let before = json(&rows, "a machine", "2026-01-01");
         let text = markdown(&rows, Some(&before));
@@ -163,21 +163,22 @@ mod tests {
     }
 
     #[test]
-    fn the_headlines_are_rows_of_the_table_that_is_kept() {
-        let kept: Value = serde_json::from_str(include_str!("../../bench.json")).unwrap();
-        let names: Vec<&str> = kept["rows"].as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
+    fn headlines_are_rows_of_the_saved_table() {
+        let saved: Value = serde_json::from_str(include_str!("../../bench.json")).unwrap();
+        let names: Vec<&str> =
+            saved["rows"].as_array().unwrap().iter().filter_map(|row| row["name"].as_str()).collect();
         assert!(HEADLINES.iter().all(|name| names.contains(name)), "{names:?}");
         let rows = [Row { name: HEADLINES[0].to_owned(), ..row("requests/s", 120.0, 100.0, Goal::AtLeast(1.3)) }];
         assert!(headlines(&rows).ends_with("| cached badge | 120 requests/s | peer: 100 requests/s |\n"));
     }
 
     #[test]
-    fn thousands_are_grouped() {
+    fn thousands_are_separated_by_commas() {
         assert_eq!([1.5, 150.0, 142_694.85, 2_769_978.0].map(number), ["1.50", "150", "142,695", "2,769,978"]);
     }
 
     #[test]
-    fn the_median_is_the_one_in_the_middle() {
+    fn the_median_is_the_middle_sample() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
     }
 }

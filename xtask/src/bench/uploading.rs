@@ -1,4 +1,4 @@
-//! The uploader beside the Python original, to the same S3, and its packing beside zip and tar.
+//! Measures uploads compared with the Python original on the same S3, and packing compared with zip and tar.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use xtask::lab::{paths, report};
 use super::table::{Goal, Row, median};
 use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 
-/// A far server: added to every request.
+/// The delay of every request to a distant server.
 const FAR: Duration = Duration::from_millis(40);
 pub const ORIGINAL: &str = "Python CLI 0.1.1";
 
@@ -58,7 +58,7 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     packing(options, folder, rows)
 }
 
-/// A GitHub as far away as the rest.
+/// A GitHub stub, optionally with the delay of a distant server.
 pub struct Far {
     url: String,
     _github: Github,
@@ -77,7 +77,7 @@ impl Far {
     }
 }
 
-/// The whole command of the original, in seconds.
+/// Runs the original's command; returns its duration in seconds.
 pub fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64> {
     let (owner, name) = REPOSITORY.split_once('/').context("owner/name")?;
     let mut command = clean(&paths::program(&paths::original("0.1.1"), "python"));
@@ -88,11 +88,11 @@ pub fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64>
     command.env("COVERED_COVERAGE_THRESHOLD", "80");
     let started = Instant::now();
     let uploaded = run(&mut command)?;
-    ensure!(uploaded.ok, "the original did not upload: {}", uploaded.text());
+    ensure!(uploaded.ok, "the Python original failed: {}", uploaded.text());
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// 540 MB in 3,300 files, on one core each.
+/// Measures packing 540 MB in 3,300 files, each program on one core.
 fn packing(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let report = folder.join("pages");
     report::pages(&report, 540, 3300);

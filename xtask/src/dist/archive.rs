@@ -1,4 +1,4 @@
-//! Files as `tar.gz`, and as `zip` for Windows: the same files give the same bytes.
+//! Packs files as `tar.gz`, or as `zip` for Windows: the same files give the same bytes.
 
 use std::io::{Cursor, Read, Write};
 
@@ -8,19 +8,18 @@ use flate2::{Compression, GzBuilder};
 use rawzip::time::UtcDateTime;
 use rawzip::{CompressionMethod, ZipArchive, ZipArchiveWriter};
 
-/// The largest program that is read back.
+/// The maximum size of an unpacked program.
 const MAX_PROGRAM: u64 = 1 << 30;
 
 pub struct Entry {
     pub name: String,
     pub bytes: Vec<u8>,
-    /// Whether it is a program.
-    pub runs: bool,
+    pub is_program: bool,
 }
 
 impl Entry {
     fn mode(&self) -> u32 {
-        if self.runs { 0o755 } else { 0o644 }
+        if self.is_program { 0o755 } else { 0o644 }
     }
 }
 
@@ -34,15 +33,15 @@ fn is_zip(target: &str) -> bool {
     target.contains("-windows-")
 }
 
-/// Packs the entries as the target's users expect it.
+/// Packs the entries in the format of the target's system.
 pub fn pack(entries: &[Entry], target: &str) -> anyhow::Result<Vec<u8>> {
     let date = std::env::var("SOURCE_DATE_EPOCH").ok().filter(|date| !date.is_empty());
-    let date = date.map_or(Ok(0), |date| date.parse()).context("SOURCE_DATE_EPOCH is no number of seconds")?;
+    let date = date.map_or(Ok(0), |date| date.parse()).context("SOURCE_DATE_EPOCH must be a number of seconds")?;
     if is_zip(target) { zip(entries, date) } else { tar_gz(entries, date) }
 }
 
 fn tar_gz(entries: &[Entry], date: u64) -> anyhow::Result<Vec<u8>> {
-    // Neither the name of a file nor of a system is in the header, and no time.
+    // The header contains no file name, no system and no time, so that it is reproducible.
     let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
     let mut tar = tar::Builder::new(gzip);
     for entry in entries {
@@ -73,10 +72,10 @@ fn zip(entries: &[Entry], date: u64) -> anyhow::Result<Vec<u8>> {
     Ok(zip.finish()?)
 }
 
-/// The bytes of the file of that name, whatever folder it is in.
+/// The bytes of the file with that name in any folder.
 pub fn unpack(archive: &[u8], target: &str, file: &str) -> anyhow::Result<Vec<u8>> {
     let found = if is_zip(target) { from_zip(archive, file) } else { from_tar_gz(archive, file) };
-    found?.with_context(|| format!("there is no {file} in it"))
+    found?.with_context(|| format!("the archive contains no {file}"))
 }
 
 fn from_tar_gz(archive: &[u8], file: &str) -> anyhow::Result<Option<Vec<u8>>> {
@@ -105,7 +104,7 @@ fn from_zip(archive: &[u8], file: &str) -> anyhow::Result<Option<Vec<u8>>> {
 fn read(source: impl Read) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(MAX_PROGRAM + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= MAX_PROGRAM, "it holds more than {MAX_PROGRAM} bytes");
+    ensure!(bytes.len() as u64 <= MAX_PROGRAM, "the file is larger than {MAX_PROGRAM} bytes");
     Ok(bytes)
 }
 
@@ -114,17 +113,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_is_read_back() {
+    fn packed_files_are_unpacked_unchanged() {
         for target in ["x86_64-unknown-linux-musl", "x86_64-pc-windows-msvc"] {
             let entries = || {
-                let entry =
-                    |name: &str, bytes: &[u8], runs| Entry { name: name.to_owned(), bytes: bytes.to_vec(), runs };
+                let entry = |name: &str, bytes: &[u8], is_program| Entry {
+                    name: name.to_owned(),
+                    bytes: bytes.to_vec(),
+                    is_program,
+                };
                 [entry("x/LICENSE", b"", false), entry("x/covered", &[7; 100_000], true)]
             };
             let bytes = pack(&entries(), target).unwrap();
             assert_eq!(unpack(&bytes, target, "covered").unwrap(), [7; 100_000]);
             assert_eq!(unpack(&bytes, target, "LICENSE").unwrap(), b"");
-            assert!(unpack(&bytes, target, "gone").unwrap_err().to_string().contains("no gone in it"));
+            assert!(unpack(&bytes, target, "gone").unwrap_err().to_string().contains("contains no gone"));
             assert_eq!(bytes, pack(&entries(), target).unwrap());
         }
     }

@@ -1,4 +1,4 @@
-//! One program, built for one system, with nothing in it of the machine that built it.
+//! Builds one program for one system, without traces of the machine that builds it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::ACTION;
-use crate::cargo::{self, done};
+use crate::cargo;
 use crate::lab::process;
 
 pub struct Build<'a> {
@@ -20,21 +20,21 @@ pub struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Builds a program, and tells where it is.
+    /// Builds a program; returns its path.
     pub fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
         let profile = if name == ACTION { "action" } else { "release" };
         let mut command = self.cargo("build");
-        // By itself: the other program's features would come in.
+        // In a separate build, so that shared packages don't get the features that the other program enables.
         command.args(["--profile", profile, "--package", name, "--bin", name, "--target-dir"]).arg(self.folder);
         command.env("CARGO_ENCODED_RUSTFLAGS", self.flags()?.join("\x1f"));
-        // Times in the objects that macOS archives.
+        // Removes the times from archives of object files on macOS.
         command.env("ZERO_AR_DATE", "1");
         if std::env::var_os("COVERED_COMMIT").is_none()
             && let Some(commit) = commit(self.source)?
         {
             command.env("COVERED_COMMIT", commit);
         }
-        done(&mut command)?;
+        cargo::run(&mut command)?;
         Ok(self.folder.join(self.target).join(profile).join(format!("{name}{}", suffix(self.target))))
     }
 
@@ -47,20 +47,20 @@ impl Build<'_> {
 
     fn flags(&self) -> anyhow::Result<Vec<String>> {
         let mut flags = self.flags.clone();
-        // The last one that fits is taken: the target folder may be inside the source.
+        // rustc uses the last matching prefix: the target folder may be inside the source.
         for (folder, name) in [(self.source, "/covered"), (&cargo_home()?, "/cargo"), (self.folder, "/target")] {
             let folder = std::path::absolute(folder)?;
             flags.push(format!("--remap-path-prefix={}={name}", folder.display()));
         }
         if self.target.ends_with("-windows-msvc") {
-            // No runtime to install first; no time in the header.
+            // Links the C runtime statically, and writes no time into the header.
             flags.extend(["-Ctarget-feature=+crt-static", "-Clink-arg=/Brepro"].map(ToOwned::to_owned));
         }
         Ok(flags)
     }
 }
 
-/// The source's commit, where it is a checkout of git's: what the server tells of itself.
+/// The commit of the source if it is a git checkout; the server shows it in its version.
 fn commit(source: &Path) -> anyhow::Result<Option<String>> {
     if !source.join(".git").exists() {
         return Ok(None);
@@ -71,25 +71,25 @@ fn commit(source: &Path) -> anyhow::Result<Option<String>> {
     Ok(described.ok.then(|| described.stdout.trim().to_owned()))
 }
 
-/// Where cargo keeps the sources of the crates: panic messages name them.
+/// The folder of the crates' sources, whose paths are in panic messages.
 fn cargo_home() -> anyhow::Result<PathBuf> {
     if let Some(home) = std::env::var_os("CARGO_HOME") {
         return Ok(home.into());
     }
-    let home = std::env::home_dir().context("there is no home folder: set CARGO_HOME")?;
+    let home = std::env::home_dir().context("cannot find the home folder: set CARGO_HOME")?;
     Ok(home.join(".cargo"))
 }
 
-/// What the names of programs end in.
+/// The file extension of programs.
 pub fn suffix(target: &str) -> &'static str {
     if target.contains("-windows-") { ".exe" } else { "" }
 }
 
-/// The system that this runs on.
+/// The target of this system.
 pub fn host() -> anyhow::Result<String> {
     let rustc = process::run(Command::new("rustc").arg("-vV"))?;
     let line = rustc.stdout.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(line.context("rustc does not tell its host")?.to_owned())
+    Ok(line.context("`rustc -vV` prints no host")?.to_owned())
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_told_of_a_checkout_and_whether_it_was_changed() {
+    fn the_commit_of_a_checkout_is_marked_dirty_if_changed() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(commit(folder.path()).unwrap(), None);
         let git = |arguments: &[&str]| {

@@ -1,4 +1,4 @@
-//! `cargo xtask dist --record`: the hashes by which the action knows the released programs.
+//! `cargo xtask dist --record`: records the hashes with which the action verifies the released programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,25 +13,25 @@ const HEAD: &str = "\
 # version, target, archive, SHA-256 of the archive, SHA-256 of the program in it
 ";
 
-/// Writes what the folders hold to the list, before what it has of other versions. Gives back the version.
+/// Writes the programs in the folders to the list, before those of other versions. Returns the version.
 pub fn record(folders: &[PathBuf], list: &Path, from: &str, partial: bool) -> anyhow::Result<String> {
     let mut found = BTreeMap::new();
     for folder in folders {
         for (version, target, line) in released(folder, from)? {
             ensure!(
                 found.insert(target, (version, line)).is_none(),
-                "{target} is there twice, the second time in {}",
+                "two folders contain {target}, the second is {}",
                 folder.display()
             );
         }
     }
     let missing: Vec<_> = TARGETS.into_iter().filter(|target| !found.contains_key(target)).collect();
     if !missing.is_empty() && !partial {
-        bail!("there is no {ACTION} for {}; --partial records the others all the same", missing.join(", "));
+        bail!("no {ACTION} found for {}; add --partial to record only the others", missing.join(", "));
     }
-    let version = found.values().next().context("there is nothing to record in these folders")?.0.clone();
+    let version = found.values().next().context("these folders contain no program to record")?.0.clone();
     if let Some((other, _)) = found.values().find(|(other, _)| *other != version) {
-        bail!("the folders hold both {version} and {other}: record one version");
+        bail!("the folders contain both {version} and {other}: record one version");
     }
     let mut text = HEAD.to_owned();
     TARGETS.iter().filter_map(|target| found.get(target)).for_each(|(_, line)| text += line);
@@ -42,7 +42,7 @@ pub fn record(folders: &[PathBuf], list: &Path, from: &str, partial: bool) -> an
     Ok(version)
 }
 
-/// The programs for the action in a folder that dist filled, after a check of all files in it: version, target, line.
+/// Verifies all files in an output folder of dist; returns version, target and line of each program for the action.
 fn released(folder: &Path, from: &str) -> anyhow::Result<Vec<(String, &'static str, String)>> {
     let sums = folder.join(SUMS);
     let text = fs::read_to_string(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
@@ -52,7 +52,7 @@ fn released(folder: &Path, from: &str) -> anyhow::Result<Vec<(String, &'static s
         let path = folder.join(file);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let own = sha256(&bytes);
-        ensure!(own == sum, "{} has the SHA-256 {own}, and {SUMS} says {sum}", path.display());
+        ensure!(own == sum, "{} has the SHA-256 {own}, but {SUMS} lists {sum}", path.display());
         let Some((version, target)) = parts(file) else { continue };
         let program = archive::unpack(&bytes, target, &format!("{ACTION}{}", build::suffix(target)));
         let program = program.with_context(|| path.display().to_string())?;
@@ -63,7 +63,7 @@ fn released(folder: &Path, from: &str) -> anyhow::Result<Vec<(String, &'static s
     Ok(programs)
 }
 
-/// Version and target of an archive of the action's program, by its name.
+/// Version and target in the file name of an archive of the action's program.
 fn parts(file: &str) -> Option<(&str, &'static str)> {
     TARGETS.into_iter().find_map(|target| {
         let version = file.strip_prefix(ACTION)?.strip_prefix('-')?;
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
     use crate::dist::archive::Entry;
 
-    /// A folder as dist fills it, with one byte as the program.
+    /// An output folder of dist, with one byte as the program.
     fn folder(top: &Path, version: &str, target: &str) -> PathBuf {
         let folder = top.join(format!("{version}-{target}"));
         fs::create_dir_all(&folder).unwrap();
         let name = format!("x/{ACTION}{}", build::suffix(target));
-        let bytes = archive::pack(&[Entry { name, bytes: b"p".to_vec(), runs: true }], target).unwrap();
+        let bytes = archive::pack(&[Entry { name, bytes: b"p".to_vec(), is_program: true }], target).unwrap();
         let file = archive::name(ACTION, version, target);
         fs::write(folder.join(SUMS), format!("{}  {file}\n", sha256(&bytes))).unwrap();
         fs::write(folder.join(file), bytes).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_version_stands_first_and_older_ones_stay() {
+    fn the_newest_version_is_recorded_first_and_older_ones_stay() {
         let top = tempfile::tempdir().unwrap();
         let list = top.path().join("release.txt");
         for version in ["1.0.0", "1.1.0", "1.1.0"] {
@@ -111,24 +111,24 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_whole_and_of_one_version() {
+    fn incomplete_and_mixed_releases_are_rejected() {
         let top = tempfile::tempdir().unwrap();
         let list = top.path().join("release.txt");
         let mut folders = all(top.path(), "1.0.0");
         let try_all = |folders: &[PathBuf], partial| record(folders, &list, "https://example.com", partial);
-        let refused = |folders: &[PathBuf]| try_all(folders, false).unwrap_err().to_string();
-        assert!(refused(&folders[1..]).contains("no covered for x86_64-unknown-linux-musl"));
-        assert!(refused(&[folders[0].clone(), folders[0].clone()]).contains("twice"));
+        let rejected = |folders: &[PathBuf]| try_all(folders, false).unwrap_err().to_string();
+        assert!(rejected(&folders[1..]).contains("no covered found for x86_64-unknown-linux-musl"));
+        assert!(rejected(&[folders[0].clone(), folders[0].clone()]).contains("two folders contain"));
         assert!(!list.exists(), "nothing is written");
         assert_eq!(try_all(&folders[1..], true).unwrap(), "1.0.0");
         folders[0] = folder(top.path(), "1.0.1", TARGETS[0]);
-        assert!(refused(&folders).contains("hold both"));
+        assert!(rejected(&folders).contains("contain both"));
         fs::write(folders[0].join(archive::name(ACTION, "1.0.1", TARGETS[0])), "another").unwrap();
-        assert!(refused(&folders).contains("has the SHA-256"));
+        assert!(rejected(&folders).contains("has the SHA-256"));
     }
 
     #[test]
-    fn only_the_action_s_own_archives_are_recorded() {
+    fn only_the_actions_archives_are_recorded() {
         assert_eq!(parts("covered-1.0.0-rc.1-x86_64-apple-darwin.tar.gz"), Some(("1.0.0-rc.1", TARGETS[2])));
         assert_eq!(parts("covered-1.0.0-aarch64-pc-windows-msvc.zip"), Some(("1.0.0", TARGETS[5])));
         for other in ["covered-server-1.0.0-x86_64-apple-darwin.tar.gz", "covered-1.0.0-x86_64-apple-darwin.cdx.json"] {

@@ -1,7 +1,7 @@
 //! The bill of materials of one program: the crates that are linked into it on one system, as CycloneDX 1.6.
 //!
-//! Cargo resolves them as for the build; what only runs while building (build scripts, procedural macros) is not in
-//! the program, and not in the list. No time and no serial number: the same source gives the same list.
+//! Cargo resolves them as for the build. Crates that only run during the build (build scripts, procedural macros) are not
+//! listed. The list has no time and no serial number, so that the same source gives the same list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::build::Build;
 use crate::lab::process;
 
-/// What cargo says of one crate.
+/// Cargo's information about one crate.
 #[derive(Debug, Default)]
 struct Package {
     license: String,
@@ -28,7 +28,7 @@ pub fn of(build: &Build, program: &str) -> anyhow::Result<String> {
     let mut cargo = build.cargo("tree");
     cargo.args(["--package", program, "--edges", "normal", "--prefix", "depth", "--format", "{p}|{l}"]);
     let listed = process::run(&mut cargo)?;
-    ensure!(listed.ok, "cargo cannot list what {program} is made of: {}", listed.stderr);
+    ensure!(listed.ok, "cargo tree failed for {program}: {}", listed.stderr);
     let (root, tree) = parse(&listed.stdout)?;
     let sums = checksums(&build.source.join("Cargo.lock"))?;
     let linked = linked(&root, &tree);
@@ -56,7 +56,7 @@ fn component(url: &str, package: &Package, kind: &str, sum: Option<&String>) -> 
     let (name, version) = url.trim_start_matches("pkg:cargo/").split_once('@').unwrap_or_default();
     let mut component = json!({"type": kind, "bom-ref": url, "purl": url, "name": name, "version": version});
     if !package.license.is_empty() {
-        // As crates wrote it before there were expressions.
+        // Older crates separate licenses with a slash.
         let license = package.license.replace('/', " OR ");
         component["licenses"] = json!([{"expression": license}]);
     }
@@ -66,13 +66,13 @@ fn component(url: &str, package: &Package, kind: &str, sum: Option<&String>) -> 
     component
 }
 
-/// Reads lines such as `2serde_derive v1.0.228 (proc-macro)|MIT OR Apache-2.0`, which stand below what uses them.
-/// A crate that comes up again has a mark instead of its own lines. Gives the first one, and all.
+/// Parses lines such as `2serde_derive v1.0.228 (proc-macro)|MIT OR Apache-2.0`, which follow the crate that uses them.
+/// A repeated crate has a mark instead of its own lines. Returns the first crate, and all.
 fn parse(listed: &str) -> anyhow::Result<(String, Tree)> {
     let mut tree = Tree::new();
     let mut above: Vec<String> = Vec::new();
     for line in listed.lines().filter(|line| !line.is_empty()) {
-        let unknown = || format!("cargo tree says {line:?}");
+        let unknown = || format!("cannot parse the line {line:?} of cargo tree");
         let end = line.find(|c: char| !c.is_ascii_digit()).with_context(unknown)?;
         let (depth, rest) = line.split_at(end);
         let (package, license) = rest.split_once('|').with_context(unknown)?;
@@ -89,11 +89,11 @@ fn parse(listed: &str) -> anyhow::Result<(String, Tree)> {
         entry.is_macro = package.contains("(proc-macro)");
         above.push(url);
     }
-    let root = above.into_iter().next().context("cargo tree says nothing")?;
+    let root = above.into_iter().next().context("cargo tree printed nothing")?;
     Ok((root, tree))
 }
 
-/// What is reached without passing through a procedural macro.
+/// The crates that are reachable without a procedural macro.
 fn linked(root: &str, tree: &Tree) -> BTreeSet<String> {
     let mut linked = BTreeSet::new();
     let mut open = vec![root.to_owned()];
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_a_macro_uses_is_not_linked() {
+    fn dependencies_of_procedural_macros_are_not_listed() {
         let listed = "0a v1.0.0 (/a)|MIT\n1b v2.0.0|MIT/Apache-2.0\n2c v3.0.0 (proc-macro)|MIT\n3d v4.0.0|MIT\n\
                       3b v2.0.0|MIT/Apache-2.0 (*)\n1e v5.0.0|ISC\n";
         let (root, tree) = parse(listed).unwrap();

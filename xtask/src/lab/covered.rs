@@ -1,4 +1,4 @@
-//! The two programs under test, as a user runs them, in an environment with nothing else in it.
+//! The two programs under test, run like a user runs them, in a clean environment.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ impl Server {
         Server::try_start(settings).unwrap()
     }
 
-    /// As [`Server::start`], for callers that have somebody to tell what went wrong.
+    /// Like [`Server::start`], but returns errors.
     pub fn try_start<N: AsRef<str>, V: AsRef<str>>(settings: &[(N, V)]) -> anyhow::Result<Server> {
         Server::with(clean(&paths::binary("covered-server")), settings)
     }
@@ -38,9 +38,9 @@ impl Server {
         self.url.trim_start_matches("http://").parse().unwrap()
     }
 
-    /// Starts it by this command, such as one that pins it to a core.
+    /// Starts it with this command, such as one that pins it to a core.
     pub fn with<N: AsRef<str>, V: AsRef<str>>(mut command: Command, settings: &[(N, V)]) -> anyhow::Result<Server> {
-        // Settings that are not there have their defaults, and one of these is a folder beside the process.
+        // The default storage is a folder in the working directory.
         let folder = tempfile::tempdir()?;
         command.current_dir(&folder).env("HOME", folder.path());
         command.env("LISTEN", "127.0.0.1:0").env("API_KEY", API_KEY);
@@ -60,8 +60,8 @@ impl Server {
         http::get(&format!("{}{path}", self.url)).unwrap()
     }
 
-    /// The most memory of its own that it ever had, in KiB, without the pages of its program file, of which a build
-    /// for debugging has many and which the system takes back when it likes; `None` where the system does not tell.
+    /// The peak memory in KiB without the pages of the program file: a debug build has many of them, and the system can
+    /// reclaim them. `None` if the system does not report it.
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(&self.process)
     }
@@ -76,7 +76,7 @@ fn peak_memory(process: &Process) -> Option<u64> {
     kib("VmHWM:")?.checked_sub(kib("RssFile:")?)
 }
 
-/// A running `covered-server` with a certificate of its own, which speaks HTTPS.
+/// A running `covered-server` with HTTPS and a self-signed certificate.
 #[derive(Debug)]
 pub struct SecureServer {
     pub address: SocketAddr,
@@ -86,12 +86,12 @@ pub struct SecureServer {
 }
 
 impl SecureServer {
-    /// As [`Server::with`]; it listens when this returns.
+    /// Like [`Server::with`]; it listens when this returns.
     pub fn with<N: AsRef<str>, V: AsRef<str>>(mut command: Command, settings: &[(N, V)]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         for (setting, file, pem) in
-            [("TLS_CERT", "cert.pem", made.cert.pem()), ("TLS_KEY", "key.pem", made.signing_key.serialize_pem())]
+            [("TLS_CERT", "cert.pem", pair.cert.pem()), ("TLS_KEY", "key.pem", pair.signing_key.serialize_pem())]
         {
             fs::write(folder.path().join(file), pem)?;
             command.env(setting, folder.path().join(file));
@@ -106,16 +106,16 @@ impl SecureServer {
             let (_, address) = line.split_once(" listens on https://")?;
             address.parse().ok()
         })?;
-        Ok(Self { address, certificate: made.cert.der().clone(), process, _folder: folder })
+        Ok(Self { address, certificate: pair.cert.der().clone(), process, _folder: folder })
     }
 
-    /// As [`Server::peak_memory`].
+    /// See [`Server::peak_memory`].
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(&self.process)
     }
 }
 
-/// The address in the line that says where the server listens.
+/// The server's URL in its log line about the address.
 pub fn listening(line: &str) -> Option<String> {
     let start = line.find("http://127.0.0.1:")?;
     let end = line[start + 7..].find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit());
@@ -123,7 +123,7 @@ pub fn listening(line: &str) -> Option<String> {
     Some(url.to_owned())
 }
 
-/// `covered DIRECTORY` for a commit, with what it cannot do without.
+/// `covered DIRECTORY` for a commit, with all required settings.
 pub fn covered(report: &Path, server: &str, github: &str, repository: &str, sha: &str) -> Command {
     let (owner, name) = repository.split_once('/').unwrap();
     let mut command = clean(&paths::binary("covered"));
@@ -134,7 +134,7 @@ pub fn covered(report: &Path, server: &str, github: &str, repository: &str, sha:
     command
 }
 
-/// A command without the environment of whoever runs the tests: CI's own variables would change the outcome.
+/// A command without the environment of the test run: CI's variables would change the results.
 pub fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear();

@@ -1,4 +1,4 @@
-//! What can go wrong with a store's answer, done to a real one on its way.
+//! Faults of a store, applied to real responses.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use hyper::{Response, StatusCode};
 
 use super::http::{Body, Dropped, full};
 
-/// What becomes of one request.
+/// The fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answered by this status, and not passed on.
+    /// This status, without forwarding the request.
     Status(u16),
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Drop,
-    /// The answer comes so much later.
+    /// The response is delayed.
     Delay(Duration),
-    /// After so many bytes of the body nothing comes any more.
+    /// Nothing is sent after this many bytes of the body.
     Stall(usize),
-    /// After so many bytes of the body the connection is closed.
+    /// The connection is closed after this many bytes of the body.
     Reset(usize),
-    /// Only half of the body, announced as half.
+    /// Half of the body, with a matching content length.
     Shorter,
-    /// More bytes than were asked for.
+    /// More bytes than requested.
     Longer,
-    /// Another range, and it says so.
+    /// The header of another range.
     OtherRange,
-    /// 200 and no range.
+    /// Status 200 without a range.
     Whole,
-    /// A page that says what went wrong, with 200.
+    /// An error page with status 200.
     ErrorPage,
-    /// The tag of another state of the object.
+    /// Another ETag.
     OtherTag,
-    /// One bit is another.
+    /// One flipped bit.
     Corrupt,
-    /// What is missing is forbidden, as S3 has it for whoever may not list the bucket.
+    /// 403 for missing objects, like S3 without the permission to list the bucket.
     Hide,
 }
 
 impl Fault {
-    /// Whether the request must not reach the store; then this is the answer.
-    pub fn instead(&self) -> Option<Result<Response<Body>, Dropped>> {
+    /// The response of faults that do not forward the request.
+    pub fn response(&self) -> Option<Result<Response<Body>, Dropped>> {
         match self {
             Self::Status(code) => {
-                let page = "<Error><Code>SlowDown</Code><Message>refused by the lab</Message></Error>";
+                let page = "<Error><Code>SlowDown</Code><Message>rejected by the lab</Message></Error>";
                 Some(Response::builder().status(*code).body(full(page)).map_err(|_| Dropped))
             }
             Self::Drop => Some(Err(Dropped)),
@@ -59,15 +59,15 @@ impl Fault {
         }
     }
 
-    /// Does it to an answer.
-    pub async fn spoil(&self, answer: Response<Bytes>) -> Response<Body> {
-        let (mut parts, bytes) = answer.into_parts();
+    /// Applies the fault to a response.
+    pub async fn apply(&self, response: Response<Bytes>) -> Response<Body> {
+        let (mut parts, bytes) = response.into_parts();
         let length = bytes.len();
         let bytes = match self {
             Self::Hide if parts.status == StatusCode::NOT_FOUND => {
                 parts.status = StatusCode::FORBIDDEN;
                 let page = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-                // An answer to HEAD has no body.
+                // A response to HEAD has no body.
                 if bytes.is_empty() { bytes } else { page.into() }
             }
             Self::Hide => return Response::from_parts(parts, full(bytes)),
@@ -76,13 +76,13 @@ impl Fault {
                 bytes
             }
             Self::Stall(after) | Self::Reset(after) => {
-                // The length stays announced: hyper closes the connection of a body that ends before.
+                // Keeps the content length: hyper closes the connection if the body ends earlier.
                 parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-                let begun = stream::iter([Ok(Frame::data(bytes.slice(..length.min(*after))))]);
+                let start = stream::iter([Ok(Frame::data(bytes.slice(..length.min(*after))))]);
                 let body = match self {
-                    Self::Stall(_) => BodyExt::boxed(StreamBody::new(begun.chain(stream::pending()))),
-                    _ => BodyExt::boxed(StreamBody::new(begun.chain(stream::unfold((), |()| async {
-                        // What was begun is to go out before.
+                    Self::Stall(_) => BodyExt::boxed(StreamBody::new(start.chain(stream::pending()))),
+                    _ => BodyExt::boxed(StreamBody::new(start.chain(stream::unfold((), |()| async {
+                        // Gives hyper time to send the first part.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         None
                     })))),

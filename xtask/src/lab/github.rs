@@ -1,11 +1,11 @@
-//! An in-process GitHub: commit statuses, README and image proxy over REST, and the history of a branch over
-//! GraphQL. It answers what is asked, out of what was put in, and remembers every request.
+//! A GitHub stub in this process: commit statuses, README and image proxy over REST, and the history of a branch over
+//! GraphQL. It responds from the data that the test adds, and records every request.
 
-mod answer;
 mod artifacts;
 mod data;
 mod graph;
 mod graphql;
+mod response;
 mod rest;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 pub use data::{Artifact, Fault, Recorded, Status};
 
-use self::answer::{answer, json_answer, refusal};
 use self::data::{Repository, State};
+use self::response::{error_response, json_response, response};
 use super::http::{Body, Dropped, Serving, headers_of};
 
 /// The stub; its server stops when it is dropped.
@@ -40,7 +40,7 @@ impl Github {
         Github { state, serving, _store: store }
     }
 
-    /// For `GITHUB_API_URL` and `GITHUB_SERVER_URL`; with `/api/v3` behind it, it is an Enterprise server.
+    /// For `GITHUB_API_URL` and `GITHUB_SERVER_URL`; with `/api/v3` appended, it acts as an Enterprise server.
     pub fn url(&self) -> String {
         self.serving.url()
     }
@@ -49,7 +49,7 @@ impl Github {
         self.state().add(Repository::new(full_name, default_branch));
     }
 
-    /// Puts a commit on a branch, as its newest.
+    /// Adds a commit to a branch, as the newest.
     pub fn push(&self, full_name: &str, branch: &str, sha: &str) {
         self.change(full_name, |repository| repository.push(branch, sha));
     }
@@ -65,7 +65,7 @@ impl Github {
         repository.map_or_else(Vec::new, |found| found.statuses_of(sha).to_vec())
     }
 
-    /// The images that the README shows, by the addresses that its author wrote.
+    /// Sets the images of the README, by the URLs that its author wrote.
     pub fn set_readme(&self, full_name: &str, markdown_image_urls: &[&str]) {
         let images = markdown_image_urls.iter().map(ToString::to_string);
         let images = Some(images.collect());
@@ -76,22 +76,22 @@ impl Github {
         self.change(full_name, |repository| repository.artifacts.push(artifact));
     }
 
-    /// What the store was asked for that artifacts lie in, which is another host.
+    /// The requests to the store of the artifacts, which is another host.
     pub fn store_requests(&self) -> Vec<Recorded> {
         self.state().store_requests.clone()
     }
 
-    /// The author's addresses of the images that were purged, in order.
+    /// The purged images in order, by the URLs that the README's author wrote.
     pub fn purged(&self) -> Vec<String> {
         self.state().purged.clone()
     }
 
-    /// For all following requests, until the next call.
+    /// Sets the fault of all following requests, until the next call.
     pub fn set_fault(&self, fault: Fault) {
         self.state().fault = fault;
     }
 
-    /// Every request so far, in order, those that met a fault too.
+    /// Every request so far in order, including those that got a fault.
     pub fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
     }
@@ -132,7 +132,7 @@ async fn handle(
         Fault::Stall(time) => tokio::time::sleep(time).await,
         Fault::Drop => return Err(Dropped),
         Fault::Status { code, headers, body } => {
-            let mut response = answer(code, "application/json; charset=utf-8", body);
+            let mut response = response(code, "application/json; charset=utf-8", body);
             for (name, value) in headers {
                 let name = hyper::header::HeaderName::try_from(name).unwrap();
                 response.headers_mut().insert(name, value.parse().unwrap());
@@ -140,31 +140,31 @@ async fn handle(
             return Ok(response);
         }
         Fault::RateLimited => return Ok(rate_limited(is_graphql(&request))),
-        Fault::Garbage => return Ok(answer(200, "text/html", "<html>Unicorn!".to_owned())),
+        Fault::Garbage => return Ok(response(200, "text/html", "<html>Unicorn!".to_owned())),
     }
     let mut state = state.lock().unwrap();
     if is_graphql(&request) {
-        return Ok(graphql_answer(&state, &request));
+        return Ok(graphql_response(&state, &request));
     }
     let base = base.get().cloned().unwrap_or_default();
     Ok(rest::route(&mut state, &base, &request))
 }
 
 fn is_graphql(request: &Recorded) -> bool {
-    // An Enterprise server's REST API is below /api/v3, its GraphQL is beside it.
+    // An Enterprise server has its REST API at /api/v3 and GraphQL at /api/graphql.
     matches!(request.path.as_str(), "/graphql" | "/api/graphql")
 }
 
-fn graphql_answer(state: &State, request: &Recorded) -> Response<Body> {
+fn graphql_response(state: &State, request: &Recorded) -> Response<Body> {
     if request.method != "POST" {
-        return refusal(404, "Not Found");
+        return error_response(404, "Not Found");
     }
     if request.header("authorization").is_none() {
-        return refusal(401, "This endpoint requires you to be authenticated.");
+        return error_response(401, "This endpoint requires you to be authenticated.");
     }
     match serde_json::from_str::<Value>(&request.body) {
-        Ok(asked) => json_answer(200, &graphql::answer(&graph::Node::Query(state), &asked)),
-        Err(_) => refusal(400, "Problems parsing JSON"),
+        Ok(query) => json_response(200, &graphql::execute(&graph::Node::Query(state), &query)),
+        Err(_) => error_response(400, "Problems parsing JSON"),
     }
 }
 
@@ -172,14 +172,14 @@ fn rate_limited(graphql: bool) -> Response<Body> {
     let message = "API rate limit exceeded for user ID 1.";
     let mut response = if graphql {
         let errors = json!({"errors": [{"type": "RATE_LIMITED", "message": message}]});
-        json_answer(200, &errors)
+        json_response(200, &errors)
     } else {
-        refusal(403, message)
+        error_response(403, message)
     };
     let headers = response.headers_mut();
     headers.insert("x-ratelimit-limit", 5000.into());
     headers.insert("x-ratelimit-remaining", 0.into());
-    // Far ahead: whoever waits for it hangs, and the test sees it.
+    // In the far future: a client that waits until then makes the test hang.
     headers.insert("x-ratelimit-reset", 4_102_444_800_u64.into());
     response
 }
@@ -196,7 +196,7 @@ mod tests {
                 original: context(name: \"coverage\") { state }
         } } } } } } } }";
 
-    fn ask(github: &Github, query: &str, name: &str) -> Value {
+    fn query_stub(github: &Github, query: &str, name: &str) -> Value {
         let variables = json!({"owner": "octo", "name": name, "branch": "refs/heads/main", "context": "covered"});
         let body = json!({"query": query, "variables": variables}).to_string();
         let headers = [("authorization", "Bearer t")];
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn graphql_answers_what_is_asked_newest_first() {
+    fn graphql_returns_the_requested_fields_newest_commit_first() {
         let github = stub();
         let status = Status {
             context: "covered".into(),
@@ -230,23 +230,23 @@ mod tests {
             {"oid": "middle", "status": {
                 "ours": {"state": "SUCCESS", "description": "87%", "targetUrl": null}, "original": null}},
         ]);
-        let answer = ask(&github, QUERY, "app");
+        let data = query_stub(&github, QUERY, "app");
         let branch = json!({"target": {"history": {"nodes": nodes}}});
-        assert_eq!(answer, json!({"data": {"repository": {"branch": branch}}}));
+        assert_eq!(data, json!({"data": {"repository": {"branch": branch}}}));
     }
 
     #[test]
-    fn graphql_names_what_it_does_not_have() {
+    fn graphql_reports_missing_repositories_and_fields() {
         let github = stub();
-        let answer = ask(&github, QUERY, "none");
-        assert_eq!(answer["errors"][0]["type"], "NOT_FOUND");
-        assert_eq!(answer["data"]["repository"], Value::Null);
-        let answer = ask(&github, &QUERY.replace("oid", "sha"), "app");
-        assert_eq!(answer["errors"][0]["message"], "Field 'sha' doesn't exist on type 'Commit'");
+        let data = query_stub(&github, QUERY, "none");
+        assert_eq!(data["errors"][0]["type"], "NOT_FOUND");
+        assert_eq!(data["data"]["repository"], Value::Null);
+        let data = query_stub(&github, &QUERY.replace("oid", "sha"), "app");
+        assert_eq!(data["errors"][0]["message"], "Field 'sha' doesn't exist on type 'Commit'");
     }
 
     #[test]
-    fn a_status_is_checked_as_github_checks_it() {
+    fn statuses_are_validated_like_githubs() {
         let github = stub();
         let post = |sha: &str, state: &str, description: &str| {
             let url = format!("{}/api/v3/repos/Octo/app/statuses/{sha}", github.url());
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readme_image_is_purged_by_its_proxied_address() {
+    fn readme_images_are_purged_by_their_proxied_url() {
         let github = stub();
         github.set_readme("octo/app", &["http://127.0.0.1/badge/octo/app.svg?a=1&b=2"]);
         let accept = [("accept", "application/vnd.github.html+json")];
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_last_until_they_are_taken_back() {
+    fn faults_last_until_they_are_reset() {
         let github = stub();
         let url = format!("{}/repos/octo/app/readme", github.url());
         github.set_fault(Fault::Drop);

@@ -1,4 +1,4 @@
-//! A small HTTP server in a thread of its own, for stubs, and a blocking client, for checks.
+//! A small HTTP server in its own thread for stubs, and a blocking client for checks.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -16,18 +16,18 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-/// The longest that one request of [`request`] may take: far beyond what any test needs.
+/// The time limit of [`request`]: far more than any test needs.
 const REQUEST_LIMIT: Duration = Duration::from_secs(120);
 
 pub type Body = BoxBody<Bytes, hyper::Error>;
 
-/// Returned by a handler that wants the connection closed without an answer.
+/// Returned by a handler to close the connection without a response.
 #[derive(Debug)]
 pub struct Dropped;
 
 impl std::fmt::Display for Dropped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection was dropped on purpose")
+        f.write_str("the test closes the connection without a response")
     }
 }
 
@@ -37,7 +37,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
-/// A server on `127.0.0.1`, on a free port, until it is dropped.
+/// A server on a free port of `127.0.0.1`; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
@@ -46,7 +46,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Answers with `handler`. The thread and the runtime are its own, so sync and async tests can both use it.
+    /// Serves `handler`, in its own thread and runtime, so that sync and async tests can use it.
     pub fn start<H, F>(handler: H) -> Serving
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -95,7 +95,7 @@ where
         let connection = server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), service_fn(handler.clone()));
-        // A client that goes away, or a dropped answer, is no failure of the stub.
+        // A client that disconnects, or a closed connection, is not an error of the stub.
         tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -106,7 +106,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -121,7 +121,7 @@ impl Reply {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Where the answer to `url` leads, as an absolute address.
+    /// The `location` of the response to `url`, as an absolute URL.
     pub fn location(&self, url: &str) -> Option<String> {
         let location = self.header("location")?;
         if !location.starts_with('/') {
@@ -136,12 +136,12 @@ impl Reply {
     }
 }
 
-/// `GET`, on a connection of its own; redirects are not followed.
+/// Sends a `GET` on a new connection; does not follow redirects.
 pub fn get(url: &str) -> anyhow::Result<Reply> {
     request("GET", url, &[], "")
 }
 
-/// Any request, on a connection of its own; redirects are not followed.
+/// Sends a request on a new connection; does not follow redirects.
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> anyhow::Result<Reply> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
@@ -149,22 +149,22 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: impl Int
     }
     let request = request.body(full(body))?;
     runtime().block_on(async {
-        let answer = async {
+        let response = async {
             let response = forward(request).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes().to_vec();
             anyhow::Ok(Reply { status: parts.status.as_u16(), headers: headers_of(&parts.headers), body })
         };
-        tokio::time::timeout(REQUEST_LIMIT, answer).await?
+        tokio::time::timeout(REQUEST_LIMIT, response).await?
     })
 }
 
-/// Sends a request with an absolute address on a new connection; `Host` is kept if it is set.
+/// Sends a request with an absolute URL on a new connection; keeps `Host` if it is set.
 pub async fn forward(request: Request<Body>) -> anyhow::Result<Response<Incoming>> {
     let (mut parts, body) = request.into_parts();
     let authority = parts.uri.authority().map(ToString::to_string);
     let Some(authority) = authority else {
-        anyhow::bail!("{} has no host: give an absolute url", parts.uri);
+        anyhow::bail!("{} has no host: pass an absolute URL", parts.uri);
     };
     let stream = TcpStream::connect(&authority).await?;
     let _ = stream.set_nodelay(true);

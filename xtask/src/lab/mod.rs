@@ -1,7 +1,7 @@
-//! The lab: the real parts and the stubs that Covered is tested against.
+//! The lab: the real services and the stubs that Covered is tested with.
 //!
-//! Everything listens on loopback, on a port that the system picks, and is gone when its value is dropped.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "support for tests: what fails here must stop the test")]
+//! Everything listens on a free port of the loopback address, and stops when its value is dropped.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "support for tests: a failure here must stop the test")]
 
 pub mod covered;
 pub mod fault;

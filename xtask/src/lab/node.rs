@@ -1,4 +1,4 @@
-//! What runs on node: Chromium under playwright, prism, and the check against GitHub's GraphQL schema.
+//! The tools that run on node: Chromium with playwright, prism, and the check with GitHub's GraphQL schema.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::paths;
 use super::process::{Finished, Process, free_port, run};
 
-/// `node SCRIPT …` with what npm installed for the lab.
+/// `node SCRIPT …` with the lab's npm packages.
 fn node(script: &Path) -> Command {
     let mut command = Command::new("node");
     command.env("NODE_PATH", paths::node_modules()).arg(script);
@@ -31,30 +31,30 @@ pub fn which(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(&file)).find(|program| program.is_file())
 }
 
-/// What a browser saw.
+/// The results of a browser session.
 #[derive(Debug)]
-pub struct Seen {
-    /// One for each step.
+pub struct Session {
+    /// One result per step.
     pub results: Vec<Value>,
-    /// Errors in the console, failed requests.
+    /// Errors in the console, and failed requests.
     pub problems: Vec<Value>,
 }
 
-/// One thing to do in the browser.
+/// A step in the browser.
 pub enum Step<'a> {
-    /// Gives the status of the answer.
+    /// The result is the status code.
     Open(&'a str),
-    /// Gives the address that it led to.
+    /// The result is the new URL.
     Click(&'a str),
-    /// Gives the value of an expression.
+    /// The result is the value of the expression.
     Evaluate(&'a str),
-    /// Keeps a picture among the artifacts.
+    /// Saves a picture in the lab's artifacts.
     Screenshot(&'a str),
 }
 
-/// Opens a new browser and takes the steps.
+/// Opens a new browser and runs the steps.
 #[track_caller]
-pub fn browse(steps: &[Step]) -> Seen {
+pub fn browse(steps: &[Step]) -> Session {
     let steps: Vec<Value> = steps
         .iter()
         .map(|step| match step {
@@ -70,10 +70,10 @@ pub fn browse(steps: &[Step]) -> Seen {
     let finished = run(&mut command).unwrap().succeeded();
     let seen: Value = serde_json::from_str(&finished.stdout).unwrap();
     let list = |key: &str| seen[key].as_array().unwrap().clone();
-    Seen { results: list("results"), problems: list("problems") }
+    Session { results: list("results"), problems: list("problems") }
 }
 
-/// Works through reports, and suffers hostile pages: see `reports.cjs`.
+/// Uses reports, and opens hostile pages: see `reports.cjs`.
 #[track_caller]
 pub fn browse_reports(task: &Value) -> Value {
     let mut command = node(&paths::script("reports.cjs"));
@@ -84,13 +84,12 @@ pub fn browse_reports(task: &Value) -> Value {
 /// Takes the README's pictures: see `screenshots.cjs`.
 pub fn take_screenshots(task: &Value) -> anyhow::Result<()> {
     let chromium = chromium().context("no Chromium found: run cargo xtask setup")?;
-    let taken = run(node(&paths::script("screenshots.cjs")).arg(chromium).arg(task.to_string()))?;
-    ensure!(taken.ok, "cannot take the screenshots: {}", taken.text());
+    let finished = run(node(&paths::script("screenshots.cjs")).arg(chromium).arg(task.to_string()))?;
+    ensure!(finished.ok, "cannot take the screenshots: {}", finished.text());
     Ok(())
 }
 
-/// prism before a stub of GitHub: what breaks GitHub's published description, in a request or in an answer,
-/// becomes an error.
+/// prism in front of a GitHub stub: a request or response that violates GitHub's OpenAPI document becomes an error.
 #[derive(Debug)]
 pub struct Prism {
     pub url: String,
@@ -114,7 +113,7 @@ impl Prism {
     }
 }
 
-/// Holds a GraphQL request and its answer against GitHub's published schema.
+/// Validates a GraphQL request and its response with GitHub's published schema.
 pub fn check_graphql(request: &Value, answer: &Value) -> Finished {
     let all = json!({
         "query": request["query"],

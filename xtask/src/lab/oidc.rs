@@ -1,12 +1,12 @@
-//! An in-process OIDC issuer, as GitHub's is for workflows: real RSA keys, their document, and tokens.
+//! An OIDC issuer in this process, like GitHub's for workflows, with real RSA keys.
 //!
-//! - `GET {url}/.well-known/openid-configuration` names `{url}/.well-known/jwks`, which has the public keys.
-//! - `GET {request_url}&audience=…` with `Authorization: Bearer {request_token}` answers `{"value": "JWT"}`: what a job with
-//!   `id-token: write` finds in `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
+//! - `GET {url}/.well-known/openid-configuration` links to `{url}/.well-known/jwks`, which contains the public keys.
+//! - `GET {request_url}&audience=…` with `Authorization: Bearer {request_token}` returns `{"value": "JWT"}`. A job with
+//!   `id-token: write` gets both in `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
 //!
-//! A server that believes it has `OIDC_ISSUERS={url}` and `ALLOWED_REPOSITORIES=octo/*`; tokens are those of a `workflow_run`
-//! of `octo/app` unless [`Issuer::set_claims`] says otherwise. [`Issuer::token`] makes one without asking, [`Issuer::sign`]
-//! any at all. Keys are made by openssl when they are first needed (`Part::Openssl`).
+//! A server accepts its tokens with `OIDC_ISSUERS={url}` and `ALLOWED_REPOSITORIES=octo/*`. Tokens are for a `workflow_run`
+//! of `octo/app`; [`Issuer::set_claims`] changes their claims. [`Issuer::token`] creates a token without a request, and
+//! [`Issuer::sign`] signs any claims. openssl creates the keys when they are first needed (`Part::Openssl`).
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -24,12 +24,12 @@ use serde_json::{Value, json};
 use super::github::Recorded;
 use super::http::{Body, Dropped, Serving, full, headers_of};
 
-/// Where the keys are told of.
+/// The path of the discovery document.
 pub const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub const JWKS: &str = "/.well-known/jwks";
-/// What a job shows to be given a token.
+/// The credential of a job's token request.
 const REQUEST_TOKEN: &str = "rrrREQUESTrrrTOKENrrr";
-/// How long GitHub's tokens hold, in seconds.
+/// The lifetime of GitHub's tokens in seconds.
 const LIFETIME: i64 = 300;
 
 /// The issuer; its server stops when it is dropped.
@@ -42,10 +42,10 @@ pub struct Issuer {
 #[derive(Debug)]
 struct State {
     url: String,
-    /// Those that are told of, the newest last: it signs.
+    /// The published keys; the last one is the newest, and signs.
     keys: Vec<Key>,
     /// The sizes of all keys so far.
-    made: Vec<usize>,
+    sizes: Vec<usize>,
     claims: Value,
     lifetime: i64,
     down: bool,
@@ -59,12 +59,12 @@ struct Key {
 }
 
 impl Issuer {
-    /// With one key of 2,048 bits.
+    /// Starts with one key of 2,048 bits.
     pub fn start() -> Issuer {
         let state = State {
             url: String::new(),
             keys: Vec::new(),
-            made: Vec::new(),
+            sizes: Vec::new(),
             claims: json!({}),
             lifetime: LIFETIME,
             down: false,
@@ -73,8 +73,8 @@ impl Issuer {
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let serving = Serving::start(move |request| {
-            let answer = shared.lock().unwrap().answer(&request);
-            async { answer }
+            let response = shared.lock().unwrap().respond(&request);
+            async { response }
         });
         let issuer = Issuer { state, serving };
         issuer.state().url = issuer.serving.url();
@@ -82,12 +82,12 @@ impl Issuer {
         issuer
     }
 
-    /// What tokens have as `iss`.
+    /// The `iss` of tokens.
     pub fn url(&self) -> String {
         self.serving.url()
     }
 
-    /// For `ACTIONS_ID_TOKEN_REQUEST_URL`: it has a query, as GitHub's.
+    /// For `ACTIONS_ID_TOKEN_REQUEST_URL`: it has a query, like GitHub's.
     pub fn request_url(&self) -> String {
         format!("{}/token?api-version=2.0", self.url())
     }
@@ -97,34 +97,34 @@ impl Issuer {
         REQUEST_TOKEN
     }
 
-    /// Claims of all following tokens, over the usual ones; `null` leaves one out.
+    /// Overrides claims of all following tokens; `null` removes a claim.
     pub fn set_claims(&self, claims: Value) {
         self.state().claims = claims;
     }
 
-    /// How long the following tokens hold, in seconds.
+    /// Sets the lifetime of the following tokens in seconds.
     pub fn set_lifetime(&self, seconds: i64) {
         self.state().lifetime = seconds;
     }
 
-    /// Closes every connection without an answer, until it is up again.
+    /// While down, closes every connection without a response.
     pub fn set_down(&self, down: bool) {
         self.state().down = down;
     }
 
-    /// Makes a new key, tells of it beside the old ones, and signs with it from now on. Gives its id.
+    /// Creates a key, publishes it with the old ones, and signs with it from now on. Returns its ID.
     pub fn rotate(&self, bits: usize) -> String {
         self.state().rotate(bits)
     }
 
-    /// Tells of the newest key alone.
+    /// Publishes only the newest key.
     pub fn withdraw_old_keys(&self) {
         let mut state = self.state();
         let old = state.keys.len() - 1;
         state.keys.drain(..old);
     }
 
-    /// The usual claims of a token for `audience`, with those that were set.
+    /// The claims of a token for `audience`.
     pub fn claims(&self, audience: &str) -> Value {
         self.state().claims_for(audience)
     }
@@ -140,7 +140,7 @@ impl Issuer {
         self.state().header()
     }
 
-    /// Any header and claims, signed by the newest key with RS256, whatever they say.
+    /// Signs any header and claims with the newest key and RS256.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         self.state().sign(header, claims)
     }
@@ -155,12 +155,12 @@ impl Issuer {
         self.state().jwks()
     }
 
-    /// How often `path` was asked for, those times included when it was down.
+    /// The number of requests for `path`, including those while it was down.
     pub fn request_count(&self, path: &str) -> usize {
         self.requests().iter().filter(|request| request.path == path).count()
     }
 
-    /// Every request so far, in order.
+    /// All requests so far, in order.
     pub fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
     }
@@ -172,9 +172,9 @@ impl Issuer {
 
 impl State {
     fn rotate(&mut self, bits: usize) -> String {
-        let others = self.made.iter().filter(|other| **other == bits).count();
-        self.made.push(bits);
-        let kid = format!("{}-{bits}", self.made.len());
+        let others = self.sizes.iter().filter(|other| **other == bits).count();
+        self.sizes.push(bits);
+        let kid = format!("{}-{bits}", self.sizes.len());
         self.keys.push(Key { kid: kid.clone(), pair: pair(bits, others) });
         kid
     }
@@ -241,7 +241,7 @@ impl State {
         json!({"keys": self.keys.iter().map(key).collect::<Vec<_>>()})
     }
 
-    fn answer(&mut self, request: &Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    fn respond(&mut self, request: &Request<Incoming>) -> Result<Response<Body>, Dropped> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         self.requests.push(Recorded {
             method: request.method().to_string(),
@@ -262,7 +262,7 @@ impl State {
                 )
             }
             ("GET", JWKS) => (200, self.jwks()),
-            ("GET", "/token") => self.given(request),
+            ("GET", "/token") => self.issue_token(request),
             _ => (404, json!({"message": "Not Found"})),
         };
         Ok(Response::builder()
@@ -272,10 +272,10 @@ impl State {
             .unwrap())
     }
 
-    /// What a job is given.
-    fn given(&self, request: &Request<Incoming>) -> (u16, Value) {
-        let shown = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        if shown != Some(&format!("Bearer {REQUEST_TOKEN}")) {
+    /// The response to a job's token request.
+    fn issue_token(&self, request: &Request<Incoming>) -> (u16, Value) {
+        let credential = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        if credential != Some(&format!("Bearer {REQUEST_TOKEN}")) {
             return (401, json!({"message": "the request token is missing or wrong"}));
         }
         let query = request.uri().query().unwrap_or_default();
@@ -302,11 +302,11 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-/// A key of this process; each is made once, as that takes a while. Those of one issuer are different ones.
+/// A key pair of this process, created once because that is slow. The keys of one issuer are different.
 fn pair(bits: usize, number: usize) -> Arc<KeyPair> {
-    static MADE: LazyLock<Mutex<HashMap<usize, Vec<Arc<KeyPair>>>>> = LazyLock::new(Mutex::default);
-    let mut made = MADE.lock().unwrap();
-    let pairs = made.entry(bits).or_default();
+    static PAIRS: LazyLock<Mutex<HashMap<usize, Vec<Arc<KeyPair>>>>> = LazyLock::new(Mutex::default);
+    let mut all = PAIRS.lock().unwrap();
+    let pairs = all.entry(bits).or_default();
     while pairs.len() <= number {
         pairs.push(Arc::new(new_pair(bits)));
     }
@@ -317,9 +317,9 @@ fn new_pair(bits: usize) -> KeyPair {
     let mut openssl = Command::new("openssl");
     openssl.args(["genpkey", "-outform", "DER", "-algorithm", "RSA"]);
     let output = openssl.args(["-pkeyopt", &format!("rsa_keygen_bits:{bits}")]).output();
-    let output = output.expect("openssl has to be there: see cargo xtask setup");
+    let output = output.expect("cannot run openssl: run cargo xtask setup");
     assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
-    // What genpkey writes as DER depends on its age.
+    // Older versions of genpkey write PKCS#1 instead of PKCS#8.
     KeyPair::from_pkcs8(&output.stdout).or_else(|_| KeyPair::from_der(&output.stdout)).unwrap()
 }
 
@@ -330,7 +330,7 @@ mod tests {
     use crate::lab::parts::{Part, skip_without};
 
     #[test]
-    fn a_job_is_given_a_token_that_the_told_key_verifies() {
+    fn a_jobs_token_is_verified_by_the_published_key() {
         if skip_without(&[Part::Openssl]) {
             return;
         }
@@ -339,11 +339,11 @@ mod tests {
         issuer.set_claims(json!({"event_name": "push", "actor": null}));
         let url = format!("{}&audience=https%3A%2F%2Fcovered.example.com", issuer.request_url());
         assert_eq!(http::get(&url).unwrap().status, 401);
-        let shown = format!("Bearer {}", issuer.request_token());
-        let given = http::request("GET", &url, &[("authorization", &shown)], "").unwrap();
-        let given: Value = serde_json::from_slice(&given.body).unwrap();
-        let parts: Vec<&str> = given["value"].as_str().unwrap().split('.').collect();
-        let [header, claims, signature] = parts[..] else { panic!("{given}") };
+        let bearer = format!("Bearer {}", issuer.request_token());
+        let response = http::request("GET", &url, &[("authorization", &bearer)], "").unwrap();
+        let response: Value = serde_json::from_slice(&response.body).unwrap();
+        let parts: Vec<&str> = response["value"].as_str().unwrap().split('.').collect();
+        let [header, claims, signature] = parts[..] else { panic!("{response}") };
         let json = |part: &str| -> Value { serde_json::from_slice(&BASE64.decode(part).unwrap()).unwrap() };
         let claims_read = json(claims);
         assert_eq!(claims_read["aud"], "https://covered.example.com");

@@ -1,4 +1,4 @@
-//! Which parts of the lab are there: a test that needs another one is skipped, and that is counted and said.
+//! The installed parts of the lab. A test that needs a missing part is skipped; `cargo xtask test` counts these.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -14,24 +14,24 @@ pub enum Part {
     /// node, with prism, playwright and GitHub's schemas.
     Node,
     Chromium,
-    /// What the action's script is checked by and tried with.
+    /// The shells and tools that check and run the action's script.
     Shells,
-    /// openssl: it makes the keys of the lab's OIDC issuer.
+    /// openssl, which creates the keys of the lab's OIDC issuer.
     Openssl,
     /// genhtml, which reads exported lines.
     Genhtml,
-    /// nginx, systemd-analyze and openssl: what the files of `server/deploy` are for.
+    /// nginx, systemd-analyze and openssl, which check the files of `server/deploy`.
     Deploy,
 }
 
-/// Debian's packages bear the same names.
+/// Debian's packages have the same names.
 pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
 
 impl Part {
     pub const ALL: [Part; 7] =
         [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Genhtml, Part::Deploy];
 
-    pub fn is_there(self) -> bool {
+    pub fn is_installed(self) -> bool {
         match self {
             Part::Python => {
                 let originals = paths::ORIGINALS.map(|version| paths::original(version).join(".installed-from"));
@@ -48,14 +48,14 @@ impl Part {
     }
 }
 
-/// Debian keeps it where only root's shell looks.
+/// On Debian, nginx is outside of the search path of normal users.
 pub fn nginx() -> Option<PathBuf> {
     which("nginx").or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.exists()))
 }
 
-/// Whether the test has to be skipped because a part is not there; in CI that is a failure.
+/// Whether the test must be skipped because a part is missing. In CI, a missing part fails the test.
 pub fn skip_without(parts: &[Part]) -> bool {
-    let missing = parts.iter().find(|part| !part.is_there());
+    let missing = parts.iter().find(|part| !part.is_installed());
     missing.is_some_and(|part| {
         assert!(std::env::var_os("CI").is_none(), "the lab has no {part:?}: run cargo xtask setup");
         skip(&format!("the lab has no {part:?}"));
@@ -63,7 +63,7 @@ pub fn skip_without(parts: &[Part]) -> bool {
     })
 }
 
-/// Notes that this test is skipped.
+/// Records that this test is skipped.
 pub fn skip(why: &str) {
     let thread = std::thread::current();
     let line = format!("{}: {why}\n", thread.name().unwrap_or("a test"));
@@ -73,7 +73,7 @@ pub fn skip(why: &str) {
     file.unwrap().write_all(line.as_bytes()).unwrap();
 }
 
-/// One line for each skipped test of a run.
+/// The file with one line per skipped test of a run.
 pub fn skipped() -> PathBuf {
     paths::lab().join("skipped.txt")
 }

@@ -1,14 +1,14 @@
-//! Where things are: the repository, the build's folder, and the lab's below it.
+//! Paths in the repository, the target folder, and the lab's folder in it.
 
 use std::path::{Path, PathBuf};
 
-/// The repository's top.
+/// The repository's root folder.
 pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap()
 }
 
-/// Where cargo put the running program, such as `target/debug`: right whatever sets the target folder.
+/// The folder of the running program, such as `target/debug`. Works with any setting of the target folder.
 pub fn profile() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let folder = program.parent().unwrap();
@@ -23,13 +23,13 @@ pub fn target() -> PathBuf {
     profile().parent().unwrap().to_owned()
 }
 
-/// A built program, beside the running one.
+/// A built program, in the folder of the running one.
 pub fn binary(name: &str) -> PathBuf {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     profile().join(file)
 }
 
-/// What the lab installs and leaves behind.
+/// The folder for what the lab installs and writes.
 pub fn lab() -> PathBuf {
     target().join("lab")
 }
@@ -52,7 +52,7 @@ pub fn original(version: &str) -> PathBuf {
     lab().join(format!("original-{version}"))
 }
 
-/// What npm installed for the lab.
+/// The lab's npm packages.
 pub fn node_modules() -> PathBuf {
     lab().join("npm").join("node_modules")
 }
@@ -62,7 +62,7 @@ pub fn script(name: &str) -> PathBuf {
     root().join("xtask").join("lab").join(name)
 }
 
-/// A file that is kept for a person to look at, such as a screenshot.
+/// A file for people to look at, such as a screenshot.
 pub fn artifact(name: &str) -> PathBuf {
     let folder = lab().join("artifacts");
     std::fs::create_dir_all(&folder).unwrap();

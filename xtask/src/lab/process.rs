@@ -1,5 +1,5 @@
-//! A program that runs beside a test: its output is collected, shown when the test fails, and it never outlives
-//! its value.
+//! A program that runs during a test. Its output is collected, and printed if the test fails. It is killed when its value is
+//! dropped.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// The longest that a program may take to get ready or to stop.
+/// The time limit for a program to get ready or to stop.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Process {
     output: Arc<Output>,
 }
 
-/// What the program wrote, both streams, and a bell for every change.
+/// The output of both streams, and a signal for every change.
 #[derive(Debug, Default)]
 struct Output {
     written: Mutex<Written>,
@@ -28,9 +28,9 @@ struct Output {
 #[derive(Debug, Default)]
 struct Written {
     lines: Vec<String>,
-    /// Lines go to the terminal as well.
+    /// Whether lines are also printed.
     shown: bool,
-    /// How many of the two streams have ended.
+    /// The number of streams that have ended, of two.
     ended: u8,
 }
 
@@ -40,7 +40,7 @@ impl Process {
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
-            let hint = "`cargo xtask test` builds and installs what the tests run";
+            let hint = "`cargo xtask test` builds and installs what the tests need";
             anyhow::anyhow!("cannot start {name}: {error} ({hint})")
         })?;
         let output = Arc::new(Output::default());
@@ -53,28 +53,28 @@ impl Process {
         self.child.id()
     }
 
-    /// What it wrote so far.
+    /// The output so far.
     pub fn output(&self) -> String {
         self.output.written.lock().unwrap().lines.join("\n")
     }
 
-    /// From now on, what it writes goes to the terminal as well.
+    /// Prints its output from now on.
     pub fn show(&self) {
         self.output.written.lock().unwrap().shown = true;
     }
 
-    /// Waits for the first line that `wanted` makes something of.
+    /// Waits for the first line for which `wanted` returns a value.
     pub fn wait_for_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let mut found = None;
         self.wait(|written| {
             found = written.lines.iter().find_map(|line| wanted(line));
             found.is_some() || written.ended == 2
         })?;
-        let message = || anyhow::anyhow!("{} ended:\n{}", self.name, self.output());
+        let message = || anyhow::anyhow!("{} exited:\n{}", self.name, self.output());
         found.ok_or_else(message)
     }
 
-    /// Asks it to stop (SIGTERM), without waiting.
+    /// Sends SIGTERM, without waiting.
     pub fn terminate(&mut self) {
         if cfg!(unix) {
             let mut kill = Command::new("kill");
@@ -84,7 +84,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub fn wait_for_exit(&mut self) -> anyhow::Result<ExitStatus> {
         self.wait(|written| written.ended == 2)?;
         Ok(self.child.wait()?)
@@ -133,12 +133,12 @@ fn collect(stream: impl Read + Send + 'static, output: Arc<Output>) {
     });
 }
 
-/// Asks again and again until there is an answer: for what tells by an address that it is ready.
-pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+/// Calls `check` until it returns a value, up to a time limit.
+pub fn poll<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(answer) = ask() {
-            return Ok(answer);
+        if let Some(value) = check() {
+            return Ok(value);
         }
         if Instant::now() > deadline {
             anyhow::bail!("waited {PATIENCE:?} for {what}");
@@ -147,8 +147,8 @@ pub fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result
     }
 }
 
-/// A port for programs that cannot say which one they picked: free a moment ago, given once by this process, and
-/// below those that systems give to outgoing connections, of which the tests make thousands.
+/// A free port, for programs that cannot report which port they chose. This process returns each port once, and only ports
+/// below those of outgoing connections, of which the tests open thousands.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = std::process::id() * 97;
@@ -161,7 +161,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// A program that ran to its end.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Finished {
     pub ok: bool,
@@ -170,12 +170,12 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Both streams: which one a line is on is seldom the point.
+    /// The output of both streams.
     pub fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// Panics with everything that is known, unless it succeeded.
+    /// Panics with the output if it failed.
     #[track_caller]
     pub fn succeeded(self) -> Finished {
         assert!(self.ok, "failed:\n{}", self.text());
@@ -189,7 +189,7 @@ impl Finished {
     }
 }
 
-/// Runs `command` to its end.
+/// Runs `command` until it exits.
 pub fn run(command: &mut Command) -> anyhow::Result<Finished> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();

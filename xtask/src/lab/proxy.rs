@@ -1,5 +1,4 @@
-//! A reverse proxy that counts and fails on demand: put between the server and its store, it tells what a page costs,
-//! and what becomes of it when the store does not do its part.
+//! A reverse proxy between the server and its store. It counts requests, and injects faults.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,20 +9,20 @@ use hyper::{Request, Response, Uri};
 use super::fault::Fault;
 use super::http::{Body, Dropped, Serving, forward};
 
-/// A request that passed.
+/// A forwarded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
+pub struct Forwarded {
     pub method: String,
-    /// Without the query, which holds signatures.
+    /// Without the query, which contains signatures.
     pub path: String,
     pub range: Option<String>,
 }
 
-type Chooser = Box<dyn FnMut(&Passed) -> Option<Fault> + Send>;
+type Chooser = Box<dyn FnMut(&Forwarded) -> Option<Fault> + Send>;
 
 #[derive(Default)]
 struct State {
-    passed: Vec<Passed>,
+    forwarded: Vec<Forwarded>,
     choose: Option<Chooser>,
 }
 
@@ -34,7 +33,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to `upstream` (`http://HOST:PORT`), `Host` as it came: signatures cover it.
+    /// Forwards everything to `upstream` (`http://HOST:PORT`), with an unchanged `Host`, which signatures cover.
     pub fn start(upstream: &str) -> Proxy {
         let state = Arc::new(Mutex::new(State::default()));
         let (shared, upstream) = (Arc::clone(&state), upstream.to_owned());
@@ -46,18 +45,18 @@ impl Proxy {
         self.serving.url()
     }
 
-    /// What passed since the last call.
-    pub fn take(&self) -> Vec<Passed> {
-        std::mem::take(&mut self.state.lock().unwrap().passed)
+    /// The forwarded requests since the last call.
+    pub fn take(&self) -> Vec<Forwarded> {
+        std::mem::take(&mut self.state.lock().unwrap().forwarded)
     }
 
-    /// From now on, `choose` says what goes wrong with each request.
-    pub fn fail(&self, choose: impl FnMut(&Passed) -> Option<Fault> + Send + 'static) {
+    /// From now on, `choose` selects the fault of each request.
+    pub fn fail(&self, choose: impl FnMut(&Forwarded) -> Option<Fault> + Send + 'static) {
         self.state.lock().unwrap().choose = Some(Box::new(choose));
     }
 
-    /// Passes everything on again.
-    pub fn mend(&self) {
+    /// Removes the faults.
+    pub fn reset(&self) {
         self.state.lock().unwrap().choose = None;
     }
 }
@@ -69,22 +68,22 @@ async fn handle(
 ) -> Result<Response<Body>, Dropped> {
     let range = request.headers().get("range");
     let range = range.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let passed = Passed { method: request.method().to_string(), path: request.uri().path().to_owned(), range };
+    let forwarded = Forwarded { method: request.method().to_string(), path: request.uri().path().to_owned(), range };
     let fault = {
         let mut state = state.lock().unwrap();
-        let fault = state.choose.as_mut().and_then(|choose| choose(&passed));
-        state.passed.push(passed);
+        let fault = state.choose.as_mut().and_then(|choose| choose(&forwarded));
+        state.forwarded.push(forwarded);
         fault
     };
-    if let Some(answer) = fault.as_ref().and_then(Fault::instead) {
-        return answer;
+    if let Some(response) = fault.as_ref().and_then(Fault::response) {
+        return response;
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let address: Uri = format!("{upstream}{path}").parse().map_err(|_| Dropped)?;
     *request.uri_mut() = address;
-    let answer = forward(request.map(BodyExt::boxed)).await.map_err(|_| Dropped)?;
-    let Some(fault) = fault else { return Ok(answer.map(BodyExt::boxed)) };
-    let (parts, body) = answer.into_parts();
+    let response = forward(request.map(BodyExt::boxed)).await.map_err(|_| Dropped)?;
+    let Some(fault) = fault else { return Ok(response.map(BodyExt::boxed)) };
+    let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-    Ok(fault.spoil(Response::from_parts(parts, bytes)).await)
+    Ok(fault.apply(Response::from_parts(parts, bytes)).await)
 }

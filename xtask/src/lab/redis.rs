@@ -1,4 +1,4 @@
-//! Redis, as Valkey from PyPI: started, paused, killed, and started again on the same port.
+//! Redis (Valkey from PyPI) that tests can start, pause, kill, and restart on the same port.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::paths;
 use super::process::{Process, free_port, poll, run};
 
-/// A running Redis that keeps nothing on disk.
+/// A running Redis that stores nothing on disk.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
@@ -25,17 +25,17 @@ impl Redis {
         Redis::with(&[])
     }
 
-    /// With options as on its command line, such as `--maxmemory 2mb`.
+    /// Starts it with options of its command line, such as `--maxmemory 2mb`.
     pub fn with(options: &[&str]) -> Redis {
         let options = options.iter().map(ToString::to_string).collect();
         let mut redis = Redis { port: free_port(), options, process: None, folder: tempfile::tempdir().unwrap() };
-        redis.start_again();
+        redis.restart();
         redis
     }
 
-    /// A cluster of this one alone.
+    /// Starts a cluster with one node.
     pub fn cluster() -> Redis {
-        // A node that met no other one does not know its own address; its second port is beyond all unless told.
+        // A single node does not know its own address, and its default second port is out of range.
         let second = free_port().to_string();
         let options = ["--cluster-enabled", "yes", "--cluster-port", &second, "--cluster-announce-ip", "127.0.0.1"];
         let redis = Redis::with(&options);
@@ -44,7 +44,7 @@ impl Redis {
         redis
     }
 
-    /// A sentinel that knows this one by a name.
+    /// Starts a sentinel that monitors this instance with a name.
     pub fn sentinel(&self, name: &str) -> Redis {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sentinel.conf");
@@ -53,7 +53,7 @@ impl Redis {
         let mut command = Command::new(server());
         command.arg(&file).args(["--sentinel", "--bind", "127.0.0.1", "--port", &sentinel.port.to_string()]);
         sentinel.process = Some(Process::spawn(&mut command).unwrap());
-        poll("the sentinel", || TcpStream::connect(("127.0.0.1", sentinel.port)).ok()).unwrap();
+        poll("the sentinel to listen", || TcpStream::connect(("127.0.0.1", sentinel.port)).ok()).unwrap();
         sentinel
     }
 
@@ -66,7 +66,7 @@ impl Redis {
         self.port
     }
 
-    /// SIGSTOP: connections stay open, and nothing is answered.
+    /// SIGSTOP: connections stay open, and there are no responses.
     pub fn pause(&self) {
         self.signal("-STOP");
     }
@@ -80,8 +80,8 @@ impl Redis {
         self.process = None;
     }
 
-    /// Starts it empty, on the port that it had.
-    pub fn start_again(&mut self) {
+    /// Starts it on the same port, without data.
+    pub fn restart(&mut self) {
         let mut command = Command::new(server());
         command.current_dir(&self.folder).args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--save", "", "--appendonly", "no"]).args(&self.options);
@@ -89,7 +89,7 @@ impl Redis {
         poll("redis", || TcpStream::connect(("127.0.0.1", self.port)).ok()).unwrap();
     }
 
-    /// The answer to a command; arrays one element a line.
+    /// The reply to a command; arrays have one line per element.
     pub fn command(&self, words: &[&str]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let mut request = format!("*{}\r\n", words.len());
@@ -97,7 +97,7 @@ impl Redis {
             request += &format!("${}\r\n{word}\r\n", word.len());
         }
         stream.write_all(request.as_bytes()).unwrap();
-        answer(&mut BufReader::new(stream))
+        read_reply(&mut BufReader::new(stream))
     }
 
     /// All keys, sorted.
@@ -120,13 +120,13 @@ fn server() -> String {
     run(&mut python).unwrap().succeeded().stdout.trim().to_owned()
 }
 
-fn answer(reader: &mut impl BufRead) -> String {
+fn read_reply(reader: &mut impl BufRead) -> String {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let line = line.trim_end();
     let (kind, rest) = line.split_at(1);
     match kind {
-        "*" => (0..rest.parse().unwrap_or(0)).map(|_| answer(reader)).collect::<Vec<_>>().join("\n"),
+        "*" => (0..rest.parse().unwrap_or(0)).map(|_| read_reply(reader)).collect::<Vec<_>>().join("\n"),
         "$" if rest != "-1" => {
             let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
             reader.read_exact(&mut bytes).unwrap();
@@ -138,15 +138,15 @@ fn answer(reader: &mut impl BufRead) -> String {
     }
 }
 
-/// A server that answers everything with the same bytes, which are none of Redis's.
+/// A server that replies to everything with the same bytes, which are not valid Redis replies.
 #[derive(Debug)]
-pub struct Nonsense {
+pub struct InvalidServer {
     port: u16,
     stop: Arc<AtomicBool>,
 }
 
-impl Nonsense {
-    pub fn start(bytes: &'static [u8]) -> Nonsense {
+impl InvalidServer {
+    pub fn start(bytes: &'static [u8]) -> InvalidServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));
@@ -156,10 +156,10 @@ impl Nonsense {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                std::thread::spawn(move || talk(stream, bytes));
+                std::thread::spawn(move || reply_always(stream, bytes));
             }
         });
-        Nonsense { port, stop }
+        InvalidServer { port, stop }
     }
 
     pub fn url(&self) -> String {
@@ -167,14 +167,14 @@ impl Nonsense {
     }
 }
 
-impl Drop for Nonsense {
+impl Drop for InvalidServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
-fn talk(mut stream: TcpStream, bytes: &[u8]) {
+fn reply_always(mut stream: TcpStream, bytes: &[u8]) {
     let mut request = [0; 4096];
     while stream.read(&mut request).is_ok_and(|read| read > 0) && stream.write_all(bytes).is_ok() {}
 }

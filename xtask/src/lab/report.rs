@@ -1,39 +1,42 @@
-//! Reports that are made on the spot: the same bytes in every run, none of them in the repository.
+//! Generated reports: the same bytes in every run.
 
 use std::fs;
 use std::path::Path;
 
 use super::paths;
 
-/// How the index of the sample's report shows its total.
+/// The total in the index of the sample's report.
 const TOTAL: &str = "<span class=\"pc_cov\">88%</span>";
-/// And the cell of its table that confirms it.
-const CONFIRMED: &str = "<td data-ratio=\"38 43\">88%</td>";
+/// The cell of its table with the same total.
+const TOTAL_CELL: &str = "<td data-ratio=\"38 43\">88%</td>";
 
-/// A file of a report: its path below the report, with `/`, and its bytes.
+/// A file of a report: its relative path, with `/`, and its bytes.
 pub type File = (String, Vec<u8>);
 
-/// The sample's report by coverage.py, with this total in its index.
+/// Writes the sample's coverage.py report, with this total in its index.
 pub fn small(folder: &Path, percent: &str) -> Vec<File> {
     let sample = paths::root().join("xtask/sample/report");
     let entries = fs::read_dir(sample).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<File> = entries
         .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
         .collect();
-    // A folder is read in any order.
+    // The order of read_dir is not defined.
     files.sort();
     let index = files.iter_mut().find(|(name, _)| name == "index.html").unwrap();
     let html = String::from_utf8_lossy(&index.1);
-    assert!(html.contains(TOTAL) && html.contains(CONFIRMED), "the sample's total changed: say so here");
+    assert!(
+        html.contains(TOTAL) && html.contains(TOTAL_CELL),
+        "the sample's total changed: update TOTAL and TOTAL_CELL"
+    );
     let html = html.replace(TOTAL, &format!("<span class=\"pc_cov\">{percent}%</span>"));
-    // Other counts would contradict the headline.
-    index.1 = html.replace(CONFIRMED, &format!("<td>{percent}%</td>")).into_bytes();
+    // Different counts would contradict the total.
+    index.1 = html.replace(TOTAL_CELL, &format!("<td>{percent}%</td>")).into_bytes();
     write(folder, &files);
     files
 }
 
-/// A report of `count` files such as a large project's: pages of mixed size, some that do not compress, and
-/// names that an address has to escape.
+/// Writes a report of `count` files like a large project's: pages of mixed size, some incompressible files, and names that
+/// URLs must escape.
 pub fn large(folder: &Path, count: usize) -> Vec<File> {
     let mut noise = Noise(42);
     let mut files = small(folder, "87.5");
@@ -66,7 +69,7 @@ pub fn large(folder: &Path, count: usize) -> Vec<File> {
     files
 }
 
-/// A report of `megabytes` that do not compress: a few huge files and many small ones. Gives their names.
+/// Writes an incompressible report of `megabytes`: a few huge files and many small ones. Returns their names.
 pub fn huge(folder: &Path, megabytes: usize) -> Vec<String> {
     let mut noise = Noise(42);
     small(folder, "87.5");
@@ -80,7 +83,7 @@ pub fn huge(folder: &Path, megabytes: usize) -> Vec<String> {
     written.collect()
 }
 
-/// A report of `megabytes` in `count` pages of HTML, as a large project's.
+/// Writes a report of `megabytes` in `count` HTML pages, like a large project's.
 pub fn pages(folder: &Path, megabytes: usize, count: usize) {
     let mut noise = Noise(42);
     small(folder, "87.5");
@@ -96,7 +99,7 @@ pub fn pages(folder: &Path, megabytes: usize, count: usize) {
     }
 }
 
-/// A report with one huge file beside its index, `video.bin`.
+/// Writes a report with one huge file, `video.bin`.
 pub fn one_huge(folder: &Path, megabytes: usize) {
     small(folder, "87.5");
     write(folder, &[("video.bin".to_owned(), Noise(42).bytes(megabytes << 20))]);
@@ -121,7 +124,7 @@ fn page(name: &str, noise: &mut Noise) -> Vec<u8> {
     html.into_bytes()
 }
 
-/// xorshift64: not random, but it does not compress.
+/// xorshift64: deterministic, and incompressible.
 struct Noise(u64);
 
 impl Noise {

@@ -12,15 +12,15 @@ const ROOT_KEY: &str = "AKIAROOTROOTROOTROOT";
 const ROOT_SECRET: &str = "rootsecret";
 pub const BUCKET: &str = "covered";
 
-/// A running S3 with one bucket and a user of its own; all of it is gone when it is dropped.
+/// A running S3 with one bucket and its own user; dropping it removes everything.
 #[derive(Debug)]
 pub struct MiniStack {
     endpoint: String,
     key: String,
     secret: String,
-    /// Of a user under the policy of the Python original.
+    /// The keys of a user with the policy of the Python original.
     original: (String, String),
-    /// What an uploader of the Python CLI assumes.
+    /// The role that the server assumes for the Python CLI's uploads.
     pub upload_role: String,
     _process: Process,
     _folder: TempDir,
@@ -44,9 +44,9 @@ impl MiniStack {
         let process = Process::spawn(&mut command).unwrap();
         let health = format!("{endpoint}/_ministack/health");
         poll("ministack", || http::get(&health).ok().filter(|reply| reply.status == 200)).unwrap();
-        let made = script("up", &endpoint, ROOT_KEY, ROOT_SECRET);
-        let made: Value = serde_json::from_str(&made).unwrap();
-        let text = |key: &str| made[key].as_str().unwrap().to_owned();
+        let output = script("up", &endpoint, ROOT_KEY, ROOT_SECRET);
+        let output: Value = serde_json::from_str(&output).unwrap();
+        let text = |key: &str| output[key].as_str().unwrap().to_owned();
         MiniStack {
             endpoint,
             key: text("key"),
@@ -62,13 +62,13 @@ impl MiniStack {
         self.endpoint.clone()
     }
 
-    /// The server's settings for this bucket, by way of `endpoint`: its own address or a proxy's.
+    /// The server's settings for this bucket at `endpoint`: its own URL or a proxy's.
     pub fn settings(&self, endpoint: &str) -> Vec<(String, String)> {
         settings(endpoint, &self.key, &self.secret)
     }
 
-    /// The same for a server under the policy of the Python original: it may get and put `sites/*`, assume the upload
-    /// role, and nothing else. That S3 then hides what is missing is not emulated: see [`super::fault::Fault::Hide`].
+    /// The same with the policy of the Python original, which allows only to get and put `sites/*`, and to assume the
+    /// upload role. The emulator does not return 403 for missing objects then: see [`super::fault::Fault::Hide`].
     pub fn settings_of_the_original(&self, endpoint: &str) -> Vec<(String, String)> {
         let (key, secret) = &self.original;
         let mut settings = settings(endpoint, key, secret);
@@ -76,8 +76,8 @@ impl MiniStack {
         settings
     }
 
-    /// What the holder of temporary credentials may do with `sites/{own}/` and `sites/{other}/`, by the name of the try.
-    pub fn tries(&self, credentials: &Value, own: &str, other: &str) -> Value {
+    /// Tries operations on `sites/{own}/` and `sites/{other}/` with temporary credentials; returns the result of each.
+    pub fn try_operations(&self, credentials: &Value, own: &str, other: &str) -> Value {
         let mut command = Command::new(paths::python("python"));
         command.arg(paths::script("s3.py")).args(["try", &self.endpoint]);
         for name in ["access_key_id", "secret_access_key", "bucket", "session_token"] {
@@ -87,7 +87,7 @@ impl MiniStack {
         serde_json::from_str(&output).unwrap()
     }
 
-    /// An address that reads this object, signed for an hour.
+    /// A signed URL to read this object, valid for an hour.
     pub fn signed(&self, key: &str) -> String {
         let mut command = Command::new(paths::python("python"));
         command.arg(paths::script("s3.py")).args(["sign", &self.endpoint, &self.key, &self.secret, BUCKET, key]);

@@ -1,4 +1,4 @@
-//! Readers who ask for much and read nothing of it.
+//! Clients that request large responses and read nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,21 +20,21 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-/// What a reader's system takes in for it: as little as it can.
+/// The receive buffer of a client: the minimum.
 const RECEIVE_BUFFER: u32 = 4096;
-/// The longest that answers of HTTP/2 are waited for.
+/// The time limit for HTTP/2 responses.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// They hold their connections until they are dropped.
+/// Stalled clients; they close their connections when they are dropped.
 #[derive(Debug)]
 pub struct Readers {
     _runtime: Runtime,
     _sockets: Vec<TcpStream>,
-    answers: Vec<Response<Incoming>>,
+    responses: Vec<Response<Incoming>>,
 }
 
 impl Readers {
-    /// HTTP/1.1: `count` connections, each of which asks for the next of `paths`.
+    /// Opens `count` HTTP/1.1 connections; each requests the next of `paths`.
     pub fn http1(server: SocketAddr, paths: &[String], count: usize) -> Result<Readers> {
         let runtime = runtime()?;
         let sockets = runtime.block_on(async {
@@ -47,11 +47,11 @@ impl Readers {
             }
             anyhow::Ok(sockets)
         })?;
-        Ok(Readers { _runtime: runtime, _sockets: sockets, answers: Vec::new() })
+        Ok(Readers { _runtime: runtime, _sockets: sockets, responses: Vec::new() })
     }
 
-    /// HTTP/2: `connections`, on each of which `streams` requests ask for the next of `paths`, and no answer may send a
-    /// byte of its body. Waits until all are answered, refused or cut off, for [`PATIENCE`] at most.
+    /// Opens HTTP/2 `connections` with `streams` requests each for the next of `paths`, and a window that allows no byte of
+    /// a body. Waits until all got a response or an error, up to [`PATIENCE`].
     pub fn http2(
         server: SocketAddr,
         certificate: CertificateDer<'static>,
@@ -60,56 +60,56 @@ impl Readers {
         streams: usize,
     ) -> Result<Readers> {
         let runtime = runtime()?;
-        let tls = TlsConnector::from(Arc::new(trusting(certificate)?));
+        let tls = TlsConnector::from(Arc::new(tls_config(certificate)?));
         let mut paths = paths.iter().cycle();
-        let answers = runtime.block_on(async {
-            let mut asked = JoinSet::new();
+        let responses = runtime.block_on(async {
+            let mut pending = JoinSet::new();
             for _ in 0..connections {
                 let stream = tls.connect(ServerName::try_from("localhost")?, connect(server).await?).await?;
-                let mut closed = http2::Builder::new(TokioExecutor::new());
-                closed.initial_stream_window_size(0);
-                let (sender, connection) = closed.handshake(TokioIo::new(stream)).await?;
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.initial_stream_window_size(0);
+                let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
                 tokio::spawn(connection);
                 for path in paths.by_ref().take(streams) {
                     let request =
                         Request::get(format!("https://localhost{path}")).header("accept-encoding", "identity");
                     let (mut sender, request) = (sender.clone(), request.body(Empty::<Bytes>::new())?);
-                    asked.spawn(async move {
+                    pending.spawn(async move {
                         sender.ready().await?;
                         sender.send_request(request).await
                     });
                 }
             }
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             let all = async {
-                while let Some(answer) = asked.join_next().await {
-                    answers.extend(answer.ok().and_then(Result::ok));
+                while let Some(response) = pending.join_next().await {
+                    responses.extend(response.ok().and_then(Result::ok));
                 }
             };
             let _ = tokio::time::timeout(PATIENCE, all).await;
-            asked.detach_all();
-            anyhow::Ok(answers)
+            pending.detach_all();
+            anyhow::Ok(responses)
         })?;
-        Ok(Readers { _runtime: runtime, _sockets: Vec::new(), answers })
+        Ok(Readers { _runtime: runtime, _sockets: Vec::new(), responses })
     }
 
-    /// How many of them were answered, and how, as far as they read it: by the status.
+    /// The number of HTTP/2 responses by status code.
     pub fn statuses(&self) -> BTreeMap<u16, usize> {
         let mut counts = BTreeMap::new();
-        for answer in &self.answers {
-            *counts.entry(answer.status().as_u16()).or_default() += 1;
+        for response in &self.responses {
+            *counts.entry(response.status().as_u16()).or_default() += 1;
         }
         counts
     }
 }
 
-/// With as many sockets as the system allows.
+/// Raises the limit of open files to the maximum.
 fn runtime() -> Result<Runtime> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     Ok(Runtime::new()?)
 }
 
-fn trusting(certificate: CertificateDer<'static>) -> Result<ClientConfig> {
+fn tls_config(certificate: CertificateDer<'static>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate)?;
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));

@@ -1,4 +1,4 @@
-//! TLS in front of a part that speaks none, with a certificate that nobody else trusts.
+//! TLS in front of a service without TLS, with a self-signed certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-/// It stops when it is dropped.
+/// A TLS proxy; it stops when it is dropped.
 #[derive(Debug)]
 pub struct TlsFront {
     port: u16,
@@ -20,16 +20,16 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Passes on to a port of this machine.
+    /// Forwards to a port of this machine.
     pub fn start(to: u16) -> TlsFront {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let certificate = NamedTempFile::new().unwrap();
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        std::fs::write(&certificate, pair.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
         let acceptor =
-            TlsAcceptor::from(Arc::new(config.with_single_cert(vec![made.cert.der().clone()], key).unwrap()));
+            TlsAcceptor::from(Arc::new(config.with_single_cert(vec![pair.cert.der().clone()], key).unwrap()));
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -38,8 +38,8 @@ impl TlsFront {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     let mut client = acceptor.accept(client).await?;
-                    let mut part = TcpStream::connect(("127.0.0.1", to)).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut part).await
+                    let mut service = TcpStream::connect(("127.0.0.1", to)).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut service).await
                 });
             }
         });

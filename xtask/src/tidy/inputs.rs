@@ -1,25 +1,25 @@
-//! The inputs of `action.yml`: each is handed on, read and documented, with the default that it has.
+//! Checks that each input of `action.yml` is passed, read and documented, with the right default.
 
 use std::collections::BTreeMap;
 
-/// Every input of `action.yml` is handed to the script, stands in the README, and is read by the program or the script.
+/// Every input of `action.yml` must be passed to the script, documented in the README, and read by the program or script.
 pub fn check(action: &str, readme: &str, readers: &str) -> Vec<String> {
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for name in inputs_of(action) {
         let variable = variable(name);
         if !readme.contains(&format!("`{name}`")) && !readme.contains(&format!("`INPUT_{variable}`")) {
-            breaches.push(format!("action/README.md: says nothing of the input `{name}` of action.yml"));
+            violations.push(format!("action/README.md: does not document the input `{name}` of action.yml"));
         }
         if !action.contains(&format!("\n        INPUT_{variable}: ${{{{ inputs.{name} }}}}\n")) {
-            breaches.push(format!("action.yml: does not hand its input {name} on, as INPUT_{variable} under env"));
+            violations.push(format!("action.yml: does not pass its input {name} as INPUT_{variable} under env"));
         }
         if !readers.contains(&format!("\"{name}\"")) && !readers.contains(&variable) {
-            breaches.push(format!(
+            violations.push(format!(
                 "action.yml: its input {name} is read neither in action/src/inputs nor in action/run.sh"
             ));
         }
     }
-    breaches
+    violations
 }
 
 /// The keys below `inputs:`, by their indentation.
@@ -30,38 +30,41 @@ fn inputs_of(action: &str) -> Vec<&str> {
     keys.filter(|key| !key.starts_with([' ', '#'])).collect()
 }
 
-/// No input has a default of its own, which would win over `COVERED_…` in the workflow's `env:`. The one that counts, the
-/// action's or else the program's, stands in the input's description, and both stand in the README's table of flags.
+/// No input may have a default in `inputs:`, which would override `COVERED_…` in the workflow's `env:`. The description of
+/// the input must contain the effective default: the action's or else the program's. The README's table must contain both.
 pub fn check_defaults(action: &str, readme: &str, help: &str) -> Vec<String> {
     let (programs, actions) = (defaults_of(help), action_defaults(action));
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for name in inputs_of(action) {
         let (description, default) = (key(action, name, "description"), key(action, name, "default"));
         if default != "\"\"" {
-            breaches.push(format!("action.yml: the default of {name} wins over COVERED_…: leave it empty, and set ACTION_DEFAULT_… under env"));
+            violations.push(format!("action.yml: the default of {name} overrides COVERED_…: leave it empty, and set ACTION_DEFAULT_… under env"));
         }
         let flag = if name == "github-token" { "gh-token" } else { name };
         let own = programs.get(flag).copied();
-        let counts = actions.get(variable(name).as_str()).copied().or(own);
-        let said = description.split_once("(default `").and_then(|(_, rest)| rest.split('`').next());
-        if said != counts {
-            breaches
-                .push(format!("action.yml: the default of {name} is {counts:?}, and its description says {said:?}"));
+        let effective = actions.get(variable(name).as_str()).copied().or(own);
+        let documented = description.split_once("(default `").and_then(|(_, rest)| rest.split('`').next());
+        if documented != effective {
+            violations.push(format!(
+                "action.yml: the default of {name} is {effective:?}, but its description says {documented:?}"
+            ));
         }
         let row = readme.lines().find(|line| line.starts_with(&format!("| `--{flag}` |")));
         let column = row.and_then(|row| row.split(" | ").nth(2)).unwrap_or_default();
-        let in_action = counts.filter(|counts| Some(*counts) != own).map(|counts| format!("in the action `{counts}`"));
+        let in_action = effective
+            .filter(|effective| Some(*effective) != own)
+            .map(|effective| format!("in the action `{effective}`"));
         let expected = [own.map(|own| format!("`{own}`")), in_action.filter(|_| row.is_some())];
         if expected.iter().flatten().any(|text| !column.contains(text.as_str())) {
-            breaches.push(format!(
-                "action/README.md: the default of `--{flag}` is {expected:?}, and its row says {column:?}"
+            violations.push(format!(
+                "action/README.md: the default of `--{flag}` is {expected:?}, but its row says {column:?}"
             ));
         }
     }
-    breaches
+    violations
 }
 
-/// `[default: …]` of each flag of the help, where it is a value and no explanation.
+/// `[default: …]` of each flag of the help, if it is a value and not an explanation.
 fn defaults_of(help: &str) -> BTreeMap<&str, &str> {
     let flags = help.split("\n  --").skip(1);
     flags
@@ -79,14 +82,14 @@ fn action_defaults(action: &str) -> BTreeMap<&str, &str> {
     lines.map(|(name, value)| (name, value.trim_matches(['"', '$', '{', '}', ' ']))).collect()
 }
 
-/// What stands behind a key of an input.
+/// The value of a key of an input.
 fn key<'a>(action: &'a str, input: &str, key: &str) -> &'a str {
     let lines = action.lines().skip_while(|line| *line != format!("  {input}:")).skip(1);
     let mut lines = lines.take_while(|line| line.starts_with("    "));
     lines.find_map(|line| line.strip_prefix("    ")?.strip_prefix(key)?.strip_prefix(": ")).unwrap_or_default()
 }
 
-/// An input's name as part of a variable's.
+/// The name of an input in its environment variable.
 fn variable(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
 }
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_are_the_keys_below_inputs() {
+    fn inputs_must_be_passed_read_and_documented() {
         let inputs = "name: x\ninputs:\n  path:\n    default: a\n\n  api-url:\n    required: true\nruns:\n  using: y\n";
         let env = "        INPUT_PATH: ${{ inputs.path }}\n        INPUT_API_URL: ${{ inputs.api-url }}\n";
         assert_eq!(inputs_of(inputs), ["path", "api-url"]);
@@ -107,12 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn an_inputs_default_is_empty_and_stated_where_people_look() {
+    fn input_defaults_must_be_empty_and_documented() {
         let help =
             "usage\n\n  --timeout SECONDS\n      limit [default: 300]\n  --name NAME\n      [default: the first one]\n";
-        let action = |default: &str, said: &str, own: &str| {
+        let action = |default: &str, documented: &str, own: &str| {
             format!(
-                "inputs:\n  timeout:\n    description: Limit{said}\n    default: {default}\n  name:\n    default: \"\"\n\nruns:\n      env:\n{own}"
+                "inputs:\n  timeout:\n    description: Limit{documented}\n    default: {default}\n  name:\n    default: \"\"\n\nruns:\n      env:\n{own}"
             )
         };
         let row = |default: &str| format!("| `--timeout` | `INPUT_TIMEOUT` | {default} | limit |\n");
@@ -120,7 +123,7 @@ mod tests {
         assert_eq!(check_defaults(&action("\"\"", " (default `300`)", ""), &row("`300`"), help), [""; 0]);
         let both = row("`300`, in the action `60`");
         assert_eq!(check_defaults(&action("\"\"", " (default `60`)", own), &both, help), [""; 0]);
-        for (default, said, own, row) in [
+        for (default, documented, own, row) in [
             ("\"300\"", " (default `300`)", "", row("`300`")),
             ("\"\"", " (default `60`)", "", row("`300`")),
             ("\"\"", "", "", row("`300`")),
@@ -129,9 +132,9 @@ mod tests {
             ("\"\"", " (default `300`)", own, row("`300`, in the action `60`")),
         ] {
             assert_eq!(
-                check_defaults(&action(default, said, own), &row, help).len(),
+                check_defaults(&action(default, documented, own), &row, help).len(),
                 1,
-                "{default} {said} {own} {row}"
+                "{default} {documented} {own} {row}"
             );
         }
     }

@@ -1,8 +1,8 @@
-//! The layers of each crate, and the check that imports go down only: never up, and never round.
+//! The layers of each crate, and the check that imports only go down and have no cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The rooms of a crate (files and folders right below `src`) by layer, from the top. A room may import from lower
+/// The top-level modules of a crate (files and folders in `src`) by layer, from the top. A module may import from lower
 /// layers and from itself.
 const LAYERS: &[(&str, &[&[&str]])] = &[
     (
@@ -41,7 +41,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
     ("xtask/src", &[&["main"], &["bench", "demo", "dist", "test", "tidy"], &["setup"], &["cargo"], &["lib", "lab"]]),
 ];
 
-/// A source file: its path below the repository, and its lines without comments and tests.
+/// A source file: its path in the repository, and its lines without comments and tests.
 pub struct Source {
     pub file: String,
     pub text: String,
@@ -55,7 +55,7 @@ impl Source {
     }
 }
 
-/// Every import that runs up or sideways, every room without a layer, and every circle of files.
+/// Reports imports that go up or sideways, top-level modules without a layer, and import cycles.
 pub fn check(sources: &[Source]) -> Vec<String> {
     LAYERS.iter().flat_map(|(root, layers)| check_crate(root, layers, sources)).collect()
 }
@@ -63,31 +63,34 @@ pub fn check(sources: &[Source]) -> Vec<String> {
 fn check_crate(root: &str, layers: &[&[&str]], sources: &[Source]) -> Vec<String> {
     let modules: BTreeMap<Vec<String>, &Source> =
         sources.iter().filter_map(|source| Some((module(root, &source.file)?, source))).collect();
-    let mut breaches = Vec::new();
-    let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut violations = Vec::new();
+    let mut imports_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (own, source) in &modules {
         let Some(from) = layer(layers, own) else {
-            breaches.push(format!("{}: its room has no layer: give it one in xtask/src/tidy/layers.rs", source.file));
+            violations.push(format!(
+                "{}: its top-level module has no layer: add it in xtask/src/tidy/layers.rs",
+                source.file
+            ));
             continue;
         };
         for path in imports(&source.text, own) {
             let to = layer(layers, &path);
             if path[0] != own[0] && to.is_some_and(|to| to <= from) {
-                let way = if to == Some(from) { "sideways" } else { "up" };
-                breaches.push(format!("{}: imports {way}, from crate::{}", source.file, path.join("::")));
+                let direction = if to == Some(from) { "sideways" } else { "up" };
+                violations.push(format!("{}: imports {direction}, from crate::{}", source.file, path.join("::")));
             }
             let target = (1..=path.len()).rev().find_map(|length| modules.get(&path[..length]));
             let is_own = |target: &&&Source| target.file == source.file;
             if let Some(target) = target.filter(|target| !is_own(target)) {
-                arrows.entry(&source.file).or_default().insert(&target.file);
+                imports_of.entry(&source.file).or_default().insert(&target.file);
             }
         }
     }
-    breaches.extend(circle(&arrows).map(|files| format!("{root}: a circle of imports: {}", files.join(" → "))));
-    breaches
+    violations.extend(cycle(&imports_of).map(|files| format!("{root}: an import cycle: {}", files.join(" → "))));
+    violations
 }
 
-/// The module of a file below a crate's root: `src/a/b.rs` is `a::b`, and the root's own files are named by themselves.
+/// The module path of a file: `src/a/b.rs` is `a::b`, and `src/main.rs` is `main`.
 fn module(root: &str, file: &str) -> Option<Vec<String>> {
     let path = file.strip_prefix(root)?.strip_prefix('/')?.strip_suffix(".rs")?;
     let path = path.strip_suffix("/mod").unwrap_or(path);
@@ -95,11 +98,11 @@ fn module(root: &str, file: &str) -> Option<Vec<String>> {
 }
 
 fn layer(layers: &[&[&str]], module: &[String]) -> Option<usize> {
-    layers.iter().position(|rooms| rooms.contains(&module[0].as_str()))
+    layers.iter().position(|names| names.contains(&module[0].as_str()))
 }
 
-/// The modules and items of this crate that a file names, from the crate's root: by `crate::`, or by `super::` beyond
-/// its own parent's items. A parent and its children are one unit.
+/// The paths in this crate that a file imports with `crate::`, or with `super::` if they are not items of its parent. A
+/// parent and its children are one unit.
 fn imports(text: &str, own: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("crate::") {
@@ -109,7 +112,7 @@ fn imports(text: &str, own: &[String]) -> Vec<Vec<String>> {
         }
     }
     for (at, _) in text.match_indices("super::") {
-        // The first of several, and no other path's end.
+        // Only the first of several `super::`, and not the end of another path.
         if text[..at].ends_with("::") {
             continue;
         }
@@ -126,7 +129,7 @@ fn imports(text: &str, own: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads `a::{b, c::d}` into the paths that it stands for; gives back what follows.
+/// Expands `a::{b, c::d}` into its paths; returns the rest of the text.
 fn paths<'a>(mut text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     let depth = prefix.len();
     loop {
@@ -140,7 +143,7 @@ fn paths<'a>(mut text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<St
         }
         let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
         if end == 0 {
-            // A `*`, or nothing that is a path.
+            // A `*`, or not a path.
             text = text
                 .strip_prefix('*')
                 .unwrap_or(text.get(text.chars().next().map_or(0, char::len_utf8)..).unwrap_or(""));
@@ -163,27 +166,27 @@ fn paths<'a>(mut text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<St
     text.strip_prefix(" as ").map_or(text, |name| name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-/// One circle, if there is any.
-fn circle<'a>(arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
+/// Finds a cycle.
+fn cycle<'a>(imports_of: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
     let mut done = BTreeSet::new();
-    arrows.keys().find_map(|start| walk(start, arrows, &mut Vec::new(), &mut done))
+    imports_of.keys().find_map(|start| walk(start, imports_of, &mut Vec::new(), &mut done))
 }
 
 fn walk<'a>(
     file: &'a str,
-    arrows: &BTreeMap<&'a str, BTreeSet<&'a str>>,
-    way: &mut Vec<&'a str>,
+    imports_of: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    stack: &mut Vec<&'a str>,
     done: &mut BTreeSet<&'a str>,
 ) -> Option<Vec<&'a str>> {
-    if let Some(at) = way.iter().position(|before| *before == file) {
-        return Some([&way[at..], &[file]].concat());
+    if let Some(at) = stack.iter().position(|before| *before == file) {
+        return Some([&stack[at..], &[file]].concat());
     }
     if !done.insert(file) {
         return None;
     }
-    way.push(file);
-    let found = arrows.get(file).into_iter().flatten().find_map(|next| walk(next, arrows, way, done));
-    way.pop();
+    stack.push(file);
+    let found = imports_of.get(file).into_iter().flatten().find_map(|next| walk(next, imports_of, stack, done));
+    stack.pop();
     found
 }
 
@@ -191,42 +194,46 @@ fn walk<'a>(
 mod tests {
     use super::*;
 
-    const ROOMS: &[&[&str]] = &[&["main", "lib"], &["serve", "routes"], &["base"]];
+    const MODULES: &[&[&str]] = &[&["main", "lib"], &["serve", "routes"], &["base"]];
 
-    fn breaches(sources: &[(&str, &str)]) -> Vec<String> {
+    fn violations(sources: &[(&str, &str)]) -> Vec<String> {
         let sources: Vec<Source> =
             sources.iter().map(|(file, text)| Source::new(&format!("a/src/{file}"), text)).collect();
-        check_crate("a/src", ROOMS, &sources)
+        check_crate("a/src", MODULES, &sources)
     }
 
     #[test]
-    fn imports_go_down_or_stay_in_their_room() {
+    fn imports_must_go_down_or_stay_in_the_same_module() {
         let down =
             "//! See crate::main.\nuse crate::base::{self, hex, random::Random as R};\nuse crate::serve::listen;\n";
-        assert_eq!(breaches(&[("main.rs", down), ("serve/tls.rs", "use super::listen;\n"), ("base.rs", "")]), [""; 0]);
-        let up = breaches(&[("base.rs", "fn f() { crate::serve::listen(); }"), ("serve.rs", "")]);
+        assert_eq!(
+            violations(&[("main.rs", down), ("serve/tls.rs", "use super::listen;\n"), ("base.rs", "")]),
+            [""; 0]
+        );
+        let up = violations(&[("base.rs", "fn f() { crate::serve::listen(); }"), ("serve.rs", "")]);
         assert_eq!(up, ["a/src/base.rs: imports up, from crate::serve::listen"]);
-        let sideways = breaches(&[("serve/tls.rs", "use crate::{base, routes};"), ("routes.rs", ""), ("base.rs", "")]);
+        let sideways =
+            violations(&[("serve/tls.rs", "use crate::{base, routes};"), ("routes.rs", ""), ("base.rs", "")]);
         assert_eq!(sideways, ["a/src/serve/tls.rs: imports sideways, from crate::routes"]);
-        let above = breaches(&[("base/hex.rs", "use super::super::routes::badge;"), ("routes/badge.rs", "")]);
+        let above = violations(&[("base/hex.rs", "use super::super::routes::badge;"), ("routes/badge.rs", "")]);
         assert_eq!(above, ["a/src/base/hex.rs: imports up, from crate::routes::badge"]);
-        let stranger = breaches(&[("other.rs", "")]);
-        assert!(stranger[0].starts_with("a/src/other.rs: its room has no layer"), "{stranger:?}");
+        let unknown = violations(&[("other.rs", "")]);
+        assert!(unknown[0].starts_with("a/src/other.rs: its top-level module has no layer"), "{unknown:?}");
     }
 
     #[test]
-    fn files_of_one_room_import_in_one_direction() {
+    fn import_cycles_are_found() {
         let (one, other) = ("use crate::base::b::B;", "use super::c::{C, D};");
-        assert_eq!(breaches(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use super::Own;")]), [""; 0]);
-        let round = breaches(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use crate::base::a;")]);
+        assert_eq!(violations(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use super::Own;")]), [""; 0]);
+        let cyclic = violations(&[("base/a.rs", one), ("base/b.rs", other), ("base/c.rs", "use crate::base::a;")]);
         assert_eq!(
-            round,
-            ["a/src: a circle of imports: a/src/base/a.rs → a/src/base/b.rs → a/src/base/c.rs → a/src/base/a.rs"]
+            cyclic,
+            ["a/src: an import cycle: a/src/base/a.rs → a/src/base/b.rs → a/src/base/c.rs → a/src/base/a.rs"]
         );
     }
 
     #[test]
-    fn a_group_stands_for_its_paths() {
+    fn grouped_imports_are_expanded() {
         let own = ["x".to_owned()];
         let joined = |text: &str| -> Vec<String> { imports(text, &own).iter().map(|path| path.join("::")).collect() };
         let text = "use crate::{a, b::{self, c::D as E, *}};\nuse other_crate::f;\nlet g = crate::h::i();";

@@ -1,4 +1,4 @@
-//! `uses: org/covered@v1` in a workflow, on a runner.
+//! `uses: org/covered@v1` in a workflow on a runner (act).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use xtask::lab::report;
 
 use crate::{REPOSITORY, World, setting};
 
-/// The commit of a pull request's branch: the runner itself is on another one.
+/// The commit of a pull request's branch; the runner checks out another one.
 pub const TESTED: &str = "2222222222222222222222222222222222222222";
 
-/// Uses of the action, each with a step behind it that keeps what the first one gave out.
+/// A step with the action, and a step that saves its outputs.
 const STEP: &str = r#"
       - id: ID
         uses: org/covered@v1
@@ -30,7 +30,7 @@ const STEP: &str = r#"
 WITH
       - if: always()
         env: {OUTPUTS: '${{ toJSON(steps.ID.outputs) }}'}
-        run: printf '%s' "$OUTPUTS" > "$KEPT/ID.json"
+        run: printf '%s' "$OUTPUTS" > "$SAVED/ID.json"
 "#;
 
 const JOB: &str = r#"
@@ -48,15 +48,15 @@ struct Workflow<'a> {
     world: &'a World,
     event: &'static str,
     payload: Value,
-    /// Each report's name (and folder, and step), and its step's further inputs.
+    /// The name of each report (also of its folder and step), and the further inputs of its step.
     steps: Vec<(&'static str, &'static str)>,
     percent: &'static str,
     key: &'static str,
     server: String,
 }
 
-/// What a workflow left behind.
-struct Ran {
+/// The results of a workflow.
+struct JobResult {
     job: Finished,
     outputs: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -68,7 +68,7 @@ impl Workflow<'_> {
         Workflow { world, event: "push", payload, steps: vec![("htmlcov", "")], percent: "87.5", key: API_KEY, server }
     }
 
-    /// A pull request whose branch, here or in a fork, is called `main` too.
+    /// A pull request from a branch `main`, in this repository or in a fork.
     fn pull_request<'a>(world: &'a World, from: &str) -> Workflow<'a> {
         let payload = json!({"repository": repository(), "pull_request": {
             "head": {"sha": TESTED, "ref": "main", "repo": {"full_name": from, "fork": from != REPOSITORY}},
@@ -89,9 +89,9 @@ impl Workflow<'_> {
         self
     }
 
-    fn run(&self) -> Ran {
+    fn run(&self) -> JobResult {
         let folder = self.world.folder.path();
-        let (workspace, action, kept) = (folder.join("workspace"), folder.join("action"), folder.join("kept"));
+        let (workspace, action, saved) = (folder.join("workspace"), folder.join("action"), folder.join("saved"));
         let reports = folder.join("reports");
         let mut workflow = JOB.to_owned();
         for (name, inputs) in &self.steps {
@@ -101,26 +101,26 @@ impl Workflow<'_> {
         }
         write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
         write(&folder.join("event.json"), self.payload.to_string().as_bytes());
-        std::fs::create_dir_all(&kept).unwrap();
+        std::fs::create_dir_all(&saved).unwrap();
         copy_action(&action);
         commit(&workspace);
         self.world.github.push(REPOSITORY, "main", &head(self.world));
-        let job = run(&mut self.command(&workspace, &action, &kept)).unwrap();
+        let job = run(&mut self.command(&workspace, &action, &saved)).unwrap();
         let outputs = self.steps.iter().map(|(name, _)| {
-            let json = std::fs::read(kept.join(format!("{name}.json"))).unwrap_or_default();
+            let json = std::fs::read(saved.join(format!("{name}.json"))).unwrap_or_default();
             let outputs = serde_json::from_slice(&json);
             ((*name).to_owned(), outputs.unwrap_or_else(|error| panic!("{error}: {}", job.text())))
         });
-        Ran { outputs: outputs.collect(), job }
+        JobResult { outputs: outputs.collect(), job }
     }
 
-    fn command(&self, workspace: &Path, action: &Path, kept: &Path) -> Command {
+    fn command(&self, workspace: &Path, action: &Path, saved: &Path) -> Command {
         let mut command = act(self.world, workspace, action, self.event);
         command.args(["-s", &format!("COVERED_API_KEY={}", self.key)]);
         for (name, value) in [
             ("COVERED_SERVER", &self.server),
             ("COVERED_BINARY", &paths::binary("covered").display().to_string()),
-            ("KEPT", &kept.display().to_string()),
+            ("SAVED", &saved.display().to_string()),
             ("REPORTS", &self.world.folder.path().join("reports").display().to_string()),
         ] {
             command.arg("--env").arg(format!("{name}={value}"));
@@ -146,20 +146,20 @@ pub fn act(world: &World, workspace: &Path, action: &Path, event: &str) -> Comma
     command
 }
 
-impl Ran {
-    /// The job is green.
+impl JobResult {
+    /// Expects that the job succeeds.
     #[track_caller]
-    fn green(self) -> Ran {
-        Ran { job: self.job.succeeded(), ..self }
+    fn green(self) -> JobResult {
+        JobResult { job: self.job.succeeded(), ..self }
     }
 
-    /// The job is red.
+    /// Expects that the job fails.
     #[track_caller]
-    fn red(self) -> Ran {
-        Ran { job: self.job.failed(), ..self }
+    fn red(self) -> JobResult {
+        JobResult { job: self.job.failed(), ..self }
     }
 
-    /// Log and summary: the runner prints both.
+    /// Log and summary, which the runner prints both.
     fn log(&self) -> String {
         self.job.text()
     }
@@ -184,15 +184,15 @@ pub fn repository() -> Value {
 
 /// The action as a runner downloads it, without its sources.
 pub fn copy_action(to: &Path) {
-    let top = paths::root();
-    let beside = std::fs::read_dir(top.join("action")).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<PathBuf> = beside.filter(|path| path.is_file()).chain([top.join("action.yml")]).collect();
+    let root = paths::root();
+    let entries = std::fs::read_dir(root.join("action")).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = entries.filter(|path| path.is_file()).chain([root.join("action.yml")]).collect();
     for file in files {
-        write(&to.join(file.strip_prefix(top).unwrap()), &std::fs::read(&file).unwrap());
+        write(&to.join(file.strip_prefix(root).unwrap()), &std::fs::read(&file).unwrap());
     }
 }
 
-/// The commit that the runner was on.
+/// The commit that the runner checked out.
 pub fn head(world: &World) -> String {
     let folder = world.folder.path().join("workspace");
     let head = run(Command::new("git").current_dir(folder).args(["rev-parse", "HEAD"])).unwrap();
@@ -204,7 +204,7 @@ pub fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Commits the workspace: the runner asks git for the branch and for the commit that a push is about.
+/// Commits the workspace: the runner reads the branch and the commit of a push from git.
 pub fn commit(folder: &Path) {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
@@ -216,29 +216,29 @@ pub fn commit(folder: &Path) {
     git(&["commit", "--quiet", "--allow-empty", "--message", "A workflow"]);
 }
 
-/// A world for a runner; `None` where there is none, and the test is skipped.
+/// A world for a runner; `None` if no runner is installed and the test is skipped.
 fn world() -> Option<World> {
     (!skip_without(&[Part::Python])).then(|| World::new(&setting("STORAGE_URL", "memory://")))
 }
 
 #[track_caller]
-fn the_status(world: &World, sha: &str, ran: &Ran) -> Status {
+fn only_status(world: &World, sha: &str, result: &JobResult) -> Status {
     let statuses = world.github.statuses(REPOSITORY, sha);
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", ran.log()) };
+    let [status] = statuses.as_slice() else { panic!("expected one status: {statuses:?}\n{}", result.log()) };
     status.clone()
 }
 
 #[test]
-fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
+fn a_push_to_the_default_branch_posts_the_status_and_updates_the_badge() {
     let Some(world) = world() else { return };
     let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
     world.github.set_readme(REPOSITORY, &[&badge]);
-    let ran = Workflow::push(&world).run().green();
-    let status = the_status(&world, &head(&world), &ran);
-    // The action's own threshold is 0: the number is posted, and no judgement with it.
+    let result = Workflow::push(&world).run().green();
+    let status = only_status(&world, &head(&world), &result);
+    // The action's default threshold is 0, so every total is a success.
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
     assert_eq!(status.description, "87.5%");
-    assert!(world.badge().text().contains("coverage: 87%"), "{}", ran.log());
+    assert!(world.badge().text().contains("coverage: 87%"), "{}", result.log());
     assert_eq!(world.github.purged(), std::slice::from_ref(&badge));
     let report = format!("{}{}", world.server.url, world.report_path());
     assert_eq!(status.target_url, report);
@@ -252,87 +252,87 @@ fn a_push_to_the_default_branch_posts_the_status_and_refreshes_the_badge() {
         ("site-id", site),
         ("uploaded", "true"),
     ] {
-        assert_eq!(ran.output(name), expected, "{name}: {}", ran.log());
+        assert_eq!(result.output(name), expected, "{name}: {}", result.log());
     }
-    ran.says(&["Found 87.5%", "Packed ", "Updated the badge", "### Coverage", "**87.5%**"]);
+    result.says(&["Found 87.5%", "Packed ", "Updated the badge", "### Coverage", "**87.5%**"]);
 
     // The next push is compared with this one.
     let next = Workflow { percent: "88", ..Workflow::push(&world) }.run().green();
-    assert_eq!(the_status(&world, &head(&world), &next).description, "88% (+0.5%)");
+    assert_eq!(only_status(&world, &head(&world), &next).description, "88% (+0.5%)");
     assert_eq!(next.output("delta"), "+0.5%");
     next.says(&["+0.5%"]);
 }
 
 #[test]
-fn a_pull_request_gets_its_status_and_leaves_the_badge_alone() {
+fn a_pull_request_gets_a_status_without_a_badge_update() {
     let Some(world) = world() else { return };
     world.github.push(REPOSITORY, "feature", TESTED);
-    let ran = Workflow::pull_request(&world, REPOSITORY).run().green();
-    assert_eq!(the_status(&world, TESTED, &ran).description, "87.5%");
-    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
-    ran.says(&["Badge not updated"]);
+    let result = Workflow::pull_request(&world, REPOSITORY).run().green();
+    assert_eq!(only_status(&world, TESTED, &result).description, "87.5%");
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", result.log());
+    result.says(&["Badge not updated"]);
     assert!(world.badge().text().contains("coverage: ??"));
 }
 
 #[test]
-fn after_a_forks_tests_the_forks_commit_gets_the_status_and_its_main_is_not_ours() {
+fn a_workflow_run_for_a_fork_posts_a_status_without_a_badge_update() {
     let Some(world) = world() else { return };
     world.github.push(REPOSITORY, "pull", TESTED);
-    let ran = Workflow::after_a_fork(&world).run().green();
-    assert_eq!(the_status(&world, TESTED, &ran).state, "success");
-    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", ran.log());
-    ran.says(&["Badge not updated"]);
-    assert_eq!(ran.output("uploaded"), "true");
+    let result = Workflow::after_a_fork(&world).run().green();
+    assert_eq!(only_status(&world, TESTED, &result).state, "success");
+    assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", result.log());
+    result.says(&["Badge not updated"]);
+    assert_eq!(result.output("uploaded"), "true");
     assert!(world.badge().text().contains("coverage: ??"));
 }
 
 #[test]
-fn a_forks_own_run_has_no_secrets_and_says_what_to_do() {
+fn a_run_of_a_fork_without_secrets_explains_what_to_do() {
     let Some(world) = world() else { return };
     let fork = || Workflow { key: "", ..Workflow::pull_request(&world, "stranger/app") };
-    let ran = fork().run().green();
-    ran.says(&["pull requests from forks", "workflow_run"]);
-    assert_eq!(ran.output("uploaded"), "false");
+    let result = fork().run().green();
+    result.says(&["pull requests from forks", "workflow_run"]);
+    assert_eq!(result.output("uploaded"), "false");
     fork().with("fail-on-error: true").run().red().says(&["workflow_run"]);
     assert!(world.github.requests().iter().all(|request| request.method != "POST"));
 }
 
 #[test]
-fn a_missed_threshold_is_the_statuses_to_say_unless_told_otherwise() {
+fn a_missed_threshold_fails_the_job_only_with_fail_under() {
     let Some(world) = world() else { return };
-    let ran = Workflow::push(&world).with("coverage-threshold: 90").run().green();
-    let status = the_status(&world, &head(&world), &ran);
+    let result = Workflow::push(&world).with("coverage-threshold: 90").run().green();
+    let status = only_status(&world, &head(&world), &result);
     assert_eq!(status.state, "failure");
     assert_eq!(status.description, "87.5%, below the threshold of 90%");
-    assert_eq!((ran.output("state"), ran.output("coverage")), ("failure", "87.5"));
-    ran.says(&["90%, missed"]);
+    assert_eq!((result.output("state"), result.output("coverage")), ("failure", "87.5"));
+    result.says(&["90%, missed"]);
 
-    let ran = Workflow::push(&world).with("coverage-threshold: 90\nfail-under: true").run().red();
-    assert_eq!(the_status(&world, &head(&world), &ran).state, "failure");
-    assert_eq!(ran.output("uploaded"), "true");
-    ran.says(&["87.5%", "90%"]);
+    let result = Workflow::push(&world).with("coverage-threshold: 90\nfail-under: true").run().red();
+    assert_eq!(only_status(&world, &head(&world), &result).state, "failure");
+    assert_eq!(result.output("uploaded"), "true");
+    result.says(&["87.5%", "90%"]);
 }
 
 #[test]
-fn a_server_that_is_down_turns_no_build_red_unless_told_otherwise() {
+fn an_unreachable_server_fails_the_job_only_with_fail_on_error() {
     let Some(world) = world() else { return };
     let down = || Workflow { server: "http://127.0.0.1:9".to_owned(), ..Workflow::push(&world) };
-    let ran = down().with("timeout: 5").run().green();
-    ran.says(&["::warning::", "refused the connection", "not uploaded"]);
-    assert_eq!((ran.output("uploaded"), ran.output("coverage")), ("false", "87.5"));
+    let result = down().with("timeout: 5").run().green();
+    result.says(&["::warning::", "refused the connection", "not uploaded"]);
+    assert_eq!((result.output("uploaded"), result.output("coverage")), ("false", "87.5"));
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     down().with("timeout: 5\nfail-on-error: true").run().red().says(&["::error::", "refused the connection"]);
-    // The outage hides no missed threshold.
+    // The outage does not hide a missed threshold.
     down().with("timeout: 5\ncoverage-threshold: 90\nfail-under: true").run().red().says(&["87.5%", "90%"]);
 }
 
 #[test]
-fn a_wrong_key_names_the_secret() {
+fn errors_for_a_wrong_key_name_the_secret() {
     let Some(world) = world() else { return };
     let wrong = || Workflow { key: "another-key", ..Workflow::push(&world) };
-    let ran = wrong().run().green();
-    ran.says(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
-    assert_eq!(ran.output("uploaded"), "false");
+    let result = wrong().run().green();
+    result.says(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
+    assert_eq!(result.output("uploaded"), "false");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     wrong().with("fail-on-error: true").run().red().says(&["check api-key"]);
 }
@@ -342,38 +342,41 @@ fn errors_name_the_missing_permission() {
     let Some(world) = world() else { return };
     let refusal = json!({"message": "Resource not accessible by integration", "status": "403"}).to_string();
     world.github.set_fault(Fault::Status { code: 403, headers: Vec::new(), body: refusal });
-    let ran = Workflow::push(&world).run().green();
-    ran.says(&["::error::", "statuses: write"]);
-    assert_eq!((ran.output("uploaded"), ran.output("coverage")), ("true", "87.5"));
-    let report = http::get(ran.output("report-url")).unwrap();
+    let result = Workflow::push(&world).run().green();
+    result.says(&["::error::", "statuses: write"]);
+    assert_eq!((result.output("uploaded"), result.output("coverage")), ("true", "87.5"));
+    let report = http::get(result.output("report-url")).unwrap();
     assert_eq!(report.status, 200);
     Workflow::push(&world).with("fail-on-error: true").run().red().says(&["statuses: write"]);
 }
 
 #[test]
-fn two_named_reports_have_a_status_and_a_badge_each() {
+fn named_reports_have_separate_statuses_and_badges() {
     let Some(world) = world() else { return };
     let steps = vec![("backend", "name: backend"), ("frontend", "name: frontend")];
-    let ran = Workflow { steps, ..Workflow::push(&world) }.run().green();
+    let result = Workflow { steps, ..Workflow::push(&world) }.run().green();
     let statuses = world.github.statuses(REPOSITORY, &head(&world));
     let contexts: Vec<&str> = statuses.iter().map(|status| status.context.as_str()).collect();
-    assert_eq!(contexts, ["covered/backend", "covered/frontend"], "{}", ran.log());
+    assert_eq!(contexts, ["covered/backend", "covered/frontend"], "{}", result.log());
     for (name, status) in ["backend", "frontend"].into_iter().zip(&statuses) {
-        assert_eq!(ran.outputs[name]["report-url"], status.target_url);
-        let badge = http::get(&ran.outputs[name]["badge-url"]).unwrap();
+        assert_eq!(result.outputs[name]["report-url"], status.target_url);
+        let badge = http::get(&result.outputs[name]["badge-url"]).unwrap();
         assert!(badge.text().contains("coverage: 87%"), "{}", badge.text());
-        ran.says(&[&format!("### Coverage: {name}")]);
+        result.says(&[&format!("### Coverage: {name}")]);
     }
     assert_ne!(statuses[0].target_url, statuses[1].target_url);
-    assert!(world.badge().text().contains("coverage: ??"), "no report is without a name");
+    assert!(world.badge().text().contains("coverage: ??"), "no report without a name was uploaded");
 }
 
 #[test]
-fn a_dry_run_sends_nothing_and_says_what_it_would() {
+fn a_dry_run_sends_nothing_and_logs_what_it_would_send() {
     let Some(world) = world() else { return };
-    let ran = Workflow::push(&world).with("dry-run: true").run().green();
-    ran.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would update the badge"]);
-    assert_eq!((ran.output("uploaded"), ran.output("coverage"), ran.output("state")), ("false", "87.5", "success"));
+    let result = Workflow::push(&world).with("dry-run: true").run().green();
+    result.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would update the badge"]);
+    assert_eq!(
+        (result.output("uploaded"), result.output("coverage"), result.output("state")),
+        ("false", "87.5", "success")
+    );
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
     assert_eq!(world.github.requests().len(), 0);
 }

@@ -1,4 +1,4 @@
-//! README's recipe as it stands there: one step, no key, the report straight out of the artifact.
+//! The README's recipe: one step without a key uploads the report from the artifact.
 
 use serde_json::json;
 use xtask::lab::covered::API_KEY;
@@ -14,13 +14,13 @@ use crate::{REPOSITORY, World, setting};
 
 const RUN: u64 = 1_658_821_493;
 
-/// A server that takes tokens of the issuer, and a run of the tests that left a report behind.
+/// A server that accepts tokens of the issuer, and a test run with a report as an artifact.
 struct Keyless {
     world: World,
     issuer: Issuer,
 }
 
-/// What a real run's artifact is: written by GitHub's own client library.
+/// An artifact that GitHub's own client library wrote.
 fn artifact() -> Vec<u8> {
     std::fs::read(fixtures().join("artifacts/actions-artifact.zip")).unwrap()
 }
@@ -29,7 +29,7 @@ fn fixtures() -> std::path::PathBuf {
     paths::root().join("action/tests/fixtures")
 }
 
-/// The workflow in README.md that names an artifact.
+/// The workflow in README.md that uses an artifact.
 fn recipe() -> String {
     let readme = std::fs::read_to_string(paths::root().join("README.md")).unwrap();
     let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
@@ -40,14 +40,14 @@ fn recipe() -> String {
 }
 
 impl Keyless {
-    /// `None` where there is no runner, and the test is skipped.
+    /// `None` if no runner is installed and the test is skipped.
     fn new(zip: Vec<u8>) -> Option<Keyless> {
         if skip_without(&[Part::Python, Part::Shells]) {
             return None;
         }
         let (issuer, port) = (Issuer::start(), free_port());
         let mut settings = setting("STORAGE_URL", "memory://");
-        // What tokens are for: the address has to be known before.
+        // The tokens' audience is the server's URL, so it must be known before the start.
         settings.extend(setting("LISTEN", &format!("127.0.0.1:{port}")));
         settings.extend(setting("PUBLIC_URL", &format!("http://127.0.0.1:{port}")));
         settings.extend(setting("OIDC_ISSUERS", &issuer.url()));
@@ -70,7 +70,7 @@ impl Keyless {
             "head_repository": {"full_name": REPOSITORY, "fork": false}, "repository": repository()}});
         write(&folder.join("event.json"), event.to_string().as_bytes());
         copy_action(&action);
-        // The recipe downloads a release's program; this is the built one.
+        // The recipe downloads a released program; the test uses the built one.
         let file = action.join("action.yml");
         let inputs = std::fs::read_to_string(&file).unwrap();
         let (before, binary) = inputs.split_once("\n  binary:\n").unwrap();
@@ -99,22 +99,22 @@ impl Keyless {
     }
 }
 
-/// Log and summary: the runner prints both.
+/// Expects these texts in log and summary, which the runner prints both.
 #[track_caller]
-fn said(job: &Finished, expected: &[&str]) {
+fn assert_log(job: &Finished, expected: &[&str]) {
     let log = job.text();
     expected.iter().for_each(|text| assert!(log.contains(text), "{text:?} is not in\n{log}"));
 }
 
 #[test]
-fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
+fn the_artifact_recipe_uploads_without_a_key_or_a_checkout() {
     let Some(keyless) = Keyless::new(artifact()) else { return };
     let world = &keyless.world;
     let job = keyless.run(true).succeeded();
-    said(&job, &["### Coverage", "**84.62%**", "Updated the badge"]);
+    assert_log(&job, &["### Coverage", "**84.62%**", "Updated the badge"]);
 
     let statuses = world.github.statuses(REPOSITORY, TESTED);
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", job.text()) };
+    let [status] = statuses.as_slice() else { panic!("expected one status: {statuses:?}\n{}", job.text()) };
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
     assert_eq!(status.description, "84.62%");
     assert!(world.badge().text().contains("coverage: 84%"), "{}", job.text());
@@ -123,7 +123,7 @@ fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
     for name in ["index.html", "sample_py.html"] {
         let reply = http::get(&format!("{}{name}", status.target_url)).unwrap();
         let expected = std::fs::read(fixtures().join("coverage_py").join(name)).unwrap();
-        assert!(reply.status == 200 && reply.body == expected, "{name} is not what the tests wrote");
+        assert!(reply.status == 200 && reply.body == expected, "{name} differs from the uploaded file");
     }
     for (name, expected) in
         [("deep/%C3%A9%20%C3%BC.html", "<p>Umlaute</p>\n"), (".gitignore", "*\n"), ("empty.css", "")]
@@ -133,25 +133,25 @@ fn the_recipe_posts_status_report_and_badge_without_a_key_or_a_checkout() {
     }
 
     let stored = world.github.store_requests();
-    let [download] = stored.as_slice() else { panic!("not one download: {stored:?}") };
+    let [download] = stored.as_slice() else { panic!("expected one download: {stored:?}") };
     assert_eq!((download.header("authorization"), download.header("token")), (None, None));
 }
 
 #[test]
-fn a_hostile_artifact_is_refused_by_name_and_nothing_is_published() {
+fn a_damaged_artifact_is_rejected_and_nothing_is_published() {
     let mut zip = artifact();
     let at = zip.windows(10).position(|window| window == b"index.html").unwrap();
     zip[at + 500] ^= 0x55;
     let Some(keyless) = Keyless::new(zip) else { return };
     let job = keyless.run(true).succeeded();
-    said(&job, &["::error::cannot pack `index.html`", "the zip is damaged, or was forged"]);
+    assert_log(&job, &["::error::cannot pack `index.html`", "the zip is damaged, or was forged"]);
     keyless.published_nothing(&job);
 }
 
 #[test]
-fn a_job_without_the_permission_is_told_it() {
+fn a_missing_id_token_permission_is_reported() {
     let Some(keyless) = Keyless::new(artifact()) else { return };
     let job = keyless.run(false).failed();
-    said(&job, &["`permissions: id-token: write`"]);
+    assert_log(&job, &["`permissions: id-token: write`"]);
     keyless.published_nothing(&job);
 }

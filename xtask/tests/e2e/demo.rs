@@ -1,4 +1,4 @@
-//! `cargo xtask demo`, as a newcomer runs it, but for the build.
+//! `cargo xtask demo`, like a new user runs it, but without the build.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,13 +16,13 @@ fn demo(folder: &Path) -> Command {
 }
 
 #[test]
-fn its_help_is_its_own() {
+fn demo_prints_its_own_help() {
     let help = run(demo(Path::new("none")).arg("--help")).unwrap().succeeded().stdout;
     assert!(help.starts_with("usage: cargo xtask demo") && !Path::new("none").exists(), "{help}");
 }
 
 #[test]
-fn once_it_measures_the_sample_and_checks_the_whole_way() {
+fn demo_once_measures_the_sample_and_checks_badge_and_report() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -32,7 +32,7 @@ fn once_it_measures_the_sample_and_checks_the_whole_way() {
 }
 
 #[test]
-fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
+fn demo_without_python_uses_the_included_report_and_runs_until_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let programs = folder.path().join("bin");
     std::fs::create_dir(&programs).unwrap();
@@ -40,7 +40,7 @@ fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
     let mut process = Process::spawn(demo(folder.path()).env("PATH", programs)).unwrap();
     process.wait_for_line(|line| line.starts_with("Press Ctrl-C").then_some(())).unwrap();
     let mode = std::fs::metadata(folder.path().join("data")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "the reports' links are in the file names");
+    assert_eq!(mode & 0o777, 0o700, "others must not read the folder: file names contain the keys of reports");
     let second = run(demo(folder.path()).arg("--once")).unwrap();
     assert!(!second.ok && second.text().contains("another demo runs in"), "{}", second.text());
     process.terminate();
@@ -48,5 +48,5 @@ fn without_python_it_takes_the_carried_report_and_stays_until_a_signal() {
     let text = process.output();
     assert!(text.contains("using its report in xtask/sample/report"), "{text}");
     let server = text.lines().find_map(|line| line.trim_start().strip_prefix("the server")).unwrap();
-    assert!(xtask::lab::http::get(server.trim()).is_err(), "the server is still up");
+    assert!(xtask::lab::http::get(server.trim()).is_err(), "the server still runs");
 }

@@ -1,4 +1,4 @@
-//! The files of `server/deploy`, read by the programs that they are for; the proxies before a real server.
+//! Checks the files of `server/deploy` with their programs, and the proxies in front of a real server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,16 +13,16 @@ use xtask::lab::{paths, report};
 
 use crate::{REPOSITORY, SHA, files_in, setting};
 
-/// What `systemd-analyze security` may say, of 100: a unit without any hardening has 96.
+/// The maximum exposure by `systemd-analyze security`, of 100. A unit without hardening has 96.
 const EXPOSURE: &str = "15";
 
 fn file(name: &str) -> PathBuf {
     paths::root().join("server/deploy").join(name)
 }
 
-/// A file of the folder with some of its text replaced; each piece is there.
+/// A file of the folder with replaced texts, which must exist.
 #[track_caller]
-fn changed(name: &str, changes: &[(&str, String)]) -> String {
+fn with_changes(name: &str, changes: &[(&str, String)]) -> String {
     changes.iter().fold(fs::read_to_string(file(name)).unwrap(), |text, (from, to)| {
         assert!(text.contains(from), "{name} has no {from:?}");
         text.replace(from, to)
@@ -35,17 +35,17 @@ fn check(program: &Path, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn systemd_takes_the_unit_and_finds_it_hardened() {
+fn systemd_accepts_the_unit_and_rates_it_as_hardened() {
     if skip_without(&[Part::Deploy]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("covered-server.service");
     let program = paths::binary("covered-server").display().to_string();
-    fs::write(&unit, changed("covered-server.service", &[("/usr/local/bin/covered-server", program)])).unwrap();
+    fs::write(&unit, with_changes("covered-server.service", &[("/usr/local/bin/covered-server", program)])).unwrap();
     let unit = unit.display().to_string();
     let verified = check(Path::new("systemd-analyze"), &["verify", &unit]).text();
-    // The system's own units may be at fault.
+    // Ignores warnings about the system's own units.
     assert!(!verified.contains("covered-server"), "{verified}");
     let threshold = format!("--threshold={EXPOSURE}");
     check(Path::new("systemd-analyze"), &["security", "--offline=true", &threshold, &unit]);
@@ -62,7 +62,7 @@ fn hadolint_finds_nothing_in_the_container_file() {
 }
 
 #[test]
-fn the_manifest_keeps_to_kubernetes_schemas_and_the_server_knows_its_settings() {
+fn the_kubernetes_manifest_is_valid_and_its_settings_exist() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -79,10 +79,10 @@ fn the_manifest_keeps_to_kubernetes_schemas_and_the_server_knows_its_settings() 
     let known: BTreeSet<&str> = help.split(|c: char| c != '_' && !c.is_ascii_uppercase()).collect();
     let mut command = clean(&paths::binary("covered-server"));
     for (name, value) in settings.iter().flatten() {
-        assert!(known.contains(name.as_str()), "{name} is no setting:\n{help}");
+        assert!(known.contains(name.as_str()), "{name} is not a setting:\n{help}");
         command.env(name, value.as_str().unwrap());
     }
-    // Nothing is there to be reached, but the settings hold together: wrong ones would end it with 2.
+    // The services are unreachable, which is exit code 1. Invalid settings would be exit code 2.
     command.arg("check").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("GITHUB_API_URL", "http://127.0.0.1:1");
     command.env("REDIS_URL", "redis://127.0.0.1:1").env("PUBLIC_URL", "http://127.0.0.1:1");
     let checked = command.output().unwrap();
@@ -90,10 +90,10 @@ fn the_manifest_keeps_to_kubernetes_schemas_and_the_server_knows_its_settings() 
     assert_eq!(checked.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&checked.stderr));
 }
 
-/// A certificate for localhost, and its key.
+/// Creates a certificate for localhost, and its key.
 fn certificate(folder: &Path) -> (String, String) {
     let (certificate, key) = (folder.join("fullchain.pem"), folder.join("privkey.pem"));
-    // Not the system's own: with that, the certificate would be an authority's.
+    // The system's default configuration would create a CA certificate.
     let wanted = "[req]\ndistinguished_name = name\nx509_extensions = extensions\nprompt = no\n[name]\nCN = localhost\n\
                   [extensions]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = DNS:localhost\n";
     fs::write(folder.join("openssl.conf"), wanted).unwrap();
@@ -104,8 +104,8 @@ fn certificate(folder: &Path) -> (String, String) {
     (certificate.display().to_string(), key.display().to_string())
 }
 
-/// Uploads a report through a proxy, and reads it back: more than a proxy's own limit of a request, and a page.
-fn whole_way_through(start: impl FnOnce(&Path, &Server, u16) -> Process) {
+/// Uploads a report through a proxy, and reads it back; it is larger than the default limits of proxies.
+fn upload_through_proxy(start: impl FnOnce(&Path, &Server, u16) -> Process) {
     let folder = tempfile::tempdir().unwrap();
     let github = Github::start();
     github.add_repository(REPOSITORY, "main");
@@ -134,14 +134,14 @@ fn whole_way_through(start: impl FnOnce(&Path, &Server, u16) -> Process) {
 }
 
 #[test]
-fn nginx_takes_its_file_and_passes_reports_both_ways() {
+fn nginx_accepts_its_configuration_and_proxies_reports() {
     if skip_without(&[Part::Deploy, Part::Python]) {
         return;
     }
-    whole_way_through(|folder, server, port| {
+    upload_through_proxy(|folder, server, port| {
         let (certificate, key) = certificate(folder);
         let upstream = server.url.strip_prefix("http://").unwrap().to_owned();
-        let site = changed(
+        let site = with_changes(
             "nginx.conf",
             &[
                 ("127.0.0.1:8000;", format!("{upstream};")),
@@ -157,7 +157,7 @@ fn nginx_takes_its_file_and_passes_reports_both_ways() {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {at}/{name};\n"))
             .concat();
-        // One process: a master that is killed would leave its workers behind.
+        // One process, because a killed master leaves its workers running.
         let main = format!(
             "daemon off;\nmaster_process off;\npid {at}/nginx.pid;\nerror_log stderr;\nevents {{}}\n\
              http {{\naccess_log off;\n{temporary}{site}\n}}\n"
@@ -172,11 +172,11 @@ fn nginx_takes_its_file_and_passes_reports_both_ways() {
 }
 
 #[test]
-fn caddy_takes_its_file_and_passes_reports_both_ways() {
+fn caddy_accepts_its_configuration_and_proxies_reports() {
     if skip_without(&[Part::Deploy, Part::Python]) {
         return;
     }
-    whole_way_through(|folder, server, port| {
+    upload_through_proxy(|folder, server, port| {
         let caddy = |arguments: &[&str]| {
             let mut command: Command = clean(&paths::python("caddy"));
             command.args(arguments).env("HOME", folder).current_dir(folder);
@@ -184,12 +184,12 @@ fn caddy_takes_its_file_and_passes_reports_both_ways() {
         };
         let own = file("Caddyfile").display().to_string();
         run(&mut caddy(&["validate", "--adapter", "caddyfile", "--config", &own])).unwrap().succeeded();
-        // Its own formatter has nothing to change; it says so by its exit code.
+        // The exit code of `caddy fmt` shows whether the file is formatted.
         run(&mut caddy(&["fmt", &own])).unwrap().succeeded();
 
         let (certificate, key) = certificate(folder);
         let upstream = server.url.strip_prefix("http://").unwrap().to_owned();
-        let site = changed(
+        let site = with_changes(
             "Caddyfile",
             &[
                 (

@@ -1,4 +1,4 @@
-//! Exported lines, read by other tools: each shows what the report shows.
+//! Other tools read the exported lines, and show the same as the report.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! GitHub is down, slow, out of quota, or talks nonsense: the badge still answers.
+//! GitHub is down, slow, rate-limited, or returns garbage: badges still work.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use xtask::lab::http;
 
 use crate::{SHA, World, files_in};
 
-/// Longer than any reader waits.
+/// Longer than any client waits.
 const SLOW: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -18,7 +18,7 @@ fn faults() -> Vec<Fault> {
 }
 
 #[track_caller]
-fn shows_the_last_value(world: &World, when: &str) {
+fn assert_last_value(world: &World, when: &str) {
     let started = Instant::now();
     let badge = world.badge();
     let took = started.elapsed();
@@ -37,22 +37,22 @@ fn the_badge_shows_the_last_value_within_two_seconds_and_after_a_restart() {
     world.upload_small("87.5", SHA);
     for fault in faults() {
         world.github.set_fault(fault.clone());
-        // One that met the fault before leaves GitHub alone for a while.
+        // A new server: one that got the fault before pauses its requests to GitHub.
         world.restart(&settings);
-        // Forgotten without a new value, GitHub has to be asked again.
-        let forget = format!("{}/coverage/invalidate-cache/octo/app/", world.server.url);
-        let reply = http::request("POST", &forget, &[("token", API_KEY)], "").unwrap();
+        // Purges the value, so that the server must request it from GitHub again.
+        let purge = format!("{}/coverage/invalidate-cache/octo/app/", world.server.url);
+        let reply = http::request("POST", &purge, &[("token", API_KEY)], "").unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let asked = world.github.requests().len();
-        shows_the_last_value(&world, &format!("with {fault:?}"));
-        assert!(world.github.requests().len() > asked, "GitHub was not asked: nothing was tested");
+        let before = world.github.requests().len();
+        assert_last_value(&world, &format!("with {fault:?}"));
+        assert!(world.github.requests().len() > before, "the server did not send a request to GitHub");
         world.restart(&settings);
-        shows_the_last_value(&world, &format!("after a restart with {fault:?}"));
+        assert_last_value(&world, &format!("after a restart with {fault:?}"));
     }
 }
 
 #[test]
-fn a_badge_that_was_never_seen_is_grey_within_two_seconds() {
+fn an_unknown_badge_is_grey_within_two_seconds() {
     let data = tempfile::tempdir().unwrap();
     let world = World::new(&files_in(data.path()));
     world.github.set_fault(Fault::Stall(SLOW));

@@ -1,4 +1,4 @@
-//! The action's script finds the program: from a release, the tool cache, a path, or cargo.
+//! The action's script finds the program in a release, the tool cache, a path, or builds it with cargo.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use hyper::Response;
+use hyper::Response as HttpResponse;
 use tempfile::TempDir;
 use xtask::dist::{self, SUMS, TARGETS, archive, record, sha256};
 use xtask::lab::http::{Body, Dropped, Serving, full};
@@ -17,14 +17,14 @@ use xtask::lab::paths;
 use xtask::lab::process::{Finished, run};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// In place of the program: it shows what reaches it.
+/// Replaces the program; prints its environment.
 const PROGRAM: &str = "#!/bin/sh\necho covered ran\nexec /usr/bin/env\n";
-/// What the script calls besides a shell, a download and a hash.
+/// The programs that the script needs besides a shell, a download tool and a hash tool.
 const TOOLS: [&str; 10] = ["gzip", "mkdir", "mktemp", "mv", "rm", "sed", "sleep", "tar", "tr", "uname"];
 
-/// How the release's host answers a request.
+/// A response of the release host.
 #[derive(Clone, Copy)]
-enum Answer {
+enum Response {
     Whole,
     Half,
     Changed,
@@ -32,14 +32,14 @@ enum Answer {
     Dropped,
 }
 
-/// What the host was asked for, and what it answers next; after that, whole files.
+/// The requested paths, and the next responses; after these, it returns whole files.
 #[derive(Default)]
 struct Host {
-    asked: Vec<String>,
-    next: VecDeque<Answer>,
+    requests: Vec<String>,
+    next: VecDeque<Response>,
 }
 
-/// A runner with a copy of the action, whose newest release is on a host of its own.
+/// A runner with a copy of the action, and a host with its newest release.
 struct Runner {
     folder: TempDir,
     server: Serving,
@@ -69,7 +69,7 @@ impl Runner {
         runner
     }
 
-    /// Puts programs of this system on the search path, which has no others.
+    /// Adds programs of this system to the search path, which has no others.
     fn link(&self, names: &[&str]) {
         for name in names {
             let program = which(name).unwrap_or_else(|| panic!("there is no {name}"));
@@ -77,7 +77,7 @@ impl Runner {
         }
     }
 
-    /// Puts a script there.
+    /// Adds a script to the search path.
     fn script(&self, name: &str, text: &str) {
         program(&self.path.join(name), text);
     }
@@ -92,8 +92,8 @@ impl Runner {
         self
     }
 
-    fn answers(self, answers: &[Answer]) -> Runner {
-        self.host.lock().unwrap().next = answers.iter().copied().collect();
+    fn responds(self, responses: &[Response]) -> Runner {
+        self.host.lock().unwrap().next = responses.iter().copied().collect();
         self
     }
 
@@ -113,22 +113,22 @@ impl Runner {
         command
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.host.lock().unwrap().asked.clone()
+    fn requests(&self) -> Vec<String> {
+        self.host.lock().unwrap().requests.clone()
     }
 
     fn cached(&self) -> PathBuf {
         self.folder.path().join("cache/covered").join(dist::VERSION).join(TARGET).join("covered")
     }
 
-    /// What the step wrote for the workflow: outputs and summary.
+    /// The outputs and the summary of the step.
     fn written(&self) -> String {
         let text = |name: &str| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         text("output") + &text("summary")
     }
 
-    /// Every file in the tool cache and the temporary folder.
-    fn kept(&self) -> Vec<String> {
+    /// All files in the tool cache and the temporary folder.
+    fn files(&self) -> Vec<String> {
         let cache = self.folder.path().join("cache");
         let cached = if cache.is_dir() { crate::keys_in(&cache) } else { Vec::new() };
         [cached, crate::keys_in(&self.folder.path().join("temp"))].concat()
@@ -140,27 +140,27 @@ fn serve(files: &Path, host: &Arc<Mutex<Host>>) -> Serving {
     Serving::start(move |request| {
         let mut host = host.lock().unwrap();
         let path = request.uri().path().to_owned();
-        let answer = host.next.pop_front().unwrap_or(Answer::Whole);
+        let response = host.next.pop_front().unwrap_or(Response::Whole);
         let name = path.rsplit('/').next().unwrap();
         let found = TARGETS.iter().find_map(|target| fs::read(files.join(target).join(name)).ok());
-        host.asked.push(path);
-        let reply = |status: u16, bytes: Vec<u8>| Response::builder().status(status).body(full(bytes)).unwrap();
+        host.requests.push(path);
+        let reply = |status: u16, bytes: Vec<u8>| HttpResponse::builder().status(status).body(full(bytes)).unwrap();
         let mut bytes = found.unwrap_or_default();
-        let reply: Result<Response<Body>, Dropped> = match answer {
-            Answer::Whole => Ok(reply(200, bytes)),
-            Answer::Half => Ok(reply(200, bytes[..bytes.len() / 2].to_vec())),
-            Answer::Changed => {
+        let reply: Result<HttpResponse<Body>, Dropped> = match response {
+            Response::Whole => Ok(reply(200, bytes)),
+            Response::Half => Ok(reply(200, bytes[..bytes.len() / 2].to_vec())),
+            Response::Changed => {
                 *bytes.last_mut().unwrap() ^= 1;
                 Ok(reply(200, bytes))
             }
-            Answer::Status(status) => Ok(reply(status, Vec::new())),
-            Answer::Dropped => Err(Dropped),
+            Response::Status(status) => Ok(reply(status, Vec::new())),
+            Response::Dropped => Err(Dropped),
         };
         async { reply }
     })
 }
 
-/// A folder as `cargo xtask dist` fills it, but for the program.
+/// An output folder of `cargo xtask dist`, with another program.
 fn release(files: &Path, target: &'static str) -> PathBuf {
     let folder = files.join(target);
     fs::create_dir(&folder).unwrap();
@@ -184,19 +184,19 @@ fn says(log: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_release_is_downloaded_once_and_then_taken_from_the_tool_cache() {
+fn a_release_is_downloaded_once_and_then_read_from_the_tool_cache() {
     let runner = Runner::new().input("INPUT_NAME", "backend");
     let first = runner.run().succeeded().text();
     let asset = format!("/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION);
     says(&first, &["Installed covered ", &asset, "covered ran", "INPUT_NAME=backend"]);
-    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+    assert_eq!(runner.files(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
     let second = runner.run().succeeded().text();
     says(&second, &["covered ran"]);
-    assert_eq!(runner.asked(), [asset]);
+    assert_eq!(runner.requests(), [asset]);
 }
 
 #[test]
-fn a_cached_program_that_was_changed_is_replaced_and_that_is_said() {
+fn a_modified_cached_program_is_replaced_with_a_warning() {
     let runner = Runner::new();
     runner.run().succeeded();
     program(&runner.cached(), "#!/bin/sh\necho something else ran\n");
@@ -205,13 +205,13 @@ fn a_cached_program_that_was_changed_is_replaced_and_that_is_said() {
     says(&log, &["::warning::", &found, &expected, "covered ran"]);
     assert!(!log.contains("something else ran"), "{log}");
     assert_eq!(fs::read_to_string(runner.cached()).unwrap(), PROGRAM);
-    assert_eq!(runner.asked().len(), 2);
+    assert_eq!(runner.requests().len(), 2);
 }
 
 #[test]
-fn what_is_not_the_recorded_archive_stops_the_step_and_is_not_kept() {
-    for answer in [Answer::Half, Answer::Changed] {
-        let runner = Runner::new().answers(&[answer]).input("INPUT_FAIL_ON_ERROR", "false");
+fn an_archive_with_a_wrong_hash_fails_the_step_and_is_not_cached() {
+    for response in [Response::Half, Response::Changed] {
+        let runner = Runner::new().responds(&[response]).input("INPUT_FAIL_ON_ERROR", "false");
         let list = fs::read_to_string(runner.folder.path().join("action/release.txt")).unwrap();
         let expected = list.lines().find(|line| line.contains(TARGET)).unwrap().split(' ').nth(3).unwrap().to_owned();
         let log = runner.run().failed().text();
@@ -219,46 +219,47 @@ fn what_is_not_the_recorded_archive_stops_the_step_and_is_not_kept() {
         let found = log.split("its SHA-256 is ").nth(1).unwrap().split(',').next().unwrap();
         assert!(found.len() == 64 && found != expected, "{log}");
         assert!(!log.contains("covered ran"), "{log}");
-        assert_eq!(runner.kept(), [""; 0]);
+        assert_eq!(runner.files(), [""; 0]);
     }
 }
 
 #[test]
-fn a_program_that_is_not_the_recorded_one_stops_the_step() {
+fn a_program_with_a_wrong_hash_fails_the_step() {
     let runner = Runner::new();
     let list = runner.folder.path().join("action/release.txt");
     let (own, other) = (sha256(PROGRAM.as_bytes()), sha256(b"another"));
     fs::write(&list, fs::read_to_string(&list).unwrap().replace(&own, &other)).unwrap();
     let log = runner.run().failed().text();
     says(&log, &["the program in covered-", &own, &other]);
-    assert_eq!(runner.kept(), [""; 0]);
+    assert_eq!(runner.files(), [""; 0]);
 }
 
 #[test]
-fn a_release_that_cannot_be_had_is_a_warning_unless_the_job_asks_for_more() {
-    let runner = Runner::new().answers(&[Answer::Status(404), Answer::Status(404)]);
+fn a_failed_download_is_a_warning_unless_fail_on_error_is_true() {
+    let runner = Runner::new().responds(&[Response::Status(404), Response::Status(404)]);
     let log = runner.run().succeeded().text();
     says(&log, &["::warning::the report was not uploaded", "404"]);
     assert!(!log.contains("covered ran"), "{log}");
     says(&runner.written(), &["uploaded=false\n", "**not uploaded**"]);
-    let asked = Runner::new().answers(&[Answer::Status(404)]).input("COVERED_FAIL_ON_ERROR", "true");
-    says(&asked.run().failed().text(), &["::error::"]);
+    let strict = Runner::new().responds(&[Response::Status(404)]).input("COVERED_FAIL_ON_ERROR", "true");
+    says(&strict.run().failed().text(), &["::error::"]);
     let runner = runner.input("INPUT_FAIL_ON_ERROR", "true");
     says(&runner.run().failed().text(), &["::error::cannot download"]);
-    // What is not there is asked for once.
-    assert_eq!(runner.asked().len(), 2);
-    assert_eq!(runner.kept(), [""; 0]);
+    // A 404 is not retried.
+    assert_eq!(runner.requests().len(), 2);
+    assert_eq!(runner.files(), [""; 0]);
 }
 
 #[test]
-fn a_host_that_stays_away_is_asked_four_times() {
-    let runner = Runner::new().answers(&[Answer::Status(503), Answer::Dropped, Answer::Status(500), Answer::Dropped]);
+fn downloads_are_tried_four_times() {
+    let runner =
+        Runner::new().responds(&[Response::Status(503), Response::Dropped, Response::Status(500), Response::Dropped]);
     says(&runner.run().succeeded().text(), &["trying again in 1 s", "trying again in 4 s", "::warning::"]);
-    assert_eq!(runner.asked().len(), 4);
+    assert_eq!(runner.requests().len(), 4);
 }
 
 #[test]
-fn another_system_is_built_for_and_told_what_there_is() {
+fn unreleased_systems_build_from_source_without_secrets() {
     let mut runner = Runner::new().without("uname").input("RUNNER_OS", "").input("RUNNER_ARCH", "");
     let secrets = [
         "INPUT_GITHUB_TOKEN",
@@ -274,18 +275,18 @@ fn another_system_is_built_for_and_told_what_there_is() {
     let log = runner.run().failed().text();
     says(&log, &["::error::", "no release for Plan9/mips", "no cargo"]);
     TARGETS.iter().for_each(|target| says(&log, &[target]));
-    // In place of cargo: it shows what it was asked to do, and does not see the secrets.
+    // Replaces cargo: prints its arguments, and whether it sees secrets.
     let build = "#!/bin/sh\ncase $(set) in *a-secret* | *an-identity*) saw='a secret' ;; *) saw='no secret' ;; esac\necho cargo \"$@\" saw \"$saw\"\nd=$RUNNER_TEMP/covered-build/action\n\
                  mkdir -p \"$d\"\nprintf '#!/bin/sh\\necho the build ran' >\"$d/covered\"\nchmod +x \"$d/covered\"\n";
     runner.script("cargo", build);
     runner.link(&["chmod"]);
     let log = runner.run().succeeded().text();
     says(&log, &["cargo build --locked --profile action --package covered", "saw no secret", "the build ran"]);
-    assert_eq!(runner.asked(), [""; 0]);
+    assert_eq!(runner.requests(), [""; 0]);
 }
 
 #[test]
-fn the_runner_s_own_words_and_uname_s_name_the_same_releases() {
+fn runner_variables_and_uname_select_the_same_release() {
     let systems = [
         ("Linux", "X64", "Linux", "x86_64"),
         ("Linux", "ARM64", "Linux", "aarch64"),
@@ -295,29 +296,29 @@ fn the_runner_s_own_words_and_uname_s_name_the_same_releases() {
         ("Windows", "ARM64", "MSYS_NT-10.0-26200", "aarch64"),
     ];
     for ((os, arch, kernel, machine), target) in systems.into_iter().zip(TARGETS) {
-        let runner = Runner::new().without("uname").answers(&[Answer::Status(404), Answer::Status(404)]);
+        let runner = Runner::new().without("uname").responds(&[Response::Status(404), Response::Status(404)]);
         let runner = runner.input("RUNNER_OS", os).input("RUNNER_ARCH", arch);
         runner.run();
         let runner = runner.input("RUNNER_OS", "").input("RUNNER_ARCH", "");
         runner.script("uname", &format!("#!/bin/sh\n[ \"$1\" = -s ] && echo {kernel} || echo {machine}\n"));
         runner.run();
         let asset = format!("/v{}/{}", dist::VERSION, archive::name(dist::ACTION, dist::VERSION, target));
-        assert_eq!(runner.asked(), [asset.clone(), asset]);
+        assert_eq!(runner.requests(), [asset.clone(), asset]);
     }
 }
 
 #[test]
-fn a_tool_cache_that_cannot_be_written_to_is_done_without() {
+fn an_unwritable_tool_cache_is_skipped() {
     let runner = Runner::new();
-    // A file in its place: permissions would not stop root.
+    // A file in place of the folder, because permissions don't apply to root.
     fs::write(runner.folder.path().join("cache"), "").unwrap();
     let log = runner.run().succeeded().text();
     says(&log, &["::notice::cannot write to the folder ", "covered ran"]);
-    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+    assert_eq!(runner.files(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
 }
 
 #[test]
-fn a_program_of_one_s_own_is_held_against_the_recorded_one() {
+fn the_binary_input_must_have_the_recorded_hash() {
     let runner = Runner::new().input("INPUT_BINARY", "own");
     let own = runner.folder.path().join("temp/own");
     says(&runner.run().failed().text(), &["'own', which is not an executable file"]);
@@ -330,33 +331,33 @@ fn a_program_of_one_s_own_is_held_against_the_recorded_one() {
 }
 
 #[test]
-fn a_version_is_one_that_the_commit_knows() {
+fn the_version_input_must_be_a_recorded_version() {
     let runner = Runner::new();
     let list = runner.folder.path().join("action/release.txt");
     let newest = fs::read_to_string(&list).unwrap();
     let older = newest.lines().filter(|line| !line.starts_with('#'));
     let older: String = older.map(|line| format!("{}\n", line.replace(dist::VERSION, "0.9.0"))).collect();
     fs::write(&list, newest + &older).unwrap();
-    let runner = runner.answers(&[Answer::Status(404)]).input("INPUT_VERSION", "v0.9.0");
+    let runner = runner.responds(&[Response::Status(404)]).input("INPUT_VERSION", "v0.9.0");
     runner.run();
-    assert_eq!(runner.asked(), [format!("/v0.9.0/covered-0.9.0-{TARGET}.tar.gz")]);
+    assert_eq!(runner.requests(), [format!("/v0.9.0/covered-0.9.0-{TARGET}.tar.gz")]);
     let log = runner.input("INPUT_VERSION", "7.0.0").run().failed().text();
     says(&log, &["does not list version 7.0.0", dist::VERSION, "0.9.0", "uses: org/covered@v7.0.0"]);
 }
 
 #[test]
-fn a_mirror_takes_the_release_s_place() {
+fn download_url_replaces_the_release_host() {
     let runner = Runner::new();
     let mirror = format!("{}/mirror/", runner.server.url());
     let runner = runner.input("INPUT_DOWNLOAD_URL", mirror);
     says(&runner.run().succeeded().text(), &["covered ran"]);
-    assert_eq!(runner.asked(), [format!("/mirror/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION)]);
+    assert_eq!(runner.requests(), [format!("/mirror/v{0}/covered-{0}-{TARGET}.tar.gz", dist::VERSION)]);
     let runner = Runner::new().input("INPUT_DOWNLOAD_URL", "--output=/etc/passwd");
     says(&runner.run().failed().text(), &["'download-url'", "not a URL"]);
 }
 
 #[test]
-fn nothing_in_an_address_commands_the_runner_or_shows_a_password() {
+fn urls_cannot_issue_commands_or_show_passwords() {
     let runner = Runner::new();
     let mirror = runner.server.url().replace("://", "://user:pass-word@");
     let log = runner.input("INPUT_DOWNLOAD_URL", mirror).run().succeeded().text();
@@ -370,7 +371,7 @@ fn nothing_in_an_address_commands_the_runner_or_shows_a_password() {
         assert!(!log.contains("pass-word"), "{log}");
         assert!(!log.lines().any(|line| line.starts_with("::error::forged")), "{log}");
     }
-    let runner = Runner::new().answers(&[Answer::Status(503)]);
+    let runner = Runner::new().responds(&[Response::Status(503)]);
     let mirror = format!("{}/a\n##[error]forged\n::error::forged", runner.server.url());
     let log = runner.input("INPUT_DOWNLOAD_URL", mirror).run().text();
     assert!(!log.lines().any(|line| line.starts_with("::error::forged") || line.starts_with("##[")), "{log}");
@@ -379,15 +380,15 @@ fn nothing_in_an_address_commands_the_runner_or_shows_a_password() {
 }
 
 #[test]
-fn an_outage_is_no_failure_where_the_outputs_cannot_be_written_either() {
-    let runner = Runner::new().answers(&[Answer::Status(404)]);
+fn an_outage_with_unwritable_outputs_is_a_warning() {
+    let runner = Runner::new().responds(&[Response::Status(404)]);
     let runner = runner.input("GITHUB_OUTPUT", "/nowhere/output").input("GITHUB_STEP_SUMMARY", "/");
     let log = runner.run().succeeded().text();
     says(&log, &["::warning::the report was not uploaded", "::warning::cannot write to /nowhere/output"]);
 }
 
 #[test]
-fn a_folder_in_the_program_s_place_is_said_and_done_without() {
+fn a_folder_in_place_of_the_program_is_skipped_with_a_warning() {
     let runner = Runner::new();
     fs::create_dir_all(runner.cached()).unwrap();
     let log = runner.run().succeeded().text();
@@ -396,7 +397,7 @@ fn a_folder_in_the_program_s_place_is_said_and_done_without() {
 }
 
 #[test]
-fn a_last_line_without_its_end_counts() {
+fn a_last_line_without_a_newline_is_read() {
     let runner = Runner::new();
     let list = runner.folder.path().join("action/release.txt");
     let text = fs::read_to_string(&list).unwrap();
@@ -406,18 +407,18 @@ fn a_last_line_without_its_end_counts() {
 }
 
 #[test]
-fn two_jobs_at_once_install_the_same() {
+fn concurrent_jobs_install_the_same_program() {
     let runner = Runner::new();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| says(&runner.run().succeeded().text(), &["covered ran"]));
         }
     });
-    assert_eq!(runner.kept(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
+    assert_eq!(runner.files(), [format!("covered/{}/{TARGET}/covered", dist::VERSION)]);
 }
 
 #[test]
-fn every_shell_and_every_tool_for_the_download_will_do() {
+fn the_script_works_with_every_shell_and_download_tool() {
     if skip_without(&[Part::Shells]) {
         return;
     }
@@ -432,17 +433,17 @@ fn every_shell_and_every_tool_for_the_download_will_do() {
         let mut runner = Runner::new().without("curl").without("sha256sum");
         runner.link(&[&shell[..1], &tools, perl].concat());
         runner.shell = shell.to_vec();
-        let runner = runner.answers(&[Answer::Status(503), Answer::Status(503)]);
+        let runner = runner.responds(&[Response::Status(503), Response::Status(503)]);
         says(&runner.run().succeeded().text(), &["503", "trying again in 2 s", "Installed", "covered ran"]);
-        runner.host.lock().unwrap().next = [Answer::Status(404)].into();
+        runner.host.lock().unwrap().next = [Response::Status(404)].into();
         fs::remove_file(runner.cached()).unwrap();
         says(&runner.run().succeeded().text(), &["::warning::", "404"]);
-        assert_eq!(runner.asked().len(), 4);
+        assert_eq!(runner.requests().len(), 4);
     }
 }
 
 #[test]
-fn a_system_of_busybox_alone_will_do() {
+fn the_script_works_with_only_busybox() {
     if skip_without(&[Part::Shells]) {
         return;
     }
@@ -453,26 +454,26 @@ fn a_system_of_busybox_alone_will_do() {
         symlink(which("busybox").unwrap(), runner.path.join(name)).unwrap();
     }
     runner.shell = vec!["sh", "-e"];
-    let runner = runner.answers(&[Answer::Status(503), Answer::Dropped]);
+    let runner = runner.responds(&[Response::Status(503), Response::Dropped]);
     says(&runner.run().succeeded().text(), &["503", "trying again in 2 s", "Installed", "covered ran"]);
     says(&runner.run().succeeded().text(), &["covered ran"]);
-    assert_eq!(runner.asked().len(), 3);
-    let runner = runner.answers(&[Answer::Status(404)]);
+    assert_eq!(runner.requests().len(), 3);
+    let runner = runner.responds(&[Response::Status(404)]);
     fs::remove_file(runner.cached()).unwrap();
     says(&runner.run().succeeded().text(), &["::warning::", "404"]);
 }
 
 #[test]
-fn what_the_runner_lacks_is_named() {
+fn missing_tools_are_reported() {
     let log = Runner::new().without("curl").run().failed().text();
     says(&log, &["::error::cannot download", "neither curl nor wget"]);
     let log = Runner::new().without("sha256sum").run().failed().text();
     says(&log, &["::error::cannot verify", "neither sha256sum nor shasum nor openssl"]);
 }
 
-/// As far as it goes without Windows: the archive and the names are its own.
+/// Tests the archive and the names of Windows on this system.
 #[test]
-fn a_zip_is_unpacked_for_windows() {
+fn zips_are_unpacked_on_windows() {
     if skip_without(&[Part::Shells]) {
         return;
     }
@@ -480,12 +481,12 @@ fn a_zip_is_unpacked_for_windows() {
     runner.link(&["unzip"]);
     says(&runner.run().succeeded().text(), &["Installed", "covered ran"]);
     let folder = format!("covered/{}/x86_64-pc-windows-msvc", dist::VERSION);
-    assert_eq!(runner.kept(), [format!("{folder}/covered.exe")]);
+    assert_eq!(runner.files(), [format!("{folder}/covered.exe")]);
 }
 
-/// GitHub's runner gives a composite action's step nothing but what stands under its `env`: here too.
+/// Like GitHub's runner, passes only the variables under `env` to the step of the composite action.
 #[test]
-fn every_input_reaches_the_program_through_the_step_s_own_environment() {
+fn every_input_reaches_the_program_through_the_steps_environment() {
     let action = fs::read_to_string(paths::root().join("action.yml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let covered = folder.path().join("covered");

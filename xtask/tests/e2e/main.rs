@@ -1,4 +1,4 @@
-//! The built programs against real parts: the whole way of a report, and what happens when a part fails.
+//! Runs the built programs with real services: uploads, badges and reports, and what happens if a service fails.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -23,7 +23,7 @@ mod seed;
 mod spec;
 mod stop;
 mod storage;
-mod whole_way;
+mod upload;
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ const NEXT_SHA: &str = "1111111111111111111111111111111111111111";
 
 type Settings = Vec<(String, String)>;
 
-/// A GitHub with one repository, a server that asks it, and a folder for the test.
+/// A GitHub stub with one repository, a server that uses it, and a folder for the test.
 struct World {
     github: Github,
     server: Server,
@@ -82,7 +82,7 @@ impl World {
         self.server.get("/badge/octo/app.svg")
     }
 
-    /// The path of the report that the badge leads to.
+    /// The path of the report that the badge links to.
     #[track_caller]
     fn report_path(&self) -> String {
         let reply = self.server.get("/badge/redirect/octo/app/");
@@ -103,12 +103,12 @@ fn setting(name: &str, value: &str) -> Settings {
     vec![(name.to_owned(), value.to_owned())]
 }
 
-/// Reports in a folder.
+/// Stores reports in a folder.
 fn files_in(folder: &Path) -> Settings {
     setting("STORAGE_URL", &format!("file://{}", folder.display()))
 }
 
-/// All files below a folder, as keys, sorted.
+/// All files in a folder and its subfolders, as sorted keys.
 fn keys_in(folder: &Path) -> Vec<String> {
     let mut keys = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,5 +1,4 @@
-//! The server stays small: while a 500 MB report goes up and comes back, and while readers take nothing of what they asked
-//! for.
+//! The server's memory while a 500 MB report is uploaded and served, and while clients don't read their responses.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,12 +13,12 @@ use crate::{SHA, World, files_in, setting};
 
 const MEGABYTES: usize = 500;
 const CACHE_KIB: u64 = 8 << 10;
-/// What the server may need besides its cache.
+/// The limit of the server's memory without its cache.
 const OWN_KIB: u64 = 32 << 10;
 
 #[test]
-fn memory_stays_small_while_500_mb_go_up_and_come_back() {
-    // In the target folder: the system's folder for temporary files may be in memory.
+fn memory_stays_small_while_500_mb_are_uploaded_and_served() {
+    // In the target folder, because the system's temporary folder may be in memory.
     let folder = tempfile::tempdir_in(paths::lab()).unwrap();
     let mut settings = files_in(&folder.path().join("data"));
     settings.extend(setting("CACHE_BYTES", &(CACHE_KIB << 10).to_string()));
@@ -27,12 +26,12 @@ fn memory_stays_small_while_500_mb_go_up_and_come_back() {
     std::fs::create_dir(folder.path().join("data")).unwrap();
     let world = World::new(&settings);
     if world.server.peak_memory().is_none() {
-        return skip("this system does not tell a process's peak memory");
+        return skip("this system does not report the peak memory of a process");
     }
     let peak = |when: &str| {
         let peak = world.server.peak_memory().unwrap();
         println!("peak {when}: {peak} KiB");
-        assert!(peak < OWN_KIB + CACHE_KIB, "{when} the server once had {peak} KiB");
+        assert!(peak < OWN_KIB + CACHE_KIB, "the peak memory {when} is {peak} KiB");
     };
     peak("at start");
     let files = report::huge(&folder.path().join("report"), MEGABYTES);
@@ -49,24 +48,24 @@ fn memory_stays_small_while_500_mb_go_up_and_come_back() {
                     let reply = http::get(&format!("{base}{name}")).unwrap();
                     let mut wanted = Vec::new();
                     File::open(local.join(name)).unwrap().read_to_end(&mut wanted).unwrap();
-                    assert!(reply.body == wanted, "{name} is not what was uploaded");
+                    assert!(reply.body == wanted, "{name} differs from the uploaded file");
                 }
             });
         }
     });
-    peak("after serving it whole");
+    peak("after serving the whole report");
 }
 
-/// Slow readers of each kind, and what the server may need with them: what it may have by itself, the memory for what
-/// waits to be sent, and the cache.
+/// The number of stalled clients of each kind, and the limit of the server's memory with them: its own, the send buffer and
+/// the cache.
 const READERS: usize = 1_000;
 const SEND_KIB: u64 = 16 << 10;
 const SLOW_KIB: u64 = (40 << 10) + SEND_KIB + CACHE_KIB;
-/// More different files than fit into the memory for them.
+/// More different files than fit into the send buffer.
 const PAGES: usize = 600;
 
 #[test]
-fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
+fn a_thousand_stalled_readers_stay_within_the_memory_budget() {
     let folder = tempfile::tempdir_in(paths::lab()).unwrap();
     let (data, files) = (folder.path().join("data"), folder.path().join("report"));
     std::fs::create_dir(&data).unwrap();
@@ -74,12 +73,12 @@ fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
     for (name, value) in [("CACHE_BYTES", CACHE_KIB << 10), ("SEND_BUFFER_BYTES", SEND_KIB << 10)] {
         settings.extend(setting(name, &value.to_string()));
     }
-    // They are there for as long as the test looks, if they don't have to make way.
+    // Longer than the test, so that the server disconnects clients only to free memory.
     settings.extend(setting("STALL_TIMEOUT", "300"));
     settings.extend(setting("MAX_CONNECTIONS_PER_ADDRESS", "2000"));
     let mut world = World::new(&settings);
     if world.server.peak_memory().is_none() {
-        return skip("this system does not tell a process's peak memory");
+        return skip("this system does not report the peak memory of a process");
     }
     report::one_huge(&files, 30);
     let noise = std::fs::read(files.join("video.bin")).unwrap();
@@ -95,10 +94,10 @@ fn a_thousand_readers_who_take_nothing_cost_no_more_than_the_memory_for_them() {
     for (what, paths) in of_http1 {
         world.restart(&settings);
         let readers = Readers::http1(world.server.address(), paths, READERS).unwrap();
-        assert_eq!(world.badge().status, 200, "what needs no memory of its own waits for nothing");
-        // Behind all of them, who make way.
+        assert_eq!(world.badge().status, 200, "a badge needs no memory of the send buffer");
+        // Served after all of them, as the server disconnects them for it.
         let get = || http::get(&format!("{}{}", world.server.url, large[0])).ok().filter(|reply| reply.status == 200);
-        assert!(poll("the large file", get).unwrap().body == noise, "a reader who reads has the file");
+        assert!(poll("the large file", get).unwrap().body == noise, "an active client gets the whole file");
         let peak = world.server.peak_memory().unwrap();
         println!("{READERS} readers of {what} by HTTP/1.1: {peak} KiB");
         assert!(peak < SLOW_KIB, "with {READERS} readers of {what} by HTTP/1.1 the server had {peak} KiB");

@@ -1,4 +1,4 @@
-//! What Prometheus is told, after real requests, and read by Prometheus's own parser.
+//! The metrics after real requests, parsed with Prometheus's own parser.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -13,11 +13,11 @@ use crate::{REPOSITORY, SHA, World, setting};
 type Samples = BTreeMap<String, f64>;
 
 fn address(server: &Server) -> String {
-    let told = |line: &str| Some(line.strip_prefix("metrics: ")?.to_owned());
-    server.process.wait_for_line(told).unwrap()
+    let metrics_url = |line: &str| Some(line.strip_prefix("metrics: ")?.to_owned());
+    server.process.wait_for_line(metrics_url).unwrap()
 }
 
-/// Every sample by its name and labels, as `name{label="value"}`; whatever is not OpenMetrics fails.
+/// Every sample by its name and labels, such as `name{label="value"}`. Fails if the text is not valid OpenMetrics.
 #[track_caller]
 fn scrape(server: &Server) -> Samples {
     let reply = http::get(&address(server)).unwrap();
@@ -44,7 +44,7 @@ print(json.dumps(out))";
 }
 
 #[test]
-fn counters_follow_real_requests_and_the_text_is_openmetrics() {
+fn metrics_count_requests_in_openmetrics_format() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -60,7 +60,7 @@ fn counters_follow_real_requests_and_the_text_is_openmetrics() {
     let url = format!("{}{report}", world.server.url);
     assert_eq!(http::request("GET", &url, &[("if-none-match", &etag)], "").unwrap().status, 304);
 
-    // A request counts once its answer is gone, which its reader may see before.
+    // The server counts a request after it has sent the response, so the client may be earlier.
     let seen = poll("the last request to be counted", || {
         let seen = scrape(&world.server);
         (seen.get(r#"covered_http_requests_total{code="304",route="file"}"#) == Some(&1.0)).then_some(seen)
@@ -82,7 +82,7 @@ fn counters_follow_real_requests_and_the_text_is_openmetrics() {
         (r#"covered_uploads_total{event="opened",kind="zip"}"#, 1.0),
         (r#"covered_uploads_total{event="completed",kind="zip"}"#, 1.0),
         (r#"covered_cache_lookups_total{cache="index",result="miss"}"#, 1.0),
-        // The uploader asks as well, for the difference; nobody's badge is the other.
+        // One request by the uploader for the change, and one for `nobody/nothing`.
         (r#"covered_badges_total{found="unknown"}"#, 2.0),
         (r#"covered_github_requests_total{result="ok"}"#, 2.0),
         (r#"covered_redis_up{}"#, 0.0),
@@ -101,7 +101,7 @@ fn counters_follow_real_requests_and_the_text_is_openmetrics() {
 }
 
 #[test]
-fn metrics_are_told_on_their_own_address_alone() {
+fn metrics_are_served_only_on_their_own_address() {
     let world = World::new(&[setting("STORAGE_URL", "memory://"), setting("METRICS_LISTEN", "127.0.0.1:0")].concat());
     assert_eq!(world.server.get("/metrics").status, 404);
     let own = address(&world.server);

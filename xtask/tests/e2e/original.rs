@@ -1,4 +1,4 @@
-//! The Python original with this server, and this uploader with the original's backend: either half may go first.
+//! The Python original's CLI with this server, and this uploader with the original's backend.
 
 use std::process::Command;
 
@@ -15,17 +15,17 @@ use xtask::lab::proxy::Proxy;
 use xtask::lab::report::{self, File};
 use xtask::lab::s3::MiniStack;
 
-use crate::files::comes_back;
+use crate::files::fetch_and_compare;
 use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World, setting};
 
-/// A server that hands out credentials for a bucket with enforced session policies.
+/// The settings of a server that returns temporary credentials, with enforced session policies.
 fn with_role(s3: &MiniStack) -> Settings {
     let mut settings = s3.settings(&s3.url());
     settings.extend(setting("AWS_UPLOAD_ROLE_ARN", &s3.upload_role));
     settings
 }
 
-/// The unmodified command line of the original, as its users run it.
+/// The unmodified CLI of the original, like its users run it.
 fn original(version: &str, world: &World, s3: &MiniStack, report: &str, sha: &str) -> Command {
     let (owner, name) = REPOSITORY.split_once('/').unwrap();
     let mut command = clean(&paths::program(&paths::original(version), "python"));
@@ -37,10 +37,10 @@ fn original(version: &str, world: &World, s3: &MiniStack, report: &str, sha: &st
     command
 }
 
-/// Status, badge and redirect as they follow from the original's upload; gives the report's path.
-fn follows(world: &World, sha: &str, badge: &str) -> String {
+/// Checks status, badge and redirect after an upload by the original; returns the report's path.
+fn assert_uploaded(world: &World, sha: &str, badge: &str) -> String {
     let statuses = world.github.statuses(REPOSITORY, sha);
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}") };
+    let [status] = statuses.as_slice() else { panic!("expected one status: {statuses:?}") };
     assert_eq!((status.context.as_str(), status.state.as_str()), ("coverage", "success"));
     assert!(world.badge().text().contains(&format!("coverage: {badge}")), "{}", world.badge().text());
     let path = world.report_path();
@@ -48,18 +48,18 @@ fn follows(world: &World, sha: &str, badge: &str) -> String {
     path
 }
 
-fn every_file_is_served(world: &World, path: &str, files: &[File]) {
+fn assert_files_served(world: &World, path: &str, files: &[File]) {
     let base = format!("{}{path}", world.server.url);
     std::thread::scope(|scope| {
-        scope.spawn(|| files.iter().for_each(|file| _ = comes_back(&base, file, "gzip")));
-        scope.spawn(|| files.iter().for_each(|file| _ = comes_back(&base, file, "identity")));
+        scope.spawn(|| files.iter().for_each(|file| _ = fetch_and_compare(&base, file, "gzip")));
+        scope.spawn(|| files.iter().for_each(|file| _ = fetch_and_compare(&base, file, "identity")));
     });
     let reservation = world.server.get(&format!("{path}.keep"));
-    assert_eq!(reservation.status, 404, "the reservation is nobody's business");
+    assert_eq!(reservation.status, 404, "the reservation must not be served");
 }
 
 #[test]
-fn the_python_command_line_uploads_to_this_server() {
+fn the_python_cli_uploads_to_this_server() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -72,18 +72,18 @@ fn the_python_command_line_uploads_to_this_server() {
     let log = run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded().text();
     assert!(log.contains("Camo cache purged successfully"), "{log}");
     assert_eq!(world.github.purged(), [badge_url]);
-    let path = follows(&world, SHA, "87%");
-    every_file_is_served(&world, &path, &small);
+    let path = assert_uploaded(&world, SHA, "87%");
+    assert_files_served(&world, &path, &small);
 
     world.github.push(REPOSITORY, "main", NEXT_SHA);
     let large = report::large(&world.folder.path().join("large"), 3600);
     run(original("0.1.1", &world, &s3, "large", NEXT_SHA).arg("--purge-cache")).unwrap().succeeded();
-    let path = follows(&world, NEXT_SHA, "87%");
-    every_file_is_served(&world, &path, &large);
+    let path = assert_uploaded(&world, NEXT_SHA, "87%");
+    assert_files_served(&world, &path, &large);
 }
 
 #[test]
-fn the_command_line_before_that_does_too() {
+fn the_previous_python_cli_uploads_to_this_server() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -91,12 +91,12 @@ fn the_command_line_before_that_does_too() {
     let world = World::new(&with_role(&s3));
     let files = report::small(&world.folder.path().join("small"), "91");
     run(original("0.1.0", &world, &s3, "small", SHA).arg("--is-default-branch")).unwrap().succeeded();
-    let path = follows(&world, SHA, "91%");
-    every_file_is_served(&world, &path, &files);
+    let path = assert_uploaded(&world, SHA, "91%");
+    assert_files_served(&world, &path, &files);
 }
 
 #[test]
-fn both_uploaders_work_under_the_originals_policy_and_its_old_reports_are_served() {
+fn both_uploaders_and_old_reports_work_with_the_originals_policy() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -107,10 +107,10 @@ fn both_uploaders_work_under_the_originals_policy_and_its_old_reports_are_served
     let mut world = World::new(&settings);
     let files = report::large(&world.folder.path().join("small"), 60);
     run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded();
-    let path = follows(&world, SHA, "87%");
-    every_file_is_served(&world, &path, &files);
+    let path = assert_uploaded(&world, SHA, "87%");
+    assert_files_served(&world, &path, &files);
     world.restart(&settings);
-    every_file_is_served(&world, &path, &files);
+    assert_files_served(&world, &path, &files);
     for missing in [format!("{path}none.html"), "/coverage/0123456789ab/".to_owned()] {
         assert_eq!(world.server.get(&missing).status, 404, "{missing}");
     }
@@ -122,15 +122,15 @@ fn both_uploaders_work_under_the_originals_policy_and_its_old_reports_are_served
     upload.args(["--coverage-threshold", "80", "--purge-cache"]).env("RUNNER_DEBUG", "1");
     let log = run(&mut upload).unwrap().succeeded().text();
     assert!(log.contains("Updated the badge (") && log.contains(", try 1, "), "{log}");
-    assert!(!log.contains(", try 2, "), "a request was refused: {log}");
+    assert!(!log.contains(", try 2, "), "a request was retried: {log}");
     assert!(world.badge().text().contains("coverage: 91%"), "{}", world.badge().text());
     assert_eq!(world.server.get(&world.report_path()).status, 200);
-    let beside = s3.keys().into_iter().find(|key| !key.starts_with("sites/"));
-    assert_eq!(beside, None, "the policy has no right to it");
+    let other = s3.keys().into_iter().find(|key| !key.starts_with("sites/"));
+    assert_eq!(other, None, "the policy allows no other keys");
 }
 
 #[test]
-fn a_new_address_keeps_the_way_from_the_badge_to_the_originals_report() {
+fn the_badge_links_to_the_originals_report_after_the_url_changed() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -138,13 +138,13 @@ fn a_new_address_keeps_the_way_from_the_badge_to_the_originals_report() {
     let mut world = World::new(&with_role(&s3));
     let files = report::small(&world.folder.path().join("small"), "91");
     run(original("0.1.1", &world, &s3, "small", SHA).arg("--purge-cache")).unwrap().succeeded();
-    let (path, former) = (follows(&world, SHA, "91%"), world.server.url.clone());
-    // Another port: the status leads to an address where nobody is any more.
+    let (path, former) = (assert_uploaded(&world, SHA, "91%"), world.server.url.clone());
+    // Another port: the link in the status is not reachable any more.
     world.restart(&with_role(&s3));
     assert_ne!(world.server.url, former);
     assert_eq!(world.report_path(), path);
-    every_file_is_served(&world, &path, &files);
-    // Nor does another push change what older links lead to.
+    assert_files_served(&world, &path, &files);
+    // The links of a new upload work as well after a restart.
     world.github.push(REPOSITORY, "main", NEXT_SHA);
     world.upload_small("87.5", NEXT_SHA);
     let path = world.report_path();
@@ -152,7 +152,7 @@ fn a_new_address_keeps_the_way_from_the_badge_to_the_originals_report() {
     assert_eq!(world.report_path(), path);
 }
 
-/// What the server answers the original: credentials for one new site.
+/// The server's response to the original: credentials for one new site.
 fn credentials(server: &Server) -> Value {
     let url = format!("{}/coverage/create-site/", server.url);
     let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
@@ -161,7 +161,7 @@ fn credentials(server: &Server) -> Value {
 }
 
 #[test]
-fn credentials_can_write_their_own_site_and_nothing_else() {
+fn temporary_credentials_can_write_only_their_own_site() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -169,20 +169,20 @@ fn credentials_can_write_their_own_site_and_nothing_else() {
     let server = Server::start(&with_role(&s3));
     let (own, other) = (credentials(&server), credentials(&server));
     let site = |session: &Value| session["site_id"].as_str().unwrap().to_owned();
-    let tried = s3.tries(&own, &site(&own), &site(&other));
+    let results = s3.try_operations(&own, &site(&own), &site(&other));
     let expected = json!({
         "put into its own": "done",
         "put into another": "AccessDenied",
-        "put beside": "AccessDenied",
+        "put its zip": "AccessDenied",
         "get": "AccessDenied",
         "list": "AccessDenied",
         "delete": "AccessDenied",
     });
-    assert_eq!(tried, expected);
+    assert_eq!(results, expected);
 }
 
 #[test]
-fn a_role_that_cannot_be_assumed_is_named_and_nothing_else() {
+fn errors_name_a_role_that_cannot_be_assumed() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -194,10 +194,10 @@ fn a_role_that_cannot_be_assumed_is_named_and_nothing_else() {
     let url = format!("{}/coverage/create-site/", server.url);
     let reply = http::request("POST", &url, &[("token", API_KEY)], "").unwrap();
     assert_eq!(reply.status, 502, "{}", reply.text());
-    let refused = format!("AWS does not let this server assume the role {role}: ");
-    assert!(reply.text().contains(&refused), "{}", reply.text());
+    let message = format!("AWS does not let this server assume the role {role}: ");
+    assert!(reply.text().contains(&message), "{}", reply.text());
 
-    // Nobody is there to ask.
+    // STS is unreachable.
     settings.extend(setting("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9"));
     let server = Server::start(&settings);
     let url = format!("{}/coverage/create-site/", server.url);
@@ -206,22 +206,22 @@ fn a_role_that_cannot_be_assumed_is_named_and_nothing_else() {
     assert!(reply.status == 502 && reply.text().contains(&failed), "{}", reply.text());
 }
 
-/// A backend that speaks the original's protocol alone. Its credentials are real ones, asked for at `server`.
+/// A backend with only the original's protocol. It gets real credentials from `server`.
 fn backend(server: &Server) -> Serving {
     let url = server.url.clone();
     Serving::start(move |request| {
         let url = url.clone();
         async move {
-            let answer = match request.uri().path() {
+            let body = match request.uri().path() {
                 "/coverage/create-site/" => {
-                    let ask = move || {
+                    let create = move || {
                         http::request("POST", &format!("{url}/coverage/create-site/"), &[("token", API_KEY)], "")
                     };
-                    tokio::task::spawn_blocking(ask).await.unwrap().unwrap().body
+                    tokio::task::spawn_blocking(create).await.unwrap().unwrap().body
                 }
                 _ => br#"{"status":"success"}"#.to_vec(),
             };
-            Ok(Response::new(full(answer)))
+            Ok(Response::new(full(body)))
         }
     })
 }
@@ -254,7 +254,7 @@ fn this_uploader_uploads_to_the_originals_backend() {
     expected.sort();
     let arrived: Vec<String> = s3.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
     assert_eq!(arrived, expected);
-    every_file_is_served(&world, path, &files);
+    assert_files_served(&world, path, &files);
 
     let log = upload(&world.github, "");
     assert!(log.contains(warning) && log.contains("set `context: coverage`"), "{log}");
@@ -275,17 +275,17 @@ fn this_uploader_uploads_single_files_to_this_server() {
     let log = run(&mut command).unwrap().succeeded().text();
     assert!(!log.contains("Packed") && !log.contains("warning"), "{log}");
     let path = world.report_path();
-    every_file_is_served(&world, &path, &files);
+    assert_files_served(&world, &path, &files);
     let prefix = path.trim_matches('/').replacen("coverage", "sites", 1);
     let mut expected: Vec<String> = files.iter().map(|(name, _)| format!("{prefix}/{name}")).collect();
     expected.push(format!("{prefix}/.keep"));
     expected.sort();
     let sites: Vec<String> = s3.keys().into_iter().filter(|key| key.starts_with("sites/")).collect();
-    assert_eq!(sites, expected, "single files, and no zip");
+    assert_eq!(sites, expected, "expected single files and no zip");
 }
 
 #[test]
-fn without_a_role_this_uploader_says_what_single_files_need() {
+fn uploading_single_files_without_a_role_reports_the_missing_settings() {
     let world = World::new(&Settings::new());
     let folder = world.folder.path().join("report");
     report::small(&folder, "87.5");

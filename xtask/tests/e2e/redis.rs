@@ -1,4 +1,4 @@
-//! Two servers with one Redis and one store: what is said to one, the other shows, whatever happens to Redis.
+//! Two servers share one Redis and one store: values that one receives are shown by the other, even if Redis fails.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -19,7 +19,7 @@ use crate::{REPOSITORY, SHA, Settings, files_in, server, setting};
 const BADGE: &str = "/badge/octo/app.svg";
 const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PASSWORD: &str = "correct-horse-battery";
-/// What a badge may take in all.
+/// The time limit for a badge.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn github() -> Github {
@@ -39,7 +39,7 @@ fn post_status(github: &Github, percent: u32) {
     github.set_status(REPOSITORY, SHA, status);
 }
 
-/// As two servers behind one load balancer: with one public address.
+/// Two servers with one public URL, like behind a load balancer.
 fn pair(github: &Github, redis: &str, store: &Settings) -> [Server; 2] {
     let mut settings = store.clone();
     settings.extend(setting("PUBLIC_URL", "https://covered.example.com"));
@@ -52,9 +52,9 @@ fn redis_is(server: &Server, state: &str) {
     poll(&format!("{wanted} in /readyz"), || server.get("/readyz").text().contains(&wanted).then_some(())).unwrap();
 }
 
-/// An upload's last word: the value of the default branch.
+/// Posts the value of the default branch, like an upload.
 #[track_caller]
-fn say(server: &Server, percent: u32) {
+fn set_value(server: &Server, percent: u32) {
     let body = json!({"site_id": SITE, "percent": percent, "state": "success", "commit_sha": SHA, "run_id": percent});
     let url = format!("{}/coverage/invalidate-cache/octo/app/", server.url);
     let reply = http::request("POST", &url, &[("token", API_KEY)], body.to_string()).unwrap();
@@ -65,16 +65,16 @@ fn percent(text: &str) -> Option<u32> {
     text.split_once("coverage: ")?.1.split_once('%')?.0.parse().ok()
 }
 
-/// Waits until a badge says so, and gives the time that it took.
+/// Waits until a badge shows this total; returns the waiting time.
 #[track_caller]
-fn shows(server: &Server, wanted: u32) -> Duration {
+fn time_until_shown(server: &Server, wanted: u32) -> Duration {
     let begun = Instant::now();
     poll("the badge", || (percent(&server.get(BADGE).text()) == Some(wanted)).then_some(())).unwrap();
     begun.elapsed()
 }
 
 #[test]
-fn what_is_said_to_one_server_the_other_shows_within_a_second() {
+fn values_set_on_one_server_are_shown_by_the_other_within_a_second() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -83,7 +83,7 @@ fn what_is_said_to_one_server_the_other_shows_within_a_second() {
     let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
     redis_is(&one, "ok");
     redis_is(&other, "ok");
-    // Slow enough that all readers are there before it answers.
+    // Slow enough that all requests arrive before the response.
     github.set_fault(Fault::Stall(Duration::from_millis(300)));
     let cold = |badge: &str| {
         let before = github.requests().len();
@@ -95,35 +95,35 @@ fn what_is_said_to_one_server_the_other_shows_within_a_second() {
         });
         github.requests().len() - before
     };
-    assert!(cold(BADGE) <= 2, "each server asks once at most");
-    assert_eq!([&one, &other].map(|server| shows(server, 41) < PATIENCE), [true, true]);
-    // On a machine so busy that Redis misses its 40 ms, each asks for itself: that is as it should be, and no proof.
-    let asked: Vec<_> = (0..8).map(|number| cold(&format!("{BADGE}?name=n{number}"))).collect();
-    assert!(asked.contains(&1) && asked.iter().all(|asked| *asked <= 2), "200 readers at two servers: {asked:?}");
-    let asked = github.requests().len();
+    assert!(cold(BADGE) <= 2, "each server sends at most one request");
+    assert_eq!([&one, &other].map(|server| time_until_shown(server, 41) < PATIENCE), [true, true]);
+    // On a busy machine Redis may exceed its time limit of 40 ms: then both servers send a request.
+    let counts: Vec<_> = (0..8).map(|number| cold(&format!("{BADGE}?name=n{number}"))).collect();
+    assert!(counts.contains(&1) && counts.iter().all(|count| *count <= 2), "200 requests to two servers: {counts:?}");
+    let before = github.requests().len();
     for (number, to) in [(50, &one), (51, &other), (52, &one)] {
-        say(to, number);
-        let took = [&one, &other].map(|server| shows(server, number));
+        set_value(to, number);
+        let took = [&one, &other].map(|server| time_until_shown(server, number));
         assert!(took.iter().max() < Some(&Duration::from_secs(1)), "{number}: {took:?}");
     }
-    // An older run, told to the other one.
-    say(&other, 49);
-    assert_eq!([&one, &other].map(|server| shows(server, 52) < PATIENCE), [true, true]);
-    assert!(github.requests().len() - asked <= 1, "what is said needs no request, but where Redis was too slow");
+    // The value of an older run, sent to the other server.
+    set_value(&other, 49);
+    assert_eq!([&one, &other].map(|server| time_until_shown(server, 52) < PATIENCE), [true, true]);
+    assert!(github.requests().len() - before <= 1, "a set value needs no request, except if Redis was too slow");
 }
 
 #[test]
-fn a_redis_that_is_killed_restarted_and_paused_under_load_loses_no_badge() {
+fn badges_stay_available_while_redis_is_killed_restarted_and_paused() {
     if skip_without(&[Part::Python]) {
         return;
     }
     let (github, mut redis, store) = (github(), Redis::start(), tempfile::tempdir().unwrap());
     let servers = pair(&github, &redis.url(), &files_in(store.path()));
     post_status(&github, 60);
-    say(&servers[0], 60);
+    set_value(&servers[0], 60);
     servers.iter().for_each(|server| redis_is(server, "ok"));
-    servers.iter().for_each(|server| assert!(shows(server, 60) < PATIENCE));
-    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    servers.iter().for_each(|server| assert!(time_until_shown(server, 60) < PATIENCE));
+    let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for server in servers.iter().cycle().take(8) {
             scope.spawn(|| {
@@ -132,23 +132,23 @@ fn a_redis_that_is_killed_restarted_and_paused_under_load_loses_no_badge() {
                     let reply = server.get(BADGE);
                     assert_eq!((reply.status, percent(&reply.text())), (200, Some(60)));
                     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    served.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        // Whatever happens here, the readers have to come to an end.
+        // The clients must stop even if this panics.
         let changes = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // Cold badges ask Redis; those that are remembered do not.
+            // Only badges that are not cached in memory need Redis.
             let all = |state: &str| {
                 for server in &servers {
-                    let cold = format!("/badge/octo/cold-{}.svg", asked.load(Ordering::Relaxed));
+                    let cold = format!("/badge/octo/cold-{}.svg", served.load(Ordering::Relaxed));
                     assert_eq!(server.get(&cold).status, 200);
                     redis_is(server, state);
                 }
             };
             redis.kill();
             all("down");
-            redis.start_again();
+            redis.restart();
             all("ok");
             redis.pause();
             all("down");
@@ -158,13 +158,13 @@ fn a_redis_that_is_killed_restarted_and_paused_under_load_loses_no_badge() {
         stop.store(true, Ordering::Relaxed);
         changes.unwrap();
     });
-    assert!(asked.load(Ordering::Relaxed) > 100, "that was no load");
-    say(&servers[0], 61);
-    assert!(shows(&servers[1], 61) < PATIENCE, "used again, without a restart");
+    assert!(served.load(Ordering::Relaxed) > 100, "too few requests");
+    set_value(&servers[0], 61);
+    assert!(time_until_shown(&servers[1], 61) < PATIENCE, "the server must use Redis again without a restart");
 }
 
 #[test]
-fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
+fn killing_one_server_does_not_affect_the_other() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -173,14 +173,14 @@ fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
     let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
     redis_is(&one, "ok");
     redis_is(&other, "ok");
-    say(&one, 70);
+    set_value(&one, 70);
     let (stop, failed, colds) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let dying = one.url.clone();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    // Cold ones too: the other one may wait for an answer that the dying one was to get.
+                    // Also badges without a cached value: the other server may wait for a look-up of the killed one.
                     let cold = format!("{BADGE}?name=n{}", colds.fetch_add(1, Ordering::Relaxed) / 20);
                     for path in [BADGE, &cold] {
                         let begun = Instant::now();
@@ -199,17 +199,17 @@ fn a_server_that_is_killed_takes_with_it_what_it_was_answering_alone() {
         let begun = poll("load", || (github.requests().len() > 3).then_some(()));
         // SIGKILL.
         drop(one);
-        let seen = poll("its readers to see it", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
+        let seen = poll("its clients to notice", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
         stop.store(true, Ordering::Relaxed);
         begun.unwrap();
         seen.unwrap();
     });
     github.set_fault(Fault::None);
-    assert!(shows(&other, 70) < PATIENCE);
+    assert!(time_until_shown(&other, 70) < PATIENCE);
 }
 
 #[test]
-fn a_server_starts_without_its_redis_uses_it_when_it_comes_and_tells_nobody_the_password() {
+fn a_server_starts_without_redis_and_connects_later_without_logging_the_password() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -221,25 +221,25 @@ fn a_server_starts_without_its_redis_uses_it_when_it_comes_and_tells_nobody_the_
     settings.extend(setting("LOG_LEVEL", "debug"));
     let [one, other] = pair(&github, &url, &settings);
     redis_is(&one, "down");
-    say(&one, 80);
-    assert!(shows(&one, 80) < PATIENCE);
-    redis.start_again();
+    set_value(&one, 80);
+    assert!(time_until_shown(&one, 80) < PATIENCE);
+    redis.restart();
     redis_is(&one, "ok");
     redis_is(&other, "ok");
-    say(&one, 81);
-    assert!(shows(&other, 81) < PATIENCE);
-    // One that is not let in does without.
+    set_value(&one, 81);
+    assert!(time_until_shown(&other, 81) < PATIENCE);
+    // A server with a wrong password works without Redis.
     let wrong = format!("redis://:wrong-{PASSWORD}@127.0.0.1:{}", redis.port());
     let [refused, _] = pair(&github, &wrong, &settings);
     redis_is(&refused, "down");
-    assert!(shows(&refused, 81) < PATIENCE);
+    assert!(time_until_shown(&refused, 81) < PATIENCE);
     let log = [&one, &other, &refused].map(|server| server.process.output()).join("\n");
     assert!(!log.contains(PASSWORD), "{log}");
     assert!(log.contains("cannot connect to Redis at redis://127.0.0.1"), "{log}");
 }
 
 #[test]
-fn a_cluster_a_sentinel_and_tls_do_as_well() {
+fn cluster_sentinel_and_tls_connections_work() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -261,17 +261,17 @@ fn a_cluster_a_sentinel_and_tls_do_as_well() {
         redis_is(&one, "ok");
         redis_is(&other, "ok");
         assert_eq!(percent(&other.get(BADGE).text()), None, "{url}");
-        say(&one, number);
-        assert!(shows(&other, number) < PATIENCE, "{url}");
+        set_value(&one, number);
+        assert!(time_until_shown(&other, number) < PATIENCE, "{url}");
     }
-    // A certificate that nobody vouches for is no Redis.
-    let [distrustful, _] =
+    // An untrusted certificate is rejected.
+    let [untrusting, _] =
         pair(&github, &format!("rediss://localhost:{}", tls.port()), &setting("STORAGE_URL", "memory://"));
-    redis_is(&distrustful, "down");
+    redis_is(&untrusting, "down");
 }
 
 #[test]
-fn an_old_value_in_redis_is_shown_at_once_while_github_is_asked() {
+fn stale_values_in_redis_are_shown_while_github_is_requested() {
     if skip_without(&[Part::Python]) {
         return;
     }
@@ -279,10 +279,10 @@ fn an_old_value_in_redis_is_shown_at_once_while_github_is_asked() {
     post_status(&github, 90);
     let [one, _other] = pair(&github, &redis.url(), &files_in(store.path()));
     redis_is(&one, "ok");
-    assert!(shows(&one, 90) < PATIENCE);
+    assert!(time_until_shown(&one, 90) < PATIENCE);
     let key = poll("the value in Redis", || redis.keys().into_iter().find(|key| key.contains(":value:"))).unwrap();
-    let kept = redis.command(&["GET", &key]);
-    let [epoch, at, value] = kept.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
+    let stored = redis.command(&["GET", &key]);
+    let [epoch, at, value] = stored.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
     let two_minutes_ago = at.parse::<u64>().unwrap() - 120_000;
     redis.command(&["SET", &key, &format!("{epoch} {two_minutes_ago} {value}")]);
     post_status(&github, 91);
@@ -290,16 +290,16 @@ fn an_old_value_in_redis_is_shown_at_once_while_github_is_asked() {
     let [new, newer] = pair(&github, &redis.url(), &files_in(store.path()));
     redis_is(&new, "ok");
     redis_is(&newer, "ok");
-    let asked = github.requests().len();
-    assert_eq!(percent(&new.get(BADGE).text()), Some(90), "at once, GitHub has not answered yet");
+    let before = github.requests().len();
+    assert_eq!(percent(&new.get(BADGE).text()), Some(90), "the stale value, while GitHub has not responded yet");
     assert_eq!(percent(&newer.get(BADGE).text()), Some(90));
-    assert!(shows(&new, 91) < PATIENCE);
-    assert!(shows(&newer, 91) < PATIENCE);
-    assert_eq!(github.requests().len() - asked, 1, "one of both asked");
+    assert!(time_until_shown(&new, 91) < PATIENCE);
+    assert!(time_until_shown(&newer, 91) < PATIENCE);
+    assert_eq!(github.requests().len() - before, 1, "one of both servers sent a request");
 }
 
 #[test]
-fn github_rate_limit_headers_set_the_pause() {
+fn retry_after_of_github_is_honored() {
     let (github, store) = (github(), tempfile::tempdir().unwrap());
     post_status(&github, 33);
     let server = server(&github, &files_in(store.path()));
@@ -310,9 +310,9 @@ fn github_rate_limit_headers_set_the_pause() {
     for number in 0..20 {
         assert_eq!(server.get(&format!("/badge/octo/other.svg?name=n{number}")).status, 200);
     }
-    assert_eq!(github.requests().len(), 2, "one before, and one that was refused");
+    assert_eq!(github.requests().len(), 2, "one request before, and one that was rejected");
     github.set_fault(Fault::None);
     assert_eq!(server.get("/badge/octo/other.svg?name=later").status, 200);
-    assert_eq!(github.requests().len(), 2, "it said an hour");
-    assert_eq!(percent(&server.get(BADGE).text()), Some(33), "what is known is shown");
+    assert_eq!(github.requests().len(), 2, "GitHub requested a pause of an hour");
+    assert_eq!(percent(&server.get(BADGE).text()), Some(33), "the known value is shown");
 }

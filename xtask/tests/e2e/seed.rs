@@ -1,4 +1,4 @@
-//! The Python original's own workflow, with its steps replaced by the action and its variables left as they are.
+//! The Python original's own workflow with the action instead of its steps, and unchanged variables.
 
 use serde_json::{Value, json};
 use xtask::lab::covered::{API_KEY, Server};
@@ -32,7 +32,7 @@ jobs:
           COVERED_PURGE_CACHE: ${{ github.event.workflow_run.head_branch == github.event.repository.default_branch }}
 "#;
 
-/// A world whose server has no GitHub token: its badge shows what a run gave it, and nothing else.
+/// A world whose server has no GitHub token: its badge shows only values that a run sent.
 fn world() -> Option<World> {
     if skip_without(&[Part::Python]) {
         return None;
@@ -45,7 +45,7 @@ fn world() -> Option<World> {
     Some(world)
 }
 
-/// After tests on a branch `main` of `from`, whose report shows `percent`.
+/// Runs the workflow after tests on a branch `main` of `from`, whose report shows `percent`.
 fn upload(world: &World, event: &str, from: &str, sha: &str, percent: &str) -> Finished {
     let folder = world.folder.path();
     let (workspace, action, reports) = (folder.join("workspace"), folder.join("action"), folder.join("reports"));
@@ -71,11 +71,11 @@ fn upload(world: &World, event: &str, from: &str, sha: &str, percent: &str) -> F
     run(&mut command).unwrap()
 }
 
-/// The state that the run posted, with the variables' token.
+/// The state and description that the run posted, with the variables' token.
 #[track_caller]
 fn posted(world: &World, sha: &str, job: &Finished) -> (String, String) {
     let statuses = world.github.statuses(REPOSITORY, sha);
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}\n{}", job.text()) };
+    let [status] = statuses.as_slice() else { panic!("expected one status: {statuses:?}\n{}", job.text()) };
     let path = format!("/repos/{REPOSITORY}/statuses/{sha}");
     let requests = world.github.requests();
     let request = requests.iter().find(|request| request.method == "POST" && request.path == path).unwrap();
@@ -84,7 +84,7 @@ fn posted(world: &World, sha: &str, job: &Finished) -> (String, String) {
 }
 
 #[test]
-fn the_seeds_variables_decide_and_a_fork_does_not_set_the_badge() {
+fn the_originals_workflow_works_and_forks_do_not_set_the_badge() {
     let Some(world) = world() else { return };
     world.github.push(REPOSITORY, "main", NEXT_SHA);
     let ours = upload(&world, "push", REPOSITORY, NEXT_SHA, "99.5").succeeded();

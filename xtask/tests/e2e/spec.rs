@@ -1,4 +1,4 @@
-//! The stub of GitHub, and what we send it, held against GitHub's own published descriptions.
+//! Validates our requests to GitHub, and the stub's responses, with GitHub's published OpenAPI document and schema.
 
 use serde_json::{Value, json};
 use xtask::lab::covered::covered;
@@ -11,11 +11,11 @@ use xtask::lab::report;
 
 use crate::{NEXT_SHA, REPOSITORY, SHA, World, setting};
 
-/// How prism marks an error in its log; the word alone may stand in the addresses that it makes up there.
+/// Prism's mark of an error in its log; the word alone may occur in its generated URLs.
 const COMPLAINT: &str = "✖  error";
 
 #[test]
-fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
+fn rest_requests_and_responses_match_githubs_openapi() {
     if skip_without(&[Part::Node]) {
         return;
     }
@@ -26,7 +26,7 @@ fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
     let folder = world.folder.path().join("report");
     report::small(&folder, "87.5");
     let mut command = covered(&folder, &world.server.url, &prism.url, REPOSITORY, SHA);
-    // The image proxy is no part of the API, and is found at the address in the README.
+    // The image proxy is not part of the API; its URL is in the README.
     command.env("GITHUB_SERVER_URL", world.github.url()).args(["--coverage-threshold", "80", "--purge-cache"]);
     let log = run(&mut command).unwrap().succeeded().text();
     assert!(!log.contains("warning"), "{log}");
@@ -40,7 +40,7 @@ fn the_rest_requests_of_a_run_and_their_answers_keep_to_githubs_openapi() {
 }
 
 #[test]
-fn prism_notices_what_breaks_githubs_openapi() {
+fn prism_rejects_what_violates_githubs_openapi() {
     if skip_without(&[Part::Node]) {
         return;
     }
@@ -53,17 +53,17 @@ fn prism_notices_what_breaks_githubs_openapi() {
         http::request("POST", &url, &headers, body).unwrap()
     };
     assert_eq!(post("green").status, 422);
-    assert!(world.github.requests().is_empty(), "prism refused the request by itself");
+    assert!(world.github.requests().is_empty(), "prism must not forward the request");
     prism.process.wait_for_line(|line| line.contains(COMPLAINT).then_some(())).unwrap();
 
     assert_eq!(post("success").status, 201);
     world.github.set_fault(Fault::Status { code: 201, headers: Vec::new(), body: "{}".into() });
-    let answer = post("success");
-    assert_eq!(answer.status, 500, "an answer without its fields: {}", answer.text());
+    let response = post("success");
+    assert_eq!(response.status, 500, "a response without its fields: {}", response.text());
 }
 
 #[test]
-fn the_graphql_query_and_its_answers_keep_to_githubs_schema() {
+fn graphql_queries_and_responses_match_githubs_schema() {
     if skip_without(&[Part::Node]) {
         return;
     }
@@ -88,10 +88,10 @@ fn the_graphql_query_and_its_answers_keep_to_githubs_schema() {
         let url = format!("{}/graphql", world.github.url());
         let headers = [("authorization", "Bearer t")];
         let reply = http::request("POST", &url, &headers, query.body.clone()).unwrap();
-        let asked: Value = serde_json::from_str(&query.body).unwrap();
-        let answer: Value = serde_json::from_slice(&reply.body).unwrap();
-        check_graphql(&asked, &answer).succeeded();
+        let request: Value = serde_json::from_str(&query.body).unwrap();
+        let response: Value = serde_json::from_slice(&reply.body).unwrap();
+        check_graphql(&request, &response).succeeded();
         let wrong = json!({"data": {"repository": {}}});
-        check_graphql(&asked, &wrong).failed();
+        check_graphql(&request, &wrong).failed();
     }
 }

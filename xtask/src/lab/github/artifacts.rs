@@ -1,4 +1,4 @@
-//! The artifacts of workflow runs: GitHub lists them and leads to a store on another host, which wants no token.
+//! The artifacts of workflow runs: GitHub lists them and redirects to a store on another host, which needs no token.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,14 +7,14 @@ use hyper::{Response, StatusCode};
 use ring::digest;
 use serde_json::{Value, json};
 
-use super::answer::{answer, json_answer, refusal};
 use super::data::{Artifact, Recorded, State};
+use super::response::{error_response, json_response, response};
 use crate::lab::http::{Body, Serving, full, headers_of};
 
-/// What makes an address of the store a credential.
+/// The signature that makes a URL of the store a credential.
 const SIGNATURE: &str = "sig=a-signature-to-hide";
 
-/// Starts the store. Its host has another name than GitHub's.
+/// Starts the store, with another host name than GitHub's.
 pub fn store(state: Arc<Mutex<State>>) -> Serving {
     let shared = Arc::clone(&state);
     let serving = Serving::start(move |request| {
@@ -22,12 +22,12 @@ pub fn store(state: Arc<Mutex<State>>) -> Serving {
         let method = request.method().to_string();
         let headers = headers_of(request.headers());
         let mut state = shared.lock().unwrap();
-        let zip = state.stored(&path);
+        let zip = state.zip_at(&path);
         state.store_requests.push(Recorded { method, path, headers, body: String::new() });
         async {
             Ok(match zip {
                 Some(zip) => Response::builder().header("content-type", "application/zip").body(full(zip)).unwrap(),
-                None => answer(403, "application/xml", "<Error><Code>AuthenticationFailed</Code></Error>".to_owned()),
+                None => response(403, "application/xml", "<Error><Code>AuthenticationFailed</Code></Error>".to_owned()),
             })
         }
     });
@@ -36,20 +36,20 @@ pub fn store(state: Arc<Mutex<State>>) -> Serving {
 }
 
 impl State {
-    /// The zip at a signed address.
-    fn stored(&self, path: &str) -> Option<Vec<u8>> {
+    /// The zip at a signed URL.
+    fn zip_at(&self, path: &str) -> Option<Vec<u8>> {
         let (full_name, id) = path.strip_suffix(&format!(".zip?{SIGNATURE}"))?.strip_prefix('/')?.rsplit_once('/')?;
         let artifact = self.repository(full_name)?.artifacts.get(id.parse::<usize>().ok()?)?;
         Some(artifact.zip.clone())
     }
 }
 
-/// Answers below `/repos/OWNER/NAME/actions/`. An artifact's id is its number.
+/// Responds to paths below `/repos/OWNER/NAME/actions/`. The ID of an artifact is its index.
 pub fn route(state: &State, full_name: &str, path: &[&str], request: &Recorded) -> Response<Body> {
     if request.header("authorization").is_none() {
-        return refusal(401, "Requires authentication");
+        return error_response(401, "Requires authentication");
     }
-    let Some(repository) = state.repository(full_name) else { return refusal(404, "Not Found") };
+    let Some(repository) = state.repository(full_name) else { return error_response(404, "Not Found") };
     match path {
         ["runs", run_id, "artifacts"] => {
             let query = request.path.split_once('?').map_or("", |(_, query)| query);
@@ -57,20 +57,20 @@ pub fn route(state: &State, full_name: &str, path: &[&str], request: &Recorded) 
             let named = |artifact: &Artifact| name.is_none_or(|name| name.replace("%2D", "-") == artifact.name);
             let all = repository.artifacts.iter().enumerate();
             let found = all.filter(|(_, artifact)| artifact.run_id.to_string() == **run_id && named(artifact));
-            let artifacts: Vec<Value> = found.map(|(id, artifact)| described(id, artifact)).collect();
-            json_answer(200, &json!({"total_count": artifacts.len(), "artifacts": artifacts}))
+            let artifacts: Vec<Value> = found.map(|(id, artifact)| artifact_json(id, artifact)).collect();
+            json_response(200, &json!({"total_count": artifacts.len(), "artifacts": artifacts}))
         }
         ["artifacts", id, "zip"] => {
-            let mut found = answer(StatusCode::FOUND.as_u16(), "text/html", String::new());
+            let mut found = response(StatusCode::FOUND.as_u16(), "text/html", String::new());
             let url = format!("{}/{full_name}/{id}.zip?{SIGNATURE}", state.store);
             found.headers_mut().insert(LOCATION, url.parse().unwrap());
             found
         }
-        _ => refusal(404, "Not Found"),
+        _ => error_response(404, "Not Found"),
     }
 }
 
-fn described(id: usize, artifact: &Artifact) -> Value {
+fn artifact_json(id: usize, artifact: &Artifact) -> Value {
     let hash = digest::digest(&digest::SHA256, &artifact.zip);
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     json!({

@@ -1,4 +1,4 @@
-//! What the stub knows: repositories, branches, commits, statuses, a README.
+//! The stub's data: repositories, branches, commits, statuses, a README.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,27 +12,27 @@ pub struct Status {
     pub target_url: String,
 }
 
-/// What goes wrong with every request, until it is set to something else.
+/// The fault of every request until the next change.
 #[derive(Clone, Debug, Default)]
 pub enum Fault {
     #[default]
     None,
-    /// Waits that long, then answers.
+    /// Delays the response.
     Stall(Duration),
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     Drop,
     Status {
         code: u16,
         headers: Vec<(String, String)>,
         body: String,
     },
-    /// The quota is spent: 403 from REST, 200 with `errors` from GraphQL.
+    /// The rate limit is exhausted: 403 from REST, 200 with `errors` from GraphQL.
     RateLimited,
-    /// 200, and no JSON.
+    /// Status 200 without JSON.
     Garbage,
 }
 
-/// A request as it came in; header names are lower case, the path has its query.
+/// A received request. Header names are lower case; the path includes the query.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub method: String,
@@ -54,26 +54,26 @@ pub struct State {
     pub fault: Fault,
     pub requests: Vec<Recorded>,
     pub purged: Vec<String>,
-    /// The store that artifacts lie in, and what it was asked for.
+    /// The URL of the artifacts' store, and its requests.
     pub store: String,
     pub store_requests: Vec<Recorded>,
 }
 
 #[derive(Debug, Default)]
 pub struct Repository {
-    /// As it was added: names are compared without case.
+    /// The name as it was added; comparisons ignore case.
     pub full_name: String,
     pub default_branch: String,
-    /// Commits by branch, newest first. A branch without a commit is not there.
+    /// Commits by branch, newest first. A branch without commits does not exist.
     pub branches: BTreeMap<String, Vec<String>>,
-    /// By commit, oldest first.
+    /// Statuses by commit, oldest first.
     statuses: HashMap<String, Vec<Status>>,
     pub readme_images: Option<Vec<String>>,
-    /// Of all runs, oldest first.
+    /// The artifacts of all runs, oldest first.
     pub artifacts: Vec<Artifact>,
 }
 
-/// What a run left behind: a zip.
+/// An artifact of a run: a zip.
 #[derive(Clone, Debug)]
 pub struct Artifact {
     pub run_id: u64,

@@ -1,12 +1,12 @@
-//! The stub's data as GitHub's GraphQL types, as far as a badge can ask.
+//! The stub's data as GitHub's GraphQL types, with the fields that badges need.
 
 use serde_json::{Value, json};
 
 use super::data::{Repository, State, Status};
 use super::graphql::{Arguments, Found, Object};
 
-/// A time for everything: the stub's answers are the same in every run.
-pub const THEN: &str = "2026-01-02T03:04:05Z";
+/// The time of everything, so that the stub's responses are the same in every run.
+pub const TIME: &str = "2026-01-02T03:04:05Z";
 
 pub enum Node<'a> {
     Query(&'a State),
@@ -14,12 +14,12 @@ pub enum Node<'a> {
     RateLimit,
     Repository(&'a Repository),
     Ref(&'a Repository, &'a str),
-    /// What a ref points to, before a fragment says that it is a commit.
+    /// The target of a ref, before a fragment selects the type Commit.
     GitObject(&'a Repository, &'a str),
     Commit(&'a Repository, &'a str),
     History(&'a Repository, Vec<&'a str>),
     Rollup(&'a Repository, &'a str),
-    /// A status, and how many are older.
+    /// A status, and the number of older ones.
     Context(&'a Status, usize),
 }
 
@@ -53,7 +53,7 @@ impl<'a> Object for Node<'a> {
             Node::RateLimit => match name {
                 "limit" => Some(leaf(5000)),
                 "remaining" => Some(leaf(4999)),
-                "resetAt" => Some(leaf(THEN)),
+                "resetAt" => Some(leaf(TIME)),
                 _ => None,
             },
             Node::Repository(repository) => repository_field(repository, name, arguments),
@@ -116,7 +116,7 @@ fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Argu
     match name {
         "nameWithOwner" => Some(leaf(repository.full_name.as_str())),
         "isPrivate" => Some(leaf(false)),
-        // An empty repository has no default branch yet, whatever its name will be.
+        // An empty repository has no default branch yet.
         "defaultBranchRef" => Some(branch(&repository.default_branch)),
         "ref" => {
             let wanted = arguments.get("qualifiedName")?.as_str()?;
@@ -129,7 +129,7 @@ fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Argu
 fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
     match name {
         "oid" => Some(leaf(sha)),
-        "committedDate" => Some(leaf(THEN)),
+        "committedDate" => Some(leaf(TIME)),
         "messageHeadline" => Some(leaf("Change something")),
         "history" => {
             let Some(first) = arguments.get("first").and_then(Value::as_u64) else {
@@ -154,7 +154,7 @@ fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &
 }
 
 fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
-    // GitHub shows the newest status of each context, whatever its case.
+    // GitHub shows the newest status of each context, ignoring case.
     let is_newest = |(at, status): &(usize, &Status)| {
         !statuses[at + 1..].iter().any(|newer| newer.context.eq_ignore_ascii_case(&status.context))
     };

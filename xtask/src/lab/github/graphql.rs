@@ -1,5 +1,4 @@
-//! As much of GraphQL as it takes to answer what a query asks: selection sets with aliases, arguments,
-//! variables and inline fragments. What the fields mean is the business of an [`Object`].
+//! Executes GraphQL queries with aliases, arguments, variables and inline fragments. An [`Object`] defines the fields.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
@@ -11,13 +10,13 @@ pub type Arguments = Map<String, Value>;
 /// One object of the graph.
 pub trait Object: Sized {
     fn type_name(&self) -> &'static str;
-    /// This object as the type of a fragment; `None` where it is not one.
+    /// This object as the type of a fragment; `None` if it has another type.
     fn as_type(&self, name: &str) -> Option<Self>;
-    /// `None`: no such field.
+    /// `None`: the field does not exist.
     fn field(&self, name: &str, arguments: &Arguments) -> Option<Found<Self>>;
 }
 
-/// What a field holds.
+/// The value of a field.
 pub enum Found<O> {
     Leaf(Value),
     One(O),
@@ -29,8 +28,8 @@ pub enum Found<O> {
     },
 }
 
-/// The whole body of an answer to `{"query": …, "variables": …}`.
-pub fn answer<O: Object>(root: &O, request: &Value) -> Value {
+/// Executes `{"query": …, "variables": …}`; returns the body of the response.
+pub fn execute<O: Object>(root: &O, request: &Value) -> Value {
     let query = request["query"].as_str().unwrap_or_default();
     let variables = &request["variables"];
     let outcome = parse(query).and_then(|document| {
@@ -252,7 +251,7 @@ impl Parser {
         Ok(required)
     }
 
-    /// Up to and with the closing brace.
+    /// Parses up to and including the closing brace.
     fn selections(&mut self) -> Result<Vec<Selection>, String> {
         let mut out = Vec::new();
         while !self.is('}') {
@@ -262,7 +261,7 @@ impl Parser {
             }
             let on = self.name()?;
             if on != "on" {
-                return Err(format!("The stub knows inline fragments only, not '...{on}'"));
+                return Err(format!("The stub supports only inline fragments, not '...{on}'"));
             }
             let type_name = self.name()?;
             self.mark('{')?;

@@ -1,15 +1,15 @@
-//! GitHub's REST routes that Covered calls, and the image proxy in front of a README.
+//! The REST routes of GitHub that Covered calls, and the image proxy of READMEs.
 
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer::{DOCUMENTATION, answer, json_answer, refusal};
 use super::artifacts;
 use super::data::{Recorded, Repository, State, Status};
-use super::graph::THEN;
+use super::graph::TIME;
+use super::response::{DOCUMENTATION, error_response, json_response, response};
 use crate::lab::http::Body;
 
-/// Answers everything but GraphQL. `base` is the stub's own address.
+/// Responds to everything except GraphQL. `base` is the stub's own URL.
 pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body> {
     let path = request.path.split('?').next().unwrap_or_default();
     let path = path.strip_prefix("/api/v3").unwrap_or(path);
@@ -26,7 +26,7 @@ pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body
         ("GET", ["repos", owner, name, "actions", rest @ ..]) => {
             artifacts::route(state, &format!("{owner}/{name}"), rest, request)
         }
-        _ => refusal(404, "Not Found"),
+        _ => error_response(404, "Not Found"),
     }
 }
 
@@ -38,21 +38,21 @@ fn invalid(field: &str, message: &str) -> Response<Body> {
         "documentation_url": DOCUMENTATION,
         "status": "422",
     });
-    json_answer(422, &body)
+    json_response(422, &body)
 }
 
 fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &str, sha: &str) -> Response<Body> {
     if request.header("authorization").is_none() {
-        return refusal(401, "Requires authentication");
+        return error_response(401, "Requires authentication");
     }
     let Some(repository) = state.repository_mut(full_name) else {
-        return refusal(404, "Not Found");
+        return error_response(404, "Not Found");
     };
     if !repository.knows(sha) {
-        return refusal(422, &format!("No commit found for SHA: {sha}"));
+        return error_response(422, &format!("No commit found for SHA: {sha}"));
     }
     let Ok(body) = serde_json::from_str::<Value>(&request.body) else {
-        return refusal(400, "Problems parsing JSON");
+        return error_response(400, "Problems parsing JSON");
     };
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     let status = Status {
@@ -72,7 +72,7 @@ fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &st
     }
     let id = repository.statuses_of(sha).len() + 1;
     let url = format!("{base}/repos/{full_name}/statuses/{sha}");
-    let answer = json!({
+    let body_sent = json!({
         "url": url,
         "avatar_url": null,
         "id": id,
@@ -81,22 +81,22 @@ fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &st
         "description": body["description"],
         "target_url": body["target_url"],
         "context": status.context,
-        "created_at": THEN,
-        "updated_at": THEN,
+        "created_at": TIME,
+        "updated_at": TIME,
         "creator": null,
     });
     repository.set_status(sha, status);
-    json_answer(201, &answer)
+    json_response(201, &body_sent)
 }
 
 fn readme(repository: Option<&Repository>, base: &str, request: &Recorded) -> Response<Body> {
     let Some(images) = repository.and_then(|repository| repository.readme_images.as_ref()) else {
-        return refusal(404, "Not Found");
+        return error_response(404, "Not Found");
     };
     let accept = request.header("accept").unwrap_or_default();
     if !accept.contains("html") {
-        let hint = "the stub renders only: ask with accept: application/vnd.github.html+json";
-        return refusal(415, hint);
+        let hint = "the stub returns only HTML: send accept: application/vnd.github.html+json";
+        return error_response(415, hint);
     }
     let images: String = images.iter().map(|image| proxied(base, image)).collect();
     let html = format!(
@@ -104,10 +104,10 @@ fn readme(repository: Option<&Repository>, base: &str, request: &Recorded) -> Re
          <article class=\"markdown-body entry-content container-lg\" itemprop=\"text\">\
          <h1 tabindex=\"-1\" dir=\"auto\">A project</h1>\n{images}</article></div>"
     );
-    answer(200, "application/vnd.github.html; charset=utf-8", html)
+    response(200, "application/vnd.github.html; charset=utf-8", html)
 }
 
-/// An image as GitHub renders it: behind Camo, with the address that the author wrote beside it.
+/// An image as GitHub renders it: the URL of Camo, and the URL that the author wrote.
 fn proxied(base: &str, image: &str) -> String {
     let hex: String = image.bytes().map(|byte| format!("{byte:02x}")).collect();
     let (camo, digest) = (format!("{base}/camo"), digest(image));
@@ -118,7 +118,7 @@ fn proxied(base: &str, image: &str) -> String {
     )
 }
 
-/// Camo's is keyed and needs a secret; this one has its length and form (FNV-1a, four times over).
+/// Camo uses a keyed digest; this one only has the same length and format (FNV-1a, repeated four times).
 fn digest(image: &str) -> String {
     let fold = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = image.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
@@ -131,8 +131,8 @@ fn purge(state: &mut State, wanted: &str, hex: &str) -> Response<Body> {
     match bytes.map(String::from_utf8) {
         Some(Ok(image)) if digest(&image) == wanted => {
             state.purged.push(image);
-            json_answer(StatusCode::OK.as_u16(), &json!({"status": "ok", "id": "1-1"}))
+            json_response(StatusCode::OK.as_u16(), &json!({"status": "ok", "id": "1-1"}))
         }
-        _ => answer(404, "text/plain", "checksum mismatch".to_owned()),
+        _ => response(404, "text/plain", "checksum mismatch".to_owned()),
     }
 }

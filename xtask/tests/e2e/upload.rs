@@ -1,4 +1,4 @@
-//! A report goes up, the badge shows its number, a click opens it: on each kind of store.
+//! Uploads reports to each kind of store; checks status, badge and report.
 
 use xtask::lab::parts::{Part, skip_without};
 use xtask::lab::proxy::Proxy;
@@ -9,8 +9,8 @@ use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World, files_in, keys_in, setti
 const GREEN: &str = "#34d058";
 const RED: &str = "#cb2431";
 
-/// Walks it, and gives back the id of the first report's site.
-fn walk(settings: &Settings) -> (World, String) {
+/// Uploads two reports; returns the ID of the first one's site.
+fn upload_twice(settings: &Settings) -> (World, String) {
     let world = World::new(settings);
     let badge_url = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
     world.github.set_readme(REPOSITORY, &["https://img.shields.io/license.svg", &badge_url]);
@@ -22,7 +22,7 @@ fn walk(settings: &Settings) -> (World, String) {
     assert!(!log.contains("a-token") && !log.contains("a-key-to-try"), "a secret is in the log:\n{log}");
 
     let statuses = world.github.statuses(REPOSITORY, SHA);
-    let [status] = statuses.as_slice() else { panic!("not one status: {statuses:?}") };
+    let [status] = statuses.as_slice() else { panic!("expected one status: {statuses:?}") };
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
     assert!(status.description.starts_with("87.5%"), "{}", status.description);
 
@@ -48,34 +48,34 @@ fn walk(settings: &Settings) -> (World, String) {
     (world, site)
 }
 
-/// What the store may hold of a site: its record and its zip.
+/// Expects only the record and the zip of each site in the store.
 fn only_record_and_zip(keys: &[String], site: &str) {
     let of_site: Vec<_> = keys.iter().filter(|key| key.starts_with(&format!("sites/{site}"))).collect();
     assert_eq!(of_site, [&format!("sites/{site}.json"), &format!("sites/{site}.zip")], "{keys:?}");
     let sites = keys.iter().filter(|key| key.starts_with("sites/")).count();
-    assert_eq!(sites, 4, "two sites, nothing else: {keys:?}");
+    assert_eq!(sites, 4, "expected only two sites: {keys:?}");
 }
 
 #[test]
-fn on_local_files() {
+fn upload_badge_and_report_work_with_a_folder() {
     let data = tempfile::tempdir().unwrap();
-    let (_world, site) = walk(&files_in(data.path()));
+    let (_world, site) = upload_twice(&files_in(data.path()));
     only_record_and_zip(&keys_in(data.path()), &site);
 }
 
 #[test]
-fn in_memory() {
-    walk(&setting("STORAGE_URL", "memory://"));
+fn upload_badge_and_report_work_in_memory() {
+    upload_twice(&setting("STORAGE_URL", "memory://"));
 }
 
 #[test]
-fn on_s3_by_one_put() {
+fn upload_badge_and_report_work_with_s3_and_one_put() {
     if skip_without(&[Part::Python]) {
         return;
     }
     let s3 = MiniStack::start();
     let proxy = Proxy::start(&s3.url());
-    let (_world, site) = walk(&s3.settings(&proxy.url()));
+    let (_world, site) = upload_twice(&s3.settings(&proxy.url()));
     only_record_and_zip(&s3.keys(), &site);
     let passed = proxy.take();
     let puts: Vec<_> = passed.iter().filter(|request| request.method == "PUT").collect();
@@ -85,7 +85,7 @@ fn on_s3_by_one_put() {
 }
 
 #[test]
-fn without_a_github_token_the_badge_shows_what_the_upload_said() {
+fn without_a_github_token_the_badge_shows_the_uploaded_value() {
     let mut settings = setting("STORAGE_URL", "memory://");
     settings.extend(setting("GITHUB_TOKEN", ""));
     let mut world = World::new(&settings);
