@@ -61,6 +61,12 @@ impl File {
 }
 
 pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+    // Other tools have a `coverage` of another shape.
+    let is_simplecov = |head: &str| head.contains("\"simplecov_version\"");
+    Ok(json::if_head(input, is_simplecov, |input| read_files(input, lines))?.flatten())
+}
+
+fn read_files(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
     let (mut covered, mut total) = (0u64, 0u64);
     let mut each = |path: &str, file: File| {
         let counts = file.counts();
