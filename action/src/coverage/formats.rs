@@ -81,10 +81,13 @@ pub enum Read {
 impl Format {
     /// Whether a file with this name may have this format.
     pub fn reads(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
+        let ends_with = |end: &str| {
+            let start = name.len().checked_sub(end.len());
+            start.is_some_and(|start| name.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes()))
+        };
         match self.read {
-            Read::Page(..) => name.ends_with(".html") || name.ends_with(".htm"),
-            Read::File(ends, _) => ends.iter().any(|end| name.ends_with(end)),
+            Read::Page(..) => ends_with(".html") || ends_with(".htm"),
+            Read::File(ends, _) => ends.iter().any(|end| ends_with(end)),
         }
     }
 }

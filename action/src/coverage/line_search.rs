@@ -123,11 +123,11 @@ impl<'a> LineSearch<'a> {
 
     /// The machine-readable files, those of the formats with the most details first.
     fn candidates(&self) -> impl Iterator<Item = (&'static Format, &'a Entry)> {
-        let report = self.report;
+        let near: Vec<_> = self.report.files.iter().filter(|entry| is_near(&entry.name)).collect();
         let files = FORMATS.iter().filter(|format| matches!(format.read, Read::File(..)));
         files.flat_map(move |format| {
-            let fits = move |entry: &&Entry| is_near(&entry.name) && format.reads(&entry.name);
-            report.files.iter().filter(fits).take(MAX_CANDIDATES).map(move |entry| (format, entry))
+            let named = near.iter().filter(|entry| format.reads(&entry.name)).take(MAX_CANDIDATES);
+            named.map(|entry| (format, *entry)).collect::<Vec<_>>()
         })
     }
 

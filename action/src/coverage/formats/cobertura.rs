@@ -50,7 +50,7 @@ impl MethodLines {
             self.is_incomplete |= !self.open.is_empty();
             self.open.clear();
         }
-        let Some(number) = element.number("number").filter(|_| element.is("line")) else { return };
+        let (true, Some(number)) = (element.is("line"), element.number("number")) else { return };
         if is_in_method {
             self.covered += u64::from(element.number("hits") > Some(0));
             self.total += 1;
@@ -83,9 +83,11 @@ fn totals(root: &Element) -> Found {
 fn add(element: &Element, lines: &mut Lines) {
     if element.is("class") {
         lines.file(&element.unescaped("filename").unwrap_or_default());
-    } else if let (true, Some(number)) = (element.is("line"), element.number("number")) {
-        let hits = element.number("hits").unwrap_or_default();
-        let branches = element.text("condition-coverage").as_deref().and_then(conditions);
+    } else if element.is("line") {
+        let [number, hits, conditions] = element.texts(["number", "hits", "condition-coverage"]);
+        let Some(number) = number.and_then(|number| number.parse().ok()) else { return };
+        let hits = hits.and_then(|hits| hits.parse().ok()).unwrap_or_default();
+        let branches = conditions.as_deref().and_then(share);
         let is_partly = branches.is_some_and(|(taken, total)| taken < total);
         lines.line(number, if hits > 0 && is_partly { Hit::Partly } else { Hit::of(hits) });
         if let Some((taken, total)) = branches {
@@ -95,7 +97,7 @@ fn add(element: &Element, lines: &mut Lines) {
 }
 
 /// `50% (1/2)`.
-fn conditions(text: &str) -> Option<(u64, u64)> {
+fn share(text: &str) -> Option<(u64, u64)> {
     counts(text.split_once('(')?.1.strip_suffix(')')?)
 }
 

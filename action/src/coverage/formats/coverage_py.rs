@@ -25,6 +25,8 @@ use crate::coverage::syntax::json::{self, List};
 
 /// In the foot of the pages of a version before 4.0.
 const OLD: &str = ">coverage.py v3.";
+/// Bytes of the foot of a page.
+const FOOT: usize = 1 << 10;
 const BOTH: &str = "lines and branches";
 /// With branches, since 7.11: lines, branches, and both together.
 const COLUMNS: usize = 3;
@@ -35,7 +37,13 @@ pub fn page(page: &Page) -> Option<Found> {
 
 /// Versions before 4.0 write single quotes in tags, and escape both kinds in texts.
 fn with_double_quotes(html: &str) -> Cow<'_, str> {
-    if has(html, OLD) { Cow::Owned(html.replace('\'', "\"")) } else { Cow::Borrowed(html) }
+    if is_old(html) { Cow::Owned(html.replace('\'', "\"")) } else { Cow::Borrowed(html) }
+}
+
+/// Looks only at the end: a page can be long.
+fn is_old(html: &str) -> bool {
+    let foot = &html.as_bytes()[html.len().saturating_sub(FOOT)..];
+    memmem::find(foot, OLD.as_bytes()).is_some()
 }
 
 fn index(html: &str) -> Option<Found> {
@@ -87,7 +95,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let title = between(html, "<title>", "</title>").and_then(|title| title.trim().strip_prefix("Coverage for "));
     let path = title.and_then(|title| title.rsplit_once(": ")).filter(|(_, shown)| percent(shown).is_some());
     let Some((path, _)) = path.filter(|_| has(html, "coverage.py")) else { return false };
-    let end = if has(html, OLD) { ".py" } else { "" };
+    let end = if is_old(html) { ".py" } else { "" };
     if lines.file(&format!("{}{end}", unescaped(path))) {
         paragraphs(html).for_each(|(number, hit)| lines.line(number, hit));
         if let (Some(run), Some(missing)) = (button(html, "run"), button(html, "mis")) {
@@ -98,23 +106,35 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
 }
 
 fn paragraphs(html: &str) -> impl Iterator<Item = (u64, Hit)> {
-    let marks = memmem::find_iter(html.as_bytes(), "<p ");
-    marks.filter_map(|at| {
-        let paragraph = html.get(at..)?;
-        let (tag, rest) = paragraph.split_once('>')?;
-        let id =
-            tag.split_once("id=\"t").or_else(|| rest.strip_prefix("<span class=\"n\"><a id=\"t").map(|id| ("", id)))?.1;
-        let number = id.split_once('"')?.0.parse().ok()?;
-        Some((number, kind(between(tag, "class=\"", "\"")?)?))
-    })
+    memmem::find_iter(html.as_bytes(), PARAGRAPH).filter_map(|at| paragraph(html.get(at + PARAGRAPH.len()..)?))
+}
+
+const PARAGRAPH: &str = "<p ";
+
+fn paragraph(text: &str) -> Option<(u64, Hit)> {
+    let (tag, rest) = text.split_once('>')?;
+    let id = tag.strip_prefix("id=\"t").or_else(|| rest.strip_prefix("<span class=\"n\"><a id=\"t"))?;
+    let number = id.split_once('"')?.0.parse().ok()?;
+    let classes = tag.strip_prefix("class=\"").or_else(|| after(tag, " class=\""))?;
+    Some((number, kind(classes.split_once('"')?.0)?))
 }
 
 /// `run`, `stm run hide_run`, `par run show_par`. `run run2` is a further line of a statement, which is not counted.
 fn kind(classes: &str) -> Option<Hit> {
-    let has = |class: &str| classes.split(' ').any(|other| other == class);
-    let kinds = [("par", Hit::Partly), ("run", Hit::Yes), ("mis", Hit::No)];
-    let (kind, hit) = kinds.into_iter().find(|(kind, _)| has(kind))?;
-    (!has(&format!("{kind}2")) && !has("exc")).then_some(hit)
+    let (mut found, mut further) = (None, None);
+    for class in classes.as_bytes().split(|letter| *letter == b' ') {
+        match class {
+            b"par" => found = Some(Hit::Partly),
+            b"run" => found = found.or(Some(Hit::Yes)),
+            b"mis" => found = found.or(Some(Hit::No)),
+            b"par2" => further = Some(Hit::Partly),
+            b"run2" => further = further.or(Some(Hit::Yes)),
+            b"mis2" => further = further.or(Some(Hit::No)),
+            b"exc" => return None,
+            _ => {}
+        }
+    }
+    found.filter(|_| found != further)
 }
 
 /// The number on the button that shows or hides lines of a kind: `<button … class="run …" …>12<span>…`.

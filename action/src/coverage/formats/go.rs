@@ -11,41 +11,42 @@ mod page;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, Read};
+use std::io::BufRead;
+use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{Found, Lines, Measure, Page};
+use crate::coverage::syntax::text;
 use blocks::{Block, Files};
 pub use page::{page, source_page};
 
-/// Bytes of one line.
-const MAX_LINE: u64 = 64 << 10;
 /// Distinct blocks, about 30 bytes each.
 const MAX_BLOCKS: usize = 2_000_000;
 
 pub fn profile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
     // Each test binary lists the same block again.
     let (hasher, mut blocks, mut files) = (RandomState::new(), HashMap::new(), Files::default());
-    let (mut line, mut is_first) = (Vec::new(), true);
-    loop {
-        line.clear();
-        if input.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            break;
+    let mut is_profile = false;
+    text::each_line(input, |line| {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim();
+        if text.starts_with("mode: ") {
+            is_profile = true;
+        } else if !is_profile {
+            return Ok(ControlFlow::Break(()));
+        } else if !text.is_empty() {
+            let (place, statements, hits) =
+                block(text).context("it contains a line that is not a coverprofile block")?;
+            let place = (hasher.hash_one(place), if lines.is_on() { files.place(place)? } else { Default::default() });
+            let block = blocks.entry(place.0).or_insert(Block { statements, is_hit: false, place: place.1 });
+            block.is_hit |= hits > 0;
+            ensure!(blocks.len() <= MAX_BLOCKS, "it lists more than {MAX_BLOCKS} blocks");
         }
-        let text = String::from_utf8_lossy(&line);
-        if std::mem::take(&mut is_first) && !text.starts_with("mode: ") {
-            return Ok(None);
-        }
-        if text.starts_with("mode: ") || text.trim().is_empty() {
-            continue;
-        }
-        let (place, statements, hits) =
-            block(text.trim()).context("it contains a line that is not a coverprofile block")?;
-        let place = (hasher.hash_one(place), if lines.is_on() { files.place(place)? } else { Default::default() });
-        let block = blocks.entry(place.0).or_insert(Block { statements, is_hit: false, place: place.1 });
-        block.is_hit |= hits > 0;
-        ensure!(blocks.len() <= MAX_BLOCKS, "it lists more than {MAX_BLOCKS} blocks");
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if !is_profile {
+        return Ok(None);
     }
     let sum = |only_hit: bool| {
         let blocks = blocks.values().filter(|block| block.is_hit || !only_hit);
@@ -55,7 +56,7 @@ pub fn profile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Foun
     if lines.is_on() {
         files.add(blocks.into_values().collect(), lines)?;
     }
-    Ok((!is_first).then(|| Measure::counted("statements", counts, 1).into_iter().collect()))
+    Ok(Some(Measure::counted("statements", counts, 1).into_iter().collect()))
 }
 
 fn block(line: &str) -> Option<(&str, u64, u64)> {

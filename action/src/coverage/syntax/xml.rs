@@ -1,5 +1,6 @@
 //! Streams XML: visits each element once, in bounded memory. Entities of a document type are never expanded.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 
@@ -25,18 +26,33 @@ impl Element<'_> {
     }
 
     pub fn text(&self, attribute: &str) -> Option<String> {
-        let attribute = self.0.try_get_attribute(attribute).ok()??;
-        Some(attribute.value.into_owned())
+        self.raw(attribute).map(Cow::into_owned)
+    }
+
+    fn raw(&self, attribute: &str) -> Option<Cow<'_, str>> {
+        Some(self.0.try_get_attribute(attribute).ok()??.value)
+    }
+
+    /// Several attributes in one pass, with their entities as written.
+    pub fn texts<const N: usize>(&self, attributes: [&str; N]) -> [Option<Cow<'_, str>>; N] {
+        let mut texts = [const { None }; N];
+        for attribute in self.0.attributes().with_checks(false).flatten() {
+            let name = attribute.key.as_ref();
+            if let Some(at) = attributes.iter().position(|other| *other == name) {
+                texts[at] = Some(attribute.value);
+            }
+        }
+        texts
     }
 
     /// The text with its entities expanded, such as a path.
     pub fn unescaped(&self, attribute: &str) -> Option<String> {
-        let text = self.text(attribute)?;
+        let text = self.raw(attribute)?;
         Some(unescape(&text).ok()?.into_owned())
     }
 
     pub fn number(&self, attribute: &str) -> Option<u64> {
-        self.text(attribute)?.parse().ok()
+        self.raw(attribute)?.parse().ok()
     }
 
     /// Two attributes as covered and total counts.

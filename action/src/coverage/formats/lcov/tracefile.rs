@@ -10,15 +10,15 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, Read};
+use std::io::BufRead;
+use std::ops::ControlFlow;
 
 use anyhow::{Result, ensure};
 
 use crate::coverage::lines::{Hit, Lines};
 use crate::coverage::measure::{Found, Measure};
+use crate::coverage::syntax::text;
 
-/// Bytes of one line.
-const MAX_LINE: u64 = 64 << 10;
 /// Lines, and branches, of one record.
 const MAX_RECORD: usize = 1_000_000;
 
@@ -50,39 +50,53 @@ struct Sums {
 }
 
 pub fn tracefile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
-    // All lines are needed for the total, also if the caller needs fewer.
-    let mut all = Lines::all();
-    let (hasher, mut files) = (RandomState::new(), HashSet::new());
-    let (mut sums, mut record) = (Sums::default(), None::<Record>);
-    let mut line = Vec::new();
-    while next(input, &mut line)? {
-        let text = line.trim_ascii();
-        if record.is_none() && sums.records == 0 && !is_start(text) {
-            return Ok(None);
-        }
-        if let Some(path) = text.strip_prefix(b"SF:") {
-            ensure!(record.is_none(), "a record has no end_of_record: the file is damaged");
-            let path = String::from_utf8_lossy(path);
-            sums.has_repeated_file |= !files.insert(hasher.hash_one(&*path));
-            all.file(&path);
-            record = Some(Record::default());
-        } else if text == b"end_of_record" {
-            record.take().unwrap_or_default().end(&mut all, &mut sums);
-        } else if let Some(record) = &mut record {
-            record.add(text);
-            ensure!(record.size() <= MAX_RECORD, "a record has more than {MAX_RECORD} lines");
-        }
-    }
-    ensure!(record.is_none(), "the file is truncated: its last record has no end_of_record");
-    all.finish()?;
-    let found = (sums.records > 0).then(|| sums.found(&all));
-    lines.merge(all);
+    let mut reader = TraceReader { lines: Lines::all(), ..TraceReader::default() };
+    text::each_line(input, |line| reader.add(line))?;
+    ensure!(reader.record.is_none(), "the file is truncated: its last record has no end_of_record");
+    reader.lines.finish()?;
+    let found = (reader.sums.records > 0).then(|| reader.sums.found(&reader.lines));
+    lines.merge(reader.lines);
     Ok(found)
 }
 
-fn next(input: &mut dyn BufRead, line: &mut Vec<u8>) -> Result<bool> {
-    line.clear();
-    Ok(input.take(MAX_LINE).read_until(b'\n', line)? > 0)
+#[derive(Default)]
+struct TraceReader {
+    /// All lines are needed for the total, also if the caller needs fewer.
+    lines: Lines<'static>,
+    hasher: RandomState,
+    /// The hashes of the paths.
+    files: HashSet<u64>,
+    sums: Sums,
+    record: Option<Record>,
+}
+
+impl TraceReader {
+    fn add(&mut self, text: &[u8]) -> Result<ControlFlow<()>> {
+        if let Some(record) = &mut self.record
+            && record.add(text)
+        {
+            ensure!(record.size() <= MAX_RECORD, "a record has more than {MAX_RECORD} lines");
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.add_mark(text.trim_ascii())
+    }
+
+    /// Adds a line that starts or ends a record.
+    fn add_mark(&mut self, text: &[u8]) -> Result<ControlFlow<()>> {
+        if self.record.is_none() && self.sums.records == 0 && !is_start(text) {
+            return Ok(ControlFlow::Break(()));
+        }
+        if let Some(path) = text.strip_prefix(b"SF:") {
+            ensure!(self.record.is_none(), "a record has no end_of_record: the file is damaged");
+            let path = String::from_utf8_lossy(path);
+            self.sums.has_repeated_file |= !self.files.insert(self.hasher.hash_one(&*path));
+            self.lines.file(&path);
+            self.record = Some(Record::default());
+        } else if text == b"end_of_record" {
+            self.record.take().unwrap_or_default().end(&mut self.lines, &mut self.sums);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 fn is_start(text: &[u8]) -> bool {
@@ -94,11 +108,17 @@ impl Record {
         self.lines.len().max(self.branches.len())
     }
 
-    fn add(&mut self, text: &[u8]) {
-        let Some(colon) = memchr::memchr(b':', text) else { return };
+    /// Returns whether the line is one of a record's body.
+    fn add(&mut self, text: &[u8]) -> bool {
+        // Most lines are of this kind.
+        if let Some(value) = text.strip_prefix(b"DA:") {
+            self.lines.extend(line(value));
+            return true;
+        }
+        let text = text.trim_ascii();
+        let Some(colon) = memchr::memchr(b':', text) else { return false };
         let (name, value) = (&text[..colon], &text[colon + 1..]);
         match name {
-            b"DA" => self.lines.extend(line(value)),
             b"BRDA" => self.branches.extend(branch(value)),
             b"LF" => self.line_sum.1 = number(value).0,
             b"LH" => self.line_sum.0 = number(value).0,
@@ -106,8 +126,9 @@ impl Record {
             b"BRH" => self.branch_sum.0 = number(value).0,
             b"FNF" => self.function_sum.1 = number(value).0,
             b"FNH" => self.function_sum.0 = number(value).0,
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn end(mut self, lines: &mut Lines, sums: &mut Sums) {
@@ -151,7 +172,7 @@ fn add(sum: &mut Sum, other: Sum) {
 fn line(value: &[u8]) -> Option<(u64, bool)> {
     let (number, rest) = number(value);
     let hits = rest.strip_prefix(b",").unwrap_or_default();
-    let is_zero = hits.first() == Some(&b'0') && hits.get(1).is_none_or(|next| *next == b',');
+    let is_zero = matches!(hits, [b'0'] | [b'0', b',' | b'\r' | b' ', ..]);
     (rest.len() < value.len()).then_some((number, !hits.is_empty() && hits[0] != b'-' && !is_zero))
 }
 
@@ -164,7 +185,10 @@ fn branch(value: &[u8]) -> Option<(u64, bool)> {
 
 /// The digits at the start, and what follows. 0 without digits.
 fn number(text: &[u8]) -> (u64, &[u8]) {
-    let length = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let add = |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
-    (text[..length].iter().fold(0, add), &text[length..])
+    let (mut number, mut rest) = (0u64, text);
+    while let [digit @ b'0'..=b'9', others @ ..] = rest {
+        number = number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        rest = others;
+    }
+    (number, rest)
 }
