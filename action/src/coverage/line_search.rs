@@ -87,7 +87,8 @@ impl fmt::Display for FoundLines<'_> {
 }
 
 impl<'a> LineSearch<'a> {
-    /// The lines, if there are any: those that add up, else the first. Notes say which files cannot be read.
+    /// The lines, if there are any: those that add up, else the first. Notes say which files cannot be read, and which
+    /// contradict each other in a report without a total.
     pub fn run(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
         match self.choice {
             Choice::Auto => self.auto(notes),
@@ -96,29 +97,33 @@ impl<'a> LineSearch<'a> {
     }
 
     fn auto(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
-        let (mut first, mut damaged, mut left) = (None, Vec::new(), MAX_READ);
+        let (mut best, mut damaged, mut left) = (Best::default(), Vec::new(), MAX_READ);
         for (format, entry) in self.candidates() {
             // Other formats would fail on a damaged file in the same way.
             if damaged.contains(&&entry.name) {
                 continue;
             }
-            match self.file(format, &entry.name, FileSource::Inside(self.report), &mut left) {
-                Ok(Some(found)) if found.proof.is_usable() => return Some(found),
-                Ok(found) => first = first.or(found),
-                Err(error) => {
-                    notes.push(cannot_read(&entry.name, &error));
-                    damaged.push(&entry.name);
-                }
+            let found = self.file(format, &entry.name, FileSource::Inside(self.report), &mut left);
+            if found.is_err() {
+                damaged.push(&entry.name);
+            }
+            best.add(found, &entry.name, notes);
+            if self.is_decided(&best) {
+                return best.lines;
             }
         }
         for index in pages(self.report) {
-            match self.pages_of(index, None) {
-                Ok(Some(found)) if found.proof.is_usable() => return Some(found),
-                Ok(found) => first = first.or(found),
-                Err(error) => notes.push(cannot_read(&index.name, &error)),
+            best.add(self.pages_of(index, None), &index.name, notes);
+            if self.is_decided(&best) {
+                return best.lines;
             }
         }
-        first
+        best.into_lines(notes)
+    }
+
+    /// Only a folder whose total is unknown may have several reports: their lines are compared.
+    fn is_decided(&self, best: &Best) -> bool {
+        self.totals.is_some() && best.is_usable()
     }
 
     /// The machine-readable files, those of the formats with the most details first.
@@ -255,6 +260,44 @@ impl<'a> LineSearch<'a> {
             None if shown.is_empty() && !lines.files().all(|file| file.shown.is_some()) => Proof::NotShown,
             None => Proof::AddsUp,
         }
+    }
+}
+
+/// The lines that add up, else the first.
+#[derive(Default)]
+struct Best<'a> {
+    lines: Option<FoundLines<'a>>,
+    /// The source of other lines that add up as well: that of another report in the same folder.
+    rival: Option<String>,
+}
+
+impl<'a> Best<'a> {
+    fn add(&mut self, found: Result<Option<FoundLines<'a>>>, name: &str, notes: &mut Vec<String>) {
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return notes.push(cannot_read(name, &error)),
+        };
+        let is_usable = found.proof.is_usable();
+        match &self.lines {
+            Some(lines) if lines.proof.is_usable() => {
+                let differs = is_usable && found.lines.sums() != lines.lines.sums();
+                self.rival = self.rival.take().or(differs.then_some(found.source));
+            }
+            Some(_) if !is_usable => {}
+            _ => self.lines = Some(found),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.proof.is_usable())
+    }
+
+    fn into_lines(self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
+        let lines = self.lines?;
+        let Some(rival) = self.rival else { return Some(lines) };
+        notes.push(format!("{} and {rival} have different lines: set --lines FILE", lines.source));
+        None
     }
 }
 

@@ -148,6 +148,27 @@ fn a_damaged_file_is_noted_once_and_the_next_one_is_read() {
 }
 
 #[test]
+fn lines_of_two_reports_in_one_folder_are_used_only_if_they_agree_or_the_total_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("chrome.info", "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n");
+    write("firefox.info", "SF:a.c\nDA:1,1\nDA:2,1\nend_of_record\n");
+    let report = walk(folder.path()).unwrap();
+    let run = |totals: Option<&Totals>, notes: &mut Vec<String>| {
+        let search =
+            LineSearch { report: &report, choice: &Choice::Auto, totals, filter: None, deadline: Deadline::NEVER };
+        search.run(notes).map(|found| found.source)
+    };
+    let mut notes = Vec::new();
+    assert_eq!(run(None, &mut notes), None);
+    assert_eq!(notes, ["chrome.info and firefox.info have different lines: set --lines FILE"]);
+    let total = search::search(&report, &Choice::parse("firefox.info").unwrap(), None, Deadline::NEVER).totals.unwrap();
+    assert_eq!(run(Some(&total), &mut notes), Some("firefox.info".to_owned()));
+    write("firefox.info", "SF:/other/a.c\nDA:1,1\nDA:2,0\nend_of_record\n");
+    assert_eq!(run(None, &mut notes), Some("chrome.info".to_owned()));
+}
+
+#[test]
 fn counts_of_methods_prove_only_lines_that_their_classes_list() {
     let xml = include_str!("../../tests/fixtures/totals/dotnet-coverage-17-cobertura/coverage.cobertura.xml");
     let lost = xml.replace(
