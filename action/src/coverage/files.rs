@@ -1,12 +1,15 @@
 //! Opens the files of a report as text: within limits, and in any encoding that tools write.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{MAIN_SEPARATOR, Path};
 
 use anyhow::{Context, Result, ensure};
 
+use super::formats::{FORMATS, Format};
 use super::syntax::encoding::decoded;
+use super::syntax::json::top_keys;
 use crate::base::deadline::Deadline;
 use crate::report::Report;
 
@@ -56,6 +59,32 @@ impl<'a> FileSource<'a> {
         *left = input.limit();
         ensure!(*left > 0, "it exceeds the size limit");
         found
+    }
+}
+
+/// The keys at the top of JSON files. A large file is parsed once for all formats that it does not have.
+#[derive(Default)]
+pub struct TopKeys(HashMap<String, Vec<&'static str>>);
+
+impl TopKeys {
+    /// Whether a file may have a format.
+    pub fn fit(
+        &mut self,
+        format: &Format,
+        name: &str,
+        from: FileSource,
+        left: &mut u64,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        if format.keys.is_empty() {
+            return Ok(true);
+        }
+        if !self.0.contains_key(name) {
+            let known: Vec<_> = FORMATS.iter().flat_map(|format| format.keys).copied().collect();
+            let keys = from.read(name, left, deadline, |input| top_keys(input, &known))?;
+            self.0.insert(name.to_owned(), keys);
+        }
+        Ok(self.0[name].iter().any(|key| format.keys.contains(key)))
     }
 }
 

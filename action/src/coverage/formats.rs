@@ -62,6 +62,8 @@ pub struct Format {
     pub name: &'static str,
     pub tool: &'static str,
     pub read: Read,
+    /// Keys at the top of a JSON file, of which this format has one. Without any, the reader looks at the file's start.
+    pub keys: Keys,
 }
 
 /// `None`: not this tool's page, or not an index. An empty list: an index without a total.
@@ -72,6 +74,7 @@ pub type SourcePageReader = fn(&Page, &mut Lines) -> bool;
 pub type FileReader = fn(&mut dyn BufRead, &mut Lines) -> Result<Option<Found>>;
 /// File name endings of a format.
 pub type Suffixes = &'static [&'static str];
+pub type Keys = &'static [&'static str];
 
 pub enum Read {
     Page(PageReader, Option<SourcePageReader>),
@@ -93,16 +96,20 @@ impl Format {
 }
 
 const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Format {
-    Format { name, tool, read: Read::Page(read, None) }
+    Format { name, tool, read: Read::Page(read, None), keys: &[] }
 }
 
 /// A page format, and the pages of its source files, or the index itself if it contains them.
 const fn pages(name: &'static str, tool: &'static str, read: PageReader, lines: SourcePageReader) -> Format {
-    Format { name, tool, read: Read::Page(read, Some(lines)) }
+    Format { name, tool, read: Read::Page(read, Some(lines)), keys: &[] }
 }
 
 const fn file(name: &'static str, tool: &'static str, ends: Suffixes, read: FileReader) -> Format {
-    Format { name, tool, read: Read::File(ends, read) }
+    Format { name, tool, read: Read::File(ends, read), keys: &[] }
+}
+
+const fn json(name: &'static str, tool: &'static str, keys: Keys, read: FileReader) -> Format {
+    Format { name, tool, read: Read::File(JSON, read), keys }
 }
 
 /// The supported tools, as a sentence.
@@ -157,24 +164,24 @@ pub const FORMATS: &[Format] = &[
     page("questa", "Questa", questa::page),
     pages("rcov", "RCov", rcov::page, rcov::source_page),
     pages("urg", "VCS urg", urg::page, urg::source_page),
-    file("coverage.py-json", "coverage.py", JSON, coverage_py::json),
-    file("istanbul-summary", "istanbul", JSON, istanbul::summary),
-    file("coverage-final", "istanbul", JSON, istanbul::coverage_final),
-    file("monocart-json", "Monocart", JSON, monocart::json),
-    file("llvm-cov-export", "llvm-cov", JSON, llvm_cov::export),
-    file("simplecov-last-run", "SimpleCov", JSON, simplecov::last_run),
-    file("simplecov-json", "SimpleCov", JSON, simplecov::json),
-    file("simplecov-resultset", "SimpleCov", JSON, simplecov::resultset),
-    file("tarpaulin-json", "cargo-tarpaulin", JSON, tarpaulin::json),
-    file("gcovr-summary", "gcovr", JSON, gcovr::summary),
-    file("reportgenerator-json", "ReportGenerator", JSON, reportgenerator::json),
-    file("dotcover-json", "dotCover", JSON, dotcover::json),
-    file("covdir", "grcov", JSON, grcov::covdir),
-    file("kcov-json", "kcov", JSON, kcov::json),
-    file("slather-json", "Slather", JSON, slather::json),
-    file("xcov-json", "xcov", JSON, xcode::xcov_json),
-    file("xccov", "Xcode", JSON, xcode::xccov),
-    file("xccov-archive", "Xcode", JSON, xcode::archive),
+    json("coverage.py-json", "coverage.py", &["totals"], coverage_py::json),
+    json("istanbul-summary", "istanbul", &["total"], istanbul::summary),
+    json("coverage-final", "istanbul", &[], istanbul::coverage_final),
+    json("monocart-json", "Monocart", &[], monocart::json),
+    json("llvm-cov-export", "llvm-cov", &["data"], llvm_cov::export),
+    json("simplecov-last-run", "SimpleCov", &["result"], simplecov::last_run),
+    json("simplecov-json", "SimpleCov", &["meta"], simplecov::json),
+    json("simplecov-resultset", "SimpleCov", &[], simplecov::resultset),
+    json("tarpaulin-json", "cargo-tarpaulin", &["files"], tarpaulin::json),
+    json("gcovr-summary", "gcovr", &["gcovr/summary_format_version"], gcovr::summary),
+    json("reportgenerator-json", "ReportGenerator", &["summary"], reportgenerator::json),
+    json("dotcover-json", "dotCover", &["DotCoverVersion"], dotcover::json),
+    json("covdir", "grcov", &["linesTotal"], grcov::covdir),
+    json("kcov-json", "kcov", &["total_lines"], kcov::json),
+    json("slather-json", "Slather", &[], slather::json),
+    json("xcov-json", "xcov", &["coverage"], xcode::xcov_json),
+    json("xccov", "Xcode", &["coveredLines"], xcode::xccov),
+    json("xccov-archive", "Xcode", &[], xcode::archive),
     file("coverprofile", "go tool cover", PROFILE, go::profile),
     file("emma-xml", "EMMA", XML, emma::xml),
     file("luacov", "LuaCov", PROFILE, luacov::report),
@@ -185,9 +192,9 @@ pub const FORMATS: &[Format] = &[
     file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
     file("dotcover-xml", "dotCover", XML, dotcover::xml),
     file("sonarqube", "SonarQube", XML, sonarqube::xml),
-    file("codecov-json", "Codecov JSON", JSON, codecov::json),
+    json("codecov-json", "Codecov JSON", &[], codecov::json),
     file("cobertura", "Cobertura", XML, cobertura::xml),
     file("clover", "Clover", XML, clover::xml),
-    file("coveralls", "Coveralls", JSON, coveralls::json),
+    json("coveralls", "Coveralls", &["source_files"], coveralls::json),
     file("lcov", "lcov", TRACE, lcov::tracefile),
 ];

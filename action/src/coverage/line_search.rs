@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::files::{FileSource, MAX_PAGE, sibling};
+use super::files::{FileSource, MAX_PAGE, TopKeys, sibling};
 use super::formats::{FORMATS, Format, Page, Read, SourcePageReader};
 use super::lines::{Filter, Lines};
 use super::measure::Found;
@@ -97,13 +97,14 @@ impl<'a> LineSearch<'a> {
     }
 
     fn auto(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
-        let (mut best, mut damaged, mut left) = (Best::default(), Vec::new(), MAX_READ);
+        let (mut best, mut damaged) = (Best::default(), Vec::new());
+        let (mut keys, mut left) = (TopKeys::default(), MAX_READ);
         for (format, entry) in self.candidates() {
             // Other formats would fail on a damaged file in the same way.
             if damaged.contains(&&entry.name) {
                 continue;
             }
-            let found = self.file(format, &entry.name, FileSource::Inside(self.report), &mut left);
+            let found = self.file(format, &entry.name, FileSource::Inside(self.report), &mut keys, &mut left);
             if found.is_err() {
                 damaged.push(&entry.name);
             }
@@ -138,10 +139,11 @@ impl<'a> LineSearch<'a> {
 
     fn chosen(&self, name: &str, format: Option<&str>, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
         let from = FileSource::of(self.report, name);
-        let as_file = || {
+        let mut keys = TopKeys::default();
+        let mut as_file = || {
             let formats = formats_of(name, format);
             formats
-                .map(|format| self.file(format, name, from, &mut { MAX_READ }))
+                .map(|format| self.file(format, name, from, &mut keys, &mut { MAX_READ }))
                 .find(|found| !matches!(found, Ok(None)))
         };
         let found = match self.report.get(name).filter(|_| FORMATS[0].reads(name)) {
@@ -160,9 +162,13 @@ impl<'a> LineSearch<'a> {
         format: &'static Format,
         name: &str,
         from: FileSource,
+        keys: &mut TopKeys,
         left: &mut u64,
     ) -> Result<Option<FoundLines<'a>>> {
         let Read::File(_, read) = format.read else { return Ok(None) };
+        if !keys.fit(format, name, from, left, self.deadline)? {
+            return Ok(None);
+        }
         let mut lines = Lines::only(self.filter);
         let Some(found) = from.read(name, left, self.deadline, |input| read(input, &mut lines))? else {
             return Ok(None);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::files::{FileSource, sibling};
+use super::files::{FileSource, TopKeys, sibling};
 use super::formats::{FORMATS, Format, Page, Read};
 use super::lines::Lines;
 use super::measure::{Found, Measure, choose};
@@ -135,14 +135,18 @@ impl Search {
     ) -> Option<Candidate> {
         self.deadline.check().ok()?;
         self.searched.push(name.to_owned());
-        let mut html = None;
+        let (mut html, mut keys) = (None, TopKeys::default());
         for format in formats {
             let read_sibling = |other: &str| from.text(&sibling(name, other)).ok();
             let found = match format.read {
                 Read::Page(read, _) => {
                     read_page(from, name, &mut html).map(|html| read(&Page { html, read_sibling: &read_sibling }))
                 }
-                Read::File(_, read) => from.read(name, left, self.deadline, |input| read(input, &mut Lines::off())),
+                Read::File(_, read) => match keys.fit(format, name, from, left, self.deadline) {
+                    Ok(true) => from.read(name, left, self.deadline, |input| read(input, &mut Lines::off())),
+                    Ok(false) => continue,
+                    Err(error) => Err(error),
+                },
             };
             match found {
                 Ok(Some(found)) => return Some(Candidate { format, source: name.to_owned(), found }),

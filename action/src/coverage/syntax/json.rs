@@ -79,6 +79,14 @@ pub fn if_head<T>(
     read(&mut Cursor::new(head).chain(input)).map(Some)
 }
 
+/// The keys at the top that are among the known ones. A list has none.
+pub fn top_keys(input: &mut dyn BufRead, known: &[&'static str]) -> Result<Vec<&'static str>> {
+    let mut keys = Vec::new();
+    let mut add = |key: &str, _: IgnoredAny| keys.extend(known.iter().find(|known| **known == key));
+    read_entries(input, &[], "", &mut add)?;
+    Ok(keys)
+}
+
 /// Reads JSON inside a page; `None` if it is damaged.
 pub fn read_text(json: &str, paths: &[&'static str]) -> Option<Values> {
     read(&mut json.as_bytes(), paths).ok()
