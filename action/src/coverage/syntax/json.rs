@@ -4,7 +4,7 @@ mod hits;
 mod list;
 
 use std::fmt;
-use std::io::{BufRead, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
 use anyhow::{Result, ensure};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -19,6 +19,8 @@ use crate::coverage::percent::Percent;
 const MAX_BYTES: u64 = 256 << 20;
 /// Bytes at the start that show a file's format: they hold the longest path.
 pub const HEAD: u64 = 8 << 10;
+/// Bytes to take from the input at once.
+const BUFFER: usize = 64 << 10;
 /// Bytes of a kept text.
 const MAX_TEXT: usize = 100;
 
@@ -59,7 +61,9 @@ fn read_with<T: DeserializeOwned>(
     // Shortens the lifetime to that of the values.
     let entries = entries.map(|Entries { at, each }| Entries { at, each });
     let picker = Picker { paths, values: &mut values, entries };
-    let read = picker.deserialize(&mut serde_json::Deserializer::from_reader(&mut input));
+    // The parser takes single bytes, which an unknown reader gives slowly.
+    let bytes = BufReader::with_capacity(BUFFER, &mut input);
+    let read = picker.deserialize(&mut serde_json::Deserializer::from_reader(bytes));
     ensure!(input.limit() > 0, "it is longer than {MAX_BYTES} bytes");
     read?;
     Ok(values)
