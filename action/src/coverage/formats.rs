@@ -24,7 +24,7 @@ mod jacoco;
 mod jmockit;
 mod kcov;
 mod lcov;
-mod llvm_cov;
+pub mod llvm_cov;
 mod luacov;
 mod mocha;
 mod monocart;
@@ -135,7 +135,7 @@ pub const FORMATS: &[Format] = &[
     pages("deno", "Deno", deno::page, deno::source_page),
     page("genhtml", "lcov", lcov::page),
     page("gcovr", "gcovr", gcovr::page),
-    page("llvm-cov", "llvm-cov", llvm_cov::page),
+    pages("llvm-cov", llvm_cov::TOOL, llvm_cov::page, llvm_cov::source_page),
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
     pages("simplecov", "SimpleCov", simplecov::page, simplecov::source_page),
     pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
@@ -168,7 +168,7 @@ pub const FORMATS: &[Format] = &[
     json("istanbul-summary", "istanbul", &["total"], istanbul::summary),
     json("coverage-final", "istanbul", &[], istanbul::coverage_final),
     json("monocart-json", "Monocart", &[], monocart::json),
-    json("llvm-cov-export", "llvm-cov", &["data"], llvm_cov::export),
+    json("llvm-cov-export", llvm_cov::TOOL, &["data"], llvm_cov::export),
     json("simplecov-last-run", "SimpleCov", &["result"], simplecov::last_run),
     json("simplecov-json", "SimpleCov", &["meta"], simplecov::json),
     json("simplecov-resultset", "SimpleCov", &[], simplecov::resultset),

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::files::{FileSource, MAX_PAGE, TopKeys, sibling};
-use super::formats::{FORMATS, Format, Page, Read, SourcePageReader};
+use super::formats::{FORMATS, Format, Page, Read, SourcePageReader, llvm_cov};
 use super::lines::{Filter, Lines};
 use super::measure::Found;
 use super::percent::Counts;
@@ -47,6 +47,8 @@ pub enum Proof {
     AddsUp,
     /// The report shows no counts of lines.
     NotShown,
+    /// The report counts the lines of each function.
+    OfFunctions,
     /// The counts of the report, or of one source file, are others.
     Differs {
         of: String,
@@ -66,6 +68,7 @@ impl fmt::Display for Proof {
         match self {
             Self::AddsUp => f.write_str("they add up to the report's counts"),
             Self::NotShown => f.write_str("the report shows no line counts to compare them with"),
+            Self::OfFunctions => f.write_str("the report counts the lines of each function, so they cannot be compared"),
             Self::Differs { of, shown, read } => write!(
                 f,
                 "they do not add up: {} of {} in {of}, but the report shows {} of {}",
@@ -241,8 +244,16 @@ impl<'a> LineSearch<'a> {
         is_pages: bool,
         found: &Found,
     ) -> FoundLines<'a> {
-        let proof = self.proof(&lines, &source, found);
+        let proof = match self.proof(&lines, &source, found) {
+            Proof::Differs { .. } if self.counts_functions(format) => Proof::OfFunctions,
+            proof => proof,
+        };
         FoundLines { lines, tool: format.tool, source, is_pages, proof }
+    }
+
+    fn counts_functions(&self, format: &Format) -> bool {
+        let tool = self.totals.map_or(format.tool, |totals| totals.tool);
+        [tool, format.tool].contains(&llvm_cov::TOOL)
     }
 
     /// Compares the lines with the counts of each source file, of their own file, and of the report.

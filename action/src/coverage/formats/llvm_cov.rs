@@ -1,16 +1,23 @@
-//! llvm-cov: the last row of `index.html`, and `llvm-cov export`.
+//! llvm-cov: the last row of `index.html`, the pages of source files, and `llvm-cov export`.
 //!
 //! ```html
 //! <td><pre>Totals</pre></td><td class='column-entry-red'><pre>  16.01% (530/3311)</pre></td>…
 //! ```
+//!
+//! Its counts are those of functions: a line of two functions counts twice, and that of a macro's definition not at all.
 
-use std::io::BufRead;
+mod export;
 
-use anyhow::Result;
+use memchr::memchr;
 
 use super::{Found, Lines, Measure, Page};
-use crate::coverage::syntax::html::{after, between, counts, percent, split, texts};
-use crate::coverage::syntax::json;
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
+
+pub use export::read as export;
+
+/// The tool's name.
+pub const TOOL: &str = "llvm-cov";
 
 const KINDS: [(&str, &str); 4] = [
     ("Line Coverage", "lines"),
@@ -32,19 +39,70 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(KINDS.into_iter().filter_map(|(name, metric)| column(name, metric)).collect())
 }
 
-const TYPE: &str = "type";
-const TOTALS: [(&str, [&str; 2]); 4] = [
-    ("lines", ["data/*/totals/lines/covered", "data/*/totals/lines/count"]),
-    ("branches", ["data/*/totals/branches/covered", "data/*/totals/branches/count"]),
-    ("functions", ["data/*/totals/functions/covered", "data/*/totals/functions/count"]),
-    ("regions", ["data/*/totals/regions/covered", "data/*/totals/regions/count"]),
-];
+/// The path above the table of a source file.
+const TITLE: &str = "<div class='source-name-title'><pre>";
+/// A line in it.
+const ROW: &str = "<td class='line-number'><a name='L";
+/// A branch, or an expanded macro or an instance of a template, which has a table of its own.
+const PART: &str = "<div class='expansion-view'>";
+const BRANCH: &str = "<pre>  Branch (";
 
-pub fn export(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
-    let paths: Vec<_> = TOTALS.iter().flat_map(|(_, paths)| *paths).chain([TYPE]).collect();
-    let values = json::read(input, &paths)?;
-    let is_export = values.text(TYPE) == Some("llvm.coverage.json.export");
-    let measure =
-        |(metric, [covered, count]): (_, [&str; 2])| Measure::counted(metric, values.counts(covered, count)?, 2);
-    Ok(is_export.then(|| TOTALS.into_iter().filter_map(measure).collect()))
+/// A page of one or more source files.
+///
+/// ```html
+/// <div class='source-name-title'><pre>/src/calc.c</pre></div> …
+/// <tr><td class='line-number'><a name='L9' href='#L9'><pre>9</pre></a></td><td class='uncovered-line'><pre>0</pre></td>…
+/// <div class='expansion-view'><pre>  Branch (<span …>6:9</span>…): [<span class='None'>True</span>: <span
+/// class='covered-line'>1</span>, <span class='red branch'>False</span>: <span class='uncovered-line'>0</span>]
+/// ```
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    if !has(page.html, TITLE) || !has(page.html, ROW) {
+        return false;
+    }
+    let (mut rest, mut line, mut open) = (page.html, None, 0_usize);
+    while let Some(at) = memchr(b'<', rest.as_bytes()) {
+        let tag = &rest[at..];
+        rest = &tag[1..];
+        if open > 0 {
+            // Skips to the end of the part, which may have others in it.
+            match tag {
+                _ if tag.starts_with("<div") => open += 1,
+                _ if tag.starts_with("</div>") => open -= 1,
+                _ => {}
+            }
+        } else if let Some(path) = tag.strip_prefix(TITLE) {
+            lines.file(&unescaped(split(path, "<").map_or("", |(path, _)| path)));
+        } else if let Some(row) = tag.strip_prefix(ROW) {
+            line = add_line(row, lines);
+        } else if let Some(part) = tag.strip_prefix(PART) {
+            open = 1;
+            if let (Some(line), Some(branch)) = (line, part.strip_prefix(BRANCH)) {
+                add_branch(line, split(branch, "</div>").map_or("", |(branch, _)| branch), lines);
+            }
+        }
+    }
+    true
+}
+
+/// The rest of a row from its number on. Only a line with code has a count.
+fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
+    let (number, rest) = split(row, "'")?;
+    let (class, rest) = split(between(rest, "<td class='", "</td>")?, "'")?;
+    let hit = match class {
+        "covered-line" => Hit::Yes,
+        "uncovered-line" => Hit::No,
+        _ => return None,
+    };
+    let number = number.parse().ok().filter(|_| has(rest, "<pre>"))?;
+    lines.line(number, hit);
+    Some(number)
+}
+
+/// A condition that is always the same has no counts.
+fn add_branch(line: u64, branch: &str, lines: &mut Lines) {
+    for outcomes in branch.split('[').skip(1) {
+        let count = |class: &str| outcomes.matches(class).count() as u64;
+        let taken = count("<span class='covered-line'>");
+        lines.branches(line, taken, taken + count("<span class='uncovered-line'>"));
+    }
 }
