@@ -68,7 +68,9 @@ impl fmt::Display for Proof {
         match self {
             Self::AddsUp => f.write_str("they add up to the report's counts"),
             Self::NotShown => f.write_str("the report shows no line counts to compare them with"),
-            Self::OfFunctions => f.write_str("the report counts the lines of each function, so they cannot be compared"),
+            Self::OfFunctions => {
+                f.write_str("the report counts the lines of each function, so they cannot be compared")
+            }
             Self::Differs { of, shown, read } => write!(
                 f,
                 "they do not add up: {} of {} in {of}, but the report shows {} of {}",

@@ -23,6 +23,8 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("bisect-ppx-2.8", "cobertura.xml", "a line with some points that did not run counts as not run"),
     ("bisect-ppx-2.8", "coverage.json", "a line with some points that did not run counts as not run"),
     ("covr-3.6", "cobertura.xml", "has lines of brackets alone, which the page leaves out"),
+    ("gcovr-7.2-github", "coverage.html", "one of its two source pages is left out"),
+    ("gcovr-8.6-title", "coverage.html", "one of its two source pages is left out"),
     ("scoverage-", "cobertura.xml", "the sums are statements"),
     ("simplecov-0.22-nocov", ".resultset.json", "has the lines between `:nocov:` comments"),
     ("simplecov-rcov-0.3-nocov", "index.html", "shows the lines between `:nocov:` comments, but does not count them"),

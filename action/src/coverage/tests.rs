@@ -89,7 +89,9 @@ fn assert_only_indexes_have_a_total(report: &Report) {
         "dashboard.html",
         "covsummary.html",
     ];
-    let is_other = |name: &str| Some(name) != index && !same.contains(&name);
+    // gcovr's pages of folders show the total of the project, not that of the folder.
+    let is_folder = |name: &str| name.starts_with("index.lib.") || name.starts_with("index.src.");
+    let is_other = |name: &str| Some(name) != index && !same.contains(&name) && !is_folder(name);
     for file in report.files.iter().filter(|file| file.name.ends_with(".html") && is_other(&file.name)) {
         let Content::File(path) = &file.content else { panic!("it lies in a folder") };
         let html = fs::read_to_string(path).unwrap();

@@ -104,11 +104,17 @@ pub fn count(text: &str) -> Option<u64> {
     plain.then(|| digits.parse().ok())?
 }
 
-/// Parses `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`, and `361 / 12 / 1989` with excluded ones between.
+/// Parses `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`. With excluded ones, which the total includes, also
+/// `361 / 12 / 2001` and `361 of 2001, 12 excluded`.
 pub fn counts(text: &str) -> Option<(u64, u64)> {
     let text = text.trim().trim_matches(['(', ')']);
     let (covered, rest) = text.split_once('/').or_else(|| text.split_once(" of "))?;
-    Some((count(covered)?, count(rest.rsplit('/').next()?)?))
+    let excluded = || rest.strip_suffix(" excluded")?.rsplit_once(", ");
+    let (total, excluded) = match rest.split_once('/').map(|(excluded, total)| (total, excluded)).or_else(excluded) {
+        Some((total, excluded)) => (total, count(excluded)?),
+        None => (rest, 0),
+    };
+    Some((count(covered)?, count(total)?.checked_sub(excluded)?))
 }
 
 /// The percentage between `label` and the next label, with its counts, in any order: `Lines:` `445` `2105` `21.1 %`. A
@@ -122,6 +128,8 @@ pub fn labelled(texts: &[String], label: &str, metric: &'static str) -> Option<M
     let (shown, row) = rows.next()?;
     let numbers: Vec<u64> = row.iter().filter_map(|text| count(text)).collect();
     let pair = match numbers[..] {
+        // Between them is the number of excluded ones, which the total includes.
+        [covered, excluded, total] if excluded <= total => Some((covered, total - excluded)),
         [one, other, ..] => Some((one.min(other), one.max(other))),
         _ => None,
     };
@@ -165,7 +173,9 @@ mod tests {
         for text in ["", "-1", "1e5", "x", ",", "99999999999999999999"] {
             assert_eq!(count(text), None, "{text}");
         }
-        for text in ["361 / 1989", "361/1989", "(361/1989)", "361 of 1,989", "361 / 7 / 1989"] {
+        for text in
+            ["361 / 1989", "361/1989", "(361/1989)", "361 of 1,989", "361 / 7 / 1996", "361 of 1996, 7 excluded"]
+        {
             assert_eq!(counts(text), Some((361, 1989)), "{text}");
         }
         assert_eq!([counts("1"), counts("a/b"), counts("/"), counts("1/")], [None; 4]);
