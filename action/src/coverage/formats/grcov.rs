@@ -6,13 +6,15 @@
 //!
 //! A folder's or file's page has the same head, and a breadcrumb that starts with a link to the index.
 
-use std::io::BufRead;
-
-use anyhow::Result;
+mod covdir;
 
 use super::{Found, Lines, Measure, Page};
-use crate::coverage::syntax::html::{after, between, counts, has, percent, split};
-use crate::coverage::syntax::json;
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts, unescaped};
+
+pub use covdir::read as covdir;
+
+const ROW: &str = "<div class=\"columns p-0 m-0\" role=\"row\">";
 
 pub fn page(page: &Page) -> Option<Found> {
     let title =
@@ -29,10 +31,30 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(kinds.into_iter().filter_map(measure).collect())
 }
 
-pub fn covdir(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
-    let [shown, covered, total] = ["coveragePercent", "linesCovered", "linesTotal"];
-    let values = json::read(input, &[shown, covered, total])?;
-    let Some(counts) = values.counts(covered, total) else { return Ok(None) };
-    let lines = values.percent(shown).and_then(|shown| Measure::shown("lines", shown, Some(counts)));
-    Ok(Some(lines.into_iter().collect()))
+/// A source file's page: its path is in the breadcrumb.
+///
+/// ```html
+/// <li><a href="../index.html">top_level</a></li><li><a href="./index.html">lib</a></li><li …><a href="#">calc.c</a></li>
+/// <div class="columns p-0 m-0" role="row"> <div … id="2" role="cell"> <a href="#2">2</a> </div>
+/// <div … role="cell" aria-label="2"> 2 </div> … <div … role="cell" aria-label="no coverage">
+/// ```
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    let rest = after(page.html, "<nav class=\"breadcrumb").filter(|rest| has(rest, ROW));
+    let Some((breadcrumb, rest)) = rest.and_then(|rest| split(rest, "</nav>")) else { return false };
+    let folders = texts(&format!("<nav{breadcrumb}"));
+    let path = folders.get(1..).unwrap_or_default().join("/");
+    if !lines.file(&unescaped(&path)) {
+        return true;
+    }
+    if let Some((covered, total)) = after(rest, "<abbr title=\"").and_then(|rest| counts(split(rest, "\"")?.0)) {
+        lines.shown(covered, total);
+    }
+    for row in parts(rest, ROW) {
+        let number = between(row, "id=\"", "\"").and_then(|number| number.parse().ok());
+        let hits = between(row, "aria-label=\"", "\"").and_then(|hits| hits.parse::<u64>().ok());
+        if let (Some(number), Some(hits)) = (number, hits) {
+            lines.line(number, Hit::when(hits > 0));
+        }
+    }
+    true
 }

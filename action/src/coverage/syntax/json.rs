@@ -55,18 +55,22 @@ fn read_with<T: DeserializeOwned>(
     paths: &[&'static str],
     entries: Option<Entries<T>>,
 ) -> Result<Values> {
-    let mut input = input.take(MAX_BYTES);
     let mut values = Values(Vec::new());
     let paths = paths.iter().map(|path| (*path, *path)).collect();
     // Shortens the lifetime to that of the values.
     let entries = entries.map(|Entries { at, each }| Entries { at, each });
-    let picker = Picker { paths, values: &mut values, entries };
+    read_as(input, Picker { paths, values: &mut values, entries })?;
+    Ok(values)
+}
+
+/// Reads the input as `seed` says. Ignores what follows the JSON.
+pub fn read_as<'de, S: DeserializeSeed<'de>>(input: &mut dyn BufRead, seed: S) -> Result<S::Value> {
+    let mut input = input.take(MAX_BYTES);
     // The parser takes single bytes, which an unknown reader gives slowly.
     let bytes = BufReader::with_capacity(BUFFER, &mut input);
-    let read = picker.deserialize(&mut serde_json::Deserializer::from_reader(bytes));
+    let value = seed.deserialize(&mut serde_json::Deserializer::from_reader(bytes));
     ensure!(input.limit() > 0, "it is longer than {MAX_BYTES} bytes");
-    read?;
-    Ok(values)
+    Ok(value?)
 }
 
 /// Reads the input with `read` if its first bytes are those of the format.
