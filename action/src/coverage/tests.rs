@@ -383,6 +383,17 @@ fn two_reports_that_disagree_are_no_total_and_both_are_reported() {
     assert_eq!(ask(&files, "auto"), "40% of lines (istanbul, a/index.html): 2 of 5");
 }
 
+#[test]
+fn the_readme_lists_every_format() {
+    let readme = include_str!("../../README.md");
+    let missing: Vec<_> = FORMATS
+        .iter()
+        .filter(|format| !readme.contains(&format!("`{}`", format.name)))
+        .map(|format| format.name)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// karma writes a folder for each browser. One that ran nothing says 100 %.
 #[test]
 fn a_browser_that_measured_nothing_does_not_win() {
