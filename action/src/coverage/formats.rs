@@ -133,7 +133,7 @@ pub const FORMATS: &[Format] = &[
     pages("html-spa", "istanbul", istanbul::spa, istanbul::source_page),
     pages("monocart", "Monocart", monocart::page, monocart::source_page),
     pages("deno", "Deno", deno::page, deno::source_page),
-    page("genhtml", "lcov", lcov::page),
+    pages("genhtml", "lcov", lcov::page, lcov::source_page),
     pages("gcovr", "gcovr", gcovr::page, gcovr::source_page),
     pages("llvm-cov", llvm_cov::TOOL, llvm_cov::page, llvm_cov::source_page),
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
