@@ -139,7 +139,7 @@ pub const FORMATS: &[Format] = &[
     pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
     pages("simplecov", "SimpleCov", simplecov::page, simplecov::source_page),
     pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
-    page("kcov", "kcov", kcov::page),
+    pages("kcov", "kcov", kcov::page, kcov::source_page),
     pages("tarpaulin", "cargo-tarpaulin", tarpaulin::page, tarpaulin::source_page),
     pages("opencppcoverage", "OpenCppCoverage", opencppcoverage::page, opencppcoverage::source_page),
     pages("scoverage", "Scoverage", scoverage::page, scoverage::source_page),

@@ -1,20 +1,24 @@
-//! kcov: its page, which a script draws from `index.js` in the same folder, and its `coverage.json`.
+//! kcov: its pages, which scripts draw from `index.js` and others in the same folder, and its `coverage.json`.
 //!
 //! ```js
 //! var header = { "command" : "…", "date" : "…", "instrumented" : 29, "covered" : 24,};
 //! ```
+//!
+//! The index counts the lines of every program that ran, so those of a file that two programs use count twice.
 
 use std::io::BufRead;
 
 use anyhow::Result;
 
+use percent_encoding::percent_decode_str;
+
 use super::{Found, Lines, Measure, Page, Percent};
-use crate::coverage::syntax::html::{count, has};
+use crate::coverage::lines::Hit;
+use crate::coverage::syntax::html::{after, between, count, has, split};
 use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Found> {
-    let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
-    let script = (page.read_sibling)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))?;
+    let script = script(page)?;
     // Uses the last header: file names come before it, and the header itself contains a command.
     let (_, header) = script.rsplit_once("var header = {")?;
     let number = |name: &str| {
@@ -23,6 +27,75 @@ pub fn page(page: &Page) -> Option<Found> {
     };
     // The page's script shows one digit.
     Some(Measure::counted("lines", (number("covered")?, number("instrumented")?), 1).into_iter().collect())
+}
+
+/// The data of an index.
+fn script(page: &Page) -> Option<String> {
+    let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
+    (page.read_sibling)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))
+}
+
+/// The index of one program, whose folder has the source files. Or the index of all: the programs are in folders below.
+///
+/// ```js
+/// var data = {files:[
+/// {"link":"calc.101ff891/index.html","title":"calc","summary_name":"calc","covered_class":"linePartCov",…},
+/// {"link":"calc.c.14b6d61d.html","title":"calc.c","summary_name":"[...]/src/calc.c","covered_class":"linePartCov",…},
+/// ], merged_files:[…]};
+/// ```
+pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
+    let Some(script) = script(page) else { return false };
+    for (link, name) in entries(&script) {
+        let Some((folder, "index.html")) = link.rsplit_once('/') else {
+            add_file(page, &link, name, lines);
+            continue;
+        };
+        let program = (page.read_sibling)(&format!("{folder}/index.js")).unwrap_or_default();
+        for (link, name) in entries(&program) {
+            if let Some((covered, total)) = add_file(page, &format!("{folder}/{link}"), name, lines) {
+                lines.count(covered, total);
+            }
+        }
+    }
+    true
+}
+
+/// The links and names of an index, each on its own line.
+fn entries(script: &str) -> impl Iterator<Item = (String, &str)> {
+    let own = script.lines().take_while(|line| !line.starts_with("], merged_files:["));
+    own.filter_map(|line| {
+        let link = between(line, "{\"link\":\"", "\",\"title\":\"")?;
+        let name = between(line, "\",\"summary_name\":\"", "\",\"covered_class\":\"")?;
+        Some((percent_decode_str(link).decode_utf8_lossy().into_owned(), name))
+    })
+}
+
+/// Adds a source file's lines. Their data lies beside the page. Returns their counts.
+///
+/// ```js
+/// {"lineNum":"    6","line":"  if (n < 0) {","class":"linePartCov","hits":"1","order":"7","possible_hits":"2",},
+/// ```
+fn add_file(page: &Page, link: &str, name: &str, lines: &mut Lines) -> Option<(u64, u64)> {
+    let data = (page.read_sibling)(&format!("{}.js", link.strip_suffix(".html")?))?;
+    // The part that all paths have is left out.
+    lines.file(name.strip_prefix("[...]/").unwrap_or(name));
+    let mut sum = (0, 0);
+    for line in data.lines() {
+        // A quote in the source text has a backslash before it.
+        let class = after(line, "\",\"class\":\"").and_then(|rest| split(rest, "\"")).map(|(class, _)| class);
+        let hit = match class {
+            Some("lineCov") => Hit::Yes,
+            Some("linePartCov") => Hit::Partly,
+            Some("lineNoCov") => Hit::No,
+            _ => continue,
+        };
+        let number = between(line, "{\"lineNum\":\"", "\"").and_then(|number| number.trim().parse().ok());
+        if let Some(number) = number {
+            lines.line(number, hit);
+            sum = (sum.0 + u64::from(hit != Hit::No), sum.1 + 1);
+        }
+    }
+    Some(sum)
 }
 
 pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
