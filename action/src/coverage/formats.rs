@@ -48,7 +48,7 @@ use std::io::BufRead;
 use anyhow::Result;
 
 use super::lines::Lines;
-use super::measure::{Found, Measure};
+use super::measure::{Measure, Measures};
 use super::percent::{Counts, Percent};
 
 /// An HTML page, and a function that reads a file of its folder by name.
@@ -67,11 +67,11 @@ pub struct Format {
 }
 
 /// `None`: not this tool's page, or not an index. An empty list: an index without a total.
-pub type PageReader = fn(&Page) -> Option<Found>;
+pub type PageReader = fn(&Page) -> Option<Measures>;
 /// Reads the lines of the source files on a page. Returns whether it is such a page of this tool.
 pub type SourcePageReader = fn(&Page, &mut Lines) -> bool;
 /// Like `PageReader`, with an error if the file is truncated or damaged. Also reads the lines, if `Lines` is on.
-pub type FileReader = fn(&mut dyn BufRead, &mut Lines) -> Result<Option<Found>>;
+pub type FileReader = fn(&mut dyn BufRead, &mut Lines) -> Result<Option<Measures>>;
 /// File name endings of a format.
 pub type Suffixes = &'static [&'static str];
 pub type Keys = &'static [&'static str];

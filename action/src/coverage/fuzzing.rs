@@ -2,7 +2,7 @@
 
 use super::formats::{FORMATS, Format, JSON, Page, Read, XML};
 use super::lines::Lines;
-use super::measure::Found;
+use super::measure::Measures;
 use super::percent::Percent;
 
 /// Formats with the same syntax.
@@ -25,7 +25,7 @@ impl Format {
     }
 
     /// What this format finds in a file without a folder; a page is its own sibling.
-    pub(super) fn probe(&self, bytes: &[u8]) -> Option<Found> {
+    pub(super) fn probe(&self, bytes: &[u8]) -> Option<Measures> {
         match self.read {
             Read::Page(read, source_page) => {
                 let html = String::from_utf8_lossy(bytes);

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::files::{FileSource, MAX_PAGE, TopKeys, sibling};
 use super::formats::{FORMATS, Format, Page, Read, SourcePageReader, llvm_cov};
 use super::lines::{Filter, Lines};
-use super::measure::Found;
+use super::measure::Measures;
 use super::percent::Counts;
 use super::search::{Choice, MAX_CANDIDATES, MAX_READ, formats_of, is_near, pages};
 use super::totals::Totals;
@@ -244,7 +244,7 @@ impl<'a> LineSearch<'a> {
         format: &'static Format,
         source: String,
         is_pages: bool,
-        found: &Found,
+        found: &Measures,
     ) -> FoundLines<'a> {
         let proof = match self.proof(&lines, &source, found) {
             Proof::Differs { .. } if self.counts_functions(format) => Proof::OfFunctions,
@@ -259,7 +259,7 @@ impl<'a> LineSearch<'a> {
     }
 
     /// Compares the lines with the counts of each source file, of their own file, and of the report.
-    fn proof(&self, lines: &Lines, source: &str, found: &Found) -> Proof {
+    fn proof(&self, lines: &Lines, source: &str, found: &Measures) -> Proof {
         if let Some(file) = lines.files().find(|file| !file.adds_up()) {
             let shown = file.shown.unwrap_or_default();
             return Proof::Differs { of: file.path.clone(), shown, read: file.bits.sums() };

@@ -3,7 +3,7 @@
 use super::percent::{Counts, Percent};
 
 /// All numbers of a report, the tool's own total first.
-pub type Found = Vec<Measure>;
+pub type Measures = Vec<Measure>;
 
 /// What `--metric` takes.
 pub const METRICS: [&str; 5] = ["lines", "branches", "statements", "functions", "instructions"];

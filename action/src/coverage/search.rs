@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::files::{FileSource, TopKeys, sibling};
 use super::formats::{FORMATS, Format, Page, Read};
 use super::lines::Lines;
-use super::measure::{Found, Measure, choose};
+use super::measure::{Measure, Measures, choose};
 use super::totals::Totals;
 use crate::base::deadline::Deadline;
 use crate::report::{Entry, Report};
@@ -78,7 +78,7 @@ pub struct Search {
 struct Candidate {
     format: &'static Format,
     source: String,
-    found: Found,
+    found: Measures,
 }
 
 /// Searches for the total of a report, or in the chosen file, until the deadline.

@@ -7,7 +7,7 @@ use xtask::lab::parts::skip;
 
 use super::formats::{FORMATS, Page, Read};
 use super::fuzzing::{Family, check};
-use super::measure::Found;
+use super::measure::Measures;
 use super::*;
 use crate::base::deadline::Deadline;
 use crate::report::{Content, Report, walk};
@@ -99,7 +99,7 @@ fn assert_only_indexes_have_a_total(report: &Report) {
         for format in FORMATS {
             if let Read::Page(read, _) = format.read {
                 // Erlang's cover has no index: any of its pages shows that it is a report.
-                let is_total = |found: &Found| format.name != "erlang-cover" || !found.is_empty();
+                let is_total = |found: &Measures| format.name != "erlang-cover" || !found.is_empty();
                 let found = read(&Page { html: &html, read_sibling: &read_sibling }).filter(is_total);
                 assert_eq!(found, None, "{} is no index of {}", path.display(), format.name);
             }
@@ -155,13 +155,13 @@ fn ask_lines(report: &Report, choice: &str) -> String {
 }
 
 /// What the format with this name finds in a page or a file.
-fn read(name: &str, text: &str) -> Option<Found> {
+fn read(name: &str, text: &str) -> Option<Measures> {
     FORMATS.iter().find(|format| format.name == name).unwrap().probe(text.as_bytes())
 }
 
 /// Replays the corpus of the fuzz targets.
 #[test]
-fn the_fuzz_targets_corpus_breaks_nothing() {
+fn the_fuzz_corpus_causes_no_panic() {
     let families = [("pages", Family::Pages), ("json", Family::Json), ("xml", Family::Xml), ("lines", Family::Lines)];
     for (name, family) in families {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

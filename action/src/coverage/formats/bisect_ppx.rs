@@ -7,11 +7,11 @@
 //!
 //! The tool counts points in expressions, not lines.
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, counts, has, parts, percent, split, texts, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let (head, files) = split(page.html, "<div id=\"files\">")?;
     let headline = between(head, "<div id=\"header\">", "</div>").filter(|_| has(head, "href=\"coverage.css\""))?;
     let shown = percent(texts(between(headline, "<h2>", "</h2>").map(|text| format!("<>{text}"))?.as_str()).first()?)?;

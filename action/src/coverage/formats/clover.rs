@@ -8,11 +8,11 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut sums, mut is_clover, mut in_project) = (None, false, false);
     let (mut line, mut has_methods) = (Line::default(), false);
     xml::walk(input, |depth, element| {
@@ -52,7 +52,7 @@ fn add_metrics(sums: &mut Sums, element: &Element) {
     }
 }
 
-fn found(sums: &Sums) -> Found {
+fn found(sums: &Sums) -> Measures {
     let measures = sums.iter().zip(KINDS).filter_map(|(sum, (metric, ..))| Measure::counted(metric, *sum, 2));
     let statements = Measure::counted("statements", sums[0], 2).map(Measure::only_on_request);
     measures.chain(statements).collect()

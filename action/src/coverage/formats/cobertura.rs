@@ -7,12 +7,12 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, texts, unescaped};
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut found, mut methods, mut method_lines) = (None, None, MethodLines::default());
     xml::walk(input, |depth, element| {
         if depth == 0 && element.is("coverage") && element.text("line-rate").is_some() {
@@ -73,7 +73,7 @@ impl MethodLines {
 /// Lines of one class.
 const MAX_CLASS: usize = 1_000_000;
 
-fn totals(root: &Element) -> Found {
+fn totals(root: &Element) -> Measures {
     let lines = measure(root, "lines", "line-rate", "lines");
     // Without branches, tools write a rate of 0 or 1.
     let branches = measure(root, "branches", "branch-rate", "branches");
@@ -114,7 +114,7 @@ fn measure(root: &Element, metric: &'static str, rate: &str, counted: &str) -> O
 /// ```html
 /// <b>All Packages</b></td><td class="value">2</td> … 77%</td> … <span class="text">7/9</span> … 25%</td> …
 /// ```
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     if !has(page.html, "<frame src=\"frame-summary.html\"") || !has(page.html, "<title>Coverage Report</title>") {
         return None;
     }

@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::after;
 use crate::coverage::syntax::json;
@@ -20,7 +20,7 @@ use crate::coverage::syntax::json;
 /// Lines of one source file.
 const MAX_LINES: usize = 4 << 20;
 
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     json::if_head(input, is_codecov, |input| {
         let mut sum = (0u64, 0u64);
         let mut add = |path: &str, counts: LineCounts| {
@@ -145,7 +145,7 @@ impl Visitor<'_> for CountVisitor {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Option<(Found, Vec<(u32, Hit)>)> {
+    fn read(json: &str) -> Option<(Measures, Vec<(u32, Hit)>)> {
         let mut lines = Lines::all();
         let found = super::json(&mut json.as_bytes(), &mut lines).unwrap()?;
         lines.finish().unwrap();

@@ -18,7 +18,7 @@ use anyhow::Result;
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, List};
@@ -31,7 +31,7 @@ const BOTH: &str = "lines and branches";
 /// With branches, since 7.11: lines, branches, and both together.
 const COLUMNS: usize = 3;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     index(&with_double_quotes(page.html))
 }
 
@@ -46,7 +46,7 @@ fn is_old(html: &str) -> bool {
     memmem::find(foot, OLD.as_bytes()).is_some()
 }
 
-fn index(html: &str) -> Option<Found> {
+fn index(html: &str) -> Option<Measures> {
     let table = between(html, "<table class=\"index\"", "</thead>")?;
     let headline = between(html, "<h1>", "</h1>").filter(|_| has(html, "coverage.py"))?;
     let (title, rest) = split(headline, "<span class=\"pc_cov\">")?;
@@ -63,7 +63,7 @@ fn index(html: &str) -> Option<Found> {
         return Some(Vec::new());
     }
     let counts = cells.last().map(|(_, counts)| *counts).or_else(|| statements(row).filter(|_| !branches));
-    let mut found: Found = Measure::shown(metric, shown, counts).into_iter().collect();
+    let mut found: Measures = Measure::shown(metric, shown, counts).into_iter().collect();
     if branches && !found.is_empty() {
         let cell = |at: usize, metric| {
             let (shown, counts) = cells.get(at).filter(|_| cells.len() == COLUMNS)?;
@@ -188,7 +188,7 @@ impl File {
     }
 }
 
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let paths = [PERCENT, SHOWN, LINES[0], LINES[1], BRANCHES[0], BRANCHES[1]];
     let values = if lines.is_on() {
         let mut add = |path: &str, file: File| {
@@ -208,7 +208,7 @@ pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>>
     let all = (lines.0.saturating_add(covered), lines.1.saturating_add(total));
     let shown = values.text(SHOWN).and_then(Percent::parse).or_else(|| Percent::from_float(exact, 2));
     let metric = if branches.is_some() { BOTH } else { "lines" };
-    let mut found: Found = shown.and_then(|shown| Measure::shown(metric, shown, Some(all))).into_iter().collect();
+    let mut found: Measures = shown.and_then(|shown| Measure::shown(metric, shown, Some(all))).into_iter().collect();
     if let (Some(branches), false) = (branches, found.is_empty()) {
         let parts = [("lines", lines), ("branches", branches)];
         found.extend(

@@ -9,7 +9,7 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::json::{self, Hits, List};
 
@@ -19,7 +19,7 @@ struct File {
     coverage: List<Hits>,
 }
 
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let mut sums = None::<(u64, u64)>;
     let mut each = |_: &str, file: File| {
         let is_kept = lines.file(&file.name);

@@ -9,11 +9,11 @@
 
 use memchr::memmem;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, has, parts, percent, split, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let (head, sources) = halves(page)?;
     let headline = between(head, "<h2>", "</h2>")?;
     let shown = percent(headline.rsplit_once(" coverage - ")?.1)?;

@@ -7,12 +7,12 @@
 //! <span class='fraction'>10/17</span>
 //! ```
 
-use super::{Found, Lines, Page, istanbul};
+use super::{Lines, Measures, Page, istanbul};
 use crate::coverage::syntax::html::{between, has, split};
 
 const TITLE: &str = "<title>Coverage report for ";
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let (head, body) = body(page.html)?;
     let is_index = between(head, TITLE, "</title>")? == "all files" && has(body, "<h1>All files</h1>");
     is_index.then(|| istanbul::metrics(body))

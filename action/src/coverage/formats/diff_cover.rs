@@ -8,10 +8,10 @@
 //! </ul>
 //! ```
 
-use super::{Found, Measure, Page};
+use super::{Measure, Measures, Page};
 use crate::coverage::syntax::html::{between, count, percent, split};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let list = between(split(page.html, "<h1>Diff Coverage</h1>")?.1, "<ul>", "</ul>")?;
     let item = |name: &str| between(list, &format!("<b>{name}</b>:"), "</li>").map(str::trim);
     let number = |name: &str| count(item(name)?.split(' ').next()?);

@@ -12,7 +12,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::{Result, ensure};
 
-use super::{Found, Lines, Measure, Percent};
+use super::{Lines, Measure, Measures, Percent};
 use crate::coverage::lines::Statements;
 use crate::coverage::syntax::json;
 use crate::coverage::syntax::xml::{self, Element};
@@ -23,18 +23,18 @@ const MAX_LINES: u64 = 20_000_000;
 const MAX_FILES: usize = 100_000;
 const MAX_PATH: usize = 4096;
 
-pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let values = json::read(input, &["DotCoverVersion", "CoveragePercent", "CoveredStatements", "TotalStatements"])?;
     let is_report = values.text("DotCoverVersion").is_some();
     let shown = values.percent("CoveragePercent");
     Ok(is_report.then(|| found(shown, values.counts("CoveredStatements", "TotalStatements"))))
 }
 
-fn found(shown: Option<Percent>, counts: Option<(u64, u64)>) -> Found {
+fn found(shown: Option<Percent>, counts: Option<(u64, u64)>) -> Measures {
     shown.and_then(|shown| Measure::shown("statements", shown, counts)).into_iter().collect()
 }
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut total, mut source, mut failed) = (None, Source::default(), Ok(()));
     xml::walk(input, |depth, element| {
         if depth == 0 && element.is("Root") && element.text("DotCoverVersion").is_some() {

@@ -13,7 +13,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, has, parts, percent, split, texts, unescaped};
 use crate::coverage::syntax::xml;
@@ -24,7 +24,7 @@ fn with_spaces(html: &str) -> String {
     html.replace(['\u{a0}', '\u{fffd}'], " ").replace("&nbsp;", " ")
 }
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let is_index = has(page.html, "EMMA") && has(page.html, "OVERALL");
     let html = is_index.then(|| with_spaces(page.html)).filter(|html| has(html, "<TITLE>EMMA Coverage Report"))?;
     let table = between(after(&html, "OVERALL COVERAGE SUMMARY</H")?, "<TABLE", "</TABLE>")?;
@@ -45,13 +45,13 @@ fn measure(metric: &'static str, text: &str) -> Option<Measure> {
 }
 
 /// The totals are those of the element `all`.
-pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let (mut is_report, mut found) = (false, None);
     xml::walk(input, |depth, element| {
         match depth {
             0 => is_report = element.is("report"),
             1 if !element.is("stats") && !element.is("data") => is_report = false,
-            2 if element.is("all") => found = Some(Found::new()),
+            2 if element.is("all") => found = Some(Measures::new()),
             3 if element.is("coverage") => {
                 let kind = element.text("type").unwrap_or_default();
                 let known = KINDS.into_iter().find(|(name, _)| *name == kind);

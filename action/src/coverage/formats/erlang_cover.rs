@@ -8,16 +8,16 @@
 //! <td class="line" id="L3"><a href="#L3">3</a></td>
 //! ```
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, has, parts, percent, split, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     path(page.html).map(|_| Vec::new()).or_else(|| summary(page.html))
 }
 
 /// The first table is that of all tests; each kind of tests has one below.
-fn summary(html: &str) -> Option<Found> {
+fn summary(html: &str) -> Option<Measures> {
     let is_index = has(html, "<title>Coverage Summary</title>") && has(html, "<th>coverage %</th>");
     let table = between(html, "<h1>aggregate summary</h1>", "</table>").filter(|_| is_index)?;
     let shown = percent(between(table, "<td><strong>Total</strong></td><td>", "</td>")?)?;

@@ -7,11 +7,11 @@
 //!
 //! A source file has the same. `hits` is the sum of the hits of all lines. The line numbers shown start at 0.
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, count, has, parts, split, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let (head, _) = halves(page)?;
     let shown = Percent::parse(between(head, "<div class='percentage'>", "</div>")?.trim())?;
     Some(Measure::shown("lines", shown, Some(counts(head)?)).into_iter().collect())

@@ -11,14 +11,14 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, has, labelled, parts, split, texts, unescaped};
 use crate::coverage::syntax::json;
 
 pub use tracefile::read as json;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let body = after(page.html, "<body")?;
     let (summary, files) = summary(body).or_else(|| old_summary(body))?;
     let is_index = ["file-list\"", "filelist\"", "\"filelist ", "\"coverFile\""].iter().any(|mark| has(files, mark));
@@ -135,7 +135,7 @@ const KINDS: [(&str, [&str; 3]); 3] = [
     ("functions", ["function_percent", "function_covered", "function_total"]),
 ];
 
-pub fn summary_json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn summary_json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let paths: Vec<_> = KINDS.iter().flat_map(|(_, paths)| *paths).chain([VERSION]).collect();
     let values = json::read(input, &paths)?;
     // gcovr writes one digit, as in the HTML.

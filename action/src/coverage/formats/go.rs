@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::syntax::text;
 use blocks::{Block, Files};
 pub use page::{page, source_page};
@@ -24,7 +24,7 @@ pub use page::{page, source_page};
 /// Distinct blocks, about 30 bytes each.
 const MAX_BLOCKS: usize = 2_000_000;
 
-pub fn profile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn profile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     // Each test binary lists the same block again.
     let (hasher, mut blocks, mut files) = (RandomState::new(), HashMap::new(), Files::default());
     let mut is_profile = false;

@@ -8,7 +8,7 @@
 
 mod covdir;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts, unescaped};
 
@@ -16,7 +16,7 @@ pub use covdir::read as covdir;
 
 const ROW: &str = "<div class=\"columns p-0 m-0\" role=\"row\">";
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let title =
         between(page.html, "<title>", "</title>").filter(|title| title.trim_start().starts_with("Grcov report"))?;
     let rest = after(page.html, "<nav class=\"breadcrumb").filter(|_| title.trim_end().ends_with(" top_level"))?;

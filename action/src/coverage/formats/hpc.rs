@@ -5,13 +5,13 @@
 //! <td align="right">66%</td><td>2/3</td> … <td align="right">84%</td><td>16/19</td> …
 //! ```
 
-use super::{Found, Measure, Page};
+use super::{Measure, Measures, Page};
 use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts};
 
 /// Top level definitions, alternatives and expressions.
 const COLUMNS: usize = 3;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let table = after(page.html, "<a href=\"hpc_index.html\">module</a>")?;
     let (heads, _) = split(table, "</tr>").filter(|(heads, _)| has(heads, "hpc_index_exp.html"))?;
     let heads = texts(&format!("<th>{heads}"));

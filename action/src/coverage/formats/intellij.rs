@@ -6,7 +6,7 @@
 //! <td class="coverageStat"><span class="percent"> 66.7% </span> <span class="absValue"> (6/9) </span></td>
 //! ```
 
-use super::{Found, Measure, Page};
+use super::{Measure, Measures, Page};
 use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts};
 
 /// Columns of the table.
@@ -14,7 +14,7 @@ const MAX_COLUMNS: usize = 8;
 const KINDS: [(&str, &str); 4] =
     [("Line, %", "lines"), ("Branch, %", "branches"), ("Method, %", "functions"), ("Instruction, %", "instructions")];
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     // A module's or package's page has a link back to the index.
     let scope = between(page.html, "<div class=\"breadCrumbs\">", "</div>").filter(|scope| !has(scope, "<a "))?;
     let headline = between(after(page.html, scope)?, "<h1>", "</h1>")?;

@@ -17,12 +17,12 @@ use anyhow::Result;
 pub use coverage_final::coverage_final;
 use memchr::memmem;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, Values};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let (head, body) = split(page.html, "<body>")?;
     if between(head, "<title>", "</title>")?.trim() != "Code coverage report for All files" {
         return None;
@@ -32,7 +32,7 @@ pub fn page(page: &Page) -> Option<Found> {
 }
 
 /// Before 0.4: `Lines: <span class="metric">86.67% <small>(13 / 15)</small></span>`.
-fn old_metrics(head: &str) -> Found {
+fn old_metrics(head: &str) -> Measures {
     let named = |(label, metric): (&str, _)| {
         let number = after(head, &format!("{label}: {OLD}"))?;
         Measure::shown(metric, percent(split(number, "<")?.0)?, Some(old_counts(number)?))
@@ -49,7 +49,7 @@ const KINDS: [(&str, &str); 4] =
     [("Lines", "lines"), ("Branches", "branches"), ("Functions", "functions"), ("Statements", "statements")];
 
 /// The numbers in the head of a page.
-pub fn metrics(body: &str) -> Found {
+pub fn metrics(body: &str) -> Measures {
     let texts = texts(split(body, "status-line").unwrap_or((body, "")).0);
     let named = |name: &str, metric| {
         let at = texts.iter().position(|text| text == name)?;
@@ -123,18 +123,18 @@ const TREE: [Kind; 4] = [
     kind!("metrics", "statements"),
 ];
 
-pub fn summary(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn summary(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     Ok(found(&json::read(input, &SUMMARY.map(|(_, paths)| paths).concat())?, &SUMMARY))
 }
 
 /// `window.data = {"file":"","metrics":{…},"children":[…]}`: the page's script draws the root's metrics.
-pub fn spa(page: &Page) -> Option<Found> {
+pub fn spa(page: &Page) -> Option<Measures> {
     let data = after(after(page.html, "<div id=\"app\" class=\"app\">")?, "window.data = ")?;
     found(&json::read_text(data, &TREE.map(|(_, paths)| paths).concat())?, &TREE)
 }
 
 /// The percentage is `Unknown` if nothing was measured.
-fn found(values: &Values, kinds: &[Kind]) -> Option<Found> {
+fn found(values: &Values, kinds: &[Kind]) -> Option<Measures> {
     let measure = |(metric, [shown, covered, total]): &Kind| {
         let counts = values.counts(covered, total)?;
         Some(values.percent(shown).and_then(|shown| Measure::shown(metric, shown, Some(counts))))

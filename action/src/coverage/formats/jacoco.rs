@@ -13,12 +13,12 @@ use std::ops::ControlFlow::{Break, Continue};
 use anyhow::Result;
 use memchr::memmem;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, counts, has, percent, texts, unescaped};
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let breadcrumb = between(page.html, "id=\"breadcrumb\"", "</div>")?;
     let table = after(page.html, "id=\"coveragetable\"").filter(|_| has(breadcrumb, "<span class=\"el_report\">"))?;
     let row = texts(between(table, "<tfoot>", "</tfoot>")?);
@@ -89,7 +89,7 @@ impl Containers {
         }
     }
 
-    fn found(mut self) -> Found {
+    fn found(mut self) -> Measures {
         self.close(1);
         let counters = self.0.first().map(Container::counters).unwrap_or_default();
         let measures = counters.into_iter().zip(COUNTERS);
@@ -98,7 +98,7 @@ impl Containers {
 }
 
 /// The report's own counters follow those of its packages.
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut containers, mut package, mut is_report) = (Containers::default(), String::new(), false);
     let mut kover = None;
     xml::walk(input, |depth, element| {

@@ -4,14 +4,14 @@
 //! <tr class='total'><td>Total</td><td>&nbsp;</td><td style='…' title='Items: 12/20'>60%</td></tr>
 //! ```
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, counts, has, parts, percent, unescaped};
 
 /// What a cell counts: lines and fields, or before 1.42 the parts of lines.
 const KINDS: [(&str, &str); 2] = [("title='Items: ", "items"), ("title='Line segments: ", "segments")];
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let is_index = has(page.html, "<table id='packages'>") && has(page.html, "jmockit");
     let row = between(page.html, "<tr class='total'>", "</tr>").filter(|_| is_index)?;
     let measure = |(title, metric)| {

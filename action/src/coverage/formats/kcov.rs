@@ -12,12 +12,12 @@ use anyhow::Result;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, split};
 use crate::coverage::syntax::json;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let script = script(page)?;
     // Uses the last header: file names come before it, and the header itself contains a command.
     let (_, header) = script.rsplit_once("var header = {")?;
@@ -98,7 +98,7 @@ fn add_file(page: &Page, link: &str, name: &str, lines: &mut Lines) -> Option<(u
     Some(sum)
 }
 
-pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let [shown, covered, total] = ["percent_covered", "covered_lines", "total_lines"];
     let values = json::read(input, &[shown, covered, total])?;
     let (Some(shown), Some(counts)) = (values.text(shown), values.counts(covered, total)) else { return Ok(None) };

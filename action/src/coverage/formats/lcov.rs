@@ -15,11 +15,11 @@ mod tracefile;
 
 pub use tracefile::tracefile;
 
-use super::{Found, Lines, Page};
+use super::{Lines, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, has, labelled, parts, split, texts, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let head = between(page.html, "<td class=\"title\">", "class=\"ruler\"><img")?;
     let rest = after(page.html, "<td class=\"title\">")?;
     let head = between(rest, "Current view:", "class=\"tableHead\"").unwrap_or(head);

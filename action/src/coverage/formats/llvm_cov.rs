@@ -10,7 +10,7 @@ mod export;
 
 use memchr::memchr;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
 
@@ -26,7 +26,7 @@ const KINDS: [(&str, &str); 4] = [
     ("Region Coverage", "regions"),
 ];
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let table = after(after(page.html, "<h2>Coverage Report</h2>")?, "<table>")?;
     let columns = texts(split(table, "</tr>")?.0);
     let totals = texts(&format!("<td>{}", between(table, "<pre>Totals</pre>", "</tr>")?));

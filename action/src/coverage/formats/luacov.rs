@@ -15,7 +15,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::percent;
 
@@ -29,7 +29,7 @@ const MAX_PATHS: usize = 32 << 20;
 /// The line above and below a title.
 const RULE: &str = "==============================================================================";
 
-pub fn report(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn report(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut text, mut sources) = (String::new(), Sources::default());
     if !next(input, &mut text)? || text != RULE {
         return Ok(None);
@@ -122,7 +122,7 @@ fn mark(text: &str) -> Option<(usize, bool)> {
 }
 
 /// The table at the end: a heading, the files, and the total, with lines between them.
-fn summary(input: &mut dyn BufRead, text: &mut String, lines: &mut Lines) -> Result<Found> {
+fn summary(input: &mut dyn BufRead, text: &mut String, lines: &mut Lines) -> Result<Measures> {
     let mut dashes = 0;
     while next(input, text)? {
         if !text.is_empty() && text.bytes().all(|byte| byte == b'-') {

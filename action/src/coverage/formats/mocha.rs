@@ -8,18 +8,18 @@
 
 use memchr::memmem;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, percent, split, unescaped};
 
 const FILE: &str = "<h2 id=\"";
 
 /// Before 3.0, with the reporter `html-cov`.
-pub fn html_cov(page: &Page) -> Option<Found> {
+pub fn html_cov(page: &Page) -> Option<Measures> {
     total(after(report(page.html)?, "<h1 id=\"overview\">Coverage</h1>")?)
 }
 
-pub fn lab(page: &Page) -> Option<Found> {
+pub fn lab(page: &Page) -> Option<Measures> {
     total(after(report(page.html)?, "<h1>Code Coverage Report</h1>")?)
 }
 
@@ -28,7 +28,7 @@ fn report(html: &str) -> Option<&str> {
 }
 
 /// Nothing was measured if a number is missing.
-fn total(report: &str) -> Option<Found> {
+fn total(report: &str) -> Option<Measures> {
     let (head, _) = split(report, "<div id=\"files\">")?;
     let shown = || Measure::shown("lines", percent(between(head, "class=\"percentage\">", "<")?)?, Some(stats(head)?));
     Some(shown().into_iter().collect())

@@ -19,13 +19,13 @@ use flate2::bufread::DeflateDecoder;
 use serde::Deserialize;
 
 use super::codecov::LineCounts;
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::syntax::html::{between, has};
 use crate::coverage::syntax::json::{self, Values};
 
 const DATA: &str = "window.reportData = '";
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     read_page(page, &mut Lines::off())
 }
 
@@ -34,7 +34,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     read_page(page, lines).is_some()
 }
 
-fn read_page(page: &Page, lines: &mut Lines) -> Option<Found> {
+fn read_page(page: &Page, lines: &mut Lines) -> Option<Measures> {
     match between(page.html, DATA, "'") {
         Some(data) => inflated(data, lines),
         None if has(page.html, "/monocart-coverage-") => {
@@ -46,14 +46,14 @@ fn read_page(page: &Page, lines: &mut Lines) -> Option<Found> {
 }
 
 /// The data ends with a dot and its length.
-fn inflated(data: &str, lines: &mut Lines) -> Option<Found> {
+fn inflated(data: &str, lines: &mut Lines) -> Option<Measures> {
     let data = data.split('.').next()?.trim_end_matches('=');
     let bytes = DecoderReader::new(data.as_bytes(), &BASE64_STANDARD_NO_PAD);
     let text = DeflateDecoder::new(BufReader::new(bytes));
     json(&mut BufReader::new(text), lines).ok()?
 }
 
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let is_report = |head: &str| has(head, "\"watermarks\"") && has(head, "\"bytes\"");
     json::if_head(input, is_report, |input| {
         let paths = KINDS.map(|(_, paths)| paths).concat();
@@ -74,7 +74,7 @@ const KINDS: [(&str, [&str; 3]); 4] = [
 ];
 
 /// A percentage is an empty text if nothing was measured.
-fn found(values: &Values) -> Found {
+fn found(values: &Values) -> Measures {
     let measure = |(metric, [shown, covered, total]): (_, [&str; 3])| {
         Measure::shown(metric, values.percent(shown)?, Some(values.counts(covered, total)?))
     };

@@ -6,11 +6,11 @@
 //! <div class="barGraphValue"><span class="sortValue">0.61</span>61.1%</div>
 //! ```
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, unescaped};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     if !has(page.html, "<body onload=\"location.href='") || !has(page.html, "img/clover.ico") {
         return None;
     }

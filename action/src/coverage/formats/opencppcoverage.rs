@@ -7,7 +7,7 @@
 //! A module's page looks the same, but lies in a folder below: its style sheet is elsewhere. Before 0.9.7 there is no
 //! row of the total: the first is a module's, with a link to its page. Before 0.9.9 the page does not name the tool.
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, parts, percent, split, unescaped};
 
@@ -15,7 +15,7 @@ use crate::coverage::syntax::html::{after, between, count, has, parts, percent, 
 const COVERED: &str = "background-color:#dfd\">";
 const UNCOVERED: &str = "background-color:#fdd\">";
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let head = between(page.html, "<head>", "</head>")?;
     let is_index = has(head, "\"third-party/css/style.css\"") && has(head, "\"third-party/RGraph/");
     let pie = split(after(page.html, "new RGraph.Pie(").filter(|_| is_index)?, ".draw()")?.0;

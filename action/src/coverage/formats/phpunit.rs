@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts, unescaped};
 
@@ -24,7 +24,7 @@ const KINDS: [(&str, &str); 4] = [
     ("Functions / Methods", "functions"),
 ];
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let total = Total::read(page.html).filter(|_| is_made_by_it(page.html) && is_index(page.html))?;
     let measure = |(name, metric)| {
         let (shown, counts) = total.column(name)?;

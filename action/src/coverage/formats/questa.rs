@@ -8,12 +8,12 @@
 //!
 //! The total is the mean of all types, by their weights.
 
-use super::{Found, Measure, Page};
+use super::{Measure, Measures, Page};
 use crate::coverage::syntax::html::{after, between, count, has, parts, percent, texts};
 
 const KINDS: [(&str, &str); 2] = [("Statements", "statements"), ("Branches", "branches")];
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     if has(page.html, "<body id=\"ucdb2html_summary\">") {
         return summary(page.html);
     }
@@ -22,7 +22,7 @@ pub fn page(page: &Page) -> Option<Found> {
     summary(after(&summary_page, "<body id=\"ucdb2html_summary\">")?)
 }
 
-fn summary(html: &str) -> Option<Found> {
+fn summary(html: &str) -> Option<Measures> {
     let table = between(after(html, "<h3>Coverage Summary by Type:</h3>")?, "<table", "</table>")?;
     let rows: Vec<Vec<String>> = parts(table, "<tr>").map(texts).collect();
     let row = |name: &str| rows.iter().find(|row| row.first().is_some_and(|first| first == name));

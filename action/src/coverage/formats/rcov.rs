@@ -8,14 +8,14 @@
 //!
 //! The first number counts all lines, the second those with code.
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, count, has, parts, percent, split, unescaped};
 
 /// With more lines, two digits of a percentage may stand for several counts.
 const MAX_COUNTED: u64 = 10_000;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let title =
         between(page.html, "<title>", "</title>").filter(|title| title.contains(" C0 Coverage Information - "))?;
     let total = between(page.html, "<tfoot>", "</tfoot>").filter(|_| title.contains("RCov"))?;

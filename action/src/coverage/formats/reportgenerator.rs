@@ -13,13 +13,13 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, counts, has, parts, percent, split, texts, unescaped};
 use crate::coverage::syntax::json;
 use crate::coverage::syntax::xml::{self, Element, Node};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let headline = between(page.html, "<h1", "</h1>").filter(|_| has(page.html, "ReportGenerator"))?;
     // Before 4.0 a class's page had the same headline.
     let is_class = has(page.html, "class=\"back\"") || has(page.html, "<th>Class:</th>");
@@ -98,12 +98,12 @@ const KINDS: [(&str, [&str; 3]); 2] = [
 /// A percentage, covered and total counts.
 type Values = [(Option<Percent>, Option<u64>, Option<u64>); KINDS.len()];
 
-fn found(values: Values) -> Found {
+fn found(values: Values) -> Measures {
     let measures = values.into_iter().zip(KINDS);
     measures.filter_map(|((shown, one, other), (metric, _))| Measure::shown(metric, shown?, one.zip(other))).collect()
 }
 
-pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     const PATHS: [[&str; 3]; 2] = [
         ["summary/linecoverage", "summary/coveredlines", "summary/coverablelines"],
         ["summary/branchcoverage", "summary/coveredbranches", "summary/totalbranches"],
@@ -126,7 +126,7 @@ struct Report {
     values: Values,
 }
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let mut report = Report::default();
     xml::walk_nodes(input, |depth, node| match node {
         Node::Element(element) => report.element(depth, element, lines),

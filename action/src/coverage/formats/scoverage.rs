@@ -6,12 +6,12 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Statements;
 use crate::coverage::syntax::html::{after, between, count, has, labelled, parts, texts, unescaped};
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     if !has(page.html, "Scoverage Code Coverage") || !has(page.html, "src=\"overview.html\"") {
         return None;
     }
@@ -33,7 +33,7 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(all.into_iter().flatten().collect())
 }
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut found, mut statements) = (None, Statements::default());
     xml::walk(input, |depth, element| {
         if depth == 0 && element.is("scoverage") {

@@ -16,18 +16,18 @@ use std::io::BufRead;
 
 use anyhow::Result;
 
-use super::{Counts, Found, Lines, Measure, Page, Percent};
+use super::{Counts, Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, parts, percent, split, texts, unescaped};
 use crate::coverage::syntax::json;
 pub use coverage_json::read as json;
 pub use resultset::read as resultset;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     data(page).and_then(|data| coverage_json::totals(&data)).or_else(|| table(page.html))
 }
 
-fn table(html: &str) -> Option<Found> {
+fn table(html: &str) -> Option<Measures> {
     let files = after(html, "<div class=\"file_list_container\" id=\"AllFiles\">")?;
     let head = split(files, "<table").map_or(files, |(head, _)| head);
     // Up to 0.5 the percentage has no class of its own.
@@ -115,7 +115,7 @@ fn add(lines: &mut Lines, marks: impl Iterator<Item = (u64, bool)>, mut branches
     }
 }
 
-pub fn last_run(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn last_run(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     // `covered_percent` before 0.19.
     let [line, old, branch] = ["result/line", "result/covered_percent", "result/branch"];
     let values = json::read(input, &[line, old, branch])?;

@@ -13,12 +13,12 @@ use anyhow::Result;
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, counts, has, percent, split, unescaped};
 use crate::coverage::syntax::json::{self, List};
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let body = body(page.html)?;
     let (head, _) = split(body, "<table class=\"coverage_list\"")?;
     let (lines, branches) = split(head, "Total Branch Coverage").unwrap_or((head, ""));
@@ -99,7 +99,7 @@ impl File {
 }
 
 /// `[{"file":"src/a.m","coverage":[null,1,0]}]`.
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let is_slather = |head: &str| {
         let entry = head.trim_ascii_start().strip_prefix("[{\"file\":\"");
         entry.is_some_and(|entry| after(entry, "\",\"coverage\":[").is_some())

@@ -11,11 +11,11 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::Result;
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::xml::{self, Element};
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut is_coverage, mut counts) = (false, (0u64, 0u64));
     xml::walk(input, |depth, element| {
         if depth == 0 {

@@ -11,7 +11,7 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use super::{Found, Lines, Measure, Page};
+use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::after;
 use crate::coverage::syntax::json::{self, List};
@@ -19,7 +19,7 @@ use crate::coverage::syntax::json::{self, List};
 const COUNTS: [&str; 2] = ["files/*/covered", "files/*/coverable"];
 
 /// The page's script shows two digits.
-fn found(counts: (u64, u64)) -> Found {
+fn found(counts: (u64, u64)) -> Measures {
     Measure::counted("lines", counts, 2).into_iter().collect()
 }
 
@@ -27,7 +27,7 @@ fn data<'a>(page: &'a Page) -> Option<&'a str> {
     after(after(page.html, "<div id=\"root\"></div>")?, "var data = ")
 }
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     json::read_text(data(page)?, &COUNTS)?.counts(COUNTS[0], COUNTS[1]).map(found)
 }
 
@@ -36,7 +36,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     data(page).is_some_and(|data| matches!(files(&mut data.as_bytes(), lines), Ok(Some(_))))
 }
 
-pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn json(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let counts =
         if lines.is_on() { files(input, lines)? } else { json::read(input, &COUNTS)?.counts(COUNTS[0], COUNTS[1]) };
     Ok(counts.map(found))

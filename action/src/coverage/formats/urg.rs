@@ -6,7 +6,7 @@
 //! <td>SCORE</td><td>LINE</td><td>FSM</td></tr><tr> <td class="s8 cl rt"> 82.27</td> …
 //! ```
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, counts, has, split, unescaped};
 
@@ -15,7 +15,7 @@ const KINDS: [(&str, &str); 3] = [("SCORE", "score"), ("LINE", "lines"), ("BRANC
 /// Columns to read.
 const MAX_CELLS: usize = 20;
 
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     let body = after(page.html, "<title>Unified Coverage Report :: Dashboard</title>")?;
     let table = between(after(body, "<b>Total Coverage Summary</b>")?, "<table", "</table>")?;
     let (heads, row) = split(table, "</tr>")?;

@@ -17,7 +17,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::{Result, ensure};
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::xml::{self, Element};
 pub use exported::exported;
@@ -39,7 +39,7 @@ struct Modules {
     ranges: u64,
 }
 
-pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut modules, mut is_results, mut failed) = (Modules::default(), false, Ok(()));
     xml::walk(input, |depth, element| {
         is_results |= depth == 0 && element.is("results");
@@ -125,7 +125,7 @@ impl Modules {
         }
     }
 
-    fn found(&self) -> Found {
+    fn found(&self) -> Measures {
         let counted = |metric, counts: Option<(u64, u64)>| Measure::counted(metric, counts?, DIGITS);
         [counted("lines", self.lines), counted("blocks", self.blocks)].into_iter().flatten().collect()
     }

@@ -11,13 +11,13 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::{Found, Lines, Measure, Page, Percent};
+use super::{Lines, Measure, Measures, Page, Percent};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, has, percent, split};
 use crate::coverage::syntax::json::{self, List};
 
 /// Without a target, xcov shows 0 %.
-pub fn xcov(page: &Page) -> Option<Found> {
+pub fn xcov(page: &Page) -> Option<Measures> {
     let (head, body) = split(page.html, "<body>")?;
     let title = between(head, "<title>", "</title>")?;
     let (summary, targets) = split(after(body, "<div class=\"summary-counter\">")?, "</div>")?;
@@ -28,7 +28,7 @@ pub fn xcov(page: &Page) -> Option<Found> {
 }
 
 /// `{"coverage":0.7512,"targets":[{"name":"App.app","coverage":0.7512,"files":[…]}]}`.
-pub fn xcov_json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn xcov_json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let values = json::read(input, &["coverage", "targets/*/name", "targets/*/coverage"])?;
     let is_xcov = values.text("targets/*/name").is_some() && values.float("targets/*/coverage").is_some();
     Ok(values.float("coverage").filter(|_| is_xcov).map(|share| lines(share, None)))
@@ -39,14 +39,14 @@ pub fn xcov_json(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>
 /// ```json
 /// {"coveredLines":60,"lineCoverage":0.75,"executableLines":80,"targets":[{"name":"App.app","files":[]}]}
 /// ```
-pub fn xccov(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Found>> {
+pub fn xccov(input: &mut dyn BufRead, _: &mut Lines) -> Result<Option<Measures>> {
     let values = json::read(input, &["coveredLines", "executableLines", "lineCoverage", "targets/*/name"])?;
     let share = values.float("lineCoverage").filter(|_| values.text("targets/*/name").is_some());
     Ok(share.map(|share| lines(share, values.counts("coveredLines", "executableLines"))))
 }
 
 /// Both tools show two digits.
-fn lines(share: f64, counts: Option<(u64, u64)>) -> Found {
+fn lines(share: f64, counts: Option<(u64, u64)>) -> Measures {
     let shown = Percent::from_float(share * 100.0, 2);
     shown.and_then(|shown| Measure::shown("lines", shown, counts)).into_iter().collect()
 }
@@ -56,7 +56,7 @@ fn lines(share: f64, counts: Option<(u64, u64)>) -> Found {
 /// ```json
 /// {"/app/A.swift":[{"isExecutable":false,"line":1},{"isExecutable":true,"line":2,"executionCount":3}]}
 /// ```
-pub fn archive(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn archive(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let is_archive = |head: &str| head.trim_ascii_start().starts_with("{") && has(head, "\"isExecutable\"");
     json::if_head(input, is_archive, |input| {
         if lines.is_on() {

@@ -11,7 +11,7 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::{Found, Hit, Lines, Measure};
+use super::{Hit, Lines, Measure, Measures};
 use crate::coverage::syntax::json::{self, Hits, List};
 
 const VERSION: &str = "gcovr/format_version";
@@ -45,7 +45,7 @@ struct Branch {
     is_excluded: bool,
 }
 
-pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let mut all = Lines::all();
     let mut add = |_: &str, file: File| {
         all.file(&file.file);

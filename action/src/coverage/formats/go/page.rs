@@ -9,14 +9,14 @@
 
 use memchr::memchr2;
 
-use super::{Found, Lines, Page};
+use super::{Lines, Measures, Page};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{between, has, parts, percent, unescaped};
 
 const FILE: &str = "<pre class=\"file\" id=\"";
 
 /// No total is shown.
-pub fn page(page: &Page) -> Option<Found> {
+pub fn page(page: &Page) -> Option<Measures> {
     (has(page.html, "<select id=\"files\">") && has(page.html, FILE)).then(Vec::new)
 }
 

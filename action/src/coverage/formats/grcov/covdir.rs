@@ -11,11 +11,11 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Found, Hit, Lines, Measure};
+use super::{Hit, Lines, Measure, Measures};
 use crate::coverage::percent::Percent;
 use crate::coverage::syntax::json::{self, List};
 
-pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let totals = json::read_as(input, Node { path: String::new(), lines })?;
     let Some(counts) = totals.covered.zip(totals.total) else { return Ok(None) };
     let shown = totals.percent.and_then(|percent| Percent::parse(&percent.to_string()));

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::coverage::lines::{Hit, Lines};
-use crate::coverage::measure::{Found, Measure};
+use crate::coverage::measure::{Measure, Measures};
 use crate::coverage::percent::{Counts, Percent};
 use crate::coverage::syntax::html::{after, has};
 use crate::coverage::syntax::json::{self, List};
@@ -25,7 +25,7 @@ const MAX_TABLE: usize = 1 << 20;
 /// Covered and total counts.
 type Sum = (u64, u64);
 
-pub fn coverage_final(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn coverage_final(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     json::if_head(input, is_coverage, |input| {
         let mut sums = Sums::default();
         let mut add = |path: &str, file: File| {
@@ -59,7 +59,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn found(&self) -> Found {
+    fn found(&self) -> Measures {
         let kinds = [
             ("lines", self.lines, true),
             ("branches", self.branches, !self.has_ignored),
@@ -303,7 +303,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> (Option<Found>, Vec<(u32, Hit)>) {
+    fn read(json: &str) -> (Option<Measures>, Vec<(u32, Hit)>) {
         let mut lines = Lines::all();
         let found = coverage_final(&mut json.as_bytes(), &mut lines).unwrap();
         lines.finish().unwrap();
@@ -311,7 +311,7 @@ mod tests {
         (found, read.unwrap_or_default())
     }
 
-    fn texts(found: Option<Found>) -> Vec<String> {
+    fn texts(found: Option<Measures>) -> Vec<String> {
         let text = |measure: &Measure| format!("{} {} {}", measure.metric, measure.percent, measure.counts.unwrap());
         found.unwrap().iter().map(text).collect()
     }

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use anyhow::{Result, ensure};
 
 use crate::coverage::lines::{Hit, Lines};
-use crate::coverage::measure::{Found, Measure};
+use crate::coverage::measure::{Measure, Measures};
 use crate::coverage::syntax::text;
 
 /// Lines, and branches, of one record.
@@ -49,7 +49,7 @@ struct Sums {
     has_repeated_file: bool,
 }
 
-pub fn tracefile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn tracefile(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let mut reader = TraceReader { lines: Lines::all(), ..TraceReader::default() };
     text::each_line(input, |line| reader.add(line))?;
     ensure!(reader.record.is_none(), "the file is truncated: its last record has no end_of_record");
@@ -155,7 +155,7 @@ impl Record {
 }
 
 impl Sums {
-    fn found(&self, lines: &Lines) -> Found {
+    fn found(&self, lines: &Lines) -> Measures {
         let mut all = lines.sums();
         add(&mut all, self.lines);
         let parts = [("branches", self.branches), ("functions", self.functions)];

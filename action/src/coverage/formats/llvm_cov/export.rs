@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::{Found, Lines, Measure};
+use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::json::{self, List};
 
@@ -27,7 +27,7 @@ const TOTALS: [(&str, [&str; 2]); 4] = [
 /// Lines of all source files: a region can have any number.
 const MAX_LINES: u64 = 100_000_000;
 
-pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let paths: Vec<_> = TOTALS.iter().flat_map(|(_, paths)| *paths).chain([TYPE]).collect();
     let values = if lines.is_on() {
         let mut left = MAX_LINES;

@@ -13,7 +13,7 @@ use std::io::BufRead;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::{Counts, Found, Lines, Measure, add};
+use super::{Counts, Lines, Measure, Measures, add};
 use crate::coverage::syntax::json::{self, Hits, List, Values};
 
 const VERSION: &str = "meta/simplecov_version";
@@ -60,13 +60,13 @@ impl File {
     }
 }
 
-pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     // Other tools have a `coverage` of another shape.
     let is_simplecov = |head: &str| head.contains("\"simplecov_version\"");
     Ok(json::if_head(input, is_simplecov, |input| read_files(input, lines))?.flatten())
 }
 
-fn read_files(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+fn read_files(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut covered, mut total) = (0u64, 0u64);
     let mut each = |path: &str, file: File| {
         let counts = file.counts();
@@ -82,12 +82,12 @@ fn read_files(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found
 }
 
 /// The totals alone.
-pub fn totals(json: &str) -> Option<Found> {
+pub fn totals(json: &str) -> Option<Measures> {
     report(&json::read_text(json, &PATHS)?)
 }
 
 /// The page's script truncates to two digits.
-fn report(values: &Values) -> Option<Found> {
+fn report(values: &Values) -> Option<Measures> {
     values.text(VERSION)?;
     let measure = |(metric, [covered, total]): (_, [&str; 2])| {
         let (covered, total) = values.counts(covered, total)?;

@@ -22,7 +22,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use branches::{Branch, Branches};
 
-use super::{Found, Lines, add};
+use super::{Lines, Measures, add};
 use crate::coverage::syntax::json::{self, Hits, List};
 
 /// Bytes of all lines and branches in memory.
@@ -128,7 +128,7 @@ impl Merged {
 }
 
 /// Only the lines: no total is shown.
-pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     if !lines.is_on() {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use anyhow::Result;
 
 use super::{Modules, add};
-use crate::coverage::formats::{Found, Lines};
+use crate::coverage::formats::{Lines, Measures};
 use crate::coverage::syntax::html::unescaped;
 use crate::coverage::syntax::xml::{self, Element, Node};
 
@@ -44,7 +44,7 @@ struct Range {
     coverage: u64,
 }
 
-pub fn exported(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Found>> {
+pub fn exported(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut export, mut failed) = (Exported::default(), Ok(()));
     xml::walk_nodes(input, |depth, node| {
         match node {
