@@ -30,6 +30,7 @@ mod mocha;
 mod monocart;
 mod openclover;
 mod opencppcoverage;
+mod parasoft;
 mod phpunit;
 mod questa;
 mod rcov;
@@ -192,6 +193,7 @@ pub const FORMATS: &[Format] = &[
     file("visual-studio", "Visual Studio", XML, visual_studio::xml),
     file("visual-studio-export", "Visual Studio", XML, visual_studio::exported),
     file("dotcover-xml", "dotCover", XML, dotcover::xml),
+    file("parasoft", "Parasoft", XML, parasoft::xml),
     file("sonarqube", "SonarQube", XML, sonarqube::xml),
     json("codecov-json", "Codecov JSON", &[], codecov::json),
     file("cobertura", "Cobertura", XML, cobertura::xml),
