@@ -64,7 +64,7 @@ impl<'a> FileSource<'a> {
 
 /// The keys at the top of JSON files. A large file is parsed once for all formats that it does not have.
 #[derive(Default)]
-pub struct TopKeys(HashMap<String, Vec<&'static str>>);
+pub struct TopKeys(HashMap<String, Option<Vec<&'static str>>>);
 
 impl TopKeys {
     /// Whether a file may have a format.
@@ -76,7 +76,7 @@ impl TopKeys {
         left: &mut u64,
         deadline: Deadline,
     ) -> Result<bool> {
-        if format.keys.is_empty() {
+        if !format.is_json() {
             return Ok(true);
         }
         if !self.0.contains_key(name) {
@@ -84,7 +84,8 @@ impl TopKeys {
             let keys = from.read(name, left, deadline, |input| top_keys(input, &known))?;
             self.0.insert(name.to_owned(), keys);
         }
-        Ok(self.0[name].iter().any(|key| format.keys.contains(key)))
+        let is_known = |keys: &Vec<_>| format.keys.is_empty() || keys.iter().any(|key| format.keys.contains(key));
+        Ok(self.0[name].as_ref().is_some_and(is_known))
     }
 }
 

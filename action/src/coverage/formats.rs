@@ -83,6 +83,10 @@ pub enum Read {
 }
 
 impl Format {
+    pub fn is_json(&self) -> bool {
+        matches!(self.read, Read::File(JSON, _))
+    }
+
     /// Whether a file with this name may have this format.
     pub fn reads(&self, name: &str) -> bool {
         let ends_with = |end: &str| {

@@ -210,3 +210,24 @@ fn a_page_is_read_in_the_format_that_the_user_names() {
     assert!(lines_as(&report, "index.html", "istanbul").is_some());
     assert!(lines_as(&report, "index.html", "jacoco").is_none());
 }
+
+/// Their names are those of JSON files, which they are not.
+#[test]
+fn scripts_of_kcov_34_are_read_without_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals/kcov-43-programs");
+    for entry in walk(&fixture).unwrap().files.iter().filter(|entry| entry.name != "expected") {
+        let text = std::fs::read_to_string(fixture.join(&entry.name)).unwrap();
+        let path = folder.path().join(entry.name.replace(".js", ".json").replace(".jsonon", ".json"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text.replace("src=\"index.js\"", "src=\"index.json\"")).unwrap();
+    }
+    std::fs::remove_file(folder.path().join("kcov-merged/cobertura.xml")).unwrap();
+    let report = walk(folder.path()).unwrap();
+    let search =
+        LineSearch { report: &report, choice: &Choice::Auto, totals: None, filter: None, deadline: Deadline::NEVER };
+    let mut notes = Vec::new();
+    let found = search.run(&mut notes).unwrap();
+    assert_eq!((found.source.as_str(), found.lines.sums(), found.proof), ("index.html", (11, 13), Proof::AddsUp));
+    assert!(notes.is_empty(), "{notes:?}");
+}

@@ -18,7 +18,7 @@ use crate::coverage::syntax::html::{after, between, count, has, split};
 use crate::coverage::syntax::json;
 
 pub fn page(page: &Page) -> Option<Measures> {
-    let script = script(page)?;
+    let (_, script) = script(page)?;
     // Uses the last header: file names come before it, and the header itself contains a command.
     let (_, header) = script.rsplit_once("var header = {")?;
     let number = |name: &str| {
@@ -29,10 +29,11 @@ pub fn page(page: &Page) -> Option<Measures> {
     Some(Measure::counted("lines", (number("covered")?, number("instrumented")?), 1).into_iter().collect())
 }
 
-/// The data of an index.
-fn script(page: &Page) -> Option<String> {
-    let data = ["index.js", "index.json"].into_iter().find(|name| has(page.html, &format!("src=\"{name}\"")))?;
-    (page.read_sibling)(data).filter(|_| has(page.html, "id=\"header-percent-covered\""))
+/// The data of an index, and how the names of such files end: up to version 34 in `json`.
+fn script(page: &Page) -> Option<(&'static str, String)> {
+    let end = ["js", "json"].into_iter().find(|end| has(page.html, &format!("src=\"index.{end}\"")))?;
+    let script = (page.read_sibling)(&format!("index.{end}"))?;
+    has(page.html, "id=\"header-percent-covered\"").then_some((end, script))
 }
 
 /// The index of one program, whose folder has the source files. Or the index of all: the programs are in folders below.
@@ -44,19 +45,18 @@ fn script(page: &Page) -> Option<String> {
 /// ], merged_files:[…]};
 /// ```
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
-    let Some(script) = script(page) else { return false };
+    let Some((end, script)) = script(page) else { return false };
+    let mut sums = Vec::new();
+    let mut add = |link: &str, name: &str| add_file(page, &format!("{}{end}", link.strip_suffix("html")?), name, lines);
     for (link, name) in entries(&script) {
         let Some((folder, "index.html")) = link.rsplit_once('/') else {
-            add_file(page, &link, name, lines);
+            add(&link, name);
             continue;
         };
-        let program = (page.read_sibling)(&format!("{folder}/index.js")).unwrap_or_default();
-        for (link, name) in entries(&program) {
-            if let Some((covered, total)) = add_file(page, &format!("{folder}/{link}"), name, lines) {
-                lines.count(covered, total);
-            }
-        }
+        let program = (page.read_sibling)(&format!("{folder}/index.{end}")).unwrap_or_default();
+        sums.extend(entries(&program).filter_map(|(link, name)| add(&format!("{folder}/{link}"), name)));
     }
+    sums.into_iter().for_each(|(covered, total)| lines.count(covered, total));
     true
 }
 
@@ -75,8 +75,8 @@ fn entries(script: &str) -> impl Iterator<Item = (String, &str)> {
 /// ```js
 /// {"lineNum":"    6","line":"  if (n < 0) {","class":"linePartCov","hits":"1","order":"7","possible_hits":"2",},
 /// ```
-fn add_file(page: &Page, link: &str, name: &str, lines: &mut Lines) -> Option<(u64, u64)> {
-    let data = (page.read_sibling)(&format!("{}.js", link.strip_suffix(".html")?))?;
+fn add_file(page: &Page, file: &str, name: &str, lines: &mut Lines) -> Option<(u64, u64)> {
+    let data = (page.read_sibling)(file)?;
     // The part that all paths have is left out.
     lines.file(name.strip_prefix("[...]/").unwrap_or(name));
     let mut sum = (0, 0);

@@ -87,12 +87,21 @@ pub fn if_head<T>(
     read(&mut Cursor::new(head).chain(input)).map(Some)
 }
 
-/// The keys at the top that are among the known ones. A list has none.
-pub fn top_keys(input: &mut dyn BufRead, known: &[&'static str]) -> Result<Vec<&'static str>> {
+/// The keys at the top that are among the known ones; a list has none. `None` if it is a script with the name of a JSON
+/// file.
+pub fn top_keys(input: &mut dyn BufRead, known: &[&'static str]) -> Result<Option<Vec<&'static str>>> {
     let mut keys = Vec::new();
+    while input.fill_buf()?.first().is_some_and(u8::is_ascii_whitespace) {
+        input.consume(1);
+    }
+    match input.fill_buf()?.first() {
+        Some(b'{') => {}
+        Some(b'[') => return Ok(Some(keys)),
+        _ => return Ok(None),
+    }
     let mut add = |key: &str, _: IgnoredAny| keys.extend(known.iter().find(|known| **known == key));
     read_entries(input, &[], "", &mut add)?;
-    Ok(keys)
+    Ok(Some(keys))
 }
 
 /// Reads JSON inside a page; `None` if it is damaged.
