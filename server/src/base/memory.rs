@@ -98,7 +98,7 @@ impl MemoryBudget {
         if let Some(share) = self.try_take(bytes) {
             return Ok(share);
         }
-        let _waiting = self.wait()?;
+        let _waiting = self.enter_queue()?;
         Ok(Share { permits: self.all.take(bytes).await?, _of_streams: None })
     }
 
@@ -108,7 +108,7 @@ impl MemoryBudget {
         let of_streams = match self.streams.try_take(bytes) {
             Some(permits) => permits,
             None => {
-                _waiting = self.wait()?;
+                _waiting = self.enter_queue()?;
                 self.streams.take(bytes).await?
             }
         };
@@ -122,10 +122,11 @@ impl MemoryBudget {
         self.waiting.load(Relaxed) > 0 || self.requests.free.available_permits() < of_one
     }
 
-    fn wait(&self) -> Result<Waiting<'_>, Full> {
+    /// Counts a waiting response until the returned guard is dropped. Fails if too many responses wait.
+    fn enter_queue(&self) -> Result<Waiting<'_>, Full> {
         let before = self.waiting.fetch_add(1, Relaxed);
         let waiting = Waiting(self);
-        if self.warned.is_due() {
+        if self.warned.try_acquire() {
             tracing::warn!(
                 waiting = before + 1,
                 "the memory for sending (SEND_BUFFER_BYTES) is used up: responses wait for it, and slow readers are disconnected"

@@ -52,23 +52,21 @@ impl Groups {
     pub fn mark_absent(&self, group: &str) {
         let mut state = self.state();
         if state.absent.len() >= MAX_GROUPS {
+            state.absent.retain(|_, since| since.elapsed() < ABSENT);
+        }
+        if state.absent.len() >= MAX_GROUPS {
             state.absent.clear();
         }
         state.absent.insert(group.to_owned(), Instant::now());
     }
 
     /// Whether the group was recently unknown to the source.
-    pub fn was_absent(&self, group: &str) -> bool {
-        let mut state = self.state();
-        let absent = state.absent.get(group).is_some_and(|since| since.elapsed() < ABSENT);
-        if !absent {
-            state.absent.remove(group);
-        }
-        absent
+    pub fn is_absent(&self, group: &str) -> bool {
+        self.state().absent.get(group).is_some_and(|since| since.elapsed() < ABSENT)
     }
 
     /// Invalidates a group that was marked as unknown.
-    pub fn appeared(&self, group: &str) {
+    pub fn invalidate_absent(&self, group: &str) {
         if self.state().absent.contains_key(group) {
             self.forget(group);
         }
@@ -111,14 +109,14 @@ mod tests {
     async fn absent_groups_are_looked_up_again_after_a_delay_or_when_they_appear() {
         let groups = Groups::default();
         groups.mark_absent("a");
-        assert!(groups.was_absent("a"));
+        assert!(groups.is_absent("a"));
         tokio::time::advance(ABSENT).await;
-        assert!(!groups.was_absent("a"));
+        assert!(!groups.is_absent("a"));
         groups.mark_absent("a");
         let before = (groups.epoch("a"), groups.epoch("b"));
-        groups.appeared("a");
-        groups.appeared("b");
-        assert!(!groups.was_absent("a") && groups.epoch("a") > before.0);
+        groups.invalidate_absent("a");
+        groups.invalidate_absent("b");
+        assert!(!groups.is_absent("a") && groups.epoch("a") > before.0);
         assert_eq!(groups.epoch("b"), before.1, "a present group keeps its values");
     }
 }

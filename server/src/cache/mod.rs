@@ -125,7 +125,7 @@ impl<V> Found<V> {
     }
 
     /// Returns true for one caller, which then refreshes the value.
-    fn begins_refresh(&self) -> bool {
+    fn try_begin_refresh(&self) -> bool {
         !self.refreshing.swap(true, Ordering::Relaxed)
     }
 }
@@ -175,7 +175,7 @@ impl<S: Source> Cache<S> {
             }
         };
         let is_fresh = found.is_fresh(now);
-        if !is_fresh && found.begins_refresh() {
+        if !is_fresh && found.try_begin_refresh() {
             tokio::spawn(self.clone().refresh(slot, found.clone()));
         }
         let lookup = match (is_new, is_fresh) {
@@ -196,10 +196,10 @@ impl<S: Source> Cache<S> {
     }
 
     /// Invalidates a group that was unknown and may exist now.
-    pub async fn appeared(&self, group: &str) {
-        self.groups.appeared(group);
+    pub async fn invalidate_absent(&self, group: &str) {
+        self.groups.invalidate_absent(group);
         if let Some(shared) = &self.shared {
-            shared.appeared(group).await;
+            shared.invalidate_absent(group).await;
         }
     }
 
@@ -294,7 +294,7 @@ impl<S: Source> Cache<S> {
 
     async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> Answer<S::Value> {
         let known = self.last.get(&slot.0).await;
-        let absent = self.groups.was_absent(S::group(&slot.0));
+        let absent = self.groups.is_absent(S::group(&slot.0));
         let question = Question { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
         let asked = self.source.ask(question);
         tokio::pin!(asked);

@@ -185,24 +185,25 @@ impl Shared {
             millis(life),
         ];
         let done: Option<i64> = self.run(scripts::REPLACE, keys, arguments).await;
-        self.or_later(&shared_key.group, done);
+        self.queue_if_failed(&shared_key.group, done);
     }
 
     pub async fn forget(&self, group: &str) {
         let arguments = [text(&self.prefix), self.message("forget", group)];
         let done: Option<i64> = self.run(scripts::FORGET, [self.epoch_key(group)], arguments).await;
-        self.or_later(group, done);
+        self.queue_if_failed(group, done);
     }
 
     /// Tells the other instances that a group may exist now.
-    pub async fn appeared(&self, group: &str) {
+    pub async fn invalidate_absent(&self, group: &str) {
         use fred::interfaces::PubsubInterface;
         let message = self.message("appeared", group);
         let _: Option<i64> =
             self.within(async |client: Client| client.publish(self.prefix.as_str(), message).await).await;
     }
 
-    fn or_later(&self, group: &str, done: Option<i64>) {
+    /// Queues the invalidation of a group until the link works again, if it failed now.
+    fn queue_if_failed(&self, group: &str, done: Option<i64>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if done.is_none() && pending.len() < MAX_PENDING {
             pending.insert(group.to_owned());
@@ -210,14 +211,14 @@ impl Shared {
     }
 
     /// Handles a message of another instance.
-    fn hear(&self, message: &str) {
+    fn handle_message(&self, message: &str) {
         let mut words = message.splitn(3, ' ');
         match (words.next(), words.next(), words.next()) {
             (Some(id), ..) if id == self.id => {}
             (_, Some("forget"), Some(group)) => {
                 self.groups.forget(group);
             }
-            (_, Some("appeared"), Some(group)) => self.groups.appeared(group),
+            (_, Some("appeared"), Some(group)) => self.groups.invalidate_absent(group),
             _ => {}
         }
     }

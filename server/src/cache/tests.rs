@@ -161,7 +161,7 @@ async fn absent_groups_are_looked_up_once() {
     }
     assert_eq!(source.request_count(), 1);
     source.absent.store(false, Ordering::SeqCst);
-    cache.appeared("octo/app").await;
+    cache.invalidate_absent("octo/app").await;
     assert_eq!((cache.get(KEY).await, source.request_count()), (Some(1), 2));
 }
 

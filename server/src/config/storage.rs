@@ -25,7 +25,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             (Some(url), _) => url,
             (None, Some(bucket)) => format!("s3://{bucket}"),
             (None, None) => {
-                return (!self.lacks_a_bucket()).then(|| StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER)));
+                return (!self.report_missing_bucket()).then(|| StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER)));
             }
         };
         let parsed = match Url::parse(&url) {
@@ -61,8 +61,9 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
     }
 
-    /// Whether S3 settings are set without a bucket. With the default folder, the bucket's reports would seem lost.
-    fn lacks_a_bucket(&mut self) -> bool {
+    /// Reports S3 settings without a bucket as a problem, and returns whether there are any: with the default folder, the
+    /// bucket's reports would seem lost.
+    fn report_missing_bucket(&mut self) -> bool {
         let of_s3 = ["AWS_UPLOAD_ROLE_ARN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         let Some(name) = of_s3.into_iter().find(|name| self.get(name).is_some()) else { return false };
         self.problem(

@@ -161,7 +161,7 @@ impl GitHub {
     }
 
     async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, Refusal> {
-        self.backoff.may_ask(time).map_err(|time| {
+        self.backoff.try_begin(time).map_err(|time| {
             metrics().github(GitHubResult::NotAsked);
             Refusal::BackingOff(time)
         })?;
@@ -174,16 +174,16 @@ impl GitHub {
         });
         match reply {
             Ok(reply) => {
-                self.backoff.succeeded();
+                self.backoff.record_success();
                 Ok(reply)
             }
             // GitHub works. Only the response for this repository is unusable, so requests for others need no delay.
             Err(Failure { is_in_answer: true, error, .. }) => {
-                self.backoff.succeeded();
+                self.backoff.record_success();
                 Err(Refusal::Failed(error))
             }
             Err(Failure { error, .. }) => {
-                let time = self.backoff.failed(begun);
+                let time = self.backoff.record_failure(begun);
                 let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
                 Err(Refusal::Failed(error.context(again)))
             }
@@ -192,10 +192,10 @@ impl GitHub {
 
     async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
         let response = self.client.post(body, until).await?;
-        self.backoff.heard(&response.headers);
+        self.backoff.record_quota(&response.headers);
         if !response.status.is_success() {
             if matches!(response.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-                self.backoff.refused(&response.headers, Timestamp::now());
+                self.backoff.record_rate_limit(&response.headers, Timestamp::now());
             }
             return Err(Failure::of(anyhow::anyhow!("GitHub answered with status {}", response.status)));
         }
@@ -203,7 +203,7 @@ impl GitHub {
         let reply: StatusReply =
             serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_answer(error.into()))?;
         if reply.is_rate_limited() {
-            self.backoff.refused(&headers, Timestamp::now());
+            self.backoff.record_rate_limit(&headers, Timestamp::now());
             return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
         }
         reply.error().map_or(Ok(reply), |error| Err(Failure::in_answer(error)))

@@ -51,8 +51,8 @@ pub enum Uploader<'a> {
 pub struct Keys<'a>(Vec<&'a ApiKey>);
 
 impl Uploader<'_> {
-    /// Rejects repositories that the key or token is not valid for.
-    pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
+    /// Checks that the key or token is valid for the repository; otherwise returns 403.
+    pub fn authorize(&self, repository: &Repository) -> Result<(), Error> {
         match self {
             Self::Keys(Keys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
             Self::Keys(_) => Err(Error::forbidden(format!(
@@ -228,7 +228,7 @@ mod tests {
             ("many", true),
         ] {
             let headers = headers("token", key);
-            let published = Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app);
+            let published = Uploader::Keys(keys.check(&headers).unwrap()).authorize(&app);
             assert_eq!(published.is_ok(), allowed, "{key}");
             if let Err(error) = published {
                 assert_eq!(error.status.as_u16(), 403);
@@ -278,7 +278,7 @@ mod tests {
         let app: Repository = "acme/app".parse().unwrap();
         let keys = ApiKeys::parse("one,two").unwrap();
         let headers = headers("authorization", "Bearer one,two");
-        assert!(Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app).is_ok());
+        assert!(Uploader::Keys(keys.check(&headers).unwrap()).authorize(&app).is_ok());
     }
 
     #[test]

@@ -46,28 +46,29 @@ async fn uploader<'a, T: DeserializeOwned>(
     }
 }
 
-/// Rejects a repository that is not allowed on the server, or for the uploader's key or token.
-async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
-    let not_among = |name: &dyn std::fmt::Display| {
+/// Checks that the server allows the repository and that the uploader's key or token is valid for it. The first token of
+/// a repository binds its name.
+async fn authorize_upload(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
+    let not_allowed = |name: &dyn std::fmt::Display| {
         Error::forbidden(format!(
             "{name} is not in this server's ALLOWED_REPOSITORIES: ask the server's operator to add it"
         ))
     };
     let Uploader::Run(run) = uploader else {
         let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
-        return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
+        return if allowed { uploader.authorize(repository) } else { Err(not_allowed(repository)) };
     };
-    let may = async {
-        uploader.may_publish(repository)?;
+    let authorized = async {
+        uploader.authorize(repository)?;
         if !app.allowed.has_run(run) {
             let ids = format_args!("{repository} (id:{}, owner-id:{})", run.repository_id, run.owner_id);
-            return Err(not_among(&ids));
+            return Err(not_allowed(&ids));
         }
         app.allowed.bindings.bind(run).await
     }
     .await;
-    metrics().keyless(may.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok));
-    may
+    metrics().keyless(authorized.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok));
+    authorized
 }
 
 /// Reads a JSON body; `None` if the body is empty. `limit`: the time limit.

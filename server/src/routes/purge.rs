@@ -16,7 +16,7 @@ use crate::identity::token::WorkflowRun;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::routes::{may_publish, uploader};
+use crate::routes::{authorize_upload, uploader};
 use crate::values::value::{State, Value};
 
 /// The maximum run ID: a higher one would block all later values.
@@ -46,7 +46,7 @@ pub async fn invalidate(
 ) -> Answer {
     let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository).await?;
+    authorize_upload(app, &uploader, &repository).await?;
     let detail = match new {
         None => {
             app.values.forget(&repository).await;

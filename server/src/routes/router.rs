@@ -88,8 +88,8 @@ fn respond(
         }
         answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
         let status = answer.status().as_u16();
-        metrics().answered(label, status);
-        scope.answered(method.as_str(), label, status);
+        metrics().count_response(label, status);
+        scope.record_response(method.as_str(), label, status);
         let line = Box::new(Line { scope, label, client, method, path: noted(path), status, bytes: 0, started });
         answer.map(|body| Logged { body, line })
     }

@@ -23,7 +23,7 @@ use crate::names::site::SiteId;
 use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
-use crate::routes::{may_publish, uploader};
+use crate::routes::{authorize_upload, uploader};
 use crate::store::error::StorageError;
 use crate::store::storage::{UPLOAD_TIME, UploadTarget};
 use crate::store::sts::GrantError;
@@ -91,7 +91,7 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Reques
         };
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository).await?;
+    authorize_upload(app, &uploader, &repository).await?;
     let name: Option<ReportName> = match new.name.as_deref() {
         None | Some("") => None,
         Some(name) => Some(name.parse().map_err(Error::bad_request)?),
@@ -115,7 +115,7 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Reques
     };
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let site = draw(app, SiteId::record_key, &record_bytes).await?;
-    app.values.appeared(&repository).await;
+    app.values.invalidate_absent(&repository).await;
     metrics().upload(UploadKind::Zip, UploadEvent::Opened);
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "created a site");
     session(app, &site, now).await

@@ -60,7 +60,7 @@ impl Admission {
         let all = open.all;
         drop(open);
         if let Some(why) = refusal
-            && self.log_throttle.is_due()
+            && self.log_throttle.try_acquire()
         {
             let name = if why == ALL_TAKEN { "MAX_CONNECTIONS" } else { "MAX_CONNECTIONS_PER_ADDRESS" };
             let address = address.map(|address| address.to_string()).unwrap_or_default();

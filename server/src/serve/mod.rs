@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
             // The client disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if failures.is_due() {
+                if failures.try_acquire() {
                     tracing::warn!("could not accept a connection: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;

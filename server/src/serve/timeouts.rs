@@ -92,14 +92,14 @@ impl ConnectionActivity {
         }
     }
 
-    fn was_read(&self) {
+    fn record_read(&self) {
         let between_requests = self.preparing.load(Relaxed) == 0 && self.sending.load(Relaxed) == 0;
         if between_requests && !self.multiplexed.load(Relaxed) {
             self.head_begun.store(true, Relaxed);
         }
     }
 
-    fn was_written(&self, written: &Poll<io::Result<usize>>) {
+    fn record_write(&self, written: &Poll<io::Result<usize>>) {
         self.blocked.store(written.is_pending(), Relaxed);
         if let Poll::Ready(Ok(bytes)) = written {
             self.written.fetch_add(*bytes as u64, Relaxed);
@@ -185,7 +185,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.was_read();
+            self.activity.record_read();
         }
         read
     }
@@ -194,7 +194,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.was_written(&written);
+        self.activity.record_write(&written);
         written
     }
 
@@ -204,7 +204,7 @@ impl AsyncWrite for Socket {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.activity.was_written(&written);
+        self.activity.record_write(&written);
         written
     }
 

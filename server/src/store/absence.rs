@@ -37,17 +37,17 @@ impl Absence {
                 Ok(read)
             }
             Err(refusal) if may_hide_absence(&refusal) => {
-                let can_read = self.can_read(&folder);
+                let probe = self.probe_folder(&folder);
                 // Boxed to keep the future of every read small.
-                let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(can_read)).await;
+                let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(probe)).await;
                 Err(if is_readable { StorageError::NotFound } else { refusal.into() })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Reads the folder's probe object, and creates it if it is missing.
-    async fn can_read(&self, folder: &str) -> bool {
+    /// Reads the folder's probe object, and creates it if it is missing. Returns whether it can be read.
+    async fn probe_folder(&self, folder: &str) -> bool {
         let Ok(probe) = path(&probe_key(folder)) else { return false };
         if self.store.get(&probe).await.is_ok() {
             return true;

@@ -156,7 +156,7 @@ impl Metrics {
     }
 
     /// Counts what the status code says about a file or an upload.
-    pub fn answered(&self, route: Route, status: u16) {
+    pub fn count_response(&self, route: Route, status: u16) {
         match (route, status) {
             (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
             (Route::File, 404) => self.file(Served::Missing, Encoding::None),

@@ -180,7 +180,7 @@ impl Scope {
     }
 
     /// Records route and status in the span.
-    pub fn answered(&self, method: &str, route: Route, status: u16) {
+    pub fn record_response(&self, method: &str, route: Route, status: u16) {
         if self.trace.is_disabled() {
             return;
         }

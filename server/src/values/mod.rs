@@ -54,8 +54,8 @@ impl Values {
     }
 
     /// Invalidates a repository that GitHub did not know and may know now.
-    pub async fn appeared(&self, repository: &Repository) {
-        self.cache.appeared(repository.as_str()).await;
+    pub async fn invalidate_absent(&self, repository: &Repository) {
+        self.cache.invalidate_absent(repository.as_str()).await;
     }
 
     /// Sets the value of the default branch; returns the reason if the known value is kept instead.

@@ -115,7 +115,7 @@ impl Link {
                             shared.set_client(Some(self.commands.clone()));
                         }
                     }
-                    Ok(message) => shared.hear(&message.value.as_string().unwrap_or_default()),
+                    Ok(message) => shared.handle_message(&message.value.as_string().unwrap_or_default()),
                     Err(RecvError::Lagged(count)) => return format!("{count} messages were lost"),
                     Err(RecvError::Closed) => return "the connection for messages was closed".to_owned(),
                 },
