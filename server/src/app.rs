@@ -84,9 +84,10 @@ impl App {
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
-        let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
+        let reports = Reports::new(&public_url, config.report_host.as_ref()).with_former_urls(&config.former_urls);
         let reports = Arc::new(reports);
-        let memory = Arc::new(MemoryBudget::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
+        let memory =
+            Arc::new(MemoryBudget::new(sites::file_cache_bytes(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these, so servers that differ in one share no values in Redis.
         let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());

@@ -164,9 +164,9 @@ impl Error {
     }
 }
 
-impl From<memory::Full> for Error {
-    fn from(full: memory::Full) -> Self {
-        Self::overloaded(full.to_string())
+impl From<memory::OutOfMemory> for Error {
+    fn from(error: memory::OutOfMemory) -> Self {
+        Self::overloaded(error.to_string())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::answers::pages;
 use crate::github::StatusReply;
 use crate::identity::issuer::{jwks_url, keys_of};
 use crate::identity::issuer_url::IssuerUrl;
-use crate::identity::token::{Key, Token};
+use crate::identity::token::{RsaPublicKey, Token};
 use crate::names::object::value_key;
 use crate::names::report::{ReportName, ReportPath, is_file_path};
 use crate::names::repository::Repository;
@@ -25,7 +25,7 @@ use crate::reports::archive::{Entry, Index, Limits, Opened};
 use crate::reports::media::{self, SNIFFED};
 use crate::routes::badge::{is_branch, parameter};
 use crate::routes::purge::NewValue;
-use crate::routes::range::{Wanted, wanted};
+use crate::routes::range::{RequestedRange, requested_range};
 use crate::routes::router::{Route, redacted};
 use crate::routes::upload::NewSite;
 use crate::store::object::Tail;
@@ -207,11 +207,14 @@ pub fn headers(bytes: &[u8]) {
     let etag = "\"0123abcd-5f\"";
     assert!(!matches(&known, etag) || lower.contains(etag) || lower.contains('*'), "{etag} by {value:?}");
     let range = HeaderMap::from_iter([(RANGE, value.clone())]);
-    if let Wanted::Part(part) = wanted(&range, || Some(etag), 95) {
+    if let RequestedRange::Part(part) = requested_range(&range, || Some(etag), 95) {
         assert!(part.start < part.end && part.end <= 95 && lower.starts_with("bytes"), "{part:?} by {value:?}");
     }
     let range = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-")), (IF_RANGE, value.clone())]);
-    assert!(wanted(&range, || Some(etag), 95) == Wanted::Whole || value == etag, "a part by {value:?}");
+    assert!(
+        requested_range(&range, || Some(etag), 95) == RequestedRange::Whole || value == etag,
+        "a part by {value:?}"
+    );
 }
 
 /// A file's type depends on its name; only its first kilobyte decides the charset.
@@ -273,7 +276,7 @@ pub fn token(bytes: &[u8]) {
     let Some(token) = Token::split(bytes) else { return };
     assert!(bytes.iter().filter(|byte| **byte == b'.').count() == 2, "three parts");
     let said = [token.key_id().err(), token.issuer().err()];
-    let key = Key { n: vec![0xff; 256], e: vec![1, 0, 1] };
+    let key = RsaPublicKey { n: vec![0xff; 256], e: vec![1, 0, 1] };
     let refused = token.verify("https://issuer.example", &key, "audience", Timestamp::UNIX_EPOCH).err();
     assert!(refused.is_some(), "signed by nobody");
     for refusal in said.into_iter().chain([refused]).flatten() {

@@ -55,7 +55,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         None => None,
     };
     // Before anybody is told that it listens: who reads that may stop it at once.
-    let (stop, stop_at_once) = serve::stops()?;
+    let (stop, stop_at_once) = serve::stop_signals()?;
     let app = Arc::new(App::new(config, address).map_err(WrongSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
     if without_github {

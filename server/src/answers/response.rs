@@ -16,7 +16,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::answers::pages;
-use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
+use crate::base::memory::{self, MemoryBudget, Reservation, STREAM_BYTES};
 use crate::error::Error;
 use crate::store::object::ByteStream;
 use crate::telemetry::trace::REQUEST_ID;
@@ -60,24 +60,24 @@ impl Body {
     }
 
     /// A stream with memory that was taken for it.
-    pub fn counted(self, share: Share) -> Self {
+    pub fn counted(self, reservation: Reservation) -> Self {
         match self {
-            Self::Stream { bytes, remaining } => Self::Counted { bytes: share.hold_stream(bytes), remaining },
+            Self::Stream { bytes, remaining } => Self::Counted { bytes: reservation.attach_stream(bytes), remaining },
             other => other,
         }
     }
 
     /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
     /// `read_ahead`: bytes of a stream that the store's client holds.
-    pub async fn admitted(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::Full> {
+    pub async fn admitted(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::OutOfMemory> {
         Ok(match self {
-            Self::Made(bytes) => Self::Full(memory.try_take(bytes.len()).ok_or(memory::Full)?.hold(bytes)),
+            Self::Made(bytes) => Self::Full(memory.try_reserve(bytes.len()).ok_or(memory::OutOfMemory)?.attach(bytes)),
             Self::Stream { bytes, remaining } => {
                 let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
                     usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
                 });
-                let share = memory.take_for_stream(needed + read_ahead).await?;
-                Self::Stream { bytes, remaining }.counted(share)
+                let reservation = memory.reserve_for_stream(needed + read_ahead).await?;
+                Self::Stream { bytes, remaining }.counted(reservation)
             }
             ready => ready,
         })

@@ -12,10 +12,10 @@ const MAX_GROUPS: usize = 10_000;
 
 /// Invalidating a group moves it to a new epoch; a look-up in progress belongs to the old one and is discarded.
 #[derive(Default)]
-pub struct Groups(Mutex<State>);
+pub struct Groups(Mutex<GroupsState>);
 
 #[derive(Default)]
-struct State {
+struct GroupsState {
     /// The newest epoch of any group.
     newest: u64,
     /// The epoch of groups without an entry.
@@ -72,12 +72,12 @@ impl Groups {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GroupsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl GroupsState {
     fn forget_all(&mut self) {
         self.newest += 1;
         self.floor = self.newest;

@@ -21,13 +21,13 @@ use tokio::time::Instant;
 use crate::base::poll::poll_once;
 use crate::telemetry::metrics::{self, Lookup, metrics};
 use groups::Groups;
-use redis::{Claim, Fetched, Shared};
+use redis::{Claim, RedisLookup, Shared};
 pub use redis::{RedisState, RedisUrl};
 
 /// How long a value is fresh.
 pub const FRESH: Duration = Duration::from_secs(60);
 /// How long a stale value is served while it is refreshed; for an older one, the request waits.
-pub const SHOWN: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the source is not asked about a group that it does not know.
 pub const ABSENT: Duration = Duration::from_secs(5 * 60);
 /// How long a request waits for the source, or for another instance that asks it.
@@ -53,7 +53,7 @@ pub trait Source: Send + Sync + 'static {
     /// Whether a stale value may be served.
     fn is_durable(value: &Self::Value) -> bool;
     /// Looks up a value; a failure returns the best known value.
-    fn ask(&self, question: Question<'_, Self>) -> impl Future<Output = Answer<Self::Value>> + Send;
+    fn ask(&self, question: SourceRequest<'_, Self>) -> impl Future<Output = SourceAnswer<Self::Value>> + Send;
 }
 
 /// The key of a value in Redis.
@@ -70,7 +70,7 @@ impl SharedKey {
 }
 
 /// A request to a source.
-pub struct Question<'a, S: Source + ?Sized> {
+pub struct SourceRequest<'a, S: Source + ?Sized> {
     pub key: &'a S::Key,
     /// The time limit.
     pub time: Duration,
@@ -82,7 +82,7 @@ pub struct Question<'a, S: Source + ?Sized> {
     epoch: u64,
 }
 
-impl<S: Source> Question<'_, S> {
+impl<S: Source> SourceRequest<'_, S> {
     /// Whether the group was invalidated meanwhile, so that the answer is outdated.
     pub fn is_overtaken(&self) -> bool {
         self.groups.epoch(S::group(self.key)) != self.epoch
@@ -90,30 +90,30 @@ impl<S: Source> Question<'_, S> {
 }
 
 /// The answer of a source.
-pub struct Answer<V> {
+pub struct SourceAnswer<V> {
     pub value: V,
     /// How long the value is fresh.
     pub fresh: Duration,
     /// Whether the source returned it. Otherwise it is the best known value while the source fails, and is not shared.
-    pub sure: bool,
+    pub is_confirmed: bool,
     /// The source does not know the group.
     pub absent: bool,
 }
 
 #[derive(Clone)]
-struct Found<V> {
+struct CachedValue<V> {
     value: V,
     fresh_until: Instant,
-    shown_until: Instant,
-    sure: bool,
+    stale_until: Instant,
+    is_confirmed: bool,
     refreshing: Arc<AtomicBool>,
 }
 
-impl<V> Found<V> {
+impl<V> CachedValue<V> {
     fn new(value: V, fresh: Duration, shown: Duration) -> Self {
         let now = Instant::now();
         let refreshing = Arc::default();
-        Self { value, fresh_until: now + fresh, shown_until: now + shown.max(fresh), sure: true, refreshing }
+        Self { value, fresh_until: now + fresh, stale_until: now + shown.max(fresh), is_confirmed: true, refreshing }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
@@ -121,7 +121,7 @@ impl<V> Found<V> {
     }
 
     fn is_over(&self, now: Instant) -> bool {
-        now >= self.shown_until
+        now >= self.stale_until
     }
 
     /// Returns true for one caller, which then refreshes the value.
@@ -136,7 +136,7 @@ type Slot<S> = (<S as Source>::Key, u64);
 /// The cache in front of a source.
 pub struct Cache<S: Source> {
     source: Arc<S>,
-    memory: Memory<Slot<S>, Found<S::Value>>,
+    memory: Memory<Slot<S>, CachedValue<S::Value>>,
     /// The last value by key, also after an invalidation: a fallback while the source fails.
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
@@ -154,8 +154,8 @@ impl<S: Source> Cache<S> {
     pub fn new(source: Arc<S>, redis: Option<(RedisUrl, String)>) -> Arc<Self> {
         let groups = Arc::new(Groups::default());
         let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
-        let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
-        let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
+        let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
+        let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
         Arc::new(Self { source, memory, last, groups, shared })
     }
 
@@ -168,7 +168,7 @@ impl<S: Source> Cache<S> {
             // Boxed to keep the future of the common path small.
             _ => {
                 let obtained = Box::pin(self.obtain(&slot, Timestamp::UNIX_EPOCH));
-                let is_over = |found: &Found<_>| found.is_over(Instant::now());
+                let is_over = |found: &CachedValue<_>| found.is_over(Instant::now());
                 let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_over)).await;
                 now = Instant::now();
                 (entry.is_fresh(), entry.into_value())
@@ -221,7 +221,7 @@ impl<S: Source> Cache<S> {
         let epoch = self.groups.forget(&shared_key.group);
         if alone {
             self.last.insert(key.clone(), value.clone()).await;
-            let found = Found::new(value.clone(), FRESH, SHOWN);
+            let found = CachedValue::new(value.clone(), FRESH, MAX_STALE);
             self.memory.insert((key, epoch), found).await;
         }
         if let Some(shared) = &self.shared {
@@ -237,13 +237,13 @@ impl<S: Source> Cache<S> {
         self.shared.as_ref().map(|shared| shared.state())
     }
 
-    async fn refresh(self: Arc<Self>, slot: Slot<S>, old: Found<S::Value>) {
+    async fn refresh(self: Arc<Self>, slot: Slot<S>, old: CachedValue<S::Value>) {
         let oldest = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut found = self.obtain(&slot, oldest).await;
         if self.groups.epoch(S::group(&slot.0)) == slot.1 {
-            if !found.sure {
+            if !found.is_confirmed {
                 // A failure must not extend the value's life.
-                found.shown_until = found.shown_until.min(old.shown_until).max(found.fresh_until);
+                found.stale_until = found.stale_until.min(old.stale_until).max(found.fresh_until);
             }
             self.memory.insert(slot, found).await;
         }
@@ -251,12 +251,12 @@ impl<S: Source> Cache<S> {
 
     /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
     /// source.
-    async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> Found<S::Value> {
+    async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> CachedValue<S::Value> {
         let (shared_key, begun) = (&SharedKey::of::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
             match shared.fetch(shared_key, oldest).await {
-                Fetched::Entry { bytes, at, epoch } => {
+                RedisLookup::Entry { bytes, at, epoch } => {
                     if let Some(found) = from_shared::<S>(&bytes, at) {
                         self.last.insert(slot.0.clone(), found.value.clone()).await;
                         return found;
@@ -265,12 +265,12 @@ impl<S: Source> Cache<S> {
                     shared_epoch = Some(epoch);
                     break;
                 }
-                Fetched::Claimed { claim: ours, epoch } => {
+                RedisLookup::Claimed { claim: ours, epoch } => {
                     (claim, shared_epoch) = (ours, Some(epoch));
                     break;
                 }
-                Fetched::Held if begun.elapsed() < WAIT => tokio::time::sleep(POLL).await,
-                Fetched::Held | Fetched::Nothing => break,
+                RedisLookup::Held if begun.elapsed() < WAIT => tokio::time::sleep(POLL).await,
+                RedisLookup::Held | RedisLookup::Nothing => break,
             }
         }
         let answer = self.ask(slot, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
@@ -278,9 +278,9 @@ impl<S: Source> Cache<S> {
         if answer.absent {
             self.groups.mark_absent(&shared_key.group);
         }
-        if !answer.sure {
-            let shown = if S::is_durable(&value) { SHOWN } else { Duration::ZERO };
-            return Found { sure: false, ..Found::new(value, answer.fresh, shown) };
+        if !answer.is_confirmed {
+            let shown = if S::is_durable(&value) { MAX_STALE } else { Duration::ZERO };
+            return CachedValue { is_confirmed: false, ..CachedValue::new(value, answer.fresh, shown) };
         }
         if self.groups.epoch(&shared_key.group) == slot.1 {
             self.last.insert(slot.0.clone(), value.clone()).await;
@@ -289,13 +289,13 @@ impl<S: Source> Cache<S> {
             shared.clone().keep(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
         }
         let shown = lifetime::<S>(&value);
-        Found::new(value, answer.fresh, shown)
+        CachedValue::new(value, answer.fresh, shown)
     }
 
-    async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> Answer<S::Value> {
+    async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> SourceAnswer<S::Value> {
         let known = self.last.get(&slot.0).await;
         let absent = self.groups.is_absent(S::group(&slot.0));
-        let question = Question { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
+        let question = SourceRequest { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
         let asked = self.source.ask(question);
         tokio::pin!(asked);
         loop {
@@ -318,11 +318,11 @@ pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
 
 /// How long a value is stored.
 fn lifetime<S: Source>(value: &S::Value) -> Duration {
-    if S::is_durable(value) { SHOWN } else { FRESH }
+    if S::is_durable(value) { MAX_STALE } else { FRESH }
 }
 
 /// A value of another instance, fresh for the rest of its time.
-fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<Found<S::Value>> {
+fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<CachedValue<S::Value>> {
     let age = Timestamp::now().duration_since(at);
     // Clocks may differ, but not by more than that.
     if age.as_secs_f64() < -FRESH.as_secs_f64() {
@@ -331,7 +331,7 @@ fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<Found<S::Value>
     let age = Duration::try_from(age).unwrap_or_default();
     let value = S::read(bytes)?;
     let life = lifetime::<S>(&value);
-    (age < life).then(|| Found::new(value, FRESH.saturating_sub(age), life.saturating_sub(age)))
+    (age < life).then(|| CachedValue::new(value, FRESH.saturating_sub(age), life.saturating_sub(age)))
 }
 
 #[cfg(test)]

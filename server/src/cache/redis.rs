@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::groups::Groups;
 use super::scripts;
-use super::{SHOWN, SharedKey};
+use super::{MAX_STALE, SharedKey};
 use crate::base::random::{hex, random};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 use crate::telemetry::trace;
@@ -36,7 +36,7 @@ pub const CLAIM: Duration = Duration::from_millis(500);
 /// How often a claim is renewed.
 pub const RENEW: Duration = Duration::from_millis(120);
 /// An epoch must outlive the values that refer to it.
-const EPOCH_LIFE: Duration = Duration::from_secs(2 * SHOWN.as_secs());
+const EPOCH_LIFE: Duration = Duration::from_secs(2 * MAX_STALE.as_secs());
 /// The maximum number of groups to invalidate after an outage; the values of others are stale after a minute.
 const MAX_PENDING: usize = 10_000;
 
@@ -65,7 +65,7 @@ pub struct Shared {
 }
 
 /// The result of a look-up in Redis.
-pub enum Fetched {
+pub enum RedisLookup {
     Entry {
         bytes: Bytes,
         at: Timestamp,
@@ -120,14 +120,14 @@ impl Shared {
     }
 
     /// Reads a value that is not older than `oldest`, or claims the right to ask the source.
-    pub async fn fetch(self: &Arc<Self>, shared_key: &SharedKey, oldest: Timestamp) -> Fetched {
+    pub async fn fetch(self: &Arc<Self>, shared_key: &SharedKey, oldest: Timestamp) -> RedisLookup {
         let token = self.token();
-        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key), self.lock_key(shared_key)];
+        let keys = [self.epoch_key_of(&shared_key.group), self.value_key_of(shared_key), self.lock_key_of(shared_key)];
         let arguments = [text(oldest.as_millisecond()), text(&token), millis(CLAIM), millis(EPOCH_LIFE)];
         let answer: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
         let Some([epoch, value, outcome]) = answer.and_then(|answer| <[Bytes; 3]>::try_from(answer).ok()) else {
             metrics().lookup(metrics::Cache::Redis, Lookup::Error);
-            return Fetched::Nothing;
+            return RedisLookup::Nothing;
         };
         let lookup = if &outcome[..] == b"found" { Lookup::Hit } else { Lookup::Miss };
         metrics().lookup(metrics::Cache::Redis, lookup);
@@ -136,14 +136,14 @@ impl Shared {
             // Invalid data has no time and is overwritten.
             b"found" => {
                 let (at, bytes) = entry(&value).unwrap_or((Timestamp::MAX, Bytes::new()));
-                Fetched::Entry { bytes, at, epoch }
+                RedisLookup::Entry { bytes, at, epoch }
             }
             b"claimed" => {
-                let claim = Claim { shared: self.clone(), lock: self.lock_key(shared_key), token };
-                Fetched::Claimed { claim: Some(claim), epoch }
+                let claim = Claim { shared: self.clone(), lock: self.lock_key_of(shared_key), token };
+                RedisLookup::Claimed { claim: Some(claim), epoch }
             }
-            b"held" => Fetched::Held,
-            _ => Fetched::Claimed { claim: None, epoch },
+            b"held" => RedisLookup::Held,
+            _ => RedisLookup::Claimed { claim: None, epoch },
         }
     }
 
@@ -156,7 +156,7 @@ impl Shared {
         life: Duration,
         claim: Option<Claim>,
     ) {
-        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key)];
+        let keys = [self.epoch_key_of(&shared_key.group), self.value_key_of(shared_key)];
         let arguments = [text(epoch), now(), Value::Bytes(bytes.into()), millis(life), millis(EPOCH_LIFE)];
         tokio::spawn(async move {
             let _: Option<i64> = self.run(scripts::KEEP, keys, arguments).await;
@@ -167,13 +167,13 @@ impl Shared {
     /// The epoch of a group; `None` if Redis is down.
     pub async fn epoch(&self, group: &str) -> Option<String> {
         let arguments = [text(self.token()), millis(EPOCH_LIFE)];
-        let epoch: Option<String> = self.run(scripts::EPOCH, [self.epoch_key(group)], arguments).await;
+        let epoch: Option<String> = self.run(scripts::EPOCH, [self.epoch_key_of(group)], arguments).await;
         epoch.filter(|epoch| !epoch.is_empty())
     }
 
     /// Invalidates a group, and stores a new value unless another instance did so since `epoch`.
     pub async fn replace(&self, shared_key: &SharedKey, epoch: Option<&str>, bytes: Vec<u8>, life: Duration) {
-        let keys = [self.epoch_key(&shared_key.group), self.value_key(shared_key)];
+        let keys = [self.epoch_key_of(&shared_key.group), self.value_key_of(shared_key)];
         let arguments = [
             text(&self.prefix),
             self.message("forget", &shared_key.group),
@@ -190,7 +190,7 @@ impl Shared {
 
     pub async fn forget(&self, group: &str) {
         let arguments = [text(&self.prefix), self.message("forget", group)];
-        let done: Option<i64> = self.run(scripts::FORGET, [self.epoch_key(group)], arguments).await;
+        let done: Option<i64> = self.run(scripts::FORGET, [self.epoch_key_of(group)], arguments).await;
         self.queue_if_failed(group, done);
     }
 
@@ -279,15 +279,15 @@ impl Shared {
     }
 
     /// The braces keep a group's keys on one node of a cluster.
-    fn epoch_key(&self, group: &str) -> String {
+    fn epoch_key_of(&self, group: &str) -> String {
         format!("{}:{{{group}}}:epoch", self.prefix)
     }
 
-    fn value_key(&self, shared_key: &SharedKey) -> String {
+    fn value_key_of(&self, shared_key: &SharedKey) -> String {
         format!("{}:{{{}}}:value:{}", self.prefix, shared_key.group, shared_key.name)
     }
 
-    fn lock_key(&self, shared_key: &SharedKey) -> String {
+    fn lock_key_of(&self, shared_key: &SharedKey) -> String {
         format!("{}:{{{}}}:lock:{}", self.prefix, shared_key.group, shared_key.name)
     }
 }

@@ -45,23 +45,23 @@ impl Source for TestSource {
         value.is_some()
     }
 
-    async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<u32>> {
+    async fn ask(&self, question: SourceRequest<'_, Self>) -> SourceAnswer<Option<u32>> {
         if question.absent {
-            return Answer { value: None, fresh: FRESH, sure: false, absent: false };
+            return SourceAnswer { value: None, fresh: FRESH, is_confirmed: false, absent: false };
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
         let value = *self.value.lock().unwrap();
         tokio::time::sleep(self.takes).await;
         if self.fails.load(Ordering::SeqCst) {
-            return Answer {
+            return SourceAnswer {
                 value: question.known.flatten(),
                 fresh: Duration::from_secs(10),
-                sure: false,
+                is_confirmed: false,
                 absent: false,
             };
         }
         let absent = self.absent.load(Ordering::SeqCst);
-        Answer { value: value.filter(|_| !absent), fresh: FRESH, sure: !absent, absent }
+        SourceAnswer { value: value.filter(|_| !absent), fresh: FRESH, is_confirmed: !absent, absent }
     }
 }
 
@@ -112,7 +112,7 @@ async fn stale_values_are_returned_for_a_day_if_the_source_fails() {
     assert_eq!(cache.get(KEY).await, Some(1));
     source.fails.store(true, Ordering::SeqCst);
     let begun = Instant::now();
-    while begun.elapsed() < SHOWN - 2 * FRESH {
+    while begun.elapsed() < MAX_STALE - 2 * FRESH {
         advance(FRESH).await;
         let before = Instant::now();
         assert_eq!((cache.get(KEY).await, before.elapsed()), (Some(1), Duration::ZERO));

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{ANSWER_TIME, Finding};
 use crate::github::GitHubConfig;
-use crate::github::token::{RateLimit, ReadableRepository, Token, TokenError};
+use crate::github::token::{RateLimit, ReadableRepository, TokenError, TokenInfo};
 use crate::names::repository::Repository;
 
 const PART: &str = "GitHub";
@@ -14,7 +14,7 @@ const LITTLE: u64 = 10;
 
 /// `repository`: one that the server must be able to read.
 pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Vec<Finding> {
-    match Token::look_up(config, repository, ANSWER_TIME).await {
+    match TokenInfo::look_up(config, repository, ANSWER_TIME).await {
         Ok(token) => findings(token, repository),
         Err(error) => vec![Finding::fail(PART, explain(error, config))],
     }
@@ -45,8 +45,8 @@ fn explain(error: TokenError, config: &GitHubConfig) -> String {
     }
 }
 
-fn findings(token: Token, wanted: Option<&Repository>) -> Vec<Finding> {
-    let Token { viewer, rate_limit, repository, scopes } = token;
+fn findings(token: TokenInfo, wanted: Option<&Repository>) -> Vec<Finding> {
+    let TokenInfo { viewer, rate_limit, repository, scopes } = token;
     let login = viewer.map_or_else(|| "an app".to_owned(), |viewer| viewer.login);
     let scopes = if scopes.is_empty() { String::new() } else { format!(", with the scopes {scopes}") };
     let mut findings = vec![Finding::ok(PART, format!("GITHUB_TOKEN is valid, for {login}{scopes}"))];

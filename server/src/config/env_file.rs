@@ -33,13 +33,13 @@ impl EnvFile {
         let shown = path.display();
         let unreadable =
             |why| format!("{shown} cannot be read: {why}; make it readable, or start the server in another folder");
-        let elsewhere = "remove it, or start the server in another folder";
+        let remedy = "remove it, or start the server in another folder";
         // Before it is opened: to open a named pipe can block.
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => {}
-            Ok(_) => return Err(format!("{shown} is not a file: {elsewhere}")),
+            Ok(_) => return Err(format!("{shown} is not a file: {remedy}")),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(unreadable(error)),
-            Err(_) if path.is_symlink() => return Err(format!("{shown} is a link to a missing file: {elsewhere}")),
+            Err(_) if path.is_symlink() => return Err(format!("{shown} is a link to a missing file: {remedy}")),
             Err(_) => return Ok(Self::default()),
         }
         let mut bytes = Vec::new();

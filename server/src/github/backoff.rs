@@ -12,11 +12,11 @@ use crate::telemetry::metrics::metrics;
 
 /// The delay after the first failure. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The delay after a rate limit without a time, as GitHub recommends for its secondary limits.
-const REFUSED: Duration = Duration::from_secs(60);
+const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60);
 /// The maximum delay: GitHub's quotas reset every hour.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const MAX_RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// The token's quota in points of the GraphQL API. A look-up costs one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,10 @@ impl Quota {
 
 /// The back-off state of this process.
 #[derive(Default)]
-pub struct Backoff(Mutex<State>);
+pub struct Backoff(Mutex<BackoffState>);
 
 #[derive(Default)]
-struct State {
+struct BackoffState {
     /// No request before this time.
     until: Option<Instant>,
     failures: u32,
@@ -79,7 +79,7 @@ impl Backoff {
         let mut state = self.state();
         let counts = state.failed_at.replace(Instant::now()).is_none_or(|last| last <= begun);
         let before = if counts { state.failures } else { state.failures.saturating_sub(1) };
-        let pause = retry::delay(before, FIRST_PAUSE, LAST_PAUSE);
+        let pause = retry::delay(before, FIRST_PAUSE, MAX_PAUSE);
         state.failures += u32::from(counts);
         state.pause(pause)
     }
@@ -110,12 +110,12 @@ impl Backoff {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BackoffState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BackoffState {
     /// Extends the delay; it never shortens it.
     fn pause(&mut self, time: Duration) -> Duration {
         let now = Instant::now();
@@ -132,7 +132,7 @@ fn pause_of(headers: &HeaderMap, now: Timestamp) -> Duration {
     let now = u64::try_from(now.as_second()).unwrap_or_default();
     let seconds = number(headers, "retry-after").or_else(|| reset.map(|reset| reset.saturating_sub(now)));
     // One more second, as clocks differ.
-    seconds.map_or(REFUSED, |seconds| Duration::from_secs(seconds.saturating_add(1))).min(LONGEST)
+    seconds.map_or(RATE_LIMIT_PAUSE, |seconds| Duration::from_secs(seconds.saturating_add(1))).min(MAX_RATE_LIMIT_PAUSE)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

@@ -41,7 +41,7 @@ pub struct GitHub {
 
 /// Why there are no statuses.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum StatusesError {
     /// The repository does not exist, or the token has no access.
     NoRepository,
     /// No request for this time, after a rate limit or a failure.
@@ -149,7 +149,7 @@ impl GitHub {
         branch: Option<&str>,
         name: Option<&str>,
         time: Duration,
-    ) -> Result<Vec<CommitStatus>, Refusal> {
+    ) -> Result<Vec<CommitStatus>, StatusesError> {
         let query = if branch.is_some() { NAMED_BRANCH } else { DEFAULT_BRANCH };
         self.reply(&body(query, repository, branch), time).await?.statuses(name)
     }
@@ -160,10 +160,10 @@ impl GitHub {
         reply.ok()?.data?.repository?.branch?.name
     }
 
-    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, Refusal> {
+    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, StatusesError> {
         self.backoff.try_begin(time).map_err(|time| {
             metrics().github(GitHubResult::NotAsked);
-            Refusal::BackingOff(time)
+            StatusesError::BackingOff(time)
         })?;
         let begun = Instant::now();
         let reply = trace::client("GitHub", self.ask(body, begun + time)).await;
@@ -180,12 +180,12 @@ impl GitHub {
             // GitHub works. Only the response for this repository is unusable, so requests for others need no delay.
             Err(Failure { is_in_answer: true, error, .. }) => {
                 self.backoff.record_success();
-                Err(Refusal::Failed(error))
+                Err(StatusesError::Failed(error))
             }
             Err(Failure { error, .. }) => {
                 let time = self.backoff.record_failure(begun);
                 let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
-                Err(Refusal::Failed(error.context(again)))
+                Err(StatusesError::Failed(error.context(again)))
             }
         }
     }
@@ -218,10 +218,10 @@ impl StatusReply {
         Some(anyhow::anyhow!("GitHub answered: {}", message.replace(char::is_control, " ")))
     }
 
-    pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, Refusal> {
+    pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, StatusesError> {
         let no_repository = self.data.as_ref().is_none_or(|data| data.repository.is_none());
         if no_repository && !self.errors.is_empty() {
-            return Err(Refusal::NoRepository);
+            return Err(StatusesError::NoRepository);
         }
         Ok(statuses(self.data, name))
     }

@@ -21,7 +21,7 @@ const QUERY_REPOSITORY: &str = "query($owner: String!, $name: String!) { viewer 
 /// A token and, if the query named one, a repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Token {
+pub struct TokenInfo {
     /// `None` for an app.
     pub viewer: Option<Viewer>,
     pub rate_limit: Option<RateLimit>,
@@ -66,7 +66,7 @@ pub enum TokenError {
     Graphql(String),
 }
 
-impl Token {
+impl TokenInfo {
     /// `repository`: one that the token should be able to read. `time`: the time limit. Must run inside the runtime.
     pub async fn look_up(
         config: &GitHubConfig,
@@ -102,8 +102,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn parse(bytes: &[u8]) -> Result<Token, TokenError> {
-    let reply: Reply<Token> = serde_json::from_slice(bytes).map_err(|_| TokenError::Garbage)?;
+fn parse(bytes: &[u8]) -> Result<TokenInfo, TokenError> {
+    let reply: Reply<TokenInfo> = serde_json::from_slice(bytes).map_err(|_| TokenError::Garbage)?;
     if reply.is_rate_limited() {
         return Err(TokenError::RateLimited);
     }

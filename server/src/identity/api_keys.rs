@@ -41,20 +41,20 @@ struct ApiKey {
 /// An authenticated uploader.
 #[derive(Debug)]
 pub enum Uploader<'a> {
-    Keys(Keys<'a>),
+    Keys(MatchingKeys<'a>),
     /// A workflow run, by its token.
     Run(Box<WorkflowRun>),
 }
 
 /// The configured keys that match the request. A key may be listed several times.
 #[derive(Debug)]
-pub struct Keys<'a>(Vec<&'a ApiKey>);
+pub struct MatchingKeys<'a>(Vec<&'a ApiKey>);
 
 impl Uploader<'_> {
     /// Checks that the key or token is valid for the repository; otherwise returns 403.
     pub fn authorize(&self, repository: &Repository) -> Result<(), Error> {
         match self {
-            Self::Keys(Keys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
+            Self::Keys(MatchingKeys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
             Self::Keys(_) => Err(Error::forbidden(format!(
                 "the API key is not valid for {repository}: use the key of that repository, or ask the server's operator to add \
                  it to this one's in API_KEY"
@@ -116,19 +116,20 @@ impl ApiKeys {
     }
 
     /// Checks a request's key: `token: KEY` or `Authorization: Bearer KEY`.
-    pub fn check(&self, headers: &HeaderMap) -> Result<Keys<'_>, Error> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<MatchingKeys<'_>, Error> {
         let Some(sent) = sent_key(headers) else {
             return Err(Error::unauthorized(
                 "no API key was sent: send it in the header \"token\" or \"Authorization: Bearer\"",
             ));
         };
         // Compares all keys, each in constant time.
-        let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
-        let shown = Keys(shown.collect());
-        if shown.0.is_empty() {
+        let matching =
+            self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
+        let matching = MatchingKeys(matching.collect());
+        if matching.0.is_empty() {
             return Err(Error::forbidden("the API key is not valid on this server"));
         }
-        Ok(shown)
+        Ok(matching)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::identity::issuer_url::IssuerUrl;
-use crate::identity::token::Key;
+use crate::identity::token::RsaPublicKey;
 use crate::telemetry::metrics::{IssuerResult, metrics};
 use crate::telemetry::trace;
 
@@ -31,7 +31,7 @@ const MAX_DOCUMENT: usize = 256 << 10;
 const MAX_KEYS: usize = 100;
 
 /// Keys by key ID.
-pub type Keys = HashMap<String, Arc<Key>>;
+pub type KeySet = HashMap<String, Arc<RsaPublicKey>>;
 
 /// An issuer and its cached keys.
 pub struct Issuer {
@@ -43,7 +43,7 @@ pub struct Issuer {
 
 #[derive(Default)]
 struct Known {
-    keys: Keys,
+    keys: KeySet,
     /// When the keys were read.
     at: Option<Instant>,
 }
@@ -79,7 +79,7 @@ impl Issuer {
     }
 
     /// The key with this ID. The issuer gets one request per [`MIN_REFRESH_INTERVAL`], however many tokens arrive.
-    pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, NoKey> {
+    pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<RsaPublicKey>, NoKey> {
         let requested_at = Instant::now();
         let (key, fresh) = self.look_up(kid);
         let refreshing = match &key {
@@ -115,7 +115,7 @@ impl Issuer {
     }
 
     /// The cached key, and whether the cache is fresh.
-    fn look_up(&self, kid: &str) -> (Option<Arc<Key>>, bool) {
+    fn look_up(&self, kid: &str) -> (Option<Arc<RsaPublicKey>>, bool) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < MAX_KEY_AGE))
     }
@@ -141,7 +141,7 @@ impl Issuer {
     }
 
     /// Reads the issuer's keys. `jwks`: their URL, if known.
-    async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<Keys> {
+    async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<KeySet> {
         let at = match jwks.take() {
             Some(at) => at,
             None => {
@@ -192,7 +192,7 @@ pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
 }
 
 /// The RSA signature keys of a JWKS (RFC 7517, 5). Other keys are ignored.
-pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
+pub fn keys_of(document: &[u8]) -> anyhow::Result<KeySet> {
     #[derive(Deserialize)]
     struct Jwks {
         keys: Vec<serde_json::Value>,
@@ -216,10 +216,10 @@ pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
         let Jwk { kty, kid, alg, purpose, n, e } = serde_json::from_value(key).ok()?;
         let fits =
             kty == "RSA" && alg.is_none_or(|alg| alg == "RS256") && purpose.is_none_or(|purpose| purpose == "sig");
-        let key = Key { n: number(&n)?, e: number(&e)? };
+        let key = RsaPublicKey { n: number(&n)?, e: number(&e)? };
         fits.then(|| (kid, Arc::new(key)))
     };
-    let keys: Keys = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
+    let keys: KeySet = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
     ensure!(!keys.is_empty(), "it contains no RSA key");
     Ok(keys)
 }

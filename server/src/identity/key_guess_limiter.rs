@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::network::client::rate_limit_key;
 
 /// The number of wrong keys before the limit applies.
-const GUESSES: u32 = 10;
+const MAX_GUESSES: u32 = 10;
 /// The time after which one more wrong key is allowed.
 const PAUSE: Duration = Duration::from_secs(10);
 /// A key of this length cannot be guessed: 32 hexadecimal digits are 128 bits.
-const UNGUESSABLE: usize = 32;
+const MIN_UNGUESSABLE_LENGTH: usize = 32;
 /// The number of wrong keys remembered.
-const REMEMBERED: usize = 4;
+const MAX_WRONG_KEYS: usize = 4;
 /// The maximum number of addresses. Beyond that, those without recent wrong keys are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
@@ -51,7 +51,7 @@ impl KeyGuessLimiter {
         now: Instant,
         verdict: impl Fn() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if key.len() >= UNGUESSABLE
+        if key.len() >= MIN_UNGUESSABLE_LENGTH
             && let Ok(right) = verdict()
         {
             return Ok(right);
@@ -69,7 +69,7 @@ impl KeyGuessLimiter {
         if address.right.contains(&key) || address.wrong.contains(&key) {
             return verdict();
         }
-        let next = (address.forgiven + PAUSE).saturating_duration_since(now).saturating_sub(PAUSE * GUESSES);
+        let next = (address.forgiven + PAUSE).saturating_duration_since(now).saturating_sub(PAUSE * MAX_GUESSES);
         if !next.is_zero() {
             return Err(Error::too_many_guesses(next.as_secs() + 1));
         }
@@ -79,7 +79,7 @@ impl KeyGuessLimiter {
             Err(error) if error.status == StatusCode::FORBIDDEN => {
                 address.forgiven = address.forgiven.max(now) + PAUSE;
                 address.wrong.insert(0, key);
-                address.wrong.truncate(REMEMBERED);
+                address.wrong.truncate(MAX_WRONG_KEYS);
             }
             Err(_) => {}
         }
@@ -110,7 +110,7 @@ mod tests {
         }
 
         fn use_up_guesses(&self, client: &str) {
-            for guess in 0..GUESSES {
+            for guess in 0..MAX_GUESSES {
                 assert_eq!(self.send(client, &format!("guess-{guess}")), 403);
             }
         }
@@ -128,7 +128,7 @@ mod tests {
         guesser.now += Duration::from_millis(1);
         assert_eq!(guesser.send("192.0.2.1", "one more"), 403);
         assert_eq!(guesser.send("192.0.2.1", "yet another"), 429);
-        guesser.now += PAUSE * GUESSES;
+        guesser.now += PAUSE * MAX_GUESSES;
         guesser.use_up_guesses("192.0.2.1");
     }
 

@@ -19,10 +19,10 @@ const GITHUB_COM_ISSUER: &str = "https://token.actions.githubusercontent.com";
 const MAX_SHOWN: usize = 100;
 
 /// Why a token is rejected: the claim, its value and the expected one, never the token.
-pub type Refusal = String;
+pub type Rejection = String;
 
 /// A public RSA key: big-endian numbers (RFC 7518, 6.3.1) without leading zeros.
-pub struct Key {
+pub struct RsaPublicKey {
     pub n: Vec<u8>,
     pub e: Vec<u8>,
 }
@@ -138,7 +138,7 @@ impl<'a> Token<'a> {
     }
 
     /// The claimed issuer.
-    pub fn issuer(&self) -> Result<String, Refusal> {
+    pub fn issuer(&self) -> Result<String, Rejection> {
         #[derive(Deserialize)]
         struct Issuer {
             iss: String,
@@ -148,7 +148,7 @@ impl<'a> Token<'a> {
     }
 
     /// The claimed key ID. Only RS256 is accepted.
-    pub fn key_id(&self) -> Result<&str, Refusal> {
+    pub fn key_id(&self) -> Result<&str, Rejection> {
         let Header { alg, kid, crit } = &self.header;
         match alg.as_deref() {
             Some("RS256") => {}
@@ -162,8 +162,14 @@ impl<'a> Token<'a> {
     }
 
     /// Verifies signature, audience and validity at `now`.
-    pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<WorkflowRun, Refusal> {
-        let Key { n, e } = key;
+    pub fn verify(
+        &self,
+        issuer: &str,
+        key: &RsaPublicKey,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<WorkflowRun, Rejection> {
+        let RsaPublicKey { n, e } = key;
         RsaPublicKeyComponents { n, e }
             .verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature)
             .map_err(|_| format!("its signature does not match the key that it names, as published by {issuer}"))?;
@@ -176,7 +182,7 @@ impl<'a> Token<'a> {
 }
 
 impl Audience {
-    fn check(&self, expected: &str) -> Result<(), Refusal> {
+    fn check(&self, expected: &str) -> Result<(), Rejection> {
         let all = match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
@@ -198,7 +204,7 @@ fn address(text: &str) -> String {
 }
 
 impl Claims {
-    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(&self, now: Timestamp) -> Result<(), Rejection> {
         let seconds = now.as_second();
         let not_yet = |at: i64| at.saturating_sub(LEEWAY) > seconds;
         let refusal = |claim: &str, at: i64, what: &str| {
@@ -216,7 +222,7 @@ impl Claims {
         }
     }
 
-    fn workflow(self, issuer: &str) -> Result<WorkflowRun, Refusal> {
+    fn workflow(self, issuer: &str) -> Result<WorkflowRun, Rejection> {
         let id = |claim: &str, text: &str| {
             text.parse().map_err(|_| format!("{claim} is {}, expected a number", quoted(text)))
         };

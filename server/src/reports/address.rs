@@ -121,9 +121,9 @@ pub struct ReportLocation<'a> {
     /// Whether the report is on a host of its own, and not below the server's address.
     is_alone: bool,
     /// The request's authority.
-    asked: Option<&'a str>,
+    authority: Option<&'a str>,
     /// The request's authority if it is not the public address.
-    elsewhere: Option<&'a str>,
+    other_authority: Option<&'a str>,
 }
 
 impl ReportLocation<'_> {
@@ -142,25 +142,25 @@ impl ReportLocation<'_> {
         // Allow the public address, in case a proxy changes the host, and the address of the request.
         let mut own = source(public_authority, &root);
         let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
-        let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
-        let asked = self.asked.map(|_| self.elsewhere.unwrap_or(public_authority));
-        let below_base = asked.zip(without_base).map(|(authority, root)| source(authority, root));
-        for more in [elsewhere, below_base].into_iter().flatten() {
+        let other_authority = self.other_authority.map(|authority| source(authority, &root));
+        let authority = self.authority.map(|_| self.other_authority.unwrap_or(public_authority));
+        let below_base = authority.zip(without_base).map(|(authority, root)| source(authority, root));
+        for more in [other_authority, below_base].into_iter().flatten() {
             own = [&own, " ", &more].concat();
         }
         policy(&own)
     }
 
     /// The same, cached for requests to the public address, which are nearly all.
-    pub fn kept_policy(&self, kept: &OnceLock<HeaderValue>) -> HeaderValue {
-        let is_usual = self.is_alone || (self.asked.is_some() && self.is_shared());
-        if is_usual { kept.get_or_init(|| self.policy()).clone() } else { self.policy() }
+    pub fn cached_policy(&self, cached: &OnceLock<HeaderValue>) -> HeaderValue {
+        let is_usual = self.is_alone || (self.authority.is_some() && self.is_shared());
+        if is_usual { cached.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
     /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which anybody can
     /// choose, so shared caches must not store the response.
     pub fn is_shared(&self) -> bool {
-        self.elsewhere.is_none()
+        self.other_authority.is_none()
     }
 }
 
@@ -184,7 +184,7 @@ impl Reports {
     }
 
     /// Adds former addresses of this server or of the Python original.
-    pub fn formerly(mut self, urls: &[Url]) -> Self {
+    pub fn with_former_urls(mut self, urls: &[Url]) -> Self {
         self.former_urls = urls.to_vec();
         self
     }
@@ -225,14 +225,14 @@ impl Reports {
 
     /// A report that was requested on its own host.
     pub fn on_own_host(&self, site: SiteId) -> ReportLocation<'_> {
-        ReportLocation { site, reports: self, is_alone: true, asked: None, elsewhere: None }
+        ReportLocation { site, reports: self, is_alone: true, authority: None, other_authority: None }
     }
 
     /// A report that was requested below the server's address. `authority`: the request's authority.
     pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> ReportLocation<'a> {
         let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
-        let elsewhere = authority.filter(|asked| !is_public(asked));
-        ReportLocation { site, reports: self, is_alone: false, asked: authority, elsewhere }
+        let other_authority = authority.filter(|asked| !is_public(asked));
+        ReportLocation { site, reports: self, is_alone: false, authority, other_authority }
     }
 
     /// Whether the public address is a trustworthy origin for browsers.
@@ -254,8 +254,8 @@ pub fn is_trustworthy(url: &Url) -> bool {
 
 /// The authority of a request, from HTTP/2 or the Host header.
 pub fn authority(head: &Parts) -> Option<&str> {
-    let told = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    head.uri.authority().map(|authority| authority.as_str()).or_else(told)
+    let host_header = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(|authority| authority.as_str()).or_else(host_header)
 }
 
 /// A source of a Content-Security-Policy: everything below a path on one host, with any scheme. Other authorities allow

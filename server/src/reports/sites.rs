@@ -12,7 +12,7 @@ use hyper::header::HeaderValue;
 use moka::future::Cache;
 use tokio::time::Instant;
 
-use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
+use crate::base::memory::{self, MemoryBudget, Reservation, STREAM_BYTES};
 use crate::base::poll::poll_once;
 use crate::error::Error;
 use crate::names::object::RESERVATION;
@@ -37,7 +37,7 @@ const FILE_BYTES: usize = 192;
 /// The maximum number of remembered file-by-file sites.
 const MAX_BY_FILE: u64 = 10_000;
 /// The maximum amount of data to read for a file's first bytes.
-const ENOUGH: u64 = 64 << 10;
+const MAX_SNIFFED_DATA: u64 = 64 << 10;
 /// The maximum size of a cached file, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -97,29 +97,29 @@ pub struct CachedFile {
 }
 
 /// A file's content and its source.
-pub struct Found {
-    pub content: Content,
+pub struct FoundFile {
+    pub content: FileContent,
     pub content_type: HeaderValue,
     pub served: Served,
 }
 
 /// The bytes of a file.
-pub enum Content {
+pub enum FileContent {
     /// Packed: see [`Entry::pack`].
     Packed(Bytes),
     /// Inflated.
     Plain(Bytes),
     /// The data, as it comes from the store, and the memory to send it.
-    Data(ByteStream, Share),
+    Data(ByteStream, Reservation),
     /// A part of a stored file, as it comes from the store, with the memory to send it: its checksum says nothing of a
     /// part.
-    Part(ByteStream, Share),
+    Part(ByteStream, Reservation),
 }
 
-impl Found {
+impl FoundFile {
     fn held(held: &CachedFile, plain: bool, served: Served) -> Self {
         let bytes = held.bytes.clone();
-        let content = if plain { Content::Plain(bytes) } else { Content::Packed(bytes) };
+        let content = if plain { FileContent::Plain(bytes) } else { FileContent::Packed(bytes) };
         Self { content, content_type: held.content_type.clone(), served }
     }
 }
@@ -127,7 +127,7 @@ impl Found {
 impl Sites {
     /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `memory`: for what is read.
     pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, memory: Arc<MemoryBudget>) -> Self {
-        let for_files = kept_files(cache_bytes);
+        let for_files = file_cache_bytes(cache_bytes);
         let for_indexes = cache_bytes - for_files;
         let weight = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         Self {
@@ -208,17 +208,17 @@ impl Sites {
 
     /// The content of a file, from the cache or by one read from the store. `plain`: inflated, unless the file is too
     /// large.
-    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<Found, Error> {
+    pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<FoundFile, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, Name::Number(number), plain);
         if let Some(held) = poll_once(self.files.get(&key)) {
             metrics().lookup(metrics::Cache::File, Lookup::Hit);
-            return Ok(Found::held(&held, plain, Served::Memory));
+            return Ok(FoundFile::held(&held, plain, Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
     }
 
-    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<Found, Error> {
+    async fn fetch(&self, key: FileKey, entry: &Entry) -> Result<FoundFile, Error> {
         let (site, plain) = (key.0, key.2);
         let zip = site.zip_key();
         let found = if !self.fits_cache(entry) {
@@ -227,16 +227,16 @@ impl Sites {
             let mut asked = false;
             let read = async {
                 asked = true;
-                let share = self.memory_for(needed(entry, plain)).await?;
+                let reservation = self.memory_for(needed(entry, plain)).await?;
                 let packed = self.packed(&zip, entry).await?;
                 let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
-                let bytes = share.hold(if plain { entry.plain(&packed).await? } else { packed });
+                let bytes = reservation.attach(if plain { entry.plain(&packed).await? } else { packed });
                 let (is_gzip, size) = (entry.deflated && !plain, entry.size);
                 Ok(Arc::new(CachedFile { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
             };
             let held = self.files.try_get_with(key, read).await;
             metrics().lookup(metrics::Cache::File, Lookup::of(&held, asked));
-            held.map(|held| Found::held(&held, plain, if asked { Served::Store } else { Served::Memory }))
+            held.map(|held| FoundFile::held(&held, plain, if asked { Served::Store } else { Served::Memory }))
         };
         if found.is_err() {
             // The index may be outdated: the next request reads it again.
@@ -255,7 +255,7 @@ impl Sites {
     }
 
     /// A part of a file with [`Sites::has_parts`]. Of a large file, only the part is read.
-    pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<Found, Error> {
+    pub async fn part(&self, site: &SiteId, number: u32, entry: &Entry, part: &Range<u64>) -> Result<FoundFile, Error> {
         if self.fits_cache(entry) || *part == (0..entry.size) {
             return self.content(site, number, entry, true).await;
         }
@@ -266,8 +266,8 @@ impl Sites {
         read.map_err(|error| error.public(site))
     }
 
-    async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<Found, IndexError> {
-        let share = self.memory_for_stream().await?;
+    async fn read_part(&self, zip: &str, entry: &Entry, part: &Range<u64>) -> Result<FoundFile, IndexError> {
+        let reservation = self.memory_for_stream().await?;
         // The local header and, for text, the file's first bytes after the extra field.
         let more = if media::is_text(&entry.path) { usize::from(u16::MAX) + SNIFFED } else { 0 };
         let length = ((entry.local_len() + more) as u64).min(entry.span);
@@ -276,23 +276,23 @@ impl Sites {
         let content_type = media::content_type(&entry.path, local.get(start..).unwrap_or_default());
         let start = entry.offset + start as u64;
         let bytes = self.storage.stream(zip, start + part.start..start + part.end, None).await?;
-        let content = Content::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed(), share);
-        Ok(Found { content, content_type, served: Served::Stream })
+        let content = FileContent::Part(bytes.map(|item| item.map_err(std::io::Error::other)).boxed(), reservation);
+        Ok(FoundFile { content, content_type, served: Served::Stream })
     }
 
     /// Takes memory for what is about to be read.
-    async fn memory_for(&self, bytes: usize) -> Result<Share, memory::Full> {
-        if let Some(share) = self.memory.try_take(bytes) {
-            return Ok(share);
+    async fn memory_for(&self, bytes: usize) -> Result<Reservation, memory::OutOfMemory> {
+        if let Some(reservation) = self.memory.try_reserve(bytes) {
+            return Ok(reservation);
         }
         // The cache evicts in batches: until then it holds more than its capacity.
         self.files.run_pending_tasks().await;
-        self.memory.take(bytes).await
+        self.memory.reserve(bytes).await
     }
 
     /// Takes memory for a stream, before the store is asked: what it has sent waits in memory.
-    async fn memory_for_stream(&self) -> Result<Share, memory::Full> {
-        self.memory.take_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
+    async fn memory_for_stream(&self) -> Result<Reservation, memory::OutOfMemory> {
+        self.memory.reserve_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
     }
 
     async fn packed(&self, zip: &str, entry: &Entry) -> Result<Bytes, IndexError> {
@@ -302,8 +302,8 @@ impl Sites {
     }
 
     /// A stream of a large file's data. The range begins with the local header, whose length is in itself.
-    async fn stream(&self, zip: &str, entry: &Entry) -> Result<Found, IndexError> {
-        let share = self.memory_for_stream().await?;
+    async fn stream(&self, zip: &str, entry: &Entry) -> Result<FoundFile, IndexError> {
+        let reservation = self.memory_for_stream().await?;
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
         let (mut head, mut start) = (Vec::new(), entry.local_len());
         let first = loop {
@@ -315,7 +315,7 @@ impl Sites {
             let Some(data) = head.get(start..) else { continue };
             let first = entry.first(data);
             // Deflated data can be long without producing a byte.
-            if first.len() == entry.first_len() || data.len() as u64 >= ENOUGH.min(entry.compressed) {
+            if first.len() == entry.first_len() || data.len() as u64 >= MAX_SNIFFED_DATA.min(entry.compressed) {
                 break first;
             }
         };
@@ -323,13 +323,13 @@ impl Sites {
         let begun = Bytes::from(head).slice(start..);
         let data =
             stream::once(std::future::ready(Ok(begun))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
-        let content = Content::Data(exactly(data, entry.compressed).boxed(), share);
-        Ok(Found { content, content_type, served: Served::Stream })
+        let content = FileContent::Data(exactly(data, entry.compressed).boxed(), reservation);
+        Ok(FoundFile { content, content_type, served: Served::Stream })
     }
 }
 
 /// The file cache's part of `CACHE_BYTES`.
-pub fn kept_files(cache_bytes: u64) -> u64 {
+pub fn file_cache_bytes(cache_bytes: u64) -> u64 {
     cache_bytes - cache_bytes / INDEX_SHARE
 }
 

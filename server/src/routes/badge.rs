@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
-use crate::telemetry::metrics::{Found, metrics};
+use crate::telemetry::metrics::{BadgeResult, metrics};
 use crate::values::drawing::{self, Look};
 use crate::values::value::{Value, ValueKey};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ async fn value(app: &App, key: Option<ValueKey>) -> Option<Arc<Value>> {
         Some(key) => app.values.get(key).await,
         None => None,
     };
-    metrics().badge(if value.is_some() { Found::Value } else { Found::Unknown });
+    metrics().badge(if value.is_some() { BadgeResult::Value } else { BadgeResult::Unknown });
     value
 }
 

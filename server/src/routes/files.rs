@@ -21,7 +21,7 @@ use crate::names::report::ReportPath;
 use crate::reports::address::ReportLocation;
 use crate::reports::media;
 use crate::reports::sites::SingleFile;
-use crate::routes::range::{self, Wanted};
+use crate::routes::range::{self, RequestedRange};
 use crate::store::object::{ByteStream, FileMeta};
 use crate::telemetry::metrics::{Encoding, Served, metrics};
 
@@ -58,7 +58,7 @@ async fn get(
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let part = if head { None } else { range::ahead(headers) };
+    let part = if head { None } else { range::range_of_unknown_size(headers) };
     let Some(single) = app.sites.single(&location.site, path, part).await? else {
         return Ok(None);
     };
@@ -66,9 +66,10 @@ async fn get(
         SingleFile::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
         SingleFile::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
     };
-    let wanted = if head { Wanted::Whole } else { range::wanted(headers, || etag.as_deref(), size) };
+    let requested =
+        if head { RequestedRange::Whole } else { range::requested_range(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
-    let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
+    let is_gzip = is_by_encoding && requested == RequestedRange::Whole && accepts_gzip(headers);
     // The tag of the file is a weak one for its compressed form.
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
@@ -77,7 +78,7 @@ async fn get(
     if is_known {
         return Ok(Some(app.file_headers.not_modified(location, file)));
     }
-    if wanted == Wanted::Nothing {
+    if requested == RequestedRange::Unsatisfiable {
         return range::unsatisfiable(app, size).map(Some);
     }
     if !head {
@@ -88,10 +89,10 @@ async fn get(
         SingleFile::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
         SingleFile::Small(held) => {
             let plain = app.sites.plain(&location.site, path, &held).await?;
-            (held.content_type.clone(), Body::Full(wanted.of(plain)))
+            (held.content_type.clone(), Body::Full(requested.slice(plain)))
         }
         SingleFile::Large { content_type, bytes, meta, range } => {
-            let part = wanted.part(size);
+            let part = requested.range(size);
             let bytes = if range == part { bytes } else { large_part(app, location, path, &meta, &part).await? };
             let remaining = (!is_gzip).then_some(part.end - part.start);
             let bytes = if is_gzip { compress(bytes).boxed() } else { bytes };
@@ -99,8 +100,8 @@ async fn get(
         }
     };
     let response = app.file_headers.answer(location, file, content_type, location.policy(), body);
-    match &wanted {
-        Wanted::Part(part) => range::partial(response, part, size).map(Some),
+    match &requested {
+        RequestedRange::Part(part) => range::partial(response, part, size).map(Some),
         _ => Ok(Some(response)),
     }
 }

@@ -54,7 +54,7 @@ pub async fn invalidate(
         }
         Some(new) => {
             let (name, value) = new.check()?;
-            take(app, &uploader, repository, name, value).await?
+            set_value(app, &uploader, repository, name, value).await?
         }
     };
     Ok(app.answers.json(&match detail {
@@ -64,7 +64,7 @@ pub async fn invalidate(
 }
 
 /// Sets the value of the default branch; returns the reason if the badge shows another one.
-async fn take(
+async fn set_value(
     app: &App,
     uploader: &Uploader<'_>,
     repository: Repository,
@@ -72,7 +72,7 @@ async fn take(
     mut value: Value,
 ) -> Result<Option<String>, Error> {
     if let Uploader::Run(run) = uploader {
-        if let Some(why) = elsewhere(app, run, &repository, &value.commit_sha).await {
+        if let Some(why) = branch_mismatch(app, run, &repository, &value.commit_sha).await {
             app.values.forget(&repository).await;
             return Ok(Some(format!("only pushes to the default branch update the badge, and {why}")));
         }
@@ -80,12 +80,12 @@ async fn take(
         // The token of a `workflow_run` is of the run that uploads; the body names the one that tested.
         value.run_id = if run.is_push() { Some(run.run_id) } else { value.run_id };
     }
-    let stays = app.values.set(repository, name, value).await.map_err(Error::storage)?;
-    Ok(stays.map(|stays| stays.to_string()))
+    let kept_reason = app.values.set(repository, name, value).await.map_err(Error::storage)?;
+    Ok(kept_reason.map(|kept_reason| kept_reason.to_string()))
 }
 
 /// Why a token's value cannot be the default branch's.
-async fn elsewhere(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
+async fn branch_mismatch(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
     let branch = match run.branch_of(commit_sha) {
         Ok(Some(branch)) => branch,
         Ok(None) => return None,

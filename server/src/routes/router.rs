@@ -285,7 +285,7 @@ async fn answer(
             let location = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
             report::show(app, &location, path, query, is_head, headers).await
         }
-        Route::File { site, path } => report::elsewhere(app, site, path, query),
+        Route::File { site, path } => report::redirect_to_own_host(app, site, path, query),
         Route::OwnFile { site, path } => {
             let location = app.reports.on_own_host(site);
             report::show(app, &location, path, query, is_head, headers).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::body::Incoming as RequestBody;
+use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -79,7 +79,7 @@ struct Upload {
 }
 
 /// Creates a site, and returns where to upload its report.
-pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: RequestBody) -> Answer {
+pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incoming) -> Answer {
     let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
         // Without a repository, any API key is enough; a token is valid for one repository only.
@@ -214,7 +214,7 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
 }
 
 /// Receives the zip of a site. It is streamed into the store, and published after it was verified.
-pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestBody) -> Answer {
+pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> Answer {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
     check_signature(app, &site, query.unwrap_or_default())?;
     let shared = app.clone();
@@ -278,7 +278,7 @@ async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Resul
         }),
         Err(IndexError::Archive(why)) => Err(unusable(&why)),
         Err(IndexError::Storage(error)) => Err(Error::storage(error)),
-        Err(IndexError::MemoryBudget(full)) => Err(full.into()),
+        Err(IndexError::OutOfMemory(error)) => Err(error.into()),
     };
     if published.is_err()
         && let Err(error) = app.storage.delete(&staging).await
@@ -296,7 +296,7 @@ fn unusable(why: &ArchiveError) -> Error {
 
 /// Writes the body into the store; removes it on failure.
 async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64) -> Result<(), Error> {
-    let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
+    let mut writer = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
         let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);
         while let Some(bytes) = body.next().await? {
@@ -306,18 +306,18 @@ async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64
             }
             part.extend_from_slice(&bytes);
             if part.len() >= PART {
-                incoming.write(part.split().freeze()).await.map_err(Error::storage)?;
+                writer.write(part.split().freeze()).await.map_err(Error::storage)?;
             }
         }
         if !part.is_empty() {
-            incoming.write(part.freeze()).await.map_err(Error::storage)?;
+            writer.write(part.freeze()).await.map_err(Error::storage)?;
         }
         Ok(())
     };
     match copied.await {
-        Ok(()) => incoming.finish().await.map_err(Error::storage),
+        Ok(()) => writer.finish().await.map_err(Error::storage),
         Err(error) => {
-            if let Err(error) = incoming.abort().await {
+            if let Err(error) = writer.abort().await {
                 tracing::warn!(%staging, "could not remove an unfinished upload: {:#}", anyhow::Error::from(error));
             }
             Err(error)

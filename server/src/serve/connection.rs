@@ -34,7 +34,7 @@ const MAX_WAITING: usize = 32 << 10;
 const MAX_STREAMS: u32 = 100;
 /// Of them, those that the server always accepts, so that a few connections cannot use up all memory for requests. Further
 /// ones need a part of it.
-const SURE_STREAMS: usize = 8;
+const GUARANTEED_STREAMS: usize = 8;
 /// Bytes of request bodies that an HTTP/2 client may send before the server reads them, on a stream and on a connection:
 /// about the protocol's default. hyper's default is 1 MiB.
 const MAX_UNREAD: u32 = 64 << 10;
@@ -42,10 +42,10 @@ const MAX_UNREAD: u32 = 64 << 10;
 /// The connection is closed if there are more, as they cost the server work and the peer nothing.
 const MAX_RESET: usize = 20;
 const MAX_ERRORS: usize = 100;
-const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+const HTTPS_ONLY_RESPONSE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
     {\"detail\":\"this port uses HTTPS: begin the address with https://\"}";
 /// The time limits of a connection beyond the limit.
-const TURNED_AWAY_TIME: Duration = Duration::from_secs(5);
+const REJECTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Signals that the server stops.
 type Stop = channel::Receiver<()>;
@@ -77,8 +77,8 @@ impl Connections {
         http2.max_pending_accept_reset_streams(MAX_RESET).max_local_error_reset_streams(MAX_ERRORS);
         let limits = app.limits.clone();
         let limits_without_permit = NetworkLimits {
-            header: limits.header.min(TURNED_AWAY_TIME),
-            stall: limits.stall.min(TURNED_AWAY_TIME),
+            header: limits.header.min(REJECTED_TIMEOUT),
+            stall: limits.stall.min(REJECTED_TIMEOUT),
             // Close after one request.
             idle: Duration::ZERO,
             ..limits.clone()
@@ -184,12 +184,12 @@ fn service(
     Future = impl Future<Output = Result<Response<Sent<Logged>>, h2::Error>> + Send + 'static,
 > {
     service_fn(move |request| {
-        let is_counted = is_multiplexed && activity.under_way() >= SURE_STREAMS;
-        let share = is_counted.then(|| app.memory.try_take_for_request());
-        if let Some(None) = share {
+        let is_counted = is_multiplexed && activity.under_way() >= GUARANTEED_STREAMS;
+        let reservation = is_counted.then(|| app.memory.try_reserve_for_request());
+        if let Some(None) = reservation {
             return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
         }
-        let begun = activity.request(share.flatten());
+        let begun = activity.request(reservation.flatten());
         let answer = router::handle(&app, caller, request);
         Either::Right(answer.map(|answer| Ok(answer.map(|body| begun.answered(body)))))
     })
@@ -207,7 +207,7 @@ async fn accept(
     // The first letter of a method; a handshake begins with 22.
     if first[0].is_ascii_uppercase() {
         let _ = stream.read(&mut [0; 4096]).await;
-        stream.write_all(SPEAKS_HTTPS.as_bytes()).await.map_err(broken)?;
+        stream.write_all(HTTPS_ONLY_RESPONSE.as_bytes()).await.map_err(broken)?;
         let _ = stream.shutdown().await;
         return Err(Ended::Broken("plain HTTP on the HTTPS port".into()));
     }

@@ -89,7 +89,7 @@ fn bound_unsent(listener: &TcpListener) {
 }
 
 /// Listens for SIGTERM and SIGINT from now on: a future for the first one, and one for the second.
-pub fn stops() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
+pub fn stop_signals() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
     let mut signals = Signals::new()?;
     // One listener for both futures: with two, a second signal that comes before the other one has seen the first
     // would be merged with it.
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_immediate_second_signal_is_not_lost() {
-        let (first, second) = stops().unwrap();
+        let (first, second) = stop_signals().unwrap();
         let mut seen = unix::signal(SignalKind::terminate()).unwrap();
         kill_process(getpid(), Signal::TERM).unwrap();
         assert_eq!(first.await, "SIGTERM");

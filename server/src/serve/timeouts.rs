@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::base::memory::{MemoryBudget, Share};
+use crate::base::memory::{MemoryBudget, Reservation};
 use crate::network::limits::NetworkLimits;
 
 /// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
@@ -67,12 +67,12 @@ impl ConnectionActivity {
         self.multiplexed.store(true, Relaxed);
     }
 
-    /// A request's head is there. `share`: its memory, if it is counted.
-    pub fn request(self: &Arc<Self>, share: Option<Share>) -> Begun {
+    /// A request's head is there. `reservation`: its memory, if it is counted.
+    pub fn request(self: &Arc<Self>, reservation: Option<Reservation>) -> Begun {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Begun { activity: self.clone(), is_answered: false, _share: share }
+        Begun { activity: self.clone(), is_answered: false, _reservation: reservation }
     }
 
     /// Requests that are not answered, or whose answers are not sent.
@@ -112,7 +112,7 @@ pub struct Begun {
     activity: Arc<ConnectionActivity>,
     is_answered: bool,
     /// Its memory, if it is counted.
-    _share: Option<Share>,
+    _reservation: Option<Reservation>,
 }
 
 impl Begun {

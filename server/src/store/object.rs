@@ -27,7 +27,7 @@ pub fn path(key: &str) -> Result<Path> {
 }
 
 /// A whole object, or the information that it is unchanged.
-pub enum Fetched {
+pub enum FetchedFile {
     Unchanged,
     /// With the range that its bytes are.
     File(FileMeta, Range<u64>, BoxStream<'static, std::io::Result<Bytes>>),
@@ -48,11 +48,11 @@ impl FileMeta {
 }
 
 /// An object that is being written.
-pub struct Incoming {
+pub struct ObjectWriter {
     pub(super) upload: Box<dyn MultipartUpload>,
 }
 
-impl Incoming {
+impl ObjectWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         Ok(self.upload.put_part(bytes.into()).await?)
     }

@@ -23,7 +23,7 @@ use crate::store::absence::Absence;
 use crate::store::error::{Result, StorageError, may_hide_absence, within};
 use crate::store::folder::Folder;
 use crate::store::measured::Measured;
-use crate::store::object::{Fetched, FileMeta, Tail, path};
+use crate::store::object::{FetchedFile, FileMeta, Tail, path};
 use crate::store::settings::StorageConfig;
 use crate::store::sts::Sts;
 use crate::store::{ranged, vendors};
@@ -295,18 +295,18 @@ impl Storage {
 
     /// An object, or a part of it, unless it is the one that the client has: the conditional request is passed on. The
     /// part may end behind the object's end.
-    pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<Fetched> {
+    pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<FetchedFile> {
         // Only the cloud stores support entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
         let options = GetOptions { if_none_match, ..GetOptions::default() }.with_range(part.map(GetRange::Bounded));
         let path = path(key)?;
         match within(self.open(&path, options)).await {
-            Err(StorageError::Unchanged) => Ok(Fetched::Unchanged),
+            Err(StorageError::Unchanged) => Ok(FetchedFile::Unchanged),
             Err(error) => Err(error),
             Ok(result) => {
                 let (meta, range) = (FileMeta::of(&result.meta), result.range.clone());
                 let bytes = self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other));
-                Ok(Fetched::File(meta, range, bytes.boxed()))
+                Ok(FetchedFile::File(meta, range, bytes.boxed()))
             }
         }
     }

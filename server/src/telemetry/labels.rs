@@ -75,7 +75,7 @@ impl Lookup {
 
 labels! {
     /// Whether a badge's value was known.
-    Found, "found", { Value => "value", Unknown => "unknown", }
+    BadgeResult, "found", { Value => "value", Unknown => "unknown", }
 }
 labels! {
     /// The result of a look-up on GitHub; `not_asked`: backing off, no request was sent.

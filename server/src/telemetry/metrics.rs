@@ -81,7 +81,7 @@ pub struct Metrics {
     file_bytes: Histogram,
     uploads: Table<UploadKind, UploadEvent>,
     caches: Table<Cache, Lookup>,
-    badges: Table<Found, Nothing>,
+    badges: Table<BadgeResult, Nothing>,
     github: Table<GitHubResult, Nothing>,
     keyless: Table<KeylessResult, Nothing>,
     issuers: Table<IssuerResult, Nothing>,
@@ -184,7 +184,7 @@ impl Metrics {
         self.caches.count(cache, found);
     }
 
-    pub fn badge(&self, found: Found) {
+    pub fn badge(&self, found: BadgeResult) {
         self.badges.count(found, Nothing::None);
     }
 

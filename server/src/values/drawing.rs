@@ -15,7 +15,7 @@ const LABEL: &str = "coverage";
 const MAX_LABEL: usize = 64;
 
 /// The maximum number of cached badges: about 2 MB.
-const MAX_DRAWN: usize = 1000;
+const MAX_RENDERED: usize = 1000;
 
 /// The colours of the Python original's badges.
 const GREEN: &str = "#34D058";
@@ -44,7 +44,7 @@ impl Look {
     /// From the query's `label` and `style`; an unknown style means flat.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
         let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
-        // Some styles would draw an empty bubble for a blank label.
+        // Some styles would render an empty bubble for a blank label.
         let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
@@ -62,7 +62,7 @@ fn is_xml(c: char) -> bool {
 
 /// The content of a badge. There are few different ones, so badges can be cached.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Content {
+struct BadgeContent {
     percent: Percent,
     state: Option<State>,
 }
@@ -75,7 +75,7 @@ enum Percent {
     Whole(u8),
 }
 
-impl Content {
+impl BadgeContent {
     fn of(value: Option<&Value>) -> Self {
         let percent = match value.and_then(|value| value.percent) {
             None => Percent::Unknown,
@@ -105,33 +105,33 @@ impl Content {
 /// The cache of rendered badges. With so few entries, comparing is faster than hashing.
 #[derive(Default)]
 pub struct Badges {
-    drawn: RwLock<BTreeMap<(Look, Content), Bytes>>,
+    rendered: RwLock<BTreeMap<(Look, BadgeContent), Bytes>>,
 }
 
 impl Badges {
     /// The badge as an SVG image, with a title such as `coverage: 87%`.
     pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
-        let badge = (look, Content::of(value));
-        if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
+        let badge = (look, BadgeContent::of(value));
+        if let Some(svg) = self.rendered.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
             return Ok(svg.clone());
         }
-        let svg = Bytes::from(draw(&badge.0, badge.1)?);
-        let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
+        let svg = Bytes::from(render(&badge.0, badge.1)?);
+        let mut rendered = self.rendered.write().unwrap_or_else(PoisonError::into_inner);
         // Anybody can choose labels: a flood of new ones only empties the cache.
-        if drawn.len() >= MAX_DRAWN {
-            drawn.clear();
+        if rendered.len() >= MAX_RENDERED {
+            rendered.clear();
         }
-        drawn.insert(badge, svg.clone());
+        rendered.insert(badge, svg.clone());
         Ok(svg)
     }
 }
 
 /// Draws the badge.
 pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
-    draw(look, Content::of(value))
+    render(look, BadgeContent::of(value))
 }
 
-fn draw(look: &Look, content: Content) -> Result<String, badge_maker_rs::Error> {
+fn render(look: &Look, content: BadgeContent) -> Result<String, badge_maker_rs::Error> {
     let options = BadgeOptions::new(content.message())
         .label(look.label())
         .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
@@ -154,7 +154,7 @@ pub struct Endpoint<'a> {
 
 /// The value as a shields.io endpoint.
 pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
-    let content = Content::of(value);
+    let content = BadgeContent::of(value);
     Endpoint {
         schema_version: 1,
         label: look.label(),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn message(value: Option<&Value>) -> String {
-        Content::of(value).message()
+        BadgeContent::of(value).message()
     }
 
     #[test]

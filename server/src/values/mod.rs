@@ -68,16 +68,16 @@ impl Values {
         let store = &self.statuses.store;
         let _lock = store.lock(&repository).await;
         let ticket = self.cache.write_ticket(repository.as_str()).await;
-        let (stored, stays) = store.store(&repository, name.as_ref(), value).await?;
+        let (stored, kept_reason) = store.store(&repository, name.as_ref(), value).await?;
         if stored.percent.is_none() {
             // GitHub may have a number of an older commit, which is better than none.
             self.cache.forget(repository.as_str()).await;
-            return Ok(stays);
+            return Ok(kept_reason);
         }
         let key = ValueKey { repository, name, branch: None };
         // The cache gets the value that the store decided on.
         self.cache.put(key, Some(Arc::new(stored)), ticket).await;
-        Ok(stays)
+        Ok(kept_reason)
     }
 
     /// The default branch's name, where GitHub tells it.

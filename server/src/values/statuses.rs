@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 
-use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
-use crate::github::{CommitStatus, GitHub, Refusal};
+use crate::cache::{ABSENT, FRESH, Source, SourceAnswer, SourceRequest};
+use crate::github::{CommitStatus, GitHub, StatusesError};
 use crate::identity::allowed::Allowed;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
@@ -79,26 +79,26 @@ impl Source for Statuses {
         value.is_some()
     }
 
-    async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<Arc<Value>>> {
+    async fn ask(&self, question: SourceRequest<'_, Self>) -> SourceAnswer<Option<Arc<Value>>> {
         let asked_at = Timestamp::now();
         let answered = match question.absent {
             true => GitHubAnswer::Absent,
             false => self.ask_github(question.key, question.time).await,
         };
         let absent = matches!(answered, GitHubAnswer::Absent) && !question.absent;
-        let sure = matches!(answered, GitHubAnswer::Value(_));
+        let is_confirmed = matches!(answered, GitHubAnswer::Value(_));
         let (from_github, fresh) = match answered {
             GitHubAnswer::Value(value) => (value, FRESH),
             GitHubAnswer::Absent => (None, ABSENT),
             GitHubAnswer::Nothing(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
         };
         // The store has values of default branches only.
-        let (value, sure) = match question.key.branch {
-            Some(_) => (from_github, sure),
-            None => self.ask_store(&question, from_github, sure, asked_at).await,
+        let (value, is_confirmed) = match question.key.branch {
+            Some(_) => (from_github, is_confirmed),
+            None => self.ask_store(&question, from_github, is_confirmed, asked_at).await,
         };
-        let known = question.known.flatten().filter(|_| !sure);
-        Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
+        let known = question.known.flatten().filter(|_| !is_confirmed);
+        SourceAnswer { value: value.map(Arc::new).or(known), fresh, is_confirmed, absent }
     }
 }
 
@@ -112,9 +112,9 @@ impl Statuses {
     /// certain. If the store fails, GitHub's value is valid.
     async fn ask_store(
         &self,
-        question: &Question<'_, Self>,
+        question: &SourceRequest<'_, Self>,
         from_github: Option<Value>,
-        sure: bool,
+        is_confirmed: bool,
         asked_at: Timestamp,
     ) -> (Option<Value>, bool) {
         let (repository, name) = (&question.key.repository, question.key.name.as_ref());
@@ -128,14 +128,14 @@ impl Statuses {
             }
         });
         match stored.await.unwrap_or_else(|_| Err(StorageError::slow(STORE_TIME))) {
-            Ok(value) => (value, sure),
+            Ok(value) => (value, is_confirmed),
             Err(error) => {
                 // A denied access is permanent and was logged once.
                 if !matches!(error, StorageError::Denied(_)) {
                     tracing::warn!(%repository, "could not store or read the last value: {:#}", anyhow::Error::from(error));
                 }
-                let sure = from_github.is_some();
-                (from_github, sure)
+                let is_confirmed = from_github.is_some();
+                (from_github, is_confirmed)
             }
         }
     }
@@ -162,12 +162,12 @@ impl Statuses {
         let name = key.name.as_ref().map(ToString::to_string);
         match github.statuses(repository, key.branch.as_deref(), name.as_deref(), time).await {
             Ok(statuses) => GitHubAnswer::Value(self.newest(repository, statuses).await),
-            Err(Refusal::NoRepository) => GitHubAnswer::Absent,
-            Err(Refusal::BackingOff(time)) => {
+            Err(StatusesError::NoRepository) => GitHubAnswer::Absent,
+            Err(StatusesError::BackingOff(time)) => {
                 tracing::debug!(%repository, "no request to GitHub for {time:?}, the badge shows the last value");
                 GitHubAnswer::Nothing(time)
             }
-            Err(Refusal::Failed(error)) => {
+            Err(StatusesError::Failed(error)) => {
                 tracing::warn!(%repository, "could not read statuses from GitHub, the badge shows the last value: {error:#}");
                 GitHubAnswer::Nothing(FRESH_AFTER_FAILURE)
             }

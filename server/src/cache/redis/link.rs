@@ -17,17 +17,17 @@ use crate::base::retry;
 /// Time to connect and to authenticate.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// The time between two heartbeats, normally and while Redis is not in use.
-const BEAT: Duration = Duration::from_secs(1);
-const BEAT_WHILE_DOWN: Duration = Duration::from_millis(200);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL_WHILE_DOWN: Duration = Duration::from_millis(200);
 /// A link is dead after this time without a heartbeat.
-const SILENCE: Duration = Duration::from_secs(5);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest delay before reconnecting.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Time to invalidate one group after an outage.
 const CATCH_UP_TIME: Duration = Duration::from_secs(1);
 /// The time between two log lines about a slow Redis.
-const QUIET: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// The maximum number of queued commands, and of queued messages.
 const MAX_WAITING: usize = 1024;
 
@@ -92,7 +92,7 @@ impl Link {
             ready = async {
                 let _: String = commands.ping(None).await?;
                 subscriber.subscribe(vec![shared.prefix.clone(), own_channel.clone()]).await
-            } => ready.map_err(|error| anyhow::anyhow!("{}", said(&error)))?,
+            } => ready.map_err(|error| anyhow::anyhow!("{}", message_of(&error)))?,
         }
         Ok(Self { commands, messages, own_channel, tasks })
     }
@@ -100,12 +100,12 @@ impl Link {
     /// Monitors the link until it breaks, and returns the reason.
     async fn watch(&mut self, shared: &Shared) -> String {
         let (mut beats, mut sent, mut heard) = (0_u64, Instant::now(), Instant::now());
-        let mut told: Option<Instant> = None;
+        let mut last_warning: Option<Instant> = None;
         self.beat(beats);
         loop {
             let is_up = shared.client().is_some();
             let [first, second] = &mut self.tasks;
-            let next = if is_up { BEAT } else { BEAT_WHILE_DOWN };
+            let next = if is_up { HEARTBEAT_INTERVAL } else { HEARTBEAT_INTERVAL_WHILE_DOWN };
             tokio::select! {
                 message = self.messages.recv() => match message {
                     Ok(message) if *message.channel == self.own_channel => {
@@ -120,17 +120,17 @@ impl Link {
                     Err(RecvError::Closed) => return "the connection for messages was closed".to_owned(),
                 },
                 () = sleep(next.saturating_sub(sent.elapsed())) => {
-                    if heard.elapsed() > SILENCE {
-                        return format!("no heartbeat for {SILENCE:?}");
+                    if heard.elapsed() > HEARTBEAT_TIMEOUT {
+                        return format!("no heartbeat for {HEARTBEAT_TIMEOUT:?}");
                     }
                     beats += 1;
                     sent = Instant::now();
                     self.beat(beats);
                 }
                 () = shared.tripped.notified() => {
-                    if told.is_none_or(|told| told.elapsed() > QUIET) {
+                    if last_warning.is_none_or(|last_warning| last_warning.elapsed() > WARNING_INTERVAL) {
                         tracing::warn!("Redis took more than {COMMAND_TIME:?} to respond: badges are served without it until it is faster");
-                        told = Some(Instant::now());
+                        last_warning = Some(Instant::now());
                     }
                 }
                 ended = &mut first.0 => return broken(ended).to_string(),
@@ -143,7 +143,7 @@ impl Link {
     fn beat(&self, number: u64) {
         let (commands, channel) = (self.commands.clone(), self.own_channel.clone());
         tokio::spawn(async move {
-            let _ = timeout(SILENCE, commands.publish::<i64, _, _>(channel, number.to_string())).await;
+            let _ = timeout(HEARTBEAT_TIMEOUT, commands.publish::<i64, _, _>(channel, number.to_string())).await;
         });
     }
 
@@ -153,8 +153,9 @@ impl Link {
             let next = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).iter().next().cloned();
             let Some(group) = next else { return true };
             let arguments = vec![text(&shared.prefix), shared.message("forget", &group)];
-            let told = self.commands.eval::<i64, _, _, _>(scripts::FORGET, vec![shared.epoch_key(&group)], arguments);
-            if !matches!(timeout(CATCH_UP_TIME, told).await, Ok(Ok(_))) {
+            let sent =
+                self.commands.eval::<i64, _, _, _>(scripts::FORGET, vec![shared.epoch_key_of(&group)], arguments);
+            if !matches!(timeout(CATCH_UP_TIME, sent).await, Ok(Ok(_))) {
                 return false;
             }
             shared.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
@@ -177,7 +178,7 @@ fn client(url: &RedisUrl) -> anyhow::Result<Client> {
 
 fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok(Err(error)) => anyhow::anyhow!("{}", said(&error)),
+        Ok(Err(error)) => anyhow::anyhow!("{}", message_of(&error)),
         Ok(Ok(())) => anyhow::anyhow!("the connection was closed"),
         Err(error) => error.into(),
     }
@@ -185,8 +186,8 @@ fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::E
 
 /// The message of an error. For system errors the library has only the debug form: `Os { …, message: "Connection
 /// refused" }`, or `Custom { …, error: "…" }`.
-fn said(error: &Error) -> String {
+fn message_of(error: &Error) -> String {
     let details = error.details();
     let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));
-    quoted.map_or_else(|| error.to_string(), |(said, _)| said.to_owned())
+    quoted.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }

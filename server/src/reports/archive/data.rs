@@ -15,7 +15,7 @@ use crate::reports::media::SNIFFED;
 const CHUNK: usize = 32 << 10;
 /// A larger file yields to other tasks after each chunk: inflating takes milliseconds of CPU time per chunk, and a few
 /// MB can inflate to GBs.
-const MAKES_WAY: u64 = 4 << 20;
+const YIELD_ABOVE: u64 = 4 << 20;
 /// Method deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const GZIP_TRAILER: usize = 8;
@@ -115,15 +115,15 @@ impl Entry {
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
         let trailer = Bytes::copy_from_slice(&self.gzip_trailer());
-        let checked = stream::try_unfold((data, Some(Check::of(self))), |(mut data, check)| async move {
-            let Some(mut check) = check else { return Ok(None) };
+        let checked = stream::try_unfold((data, Some(Verifier::of(self))), |(mut data, verifier)| async move {
+            let Some(mut verifier) = verifier else { return Ok(None) };
             let Some(piece) = data.next().await.transpose()? else {
-                check.finish()?;
+                verifier.finish()?;
                 return Ok(None);
             };
             let mut input = piece.clone();
-            while !check.next(&mut input).await?.is_empty() {}
-            Ok(Some((piece, (data, Some(check)))))
+            while !verifier.next(&mut input).await?.is_empty() {}
+            Ok(Some((piece, (data, Some(verifier)))))
         });
         let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
         let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
@@ -136,7 +136,7 @@ impl Entry {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
-        let state = Inflate { data, input: Bytes::new(), check: Check::of(self) };
+        let state = Inflate { data, input: Bytes::new(), verifier: Verifier::of(self) };
         stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|chunk| (chunk, state))) })
     }
 }
@@ -144,7 +144,7 @@ impl Entry {
 struct Inflate<S> {
     data: S,
     input: Bytes,
-    check: Check,
+    verifier: Verifier,
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
@@ -152,11 +152,11 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut last = None;
         loop {
-            let chunk = self.check.next(&mut self.input).await?;
-            match (chunk.is_empty(), self.check.remaining) {
+            let chunk = self.verifier.next(&mut self.input).await?;
+            match (chunk.is_empty(), self.verifier.remaining) {
                 (true, _) => match self.data.next().await {
                     Some(input) => self.input = input?,
-                    None => return self.check.finish().map(|()| last),
+                    None => return self.verifier.finish().map(|()| last),
                 },
                 (false, 0) => last = Some(chunk),
                 (false, _) => return Ok(Some(chunk)),
@@ -166,7 +166,7 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
 }
 
 /// Inflates data and verifies size and checksum.
-struct Check {
+struct Verifier {
     deflated: bool,
     /// Made at the first byte: a response that waits for memory has none.
     inflater: Option<Decompress>,
@@ -176,19 +176,19 @@ struct Check {
     expected_crc: u32,
     /// The number of bytes left.
     remaining: u64,
-    makes_way: bool,
+    yields: bool,
 }
 
-impl Check {
+impl Verifier {
     fn of(entry: &Entry) -> Self {
         let Entry { deflated, crc: expected_crc, size: remaining, .. } = *entry;
-        let makes_way = remaining > MAKES_WAY;
-        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, makes_way }
+        let yields = remaining > YIELD_ABOVE;
+        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, yields }
     }
 
     /// The next bytes of the file in `input`; empty at its end.
     async fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
-        if self.makes_way {
+        if self.yields {
             // Lets other tasks and the network driver run.
             tokio::task::yield_now().await;
         }
@@ -254,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_files_yield_to_other_tasks_before_each_chunk() {
-        let (large, data) = zeros(4 * MAKES_WAY);
+        let (large, data) = zeros(4 * YIELD_ABOVE);
         let pieces = || stream::iter([Ok(data.clone())]);
         for (way, inflated) in [
             ("kept", large.pack(data.clone()).map(drop).boxed()),

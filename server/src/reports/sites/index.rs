@@ -13,13 +13,13 @@ const TAIL_BYTES: u64 = 512 << 10;
 impl Sites {
     /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
     pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
-        let share = self.memory_for(TAIL_BYTES as usize).await?;
+        let reservation = self.memory_for(TAIL_BYTES as usize).await?;
         let tail = self.storage.tail(key, TAIL_BYTES).await?;
         let start = match self.parse(tail.clone()).await? {
             Opened::Index(index) => return Ok(index),
             Opened::Before(start) => start,
         };
-        drop(share);
+        drop(reservation);
         // What is read, and the whole directory.
         let _share = self.memory_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
         let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
@@ -46,7 +46,7 @@ pub enum IndexError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
-    MemoryBudget(#[from] memory::Full),
+    OutOfMemory(#[from] memory::OutOfMemory),
 }
 
 impl IndexError {
@@ -55,7 +55,7 @@ impl IndexError {
         let about = format!("site {}…", SiteId::short(&site.to_string()));
         match self {
             Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
-            Self::MemoryBudget(full) => (*full).into(),
+            Self::OutOfMemory(error) => (*error).into(),
             Self::Storage(StorageError::NotFound) => no_report(),
             Self::Storage(error) => Error::storage(error.shared(&about)),
         }

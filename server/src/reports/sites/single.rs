@@ -20,13 +20,13 @@ use crate::names::site::SiteId;
 use crate::reports::media::{self, SNIFFED};
 use crate::store::error::StorageError;
 use crate::store::object::ByteStream;
-use crate::store::object::{Fetched, FileMeta};
+use crate::store::object::{FetchedFile, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
 /// How long a cached file is served without revalidation.
 const FRESH: Duration = Duration::from_secs(60);
 /// Smaller files are not worth compressing.
-const WORTH_COMPRESSING: u64 = 1000;
+const MIN_COMPRESSED: u64 = 1000;
 
 /// A file of a file-by-file site.
 pub enum SingleFile {
@@ -43,7 +43,7 @@ pub enum SingleFile {
 
 /// Why a file is not cached.
 #[derive(Debug, thiserror::Error)]
-enum NotHeld {
+enum NotCached {
     #[error("it is too large")]
     Large,
     #[error(transparent)]
@@ -88,7 +88,7 @@ impl Sites {
                 SingleFile::Small(held) => Ok(held),
                 found => {
                     large = Some(found);
-                    Err(NotHeld::Large)
+                    Err(NotCached::Large)
                 }
             }
         };
@@ -100,13 +100,13 @@ impl Sites {
         };
         match found {
             Ok(held) => Ok(Some(SingleFile::Small(held))),
-            Err(not_held) => match (&*not_held, large) {
+            Err(not_cached) => match (&*not_cached, large) {
                 (_, Some(large)) => Ok(Some(large)),
                 // The bytes go to another reader, who asked at the same time.
-                (NotHeld::Large, None) => {
+                (NotCached::Large, None) => {
                     self.ask(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
                 }
-                (NotHeld::Failed(error), None) => failed(error),
+                (NotCached::Failed(error), None) => failed(error),
             },
         }
     }
@@ -127,25 +127,29 @@ impl Sites {
             // The part is not there.
             Err(StorageError::Failed(_)) if is_part => self.storage.file(object, known, None).await?,
             // A small file is held, so all of it is needed.
-            Ok(Fetched::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
+            Ok(FetchedFile::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
                 self.storage.file(object, known, None).await?
             }
             fetched => fetched?,
         };
         let held = match (fetched, old) {
-            (Fetched::Unchanged, Some(old)) => old.checked_now(),
-            (Fetched::Unchanged, None) => return Err(StorageError::unexpected("no file, as if one were known").into()),
+            (FetchedFile::Unchanged, Some(old)) => old.checked_now(),
+            (FetchedFile::Unchanged, None) => {
+                return Err(StorageError::unexpected("no file, as if one were known").into());
+            }
             // Only the vendors' stores answer conditional requests.
-            (Fetched::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
-            (Fetched::File(meta, range, bytes), _) if meta.size > self.largest_file => {
+            (FetchedFile::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => {
+                old.checked_now()
+            }
+            (FetchedFile::File(meta, range, bytes), _) if meta.size > self.largest_file => {
                 let (content_type, bytes) = begun(path, bytes).await?;
                 return Ok(SingleFile::Large { meta, content_type, range, bytes });
             }
-            (Fetched::File(meta, _, bytes), _) => {
+            (FetchedFile::File(meta, _, bytes), _) => {
                 // The file, and the same compressed.
-                let share = self.memory_for(2 * meta.size as usize).await?;
+                let reservation = self.memory_for(2 * meta.size as usize).await?;
                 let held = read(path, meta, bytes).await?;
-                CachedFile { bytes: share.hold(held.bytes), ..held }
+                CachedFile { bytes: reservation.attach(held.bytes), ..held }
             }
         };
         Ok(SingleFile::Small(Arc::new(held)))
@@ -162,10 +166,10 @@ impl Sites {
         {
             return Ok(plain.bytes.clone());
         }
-        let share = self.memory_for(held.size as usize).await?;
+        let reservation = self.memory_for(held.size as usize).await?;
         let mut bytes = Vec::with_capacity(held.size as usize);
         GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
-        let plain = CachedFile { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
+        let plain = CachedFile { bytes: reservation.attach(bytes.into()), is_gzip: false, ..held.clone() };
         let bytes = plain.bytes.clone();
         self.files.insert(key, Arc::new(plain)).await;
         Ok(bytes)
@@ -185,7 +189,7 @@ async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<Cache
         plain.extend_from_slice(&piece.map_err(of_store)?);
     }
     let plain = plain.freeze();
-    let packed = if media::is_text(path) && meta.size >= WORTH_COMPRESSING {
+    let packed = if media::is_text(path) && meta.size >= MIN_COMPRESSED {
         let text = plain.clone();
         // On a blocking thread: 1 MB takes about 20 ms.
         let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;

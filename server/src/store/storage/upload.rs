@@ -11,7 +11,7 @@ use super::{Presigner, Storage};
 use crate::names::site::SiteId;
 use crate::store::error::Result;
 use crate::store::folder::Folder;
-use crate::store::object::{Incoming, path};
+use crate::store::object::{ObjectWriter, path};
 use crate::store::sts::{Grant, GrantError};
 
 /// How long an upload address is valid.
@@ -52,10 +52,10 @@ impl Storage {
         self.sts.is_some()
     }
 
-    /// Starts an object that is written in parts; it exists after [`Incoming::finish`].
-    pub async fn begin(&self, key: &str) -> Result<Incoming> {
+    /// Starts an object that is written in parts; it exists after [`ObjectWriter::finish`].
+    pub async fn begin(&self, key: &str) -> Result<ObjectWriter> {
         self.check_folder(Folder::check_identity).await?;
-        Ok(Incoming { upload: self.store.put_multipart(&path(key)?).await? })
+        Ok(ObjectWriter { upload: self.store.put_multipart(&path(key)?).await? })
     }
 
     /// Renames an object, unless the target exists.
