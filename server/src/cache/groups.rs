@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::ABSENT;
+use crate::cache::policy::ABSENT;
 
 /// The maximum number of groups remembered.
 const MAX_GROUPS: usize = 10_000;

@@ -1,10 +1,11 @@
 //! A cache of the source's values in this process, shared between instances through Redis.
 //!
 //! A value is fresh for [`FRESH`]. A stale value is still served, while one request of one instance refreshes it. Redis
-//! is optional: its failure is a miss, and no request waits for it longer than [`redis::COMMAND_TIME`]. The cache
+//! is optional: its failure is a miss, and no request waits for it longer than [`shared::COMMAND_TIME`]. The cache
 //! treats values as bytes.
 
 mod groups;
+mod policy;
 mod redis;
 mod scripts;
 
@@ -19,17 +20,14 @@ use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
 use crate::base::poll::poll_once;
+use crate::cache::groups::Groups;
+use crate::cache::policy::MAX_STALE;
+pub use crate::cache::policy::{ABSENT, FRESH};
+pub use crate::cache::redis::shared::RedisState;
+use crate::cache::redis::shared::{self, Claim, RedisLookup, Shared, SharedKey};
+pub use crate::cache::redis::url::RedisUrl;
 use crate::telemetry::metrics::{self, Lookup, metrics};
-use groups::Groups;
-use redis::{Claim, RedisLookup, Shared};
-pub use redis::{RedisState, RedisUrl};
 
-/// How long a value is fresh.
-pub const FRESH: Duration = Duration::from_secs(60);
-/// How long a stale value is served while it is refreshed; for an older one, the request waits.
-pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the source is not asked about a group that it does not know.
-pub const ABSENT: Duration = Duration::from_secs(5 * 60);
 /// How long a request waits for the source, or for another instance that asks it.
 const WAIT: Duration = Duration::from_millis(1200);
 /// How often an instance polls Redis for the answer that another instance asked for.
@@ -54,19 +52,6 @@ pub trait Source: Send + Sync + 'static {
     fn is_durable(value: &Self::Value) -> bool;
     /// Looks up a value; a failure returns the best known value.
     fn ask(&self, question: SourceRequest<'_, Self>) -> impl Future<Output = SourceAnswer<Self::Value>> + Send;
-}
-
-/// The key of a value in Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SharedKey {
-    group: String,
-    name: String,
-}
-
-impl SharedKey {
-    fn of<S: Source>(key: &S::Key) -> Self {
-        Self { group: S::group(key).to_owned(), name: S::name(key) }
-    }
 }
 
 /// A request to a source.
@@ -153,7 +138,7 @@ impl<S: Source> Cache<S> {
     /// `redis`: the URL, and a namespace for instances with the same values. Must run inside the runtime.
     pub fn new(source: Arc<S>, redis: Option<(RedisUrl, String)>) -> Arc<Self> {
         let groups = Arc::new(Groups::default());
-        let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
+        let shared = redis.map(|(url, namespace)| redis::start(url, &namespace, groups.clone()));
         let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
         let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
         Arc::new(Self { source, memory, last, groups, shared })
@@ -216,7 +201,7 @@ impl<S: Source> Cache<S> {
     /// Stores a new value and invalidates the group's others. After a concurrent change neither value is kept, as
     /// nobody knows which is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
-        let shared_key = SharedKey::of::<S>(&key);
+        let shared_key = shared_key::<S>(&key);
         let alone = self.groups.epoch(&shared_key.group) == ticket.epoch;
         let epoch = self.groups.forget(&shared_key.group);
         if alone {
@@ -252,7 +237,7 @@ impl<S: Source> Cache<S> {
     /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
     /// source.
     async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> CachedValue<S::Value> {
-        let (shared_key, begun) = (&SharedKey::of::<S>(&slot.0), Instant::now());
+        let (shared_key, begun) = (&shared_key::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
             match shared.fetch(shared_key, oldest).await {
@@ -301,7 +286,7 @@ impl<S: Source> Cache<S> {
         loop {
             tokio::select! {
                 answer = &mut asked => return answer,
-                () = tokio::time::sleep(redis::RENEW) => {
+                () = tokio::time::sleep(shared::RENEW) => {
                     if let Some(claim) = claim {
                         claim.renew();
                     }
@@ -313,7 +298,12 @@ impl<S: Source> Cache<S> {
 
 /// Connects to Redis once, as the server does.
 pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
-    Shared::check(url).await
+    redis::check(url).await
+}
+
+/// The key of a value in Redis.
+fn shared_key<S: Source>(key: &S::Key) -> SharedKey {
+    SharedKey { group: S::group(key).to_owned(), name: S::name(key) }
 }
 
 /// How long a value is stored.

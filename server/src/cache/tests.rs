@@ -200,7 +200,7 @@ async fn slow_look_ups(cache: &Arc<Cache<TestSource>>, keys: impl Iterator<Item 
     for key in keys {
         let begun = Instant::now();
         assert_eq!(cache.get(key).await, Some(value));
-        slow += usize::from(begun.elapsed() >= redis::COMMAND_TIME);
+        slow += usize::from(begun.elapsed() >= shared::COMMAND_TIME);
     }
     slow
 }
@@ -419,7 +419,7 @@ async fn locks_of_dead_instances_delay_lookups_only_briefly() {
 }
 
 /// The TTL of a real claim.
-const CLAIM_MILLIS: u128 = redis::CLAIM.as_millis();
+const CLAIM_MILLIS: u128 = shared::CLAIM.as_millis();
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lookups_work_without_redis_if_its_replies_are_invalid() {

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use jiff::tz::TimeZone;
 
 use super::{ANSWER_TIME, Finding};
-use crate::github::GitHubConfig;
+use crate::github::settings::GitHubConfig;
 use crate::github::token::{RateLimit, ReadableRepository, TokenError, TokenInfo};
 use crate::names::repository::Repository;
 

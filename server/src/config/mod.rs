@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
-use crate::github::GitHubConfig;
+use crate::github::settings::GitHubConfig;
 use crate::identity::api_keys::ApiKeySource;
 use crate::identity::api_keys::ApiKeys;
 use crate::identity::oidc::OidcConfig;

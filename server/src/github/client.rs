@@ -10,7 +10,7 @@ use octocrab::Octocrab;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::GitHubConfig;
+use crate::github::settings::GitHubConfig;
 
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);

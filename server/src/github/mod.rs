@@ -2,6 +2,7 @@
 
 mod backoff;
 mod client;
+pub mod settings;
 pub mod token;
 
 use std::cmp::Reverse;
@@ -12,26 +13,18 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
-use url::Url;
 
-use crate::base::secret::Secret;
+use crate::github::backoff::Backoff;
+use crate::github::client::{Client, Failure, Reply};
+use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
-use backoff::Backoff;
-use client::{Client, Failure, Reply};
 
 /// The maximum length of GitHub's messages in the log.
 const MAX_MESSAGE: usize = 300;
 /// The status context of the Python original, which reads every context that contains this word.
 const ORIGINAL_CONTEXT: &str = "coverage";
-
-/// Access to GitHub's API.
-pub struct GitHubConfig {
-    /// The base of GraphQL requests: `{base}/graphql`.
-    pub graphql_base: Url,
-    pub token: Secret,
-}
 
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::GitHubConfig;
-use super::client::{Client, Reply};
+use crate::github::client::{Client, Reply};
+use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 
 const QUERY: &str = "query { viewer { login } rateLimit { limit remaining resetAt } }";

@@ -11,8 +11,10 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{COMMAND_TIME, RedisUrl, Shared, scripts, text};
 use crate::base::retry;
+use crate::cache::redis::shared::{COMMAND_TIME, Shared, text};
+use crate::cache::redis::url::RedisUrl;
+use crate::cache::scripts;
 
 /// Time to connect and to authenticate.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
