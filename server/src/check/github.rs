@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use jiff::tz::TimeZone;
 
-use super::{ANSWER_TIME, Finding};
+use crate::check::finding::{ANSWER_TIME, Finding};
 use crate::github::settings::GitHubConfig;
 use crate::github::token::{RateLimit, ReadableRepository, TokenError, TokenInfo};
 use crate::names::repository::Repository;

@@ -1,6 +1,7 @@
 //! `covered-server check` tests every configured part and reports what to fix. `covered-server healthcheck` checks the
 //! running server, for containers without a shell.
 
+mod finding;
 mod github;
 mod oidc;
 mod probe;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use url::Url;
 
 use crate::cache::{self, RedisUrl};
+use crate::check::finding::{ANSWER_TIME, Finding, Verdict};
 use crate::config::{Config, NO_KEY, WITHOUT_GITHUB};
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
@@ -23,40 +25,6 @@ use crate::network::tls::{Tls, WARN_DAYS};
 
 /// The time limit of one part's check, which includes the store's retries.
 const PART_TIME: Duration = Duration::from_secs(30);
-/// The time limit of a request.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-
-/// The result of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    /// Worth knowing, but not a failure.
-    Note,
-    Fail,
-}
-
-/// One line of the table.
-#[derive(Debug)]
-pub struct Finding {
-    pub part: &'static str,
-    pub verdict: Verdict,
-    /// The observation and, after a failure, what to do.
-    pub text: String,
-}
-
-impl Finding {
-    fn ok(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Ok, text: text.into() }
-    }
-
-    fn note(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Note, text: text.into() }
-    }
-
-    fn fail(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Fail, text: text.into() }
-    }
-}
 
 /// Tests every part. It leaves nothing behind, and opens no port.
 pub async fn run(config: &Config) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Checks that the keys of the token issuers can be read.
 
-use super::Finding;
+use crate::check::finding::Finding;
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::identity::issuer::Issuer;

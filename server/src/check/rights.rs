@@ -1,7 +1,7 @@
 //! Checks the server's optional rights in a bucket, and reports what does not work without them.
 
-use super::Finding;
-use super::probe::{PART, PROBE, describe};
+use crate::check::finding::Finding;
+use crate::check::probe::{PART, PROBE, describe};
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::object::{BINDINGS, VALUES, probe_key};

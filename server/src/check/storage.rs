@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use super::probe::{PART, PROBE, describe};
-use super::{Finding, rights};
+use crate::check::finding::{ANSWER_TIME, Finding};
+use crate::check::probe::{PART, PROBE, describe};
+use crate::check::rights;
 use crate::config::Config;
 use crate::names::object::STAGING;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
+use crate::store::presigner::UploadTarget;
 use crate::store::settings::StorageConfig;
-use crate::store::storage::{Storage, UploadTarget};
+use crate::store::storage::Storage;
 use crate::store::sts::{Grant, GrantError};
 
 const UPLOAD: &str = "upload address";
@@ -123,7 +125,7 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail(UPLOAD, describe("could not sign an upload address", error))],
     };
     let key = site.zip_key();
-    let client = match reqwest::Client::builder().timeout(super::ANSWER_TIME).build() {
+    let client = match reqwest::Client::builder().timeout(ANSWER_TIME).build() {
         Ok(client) => client,
         Err(error) => return vec![Finding::fail(UPLOAD, error.to_string())],
     };

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::settings::is_setting;
+use crate::config::settings::is_setting;
 
 /// Bytes of the file.
 const MAX_BYTES: u64 = 1 << 20;

@@ -17,9 +17,11 @@ use url::Url;
 
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
+use crate::config::env_file::EnvFile;
+use crate::config::raw::{Raw, bytes, list, number};
+use crate::config::settings::{help, name_of};
 use crate::github::settings::GitHubConfig;
-use crate::identity::api_keys::ApiKeySource;
-use crate::identity::api_keys::ApiKeys;
+use crate::identity::api_keys::{ApiKeySource, ApiKeys};
 use crate::identity::oidc::OidcConfig;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
@@ -30,22 +32,17 @@ use crate::reports::address::{ReportHost, is_trustworthy};
 use crate::reports::archive::Limits;
 use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
-use env_file::EnvFile;
-use raw::{Raw, list};
-use settings::{help, name_of};
 
 /// Default of `MAX_REPORT_BYTES`: 512 MiB.
-pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
+const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
 /// Default of `MAX_REPORT_FILES`.
-pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
+const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
 /// Default of `MAX_FILE_BYTES`: 1 GiB.
-pub const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
+const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
 /// Default of `MAX_UNPACKED_BYTES`: 8 GiB.
-pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
+const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
 /// Default of `CACHE_BYTES`: 64 MiB.
-pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
-/// The default folder of reports.
-pub const DEFAULT_FOLDER: &str = "covered-data";
+const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 
@@ -363,15 +360,4 @@ fn plain_http_warning(public_url: &Url) -> Option<String> {
              or by a proxy"
         )
     })
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    number("bytes")(text)
-}
-
-fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
-    move |text| match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
-        Ok(number) => Ok(number),
-    }
 }

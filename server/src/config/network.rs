@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::bytes;
-use super::raw::{Raw, list};
+use crate::config::raw::{Raw, bytes, list};
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::TlsFiles;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::raw::{Raw, list};
+use crate::config::raw::{Raw, list};
 use crate::identity::issuer_url::IssuerUrl;
 use crate::identity::oidc::OidcConfig;
 

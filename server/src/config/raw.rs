@@ -12,6 +12,20 @@ pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
+/// A number of bytes above 0.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    number("bytes")(text)
+}
+
+/// A number above 0. `of`: what it counts, for errors.
+pub fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// The settings as they were given, and the problems that were found in them.
 pub struct Raw<E> {
     pub flags: HashMap<String, OsString>,
     pub environment: E,

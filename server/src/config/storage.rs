@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::DEFAULT_FOLDER;
-use super::raw::Raw;
-use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
+use crate::config::raw::Raw;
+use crate::config::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
 use crate::names::url::http_url;
 use crate::store::settings::StorageConfig;
+
+/// The default folder of reports.
+const DEFAULT_FOLDER: &str = "covered-data";
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub(super) fn storage(&mut self) -> Option<StorageConfig> {

@@ -25,7 +25,7 @@ use crate::reports::sites::IndexError;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
 use crate::routes::{authorize_upload, uploader};
 use crate::store::error::StorageError;
-use crate::store::storage::{UPLOAD_TIME, UploadTarget};
+use crate::store::presigner::{UPLOAD_TIME, UploadTarget};
 use crate::store::sts::GrantError;
 use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
 use crate::telemetry::trace;

@@ -1,4 +1,4 @@
-//! All use of object_store: S3, GCS, Azure, files and memory.
+//! Creates, reads and overwrites objects in a bucket, a folder or memory.
 
 mod upload;
 
@@ -24,10 +24,10 @@ use crate::store::error::{Result, StorageError, may_hide_absence, within};
 use crate::store::folder::Folder;
 use crate::store::measured::Measured;
 use crate::store::object::{FetchedFile, FileMeta, Tail, path};
+use crate::store::presigner::Presigner;
 use crate::store::settings::StorageConfig;
 use crate::store::sts::Sts;
 use crate::store::{ranged, vendors};
-pub use upload::{UPLOAD_TIME, UploadTarget};
 
 /// Bytes that the client of a bucket reads ahead of each stream, about.
 const BUCKET_READ_AHEAD: usize = 192 << 10;
@@ -46,15 +46,6 @@ pub struct Storage {
     /// Whether suffix ranges are supported: not by Azure.
     has_suffix_ranges: bool,
     name: String,
-}
-
-struct Presigner {
-    signer: Arc<dyn Signer>,
-    prefix: Path,
-    /// Signed headers.
-    signed: Vec<(&'static str, &'static str)>,
-    /// Headers that the vendor needs without a signature.
-    plain: Vec<(&'static str, &'static str)>,
 }
 
 /// An object's bytes and its version for conditional writes.
@@ -103,12 +94,6 @@ impl Storage {
     fn bucket(url: &Url, options: &HashMap<String, String>, upload_role: Option<&str>) -> anyhow::Result<Self> {
         let bucket = url.host_str().unwrap_or_default();
         let prefix = Path::from_url_path(url.path())?;
-        let (signed, plain): (&[_], &[_]) = match url.scheme() {
-            "s3" => (&[("content-type", "application/zip"), ("if-none-match", "*")], &[]),
-            "gs" => (&[("content-type", "application/zip"), ("x-goog-if-generation-match", "0")], &[]),
-            // Azure's shared access signatures cover no headers.
-            _ => (&[], &[("content-type", "application/zip"), ("x-ms-blob-type", "BlockBlob"), ("if-none-match", "*")]),
-        };
         let mut sts = None;
         let (store, signer): (Arc<dyn ObjectStore>, Arc<dyn Signer>) = match url.scheme() {
             "s3" => {
@@ -124,7 +109,7 @@ impl Storage {
         Ok(Self {
             absence: Some(Absence::new(store.clone())),
             store,
-            presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
+            presigner: Some(Presigner::new(url.scheme(), signer, prefix)),
             sts,
             folder: None,
             has_suffix_ranges: url.scheme() != "az",
