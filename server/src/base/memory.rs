@@ -83,17 +83,17 @@ impl MemoryBudget {
         }
     }
 
-    /// Takes memory for an HTTP/2 request, if it is free. A request that waited would need as much.
+    /// Reserves memory for an HTTP/2 request, if it is free. A request that waited would need as much.
     pub fn try_reserve_for_request(&self) -> Option<Reservation> {
         self.requests.try_reserve(REQUEST_BYTES).map(|permits| Reservation { permits, _of_streams: None })
     }
 
-    /// Takes memory for so many bytes, if it is free.
+    /// Reserves memory for so many bytes, if it is free.
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         self.all.try_reserve(bytes).map(|permits| Reservation { permits, _of_streams: None })
     }
 
-    /// Takes memory for so many bytes; waits until it is free.
+    /// Reserves memory for so many bytes; waits until it is free.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation, OutOfMemory> {
         if let Some(reservation) = self.try_reserve(bytes) {
             return Ok(reservation);
@@ -102,7 +102,7 @@ impl MemoryBudget {
         Ok(Reservation { permits: self.all.reserve(bytes).await?, _of_streams: None })
     }
 
-    /// Takes memory for a stream that needs so many bytes while it is sent; waits until it is free.
+    /// Reserves memory for a stream that needs so many bytes while it is sent; waits until it is free.
     pub async fn reserve_for_stream(&self, bytes: usize) -> Result<Reservation, OutOfMemory> {
         let _waiting;
         let of_streams = match self.streams.try_reserve(bytes) {
@@ -144,7 +144,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Memory that was taken; dropping it returns it.
+/// Reserved memory; dropping it returns it.
 pub struct Reservation {
     permits: OwnedSemaphorePermit,
     _of_streams: Option<OwnedSemaphorePermit>,

@@ -13,14 +13,15 @@ use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::{CachedFile, FileKey, IndexError, Name, Sites};
 use crate::base::poll::poll_once;
 use crate::error::Error;
+use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
 use crate::reports::media::{self, SNIFFED};
+use crate::reports::sites::cache::{CachedFile, FileKey, Name, Sites};
+use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
-use crate::store::object::ByteStream;
-use crate::store::object::{FetchedFile, FileMeta};
+use crate::store::object::{ByteStream, FetchedFile, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
 /// How long a cached file is served without revalidation.
@@ -51,6 +52,26 @@ enum NotCached {
 }
 
 impl Sites {
+    /// Whether a site is uploaded file by file: completely, or not yet.
+    pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
+        if self.by_file.contains_key(site) {
+            return Ok(true);
+        }
+        let exists = async |file| self.storage.exists(&site.file_key(file)).await;
+        match exists(RESERVATION).await {
+            // A denied access to the reservation says nothing about the report.
+            Ok(false) | Err(StorageError::Denied(_)) => exists("index.html").await,
+            answer => answer,
+        }
+    }
+
+    /// Remembers that a site was uploaded file by file.
+    pub async fn remember_by_file(&self, site: &SiteId) {
+        if !self.by_file.contains_key(site) {
+            self.by_file.insert(*site, ()).await;
+        }
+    }
+
     /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
     /// file, however many ask. `part`: the bytes that are wanted of a large file, which may end behind its end.
     pub async fn single(
@@ -81,9 +102,9 @@ impl Sites {
         if old.is_some() {
             self.files.invalidate(&key).await;
         }
-        let (mut asked, mut large) = (false, None);
+        let (mut was_fetched, mut large) = (false, None);
         let read = async {
-            asked = true;
+            was_fetched = true;
             match self.ask(&object, path, old.as_deref(), part.clone()).await? {
                 SingleFile::Small(held) => Ok(held),
                 found => {
@@ -93,7 +114,7 @@ impl Sites {
             }
         };
         let found = self.files.try_get_with(key, read).await;
-        metrics().lookup(metrics::Cache::File, Lookup::of(&found, asked));
+        metrics().lookup(metrics::Cache::File, Lookup::of(&found, was_fetched));
         let failed = |error: &IndexError| match error {
             IndexError::Storage(StorageError::NotFound) => Ok(None),
             error => Err(error.public(&site)),
@@ -147,7 +168,7 @@ impl Sites {
             }
             (FetchedFile::File(meta, _, bytes), _) => {
                 // The file, and the same compressed.
-                let reservation = self.memory_for(2 * meta.size as usize).await?;
+                let reservation = self.reserve(2 * meta.size as usize).await?;
                 let held = read(path, meta, bytes).await?;
                 CachedFile { bytes: reservation.attach(held.bytes), ..held }
             }
@@ -166,7 +187,7 @@ impl Sites {
         {
             return Ok(plain.bytes.clone());
         }
-        let reservation = self.memory_for(held.size as usize).await?;
+        let reservation = self.reserve(held.size as usize).await?;
         let mut bytes = Vec::with_capacity(held.size as usize);
         GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
         let plain = CachedFile { bytes: reservation.attach(bytes.into()), is_gzip: false, ..held.clone() };
