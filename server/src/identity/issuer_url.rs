@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Origin, Url};
+use url::Origin;
 
-use crate::names::url::http_url;
+use crate::names::url::{http_url, is_loopback};
+
+/// github.com's issuer. An enterprise may have one of its own below it.
+pub const GITHUB_COM: &str = "https://token.actions.githubusercontent.com";
 
 /// An issuer's URL, as in a token's `iss`: https, or a loopback address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +43,6 @@ impl FromStr for IssuerUrl {
         }
         // The original text, as `Url` would add a slash.
         Ok(Self { text: text.trim_end_matches('/').to_owned(), origin: url.origin() })
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

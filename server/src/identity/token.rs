@@ -9,12 +9,11 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::identity::issuer_url::GITHUB_COM;
 use crate::names::repository::Repository;
 
 /// The allowed clock difference between issuer and server, in seconds.
 const LEEWAY: i64 = 60;
-/// github.com's issuer; an enterprise may have one of its own below it.
-const GITHUB_COM_ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The maximum length of a claim in an error.
 const MAX_SHOWN: usize = 100;
 
@@ -116,7 +115,7 @@ impl WorkflowRun {
     pub fn github(&self) -> String {
         match self.issuer.strip_suffix("/_services/token") {
             Some(enterprise_server) => enterprise_server.to_ascii_lowercase(),
-            None if self.issuer.starts_with(GITHUB_COM_ISSUER) => "https://github.com".to_owned(),
+            None if self.issuer.starts_with(GITHUB_COM) => "https://github.com".to_owned(),
             None => self.issuer.to_ascii_lowercase(),
         }
     }

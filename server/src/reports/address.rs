@@ -3,7 +3,6 @@
 
 mod links;
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -12,6 +11,7 @@ use hyper::http::request::Parts;
 use url::{Host, Url};
 
 use crate::names::site::SiteId;
+use crate::names::url::is_loopback;
 
 /// `REPORT_HOST`: `*.reports.example.net`, with scheme and port if they differ from `PUBLIC_URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,13 +243,8 @@ impl Reports {
 
 /// Whether browsers treat a URL as trustworthy: https or localhost.
 pub fn is_trustworthy(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    };
-    local || url.scheme() == "https"
+    let is_below_localhost = url.domain().is_some_and(|domain| domain.ends_with(".localhost"));
+    url.scheme() == "https" || is_loopback(url) || is_below_localhost
 }
 
 /// The authority of a request, from HTTP/2 or the Host header.

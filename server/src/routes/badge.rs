@@ -1,5 +1,7 @@
 //! `GET /badge/…`: badges as SVG and JSON, and redirects to their reports.
 
+use std::sync::Arc;
+
 use hyper::header::{self, HeaderMap};
 
 use crate::answers::response::{self, Answer, Body};
@@ -7,10 +9,10 @@ use crate::app::App;
 use crate::error::Error;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
+use crate::routes::query::parameter;
 use crate::telemetry::metrics::{BadgeResult, metrics};
 use crate::values::drawing::{self, Look};
 use crate::values::value::{Value, ValueKey};
-use std::sync::Arc;
 
 /// The format of a badge.
 #[derive(Clone, Copy)]
@@ -77,10 +79,6 @@ fn key(owner: &str, name: &str, query: Option<&str>) -> Option<ValueKey> {
     let branch = given("branch");
     let can_be = branch.as_deref().is_none_or(is_branch);
     can_be.then_some(ValueKey { repository, name, branch })
-}
-
-pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    url::form_urlencoded::parse(query?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// A subset of git's rules for branch names.

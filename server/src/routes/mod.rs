@@ -4,6 +4,7 @@ pub mod badge;
 pub mod files;
 pub mod ops;
 pub mod purge;
+pub(crate) mod query;
 pub mod range;
 pub mod report;
 pub mod router;

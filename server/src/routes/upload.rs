@@ -22,6 +22,7 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
+use crate::routes::query::parameter;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
 use crate::routes::{authorize_upload, uploader};
 use crate::store::error::StorageError;
@@ -216,7 +217,7 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
 /// Receives the zip of a site. It is streamed into the store, and published after it was verified.
 pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> Answer {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
-    check_signature(app, &site, query.unwrap_or_default())?;
+    check_signature(app, &site, query)?;
     let shared = app.clone();
     // In a task of its own, which cleans up if the client disconnects.
     let task = async move {
@@ -237,12 +238,9 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming
     Ok(response)
 }
 
-fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
-    let parameter = |name: &str| {
-        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let expires = parameter("expires").and_then(|text| text.parse::<i64>().ok());
-    let (Some(expires), Some(signature)) = (expires, parameter("signature")) else {
+fn check_signature(app: &App, site: &SiteId, query: Option<&str>) -> Result<(), Error> {
+    let expires = parameter(query, "expires").and_then(|text| text.parse::<i64>().ok());
+    let (Some(expires), Some(signature)) = (expires, parameter(query, "signature")) else {
         return Err(Error::unauthorized("this upload address is incomplete: use the one from create-site unchanged"));
     };
     if !app.upload_signer.verify(site, expires, &signature) {

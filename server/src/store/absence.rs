@@ -13,9 +13,9 @@ use crate::store::error::{Result, StorageError, may_hide_absence};
 use crate::store::object::path;
 
 /// How long the result for a folder is cached: rights may change while the server runs.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const CACHE_TIME: Duration = Duration::from_secs(60);
 /// The maximum number of folders.
-const FOLDERS: u64 = 8;
+const MAX_FOLDERS: u64 = 8;
 
 /// The folders whose objects this server can read. A denied access in one of them means that the object is missing.
 pub struct Absence {
@@ -25,7 +25,7 @@ pub struct Absence {
 
 impl Absence {
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, readable: Cache::builder().max_capacity(FOLDERS).time_to_live(REMEMBERED).build() }
+        Self { store, readable: Cache::builder().max_capacity(MAX_FOLDERS).time_to_live(CACHE_TIME).build() }
     }
 
     /// The result of a read: [`StorageError::NotFound`] for a denied access that hides a missing object.

@@ -178,9 +178,26 @@ impl Storage {
         .await
     }
 
+    /// Reads a small object; `None` if it does not exist.
+    pub async fn find(&self, key: &str) -> Result<Option<Stored>> {
+        match self.get(key).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(StorageError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Overwrites `version` of an object; without one, creates the object.
+    pub async fn write(&self, key: &str, bytes: Vec<u8>, version: Option<Version>) -> Result<()> {
+        match version {
+            Some(version) => self.replace(key, bytes, version).await,
+            None => self.create(key, bytes).await,
+        }
+    }
+
     /// Overwrites the version that was read, unless it was changed meanwhile. A folder cannot check this and
     /// overwrites.
-    pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
+    async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
         self.check_folder(Folder::check_identity).await?;
         let written = async {

@@ -19,7 +19,7 @@ use crate::values::value::{KeptReason, Value};
 /// The number of locks: writes for one repository are serialized.
 const LOCKS: usize = 64;
 /// The maximum number of attempts if other servers write at the same time.
-const WRITES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// The values in the store.
 pub struct ValueStore {
@@ -74,12 +74,9 @@ impl ValueStore {
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
-        match self.storage.get(&value_key(repository, name)).await {
-            // An invalid value counts as unknown and is overwritten.
-            Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
-            Err(StorageError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let stored = self.storage.find(&value_key(repository, name)).await?;
+        // An invalid value counts as unknown and is overwritten.
+        Ok(stored.map(|stored| (Value::read(&stored.bytes), stored.version)))
     }
 
     pub async fn lock(&self, repository: &Repository) -> MutexGuard<'_, ()> {
@@ -122,7 +119,7 @@ impl ValueStore {
     ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
         let refused = self.refused.get(&key).await;
-        for _ in 0..WRITES {
+        for _ in 0..MAX_ATTEMPTS {
             let (stored, version) = match self.stored(repository, name).await {
                 Ok(stored) => stored.map_or((None, None), |(value, version)| (value, Some(version))),
                 Err(StorageError::Denied(why)) => {
@@ -143,15 +140,12 @@ impl ValueStore {
             }
             return Ok((valid, reason));
         }
-        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
+        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {MAX_ATTEMPTS} times in a row")))
     }
 
     /// Writes a value in place of that version, or as the first one.
     async fn write(&self, key: &str, value: &Value, version: Option<Version>) -> Result<(), StorageError> {
         let bytes = serde_json::to_vec(value).map_err(|error| StorageError::Failed(error.into()))?;
-        match version {
-            Some(version) => self.storage.replace(key, bytes, version).await,
-            None => self.storage.create(key, bytes).await,
-        }
+        self.storage.write(key, bytes, version).await
     }
 }
