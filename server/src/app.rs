@@ -1,4 +1,7 @@
-//! The state that all requests share, built once from the configuration.
+//! The state that all requests share.
+//!
+//! [`App::new`] is the one function below `lib` and `check` that knows [`Config`]: it hands each part its own settings,
+//! so the parts do not depend on where settings come from.
 
 use std::net::IpAddr;
 use std::sync::Arc;

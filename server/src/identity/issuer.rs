@@ -31,7 +31,7 @@ const MAX_DOCUMENT: usize = 256 << 10;
 const MAX_KEYS: usize = 100;
 
 /// Keys by key ID.
-pub type KeySet = HashMap<String, Arc<RsaPublicKey>>;
+pub(crate) type KeySet = HashMap<String, Arc<RsaPublicKey>>;
 
 /// An issuer and its cached keys.
 pub struct Issuer {
@@ -177,7 +177,7 @@ impl Issuer {
 
 /// The URL of an issuer's keys in its discovery document (OpenID Connect Discovery, 4.2). It must be on the issuer's
 /// origin.
-pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
+pub(crate) fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
     #[derive(Deserialize)]
     struct Discovery {
         issuer: String,
@@ -192,7 +192,7 @@ pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
 }
 
 /// The RSA signature keys of a JWKS (RFC 7517, 5). Other keys are ignored.
-pub fn keys_of(document: &[u8]) -> anyhow::Result<KeySet> {
+pub(crate) fn keys_of(document: &[u8]) -> anyhow::Result<KeySet> {
     #[derive(Deserialize)]
     struct Jwks {
         keys: Vec<serde_json::Value>,

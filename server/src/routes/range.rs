@@ -15,7 +15,7 @@ const UNKNOWN_SIZE: u64 = i64::MAX as u64;
 
 /// The requested part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestedRange {
+pub(crate) enum RequestedRange {
     Whole,
     Part(Range<u64>),
     /// The range begins after the file's end.
@@ -50,7 +50,7 @@ impl RequestedRange {
 
 /// The part of a file of `size` bytes that a GET requests. `etag`: the strong tag of the file. Invalid and multiple
 /// ranges count as a request for the whole file.
-pub fn requested_range<E: AsRef<str>>(
+pub(crate) fn requested_range<E: AsRef<str>>(
     headers: &HeaderMap,
     etag: impl FnOnce() -> Option<E>,
     size: u64,

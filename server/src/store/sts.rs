@@ -68,7 +68,7 @@ struct AssumeRoleResult {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Credentials {
+pub(crate) struct Credentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
@@ -151,14 +151,14 @@ impl Sts {
 }
 
 /// Parses the response of STS. Errors do not quote it, as it contains secrets.
-pub fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
+pub(crate) fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
     let reply: Result<StsReply, _> = quick_xml::de::from_str(text);
     let reply = reply.map_err(|_| anyhow::anyhow!("the response is not a valid AssumeRole response"))?;
     Ok(reply.assume_role_result.credentials)
 }
 
 /// AWS's error code, reduced to letters and digits.
-pub fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let code = quick_xml::de::from_str::<StsErrorReply>(text).map(|refusal| refusal.error.code).unwrap_or_default();
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect();
     if plain.is_empty() { "an error without a code".to_owned() } else { plain }

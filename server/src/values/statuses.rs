@@ -217,7 +217,7 @@ fn state_of(status: &CommitStatus) -> Option<State> {
 
 /// Parses the number at the start of a description: Covered's `87.42%, below …` or the original's `Coverage 87.5%`. A
 /// percent sign elsewhere may belong to a threshold.
-pub fn percent_of(description: &str) -> Option<f64> {
+pub(crate) fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.strip_prefix(ORIGINAL_PREFIX).unwrap_or(before).trim();
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
