@@ -15,7 +15,7 @@ use covered_server::config::{self, Command};
 use covered_server::names::site::SiteId;
 use covered_server::routes::report;
 use covered_server::routes::router::Route;
-use covered_server::values::drawing::{self, Badges, Look};
+use covered_server::values::drawing::{self, Appearance, Badges};
 use covered_server::values::value::{State, Value};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -51,18 +51,18 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
         run_id: None,
         issuer: None,
     };
-    let (look, badges, same) = (Look::new(None, None), Badges::default(), value.clone());
+    let (appearance, badges, same) = (Appearance::new(None, None), Badges::default(), value.clone());
     cases.push((
         "value to SVG, drawn",
         Box::new(move || {
-            black_box(drawing::svg(Some(&value), &look)?);
+            black_box(drawing::svg(Some(&value), &appearance)?);
             Ok(())
         }),
     ));
     cases.push((
         "value to SVG, remembered",
         Box::new(move || {
-            black_box(badges.svg(Some(&same), Look::new(None, None))?);
+            black_box(badges.svg(Some(&same), Appearance::new(None, None))?);
             Ok(())
         }),
     ));

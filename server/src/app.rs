@@ -79,9 +79,9 @@ impl App {
         let public_url = public_url.trim_end_matches('/').to_owned();
         let base_path = config.public_url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
         let api_keys = match config.api_keys {
-            ApiKeySource::Given(keys) => keys,
+            ApiKeySource::Configured(keys) => keys,
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
-            ApiKeySource::Nowhere => ApiKeys::none(),
+            ApiKeySource::None => ApiKeys::none(),
         };
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
@@ -92,8 +92,8 @@ impl App {
             Arc::new(MemoryBudget::new(sites::file_cache_bytes(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these, so servers that differ in one share no values in Redis.
-        let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
-        let namespace = format!("1 {} {public_url} {asked}", storage.name());
+        let github_url = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
+        let namespace = format!("1 {} {public_url} {github_url}", storage.name());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, memory.clone()),

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use app::App;
-use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
+use config::{Config, InvalidSetting, NO_API_KEY, NO_GITHUB_TOKEN};
 use identity::api_keys::ApiKeySource;
 
 /// Runs the server until a signal stops it.
@@ -44,10 +44,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let env_file = config.env_file.take();
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(std::path::absolute(path)?),
-        ApiKeySource::Given(_) | ApiKeySource::Nowhere => None,
+        ApiKeySource::Configured(_) | ApiKeySource::None => None,
     };
-    let keys_are_given = matches!(config.api_keys, ApiKeySource::Given(_));
-    let without_github = config.github.is_none();
+    let keys_are_given = matches!(config.api_keys, ApiKeySource::Configured(_));
+    let is_without_github = config.github.is_none();
     let listener = network::listen("LISTEN", config.listen).await?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
@@ -56,10 +56,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     // Before anybody is told that it listens: who reads that may stop it at once.
     let (stop, stop_at_once) = serve::stop_signals()?;
-    let app = Arc::new(App::new(config, address).map_err(WrongSetting::from)?);
+    let app = Arc::new(App::new(config, address).map_err(InvalidSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
-    if without_github {
-        facts.push(WITHOUT_GITHUB.to_owned());
+    if is_without_github {
+        facts.push(NO_GITHUB_TOKEN.to_owned());
     }
     facts.extend(env_file);
     if json {
@@ -93,7 +93,7 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
     } else if let Some(file) = key_file {
         facts.push(format!("the API key for uploads is in {}", shell_quoted(file)));
     } else {
-        facts.push(format!("API_KEY {NO_KEY}"));
+        facts.push(format!("API_KEY {NO_API_KEY}"));
     }
     facts
 }
@@ -121,13 +121,13 @@ fn welcome(
         let path = shell_quoted(path);
         lines.push(String::new());
         lines.push("Upload a first report from a repository with an HTML report in htmlcov/:".to_owned());
-        let beside = uploader();
-        let uploader = beside.as_deref().unwrap_or("covered");
+        let own_uploader = uploader();
+        let uploader = own_uploader.as_deref().unwrap_or("covered");
         lines.push(format!(
             "  COVERED_API_KEY=$(cat {path}) {uploader} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
             app.public_url
         ));
-        if beside.is_none() {
+        if own_uploader.is_none() {
             lines.push("(`covered` is in the same release)".to_owned());
         }
     }
@@ -138,8 +138,8 @@ fn welcome(
 /// The path of the uploader if it is next to this program, quoted for a shell.
 fn uploader() -> Option<String> {
     let name = format!("covered{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().ok()?.with_file_name(name);
-    beside.is_file().then(|| shell_quoted(&beside))
+    let path = std::env::current_exe().ok()?.with_file_name(name);
+    path.is_file().then(|| shell_quoted(&path))
 }
 
 /// Quotes a path for a shell.

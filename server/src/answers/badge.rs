@@ -2,7 +2,7 @@
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::answers::response::{Answers, NEVER};
+use crate::answers::response::{Answers, NO_STORE};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -17,7 +17,7 @@ pub struct BadgeHeaders {
 
 impl BadgeHeaders {
     pub fn new(answers: &Answers) -> Self {
-        let mut any = answers.guards().clone();
+        let mut any = answers.security_headers().clone();
         let own = [
             (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
             // An SVG opened as a page must not run scripts.
@@ -36,7 +36,7 @@ impl BadgeHeaders {
         }
         let mut camo = any.clone();
         camo.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
+        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
         Self { any, camo }
     }
 

@@ -72,10 +72,10 @@ impl Part {
 }
 
 impl MemoryBudget {
-    /// `kept`: bytes of the file cache. `sending`: further bytes, for what waits to be sent.
-    pub fn new(kept: u64, sending: u64) -> Self {
+    /// `file_cache`: bytes of the file cache. `sending`: further bytes, for what waits to be sent.
+    pub fn new(file_cache: u64, sending: u64) -> Self {
         Self {
-            all: Part::new(kept.saturating_add(sending - sending / REQUESTS_SHARE)),
+            all: Part::new(file_cache.saturating_add(sending - sending / REQUESTS_SHARE)),
             streams: Part::new(sending / STREAMS_SHARE),
             requests: Part::new(sending / REQUESTS_SHARE),
             waiting: AtomicUsize::new(0),

@@ -31,12 +31,12 @@ impl Groups {
     }
 
     /// Moves a group to a new epoch and returns it.
-    pub fn forget(&self, group: &str) -> u64 {
+    pub fn invalidate(&self, group: &str) -> u64 {
         let mut state = self.state();
         state.absent.remove(group);
         if state.epochs.len() >= MAX_GROUPS {
             // An epoch must never return to an older value: if there are too many groups, all are invalidated.
-            state.forget_all();
+            state.invalidate_all();
         }
         state.newest += 1;
         let epoch = state.newest;
@@ -44,8 +44,8 @@ impl Groups {
         epoch
     }
 
-    pub fn forget_all(&self) {
-        self.state().forget_all();
+    pub fn invalidate_all(&self) {
+        self.state().invalidate_all();
     }
 
     /// Marks a group as unknown to the source.
@@ -68,7 +68,7 @@ impl Groups {
     /// Invalidates a group that was marked as unknown.
     pub fn invalidate_absent(&self, group: &str) {
         if self.state().absent.contains_key(group) {
-            self.forget(group);
+            self.invalidate(group);
         }
     }
 
@@ -78,7 +78,7 @@ impl Groups {
 }
 
 impl GroupsState {
-    fn forget_all(&mut self) {
+    fn invalidate_all(&mut self) {
         self.newest += 1;
         self.floor = self.newest;
         self.epochs.clear();
@@ -94,13 +94,13 @@ mod tests {
     fn epochs_only_increase() {
         let groups = Groups::default();
         let before = groups.epoch("a");
-        let forgotten = groups.forget("a");
-        assert!(forgotten > before && groups.epoch("a") == forgotten && groups.epoch("b") == before);
-        groups.forget_all();
-        assert!(groups.epoch("a") > forgotten && groups.epoch("a") == groups.epoch("b"));
-        let last = groups.forget("a");
+        let invalidated = groups.invalidate("a");
+        assert!(invalidated > before && groups.epoch("a") == invalidated && groups.epoch("b") == before);
+        groups.invalidate_all();
+        assert!(groups.epoch("a") > invalidated && groups.epoch("a") == groups.epoch("b"));
+        let last = groups.invalidate("a");
         for number in 0..=MAX_GROUPS {
-            groups.forget(&number.to_string());
+            groups.invalidate(&number.to_string());
         }
         assert!(groups.epoch("a") > last);
     }

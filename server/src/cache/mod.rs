@@ -29,9 +29,9 @@ pub use crate::cache::redis::url::RedisUrl;
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
 /// How long a request waits for the source, or for another instance that asks it.
-const WAIT: Duration = Duration::from_millis(1200);
+const MAX_WAIT: Duration = Duration::from_millis(1200);
 /// How often an instance polls Redis for the answer that another instance asked for.
-const POLL: Duration = Duration::from_millis(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(40);
 /// The maximum number of values in memory.
 const MAX_VALUES: u64 = 10_000;
 
@@ -51,7 +51,7 @@ pub trait Source: Send + Sync + 'static {
     /// Whether a stale value may be served.
     fn is_durable(value: &Self::Value) -> bool;
     /// Looks up a value; a failure returns the best known value.
-    fn ask(&self, question: SourceRequest<'_, Self>) -> impl Future<Output = SourceAnswer<Self::Value>> + Send;
+    fn look_up(&self, request: SourceRequest<'_, Self>) -> impl Future<Output = SourceAnswer<Self::Value>> + Send;
 }
 
 /// A request to a source.
@@ -95,17 +95,17 @@ struct CachedValue<V> {
 }
 
 impl<V> CachedValue<V> {
-    fn new(value: V, fresh: Duration, shown: Duration) -> Self {
+    fn new(value: V, fresh: Duration, stale: Duration) -> Self {
         let now = Instant::now();
         let refreshing = Arc::default();
-        Self { value, fresh_until: now + fresh, stale_until: now + shown.max(fresh), is_confirmed: true, refreshing }
+        Self { value, fresh_until: now + fresh, stale_until: now + stale.max(fresh), is_confirmed: true, refreshing }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
         now < self.fresh_until
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_expired(&self, now: Instant) -> bool {
         now >= self.stale_until
     }
 
@@ -149,12 +149,12 @@ impl<S: Source> Cache<S> {
         let epoch = self.groups.epoch(S::group(&key));
         let (slot, mut now) = ((key, epoch), Instant::now());
         let (is_new, found) = match poll_once(self.memory.get(&slot)) {
-            Some(found) if !found.is_over(now) => (false, found),
+            Some(found) if !found.is_expired(now) => (false, found),
             // Boxed to keep the future of the common path small.
             _ => {
                 let obtained = Box::pin(self.obtain(&slot, Timestamp::UNIX_EPOCH));
-                let is_over = |found: &CachedValue<_>| found.is_over(Instant::now());
-                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_over)).await;
+                let is_expired = |found: &CachedValue<_>| found.is_expired(Instant::now());
+                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_expired)).await;
                 now = Instant::now();
                 (entry.is_fresh(), entry.into_value())
             }
@@ -168,15 +168,15 @@ impl<S: Source> Cache<S> {
             (false, true) => Lookup::Hit,
             (false, false) => Lookup::Stale,
         };
-        metrics().lookup(metrics::Cache::Value, lookup);
+        metrics().lookup(metrics::CacheLabel::Value, lookup);
         found.value
     }
 
     /// Invalidates a group on all instances: the next request asks the source.
-    pub async fn forget(&self, group: &str) {
-        self.groups.forget(group);
+    pub async fn invalidate(&self, group: &str) {
+        self.groups.invalidate(group);
         if let Some(shared) = &self.shared {
-            shared.forget(group).await;
+            shared.invalidate(group).await;
         }
     }
 
@@ -202,9 +202,9 @@ impl<S: Source> Cache<S> {
     /// nobody knows which is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
         let shared_key = shared_key::<S>(&key);
-        let alone = self.groups.epoch(&shared_key.group) == ticket.epoch;
-        let epoch = self.groups.forget(&shared_key.group);
-        if alone {
+        let is_unchanged = self.groups.epoch(&shared_key.group) == ticket.epoch;
+        let epoch = self.groups.invalidate(&shared_key.group);
+        if is_unchanged {
             self.last.insert(key.clone(), value.clone()).await;
             let found = CachedValue::new(value.clone(), FRESH, MAX_STALE);
             self.memory.insert((key, epoch), found).await;
@@ -212,7 +212,12 @@ impl<S: Source> Cache<S> {
         if let Some(shared) = &self.shared {
             let bytes = S::write(&value);
             shared
-                .replace(&shared_key, ticket.shared_epoch.as_deref().filter(|_| alone), bytes, lifetime::<S>(&value))
+                .replace(
+                    &shared_key,
+                    ticket.shared_epoch.as_deref().filter(|_| is_unchanged),
+                    bytes,
+                    lifetime::<S>(&value),
+                )
                 .await;
         }
     }
@@ -237,7 +242,7 @@ impl<S: Source> Cache<S> {
     /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
     /// source.
     async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> CachedValue<S::Value> {
-        let (shared_key, begun) = (&shared_key::<S>(&slot.0), Instant::now());
+        let (shared_key, started) = (&shared_key::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
             match shared.fetch(shared_key, oldest).await {
@@ -254,18 +259,18 @@ impl<S: Source> Cache<S> {
                     (claim, shared_epoch) = (ours, Some(epoch));
                     break;
                 }
-                RedisLookup::Held if begun.elapsed() < WAIT => tokio::time::sleep(POLL).await,
-                RedisLookup::Held | RedisLookup::Nothing => break,
+                RedisLookup::ClaimedByOther if started.elapsed() < MAX_WAIT => tokio::time::sleep(POLL_INTERVAL).await,
+                RedisLookup::ClaimedByOther | RedisLookup::Unavailable => break,
             }
         }
-        let answer = self.ask(slot, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
+        let answer = self.look_up(slot, MAX_WAIT.saturating_sub(started.elapsed()), claim.as_ref()).await;
         let value = answer.value;
         if answer.absent {
             self.groups.mark_absent(&shared_key.group);
         }
         if !answer.is_confirmed {
-            let shown = if S::is_durable(&value) { MAX_STALE } else { Duration::ZERO };
-            return CachedValue { is_confirmed: false, ..CachedValue::new(value, answer.fresh, shown) };
+            let stale = if S::is_durable(&value) { MAX_STALE } else { Duration::ZERO };
+            return CachedValue { is_confirmed: false, ..CachedValue::new(value, answer.fresh, stale) };
         }
         if self.groups.epoch(&shared_key.group) == slot.1 {
             self.last.insert(slot.0.clone(), value.clone()).await;
@@ -273,19 +278,19 @@ impl<S: Source> Cache<S> {
         if let (Some(shared), Some(epoch)) = (&self.shared, shared_epoch) {
             shared.clone().keep(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
         }
-        let shown = lifetime::<S>(&value);
-        CachedValue::new(value, answer.fresh, shown)
+        let stale = lifetime::<S>(&value);
+        CachedValue::new(value, answer.fresh, stale)
     }
 
-    async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> SourceAnswer<S::Value> {
+    async fn look_up(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> SourceAnswer<S::Value> {
         let known = self.last.get(&slot.0).await;
         let absent = self.groups.is_absent(S::group(&slot.0));
-        let question = SourceRequest { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
-        let asked = self.source.ask(question);
-        tokio::pin!(asked);
+        let request = SourceRequest { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
+        let look_up = self.source.look_up(request);
+        tokio::pin!(look_up);
         loop {
             tokio::select! {
-                answer = &mut asked => return answer,
+                answer = &mut look_up => return answer,
                 () = tokio::time::sleep(shared::RENEW) => {
                     if let Some(claim) = claim {
                         claim.renew();

@@ -72,7 +72,7 @@ return set(KEYS[1], ARGV[1], ARGV[2]) and ARGV[1] or ''"
 );
 
 /// KEYS: epoch. ARGV: channel, message.
-pub const FORGET: &str = script!(
+pub const INVALIDATE: &str = script!(
     "redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1"

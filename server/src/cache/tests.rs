@@ -45,8 +45,8 @@ impl Source for TestSource {
         value.is_some()
     }
 
-    async fn ask(&self, question: SourceRequest<'_, Self>) -> SourceAnswer<Option<u32>> {
-        if question.absent {
+    async fn look_up(&self, request: SourceRequest<'_, Self>) -> SourceAnswer<Option<u32>> {
+        if request.absent {
             return SourceAnswer { value: None, fresh: FRESH, is_confirmed: false, absent: false };
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
@@ -54,7 +54,7 @@ impl Source for TestSource {
         tokio::time::sleep(self.takes).await;
         if self.fails.load(Ordering::SeqCst) {
             return SourceAnswer {
-                value: question.known.flatten(),
+                value: request.known.flatten(),
                 fresh: Duration::from_secs(10),
                 is_confirmed: false,
                 absent: false,
@@ -111,8 +111,8 @@ async fn stale_values_are_returned_for_a_day_if_the_source_fails() {
     let cache = Cache::new(source.clone(), None);
     assert_eq!(cache.get(KEY).await, Some(1));
     source.fails.store(true, Ordering::SeqCst);
-    let begun = Instant::now();
-    while begun.elapsed() < MAX_STALE - 2 * FRESH {
+    let started = Instant::now();
+    while started.elapsed() < MAX_STALE - 2 * FRESH {
         advance(FRESH).await;
         let before = Instant::now();
         assert_eq!((cache.get(KEY).await, before.elapsed()), (Some(1), Duration::ZERO));
@@ -142,11 +142,11 @@ async fn values_invalidated_during_a_lookup_are_not_cached() {
     let cache = Cache::new(source.clone(), None);
     let (old, ()) = tokio::join!(cache.get(KEY), async {
         tokio::time::sleep(SOON / 2).await;
-        cache.forget("octo/app").await;
+        cache.invalidate("octo/app").await;
         source.set_value(2);
     });
     assert_eq!((old, cache.get(KEY).await), (Some(1), Some(2)));
-    cache.forget("octo/app").await;
+    cache.invalidate("octo/app").await;
     source.fails.store(true, Ordering::SeqCst);
     assert_eq!(cache.get(KEY).await, Some(2), "the last known value, while the source fails");
 }
@@ -187,9 +187,9 @@ async fn until(cache: &Cache<TestSource>, state: RedisState) {
 
 /// Waits until the cache returns `value`, for less time than a value is fresh.
 async fn until_returned(cache: &Arc<Cache<TestSource>>, key: &Key, value: u32) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while cache.get(*key).await != Some(value) {
-        assert!(begun.elapsed() < FRESH / 2, "{value} is never returned");
+        assert!(started.elapsed() < FRESH / 2, "{value} is never returned");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -198,9 +198,9 @@ async fn until_returned(cache: &Arc<Cache<TestSource>>, key: &Key, value: u32) {
 async fn slow_look_ups(cache: &Arc<Cache<TestSource>>, keys: impl Iterator<Item = Key>, value: u32) -> usize {
     let mut slow = 0;
     for key in keys {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(cache.get(key).await, Some(value));
-        slow += usize::from(begun.elapsed() >= shared::COMMAND_TIME);
+        slow += usize::from(started.elapsed() >= shared::COMMAND_TIME);
     }
     slow
 }
@@ -234,7 +234,7 @@ async fn instances_share_values_through_redis() {
     let before = requests();
 
     source.set_value(2);
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     until_returned(&other, &KEY, 2).await;
     until_returned(&one, &KEY, 2).await;
     assert!((1..=2).contains(&(requests() - before)));
@@ -244,8 +244,8 @@ async fn instances_share_values_through_redis() {
     for value in 30..35 {
         let ticket = other.write_ticket("octo/app").await;
         other.put(KEY, Some(value), ticket).await;
-        let begun = Instant::now();
-        while one.get(KEY).await != Some(value) && begun.elapsed() < 10 * SOON {
+        let started = Instant::now();
+        while one.get(KEY).await != Some(value) && started.elapsed() < 10 * SOON {
             tokio::time::sleep(SOON / 10).await;
         }
         shared += usize::from((one.get(KEY).await, other.get(KEY).await) == (Some(value), Some(value)));
@@ -277,7 +277,7 @@ async fn lookups_survive_a_hanging_and_a_restarted_redis() {
     let slow = slow_look_ups(&one, (10..110).map(|name| ("octo/cold", name)), 2).await;
     assert!(slow < 50, "{slow} of 100 look-ups waited");
     assert_eq!(one.redis(), Some(RedisState::Down));
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     assert_eq!(one.get(KEY).await, Some(2), "invalidated here");
     assert_eq!(other.get(KEY).await, Some(1), "the other instance got no invalidation");
     redis.resume();
@@ -311,7 +311,7 @@ async fn a_full_redis_still_shares_invalidations() {
     assert!(full, "Redis never got full");
     source.set_value(2);
     assert_eq!(one.get(("octo/new", 1)).await, Some(2));
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     until_returned(&other, &KEY, 2).await;
     assert_eq!((one.redis(), other.redis()), (Some(RedisState::Up), Some(RedisState::Up)));
 }
@@ -338,7 +338,7 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
             break;
         }
         assert!(time < 50, "nothing is stored: {:?}", redis.keys());
-        one.forget("octo/app").await;
+        one.invalidate("octo/app").await;
         assert_eq!(one.get(KEY).await, Some(1));
     }
     let (epoch, value) = (key(":epoch"), key(":value:"));
@@ -380,10 +380,10 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
         for time in 0.. {
             // A new instance.
             let [new, _] = pair(&redis.url(), &source).await;
-            let begun = Instant::now();
+            let started = Instant::now();
             assert_eq!(new.get(KEY).await, Some(value_now), "{key} {text:.40}");
-            let in_time = begun.elapsed() < WAIT;
-            while begun.elapsed() < Duration::from_secs(1) && !redis.command(&["GET", &value]).ends_with(&ends) {
+            let in_time = started.elapsed() < MAX_WAIT;
+            while started.elapsed() < Duration::from_secs(1) && !redis.command(&["GET", &value]).ends_with(&ends) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             if in_time && redis.command(&["GET", &value]).ends_with(&ends) {
@@ -410,12 +410,12 @@ async fn locks_of_dead_instances_delay_lookups_only_briefly() {
     for name in 10..15 {
         let lock = epoch.replace(":epoch", &format!(":lock:{name}"));
         redis.command(&["SET", &lock, &claim, "PX", &CLAIM_MILLIS.to_string()]);
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(other.get(("octo/app", name)).await, Some(1));
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
     }
     // A busy machine may delay some of them.
-    assert!(times.iter().filter(|time| **time < WAIT).count() >= 3, "{times:?}");
+    assert!(times.iter().filter(|time| **time < MAX_WAIT).count() >= 3, "{times:?}");
 }
 
 /// The TTL of a real claim.

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::cache::{self, RedisUrl};
 use crate::check::finding::{ANSWER_TIME, Finding, Verdict};
-use crate::config::{Config, NO_KEY, WITHOUT_GITHUB};
+use crate::config::{Config, NO_API_KEY, NO_GITHUB_TOKEN};
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
 use crate::network::tls::TlsFiles;
@@ -32,12 +32,12 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     findings.extend(config.env_file.iter().map(|summary| Finding::ok("settings", summary)));
     findings.extend(config.warnings.iter().map(|warning| Finding::note("settings", warning)));
     match &config.api_keys {
-        ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
+        ApiKeySource::Configured(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
         ApiKeySource::File(path) => {
             let state = if path.exists() { "is in" } else { "will be created at the first start, in" };
             findings.push(Finding::note("API_KEY", format!("the key for uploads {state} {}", path.display())));
         }
-        ApiKeySource::Nowhere => findings.push(Finding::ok("API_KEY", NO_KEY)),
+        ApiKeySource::None => findings.push(Finding::ok("API_KEY", NO_API_KEY)),
     }
     findings.extend(in_time("storage", storage::check(config)).await);
     if let Some(url) = &config.redis {
@@ -51,7 +51,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             let repository = config.allowed_repositories.iter().find_map(Rule::exact);
             findings.extend(in_time("GitHub", github::check(github, repository.as_ref())).await);
         }
-        None => findings.push(Finding::note("GitHub", WITHOUT_GITHUB)),
+        None => findings.push(Finding::note("GitHub", NO_GITHUB_TOKEN)),
     }
     findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {
@@ -87,11 +87,11 @@ async fn in_time(part: &'static str, check: impl Future<Output = Vec<Finding>>) 
 /// A note only: the server may not be running yet, or the address may not be reachable from this machine.
 async fn public_url(url: &Url) -> Finding {
     let part = "PUBLIC_URL";
-    let shown = url.as_str().trim_end_matches('/');
-    match healthz(shown, false).await {
-        Ok(()) => Finding::ok(part, format!("{shown} is a covered-server")),
+    let base = url.as_str().trim_end_matches('/');
+    match healthz(base, false).await {
+        Ok(()) => Finding::ok(part, format!("{base} is a covered-server")),
         Err(error) => {
-            Finding::note(part, format!("cannot reach a covered-server at {shown} from this machine: {error:#}"))
+            Finding::note(part, format!("cannot reach a covered-server at {base} from this machine: {error:#}"))
         }
     }
 }

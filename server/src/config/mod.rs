@@ -47,17 +47,17 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 
 /// The consequence of a missing `GITHUB_TOKEN`.
-pub const WITHOUT_GITHUB: &str =
+pub const NO_GITHUB_TOKEN: &str =
     "GITHUB_TOKEN is not set: badges show the last upload; the server sends no requests to GitHub";
 /// The consequence of a missing `API_KEY` if workflows need none.
-pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
+pub const NO_API_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
 /// A setting that turned out to be invalid when it was used. The text names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
-pub struct WrongSetting(anyhow::Error);
+pub struct InvalidSetting(anyhow::Error);
 
-impl From<anyhow::Error> for WrongSetting {
+impl From<anyhow::Error> for InvalidSetting {
     fn from(why: anyhow::Error) -> Self {
         Self(why)
     }
@@ -187,7 +187,7 @@ impl Config {
         warnings.extend(self.public_url.as_ref().and_then(plain_http_warning));
         let hosts = self.report_host.as_ref().zip(self.public_url.as_ref());
         warnings.extend(hosts.and_then(|(host, url)| host.warning(url)));
-        if let ApiKeySource::Given(keys) = &self.api_keys {
+        if let ApiKeySource::Configured(keys) = &self.api_keys {
             warnings.extend(keys.warnings());
         }
         warnings.extend(network::open_proxies_warning(&self.trusted_proxies));
@@ -272,7 +272,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn public_url(&mut self, listen: SocketAddr) -> Option<Url> {
         let Some(text) = self.get("PUBLIC_URL") else {
             if !listen.ip().is_loopback() {
-                self.problem(
+                self.report(
                     "PUBLIC_URL",
                     format!(
                         "is not set, but LISTEN={listen} is not a loopback address: links in statuses and badges \
@@ -285,7 +285,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         match http_url(&text) {
             Ok(url) => Some(url),
             Err(why) => {
-                self.problem("PUBLIC_URL", why);
+                self.report("PUBLIC_URL", why);
                 None
             }
         }
@@ -295,16 +295,16 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn api_keys(&mut self, storage: &StorageConfig, keyless: bool) -> Option<ApiKeySource> {
         match (self.get("API_KEY"), storage) {
             (Some(text), _) => match ApiKeys::parse(&text) {
-                Ok(keys) => Some(ApiKeySource::Given(keys)),
+                Ok(keys) => Some(ApiKeySource::Configured(keys)),
                 Err(why) => {
-                    self.problem("API_KEY", why);
+                    self.report("API_KEY", why);
                     None
                 }
             },
             (None, StorageConfig::Files(folder)) => Some(ApiKeySource::File(folder.join("api-key"))),
-            (None, _) if keyless => Some(ApiKeySource::Nowhere),
+            (None, _) if keyless => Some(ApiKeySource::None),
             (None, _) => {
-                self.problem(
+                self.report(
                     "API_KEY",
                     "is not set: set it to a long random value, and add it to your workflows as a secret; or set \
                      ALLOWED_REPOSITORIES, whose workflows need no API key",
@@ -319,7 +319,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let base = match http_url(&text) {
             Ok(url) => url,
             Err(why) => {
-                self.problem("GITHUB_API_URL", why);
+                self.report("GITHUB_API_URL", why);
                 return None;
             }
         };
@@ -328,7 +328,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let graphql = if base.ends_with("/api/v3") { base.trim_end_matches("/v3") } else { base };
         let token = self.get("GITHUB_TOKEN")?;
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            self.problem(
+            self.report(
                 "GITHUB_TOKEN",
                 "contains characters that GitHub tokens do not have: remove quotes and spaces, and check that it is a token",
             );

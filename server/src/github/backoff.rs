@@ -75,9 +75,9 @@ impl Backoff {
 
     /// Records the failure of a request that began then, and returns the delay before the next request. Requests that
     /// were under way together count as one failure.
-    pub fn record_failure(&self, begun: Instant) -> Duration {
+    pub fn record_failure(&self, started: Instant) -> Duration {
         let mut state = self.state();
-        let counts = state.failed_at.replace(Instant::now()).is_none_or(|last| last <= begun);
+        let counts = state.failed_at.replace(Instant::now()).is_none_or(|last| last <= started);
         let before = if counts { state.failures } else { state.failures.saturating_sub(1) };
         let pause = retry::delay(before, FIRST_PAUSE, MAX_PAUSE);
         state.failures += u32::from(counts);
@@ -191,9 +191,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn concurrent_failures_count_once() {
         let backoff = Backoff::default();
-        let begun = Instant::now();
+        let started = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let pauses: Vec<f64> = (0..25).map(|_| backoff.record_failure(begun).as_secs_f64()).collect();
+        let pauses: Vec<f64> = (0..25).map(|_| backoff.record_failure(started).as_secs_f64()).collect();
         assert!(pauses.iter().all(|pause| *pause < 1.25), "{pauses:?}");
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(backoff.record_failure(Instant::now()) > Duration::from_millis(1490), "a later failure counts");

@@ -158,8 +158,8 @@ impl GitHub {
             metrics().github(GitHubResult::NotAsked);
             StatusesError::BackingOff(time)
         })?;
-        let begun = Instant::now();
-        let reply = trace::client("GitHub", self.ask(body, begun + time)).await;
+        let started = Instant::now();
+        let reply = trace::client("GitHub", self.send(body, started + time)).await;
         metrics().github(match &reply {
             Ok(_) => GitHubResult::Ok,
             Err(Failure { is_timeout: true, .. }) => GitHubResult::Timeout,
@@ -176,14 +176,14 @@ impl GitHub {
                 Err(StatusesError::Failed(error))
             }
             Err(Failure { error, .. }) => {
-                let time = self.backoff.record_failure(begun);
-                let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
-                Err(StatusesError::Failed(error.context(again)))
+                let time = self.backoff.record_failure(started);
+                let retry = format!("it is asked again in {} s", time.as_secs_f32().ceil());
+                Err(StatusesError::Failed(error.context(retry)))
             }
         }
     }
 
-    async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
+    async fn send(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
         let response = self.client.post(body, until).await?;
         self.backoff.record_quota(&response.headers);
         if !response.status.is_success() {

@@ -76,7 +76,7 @@ impl TokenInfo {
         let client = Client::new(config).map_err(TokenError::Unreachable)?;
         let response = client.post(&body(repository), Instant::now() + time).await;
         let response = response.map_err(|failure| TokenError::Unreachable(failure.error))?;
-        refusal(response.status, &response.headers).map_or(Ok(()), Err)?;
+        response_error(response.status, &response.headers).map_or(Ok(()), Err)?;
         let scopes = header(&response.headers, "x-oauth-scopes").to_owned();
         let bytes = response.bytes().await.map_err(|failure| TokenError::Unreachable(failure.error))?;
         Ok(Self { scopes, ..parse(&bytes)? })
@@ -89,7 +89,7 @@ fn body(repository: Option<&Repository>) -> serde_json::Value {
     json!({"query": QUERY_REPOSITORY, "variables": {"owner": owner, "name": name}})
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap) -> Option<TokenError> {
+fn response_error(status: StatusCode, headers: &HeaderMap) -> Option<TokenError> {
     let is_exhausted = header(headers, "x-ratelimit-remaining") == "0" || headers.contains_key(RETRY_AFTER);
     match status {
         StatusCode::OK => None,

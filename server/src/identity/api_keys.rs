@@ -16,11 +16,11 @@ use crate::names::repository::{Repository, RepositoryRule};
 
 /// The source of the API keys.
 pub enum ApiKeySource {
-    Given(ApiKeys),
+    Configured(ApiKeys),
     /// A file in the reports' folder, created at the first start.
     File(PathBuf),
     /// No API keys: each upload needs a token.
-    Nowhere,
+    None,
 }
 
 /// The valid API keys. There can be several, for rotation.
@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_whole_setting_is_also_a_key_if_it_lists_no_repositories() {
-        let is_taken = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
-        for (keys, sent, taken) in [
+        let is_accepted = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
+        for (keys, sent, accepted) in [
             ("correct horse, battery", "correct horse, battery", true),
             ("correct horse, battery", "  correct horse, battery\t", true),
             ("correct horse, battery", "Bearer correct horse, battery", true),
@@ -274,7 +274,7 @@ mod tests {
             ("one\ntwo", "one two", false),
             ("one\ntwo", "two", true),
         ] {
-            assert_eq!(is_taken(keys, sent), taken, "{keys:?} {sent:?}");
+            assert_eq!(is_accepted(keys, sent), accepted, "{keys:?} {sent:?}");
         }
         let app: Repository = "acme/app".parse().unwrap();
         let keys = ApiKeys::parse("one,two").unwrap();

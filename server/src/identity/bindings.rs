@@ -64,12 +64,12 @@ impl Bindings {
     pub async fn bind(&self, run: &WorkflowRun) -> Result<(), Error> {
         let name = &run.repository;
         if let Some(Some(known)) = self.known.get(name).await
-            && known.is(run)
+            && known.matches(run)
         {
             return Ok(());
         }
         let bound = bind(&self.storage, run).await.map_err(unreadable)?;
-        let result = if bound.is(run) { Ok(()) } else { Err(bound.refusal(run)) };
+        let result = if bound.matches(run) { Ok(()) } else { Err(bound.mismatch_error(run)) };
         self.known.insert(name.clone(), Some(Arc::new(bound))).await;
         result
     }
@@ -90,11 +90,11 @@ pub fn unreadable(error: StorageError) -> Error {
 }
 
 impl Bound {
-    fn is(&self, run: &WorkflowRun) -> bool {
+    fn matches(&self, run: &WorkflowRun) -> bool {
         self.repository_id == run.repository_id && self.issuer == run.issuer
     }
 
-    fn refusal(&self, run: &WorkflowRun) -> Error {
+    fn mismatch_error(&self, run: &WorkflowRun) -> Error {
         let WorkflowRun { issuer, repository, repository_id, .. } = run;
         let issuers = if self.issuer == *issuer { String::new() } else { format!(" ({} and {issuer})", self.issuer) };
         Error::forbidden(format!(

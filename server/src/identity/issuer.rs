@@ -64,7 +64,7 @@ pub enum NoKey {
     /// The issuer has no such key.
     Unknown,
     /// Unknown before so many seconds: the last request had no such key, or failed.
-    NotNow { seconds: u64, failed: bool },
+    RetryLater { seconds: u64, failed: bool },
 }
 
 impl Issuer {
@@ -105,13 +105,17 @@ impl Issuer {
             let missing = if read {
                 NoKey::Unknown
             } else {
-                NoKey::NotNow { seconds: MIN_REFRESH_INTERVAL.as_secs(), failed: true }
+                NoKey::RetryLater { seconds: MIN_REFRESH_INTERVAL.as_secs(), failed: true }
             };
             return self.look_up(kid).0.ok_or(missing);
         }
         // A request that waited for another one's refresh uses its result.
-        let answered = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
-        key.ok_or(if answered { NoKey::Unknown } else { NoKey::NotNow { seconds: left.as_secs() + 1, failed } })
+        let was_refreshed = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
+        key.ok_or(if was_refreshed {
+            NoKey::Unknown
+        } else {
+            NoKey::RetryLater { seconds: left.as_secs() + 1, failed }
+        })
     }
 
     /// The cached key, and whether the cache is fresh.
@@ -159,7 +163,7 @@ impl Issuer {
     }
 
     /// Reads the keys once and returns their number.
-    pub async fn try_out(&self) -> anyhow::Result<usize> {
+    pub async fn count_keys(&self) -> anyhow::Result<usize> {
         Ok(self.read(&mut None).await?.len())
     }
 
@@ -243,7 +247,7 @@ mod tests {
         let kid = server.header()["kid"].as_str().unwrap().to_owned();
         assert!(issuer.key(&kid).now_or_never().is_none(), "the look-up was canceled");
         assert!(issuer.key(&kid).await.is_ok());
-        assert_eq!(issuer.key("other").await.err(), Some(NoKey::NotNow { seconds: 60, failed: false }));
+        assert_eq!(issuer.key("other").await.err(), Some(NoKey::RetryLater { seconds: 60, failed: false }));
         assert_eq!((server.request_count(lab::oidc::DISCOVERY), server.request_count(lab::oidc::JWKS)), (1, 1));
     }
 

@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn issuer_urls_must_use_https_or_loopback() {
-        for (text, taken) in [
+        for (text, expected) in [
             ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
             ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://localhost:8080", "http://localhost:8080"),
         ] {
-            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), taken);
+            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), expected);
         }
         for (wrong, why) in [
             ("http://ghe.example/_services/token", "must begin with https://"),
@@ -69,8 +69,8 @@ mod tests {
             ("https://me@ghe.example", "user name"),
             ("https://ghe.example/?a=b", "must not have a query"),
         ] {
-            let said = wrong.parse::<IssuerUrl>().unwrap_err();
-            assert!(said.contains(why), "{wrong}: {said}");
+            let error = wrong.parse::<IssuerUrl>().unwrap_err();
+            assert!(error.contains(why), "{wrong}: {error}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::names::repository::Repository;
 /// The allowed clock difference between issuer and server, in seconds.
 const LEEWAY: i64 = 60;
 /// The maximum length of a claim in an error.
-const MAX_SHOWN: usize = 100;
+const MAX_QUOTED: usize = 100;
 
 /// Why a token is rejected: the claim, its value and the expected one, never the token.
 pub type Rejection = String;
@@ -176,7 +176,7 @@ impl<'a> Token<'a> {
             .map_err(|error| format!("its claims are not valid for a GitHub workflow: {error}"))?;
         claims.aud.check(audience)?;
         claims.check_times(now)?;
-        claims.workflow(issuer)
+        claims.into_run(issuer)
     }
 }
 
@@ -186,7 +186,7 @@ impl Audience {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         };
-        if all.iter().any(|one| address(one) == address(expected)) {
+        if all.iter().any(|one| normalized_url(one) == normalized_url(expected)) {
             return Ok(());
         }
         let sent = quoted(&all.join(", "));
@@ -197,7 +197,7 @@ impl Audience {
 }
 
 /// Normalizes a URL: `HTTPS://Covered.example:443/` becomes `https://covered.example`.
-fn address(text: &str) -> String {
+fn normalized_url(text: &str) -> String {
     let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
     url.trim_end_matches('/').to_owned()
 }
@@ -221,7 +221,7 @@ impl Claims {
         }
     }
 
-    fn workflow(self, issuer: &str) -> Result<WorkflowRun, Rejection> {
+    fn into_run(self, issuer: &str) -> Result<WorkflowRun, Rejection> {
         let id = |claim: &str, text: &str| {
             text.parse().map_err(|_| format!("{claim} is {}, expected a number", quoted(text)))
         };
@@ -242,7 +242,7 @@ impl Claims {
 
 /// A claim as a quoted and shortened text, safe for logs and responses.
 pub fn quoted(text: &str) -> String {
-    let end = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
+    let end = text.char_indices().nth(MAX_QUOTED).map_or(text.len(), |(end, _)| end);
     let more = if end < text.len() { "…" } else { "" };
     format!("{:?}{more}", &text[..end])
 }
@@ -328,6 +328,6 @@ mod tests {
     #[test]
     fn quoted_claims_are_escaped_and_truncated() {
         assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
-        assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
+        assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_QUOTED)));
     }
 }

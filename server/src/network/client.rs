@@ -35,7 +35,7 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
-            if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
+            if is_local(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
             {
                 tracing::warn!(
                     "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, add it to TRUSTED_PROXIES; until \
@@ -60,7 +60,7 @@ impl Proxies {
 }
 
 /// Whether an address is a loopback or private one, as a proxy's usually is.
-fn is_near(address: IpAddr) -> bool {
+fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),

@@ -30,7 +30,7 @@ pub struct TlsFiles {
 /// The TLS configuration of the listener.
 pub struct Tls {
     files: TlsFiles,
-    current: Arc<Current>,
+    current: Arc<CurrentKey>,
     config: Arc<ServerConfig>,
     /// The content of the files at the start.
     initial: (Vec<u8>, Vec<u8>),
@@ -39,9 +39,9 @@ pub struct Tls {
 
 /// The current certificate. Open connections keep theirs.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct CurrentKey(RwLock<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentKey {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
@@ -55,7 +55,7 @@ impl Tls {
     pub fn new(files: TlsFiles) -> anyhow::Result<Self> {
         let content = Self::read(&files).map_err(|why| anyhow!(why))?;
         let (key, _) = certified_key(&files, &content.0, &content.1)?;
-        let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+        let current = Arc::new(CurrentKey(RwLock::new(Arc::new(key))));
         let provider = Arc::new(ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

@@ -106,11 +106,11 @@ pub struct Reports {
 #[derive(Debug)]
 struct OwnHost {
     /// `https://`
-    before: String,
+    scheme_prefix: String,
     /// `.reports.example.net`
     suffix: String,
     /// The same with the port and a trailing slash.
-    behind: String,
+    suffix_with_port: String,
 }
 
 /// A report at the address that a request used.
@@ -119,7 +119,7 @@ pub struct ReportLocation<'a> {
     pub site: SiteId,
     reports: &'a Reports,
     /// Whether the report is on a host of its own, and not below the server's address.
-    is_alone: bool,
+    is_on_own_host: bool,
     /// The request's authority.
     authority: Option<&'a str>,
     /// The request's authority if it is not the public address.
@@ -129,12 +129,12 @@ pub struct ReportLocation<'a> {
 impl ReportLocation<'_> {
     /// The path of the report's root for the browser, with a trailing slash.
     pub fn root(&self) -> String {
-        if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
+        if self.is_on_own_host { "/".to_owned() } else { self.reports.below_base(&self.site) }
     }
 
     /// The Content-Security-Policy of its files.
     pub fn policy(&self) -> HeaderValue {
-        if self.is_alone {
+        if self.is_on_own_host {
             return policy("'self'");
         }
         let Reports { public_authority, base_path, .. } = self.reports;
@@ -153,7 +153,7 @@ impl ReportLocation<'_> {
 
     /// The same, cached for requests to the public address, which are nearly all.
     pub fn cached_policy(&self, cached: &OnceLock<HeaderValue>) -> HeaderValue {
-        let is_usual = self.is_alone || (self.authority.is_some() && self.is_shared());
+        let is_usual = self.is_on_own_host || (self.authority.is_some() && self.is_shared());
         if is_usual { cached.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
@@ -174,7 +174,7 @@ impl Reports {
             let port = host.port.or(url.as_ref().and_then(Url::port).filter(|_| host.scheme.is_none()));
             let port = port.map(|port| format!(":{port}")).unwrap_or_default();
             let suffix = host.suffix.clone();
-            OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
+            OwnHost { scheme_prefix: format!("{scheme}://"), suffix_with_port: format!("{suffix}{port}/"), suffix }
         });
         let trustworthy = url.as_ref().is_some_and(is_trustworthy);
         let authority = public_url.split_once("://").map_or("", |(_, rest)| rest);
@@ -197,7 +197,7 @@ impl Reports {
     /// A report's URL, with a trailing slash.
     pub fn url(&self, site: &SiteId) -> String {
         match &self.own_host {
-            Some(OwnHost { before, behind, .. }) => format!("{before}{site}{behind}"),
+            Some(OwnHost { scheme_prefix, suffix_with_port, .. }) => format!("{scheme_prefix}{site}{suffix_with_port}"),
             None => format!("{}/coverage/{site}/", self.public_url),
         }
     }
@@ -225,14 +225,14 @@ impl Reports {
 
     /// A report that was requested on its own host.
     pub fn on_own_host(&self, site: SiteId) -> ReportLocation<'_> {
-        ReportLocation { site, reports: self, is_alone: true, authority: None, other_authority: None }
+        ReportLocation { site, reports: self, is_on_own_host: true, authority: None, other_authority: None }
     }
 
     /// A report that was requested below the server's address. `authority`: the request's authority.
     pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> ReportLocation<'a> {
-        let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
-        let other_authority = authority.filter(|asked| !is_public(asked));
-        ReportLocation { site, reports: self, is_alone: false, authority, other_authority }
+        let is_public = |authority: &str| authority.eq_ignore_ascii_case(&self.public_authority);
+        let other_authority = authority.filter(|authority| !is_public(authority));
+        ReportLocation { site, reports: self, is_on_own_host: false, authority, other_authority }
     }
 
     /// Whether the public address is a trustworthy origin for browsers.
@@ -360,10 +360,13 @@ mod tests {
             ("http://127.0.0.1:8000", "*.localhost", None),
         ] {
             let host: ReportHost = host.parse().unwrap();
-            let doubt = host.warning(&Url::parse(public).unwrap());
+            let warning = host.warning(&Url::parse(public).unwrap());
             let expected = shared.map(|shared| format!("are both below {shared}:"));
-            assert_eq!(doubt.is_some(), shared.is_some(), "{public} {host:?}: {doubt:?}");
-            assert!(doubt.zip(expected).is_none_or(|(doubt, expected)| doubt.contains(&expected)), "{public} {host:?}");
+            assert_eq!(warning.is_some(), shared.is_some(), "{public} {host:?}: {warning:?}");
+            assert!(
+                warning.zip(expected).is_none_or(|(warning, expected)| warning.contains(&expected)),
+                "{public} {host:?}"
+            );
         }
     }
 

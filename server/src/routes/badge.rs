@@ -11,26 +11,37 @@ use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::routes::query::parameter;
 use crate::telemetry::metrics::{BadgeResult, metrics};
-use crate::values::drawing::{self, Look};
+use crate::values::drawing::{self, Appearance};
 use crate::values::value::{Value, ValueKey};
 
 /// The format of a badge.
 #[derive(Clone, Copy)]
-pub enum Form {
+pub enum BadgeFormat {
     Svg,
     Json,
 }
 
-pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<&str>, headers: &HeaderMap) -> Answer {
+pub async fn show(
+    app: &App,
+    owner: &str,
+    name: &str,
+    format: BadgeFormat,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Answer {
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, key(owner, name, query)).await;
-    let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
+    let appearance = Appearance::new(parameter("label").as_deref(), parameter("style").as_deref());
     let head = app.badge_headers.of(headers);
-    Ok(match form {
-        Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
-        Form::Json => {
-            let json = serde_json::to_vec(&drawing::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
-            let mut response = response::with(head, Body::Full(json.into()));
+    Ok(match format {
+        BadgeFormat::Svg => response::with_headers(
+            head,
+            Body::Full(app.badges.svg(value.as_deref(), appearance).map_err(Error::internal)?),
+        ),
+        BadgeFormat::Json => {
+            let json =
+                serde_json::to_vec(&drawing::endpoint(value.as_deref(), &appearance)).map_err(Error::internal)?;
+            let mut response = response::with_headers(head, Body::Full(json.into()));
             response::set(&mut response, header::CONTENT_TYPE, "application/json");
             response
         }

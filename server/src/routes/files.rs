@@ -63,7 +63,7 @@ async fn get(
         return Ok(None);
     };
     let (size, etag, is_by_encoding) = match &single {
-        SingleFile::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
+        SingleFile::Small(cached) => (cached.size, cached.etag.clone(), cached.is_gzip),
         SingleFile::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
     };
     let requested =
@@ -86,10 +86,10 @@ async fn get(
         metrics().file_size(size);
     }
     let (content_type, body) = match single {
-        SingleFile::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
-        SingleFile::Small(held) => {
-            let plain = app.sites.plain(&location.site, path, &held).await?;
-            (held.content_type.clone(), Body::Full(requested.slice(plain)))
+        SingleFile::Small(cached) if is_gzip => (cached.content_type.clone(), Body::Full(cached.bytes.clone())),
+        SingleFile::Small(cached) => {
+            let plain = app.sites.plain(&location.site, path, &cached).await?;
+            (cached.content_type.clone(), Body::Full(requested.slice(plain)))
         }
         SingleFile::Large { content_type, bytes, meta, range } => {
             let part = requested.range(size);

@@ -56,12 +56,12 @@ async fn authorize_upload(app: &App, uploader: &Uploader<'_>, repository: &Repos
         ))
     };
     let Uploader::Run(run) = uploader else {
-        let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
+        let allowed = app.allowed.allows_name(repository).await.map_err(bindings::unreadable)?;
         return if allowed { uploader.authorize(repository) } else { Err(not_allowed(repository)) };
     };
     let authorized = async {
         uploader.authorize(repository)?;
-        if !app.allowed.has_run(run) {
+        if !app.allowed.allows_run(run) {
             let ids = format_args!("{repository} (id:{}, owner-id:{})", run.repository_id, run.owner_id);
             return Err(not_allowed(&ids));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::answers::pages;
-use crate::answers::response::{Answer, NEVER};
+use crate::answers::response::{Answer, NO_STORE};
 use crate::app::App;
 use crate::cache::RedisState;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub async fn readyz(app: &App) -> Answer {
             if let Some(state) = app.values.redis() {
                 body["redis"] = if state == RedisState::Up { "ok" } else { "down" }.into();
             }
-            Ok(app.answers.ok("application/json", NEVER, body.to_string()))
+            Ok(app.answers.ok("application/json", NO_STORE, body.to_string()))
         }
         Ok(Err(error)) => Err(Error::unavailable("the storage failed: see the server's log", error)),
         Err(_) => Err(Error::unavailable(

@@ -49,7 +49,7 @@ pub async fn invalidate(
     authorize_upload(app, &uploader, &repository).await?;
     let detail = match new {
         None => {
-            app.values.forget(&repository).await;
+            app.values.invalidate(&repository).await;
             None
         }
         Some(new) => {
@@ -73,7 +73,7 @@ async fn set_value(
 ) -> Result<Option<String>, Error> {
     if let Uploader::Run(run) = uploader {
         if let Some(why) = branch_mismatch(app, run, &repository, &value.commit_sha).await {
-            app.values.forget(&repository).await;
+            app.values.invalidate(&repository).await;
             return Ok(Some(format!("only pushes to the default branch update the badge, and {why}")));
         }
         value.issuer = Some(run.github());

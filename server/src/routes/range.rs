@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_a_single_byte_range_is_served_as_a_part() {
-        for (range, wanted) in [
+        for (range, expected) in [
             ("bytes=0-0", Part(0..1)),
             ("bytes=10-19", Part(10..20)),
             ("bytes=10-", Part(10..100)),
@@ -153,7 +153,7 @@ mod tests {
             ("bytes", Whole),
             ("lines=0-1", Whole),
         ] {
-            assert_eq!(of(&[(RANGE, range)], 100), wanted, "{range:?}");
+            assert_eq!(of(&[(RANGE, range)], 100), expected, "{range:?}");
         }
         assert_eq!(of(&[], 100), Whole);
         assert_eq!(of(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=3-4")], 100), Whole);
@@ -188,8 +188,8 @@ mod tests {
             ("Wed, 21 Oct 2015 07:28:00 GMT", false),
             ("*", false),
         ] {
-            let wanted = of(&[(RANGE, "bytes=0-1"), (IF_RANGE, known)], 100);
-            assert_eq!(wanted, if is_same { Part(0..2) } else { Whole }, "{known}");
+            let requested = of(&[(RANGE, "bytes=0-1"), (IF_RANGE, known)], 100);
+            assert_eq!(requested, if is_same { Part(0..2) } else { Whole }, "{known}");
         }
         let headers = HeaderMap::from_iter([(RANGE, "bytes=0-1".parse().unwrap()), (IF_RANGE, ETAG.parse().unwrap())]);
         assert_eq!(requested_range(&headers, || None::<&str>, 100), Whole, "without a tag nothing can be compared");

@@ -3,7 +3,7 @@
 use futures_util::stream::{self, StreamExt};
 use hyper::header::{self, HeaderMap, HeaderValue};
 
-use crate::answers::file::{CachePolicy, FOR_ALL, File, no_file, to_folder, with_query};
+use crate::answers::file::{CachePolicy, File, PUBLIC_IMMUTABLE, no_file, to_folder, with_query};
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
 use crate::answers::response::{Answer, Body};
@@ -98,7 +98,7 @@ fn list(app: &App, index: &Index, folder: &str) -> Answer {
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
     let mut page = app.answers.page(pages::list(folder, &rows, more));
-    page.headers_mut().insert(header::CACHE_CONTROL, FOR_ALL);
+    page.headers_mut().insert(header::CACHE_CONTROL, PUBLIC_IMMUTABLE);
     Ok(page)
 }
 

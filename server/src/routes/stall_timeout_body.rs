@@ -32,9 +32,9 @@ impl StallTimeoutBody {
     /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let begun = Instant::now();
+            let started = Instant::now();
             let frame = timeout(self.limit.saturating_sub(self.waited), self.body.frame()).await;
-            self.waited += begun.elapsed();
+            self.waited += started.elapsed();
             match frame {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(Error::bad_request("the upload ended early: nothing was stored")),

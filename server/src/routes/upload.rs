@@ -32,9 +32,9 @@ use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
 use crate::telemetry::trace;
 
 /// The maximum number of attempts to find an unused ID.
-const DRAWS: usize = 5;
+const MAX_ID_ATTEMPTS: usize = 5;
 /// The size of the parts written to the store.
-const PART: usize = 1 << 20;
+const PART_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
 pub(crate) struct NewSite {
@@ -115,7 +115,7 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incomi
         run,
     };
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
-    let site = draw(app, SiteId::record_key, &record_bytes).await?;
+    let site = create_with_unused_id(app, SiteId::record_key, &record_bytes).await?;
     app.values.invalidate_absent(&repository).await;
     metrics().upload(UploadKind::Zip, UploadEvent::Opened);
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "created a site");
@@ -133,8 +133,8 @@ pub fn commit_sha(text: &str) -> Result<&str, Error> {
 }
 
 /// Creates a site with an unused ID, by creating its first object.
-async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
-    for _ in 0..DRAWS {
+async fn create_with_unused_id(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
+    for _ in 0..MAX_ID_ATTEMPTS {
         let site = SiteId::random().map_err(Error::internal)?;
         match app.storage.create(&key(&site), object.to_vec()).await {
             Ok(()) => return Ok(site),
@@ -143,19 +143,19 @@ async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<Si
         }
     }
     Err(Error::storage(anyhow::anyhow!(
-        "{DRAWS} random site IDs were all taken: check that the store can create objects"
+        "{MAX_ID_ATTEMPTS} random site IDs were all taken: check that the store can create objects"
     )))
 }
 
 /// Creates a site for the Python CLI, and returns credentials that can write the files of this site only.
 async fn create_by_file(app: &App) -> Answer {
-    if !app.storage.grants() {
+    if !app.storage.has_upload_role() {
         return Err(Error::not_implemented(
             "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does: this needs \
              a server with an S3 bucket and AWS_UPLOAD_ROLE_ARN; the covered action without `files` does not",
         ));
     }
-    let site = draw(app, SiteId::reservation_key, b"").await?;
+    let site = create_with_unused_id(app, SiteId::reservation_key, b"").await?;
     tracing::info!(site = SiteId::short(&site.to_string()), "created a site for single files");
     let grant = match app.storage.grant(&site).await {
         Some(Ok(grant)) => grant,
@@ -262,16 +262,16 @@ async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Resul
     if let Some(size) = body.size().filter(|size| *size > limit) {
         return Err(too_large(Some(size), limit));
     }
-    let taken =
+    let conflict =
         || Error::conflict("this site already has a report: request a new site from create-site for each report");
     if app.storage.exists(&site.zip_key()).await.map_err(Error::storage)? {
-        return Err(taken());
+        return Err(conflict());
     }
     let staging = site.staging_key(&hex(&random::<8>().map_err(Error::internal)?));
     stage(app, &staging, body, limit).await?;
     let published = match app.sites.read_index(&staging).await {
         Ok(_) => app.storage.publish(&staging, &site.zip_key()).await.map_err(|error| match error {
-            StorageError::Exists => taken(),
+            StorageError::Exists => conflict(),
             other => Error::storage(other),
         }),
         Err(IndexError::Archive(why)) => Err(unusable(&why)),
@@ -296,14 +296,14 @@ fn unusable(why: &ArchiveError) -> Error {
 async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64) -> Result<(), Error> {
     let mut writer = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
-        let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);
+        let (mut part, mut size) = (BytesMut::with_capacity(PART_BYTES), 0);
         while let Some(bytes) = body.next().await? {
             size += bytes.len() as u64;
             if size > limit {
                 return Err(too_large(None, limit));
             }
             part.extend_from_slice(&bytes);
-            if part.len() >= PART {
+            if part.len() >= PART_BYTES {
                 writer.write(part.split().freeze()).await.map_err(Error::storage)?;
             }
         }

@@ -20,9 +20,9 @@ use tokio_rustls::server::TlsStream;
 use crate::app::App;
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::Tls;
-use crate::routes::router::{self, Caller, Logged};
+use crate::routes::router::{self, Caller, LoggedBody};
 use crate::serve::admission::{Admission, ConnectionPermit};
-use crate::serve::timeouts::{ConnectionActivity, Ended, Phase, Sent, Socket, with_timeouts};
+use crate::serve::timeouts::{ConnectionActivity, ConnectionError, Phase, SendingBody, Socket, with_timeouts};
 use crate::telemetry::metrics::metrics;
 
 /// The maximum size of a request head in bytes.
@@ -37,7 +37,7 @@ const MAX_STREAMS: u32 = 100;
 const GUARANTEED_STREAMS: usize = 8;
 /// Bytes of request bodies that an HTTP/2 client may send before the server reads them, on a stream and on a connection:
 /// about the protocol's default. hyper's default is 1 MiB.
-const MAX_UNREAD: u32 = 64 << 10;
+const FLOW_CONTROL_WINDOW: u32 = 64 << 10;
 /// Streams that a peer resets before the server has handled them, and streams that end by the peer's protocol errors.
 /// The connection is closed if there are more, as they cost the server work and the peer nothing.
 const MAX_RESET: usize = 20;
@@ -73,7 +73,7 @@ impl Connections {
         // hyper limits reset floods by default; `timeouts` detects lost peers.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32).max_send_buf_size(MAX_WAITING);
-        http2.initial_stream_window_size(MAX_UNREAD).initial_connection_window_size(MAX_UNREAD);
+        http2.initial_stream_window_size(FLOW_CONTROL_WINDOW).initial_connection_window_size(FLOW_CONTROL_WINDOW);
         http2.max_pending_accept_reset_streams(MAX_RESET).max_local_error_reset_streams(MAX_ERRORS);
         let limits = app.limits.clone();
         let limits_without_permit = NetworkLimits {
@@ -88,7 +88,7 @@ impl Connections {
     }
 
     /// Spawns a task that serves the connection.
-    pub fn take(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    pub fn spawn(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip();
         let counted = (!self.app.proxies.trusts(peer)).then_some(peer);
         let Some(permit) = self.admission.admit(counted) else {
@@ -117,19 +117,19 @@ impl Connections {
         peer: IpAddr,
         permit: ConnectionPermit,
         mut stop: Stop,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ConnectionError> {
         let activity = Arc::new(ConnectionActivity::default());
         let Some(tls) = &self.app.tls else {
             return self.http1(Socket::new(stream, activity.clone()), activity, peer, &permit, stop).await;
         };
         // Boxed to save memory of connections without TLS.
-        let accepted = Box::pin(accept(tls, stream, &activity));
+        let accepted = Box::pin(tls_handshake(tls, stream, &activity));
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(self.limits(&permit).header, accepted) => accepted,
             // There is no request yet.
             _ = stop.changed() => return Ok(()),
         };
-        let mut io = accepted.unwrap_or(Err(Ended::TooSlow(Phase::Head)))?;
+        let mut io = accepted.unwrap_or(Err(ConnectionError::TooSlow(Phase::Head)))?;
         // What is encrypted and not written yet.
         io.get_mut().1.set_buffer_limit(Some(MAX_WAITING));
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -146,8 +146,8 @@ impl Connections {
         peer: IpAddr,
         permit: &ConnectionPermit,
         stop: Stop,
-    ) -> Result<(), Ended> {
-        let service = service(self.app.clone(), activity.clone(), Caller { peer, refusal: permit.refusal }, false);
+    ) -> Result<(), ConnectionError> {
+        let service = service(self.app.clone(), activity.clone(), Caller { peer, rejection: permit.rejection }, false);
         let connection = self.http1.serve_connection(TokioIo::new(io), service);
         with_timeouts(connection, &activity, self.limits(permit), &self.app.memory, stop).await
     }
@@ -159,15 +159,15 @@ impl Connections {
         peer: IpAddr,
         permit: &ConnectionPermit,
         stop: Stop,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ConnectionError> {
         activity.set_multiplexed();
-        let service = service(self.app.clone(), activity.clone(), Caller { peer, refusal: permit.refusal }, true);
+        let service = service(self.app.clone(), activity.clone(), Caller { peer, rejection: permit.rejection }, true);
         let connection = self.http2.serve_connection(TokioIo::new(io), service);
         with_timeouts(connection, &activity, self.limits(permit), &self.app.memory, stop).await
     }
 
     fn limits(&self, permit: &ConnectionPermit) -> &NetworkLimits {
-        if permit.refusal.is_some() { &self.limits_without_permit } else { &self.limits }
+        if permit.rejection.is_some() { &self.limits_without_permit } else { &self.limits }
     }
 }
 
@@ -179,29 +179,29 @@ fn service(
     is_multiplexed: bool,
 ) -> impl Service<
     Request<Incoming>,
-    Response = Response<Sent<Logged>>,
+    Response = Response<SendingBody<LoggedBody>>,
     Error = h2::Error,
-    Future = impl Future<Output = Result<Response<Sent<Logged>>, h2::Error>> + Send + 'static,
+    Future = impl Future<Output = Result<Response<SendingBody<LoggedBody>>, h2::Error>> + Send + 'static,
 > {
     service_fn(move |request| {
-        let is_counted = is_multiplexed && activity.under_way() >= GUARANTEED_STREAMS;
+        let is_counted = is_multiplexed && activity.active_requests() >= GUARANTEED_STREAMS;
         let reservation = is_counted.then(|| app.memory.try_reserve_for_request());
         if let Some(None) = reservation {
             return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
         }
-        let begun = activity.request(reservation.flatten());
+        let active_request = activity.begin_request(reservation.flatten());
         let answer = router::handle(&app, caller, request);
-        Either::Right(answer.map(|answer| Ok(answer.map(|body| begun.answered(body)))))
+        Either::Right(answer.map(|answer| Ok(answer.map(|body| active_request.begin_sending(body)))))
     })
 }
 
 /// The TLS handshake. Plain HTTP receives an explanation.
-async fn accept(
+async fn tls_handshake(
     tls: &Tls,
     mut stream: TcpStream,
     activity: &Arc<ConnectionActivity>,
-) -> Result<TlsStream<Socket>, Ended> {
-    let broken = |error: io::Error| Ended::Broken(error.into());
+) -> Result<TlsStream<Socket>, ConnectionError> {
+    let broken = |error: io::Error| ConnectionError::Broken(error.into());
     let mut first = [0];
     stream.peek(&mut first).await.map_err(broken)?;
     // The first letter of a method; a handshake begins with 22.
@@ -209,7 +209,7 @@ async fn accept(
         let _ = stream.read(&mut [0; 4096]).await;
         stream.write_all(HTTPS_ONLY_RESPONSE.as_bytes()).await.map_err(broken)?;
         let _ = stream.shutdown().await;
-        return Err(Ended::Broken("plain HTTP on the HTTPS port".into()));
+        return Err(ConnectionError::Broken("plain HTTP on the HTTPS port".into()));
     }
     tls.acceptor().accept(Socket::new(stream, activity.clone())).await.map_err(broken)
 }

@@ -28,7 +28,7 @@ const MAX_UNSENT: u32 = 64 << 10;
 
 /// Serves until `stop` completes; then waits for requests in progress, up to [`STOP_TIME`].
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
-    bound_unsent(&listener);
+    limit_unsent_bytes(&listener);
     let connections = Arc::new(Connections::new(app.clone()));
     let failures = LogThrottle::default();
     let mut stop = std::pin::pin!(stop);
@@ -40,7 +40,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => connections.take(stream, peer),
+            Ok((stream, peer)) => connections.spawn(stream, peer),
             // The client disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -79,7 +79,7 @@ fn keep_certificate(app: &App) -> impl Future<Output = ()> {
 
 /// Limits the kernel's send buffer for the listener's connections. This bounds the memory of slow clients, and makes
 /// their progress visible: otherwise the kernel buffers megabytes, and reports progress only after a third of them.
-fn bound_unsent(listener: &TcpListener) {
+fn limit_unsent_bytes(listener: &TcpListener) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MAX_UNSENT) {
         tracing::warn!("could not set TCP_NOTSENT_LOWAT, very slow clients may be disconnected: {error}");

@@ -68,15 +68,15 @@ impl ConnectionActivity {
     }
 
     /// A request's head is there. `reservation`: its memory, if it is counted.
-    pub fn request(self: &Arc<Self>, reservation: Option<Reservation>) -> Begun {
+    pub fn begin_request(self: &Arc<Self>, reservation: Option<Reservation>) -> ActiveRequest {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Begun { activity: self.clone(), is_answered: false, _reservation: reservation }
+        ActiveRequest { activity: self.clone(), is_sending: false, _reservation: reservation }
     }
 
     /// Requests that are not answered, or whose answers are not sent.
-    pub fn under_way(&self) -> usize {
+    pub fn active_requests(&self) -> usize {
         self.preparing.load(Relaxed) + self.sending.load(Relaxed)
     }
 
@@ -108,37 +108,37 @@ impl ConnectionActivity {
 }
 
 /// A request that is being prepared or sent.
-pub struct Begun {
+pub struct ActiveRequest {
     activity: Arc<ConnectionActivity>,
-    is_answered: bool,
+    is_sending: bool,
     /// Its memory, if it is counted.
     _reservation: Option<Reservation>,
 }
 
-impl Begun {
+impl ActiveRequest {
     /// Records that the response is ready and is being sent.
-    pub fn answered<B>(mut self, body: B) -> Sent<B> {
+    pub fn begin_sending<B>(mut self, body: B) -> SendingBody<B> {
         self.activity.sending.fetch_add(1, Relaxed);
         self.activity.preparing.fetch_sub(1, Relaxed);
-        self.is_answered = true;
-        Sent { body, _begun: self }
+        self.is_sending = true;
+        SendingBody { body, _request: self }
     }
 }
 
-impl Drop for Begun {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let ConnectionActivity { preparing, sending, .. } = &*self.activity;
-        if self.is_answered { sending } else { preparing }.fetch_sub(1, Relaxed);
+        if self.is_sending { sending } else { preparing }.fetch_sub(1, Relaxed);
     }
 }
 
 /// A response body that is being sent.
-pub struct Sent<B> {
+pub struct SendingBody<B> {
     body: B,
-    _begun: Begun,
+    _request: ActiveRequest,
 }
 
-impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
+impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for SendingBody<B> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -223,7 +223,7 @@ impl AsyncWrite for Socket {
 
 /// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub enum ConnectionError {
     #[error("{0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
     #[error("the client took too long: {0:?}")]
@@ -237,7 +237,7 @@ pub async fn with_timeouts<C>(
     limits: &NetworkLimits,
     memory: &MemoryBudget,
     mut stop: watch::Receiver<()>,
-) -> Result<(), Ended>
+) -> Result<(), ConnectionError>
 where
     C: GracefulConnection,
     C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -254,9 +254,9 @@ where
         }
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended.map_err(|error| Ended::Broken(error.into())));
+                return Poll::Ready(ended.map_err(|error| ConnectionError::Broken(error.into())));
             }
-            clock.look();
+            clock.update();
             let deadline = clock.deadline(closing);
             std::task::ready!(poll_until(timer.as_mut(), deadline, context));
             if clock.phase == Phase::Idle && !closing {
@@ -270,7 +270,7 @@ where
                 clock.begin_step();
             } else {
                 activity.given_up.store(clock.phase == Phase::Sending, Relaxed);
-                return Poll::Ready(Err(Ended::TooSlow(clock.phase)));
+                return Poll::Ready(Err(ConnectionError::TooSlow(clock.phase)));
             }
         }
     })
@@ -312,7 +312,7 @@ impl<'a> Clock<'a> {
     }
 
     /// Restarts the clock after progress.
-    fn look(&mut self) {
+    fn update(&mut self) {
         let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
         let written = self.activity.written.load(Relaxed);
         let moved = written - self.written >= self.limits.stall_bytes();

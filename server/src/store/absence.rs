@@ -36,11 +36,11 @@ impl Absence {
                 self.readable.insert(folder, true).await;
                 Ok(read)
             }
-            Err(refusal) if may_hide_absence(&refusal) => {
+            Err(denied) if may_hide_absence(&denied) => {
                 let probe = self.probe_folder(&folder);
                 // Boxed to keep the future of every read small.
                 let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(probe)).await;
-                Err(if is_readable { StorageError::NotFound } else { refusal.into() })
+                Err(if is_readable { StorageError::NotFound } else { denied.into() })
             }
             Err(error) => Err(error.into()),
         }

@@ -10,7 +10,7 @@ use crate::names::site::SiteId;
 use crate::store::folder;
 
 /// The library's text for a denied access. The response body follows it.
-const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
+const FORBIDDEN_PREFIX: &str = "Server returned non-2xx status code: 403 Forbidden: ";
 
 /// The time limit of a small operation, including retries.
 const ANSWER_TIME: Duration = Duration::from_secs(6);
@@ -55,17 +55,17 @@ impl StorageError {
 
     /// A copy for another request that waited for the same read.
     pub fn shared(&self, about: &str) -> Self {
-        let again = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
+        let copy = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
         match self {
             Self::NotFound => Self::NotFound,
             Self::Exists => Self::Exists,
             Self::Unchanged => Self::Unchanged,
-            Self::Failed(cause) => Self::Failed(again(cause)),
-            Self::Throttled(cause) => Self::Throttled(again(cause)),
-            Self::Slow(cause) => Self::Slow(again(cause)),
-            Self::Full(cause) => Self::Full(again(cause)),
-            Self::Denied(cause) => Self::Denied(again(cause)),
-            Self::Unauthenticated(cause) => Self::Unauthenticated(again(cause)),
+            Self::Failed(cause) => Self::Failed(copy(cause)),
+            Self::Throttled(cause) => Self::Throttled(copy(cause)),
+            Self::Slow(cause) => Self::Slow(copy(cause)),
+            Self::Full(cause) => Self::Full(copy(cause)),
+            Self::Denied(cause) => Self::Denied(copy(cause)),
+            Self::Unauthenticated(cause) => Self::Unauthenticated(copy(cause)),
         }
     }
 
@@ -86,10 +86,10 @@ impl From<object_store::Error> for StorageError {
             Vendor::NotFound { .. } => Self::NotFound,
             Vendor::AlreadyExists { .. } | Vendor::Precondition { .. } => Self::Exists,
             Vendor::NotModified { .. } => Self::Unchanged,
-            other if folder::names_no_file(&other) => Self::NotFound,
+            other if folder::is_impossible_name(&other) => Self::NotFound,
             other => {
-                let sort = sort_of(&other);
-                sort(anyhow::anyhow!(message(&other)))
+                let variant = classify(&other);
+                variant(anyhow::anyhow!(message(&other)))
             }
         }
     }
@@ -106,7 +106,7 @@ pub fn may_hide_absence(error: &object_store::Error) -> bool {
     let object_store::Error::PermissionDenied { source, .. } = error else { return false };
     let first: &dyn std::error::Error = source.as_ref();
     let mut causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
-    causes.any(|cause| cause.strip_prefix(REFUSED).is_some_and(body_may_hide_absence))
+    causes.any(|cause| cause.strip_prefix(FORBIDDEN_PREFIX).is_some_and(body_may_hide_absence))
 }
 
 /// AWS usually names the denied action, such as `kms:Decrypt`. For a missing object it is listing.
@@ -132,7 +132,7 @@ fn is_about_credentials(error: &object_store::Error) -> bool {
     CREDENTIAL_CODES.iter().any(|code| text.contains(code))
 }
 
-fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
+fn classify(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
     use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error {
         object_store::Error::Unauthenticated { .. } => return StorageError::Unauthenticated,
@@ -206,7 +206,7 @@ mod tests {
             ("<Error><Code>SignatureDoesNotMatch</Code></Error>".to_owned(), false),
             ("<Error><Code>ExpiredToken</Code></Error>".to_owned(), false),
         ] {
-            let source = Box::new(io::Error::other(format!("{REFUSED}{body}")));
+            let source = Box::new(io::Error::other(format!("{FORBIDDEN_PREFIX}{body}")));
             let error = object_store::Error::PermissionDenied { path: "sites/x.zip".to_owned(), source };
             assert_eq!(may_hide_absence(&error), may, "{body:?}");
         }

@@ -32,7 +32,7 @@ use crate::store::{ranged, vendors};
 /// Bytes that the client of a bucket reads ahead of each stream, about.
 const BUCKET_READ_AHEAD: usize = 192 << 10;
 /// The maximum size of a small object, such as this server writes apart from reports.
-const SMALL: u64 = 64 << 10;
+const MAX_SMALL_OBJECT: u64 = 64 << 10;
 
 /// A store of objects.
 pub struct Storage {
@@ -100,10 +100,10 @@ impl Storage {
                 let store = vendors::s3(bucket, options)?;
                 sts =
                     upload_role.map(|role| Sts::new(role, bucket, options, store.credentials().clone())).transpose()?;
-                both(store)
+                as_store_and_signer(store)
             }
-            "gs" => both(vendors::gcs(bucket, options)?),
-            _ => both(vendors::azure(bucket, options)?),
+            "gs" => as_store_and_signer(vendors::gcs(bucket, options)?),
+            _ => as_store_and_signer(vendors::azure(bucket, options)?),
         };
         let store: Arc<dyn ObjectStore> = Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone()))));
         Ok(Self {
@@ -147,9 +147,9 @@ impl Storage {
 
     async fn check_folder(&self, check: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
-        let looked = tokio::task::spawn_blocking(move || check(&folder)).await;
-        let looked = looked.map_err(anyhow::Error::from).and_then(|looked| Ok(looked?));
-        looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
+        let checked = tokio::task::spawn_blocking(move || check(&folder)).await;
+        let checked = checked.map_err(anyhow::Error::from).and_then(|checked| Ok(checked?));
+        checked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
     }
 
     /// Creates an object; an existing one is not changed.
@@ -167,7 +167,7 @@ impl Storage {
             let result = self.open(&path, GetOptions::default()).await?;
             let (e_tag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());
             let size = result.meta.size;
-            if size > SMALL {
+            if size > MAX_SMALL_OBJECT {
                 return Err(StorageError::unexpected(format_args!(
                     "{size} bytes for {key}, which this server did not write"
                 )));
@@ -328,11 +328,11 @@ impl Storage {
     }
 
     /// Whether the store distinguishes missing objects from forbidden ones: S3 does if the bucket can be listed.
-    pub async fn can_tell_absence(&self, key: &str) -> Result<bool> {
+    pub async fn distinguishes_missing(&self, key: &str) -> Result<bool> {
         let path = path(key)?;
         within(async {
             match self.store.head(&path).await {
-                Err(refusal) if may_hide_absence(&refusal) => Ok(false),
+                Err(denied) if may_hide_absence(&denied) => Ok(false),
                 Err(object_store::Error::NotFound { .. }) => Ok(true),
                 Err(error) => Err(error.into()),
                 Ok(_) => Err(StorageError::unexpected("an object where there is none")),
@@ -346,7 +346,7 @@ impl Storage {
     }
 }
 
-fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
+fn as_store_and_signer<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
     let store = Arc::new(store);
     (store.clone(), store)
 }

@@ -36,9 +36,9 @@ pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
 }
 
 async fn serve(listener: TcpListener) {
-    let places = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -50,7 +50,7 @@ async fn serve(listener: TcpListener) {
             if let Err(error) = served {
                 tracing::debug!("a scraper's connection ended early: {error}");
             }
-            drop(place);
+            drop(slot);
         });
     }
 }

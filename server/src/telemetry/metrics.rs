@@ -40,7 +40,7 @@ impl<A: Label, B: Label> Table<A, B> {
     }
 
     fn count(&self, a: A, b: B) {
-        let (first, second) = (a.place(), b.place());
+        let (first, second) = (a.index(), b.index());
         let Some(cell) = self.cells.get(first * B::TEXTS.len() + second) else { return };
         let made = || {
             let mut labels = vec![(A::NAME, A::TEXTS[first]), (B::NAME, B::TEXTS[second])];
@@ -66,7 +66,7 @@ impl<A: Label> Times<A> {
     }
 
     fn observe(&self, a: A, time: Duration) {
-        if let Some(cell) = self.cells.get(a.place()) {
+        if let Some(cell) = self.cells.get(a.index()) {
             cell.observe(time.as_secs_f64());
         }
     }
@@ -75,16 +75,16 @@ impl<A: Label> Times<A> {
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
-    requests: Table<Route, Code>,
-    request_seconds: Times<Route>,
+    requests: Table<RouteLabel, Code>,
+    request_seconds: Times<RouteLabel>,
     files: Table<Served, Encoding>,
     file_bytes: Histogram,
     uploads: Table<UploadKind, UploadEvent>,
-    caches: Table<Cache, Lookup>,
-    badges: Table<BadgeResult, Nothing>,
-    github: Table<GitHubResult, Nothing>,
-    keyless: Table<KeylessResult, Nothing>,
-    issuers: Table<IssuerResult, Nothing>,
+    caches: Table<CacheLabel, Lookup>,
+    badges: Table<BadgeResult, NoLabel>,
+    github: Table<GitHubResult, NoLabel>,
+    keyless: Table<KeylessResult, NoLabel>,
+    issuers: Table<IssuerResult, NoLabel>,
     github_limits: Counter,
     github_quota: [Gauge; 3],
     store: Table<Operation, StoreResult>,
@@ -150,18 +150,18 @@ impl Metrics {
     }
 
     /// Counts a completed request.
-    pub fn request(&self, route: Route, status: u16, time: Duration) {
+    pub fn request(&self, route: RouteLabel, status: u16, time: Duration) {
         self.requests.count(route, Code(status));
         self.request_seconds.observe(route, time);
     }
 
     /// Counts what the status code says about a file or an upload.
-    pub fn count_response(&self, route: Route, status: u16) {
+    pub fn count_response(&self, route: RouteLabel, status: u16) {
         match (route, status) {
-            (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
-            (Route::File, 404) => self.file(Served::Missing, Encoding::None),
-            (Route::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
-            (Route::Upload | Route::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
+            (RouteLabel::File, 304) => self.file(Served::NotModified, Encoding::None),
+            (RouteLabel::File, 404) => self.file(Served::Missing, Encoding::None),
+            (RouteLabel::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
+            (RouteLabel::Upload | RouteLabel::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
             _ => {}
         }
     }
@@ -180,26 +180,26 @@ impl Metrics {
         self.uploads.count(kind, event);
     }
 
-    pub fn lookup(&self, cache: Cache, found: Lookup) {
+    pub fn lookup(&self, cache: CacheLabel, found: Lookup) {
         self.caches.count(cache, found);
     }
 
     pub fn badge(&self, found: BadgeResult) {
-        self.badges.count(found, Nothing::None);
+        self.badges.count(found, NoLabel::None);
     }
 
     pub fn github(&self, result: GitHubResult) {
-        self.github.count(result, Nothing::None);
+        self.github.count(result, NoLabel::None);
     }
 
     /// Counts a request with an OIDC token.
     pub fn keyless(&self, result: KeylessResult) {
-        self.keyless.count(result, Nothing::None);
+        self.keyless.count(result, NoLabel::None);
     }
 
     /// Counts a request for an issuer's keys.
     pub fn issuer(&self, result: IssuerResult) {
-        self.issuers.count(result, Nothing::None);
+        self.issuers.count(result, NoLabel::None);
     }
 
     /// Counts a response that limited requests to GitHub.

@@ -68,7 +68,7 @@ impl Traces {
 }
 
 /// The ID of the client's trace, if the request belongs to one; `span` becomes a part of that trace.
-pub fn continued(span: &Span, headers: &HeaderMap) -> Option<String> {
+pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<String> {
     if !headers.contains_key(TRACEPARENT) {
         return if span.is_disabled() { None } else { id_of(&span.context()) };
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn traceparent_headers_are_parsed_as_w3c_specifies() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (traceparent, taken) in [
+        for (traceparent, is_valid) in [
             (format!("00-{id}-00f067aa0ba902b7-01"), true),
             (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
             (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
@@ -149,7 +149,7 @@ mod tests {
             (String::new(), false),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), traceparent.parse().unwrap())]);
-            assert_eq!(continued(&Span::none(), &headers).as_deref(), taken.then_some(id), "{traceparent:?}");
+            assert_eq!(continue_trace(&Span::none(), &headers).as_deref(), is_valid.then_some(id), "{traceparent:?}");
         }
     }
 }

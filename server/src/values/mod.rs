@@ -1,8 +1,8 @@
 //! The values of badges. Look-ups try the cache, GitHub and the last value in the store, in this order.
 
 pub mod drawing;
-mod refused;
 pub mod statuses;
+mod unstored;
 pub mod value;
 mod value_store;
 
@@ -49,8 +49,8 @@ impl Values {
     }
 
     /// Invalidates a repository's values: the next request asks GitHub.
-    pub async fn forget(&self, repository: &Repository) {
-        self.cache.forget(repository.as_str()).await;
+    pub async fn invalidate(&self, repository: &Repository) {
+        self.cache.invalidate(repository.as_str()).await;
     }
 
     /// Invalidates a repository that GitHub did not know and may know now.
@@ -71,7 +71,7 @@ impl Values {
         let (stored, kept_reason) = store.store(&repository, name.as_ref(), value).await?;
         if stored.percent.is_none() {
             // GitHub may have a number of an older commit, which is better than none.
-            self.cache.forget(repository.as_str()).await;
+            self.cache.invalidate(repository.as_str()).await;
             return Ok(kept_reason);
         }
         let key = ValueKey { repository, name, branch: None };

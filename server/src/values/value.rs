@@ -74,8 +74,8 @@ impl Value {
     pub(super) fn latest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => {
-                let (known, said) = if one.seen_at <= other.seen_at { (one, other) } else { (other, one) };
-                Some(said.or_known(Some(known)).0)
+                let (known, new) = if one.seen_at <= other.seen_at { (one, other) } else { (other, one) };
+                Some(new.or_known(Some(known)).0)
             }
             (one, other) => one.or(other),
         }
@@ -90,21 +90,21 @@ impl Value {
     }
 
     /// Why this value, which was known before, stays where another one is said.
-    fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
-        let is_newer_run = said.run_id.is_some() && said.run_id < self.run_id && self.is_comparable(said);
+    fn reason_to_keep(&self, new: &Self) -> Option<KeptReason> {
+        let is_newer_run = new.run_id.is_some() && new.run_id < self.run_id && self.is_comparable(new);
         match self.run_id.filter(|_| is_newer_run) {
             Some(run) => Some(KeptReason::NewerRun(run)),
-            None if said.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
+            None if new.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
             None => None,
         }
     }
 
     /// Whether the numbers of both runs tell which one is newer: those of one GitHub instance do. Older actions do not
     /// say which instance it is; it is taken for the same until no run from before can still be under way.
-    fn is_comparable(&self, said: &Self) -> bool {
-        match (&self.issuer, &said.issuer) {
+    fn is_comparable(&self, new: &Self) -> bool {
+        match (&self.issuer, &new.issuer) {
             (Some(one), Some(other)) => one == other,
-            _ => said.seen_at.duration_since(self.seen_at) <= LONGEST_RUN,
+            _ => new.seen_at.duration_since(self.seen_at) <= LONGEST_RUN,
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_missing_issuer_matches_any_during_the_maximum_run_time() {
         let known = value(80.0, 100, "https://github.com", 0);
-        for (said, stays) in [
+        for (new, is_kept) in [
             (value(10.0, 50, "https://github.com", 1), true),
             (value(10.0, 50, "https://github.com", 1000), true),
             (value(10.0, 50, "", 1), true),
@@ -155,7 +155,7 @@ mod tests {
             (value(10.0, 50, "https://ghe.example.com", 1), false),
             (value(10.0, 100, "", 1), false),
         ] {
-            assert_eq!(known.reason_to_keep(&said).is_some(), stays, "{said:?}");
+            assert_eq!(known.reason_to_keep(&new).is_some(), is_kept, "{new:?}");
         }
     }
 

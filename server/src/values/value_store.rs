@@ -13,7 +13,7 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::{Storage, Version};
-use crate::values::refused::RefusedValues;
+use crate::values::unstored::UnstoredValues;
 use crate::values::value::{KeptReason, Value};
 
 /// The number of locks: writes for one repository are serialized.
@@ -25,7 +25,7 @@ const MAX_ATTEMPTS: usize = 5;
 pub struct ValueStore {
     storage: Arc<Storage>,
     /// Values that the storage did not accept.
-    refused: RefusedValues,
+    unstored: UnstoredValues,
     /// Held while a repository's value is compared and written, as some stores have no conditional writes.
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
@@ -35,7 +35,7 @@ impl ValueStore {
     pub fn new(storage: Arc<Storage>) -> Self {
         Self {
             storage,
-            refused: RefusedValues::new(),
+            unstored: UnstoredValues::new(),
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
         }
@@ -47,13 +47,13 @@ impl ValueStore {
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
-        let refused = self.refused.get(&value_key(repository, name)).await;
+        let unstored = self.unstored.get(&value_key(repository, name)).await;
         match self.stored(repository, name).await {
-            Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), refused)),
+            Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), unstored)),
             Err(StorageError::Denied(why)) => {
-                self.refused.warn(&why);
+                self.unstored.warn(&why);
                 // Where none is kept, it is unknown and not absent: another server may have one.
-                refused.map(Some).ok_or(StorageError::Denied(why))
+                unstored.map(Some).ok_or(StorageError::Denied(why))
             }
             Err(error) => Err(error),
         }
@@ -85,13 +85,13 @@ impl ValueStore {
     }
 
     /// Stores GitHub's value and returns the valid one. A value set during the look-up is newer: on this instance
-    /// (`is_overtaken`), or on another one (`seen_at` after `asked_at`).
+    /// (`is_overtaken`), or on another one (`seen_at` after `requested_at`).
     pub async fn store_from_github(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
-        asked_at: Timestamp,
+        requested_at: Timestamp,
         is_overtaken: impl Fn() -> bool,
     ) -> Result<Value, StorageError> {
         let _lock = self.lock(repository).await;
@@ -101,7 +101,7 @@ impl ValueStore {
         let Some(known) = self.last(repository, name).await? else {
             return self.store(repository, name, value).await.map(|(stored, _)| stored);
         };
-        let is_newer = known.seen_at > asked_at;
+        let is_newer = known.seen_at > requested_at;
         let value = value.completed_by(&known);
         if is_newer || value.equals(&known) {
             return Ok(known);
@@ -118,24 +118,24 @@ impl ValueStore {
         value: Value,
     ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
-        let refused = self.refused.get(&key).await;
+        let unstored = self.unstored.get(&key).await;
         for _ in 0..MAX_ATTEMPTS {
             let (stored, version) = match self.stored(repository, name).await {
                 Ok(stored) => stored.map_or((None, None), |(value, version)| (value, Some(version))),
                 Err(StorageError::Denied(why)) => {
-                    let (valid, reason) = value.or_known(refused);
-                    self.refused.keep(key, valid.clone(), &why).await;
+                    let (valid, reason) = value.or_known(unstored);
+                    self.unstored.keep(key, valid.clone(), &why).await;
                     return Ok((valid, reason));
                 }
                 Err(error) => return Err(error),
             };
-            let (valid, reason) = value.clone().or_known(Value::latest(stored.clone(), refused.clone()));
+            let (valid, reason) = value.clone().or_known(Value::latest(stored.clone(), unstored.clone()));
             let written =
                 if stored.as_ref() == Some(&valid) { Ok(()) } else { self.write(&key, &valid, version).await };
             match written {
-                Ok(()) => self.refused.remove(&key).await,
+                Ok(()) => self.unstored.remove(&key).await,
                 Err(StorageError::Exists) => continue,
-                Err(StorageError::Denied(why)) => self.refused.keep(key, valid.clone(), &why).await,
+                Err(StorageError::Denied(why)) => self.unstored.keep(key, valid.clone(), &why).await,
                 Err(error) => return Err(error),
             }
             return Ok((valid, reason));

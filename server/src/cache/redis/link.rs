@@ -42,9 +42,9 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
             Ok(mut link) => {
                 failures = 0;
                 // Messages may have been lost since the last link.
-                shared.groups.forget_all();
+                shared.groups.invalidate_all();
                 tracing::info!("connected to Redis at {url}");
-                let why = link.watch(&shared).await;
+                let why = link.monitor(&shared).await;
                 shared.set_client(None);
                 tracing::warn!("lost the connection to Redis at {url}, badges are served without it: {why}");
             }
@@ -89,8 +89,8 @@ impl Link {
         let [first, second] = &mut tasks;
         tokio::select! {
             // The connections do not reconnect by themselves: their tasks end on failure.
-            ended = &mut first.0 => return Err(broken(ended)),
-            ended = &mut second.0 => return Err(broken(ended)),
+            ended = &mut first.0 => return Err(connection_error(ended)),
+            ended = &mut second.0 => return Err(connection_error(ended)),
             ready = async {
                 let _: String = commands.ping(None).await?;
                 subscriber.subscribe(vec![shared.prefix.clone(), own_channel.clone()]).await
@@ -100,8 +100,8 @@ impl Link {
     }
 
     /// Monitors the link until it breaks, and returns the reason.
-    async fn watch(&mut self, shared: &Shared) -> String {
-        let (mut beats, mut sent, mut heard) = (0_u64, Instant::now(), Instant::now());
+    async fn monitor(&mut self, shared: &Shared) -> String {
+        let (mut beats, mut sent, mut last_heartbeat) = (0_u64, Instant::now(), Instant::now());
         let mut last_warning: Option<Instant> = None;
         self.beat(beats);
         loop {
@@ -111,7 +111,7 @@ impl Link {
             tokio::select! {
                 message = self.messages.recv() => match message {
                     Ok(message) if *message.channel == self.own_channel => {
-                        heard = Instant::now();
+                        last_heartbeat = Instant::now();
                         let last = message.value.as_string().is_some_and(|beat| beat == beats.to_string());
                         if !is_up && last && sent.elapsed() < COMMAND_TIME && self.catch_up(shared).await {
                             shared.set_client(Some(self.commands.clone()));
@@ -122,7 +122,7 @@ impl Link {
                     Err(RecvError::Closed) => return "the connection for messages was closed".to_owned(),
                 },
                 () = sleep(next.saturating_sub(sent.elapsed())) => {
-                    if heard.elapsed() > HEARTBEAT_TIMEOUT {
+                    if last_heartbeat.elapsed() > HEARTBEAT_TIMEOUT {
                         return format!("no heartbeat for {HEARTBEAT_TIMEOUT:?}");
                     }
                     beats += 1;
@@ -135,8 +135,8 @@ impl Link {
                         last_warning = Some(Instant::now());
                     }
                 }
-                ended = &mut first.0 => return broken(ended).to_string(),
-                ended = &mut second.0 => return broken(ended).to_string(),
+                ended = &mut first.0 => return connection_error(ended).to_string(),
+                ended = &mut second.0 => return connection_error(ended).to_string(),
             }
         }
     }
@@ -156,7 +156,7 @@ impl Link {
             let Some(group) = next else { return true };
             let arguments = vec![text(&shared.prefix), shared.message("forget", &group)];
             let sent =
-                self.commands.eval::<i64, _, _, _>(scripts::FORGET, vec![shared.epoch_key_of(&group)], arguments);
+                self.commands.eval::<i64, _, _, _>(scripts::INVALIDATE, vec![shared.epoch_key_of(&group)], arguments);
             if !matches!(timeout(CATCH_UP_TIME, sent).await, Ok(Ok(_))) {
                 return false;
             }
@@ -178,7 +178,7 @@ fn client(url: &RedisUrl) -> anyhow::Result<Client> {
     Ok(builder.build()?)
 }
 
-fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
+fn connection_error(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
         Ok(Err(error)) => anyhow::anyhow!("{}", message_of(&error)),
         Ok(Ok(())) => anyhow::anyhow!("the connection was closed"),

@@ -76,9 +76,9 @@ pub enum RedisLookup {
         epoch: String,
     },
     /// Another instance is asking the source.
-    Held,
+    ClaimedByOther,
     /// Redis is down.
-    Nothing,
+    Unavailable,
 }
 
 /// The right of one instance to ask the source; released on drop.
@@ -114,11 +114,11 @@ impl Shared {
         let arguments = [text(oldest.as_millisecond()), text(&token), millis(CLAIM), millis(EPOCH_LIFE)];
         let answer: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
         let Some([epoch, value, outcome]) = answer.and_then(|answer| <[Bytes; 3]>::try_from(answer).ok()) else {
-            metrics().lookup(metrics::Cache::Redis, Lookup::Error);
-            return RedisLookup::Nothing;
+            metrics().lookup(metrics::CacheLabel::Redis, Lookup::Error);
+            return RedisLookup::Unavailable;
         };
         let lookup = if &outcome[..] == b"found" { Lookup::Hit } else { Lookup::Miss };
-        metrics().lookup(metrics::Cache::Redis, lookup);
+        metrics().lookup(metrics::CacheLabel::Redis, lookup);
         let epoch = String::from_utf8_lossy(&epoch).into_owned();
         match &outcome[..] {
             // Invalid data has no time and is overwritten.
@@ -130,7 +130,7 @@ impl Shared {
                 let claim = Claim { shared: self.clone(), lock: self.lock_key_of(shared_key), token };
                 RedisLookup::Claimed { claim: Some(claim), epoch }
             }
-            b"held" => RedisLookup::Held,
+            b"held" => RedisLookup::ClaimedByOther,
             _ => RedisLookup::Claimed { claim: None, epoch },
         }
     }
@@ -176,9 +176,9 @@ impl Shared {
         self.queue_if_failed(&shared_key.group, done);
     }
 
-    pub async fn forget(&self, group: &str) {
+    pub async fn invalidate(&self, group: &str) {
         let arguments = [text(&self.prefix), self.message("forget", group)];
-        let done: Option<i64> = self.run(scripts::FORGET, [self.epoch_key_of(group)], arguments).await;
+        let done: Option<i64> = self.run(scripts::INVALIDATE, [self.epoch_key_of(group)], arguments).await;
         self.queue_if_failed(group, done);
     }
 
@@ -204,7 +204,7 @@ impl Shared {
         match (words.next(), words.next(), words.next()) {
             (Some(id), ..) if id == self.id => {}
             (_, Some("forget"), Some(group)) => {
-                self.groups.forget(group);
+                self.groups.invalidate(group);
             }
             (_, Some("appeared"), Some(group)) => self.groups.invalidate_absent(group),
             _ => {}

@@ -22,8 +22,8 @@ impl Reports {
     }
 
     fn site_of_own_host(&self, url: &Url) -> Option<SiteId> {
-        let OwnHost { before, behind, suffix } = self.own_host.as_ref()?;
-        let own = Url::parse(&format!("{before}site{behind}")).ok()?;
+        let OwnHost { scheme_prefix, suffix_with_port, suffix } = self.own_host.as_ref()?;
+        let own = Url::parse(&format!("{scheme_prefix}site{suffix_with_port}")).ok()?;
         let site = url.domain()?.strip_suffix(suffix.as_str())?;
         (url.port() == own.port()).then(|| site.parse().ok())?
     }

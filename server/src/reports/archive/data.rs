@@ -12,7 +12,7 @@ use super::{ArchiveError, Entry, LOCAL_HEADER};
 use crate::reports::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
-const CHUNK: usize = 32 << 10;
+const CHUNK_BYTES: usize = 32 << 10;
 /// A larger file yields to other tasks after each chunk: inflating takes milliseconds of CPU time per chunk, and a few
 /// MB can inflate to GBs.
 const YIELD_ABOVE: u64 = 4 << 20;
@@ -80,19 +80,19 @@ impl Entry {
     }
 
     /// The file's first bytes, which may declare its charset; fewer if `data` is shorter.
-    pub fn first(&self, data: &[u8]) -> Vec<u8> {
-        let mut first = Vec::with_capacity(self.first_len());
+    pub fn sniff(&self, data: &[u8]) -> Vec<u8> {
+        let mut first = Vec::with_capacity(self.sniff_len());
         if self.deflated {
             // The checksum detects invalid data later.
             let _ = Decompress::new(false).decompress_vec(data, &mut first, FlushDecompress::None);
         } else {
-            first.extend(data.iter().take(self.first_len()));
+            first.extend(data.iter().take(self.sniff_len()));
         }
         first
     }
 
-    /// The length of [`Entry::first`] with enough data.
-    pub fn first_len(&self) -> usize {
+    /// The length of [`Entry::sniff`] with enough data.
+    pub fn sniff_len(&self) -> usize {
         SNIFFED.min(usize::try_from(self.size).unwrap_or(SNIFFED))
     }
 
@@ -195,7 +195,7 @@ impl Verifier {
         let chunk = self.inflated(input)?;
         self.crc.update(&chunk);
         let remaining = self.remaining.checked_sub(chunk.len() as u64);
-        self.remaining = remaining.ok_or_else(|| broken("longer than its entry says"))?;
+        self.remaining = remaining.ok_or_else(|| invalid_data("longer than its entry says"))?;
         Ok(chunk)
     }
 
@@ -207,9 +207,9 @@ impl Verifier {
         loop {
             if self.ended {
                 let nothing_behind = input.is_empty();
-                return nothing_behind.then(Bytes::new).ok_or_else(|| broken("longer than its entry says"));
+                return nothing_behind.then(Bytes::new).ok_or_else(|| invalid_data("longer than its entry says"));
             }
-            let mut output = Vec::with_capacity(CHUNK);
+            let mut output = Vec::with_capacity(CHUNK_BYTES);
             let before = inflater.total_in();
             let status =
                 inflater.decompress_vec(input, &mut output, FlushDecompress::None).map_err(io::Error::other)?;
@@ -225,14 +225,14 @@ impl Verifier {
 
     fn finish(&self) -> io::Result<()> {
         if self.remaining > 0 || self.deflated && !self.ended {
-            return Err(broken("shorter than its entry says"));
+            return Err(invalid_data("shorter than its entry says"));
         }
         let fits = self.crc.checksum() == self.expected_crc;
-        fits.then_some(()).ok_or_else(|| broken("different from its checksum"))
+        fits.then_some(()).ok_or_else(|| invalid_data("different from its checksum"))
     }
 }
 
-fn broken(what: &str) -> io::Error {
+fn invalid_data(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a stored file is {what}"))
 }
 
@@ -272,7 +272,7 @@ mod tests {
                 () = inflated => {}
                 () = others => {}
             }
-            assert!(steps >= large.size / CHUNK as u64, "{way}: {steps} steps");
+            assert!(steps >= large.size / CHUNK_BYTES as u64, "{way}: {steps} steps");
         }
     }
 }

@@ -77,7 +77,7 @@ pub struct CachedFile {
     /// The store's entity tag, for file-by-file sites.
     pub etag: Option<String>,
     /// When the file was last read or revalidated.
-    pub(super) checked: Instant,
+    pub(super) checked_at: Instant,
 }
 
 impl Sites {
@@ -96,8 +96,8 @@ impl Sites {
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
-                .weigher(move |key: &FileKey, held: &Arc<CachedFile>| {
-                    weight(held.bytes.len() + key.1.len() + FILE_BYTES)
+                .weigher(move |key: &FileKey, cached: &Arc<CachedFile>| {
+                    weight(cached.bytes.len() + key.1.len() + FILE_BYTES)
                 })
                 .build(),
             by_file: Cache::new(MAX_BY_FILE),

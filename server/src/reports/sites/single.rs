@@ -82,9 +82,9 @@ impl Sites {
     ) -> Result<Option<SingleFile>, Error> {
         let key = (*site, Name::Path(path.into()), false);
         match poll_once(self.files.get(&key)) {
-            Some(held) if held.checked.elapsed() < FRESH => {
-                metrics().lookup(metrics::Cache::File, Lookup::Hit);
-                Ok(Some(SingleFile::Small(held)))
+            Some(cached) if cached.checked_at.elapsed() < FRESH => {
+                metrics().lookup(metrics::CacheLabel::File, Lookup::Hit);
+                Ok(Some(SingleFile::Small(cached)))
             }
             old => Box::pin(self.look_up(key, path, old, part)).await,
         }
@@ -105,8 +105,8 @@ impl Sites {
         let (mut was_fetched, mut large) = (false, None);
         let read = async {
             was_fetched = true;
-            match self.ask(&object, path, old.as_deref(), part.clone()).await? {
-                SingleFile::Small(held) => Ok(held),
+            match self.fetch_single(&object, path, old.as_deref(), part.clone()).await? {
+                SingleFile::Small(cached) => Ok(cached),
                 found => {
                     large = Some(found);
                     Err(NotCached::Large)
@@ -114,18 +114,18 @@ impl Sites {
             }
         };
         let found = self.files.try_get_with(key, read).await;
-        metrics().lookup(metrics::Cache::File, Lookup::of(&found, was_fetched));
+        metrics().lookup(metrics::CacheLabel::File, Lookup::of(&found, was_fetched));
         let failed = |error: &IndexError| match error {
             IndexError::Storage(StorageError::NotFound) => Ok(None),
             error => Err(error.public(&site)),
         };
         match found {
-            Ok(held) => Ok(Some(SingleFile::Small(held))),
+            Ok(cached) => Ok(Some(SingleFile::Small(cached))),
             Err(not_cached) => match (&*not_cached, large) {
                 (_, Some(large)) => Ok(Some(large)),
                 // The bytes go to another reader, who asked at the same time.
                 (NotCached::Large, None) => {
-                    self.ask(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
+                    self.fetch_single(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
                 }
                 (NotCached::Failed(error), None) => failed(error),
             },
@@ -133,7 +133,7 @@ impl Sites {
     }
 
     /// Asks the store. `old`: what is known of the file, which the store need not send again.
-    async fn ask(
+    async fn fetch_single(
         &self,
         object: &str,
         path: &str,
@@ -153,44 +153,44 @@ impl Sites {
             }
             fetched => fetched?,
         };
-        let held = match (fetched, old) {
-            (FetchedFile::Unchanged, Some(old)) => old.checked_now(),
+        let cached = match (fetched, old) {
+            (FetchedFile::Unchanged, Some(old)) => old.revalidated(),
             (FetchedFile::Unchanged, None) => {
                 return Err(StorageError::unexpected("no file, as if one were known").into());
             }
             // Only the vendors' stores answer conditional requests.
             (FetchedFile::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => {
-                old.checked_now()
+                old.revalidated()
             }
             (FetchedFile::File(meta, range, bytes), _) if meta.size > self.largest_file => {
-                let (content_type, bytes) = begun(path, bytes).await?;
+                let (content_type, bytes) = with_content_type(path, bytes).await?;
                 return Ok(SingleFile::Large { meta, content_type, range, bytes });
             }
             (FetchedFile::File(meta, _, bytes), _) => {
                 // The file, and the same compressed.
                 let reservation = self.reserve(2 * meta.size as usize).await?;
-                let held = read(path, meta, bytes).await?;
-                CachedFile { bytes: reservation.attach(held.bytes), ..held }
+                let cached = read(path, meta, bytes).await?;
+                CachedFile { bytes: reservation.attach(cached.bytes), ..cached }
             }
         };
-        Ok(SingleFile::Small(Arc::new(held)))
+        Ok(SingleFile::Small(Arc::new(cached)))
     }
 
     /// The file's own bytes, where they are held compressed.
-    pub async fn plain(&self, site: &SiteId, path: &str, held: &CachedFile) -> Result<Bytes, Error> {
-        if !held.is_gzip {
-            return Ok(held.bytes.clone());
+    pub async fn plain(&self, site: &SiteId, path: &str, cached: &CachedFile) -> Result<Bytes, Error> {
+        if !cached.is_gzip {
+            return Ok(cached.bytes.clone());
         }
         let key = (*site, Name::Path(path.into()), true);
         if let Some(plain) =
-            poll_once(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == held.etag)
+            poll_once(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == cached.etag)
         {
             return Ok(plain.bytes.clone());
         }
-        let reservation = self.reserve(held.size as usize).await?;
-        let mut bytes = Vec::with_capacity(held.size as usize);
-        GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
-        let plain = CachedFile { bytes: reservation.attach(bytes.into()), is_gzip: false, ..held.clone() };
+        let reservation = self.reserve(cached.size as usize).await?;
+        let mut bytes = Vec::with_capacity(cached.size as usize);
+        GzDecoder::new(&*cached.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
+        let plain = CachedFile { bytes: reservation.attach(bytes.into()), is_gzip: false, ..cached.clone() };
         let bytes = plain.bytes.clone();
         self.files.insert(key, Arc::new(plain)).await;
         Ok(bytes)
@@ -198,8 +198,8 @@ impl Sites {
 }
 
 impl CachedFile {
-    fn checked_now(&self) -> Self {
-        Self { checked: Instant::now(), ..self.clone() }
+    fn revalidated(&self) -> Self {
+        Self { checked_at: Instant::now(), ..self.clone() }
     }
 }
 
@@ -207,21 +207,21 @@ impl CachedFile {
 async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<CachedFile, StorageError> {
     let mut plain = BytesMut::with_capacity(meta.size as usize);
     while let Some(piece) = bytes.next().await {
-        plain.extend_from_slice(&piece.map_err(of_store)?);
+        plain.extend_from_slice(&piece.map_err(store_error)?);
     }
     let plain = plain.freeze();
     let packed = if media::is_text(path) && meta.size >= MIN_COMPRESSED {
         let text = plain.clone();
         // On a blocking thread: 1 MB takes about 20 ms.
         let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;
-        let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(of_store)?;
+        let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(store_error)?;
         (packed.len() < plain.len()).then_some(packed)
     } else {
         None
     };
     let content_type = media::content_type(path, &plain);
     let (is_gzip, FileMeta { size, etag }) = (packed.is_some(), meta);
-    Ok(CachedFile { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked: Instant::now() })
+    Ok(CachedFile { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked_at: Instant::now() })
 }
 
 fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
@@ -231,10 +231,10 @@ fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
 }
 
 /// Reads a file's first bytes for its content type, and returns the whole stream.
-async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
+async fn with_content_type(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
     let mut first = Vec::new();
     while first.len() < SNIFFED {
-        let Some(piece) = bytes.next().await.transpose().map_err(of_store)? else { break };
+        let Some(piece) = bytes.next().await.transpose().map_err(store_error)? else { break };
         first.extend_from_slice(&piece);
     }
     let content_type = media::content_type(path, &first);
@@ -242,7 +242,7 @@ async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteSt
 }
 
 /// The store's error inside an I/O error.
-fn of_store(error: io::Error) -> StorageError {
+fn store_error(error: io::Error) -> StorageError {
     error.downcast().unwrap_or_else(|error| StorageError::Failed(error.into()))
 }
 
@@ -319,7 +319,7 @@ mod tests {
         async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
             let Some(single) = self.sites.single(&site(), PATH, None).await? else { return Ok(None) };
             match single {
-                SingleFile::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
+                SingleFile::Small(cached) => Ok(Some(self.sites.plain(&site(), PATH, &cached).await.unwrap().to_vec())),
                 SingleFile::Large { mut bytes, .. } => {
                     let mut all = Vec::new();
                     while let Some(piece) = bytes.next().await {
@@ -333,13 +333,13 @@ mod tests {
         /// Makes the cached file a minute older.
         async fn age(&self) {
             let key = (site(), Name::Path(PATH.into()), false);
-            let held = self.sites.files.get(&key).await.unwrap();
-            let old = CachedFile { checked: held.checked - FRESH, ..(*held).clone() };
+            let cached = self.sites.files.get(&key).await.unwrap();
+            let old = CachedFile { checked_at: cached.checked_at - FRESH, ..(*cached).clone() };
             self.sites.files.insert(key, Arc::new(old)).await;
         }
     }
 
-    fn places(range: &str, size: usize) -> Range<usize> {
+    fn byte_range(range: &str, size: usize) -> Range<usize> {
         let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
         first.parse().unwrap()..size.min(last.parse::<usize>().unwrap() + 1)
     }
@@ -356,7 +356,7 @@ mod tests {
             Some((etag, _)) if known.as_deref() == Some(etag) => {
                 response.status(304).header("etag", *etag).body(full(""))
             }
-            Some((etag, bytes)) => match range.as_deref().map(|range| places(range, bytes.len())) {
+            Some((etag, bytes)) => match range.as_deref().map(|range| byte_range(range, bytes.len())) {
                 None => response.header("etag", *etag).body(full(bytes.clone())),
                 Some(part) if part.is_empty() => response.status(416).body(full("")),
                 Some(part) => {
@@ -446,10 +446,10 @@ mod tests {
         }
         stub.put("\"2\"", b"small");
         for part in [1..3, 9..10] {
-            let Some(SingleFile::Small(held)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
+            let Some(SingleFile::Small(cached)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
                 panic!("expected a small file")
             };
-            assert_eq!(held.bytes, "small");
+            assert_eq!(cached.bytes, "small");
         }
     }
 

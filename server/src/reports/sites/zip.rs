@@ -44,10 +44,10 @@ pub enum FileContent {
 }
 
 impl FoundFile {
-    fn held(held: &CachedFile, plain: bool, served: Served) -> Self {
-        let bytes = held.bytes.clone();
+    fn cached(cached: &CachedFile, plain: bool, served: Served) -> Self {
+        let bytes = cached.bytes.clone();
         let content = if plain { FileContent::Plain(bytes) } else { FileContent::Packed(bytes) };
-        Self { content, content_type: held.content_type.clone(), served }
+        Self { content, content_type: cached.content_type.clone(), served }
     }
 }
 
@@ -56,7 +56,7 @@ impl Sites {
     /// nothing yet.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
         if let Some(open) = poll_once(self.open.get(site)) {
-            metrics().lookup(metrics::Cache::Index, Lookup::Hit);
+            metrics().lookup(metrics::CacheLabel::Index, Lookup::Hit);
             return Ok(Some(open));
         }
         // Boxed to keep the future of the common path small.
@@ -74,7 +74,7 @@ impl Sites {
             Ok(Arc::new(Site { index, policy: OnceLock::new() }))
         };
         let open = self.open.try_get_with_by_ref(site, read).await;
-        metrics().lookup(metrics::Cache::Index, Lookup::of(&open, was_fetched));
+        metrics().lookup(metrics::CacheLabel::Index, Lookup::of(&open, was_fetched));
         match open {
             Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
@@ -94,9 +94,9 @@ impl Sites {
     pub async fn content(&self, site: &SiteId, number: u32, entry: &Entry, plain: bool) -> Result<FoundFile, Error> {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, Name::Number(number), plain);
-        if let Some(held) = poll_once(self.files.get(&key)) {
-            metrics().lookup(metrics::Cache::File, Lookup::Hit);
-            return Ok(FoundFile::held(&held, plain, Served::Memory));
+        if let Some(cached) = poll_once(self.files.get(&key)) {
+            metrics().lookup(metrics::CacheLabel::File, Lookup::Hit);
+            return Ok(FoundFile::cached(&cached, plain, Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
     }
@@ -112,14 +112,16 @@ impl Sites {
                 was_fetched = true;
                 let reservation = self.reserve(needed(entry, plain)).await?;
                 let packed = self.packed(&zip, entry).await?;
-                let content_type = media::content_type(&entry.path, &entry.first(&entry.data_of(&packed)));
+                let content_type = media::content_type(&entry.path, &entry.sniff(&entry.data_of(&packed)));
                 let bytes = reservation.attach(if plain { entry.plain(&packed).await? } else { packed });
                 let (is_gzip, size) = (entry.deflated && !plain, entry.size);
-                Ok(Arc::new(CachedFile { bytes, is_gzip, content_type, size, etag: None, checked: Instant::now() }))
+                Ok(Arc::new(CachedFile { bytes, is_gzip, content_type, size, etag: None, checked_at: Instant::now() }))
             };
-            let held = self.files.try_get_with(key, read).await;
-            metrics().lookup(metrics::Cache::File, Lookup::of(&held, was_fetched));
-            held.map(|held| FoundFile::held(&held, plain, if was_fetched { Served::Store } else { Served::Memory }))
+            let cached = self.files.try_get_with(key, read).await;
+            metrics().lookup(metrics::CacheLabel::File, Lookup::of(&cached, was_fetched));
+            cached.map(|cached| {
+                FoundFile::cached(&cached, plain, if was_fetched { Served::Store } else { Served::Memory })
+            })
         };
         if found.is_err() {
             // The index may be outdated: the next request reads it again.
@@ -181,16 +183,16 @@ impl Sites {
                 start = entry.data_start(&head)?;
             }
             let Some(data) = head.get(start..) else { continue };
-            let first = entry.first(data);
+            let first = entry.sniff(data);
             // Deflated data can be long without producing a byte.
-            if first.len() == entry.first_len() || data.len() as u64 >= MAX_SNIFFED_DATA.min(entry.compressed) {
+            if first.len() == entry.sniff_len() || data.len() as u64 >= MAX_SNIFFED_DATA.min(entry.compressed) {
                 break first;
             }
         };
         let content_type = media::content_type(&entry.path, &first);
-        let begun = Bytes::from(head).slice(start..);
-        let data =
-            stream::once(std::future::ready(Ok(begun))).chain(bytes.map(|item| item.map_err(std::io::Error::other)));
+        let beginning = Bytes::from(head).slice(start..);
+        let data = stream::once(std::future::ready(Ok(beginning)))
+            .chain(bytes.map(|item| item.map_err(std::io::Error::other)));
         let content = FileContent::Data(exactly(data, entry.compressed).boxed(), reservation);
         Ok(FoundFile { content, content_type, served: Served::Stream })
     }

@@ -28,7 +28,7 @@ impl Storage {
     }
 
     /// Whether an upload role is configured.
-    pub fn grants(&self) -> bool {
+    pub fn has_upload_role(&self) -> bool {
         self.sts.is_some()
     }
 

@@ -10,12 +10,12 @@ use crate::values::value::Value;
 const MAX_VALUES: u64 = 10_000;
 
 /// The values that the storage did not accept, by object key.
-pub struct RefusedValues {
+pub struct UnstoredValues {
     values: Cache<String, Value>,
     has_warned: AtomicBool,
 }
 
-impl RefusedValues {
+impl UnstoredValues {
     pub fn new() -> Self {
         Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
     }
