@@ -35,7 +35,7 @@ use crate::telemetry::metrics::{KeylessResult, metrics};
 use crate::values::Values;
 use crate::values::drawing::Badges;
 
-/// The server's parts.
+/// The state of the server.
 pub struct App {
     /// The public address, without a trailing slash.
     pub public_url: String,
@@ -60,7 +60,7 @@ pub struct App {
     /// The memory budget of responses.
     pub memory: Arc<MemoryBudget>,
     pub values: Values,
-    /// Bytes of one report's zip.
+    /// The maximum size of a report's zip in bytes.
     pub max_report_bytes: u64,
     pub limits: NetworkLimits,
     /// Limits the uploads through the server.
@@ -91,7 +91,7 @@ impl App {
         let memory =
             Arc::new(MemoryBudget::new(sites::file_cache_bytes(config.cache_bytes), config.limits.send_buffer));
         let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
-        // A badge's value depends on all of these, so servers that differ in one share no values in Redis.
+        // A badge's value depends on all of these: servers that differ in one must not share values in Redis.
         let github_url = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {github_url}", storage.name());
         let redis = config.redis.map(|url| (url, namespace));
@@ -123,8 +123,8 @@ impl App {
         })
     }
 
-    /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address; wrong tokens are not:
-    /// nobody guesses one, and GitHub's runners share addresses.
+    /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address. Wrong tokens are not:
+    /// they cannot be guessed, and GitHub's runners share addresses.
     pub async fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let verdict = || self.api_keys.check(headers);
         let Some(sent) = sent_key(headers) else {

@@ -118,7 +118,7 @@ fn now<T>(answer: impl Future<Output = T>) -> T {
     answer.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
 }
 
-/// A request's path leads to objects of its own site or repository only, and a log never has a whole site ID.
+/// A request's path leads only to objects of its own site or repository, and logs never contain a whole site ID.
 pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
     let logged = redacted(path);
@@ -231,7 +231,7 @@ pub fn media(bytes: &[u8]) {
     }
 }
 
-/// A response of STS has credentials or not; only letters and digits of its error code are used.
+/// Responses of STS cause no panic, and error codes contain only letters and digits.
 pub fn sts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = credentials_of(text);
@@ -290,7 +290,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// The corpus has interesting inputs, and those that once broke something.
+    /// The corpus has interesting inputs, and inputs that caused failures.
     #[test]
     fn the_fuzz_corpus_causes_no_panic() {
         for (name, check) in super::ALL {

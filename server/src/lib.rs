@@ -2,10 +2,10 @@
 //!
 //! The folders are layers; imports go down only:
 //!
-//! - `serve` takes connections, `routes` finds what a request asks for, `app` has the parts that answer it;
-//! - `answers` are responses and pages, `values` what badges show, `config` what the operator set;
-//! - `reports` are the stored reports, `identity` is who may upload; `error` has the errors that clients receive;
-//! - `store`, `cache` and `github` are the services behind; `telemetry`, `names`, `network` and `base` are for all.
+//! - `serve` accepts connections, `routes` answers requests, `app` has the state that they share;
+//! - `answers` builds responses and pages, `values` looks up badge values, `config` parses the settings;
+//! - `reports` reads stored reports, `identity` authenticates uploaders, `error` has the errors that clients receive;
+//! - `store`, `cache` and `github` use external services; all layers use `telemetry`, `names`, `network` and `base`.
 
 pub mod answers;
 pub mod app;
@@ -54,7 +54,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         Some(listen) => Some(telemetry::listen::start(listen).await?),
         None => None,
     };
-    // Before anybody is told that it listens: who reads that may stop it at once.
+    // Handle signals before the server logs that it listens: whoever reads the log may stop it at once.
     let (stop, stop_at_once) = serve::stop_signals()?;
     let app = Arc::new(App::new(config, address).map_err(InvalidSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
@@ -79,7 +79,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Consequences of the settings that are not obvious.
+/// Describes consequences of the settings that are not obvious.
 fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String> {
     let mut facts = Vec::new();
     if app.is_keyless() {
@@ -98,7 +98,7 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
     facts
 }
 
-/// The text for the operator after the start.
+/// The text that the server prints when it has started.
 fn welcome(
     app: &App,
     address: SocketAddr,

@@ -9,7 +9,7 @@ use covered_server::config::{self, Command, InvalidSetting};
 use covered_server::identity::bindings;
 use covered_server::store::storage::Storage;
 
-/// Time for blocking threads to end after everything else. A read from a pipe or from a lost file server never ends.
+/// Time for blocking threads to end, after everything else: a read from a pipe or a lost file server may never end.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

@@ -8,7 +8,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// The headers that each badge response begins with.
+/// The constant headers of badge responses.
 pub struct BadgeHeaders {
     any: HeaderMap,
     /// For GitHub's image proxy (camo), which otherwise caches images for a long time.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::reports::address::ReportLocation;
 use crate::telemetry::trace::REQUEST_ID;
 
-/// The headers that responses with a report's file begin with.
+/// The constant headers of responses with a report's file.
 pub struct FileHeaders {
     /// Without compression.
     plain: HeaderMap,
@@ -91,7 +91,7 @@ fn set_file_headers(headers: &mut HeaderMap, cache_control: HeaderValue, etag: O
     };
 }
 
-/// What the headers say about a report's file.
+/// The properties of a report's file that determine its headers.
 pub struct File {
     pub etag: Option<HeaderValue>,
     pub cache_policy: CachePolicy,

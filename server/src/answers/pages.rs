@@ -135,7 +135,7 @@ pub fn list(folder: &str, rows: &[Row<'_>], more: usize) -> String {
     )
 }
 
-/// A link to an entry of the page's own folder. `./` prevents that a name with a colon is read as a scheme.
+/// A link to an entry of the page's own folder. Without `./`, browsers would read a name with a colon as a scheme.
 pub fn href(name: &str) -> String {
     match name.strip_suffix('/') {
         Some(folder) => format!("./{}/", utf8_percent_encode(folder, UNRESERVED)),

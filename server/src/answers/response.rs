@@ -37,11 +37,11 @@ pub enum Body {
     Counted { bytes: ByteStream, remaining: Option<u64> },
 }
 
-/// What a stream takes ([`STREAM_BYTES`]) that the server compresses, so that its length is unknown: deflate's state has 320 KiB.
+/// Bytes that a stream needs if the server compresses it, instead of [`STREAM_BYTES`]: deflate's state has 320 KiB.
 const COMPRESSED_BYTES: usize = 448 << 10;
-/// Bytes that a short stream takes beyond its own length.
+/// Bytes that a short stream needs in addition to its length.
 const SHORT_BYTES: usize = 32 << 10;
-/// Bytes of a generated page that need not be counted.
+/// A generated page of up to this many bytes is not counted.
 const SMALL_PAGE: usize = 4 << 10;
 
 impl Body {
@@ -49,7 +49,7 @@ impl Body {
         Self::Full(Bytes::new())
     }
 
-    /// A page that was generated for this response alone.
+    /// A page for this response alone; large ones are counted.
     fn generated(page: String) -> Self {
         if page.len() > SMALL_PAGE { Self::Generated(page.into()) } else { Self::Full(page.into()) }
     }
@@ -59,7 +59,7 @@ impl Body {
         matches!(self, Self::Generated(_) | Self::Stream { .. })
     }
 
-    /// A stream with memory that was taken for it.
+    /// Attaches reserved memory to a stream.
     pub fn counted(self, reservation: Reservation) -> Self {
         match self {
             Self::Stream { bytes, remaining } => Self::Counted { bytes: reservation.attach_stream(bytes), remaining },
@@ -67,8 +67,8 @@ impl Body {
         }
     }
 
-    /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
-    /// `read_ahead`: bytes of a stream that the store's client holds.
+    /// Reserves the memory that sending needs. A stream waits for it; a generated page fails at once, as it is in
+    /// memory already. `read_ahead`: bytes of a stream that the store's client buffers.
     pub async fn reserve_memory(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::OutOfMemory> {
         Ok(match self {
             Self::Generated(bytes) => {
@@ -120,7 +120,7 @@ impl HttpBody for Body {
     }
 }
 
-/// Bytes of an error's text: it may quote a path, which may be as long as a request's head.
+/// The maximum size of an error's text in bytes: it may quote a path, which may be as long as a request head.
 const MAX_DETAIL: usize = 2 << 10;
 /// The cache policy of responses that must not be stored.
 pub const NO_STORE: &str = "no-store";

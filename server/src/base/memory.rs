@@ -12,27 +12,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::log_throttle::LogThrottle;
 
-/// Bytes that a stream takes while it is sent: the inflater's state (44 KiB), a chunk that waits to be sent, a chunk that
-/// is being sent, and what was read ahead.
+/// Bytes that a stream needs while it is sent: the inflater's state (44 KiB), a waiting chunk, a chunk that is being
+/// sent, and the read-ahead.
 pub const STREAM_BYTES: usize = 128 << 10;
 /// Bytes of a permit.
 const UNIT: usize = 1 << 10;
-/// Streams may use 1 / this of the memory for sending. The rest is left to files that are read whole.
+/// Streams may use 1 / this of the memory for sending; the rest is for files that are read completely.
 const STREAMS_SHARE: u64 = 2;
-/// HTTP/2 requests may use 1 / this of it. Their part is separate: a request keeps it while it waits for the other part.
+/// HTTP/2 requests may use 1 / this of it. Their part is separate, as a request keeps it while its response waits for
+/// memory.
 const REQUESTS_SHARE: u64 = 4;
-/// Bytes of an HTTP/2 request and its response without the body; measured: 2 KB, with an error page 4.5 KB.
+/// Bytes of an HTTP/2 request and its response without the body. Measured: 2 KB, or 4.5 KB with an error page.
 const REQUEST_BYTES: usize = 4 << 10;
-/// Responses that may wait for memory at once: each holds its request meanwhile.
+/// The maximum number of responses that wait for memory: each keeps its request in memory.
 const MAX_WAITING: usize = 1000;
-/// The longest wait. It is shorter than `REQUEST_TIMEOUT`, so that the client receives the reason.
+/// The maximum wait, shorter than the default `REQUEST_TIMEOUT`, so that the client receives the reason.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// The memory that responses share.
+/// The memory budget.
 pub struct MemoryBudget {
     /// Permits of [`UNIT`] bytes each.
     all: Part,
-    /// Of them, those that streams may have.
+    /// The part of `all` that streams may use.
     streams: Part,
     requests: Part,
     waiting: AtomicUsize,
@@ -56,7 +57,7 @@ impl Part {
         Self { size: size as u32, free: Arc::new(Semaphore::new(size)) }
     }
 
-    /// A request for more than the whole part takes the whole part.
+    /// The number of permits for so many bytes, at most all permits of this part.
     fn permits(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.size)
     }
@@ -83,12 +84,12 @@ impl MemoryBudget {
         }
     }
 
-    /// Reserves memory for an HTTP/2 request, if it is free. A request that waited would need as much.
+    /// Reserves memory for an HTTP/2 request, or returns `None`: a waiting request would need as much memory.
     pub fn try_reserve_for_request(&self) -> Option<Reservation> {
         self.requests.try_reserve(REQUEST_BYTES).map(|permits| Reservation { permits, _of_streams: None })
     }
 
-    /// Reserves memory for so many bytes, if it is free.
+    /// Reserves memory for so many bytes, or returns `None`.
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         self.all.try_reserve(bytes).map(|permits| Reservation { permits, _of_streams: None })
     }
@@ -171,7 +172,7 @@ impl Reservation {
     }
 }
 
-/// Bytes with the reservation that they were read into.
+/// Bytes with the reservation for their memory.
 struct AttachedBytes {
     bytes: Bytes,
     _reservation: Arc<Reservation>,

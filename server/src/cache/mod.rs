@@ -28,9 +28,9 @@ use crate::cache::redis::shared::{self, Claim, RedisLookup, Shared, SharedKey};
 pub use crate::cache::redis::url::RedisUrl;
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
-/// How long a request waits for the source, or for another instance that asks it.
+/// How long a request waits for the source, or for another instance's look-up.
 const MAX_WAIT: Duration = Duration::from_millis(1200);
-/// How often an instance polls Redis for the answer that another instance asked for.
+/// How often an instance polls Redis for the result of another instance's look-up.
 const POLL_INTERVAL: Duration = Duration::from_millis(40);
 /// The maximum number of values in memory.
 const MAX_VALUES: u64 = 10_000;
@@ -42,7 +42,7 @@ pub trait Source: Send + Sync + 'static {
 
     /// The group of a key.
     fn group(key: &Self::Key) -> &str;
-    /// Its name within the group.
+    /// The name of a key within its group.
     fn name(key: &Self::Key) -> String;
     /// The value as bytes, for Redis.
     fn write(value: &Self::Value) -> Vec<u8>;
@@ -128,7 +128,7 @@ pub struct Cache<S: Source> {
     shared: Option<Arc<Shared>>,
 }
 
-/// Taken before a new value is decided on; [`Cache::put`] uses it to detect concurrent changes.
+/// The epochs before a write; [`Cache::put`] uses them to detect concurrent changes.
 pub struct WriteTicket {
     epoch: u64,
     shared_epoch: Option<String>,
@@ -188,7 +188,7 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// Call this before a new value is decided on: [`Self::put`] then detects concurrent changes.
+    /// Call this before you decide on a new value: [`Self::put`] then detects concurrent changes.
     pub async fn write_ticket(&self, group: &str) -> WriteTicket {
         let epoch = self.groups.epoch(group);
         let shared_epoch = match &self.shared {
@@ -239,8 +239,8 @@ impl<S: Source> Cache<S> {
         }
     }
 
-    /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
-    /// source.
+    /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. Only one instance asks
+    /// the source.
     async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> CachedValue<S::Value> {
         let (shared_key, started) = (&shared_key::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
@@ -319,7 +319,7 @@ fn lifetime<S: Source>(value: &S::Value) -> Duration {
 /// A value of another instance, fresh for the rest of its time.
 fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<CachedValue<S::Value>> {
     let age = Timestamp::now().duration_since(at);
-    // Clocks may differ, but not by more than that.
+    // Tolerate clock differences of up to [`FRESH`].
     if age.as_secs_f64() < -FRESH.as_secs_f64() {
         return None;
     }

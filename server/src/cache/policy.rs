@@ -6,5 +6,5 @@ use std::time::Duration;
 pub const FRESH: Duration = Duration::from_secs(60);
 /// How long a stale value is served while it is refreshed; for an older one, the request waits.
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the source is not asked about a group that it does not know.
+/// How long a group counts as unknown after the source did not know it.
 pub const ABSENT: Duration = Duration::from_secs(5 * 60);

@@ -12,7 +12,7 @@ const PART: &str = "GitHub";
 /// The quota is reported as low below 1 / this.
 const LOW_QUOTA_DIVISOR: u64 = 10;
 
-/// `repository`: one that the server must be able to read.
+/// Checks the token. `repository`: one that the server must be able to read.
 pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Vec<Finding> {
     match TokenInfo::look_up(config, repository, ANSWER_TIME).await {
         Ok(token) => findings(token, repository),

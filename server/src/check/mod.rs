@@ -61,7 +61,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// A failure, although the server works without Redis: two servers would share nothing.
+/// Reports a failure, although the server works without Redis: several servers would not share values.
 async fn redis(url: &RedisUrl) -> Finding {
     match tokio::time::timeout(ANSWER_TIME, cache::check_redis(url)).await {
         Ok(Ok(())) => Finding::ok("Redis", format!("{url} responds")),
@@ -84,7 +84,7 @@ async fn in_time(part: &'static str, check: impl Future<Output = Vec<Finding>>) 
     tokio::time::timeout(PART_TIME, check).await.unwrap_or_else(late)
 }
 
-/// A note only: the server may not be running yet, or the address may not be reachable from this machine.
+/// Reports only a note: the server may not be running yet, or this machine may not reach its address.
 async fn public_url(url: &Url) -> Finding {
     let part = "PUBLIC_URL";
     let base = url.as_str().trim_end_matches('/');

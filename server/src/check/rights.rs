@@ -9,7 +9,7 @@ use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 
-/// `site`: an unused ID.
+/// Checks the bucket's folders. `site`: an unused ID.
 pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Finding> {
     let mut findings = vec![absence(storage, site).await];
     let (is_needed, consequence) = match &config.github {
@@ -40,7 +40,7 @@ async fn absence(storage: &Storage, site: &SiteId) -> Finding {
     }
 }
 
-/// Writes and reads a test object in a folder. `consequence`: the consequence of a failure.
+/// Writes and reads a test object in a folder. `consequence`: what does not work after a failure.
 async fn folder(storage: &Storage, folder: &str, is_needed: bool, consequence: &str) -> Finding {
     let key = probe_key(folder);
     match write_and_read(storage, &key).await {

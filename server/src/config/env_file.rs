@@ -1,4 +1,4 @@
-//! Reads `.env` in the working directory like the Python original: UTF-8, names in any case.
+//! Reads `.env` in the working directory like the Python original does: UTF-8, names in any case.
 //!
 //! The syntax is python-dotenv's, where `$`, spaces and backslashes are literal in unquoted values. Another syntax
 //! would silently change keys with these characters.
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::config::settings::is_setting;
 
-/// Bytes of the file.
+/// The maximum size of the file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// Line numbers in the warning about skipped lines.
+/// The maximum number of line numbers in the warning about skipped lines.
 const MAX_NUMBERS: usize = 10;
 
 /// The settings in a file, by their names in the environment.
 #[derive(Default)]
 pub struct EnvFile {
     path: PathBuf,
-    /// Values, or why a value cannot be used. An error names its line and no value.
+    /// Values, or why a value cannot be used. An error contains the line number, not the value.
     values: HashMap<String, Result<String, String>>,
     /// Numbers of the lines that are not `NAME=VALUE` and name no setting.
     skipped: Vec<usize>,
@@ -27,14 +27,14 @@ pub struct EnvFile {
 }
 
 impl EnvFile {
-    /// Reads the file. A missing file holds nothing. Names that are no settings of this server are ignored.
+    /// Reads the file; a missing file counts as empty. Ignores names that are not settings of this server.
     pub fn read(path: &Path) -> Result<Self, String> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let display = path.display();
         let unreadable =
             |why| format!("{display} cannot be read: {why}; make it readable, or start the server in another folder");
         let remedy = "remove it, or start the server in another folder";
-        // Before it is opened: to open a named pipe can block.
+        // Check the type before opening the file: opening a named pipe can block.
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => {}
             Ok(_) => return Err(format!("{display} is not a file: {remedy}")),
@@ -50,7 +50,7 @@ impl EnvFile {
                 "{display} is larger than 1 MiB: make it smaller, or start the server in another folder"
             ));
         }
-        // UTF-16 holds these; no setting does.
+        // UTF-16 contains zero bytes; no setting does.
         if bytes.contains(&0) {
             return Err(format!("{display} is not UTF-8: save the file as UTF-8"));
         }
@@ -59,7 +59,7 @@ impl EnvFile {
         Ok(file)
     }
 
-    /// A setting's value, or what is wrong with its line.
+    /// A setting's value, or the error in its line.
     pub fn get(&mut self, name: &str) -> Option<Result<String, String>> {
         let value = self.values.get(name)?;
         if value.as_ref().is_ok_and(|value| !value.is_empty()) {
@@ -84,7 +84,7 @@ impl EnvFile {
             .then(|| format!("{display}: skipped lines that are not NAME=VALUE: {}{others}", numbers.join(", ")))
     }
 
-    /// Takes the settings of a text; of two with one name, the last one counts.
+    /// Parses the settings of a text. If a name occurs twice, the last value counts.
     fn parse(&mut self, text: &str) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut line, mut counted) = (1, 0);

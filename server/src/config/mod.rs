@@ -52,7 +52,7 @@ pub const NO_GITHUB_TOKEN: &str =
 /// The consequence of a missing `API_KEY` if workflows need none.
 pub const NO_API_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
-/// A setting that turned out to be invalid when it was used. The text names it.
+/// A setting whose value was found to be invalid when it was used. The text contains its name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
 pub struct InvalidSetting(anyhow::Error);
@@ -96,7 +96,7 @@ pub struct Config {
     pub allowed_repositories: Vec<Rule>,
     /// Verifies the tokens that replace an API key.
     pub oidc: OidcConfig,
-    /// Bytes of one report's zip.
+    /// The maximum size of a report's zip in bytes.
     pub max_report_bytes: u64,
     /// Limits for the content of one report's zip.
     pub report_limits: Limits,
@@ -176,7 +176,7 @@ pub fn command(
 }
 
 impl Config {
-    /// Warnings about settings that are valid, but do less or more than expected.
+    /// Warns about valid settings that have no effect, or more effect than expected.
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.oidc.is_explicit && self.allowed_repositories.is_empty() {
@@ -344,7 +344,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             _ => Err(format!("{text:?} is not a valid format: write text or json")),
         });
         let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
-            // Numbers and trace are levels of the library only.
+            // The library also accepts numbers and `trace`.
             let is_level = ["error", "warn", "info", "debug"].iter().any(|level| text.eq_ignore_ascii_case(level));
             let level = text.parse().ok().filter(|_| is_level);
             level.ok_or_else(|| format!("{text:?} is not a valid level: write error, warn, info or debug"))

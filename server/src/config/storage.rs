@@ -100,7 +100,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
                 self.report(this, format!("is set, but {other} is not: set both"));
             }
         }
-        // The token is sent as it is, and a header cannot contain a line break.
+        // The client sends the token unchanged, and a header cannot contain a line break.
         if let Some(path) = options.get("aws_container_authorization_token_file")
             && std::fs::read(path).is_ok_and(|token| token.iter().any(u8::is_ascii_control))
         {

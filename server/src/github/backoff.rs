@@ -1,4 +1,4 @@
-//! Backs off from GitHub: for as long as it asks, and exponentially after failures.
+//! Delays requests to GitHub: for as long as GitHub requests, and exponentially after failures.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The delay after a rate limit without a time, as GitHub recommends for its secondary limits.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60);
-/// The maximum delay: GitHub's quotas reset every hour.
+/// The maximum delay after a rate limit: GitHub's quotas reset every hour.
 const MAX_RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// The token's quota in points of the GraphQL API. A look-up costs one point.
@@ -73,8 +73,8 @@ impl Backoff {
         (state.until, state.failures) = (None, 0);
     }
 
-    /// Records the failure of a request that began then, and returns the delay before the next request. Requests that
-    /// were under way together count as one failure.
+    /// Records the failure of a request that was sent at `started`, and returns the delay before the next one.
+    /// Concurrent failures count as one.
     pub fn record_failure(&self, started: Instant) -> Duration {
         let mut state = self.state();
         let counts = state.failed_at.replace(Instant::now()).is_none_or(|last| last <= started);
@@ -131,7 +131,7 @@ fn pause_of(headers: &HeaderMap, now: Timestamp) -> Duration {
     let reset = number(headers, "x-ratelimit-reset").filter(|_| spent);
     let now = u64::try_from(now.as_second()).unwrap_or_default();
     let seconds = number(headers, "retry-after").or_else(|| reset.map(|reset| reset.saturating_sub(now)));
-    // One more second, as clocks differ.
+    // Wait one more second, as clocks differ.
     seconds.map_or(RATE_LIMIT_PAUSE, |seconds| Duration::from_secs(seconds.saturating_add(1))).min(MAX_RATE_LIMIT_PAUSE)
 }
 

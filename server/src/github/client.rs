@@ -45,7 +45,7 @@ pub struct ReplyError {
 
 /// Why GitHub did not return a usable response.
 pub struct Failure {
-    /// GitHub began to answer. The repository determines the size and the content of the response.
+    /// The response began, and its body was unusable. The repository determines its size and content.
     pub is_in_answer: bool,
     pub is_timeout: bool,
     pub error: anyhow::Error,

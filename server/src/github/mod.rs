@@ -170,7 +170,7 @@ impl GitHub {
                 self.backoff.record_success();
                 Ok(reply)
             }
-            // GitHub works. Only the response for this repository is unusable, so requests for others need no delay.
+            // GitHub responds, so requests for other repositories need no delay.
             Err(Failure { is_in_answer: true, error, .. }) => {
                 self.backoff.record_success();
                 Err(StatusesError::Failed(error))
@@ -204,7 +204,7 @@ impl GitHub {
 }
 
 impl StatusReply {
-    /// What went wrong, other than that there is no such repository.
+    /// The first error, except that the repository does not exist.
     fn error(&self) -> Option<anyhow::Error> {
         let error = self.errors.iter().find(|error| !error.is("NOT_FOUND"))?;
         let message: String = error.message.chars().take(MAX_MESSAGE).collect();

@@ -55,7 +55,7 @@ pub struct ReadableRepository {
 
 /// Why the token could not be looked up.
 pub enum TokenError {
-    /// No response, or not all of it.
+    /// No response, or an incomplete one.
     Unreachable(anyhow::Error),
     /// A response with a status code other than 200.
     Status(StatusCode),

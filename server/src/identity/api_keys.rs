@@ -27,7 +27,7 @@ pub enum ApiKeySource {
 #[derive(Debug, Default)]
 pub struct ApiKeys {
     keys: Vec<ApiKey>,
-    /// The whole text as a further key, as the Python original reads it.
+    /// The whole text as another key, as the Python original reads it.
     whole: Option<ApiKey>,
 }
 

@@ -114,8 +114,8 @@ async fn read(storage: &Storage, name: &Repository) -> Result<Option<(Binding, V
     Ok(Some((binding, stored.version)))
 }
 
-/// Binds a free name to the run's repository, and returns the binding that is in the store in the end: two runs may
-/// write at once.
+/// Binds a free name to the run's repository. Returns the stored binding, which may be another run's that was written
+/// at the same time.
 async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageError> {
     let name = &run.repository;
     let own = Bound { issuer: run.issuer.clone(), repository_id: run.repository_id, owner_id: run.owner_id };

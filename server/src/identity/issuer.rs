@@ -63,7 +63,7 @@ struct RefreshState {
 pub enum NoKey {
     /// The issuer has no such key.
     Unknown,
-    /// Unknown before so many seconds: the last request had no such key, or failed.
+    /// No new request for so many seconds: the last one returned no such key, or failed.
     RetryLater { seconds: u64, failed: bool },
 }
 
@@ -99,7 +99,7 @@ impl Issuer {
             refreshing.last_refresh.map_or(Duration::ZERO, |at| MIN_REFRESH_INTERVAL.saturating_sub(at.elapsed()));
         let (issuer, failed) = (self.clone(), refreshing.failed);
         if left.is_zero() {
-            // In a task of its own: a client that disconnects would waste this minute's request.
+            // Refresh in a separate task: if the client disconnects, the one request of this minute is not wasted.
             let refresh = trace::client("OIDC", async move { issuer.refresh(refreshing).await });
             let read = tokio::spawn(refresh).await.unwrap_or(false);
             let missing = if read {

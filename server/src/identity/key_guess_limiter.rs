@@ -34,7 +34,7 @@ pub struct KeyGuessLimiter {
     addresses: Mutex<HashMap<IpAddr, Address>>,
 }
 
-/// Keys are stored as keyed hashes.
+/// The keys that an address sent, as keyed hashes.
 struct Address {
     accepted: Vec<u64>,
     wrong: Vec<u64>,
@@ -43,7 +43,7 @@ struct Address {
 }
 
 impl KeyGuessLimiter {
-    /// Returns the verdict on a key from `client`, or 429 after too many wrong keys.
+    /// Returns the result of `verdict` for a key from `client`, or 429 after too many wrong keys.
     pub fn check<T>(
         &self,
         client: IpAddr,

@@ -1,6 +1,5 @@
-//! Parses and verifies a workflow's token (RFC 7519, RFC 7515). No I/O. Written by hand, as the usual crate has no ring
-//! backend: its others are aws-lc, or `rsa` with RUSTSEC-2023-0071. This code accepts RS256 only, and is fuzzed. Review
-//! this choice every year.
+//! Parses and verifies a workflow's token (RFC 7519, RFC 7515). No I/O. The usual crate has no ring backend, only
+//! aws-lc, or `rsa` with RUSTSEC-2023-0071. This code accepts only RS256, and is fuzzed. Review this choice every year.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -39,7 +38,7 @@ pub struct Token<'a> {
 struct Header {
     alg: Option<String>,
     kid: Option<String>,
-    /// Extensions that the verifier must support: none are.
+    /// Extensions that a verifier must support; this one supports none.
     crit: Option<serde_json::Value>,
 }
 
@@ -97,8 +96,8 @@ impl WorkflowRun {
         self.event == "push"
     }
 
-    /// The branch that a push of this commit was to, or why the token is for something else. `None`: the token of a
-    /// `workflow_run` is about the run that uploads, and says nothing of the one that tested.
+    /// The branch that a push of this commit was to, or why the token is for something else. `None` for a
+    /// `workflow_run`: its token describes the run that uploads, not the run that tested.
     pub fn branch_of(&self, commit_sha: &str) -> Result<Option<&str>, String> {
         let git_ref = self.git_ref.as_deref().unwrap_or_default();
         let is_tested = self.commit_sha.as_deref().is_some_and(|sha| sha.eq_ignore_ascii_case(commit_sha));

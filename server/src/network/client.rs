@@ -9,14 +9,14 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies that are trusted to report a client's address (`TRUSTED_PROXIES`).
+/// The proxies whose `X-Forwarded-For` header is trusted (`TRUSTED_PROXIES`).
 ///
-/// Only `X-Forwarded-For` is read. A proxy that sets one of `X-Forwarded-For` and `Forwarded` passes on the other one
-/// from the client, who could forge it.
+/// The `Forwarded` header is ignored: a proxy that sets `X-Forwarded-For` passes on a `Forwarded` from the client, who
+/// could forge it.
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    /// Whether the log has the warning about a missing proxy.
+    /// Whether the warning about an unlisted proxy was logged.
     has_warned: AtomicBool,
 }
 

@@ -1,5 +1,5 @@
-//! The addresses of reports: below the server's address, or each on a host of its own (`REPORT_HOST`); and the
-//! Content-Security-Policy that results.
+//! The addresses of reports, below the server's address or each on a host of its own (`REPORT_HOST`), and the
+//! Content-Security-Policy for them.
 
 mod links;
 
@@ -109,7 +109,7 @@ struct OwnHost {
     scheme_prefix: String,
     /// `.reports.example.net`
     suffix: String,
-    /// The same with the port and a trailing slash.
+    /// `suffix` with the port and a trailing slash.
     suffix_with_port: String,
 }
 
@@ -151,14 +151,14 @@ impl ReportLocation<'_> {
         policy(&own)
     }
 
-    /// The same, cached for requests to the public address, which are nearly all.
+    /// [`Self::policy`], cached for requests to the public address, which are nearly all.
     pub fn cached_policy(&self, cached: &OnceLock<HeaderValue>) -> HeaderValue {
         let is_usual = self.is_on_own_host || (self.authority.is_some() && self.is_shared());
         if is_usual { cached.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
-    /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which anybody can
-    /// choose, so shared caches must not store the response.
+    /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which the client
+    /// chooses, so shared caches must not store the response.
     pub fn is_shared(&self) -> bool {
         self.other_authority.is_none()
     }
@@ -265,7 +265,7 @@ fn source(authority: &str, root: &str) -> String {
 /// them.
 fn policy(own: &str) -> HeaderValue {
     let any = " data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; base-uri ";
-    // Sent with each file: concatenation needs one allocation, and less time than `format!`.
+    // `concat` is faster than `format!`, and needs one allocation for each file that is sent.
     let text = ["default-src ", own, any, own, "; form-action ", own, "; frame-ancestors 'self'"].concat();
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

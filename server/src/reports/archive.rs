@@ -7,7 +7,7 @@ use std::io;
 use crate::store::object::Tail;
 use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
 
-/// The maximum size of a central directory: per allowed file, and a constant.
+/// The maximum size of a central directory: this per allowed file, and a constant.
 const DIRECTORY_BYTES_OF_A_FILE: u64 = 160;
 const DIRECTORY_BYTES: u64 = 1 << 20;
 /// The maximum compression ratio of deflate.

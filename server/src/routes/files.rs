@@ -70,7 +70,7 @@ async fn get(
         if head { RequestedRange::Whole } else { range::requested_range(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
     let is_gzip = is_by_encoding && requested == RequestedRange::Whole && accepts_gzip(headers);
-    // The tag of the file is a weak one for its compressed form.
+    // The compressed form has the weak version of the file's tag.
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
     let is_packed = media::is_packed(path);
@@ -106,7 +106,7 @@ async fn get(
     }
 }
 
-/// A stream of a part of a large file, in the version of its entity tag.
+/// Streams a part of a large file, in the version with its entity tag.
 async fn large_part(
     app: &App,
     location: &ReportLocation<'_>,

@@ -77,14 +77,14 @@ async fn set_value(
             return Ok(Some(format!("only pushes to the default branch update the badge, and {why}")));
         }
         value.issuer = Some(run.github());
-        // The token of a `workflow_run` is of the run that uploads; the body names the one that tested.
+        // The token of a `workflow_run` describes the run that uploads; the body names the run that tested.
         value.run_id = if run.is_push() { Some(run.run_id) } else { value.run_id };
     }
     let kept_reason = app.values.set(repository, name, value).await.map_err(Error::storage)?;
     Ok(kept_reason.map(|kept_reason| kept_reason.to_string()))
 }
 
-/// Why a token's value cannot be the default branch's.
+/// Why the value of this run is not for the default branch; `None` if it is, or if GitHub does not name the branch.
 async fn branch_mismatch(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
     let branch = match run.branch_of(commit_sha) {
         Ok(Some(branch)) => branch,

@@ -10,7 +10,7 @@ use crate::answers::response::Body;
 use crate::app::App;
 use crate::error::Error;
 
-/// The size of a file without end: stores read the numbers of a range as signed.
+/// The size of a file of unknown size: stores parse the numbers of a range as signed.
 const UNKNOWN_SIZE: u64 = i64::MAX as u64;
 
 /// The requested part of a file.
@@ -69,7 +69,7 @@ pub(crate) fn requested_range<E: AsRef<str>>(
 /// determines it, otherwise the first byte, which comes with the size.
 pub fn range_of_unknown_size(headers: &HeaderMap) -> Option<Range<u64>> {
     match part(headers.get(RANGE)?.to_str().ok()?, UNKNOWN_SIZE)? {
-        // What counts from the end begins in the upper half.
+        // A range that counts from the end begins in the upper half.
         RequestedRange::Part(part) if part.start < UNKNOWN_SIZE / 2 => Some(part),
         _ => Some(0..1),
     }

@@ -71,10 +71,10 @@ fn respond(
         let work = pin!(async {
             let answer = answer(&app, client, path, route.as_ref(), caller.rejection, &head, body).await?;
             let is_light = !answer.body().needs_memory() || head.method == Method::HEAD;
-            // Boxed: it would make every request's future larger.
+            // Boxed to keep the future of every request small.
             if is_light { Ok(answer) } else { Box::pin(with_memory(&app, answer)).await }
         });
-        // A panic costs one response, not the connection.
+        // A panic fails one response, not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
         let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("a panic, see above"))));
         let method = head.method.clone();
@@ -117,7 +117,7 @@ fn locate<'a>(app: &App, head: &'a Parts, own_host: Option<SiteId>) -> (&'a str,
     (path, Route::of(path))
 }
 
-/// Logs what concerns the operator. An error with a cause tells the client the request's ID, which is in the log.
+/// Logs errors with a cause and rejected credentials. The client receives the request ID of an error with a cause.
 fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, request_context: &RequestContext) -> Error {
     let status = error.status.as_u16();
     if let Some(cause) = &error.cause {
@@ -129,7 +129,7 @@ fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, requ
     error
 }
 
-/// The error as JSON or, for a browser, as a page that links to the home page below `home`.
+/// The error as JSON or, for a browser, as a page that links to the home page at `home`.
 fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
@@ -309,8 +309,8 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// A report's script must not find other reports, and must not intercept requests. Its Content-Security-Policy is not
-/// enough: a window that it opens has another policy.
+/// Scripts of reports must not find other reports, and must not intercept requests. Their Content-Security-Policy does
+/// not prevent this: a window that they open has another policy.
 fn reject_report_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
     if matches!(route, Route::File { .. } | Route::OwnFile { .. }) && is(SERVICE_WORKER, "script") {
@@ -327,7 +327,7 @@ fn reject_report_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> R
     Ok(())
 }
 
-/// Bytes of a path that logs and messages show.
+/// The maximum number of bytes of a path in logs and messages.
 const MAX_PATH: usize = 1 << 10;
 
 /// A path for logs and messages, with shortened site IDs: a full ID grants access to its report.
@@ -336,7 +336,7 @@ pub(crate) fn redacted(path: &str) -> String {
     if masked.len() > MAX_PATH { response::truncated(&masked, MAX_PATH).into_owned() } else { masked }
 }
 
-/// The path for a request's log line, which is kept while the response is sent: a long one is cut.
+/// The path for a request's log line. A long one is truncated, as it is kept while the response is sent.
 fn path_for_log(path: &str) -> String {
     if path.len() > MAX_PATH { redacted(path) } else { path.to_owned() }
 }

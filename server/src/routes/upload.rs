@@ -214,12 +214,12 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
     ))
 }
 
-/// Receives the zip of a site. It is streamed into the store, and published after it was verified.
+/// Receives the zip of a site: streams it into the store, verifies it and publishes it.
 pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> Answer {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
     check_signature(app, &site, query)?;
     let shared = app.clone();
-    // In a task of its own, which cleans up if the client disconnects.
+    // In a separate task, which cleans up if the client disconnects.
     let task = async move {
         let app = shared;
         let mut body = StallTimeoutBody::new(body, &app.limits);

@@ -13,7 +13,7 @@ const TAKEN_BY_ADDRESS: &str =
 
 /// Counts the open connections.
 ///
-/// Some connections beyond the limit receive 503 (and can check the server's health). Further ones are closed at once.
+/// A few connections above the limit receive 503, but can check the server's health. Further ones are closed at once.
 pub struct Admission {
     limit: usize,
     limit_by_client: usize,

@@ -27,24 +27,24 @@ use crate::telemetry::metrics::metrics;
 
 /// The maximum size of a request head in bytes.
 const MAX_HEAD: usize = 32 << 10;
-/// Bytes of a response that wait to be written, on a connection or on one of its streams; also the size of the buffer
-/// that heads are read into.
+/// The maximum number of bytes that wait to be written, per connection and per stream; also the size of the read
+/// buffer.
 const MAX_WAITING: usize = 32 << 10;
 /// The maximum number of concurrent requests on an HTTP/2 connection: enough for a report's page.
 const MAX_STREAMS: u32 = 100;
-/// Of them, those that the server always accepts, so that a few connections cannot use up all memory for requests. Further
-/// ones need a part of it.
+/// The number of concurrent requests that a connection always may have. Further ones need memory of the budget for
+/// requests, so that a few connections cannot use it up.
 const GUARANTEED_STREAMS: usize = 8;
-/// Bytes of request bodies that an HTTP/2 client may send before the server reads them, on a stream and on a connection:
-/// about the protocol's default. hyper's default is 1 MiB.
+/// HTTP/2 flow control: bytes that a client may send before the server reads them, per stream and per connection. About
+/// the protocol's default; hyper's default is 1 MiB.
 const FLOW_CONTROL_WINDOW: u32 = 64 << 10;
-/// Streams that a peer resets before the server has handled them, and streams that end by the peer's protocol errors.
-/// The connection is closed if there are more, as they cost the server work and the peer nothing.
+/// The maximum numbers of streams that a peer resets before they are handled, and that end with a protocol error of the
+/// peer. Further ones close the connection: they cost the server work, and the peer nothing.
 const MAX_RESET: usize = 20;
 const MAX_ERRORS: usize = 100;
 const HTTPS_ONLY_RESPONSE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
     {\"detail\":\"this port uses HTTPS: begin the address with https://\"}";
-/// The time limits of a connection beyond the limit.
+/// The time limits of connections above the limit.
 const REJECTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Signals that the server stops.
@@ -68,7 +68,7 @@ pub struct Connections {
 impl Connections {
     pub fn new(app: Arc<App>) -> Self {
         let mut http1 = http1::Builder::new();
-        // Time limits are in `timeouts`.
+        // The time limits are in `timeouts`.
         http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(MAX_WAITING);
         // hyper limits reset floods by default; `timeouts` detects lost peers.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -130,7 +130,7 @@ impl Connections {
             _ = stop.changed() => return Ok(()),
         };
         let mut io = accepted.unwrap_or(Err(ConnectionError::TooSlow(Phase::Head)))?;
-        // What is encrypted and not written yet.
+        // Limit the encrypted bytes that wait to be written.
         io.get_mut().1.set_buffer_limit(Some(MAX_WAITING));
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             Box::pin(self.http2(io, activity, peer, &permit, stop)).await
@@ -195,7 +195,7 @@ fn service(
     })
 }
 
-/// The TLS handshake. Plain HTTP receives an explanation.
+/// Performs the TLS handshake. A client that uses plain HTTP receives an explanation.
 async fn tls_handshake(
     tls: &Tls,
     mut stream: TcpStream,
@@ -204,7 +204,7 @@ async fn tls_handshake(
     let broken = |error: io::Error| ConnectionError::Broken(error.into());
     let mut first = [0];
     stream.peek(&mut first).await.map_err(broken)?;
-    // The first letter of a method; a handshake begins with 22.
+    // HTTP begins with the first letter of a method, a TLS handshake with 22.
     if first[0].is_ascii_uppercase() {
         let _ = stream.read(&mut [0; 4096]).await;
         stream.write_all(HTTPS_ONLY_RESPONSE.as_bytes()).await.map_err(broken)?;

@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
 }
 
-/// Reloads the certificate. Without TLS it catches SIGHUP, which would end the process, from this call on. Never returns.
+/// Reloads the certificate; never returns. Without TLS, handles SIGHUP from this call on, as it would end the process.
 fn keep_certificate(app: &App) -> impl Future<Output = ()> {
     #[cfg(unix)]
     let hangup = app.tls.is_none().then(|| unix::signal(SignalKind::hangup()));
@@ -88,11 +88,11 @@ fn limit_unsent_bytes(listener: &TcpListener) {
     let _ = listener;
 }
 
-/// Listens for SIGTERM and SIGINT from now on: a future for the first one, and one for the second.
+/// Handles SIGTERM and SIGINT from now on. Returns a future for the first signal, and one for the second.
 pub fn stop_signals() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
     let mut signals = Signals::new()?;
-    // One listener for both futures: with two, a second signal that comes before the other one has seen the first
-    // would be merged with it.
+    // One listener for both futures: with two listeners, a signal could be merged with one that the other has not
+    // received yet.
     let (pass_on, passed_on) = oneshot::channel();
     let first = async move {
         let name = signals.next().await;

@@ -41,7 +41,7 @@ pub struct ConnectionActivity {
     written: AtomicU64,
     /// The socket is full: the peer does not read.
     blocked: AtomicBool,
-    /// A part of the next request head was received. Unknown for HTTP/2, which counts as idle then.
+    /// A part of the next request head was received. Not recorded for HTTP/2, which then counts as idle.
     head_begun: AtomicBool,
     multiplexed: AtomicBool,
     /// The peer is too slow: close the socket without sending the rest.
@@ -62,12 +62,12 @@ pub enum Phase {
 }
 
 impl ConnectionActivity {
-    /// For HTTP/2, which has concurrent requests.
+    /// Marks the connection as HTTP/2, which has concurrent requests.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
     }
 
-    /// A request's head is there. `reservation`: its memory, if it is counted.
+    /// Records that a request head was received. `reservation`: the memory of the request, if it is counted.
     pub fn begin_request(self: &Arc<Self>, reservation: Option<Reservation>) -> ActiveRequest {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
@@ -75,7 +75,7 @@ impl ConnectionActivity {
         ActiveRequest { activity: self.clone(), is_sending: false, _reservation: reservation }
     }
 
-    /// Requests that are not answered, or whose answers are not sent.
+    /// The number of requests that are being prepared or sent.
     pub fn active_requests(&self) -> usize {
         self.preparing.load(Relaxed) + self.sending.load(Relaxed)
     }
@@ -299,7 +299,7 @@ struct Clock<'a> {
     since: Instant,
     requests: usize,
     written: u64,
-    /// The same, since the last check of the peer's speed.
+    /// The time and the bytes at the last check of the peer's speed.
     step_since: Instant,
     step_written: u64,
 }
@@ -311,7 +311,7 @@ impl<'a> Clock<'a> {
         Self { activity, limits, phase, since: now, requests, written, step_since: now, step_written: written }
     }
 
-    /// Restarts the clock after progress.
+    /// Reads the activity, and restarts the clock after progress.
     fn update(&mut self) {
         let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
         let written = self.activity.written.load(Relaxed);

@@ -1,5 +1,4 @@
-//! Detects missing objects behind denied access: without the right to list, S3 returns "forbidden" for a missing
-//! object.
+//! Recognizes missing objects: without the right to list the bucket, S3 returns "forbidden" for a missing object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ const CACHE_TIME: Duration = Duration::from_secs(60);
 /// The maximum number of folders.
 const MAX_FOLDERS: u64 = 8;
 
-/// The folders whose objects this server can read. A denied access in one of them means that the object is missing.
+/// Remembers which folders are readable. "Forbidden" in a readable folder means that the object is missing.
 pub struct Absence {
     store: Arc<dyn ObjectStore>,
     readable: Cache<String, bool>,

@@ -37,7 +37,7 @@ pub enum StorageError {
     Full(#[source] anyhow::Error),
     #[error("the store denied access")]
     Denied(#[source] anyhow::Error),
-    /// Unlike a missing right, nothing can be concluded from it about what the server may do.
+    /// Wrong or expired credentials. Unlike [`StorageError::Denied`], this says nothing about the rights of the server.
     #[error("the store does not accept this server's credentials")]
     Unauthenticated(#[source] anyhow::Error),
 }
@@ -53,7 +53,7 @@ impl StorageError {
         Self::Failed(anyhow::anyhow!("unexpected response of the store: {what}"))
     }
 
-    /// A copy for another request that waited for the same read.
+    /// Copies the error for another request that waited for the same read.
     pub fn shared(&self, about: &str) -> Self {
         let copy = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
         match self {
@@ -72,7 +72,7 @@ impl StorageError {
     /// Finds the store's error among the causes of an error.
     pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| {
-            // The error inside an io::Error is not among its causes.
+            // `io::Error` does not list its inner error among its causes.
             let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
             cause.downcast_ref().or_else(inner)
         })
@@ -116,7 +116,7 @@ fn body_may_hide_absence(body: &str) -> bool {
     body.is_empty() || (body.contains("<Code>AccessDenied</Code>") && is_about_listing)
 }
 
-/// Codes of the vendors' answers 403 to credentials that are wrong, expired, or signed by a wrong clock.
+/// The vendors' error codes for credentials that are wrong, expired, or used with a wrong clock.
 const CREDENTIAL_CODES: &[&str] = &[
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -152,7 +152,7 @@ fn classify(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
             Some(PermissionDenied | ReadOnlyFilesystem) => return StorageError::Denied,
             _ => {}
         }
-        // The status code is in the library's text only.
+        // The library exposes the status code only as text.
         let status = cause.to_string();
         let status = status.strip_prefix("Server returned non-2xx status code: ").unwrap_or_default();
         if status.starts_with("503") || status.starts_with("429") {

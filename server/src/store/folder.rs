@@ -11,8 +11,7 @@ use crate::names::object::STAGING;
 /// Older unfinished uploads are leftovers of a crash.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether an error means that a name is not possible: below a file, too long, or reserved for the library's temporary
-/// files.
+/// Whether an error means that no file can have this name: it is below a file, too long, or reserved by the library.
 pub fn is_impossible_name(error: &object_store::Error) -> bool {
     use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
     let error: &dyn std::error::Error = error;
@@ -47,7 +46,7 @@ impl Folder {
         &self.path
     }
 
-    /// Checks that it is the folder of the start. Files in another one would be lost after a mount.
+    /// Checks that this is still the folder that was opened: files in another one would disappear after a mount.
     pub fn check_identity(&self) -> io::Result<()> {
         if identity(&self.path)? == self.identity {
             return Ok(());
@@ -92,7 +91,7 @@ fn create_private(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// The requirements for the folder, for errors.
+/// The error text with the requirements for the folder.
 fn unusable(folder: &Path) -> String {
     #[cfg(unix)]
     let user = format!(" by uid {}", rustix::process::geteuid().as_raw());

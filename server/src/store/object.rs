@@ -21,7 +21,7 @@ pub struct Tail {
     pub bytes: Bytes,
 }
 
-/// Not `Path::from`, which percent-encodes: keys would differ from those that uploaders write.
+/// Parses a key. `Path::from` would percent-encode it, so keys would differ from those that uploaders write.
 pub fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
 }
@@ -29,7 +29,7 @@ pub fn path(key: &str) -> Result<Path> {
 /// A whole object, or the information that it is unchanged.
 pub enum FetchedFile {
     Unchanged,
-    /// With the range that its bytes are.
+    /// The metadata, the range of the bytes, and the bytes.
     File(FileMeta, Range<u64>, BoxStream<'static, std::io::Result<Bytes>>),
 }
 

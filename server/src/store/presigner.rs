@@ -24,7 +24,7 @@ pub enum UploadTarget {
     Server,
 }
 
-/// Signs addresses in the name of the server. The headers prevent that an upload overwrites an object.
+/// Signs addresses with the server's credentials. The headers prevent an upload from overwriting an object.
 pub struct Presigner {
     signer: Arc<dyn Signer>,
     prefix: Path,

@@ -29,9 +29,9 @@ use crate::store::settings::StorageConfig;
 use crate::store::sts::Sts;
 use crate::store::{ranged, vendors};
 
-/// Bytes that the client of a bucket reads ahead of each stream, about.
+/// The approximate number of bytes that the client of a bucket reads ahead per stream, as measured.
 const BUCKET_READ_AHEAD: usize = 192 << 10;
-/// The maximum size of a small object, such as this server writes apart from reports.
+/// The maximum size of objects that this server writes itself: records, values and bindings.
 const MAX_SMALL_OBJECT: u64 = 64 << 10;
 
 /// A store of objects.
@@ -117,8 +117,7 @@ impl Storage {
         })
     }
 
-    /// Bytes of a stream that are read ahead at most: by the client for buckets, measured with streams that nobody reads. A
-    /// folder's are read as they are needed.
+    /// The maximum number of bytes that are read ahead per stream. Files in a folder are not read ahead.
     pub fn read_ahead(&self) -> usize {
         if self.presigner.is_some() { BUCKET_READ_AHEAD } else { 0 }
     }
@@ -132,7 +131,7 @@ impl Storage {
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.check_folder(Folder::probe).await,
-            // Not HEAD: the body tells wrong credentials from a missing object.
+            // Not HEAD: only a response with a body distinguishes wrong credentials from a missing object.
             None => match self.get(&probe_key(SITES)).await {
                 Ok(_) | Err(StorageError::NotFound) => Ok(()),
                 Err(error) => Err(error),
@@ -140,7 +139,7 @@ impl Storage {
         }
     }
 
-    /// Set if the objects are files.
+    /// The path of the folder; `None` for buckets and memory.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref().map(Folder::path)
     }
@@ -268,11 +267,11 @@ impl Storage {
         ranged::bytes(self.store.clone(), path, result)
     }
 
-    /// Starts a read. Invalid responses are retried once; the library retries failures and throttling only.
+    /// Starts a read. Retries an invalid response once: the library retries only failures and throttling.
     async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let once = || async {
             let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
-            // The vendors tag every object: a response without a tag is from a proxy in between.
+            // Every vendor sends an entity tag: a response without one comes from a proxy, not from the store.
             let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
             is_object.then_some(result).ok_or_else(|| StorageError::unexpected("what is no object"))
         };
@@ -286,7 +285,7 @@ impl Storage {
         }
     }
 
-    /// Whether an object is there.
+    /// Whether an object exists.
     pub async fn exists(&self, key: &str) -> Result<bool> {
         match self.meta(key).await {
             Ok(_) => Ok(true),
@@ -295,8 +294,8 @@ impl Storage {
         }
     }
 
-    /// An object, or a part of it, unless it is the one that the client has: the conditional request is passed on. The
-    /// part may end behind the object's end.
+    /// Reads an object or a part of it, unless its entity tag is `known`. The part may extend beyond the end of the
+    /// object.
     pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<FetchedFile> {
         // Only the cloud stores support entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);

@@ -32,7 +32,7 @@ pub struct Sts {
     bucket: String,
 }
 
-/// What an uploader needs to write the files of one site.
+/// Temporary credentials for one site, and where to use them.
 pub struct Grant {
     pub bucket: String,
     pub region: String,

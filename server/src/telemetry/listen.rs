@@ -29,7 +29,7 @@ const OPEN_METRICS: HeaderValue =
 pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = network::listen("METRICS_LISTEN", listen).await?;
     let address = listener.local_addr()?;
-    // The time of the start is among them.
+    // The first call records the time of the start.
     let _ = metrics();
     tokio::spawn(serve(listener));
     Ok(address)

@@ -224,7 +224,7 @@ impl Metrics {
         self.store_seconds.observe(operation, time);
     }
 
-    /// The same without a time.
+    /// Counts a request to the store whose time is unknown.
     pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
         self.store.count(operation, result);
     }

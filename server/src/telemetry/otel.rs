@@ -59,7 +59,7 @@ impl Traces {
     }
 
     pub async fn stop(self) {
-        // The call waits for a thread that needs this runtime.
+        // The shutdown waits for a thread that needs this runtime.
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIME)).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("could not send the last traces to the collector");
@@ -67,7 +67,7 @@ impl Traces {
     }
 }
 
-/// The ID of the client's trace, if the request belongs to one; `span` becomes a part of that trace.
+/// Makes `span` a part of the client's trace, if the request belongs to one, and returns the trace's ID.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<String> {
     if !headers.contains_key(TRACEPARENT) {
         return if span.is_disabled() { None } else { id_of(&span.context()) };

@@ -49,10 +49,10 @@ pub struct Telemetry {
 
 /// Starts the log and, if `traces` is set, traces. Must run inside the runtime.
 pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
-    // Libraries log warnings and errors only.
+    // Libraries log only warnings and errors.
     let own = LevelFilter::from_level(config.level);
     let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
-    // Its warnings are about misbehaving clients, one line each.
+    // h2 warns about every misbehaving client.
     let filter = filter.with_target(TRACES, LevelFilter::OFF).with_target("h2", own.min(LevelFilter::ERROR));
     let log = tracing_subscriber::fmt::layer().with_target(false);
     let log = match config.json {
@@ -194,8 +194,8 @@ impl RequestContext {
     }
 }
 
-/// A future in the context of a request. Boxed, as it is large: it would be moved around, and an idle connection would
-/// keep its memory.
+/// A future in the context of a request. Boxed, as it is large: moving it is slow, and an idle connection would keep
+/// its memory.
 pub struct InContext<F> {
     request_context: RequestContext,
     work: Pin<Box<F>>,

@@ -44,7 +44,7 @@ impl Appearance {
     /// From the query's `label` and `style`; an unknown style means flat.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
         let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
-        // Some styles would render an empty bubble for a blank label.
+        // Some styles render an empty box for a blank label.
         let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
@@ -126,7 +126,7 @@ impl Badges {
     }
 }
 
-/// Draws the badge.
+/// Renders a badge without the cache.
 pub fn svg(value: Option<&Value>, appearance: &Appearance) -> Result<String, badge_maker_rs::Error> {
     render(appearance, BadgeContent::of(value))
 }

@@ -75,12 +75,12 @@ impl Values {
             return Ok(kept_reason);
         }
         let key = ValueKey { repository, name, branch: None };
-        // The cache gets the value that the store decided on.
+        // Cache the value that is in the store, which may be the known one.
         self.cache.put(key, Some(Arc::new(stored)), ticket).await;
         Ok(kept_reason)
     }
 
-    /// The default branch's name, where GitHub tells it.
+    /// The default branch's name; `None` if GitHub does not return it.
     pub async fn default_branch(&self, repository: &Repository) -> Option<String> {
         self.statuses.github.as_ref()?.default_branch(repository, GITHUB_TIME).await
     }

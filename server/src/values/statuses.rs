@@ -44,7 +44,7 @@ pub struct Statuses {
 
 /// The result of a look-up on GitHub.
 enum GitHubAnswer {
-    /// GitHub's value; also `None` if GitHub must not be asked.
+    /// GitHub's value; `None` if it has none, or if the repository must not be looked up.
     Value(Option<Value>),
     /// GitHub knows no such repository.
     Absent,

@@ -9,7 +9,7 @@ use crate::values::value::Value;
 /// The maximum number of values kept, as many as in the cache.
 const MAX_VALUES: u64 = 10_000;
 
-/// The values that the storage did not accept, by object key.
+/// The values that could not be stored, by object key.
 pub struct UnstoredValues {
     values: Cache<String, Value>,
     has_warned: AtomicBool,
@@ -29,13 +29,13 @@ impl UnstoredValues {
         self.values.insert(key, value).await;
     }
 
-    /// The storage has the value, or a later one.
+    /// Forgets a value, as the storage has it or a later one.
     pub async fn remove(&self, key: &str) {
         self.values.invalidate(key).await;
         self.has_warned.store(false, Ordering::Relaxed);
     }
 
-    /// Warns once that the storage refuses values.
+    /// Logs once that the storage denies access to values.
     pub fn warn(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(

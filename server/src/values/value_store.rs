@@ -21,10 +21,10 @@ const LOCKS: usize = 64;
 /// The maximum number of attempts if other servers write at the same time.
 const MAX_ATTEMPTS: usize = 5;
 
-/// The values in the store.
+/// The stored values, and the locks for writing them.
 pub struct ValueStore {
     storage: Arc<Storage>,
-    /// Values that the storage did not accept.
+    /// Values that could not be stored.
     unstored: UnstoredValues,
     /// Held while a repository's value is compared and written, as some stores have no conditional writes.
     locks: [Mutex<()>; LOCKS],
@@ -41,7 +41,7 @@ impl ValueStore {
         }
     }
 
-    /// The last value, whether the storage has it or refused it.
+    /// The last value, from the storage or, if the storage denied access, from memory.
     pub async fn last(
         &self,
         repository: &Repository,
@@ -52,7 +52,7 @@ impl ValueStore {
             Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), unstored)),
             Err(StorageError::Denied(why)) => {
                 self.unstored.warn(&why);
-                // Where none is kept, it is unknown and not absent: another server may have one.
+                // Without a value in memory, the value is unknown: another server may have one.
                 unstored.map(Some).ok_or(StorageError::Denied(why))
             }
             Err(error) => Err(error),
@@ -143,7 +143,7 @@ impl ValueStore {
         Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {MAX_ATTEMPTS} times in a row")))
     }
 
-    /// Writes a value in place of that version, or as the first one.
+    /// Overwrites `version` with a value; without one, creates the object.
     async fn write(&self, key: &str, value: &Value, version: Option<Version>) -> Result<(), StorageError> {
         let bytes = serde_json::to_vec(value).map_err(|error| StorageError::Failed(error.into()))?;
         self.storage.write(key, bytes, version).await

@@ -23,7 +23,7 @@ use crate::telemetry::trace;
 
 /// The time limit of a command. A request waits for one, or for two if another instance asks the source.
 pub const COMMAND_TIME: Duration = Duration::from_millis(40);
-/// How long a claim holds without renewal, such as after a crash of its instance.
+/// How long a claim is valid without renewal, such as after a crash of its instance.
 pub const CLAIM: Duration = Duration::from_millis(500);
 /// How often a claim is renewed.
 pub const RENEW: Duration = Duration::from_millis(120);
@@ -40,7 +40,7 @@ pub enum RedisState {
     Down,
 }
 
-/// The part of the cache that instances share.
+/// The shared cache in Redis.
 pub struct Shared {
     /// The connection for commands; `None` while Redis is down.
     client: RwLock<Option<Client>>,
@@ -182,7 +182,7 @@ impl Shared {
         self.queue_if_failed(group, done);
     }
 
-    /// Tells the other instances that a group may exist now.
+    /// Notifies the other instances that a group may exist now.
     pub async fn invalidate_absent(&self, group: &str) {
         use fred::interfaces::PubsubInterface;
         let message = self.message("appeared", group);
@@ -190,7 +190,7 @@ impl Shared {
             self.within(async |client: Client| client.publish(self.prefix.as_str(), message).await).await;
     }
 
-    /// Queues the invalidation of a group until the link works again, if it failed now.
+    /// If the invalidation of a group failed, queues it until the link works again.
     fn queue_if_failed(&self, group: &str, done: Option<i64>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if done.is_none() && pending.len() < MAX_PENDING {

@@ -1,4 +1,4 @@
-//! An entry's data: finds it, packs and inflates it, and verifies its checksum.
+//! Finds, packs and inflates an entry's data, and verifies its checksum.
 
 use std::io;
 use std::ops::Range;
@@ -13,8 +13,7 @@ use crate::reports::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
 const CHUNK_BYTES: usize = 32 << 10;
-/// A larger file yields to other tasks after each chunk: inflating takes milliseconds of CPU time per chunk, and a few
-/// MB can inflate to GBs.
+/// Inflating a file of more bytes yields to other tasks before each chunk: a few MB can inflate to GBs.
 const YIELD_ABOVE: u64 = 4 << 20;
 /// Method deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -168,7 +167,7 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
 /// Inflates data and verifies size and checksum.
 struct Verifier {
     deflated: bool,
-    /// Made at the first byte: a response that waits for memory has none.
+    /// Created at the first byte, so that a response that waits for memory has none.
     inflater: Option<Decompress>,
     /// The deflate stream is complete.
     ended: bool,

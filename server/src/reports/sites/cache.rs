@@ -81,7 +81,8 @@ pub struct CachedFile {
 }
 
 impl Sites {
-    /// `cache_bytes`: memory for indexes and files together. `limits`: what a report may hold. `memory`: for what is read.
+    /// `cache_bytes`: memory for indexes and files together. `limits`: limits for the content of a report. `memory`:
+    /// the budget for reads.
     pub fn new(storage: Arc<Storage>, cache_bytes: u64, limits: Limits, memory: Arc<MemoryBudget>) -> Self {
         let for_files = file_cache_bytes(cache_bytes);
         let for_indexes = cache_bytes - for_files;
@@ -105,7 +106,7 @@ impl Sites {
         }
     }
 
-    /// Reserves memory for what is about to be read.
+    /// Reserves memory for a read.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<Reservation, OutOfMemory> {
         if let Some(reservation) = self.memory.try_reserve(bytes) {
             return Ok(reservation);
@@ -115,7 +116,7 @@ impl Sites {
         self.memory.reserve(bytes).await
     }
 
-    /// Reserves memory for a stream, before the store is asked: what it has sent waits in memory.
+    /// Reserves memory for a stream. Call this before the request to the store, as its response waits in memory.
     pub(super) async fn reserve_for_stream(&self) -> Result<Reservation, OutOfMemory> {
         self.memory.reserve_for_stream(STREAM_BYTES + self.storage.read_ahead()).await
     }

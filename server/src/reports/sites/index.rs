@@ -6,11 +6,11 @@ use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
 use crate::store::object::Tail;
 
-/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
+/// The number of bytes at the end of a zip to read first: they contain the directory of up to about 5,000 files.
 const TAIL_BYTES: u64 = 512 << 10;
 
 impl Sites {
-    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+    /// Reads a zip's directory by one read from the store, or by two if it has very many files.
     pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
         let reservation = self.reserve(TAIL_BYTES as usize).await?;
         let tail = self.storage.tail(key, TAIL_BYTES).await?;
@@ -19,7 +19,7 @@ impl Sites {
             Opened::Before(start) => start,
         };
         drop(reservation);
-        // What is read, and the whole directory.
+        // The bytes to read, and a copy of the whole directory.
         let _share = self.reserve(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
         let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
         bytes.extend_from_slice(&tail.bytes);
@@ -29,7 +29,7 @@ impl Sites {
         }
     }
 
-    /// Beside the threads that serve: 100,000 files take up to a second.
+    /// Parses on a blocking thread: 100,000 files take up to a second.
     async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
         let limits = self.limits;
         let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;

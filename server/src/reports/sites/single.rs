@@ -24,7 +24,7 @@ use crate::store::error::StorageError;
 use crate::store::object::{ByteStream, FetchedFile, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
-/// How long a cached file is served without revalidation.
+/// How long a cached file is served without revalidation in the store.
 const FRESH: Duration = Duration::from_secs(60);
 /// Smaller files are not worth compressing.
 const MIN_COMPRESSED: u64 = 1000;
@@ -36,7 +36,7 @@ pub enum SingleFile {
     Large {
         meta: FileMeta,
         content_type: HeaderValue,
-        /// The bytes that were read: all, or those that were asked for, or the first ones.
+        /// The range of `bytes`: the whole file, the requested part, or the start.
         range: Range<u64>,
         bytes: ByteStream,
     },
@@ -72,8 +72,8 @@ impl Sites {
         }
     }
 
-    /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
-    /// file, however many ask. `part`: the bytes that are wanted of a large file, which may end behind its end.
+    /// A file of a file-by-file site; `None` if it does not exist. Concurrent requests for a small file share one
+    /// look-up. `part`: the requested bytes of a large file, which may extend beyond its end.
     pub async fn single(
         &self,
         site: &SiteId,
@@ -123,7 +123,7 @@ impl Sites {
             Ok(cached) => Ok(Some(SingleFile::Small(cached))),
             Err(not_cached) => match (&*not_cached, large) {
                 (_, Some(large)) => Ok(Some(large)),
-                // The bytes go to another reader, who asked at the same time.
+                // A concurrent request got the stream, so this one needs its own.
                 (NotCached::Large, None) => {
                     self.fetch_single(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
                 }
@@ -132,7 +132,7 @@ impl Sites {
         }
     }
 
-    /// Asks the store. `old`: what is known of the file, which the store need not send again.
+    /// Reads the file from the store. `old`: the cached version, which the store does not send again.
     async fn fetch_single(
         &self,
         object: &str,
@@ -141,13 +141,13 @@ impl Sites {
         part: Option<Range<u64>>,
     ) -> Result<SingleFile, IndexError> {
         let known = old.and_then(|old| old.etag.as_deref());
-        // The beginning of a text tells its type.
+        // A text declares its charset at the start.
         let part = part.map(|part| if media::is_text(path) { 0..SNIFFED as u64 } else { part });
         let is_part = part.is_some();
         let fetched = match self.storage.file(object, known, part).await {
-            // The part is not there.
+            // The part is beyond the end of the file.
             Err(StorageError::Failed(_)) if is_part => self.storage.file(object, known, None).await?,
-            // A small file is held, so all of it is needed.
+            // A small file is cached completely.
             Ok(FetchedFile::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
                 self.storage.file(object, known, None).await?
             }
@@ -158,7 +158,7 @@ impl Sites {
             (FetchedFile::Unchanged, None) => {
                 return Err(StorageError::unexpected("no file, as if one were known").into());
             }
-            // Only the vendors' stores answer conditional requests.
+            // Folders do not support conditional requests.
             (FetchedFile::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => {
                 old.revalidated()
             }
@@ -167,7 +167,7 @@ impl Sites {
                 return Ok(SingleFile::Large { meta, content_type, range, bytes });
             }
             (FetchedFile::File(meta, _, bytes), _) => {
-                // The file, and the same compressed.
+                // Twice: the file and its compressed form.
                 let reservation = self.reserve(2 * meta.size as usize).await?;
                 let cached = read(path, meta, bytes).await?;
                 CachedFile { bytes: reservation.attach(cached.bytes), ..cached }
@@ -176,7 +176,7 @@ impl Sites {
         Ok(SingleFile::Small(Arc::new(cached)))
     }
 
-    /// The file's own bytes, where they are held compressed.
+    /// The uncompressed bytes of a cached file.
     pub async fn plain(&self, site: &SiteId, path: &str, cached: &CachedFile) -> Result<Bytes, Error> {
         if !cached.is_gzip {
             return Ok(cached.bytes.clone());

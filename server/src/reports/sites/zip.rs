@@ -36,10 +36,10 @@ pub enum FileContent {
     Packed(Bytes),
     /// Inflated.
     Plain(Bytes),
-    /// The data, as it comes from the store, and the memory to send it.
+    /// The data of a large file from the store, and the memory for sending it.
     Data(ByteStream, Reservation),
-    /// A part of a stored file, as it comes from the store, with the memory to send it: its checksum says nothing of a
-    /// part.
+    /// A part of an uncompressed file from the store, and the memory for sending it. The checksum covers the whole
+    /// file, so a part is not verified.
     Part(ByteStream, Reservation),
 }
 
@@ -52,8 +52,7 @@ impl FoundFile {
 }
 
 impl Sites {
-    /// The index of a site. `None` if it has no zip: it was uploaded file by file, which is remembered, or there is
-    /// nothing yet.
+    /// The index of a site; `None` if it has no zip: it was uploaded file by file, or has no report yet.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
         if let Some(open) = poll_once(self.open.get(site)) {
             metrics().lookup(metrics::CacheLabel::Index, Lookup::Hit);
@@ -78,7 +77,7 @@ impl Sites {
         match open {
             Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
-            // Another object of the site can be read, so the denied access means that there is no zip.
+            // Another object of the site is readable, so "denied" means that there is no zip.
             Err(error)
                 if matches!(*error, IndexError::Storage(StorageError::Denied(_)))
                     && matches!(self.is_known_by_file(site).await, Ok(true)) =>
@@ -171,7 +170,7 @@ impl Sites {
         Ok(entry.pack(Bytes::copy_from_slice(&local[start..start + entry.compressed as usize])).await?)
     }
 
-    /// A stream of a large file's data. The range begins with the local header, whose length is in itself.
+    /// Streams a large file. The range begins with the local header, which contains its own length.
     async fn stream(&self, zip: &str, entry: &Entry) -> Result<FoundFile, IndexError> {
         let reservation = self.reserve_for_stream().await?;
         let mut bytes = self.storage.stream(zip, entry.range(), None).await?;
@@ -198,7 +197,7 @@ impl Sites {
     }
 }
 
-/// Bytes that reading a small file takes: its range of the zip, its data, the packed file, and the inflated one.
+/// Bytes needed to read a small file: its range of the zip, its data, the packed file, and the inflated file.
 fn needed(entry: &Entry, plain: bool) -> usize {
     let inflated = if plain { entry.size } else { 0 };
     usize::try_from(3 * entry.packed_len() + inflated).unwrap_or(usize::MAX)
