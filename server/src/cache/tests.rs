@@ -316,6 +316,42 @@ async fn a_full_redis_still_shares_invalidations() {
     assert_eq!((one.redis(), other.redis()), (Some(RedisState::Up), Some(RedisState::Up)));
 }
 
+/// Waits until a value is stored, which happens in the background. Returns the keys of its epoch and of the value.
+async fn stored_keys(redis: &Redis, cache: &Arc<Cache<TestSource>>) -> (String, String) {
+    for _ in 0..50 {
+        tokio::time::sleep(SOON).await;
+        let keys = redis.keys();
+        let key = |what: &str| keys.iter().find(|key| key.contains(what)).cloned();
+        if let (Some(epoch), Some(value), None) = (key(":epoch"), key(":value:"), key(":lock:")) {
+            assert!(value.starts_with("covered:") && epoch.starts_with("covered:"), "{epoch} {value}");
+            return (epoch, value);
+        }
+        cache.invalidate("octo/app").await;
+        assert_eq!(cache.get(KEY).await, Some(1));
+    }
+    panic!("nothing is stored: {:?}", redis.keys());
+}
+
+/// Asserts that a new instance reads `value` from the source, and stores it under the key `stored` soon.
+async fn assert_overwritten(redis: &Redis, source: &Arc<TestSource>, stored: &str, value: u32, what: &str) {
+    let is_stored = || redis.command(&["GET", stored]).ends_with(&format!(" {value}"));
+    source.set_value(value);
+    // On a busy machine, Redis or this task may time out now and then.
+    for _ in 0..10 {
+        let [new, _] = pair(&redis.url(), source).await;
+        let started = Instant::now();
+        assert_eq!(new.get(KEY).await, Some(value), "{what}");
+        let in_time = started.elapsed() < MAX_WAIT;
+        while started.elapsed() < Duration::from_secs(1) && !is_stored() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if in_time && is_stored() {
+            return;
+        }
+    }
+    panic!("{what} is not overwritten, or its lock is waited for too long");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_values_in_redis_are_misses_and_overwritten() {
     if skip_without(&[Part::Python]) {
@@ -324,33 +360,14 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
     let (redis, source) = (Redis::start(), TestSource::with_value(1, Duration::ZERO));
     let [one, _other] = pair(&redis.url(), &source).await;
     assert_eq!(one.get(KEY).await, Some(1));
-    let key = |what: &str| {
-        let keys = redis.keys();
-        keys.iter().find(|key| key.contains(what)).cloned().unwrap_or_else(|| panic!("no {what} in {keys:?}"))
-    };
-    // Values are stored in the background.
-    let is_stored = || {
-        redis.keys().iter().any(|key| key.contains(":value:")) && !redis.keys().iter().any(|key| key.contains(":lock:"))
-    };
-    for time in 0.. {
-        tokio::time::sleep(SOON).await;
-        if is_stored() {
-            break;
-        }
-        assert!(time < 50, "nothing is stored: {:?}", redis.keys());
-        one.invalidate("octo/app").await;
-        assert_eq!(one.get(KEY).await, Some(1));
-    }
-    let (epoch, value) = (key(":epoch"), key(":value:"));
-    assert!(value.starts_with("covered:") && epoch.starts_with("covered:"), "{epoch} {value}");
+    let (epoch, value) = stored_keys(&redis, &one).await;
     let lock = value.replace(":value:", ":lock:");
     let current = redis.command(&["GET", &epoch]);
     let now = Timestamp::now().as_millisecond();
-    let huge = format!("{current} {now} {}", "9".repeat(10_000));
-    for (number, (key, text)) in [
+    let cases = [
         (&value, "nonsense".to_owned()),
         (&value, String::new()),
-        (&value, huge),
+        (&value, format!("{current} {now} {}", "9".repeat(10_000))),
         (&value, format!("{current} {now} no number")),
         (&value, format!("{current} 99999999999999999999 7")),
         (&value, format!("{current} {} 7", now + 3_600_000)),
@@ -361,37 +378,18 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
         (&value, "LIST".to_owned()),
         (&epoch, "LIST".to_owned()),
         (&lock, "LIST".to_owned()),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for ((key, text), new) in cases.into_iter().zip(10..) {
         redis.command(&["DEL", key]);
-        let wrote = match text.as_str() {
+        let written = match text.as_str() {
             "LIST" => redis.command(&["RPUSH", key, "7", "8"]),
             _ => redis.command(&["SET", key, &text]),
         };
-        assert!(!wrote.starts_with('-'), "{wrote}");
+        assert!(!written.starts_with('-'), "{written}");
         if *key == lock {
             redis.command(&["DEL", &value]);
         }
-        let value_now = number as u32 + 10;
-        source.set_value(value_now);
-        let ends = format!(" {value_now}");
-        for time in 0.. {
-            // A new instance.
-            let [new, _] = pair(&redis.url(), &source).await;
-            let started = Instant::now();
-            assert_eq!(new.get(KEY).await, Some(value_now), "{key} {text:.40}");
-            let in_time = started.elapsed() < MAX_WAIT;
-            while started.elapsed() < Duration::from_secs(1) && !redis.command(&["GET", &value]).ends_with(&ends) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            if in_time && redis.command(&["GET", &value]).ends_with(&ends) {
-                break;
-            }
-            // On a busy machine, Redis or this task may have timed out once.
-            assert!(time < 10, "{key} {text:.40} is not overwritten, or its lock is waited for too long");
-        }
+        assert_overwritten(&redis, &source, &value, new, &format!("{key} {text:.40}")).await;
     }
 }
 

@@ -539,9 +539,6 @@ async fn tokens_set_values_only_for_pushes_to_the_default_branch() {
 
 #[tokio::test]
 async fn a_push_to_another_branch_than_githubs_default_sets_no_value() {
-    if skip_without(&[Part::Shells]) {
-        return;
-    }
     let github = Github::start();
     github.add_repository("octo/app", "trunk");
     github.push("octo/app", "trunk", SHA);
