@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::answers::badge::BadgeHeaders;
 use crate::answers::file::FileHeaders;
-use crate::answers::response::Answers;
+use crate::answers::response::Responses;
 use crate::base::memory::MemoryBudget;
 use crate::config::Config;
 use crate::error::Error;
@@ -48,7 +48,7 @@ pub struct App {
     /// Signs the addresses of uploads through the server.
     pub upload_signer: UploadSigner,
     pub badges: Badges,
-    pub answers: Answers,
+    pub responses: Responses,
     pub badge_headers: BadgeHeaders,
     pub file_headers: FileHeaders,
     /// Verifies the tokens that replace an API key.
@@ -90,7 +90,7 @@ impl App {
         let reports = Arc::new(reports);
         let memory =
             Arc::new(MemoryBudget::new(sites::file_cache_bytes(config.cache_bytes), config.limits.send_buffer));
-        let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
+        let responses = Responses::new(reports.are_trustworthy(), tls.is_some());
         // A badge's value depends on all of these: servers that differ in one must not share values in Redis.
         let github_url = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
         let namespace = format!("1 {} {public_url} {github_url}", storage.name());
@@ -111,9 +111,9 @@ impl App {
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
-            badge_headers: BadgeHeaders::new(&answers),
-            file_headers: FileHeaders::new(&answers),
-            answers,
+            badge_headers: BadgeHeaders::new(&responses),
+            file_headers: FileHeaders::new(&responses),
+            responses,
             storage,
             max_report_bytes: config.max_report_bytes,
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),
@@ -157,7 +157,7 @@ impl App {
             _ => self.oidc.verify(token).await,
         };
         if let Err(error) = &verified {
-            metrics().keyless(KeylessResult::of(error.status));
+            metrics().count_keyless_request(KeylessResult::of(error.status));
         }
         verified
     }

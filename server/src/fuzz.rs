@@ -114,8 +114,8 @@ async fn collected(file: impl Stream<Item = std::io::Result<Bytes>>) -> std::io:
 }
 
 /// The future must be ready at once.
-fn now<T>(answer: impl Future<Output = T>) -> T {
-    answer.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
 }
 
 /// A request's path leads only to objects of its own site or repository, and logs never contain a whole site ID.

@@ -2,7 +2,7 @@
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::answers::response::{Answers, NO_STORE};
+use crate::answers::response::{NO_STORE, Responses};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -16,8 +16,8 @@ pub struct BadgeHeaders {
 }
 
 impl BadgeHeaders {
-    pub fn new(answers: &Answers) -> Self {
-        let mut any = answers.security_headers().clone();
+    pub fn new(responses: &Responses) -> Self {
+        let mut any = responses.security_headers().clone();
         let own = [
             (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
             // An SVG opened as a page must not run scripts.

@@ -4,7 +4,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::answers::pages;
-use crate::answers::response::{self, Answer, Answers, Body};
+use crate::answers::response::{self, Body, Responses, RouteResult};
 use crate::error::Error;
 use crate::reports::address::ReportLocation;
 use crate::telemetry::trace::REQUEST_ID;
@@ -19,8 +19,8 @@ pub struct FileHeaders {
 }
 
 impl FileHeaders {
-    pub fn new(answers: &Answers) -> Self {
-        let mut plain = answers.security_headers().clone();
+    pub fn new(responses: &Responses) -> Self {
+        let mut plain = responses.security_headers().clone();
         let robots = HeaderName::from_static("x-robots-tag");
         plain.insert(robots, HeaderValue::from_static("noindex"));
         plain.insert(header::CACHE_CONTROL, PUBLIC_IMMUTABLE);
@@ -42,7 +42,7 @@ impl FileHeaders {
     }
 
     /// 200 with a file's bytes.
-    pub fn answer(
+    pub fn ok(
         &self,
         location: &ReportLocation<'_>,
         file: File,
@@ -132,9 +132,14 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding")
 
 /// Redirects to a folder's address with a trailing slash, which relative links need. The path is encoded again: a path
 /// copied from the client, such as `//host/`, would lead to another host.
-pub fn to_folder(answers: &Answers, location: &ReportLocation<'_>, folder: &str, query: Option<&str>) -> Answer {
+pub fn to_folder(
+    responses: &Responses,
+    location: &ReportLocation<'_>,
+    folder: &str,
+    query: Option<&str>,
+) -> RouteResult {
     let address = format!("{}{}/", location.root(), pages::encoded_path(folder));
-    answers.redirect(&with_query(address, query))
+    responses.redirect(&with_query(address, query))
 }
 
 pub fn with_query(address: String, query: Option<&str>) -> String {

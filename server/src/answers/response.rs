@@ -126,7 +126,7 @@ const MAX_DETAIL: usize = 2 << 10;
 pub const NO_STORE: &str = "no-store";
 
 /// The result of a route.
-pub type Answer = Result<Response<Body>, Error>;
+pub type RouteResult = Result<Response<Body>, Error>;
 
 /// Security headers of all responses. A report's link grants access to it, so browsers must not send it as referrer.
 const SECURITY_HEADERS: [(&str, &str); 6] = [
@@ -151,11 +151,11 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Builds responses. Constant headers are built once: a copy is cheaper than adding them one by one.
-pub struct Answers {
+pub struct Responses {
     security_headers: HeaderMap,
 }
 
-impl Answers {
+impl Responses {
     /// `is_trustworthy`: browsers honour the opener policy on trustworthy origins only, and log a warning on others.
     /// `is_tls`: adds HSTS.
     pub fn new(is_trustworthy: bool, is_tls: bool) -> Self {
@@ -210,7 +210,7 @@ impl Answers {
     }
 
     /// 307 to another address of this server. UTF-8 from the client is percent-encoded, as headers are ASCII.
-    pub fn redirect(&self, location: &str) -> Answer {
+    pub fn redirect(&self, location: &str) -> RouteResult {
         let location = utf8_percent_encode(location, CONTROLS).to_string();
         let location = HeaderValue::try_from(location).map_err(Error::internal)?;
         let mut response = self.of(Body::empty());

@@ -168,7 +168,7 @@ impl<S: Source> Cache<S> {
             (false, true) => Lookup::Hit,
             (false, false) => Lookup::Stale,
         };
-        metrics().lookup(metrics::CacheLabel::Value, lookup);
+        metrics().count_lookup(metrics::CacheLabel::Value, lookup);
         found.value
     }
 
@@ -276,7 +276,7 @@ impl<S: Source> Cache<S> {
             self.last.insert(slot.0.clone(), value.clone()).await;
         }
         if let (Some(shared), Some(epoch)) = (&self.shared, shared_epoch) {
-            shared.clone().keep(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
+            shared.clone().store(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
         }
         let stale = lifetime::<S>(&value);
         CachedValue::new(value, answer.fresh, stale)

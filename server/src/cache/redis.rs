@@ -17,7 +17,7 @@ use crate::cache::redis::url::RedisUrl;
 /// Connects in the background, so the server starts without Redis too.
 pub fn start(url: RedisUrl, namespace: &str, groups: Arc<Groups>) -> Arc<Shared> {
     let shared = Shared::new(namespace, groups);
-    tokio::spawn(link::keep(shared.clone(), url));
+    tokio::spawn(link::run(shared.clone(), url));
     shared
 }
 

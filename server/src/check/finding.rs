@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The time limit of a request.
-pub const ANSWER_TIME: Duration = Duration::from_secs(5);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use jiff::tz::TimeZone;
 
-use crate::check::finding::{ANSWER_TIME, Finding};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT};
 use crate::github::settings::GitHubConfig;
 use crate::github::token::{RateLimit, ReadableRepository, TokenError, TokenInfo};
 use crate::names::repository::Repository;
@@ -14,7 +14,7 @@ const LOW_QUOTA_DIVISOR: u64 = 10;
 
 /// Checks the token. `repository`: one that the server must be able to read.
 pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Vec<Finding> {
-    match TokenInfo::look_up(config, repository, ANSWER_TIME).await {
+    match TokenInfo::look_up(config, repository, REQUEST_TIMEOUT).await {
         Ok(token) => findings(token, repository),
         Err(error) => vec![Finding::fail(PART, explain(error, config))],
     }

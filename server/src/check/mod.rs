@@ -16,7 +16,7 @@ use anyhow::Context;
 use url::Url;
 
 use crate::cache::{self, RedisUrl};
-use crate::check::finding::{ANSWER_TIME, Finding, Verdict};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT, Verdict};
 use crate::config::{Config, NO_API_KEY, NO_GITHUB_TOKEN};
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
@@ -63,7 +63,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
 
 /// Reports a failure, although the server works without Redis: several servers would not share values.
 async fn redis(url: &RedisUrl) -> Finding {
-    match tokio::time::timeout(ANSWER_TIME, cache::check_redis(url)).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, cache::check_redis(url)).await {
         Ok(Ok(())) => Finding::ok("Redis", format!("{url} responds")),
         Ok(Err(error)) => Finding::fail("Redis", format!("cannot use {url}: {error:#}; check REDIS_URL")),
         Err(_) => Finding::fail("Redis", format!("{url} does not respond: check REDIS_URL and the network")),
@@ -99,13 +99,13 @@ async fn public_url(url: &Url) -> Finding {
 /// Checks that a server is running at `base`. `any_certificate`: skips verification, for loopback addresses.
 async fn healthz(base: &str, any_certificate: bool) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
-        .timeout(ANSWER_TIME)
+        .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(any_certificate)
         .build()?;
-    let answer = client.get(format!("{base}/healthz")).send().await.map_err(|error| error.without_url())?;
-    anyhow::ensure!(answer.status() == 200, "the status code is {}", answer.status());
-    let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+    let response = client.get(format!("{base}/healthz")).send().await.map_err(|error| error.without_url())?;
+    anyhow::ensure!(response.status() == 200, "the status code is {}", response.status());
+    let body: serde_json::Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
     anyhow::ensure!(body["status"] == "ok", "the response is not from a covered-server");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::check::finding::{ANSWER_TIME, Finding};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT};
 use crate::check::probe::{PART, PROBE, describe};
 use crate::check::rights;
 use crate::config::Config;
@@ -125,17 +125,17 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail(UPLOAD, describe("could not sign an upload address", error))],
     };
     let key = site.zip_key();
-    let client = match reqwest::Client::builder().timeout(ANSWER_TIME).build() {
+    let client = match reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => return vec![Finding::fail(UPLOAD, error.to_string())],
     };
     let request = headers.iter().fold(client.put(url), |request, (name, value)| request.header(*name, *value));
     match request.body(PROBE).send().await {
-        Ok(answer) if answer.status().is_success() => {}
-        Ok(answer) => {
+        Ok(response) if response.status().is_success() => {}
+        Ok(response) => {
             let what = format!(
                 "the store rejected a signed upload with {}: check that it supports presigned PUT requests",
-                answer.status()
+                response.status()
             );
             return vec![Finding::fail(UPLOAD, what)];
         }

@@ -86,7 +86,7 @@ impl Backoff {
 
     /// Records that GitHub limited requests.
     pub fn record_rate_limit(&self, headers: &HeaderMap, now: Timestamp) {
-        metrics().github_limit();
+        metrics().count_github_limit();
         let time = pause_of(headers, now);
         tracing::warn!("GitHub's rate limit is reached: no request for {} s", time.as_secs());
         let mut state = self.state();
@@ -98,7 +98,7 @@ impl Backoff {
     pub fn record_quota(&self, headers: &HeaderMap) {
         let Some(quota) = Quota::read(headers) else { return };
         let reset = number(headers, "x-ratelimit-reset").unwrap_or_default();
-        metrics().github_quota(quota.remaining, quota.limit, reset);
+        metrics().set_github_quota(quota.remaining, quota.limit, reset);
         let was_low = self.state().quota.replace(quota).is_some_and(Quota::is_low);
         if quota.is_low() && !was_low {
             let Quota { limit, remaining } = quota;

@@ -15,7 +15,7 @@ use crate::github::settings::GitHubConfig;
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// The maximum size of a response: enough for 20 commits with 500 statuses each.
-const MAX_ANSWER: usize = 4 << 20;
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// The connection pool and the token.
 pub struct Client(Octocrab);
@@ -46,7 +46,7 @@ pub struct ReplyError {
 /// Why GitHub did not return a usable response.
 pub struct Failure {
     /// The response began, and its body was unusable. The repository determines its size and content.
-    pub is_in_answer: bool,
+    pub is_in_response: bool,
     pub is_timeout: bool,
     pub error: anyhow::Error,
 }
@@ -77,9 +77,9 @@ impl Client {
 
 impl Response {
     pub async fn bytes(self) -> Result<Bytes, Failure> {
-        let body = timeout_at(self.until, Limited::new(self.body, MAX_ANSWER).collect()).await;
+        let body = timeout_at(self.until, Limited::new(self.body, MAX_RESPONSE_BYTES).collect()).await;
         let body = body.map_err(|_| Failure::late(true))?;
-        Ok(body.map_err(|error| Failure::in_answer(anyhow::anyhow!("{error}")))?.to_bytes())
+        Ok(body.map_err(|error| Failure::in_response(anyhow::anyhow!("{error}")))?.to_bytes())
     }
 }
 
@@ -98,15 +98,15 @@ impl ReplyError {
 
 impl Failure {
     pub fn of(error: anyhow::Error) -> Self {
-        Self { is_in_answer: false, is_timeout: false, error }
+        Self { is_in_response: false, is_timeout: false, error }
     }
 
-    pub fn in_answer(error: anyhow::Error) -> Self {
-        Self { is_in_answer: true, ..Self::of(error) }
+    pub fn in_response(error: anyhow::Error) -> Self {
+        Self { is_in_response: true, ..Self::of(error) }
     }
 
-    fn late(is_in_answer: bool) -> Self {
-        Self { is_in_answer, is_timeout: true, error: anyhow::anyhow!("no response in time") }
+    fn late(is_in_response: bool) -> Self {
+        Self { is_in_response, is_timeout: true, error: anyhow::anyhow!("no response in time") }
     }
 }
 

@@ -155,12 +155,12 @@ impl GitHub {
 
     async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, StatusesError> {
         self.backoff.try_begin(time).map_err(|time| {
-            metrics().github(GitHubResult::NotAsked);
+            metrics().count_github_request(GitHubResult::NotAsked);
             StatusesError::BackingOff(time)
         })?;
         let started = Instant::now();
         let reply = trace::client("GitHub", self.send(body, started + time)).await;
-        metrics().github(match &reply {
+        metrics().count_github_request(match &reply {
             Ok(_) => GitHubResult::Ok,
             Err(Failure { is_timeout: true, .. }) => GitHubResult::Timeout,
             Err(_) => GitHubResult::Failed,
@@ -171,7 +171,7 @@ impl GitHub {
                 Ok(reply)
             }
             // GitHub responds, so requests for other repositories need no delay.
-            Err(Failure { is_in_answer: true, error, .. }) => {
+            Err(Failure { is_in_response: true, error, .. }) => {
                 self.backoff.record_success();
                 Err(StatusesError::Failed(error))
             }
@@ -194,12 +194,12 @@ impl GitHub {
         }
         let headers = response.headers.clone();
         let reply: StatusReply =
-            serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_answer(error.into()))?;
+            serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_response(error.into()))?;
         if reply.is_rate_limited() {
             self.backoff.record_rate_limit(&headers, Timestamp::now());
             return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
         }
-        reply.error().map_or(Ok(reply), |error| Err(Failure::in_answer(error)))
+        reply.error().map_or(Ok(reply), |error| Err(Failure::in_response(error)))
     }
 }
 

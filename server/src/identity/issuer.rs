@@ -130,7 +130,7 @@ impl Issuer {
         refreshing.last_refresh = Some(now);
         let read = self.read(&mut refreshing.jwks).await;
         refreshing.failed = read.is_err();
-        metrics().issuer(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
+        metrics().count_issuer_request(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
         match read {
             Ok(keys) => {
                 tracing::debug!(issuer = %self.url, keys = keys.len(), "read the keys of an OIDC issuer");
@@ -168,10 +168,10 @@ impl Issuer {
     }
 
     async fn get(&self, url: Url) -> anyhow::Result<Vec<u8>> {
-        let mut answer = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
-        ensure!(answer.status() == 200, "the status code is {}", answer.status());
+        let mut response = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        ensure!(response.status() == 200, "the status code is {}", response.status());
         let mut document = Vec::new();
-        while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        while let Some(bytes) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             document.extend_from_slice(&bytes);
             ensure!(document.len() <= MAX_DOCUMENT, "the answer has more than {MAX_DOCUMENT} bytes");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap};
 
-use crate::answers::response::{self, Answer, Body};
+use crate::answers::response::{self, Body, RouteResult};
 use crate::app::App;
 use crate::error::Error;
 use crate::names::report::ReportName;
@@ -28,7 +28,7 @@ pub async fn show(
     format: BadgeFormat,
     query: Option<&str>,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, key(owner, name, query)).await;
     let appearance = Appearance::new(parameter("label").as_deref(), parameter("style").as_deref());
@@ -49,11 +49,11 @@ pub async fn show(
 }
 
 /// 307 to the report behind the badge, on this server only.
-pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
+pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> RouteResult {
     let value = value(app, key(owner, name, query)).await;
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
-        Some(site) => app.answers.redirect(&app.reports.location(&site)),
+        Some(site) => app.responses.redirect(&app.reports.location(&site)),
         None => Err(Error::not_found(unknown(&format!("{owner}/{name}"), query))),
     }
 }
@@ -78,7 +78,7 @@ async fn value(app: &App, key: Option<ValueKey>) -> Option<Arc<Value>> {
         Some(key) => app.values.get(key).await,
         None => None,
     };
-    metrics().badge(if value.is_some() { BadgeResult::Value } else { BadgeResult::Unknown });
+    metrics().count_badge(if value.is_some() { BadgeResult::Value } else { BadgeResult::Unknown });
     value
 }
 

@@ -13,7 +13,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::answers::file::{CachePolicy, File, no_file, to_folder};
 use crate::answers::negotiate::{accepts_gzip, matches};
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::object::RESERVATION;
@@ -32,7 +32,7 @@ pub async fn show(
     query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let file = if path.is_folder() { format!("{}index.html", path.as_str()) } else { path.as_str().to_owned() };
     if file == RESERVATION {
         return Err(no_file(&file));
@@ -43,7 +43,7 @@ pub async fn show(
     }
     let index = location.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return to_folder(&app.answers, location, path.as_str(), query);
+        return to_folder(&app.responses, location, path.as_str(), query);
     }
     let is_known =
         !path.as_str().is_empty() && app.sites.is_known_by_file(&location.site).await.map_err(Error::storage)?;
@@ -82,8 +82,8 @@ async fn get(
         return range::unsatisfiable(app, size).map(Some);
     }
     if !head {
-        metrics().file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
-        metrics().file_size(size);
+        metrics().count_file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().record_file_size(size);
     }
     let (content_type, body) = match single {
         SingleFile::Small(cached) if is_gzip => (cached.content_type.clone(), Body::Full(cached.bytes.clone())),
@@ -99,7 +99,7 @@ async fn get(
             (content_type, Body::Stream { bytes, remaining })
         }
     };
-    let response = app.file_headers.answer(location, file, content_type, location.policy(), body);
+    let response = app.file_headers.ok(location, file, content_type, location.policy(), body);
     match &requested {
         RequestedRange::Part(part) => range::partial(response, part, size).map(Some),
         _ => Ok(Some(response)),

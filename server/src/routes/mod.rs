@@ -1,4 +1,4 @@
-//! The routes: each is a function from a request to an [`crate::answers::response::Answer`].
+//! The routes: each is a function from a request to an [`crate::answers::response::RouteResult`].
 
 pub mod badge;
 pub mod files;
@@ -68,7 +68,9 @@ async fn authorize_upload(app: &App, uploader: &Uploader<'_>, repository: &Repos
         app.allowed.bindings.bind(run).await
     }
     .await;
-    metrics().keyless(authorized.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok));
+    metrics().count_keyless_request(
+        authorized.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok),
+    );
     authorized
 }
 

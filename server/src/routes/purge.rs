@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answers::response::Answer;
+use crate::answers::response::RouteResult;
 use crate::app::App;
 use crate::error::Error;
 use crate::identity::api_keys::Uploader;
@@ -43,7 +43,7 @@ pub async fn invalidate(
     name: &str,
     headers: &HeaderMap,
     body: Incoming,
-) -> Answer {
+) -> RouteResult {
     let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     authorize_upload(app, &uploader, &repository).await?;
@@ -57,7 +57,7 @@ pub async fn invalidate(
             set_value(app, &uploader, repository, name, value).await?
         }
     };
-    Ok(app.answers.json(&match detail {
+    Ok(app.responses.json(&match detail {
         None => json!({"status": "success"}),
         Some(detail) => json!({"status": "success", "detail": detail}),
     }))

@@ -111,7 +111,7 @@ pub fn partial(mut response: Response<Body>, part: &Range<u64>, size: u64) -> Re
 /// 416 with the size of the file.
 pub fn unsatisfiable(app: &App, size: u64) -> Result<Response<Body>, Error> {
     let range = HeaderValue::try_from(format!("bytes */{size}")).map_err(Error::internal)?;
-    let mut response = app.answers.error(&Error::unsatisfiable(size), None);
+    let mut response = app.responses.error(&Error::unsatisfiable(size), None);
     response.headers_mut().insert(CONTENT_RANGE, range);
     Ok(response)
 }

@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use crate::answers::file::{CachePolicy, File, PUBLIC_IMMUTABLE, no_file, to_folder, with_query};
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::base::random::digit;
 use crate::error::{Error, no_report};
@@ -32,7 +32,7 @@ pub async fn show(
     query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
     let Some(site) = app.sites.open(&location.site).await? else {
         return Box::pin(files::show(app, location, &path, query, head, headers)).await;
@@ -42,7 +42,7 @@ pub async fn show(
         return match index.get(path.as_str()) {
             Some(found) => file(app, location, &site, found, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                to_folder(&app.answers, location, path.as_str(), query)
+                to_folder(&app.responses, location, path.as_str(), query)
             }
             None => Err(no_file(path.as_str())),
         };
@@ -53,21 +53,21 @@ pub async fn show(
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(index)
     {
-        return to_folder(&app.answers, location, folder.trim_end_matches('/'), query);
+        return to_folder(&app.responses, location, folder.trim_end_matches('/'), query);
     }
     list(app, index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: redirects to the address with a slash, which relative links need.
-pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> Answer {
+pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> RouteResult {
     let root = app.reports.location(&site.parse().map_err(|()| no_report())?);
-    app.answers.redirect(&with_query(root, query))
+    app.responses.redirect(&with_query(root, query))
 }
 
 /// Redirects to the same file on the report's own host.
-pub fn redirect_to_own_host(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
+pub fn redirect_to_own_host(app: &App, site: &str, encoded: &str, query: Option<&str>) -> RouteResult {
     let site = site.parse().map_err(|()| no_report())?;
-    app.answers.redirect(&with_query(app.reports.url(&site) + encoded, query))
+    app.responses.redirect(&with_query(app.reports.url(&site) + encoded, query))
 }
 
 /// The only top-level folder with an index, such as `lcov-report/`.
@@ -80,7 +80,7 @@ fn only_folder_with_index(index: &Index) -> Option<String> {
     folders.next().is_none().then_some(first)
 }
 
-fn list(app: &App, index: &Index, folder: &str) -> Answer {
+fn list(app: &App, index: &Index, folder: &str) -> RouteResult {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for entry in index.below(folder) {
         let rest = &entry.path[folder.len()..];
@@ -97,7 +97,7 @@ fn list(app: &App, index: &Index, folder: &str) -> Answer {
     }
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
-    let mut page = app.answers.page(pages::list(folder, &rows, more));
+    let mut page = app.responses.page(pages::list(folder, &rows, more));
     page.headers_mut().insert(header::CACHE_CONTROL, PUBLIC_IMMUTABLE);
     Ok(page)
 }
@@ -109,7 +109,7 @@ async fn file(
     (number, entry): (u32, &Entry),
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let has_parts = app.sites.has_parts(entry);
     // A range refers to the uncompressed file.
     let requested = match has_parts && !head {
@@ -135,11 +135,11 @@ async fn file(
         RequestedRange::Unsatisfiable => return range::unsatisfiable(app, entry.size),
     };
     if !head {
-        metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
-        metrics().file_size(entry.size);
+        metrics().count_file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().record_file_size(entry.size);
     }
     let (policy, body) = (location.cached_policy(&site.policy), body(entry, content, is_gzip, &requested));
-    let response = app.file_headers.answer(location, file, content_type, policy, body);
+    let response = app.file_headers.ok(location, file, content_type, policy, body);
     match &requested {
         RequestedRange::Part(part) => range::partial(response, part, entry.size),
         _ => Ok(response),

@@ -17,7 +17,7 @@ use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::answers::response::{self, Answer, Body};
+use crate::answers::response::{self, Body, RouteResult};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::site::SiteId;
@@ -45,11 +45,11 @@ pub fn handle(
 ) -> impl Future<Output = Response<LoggedBody>> + Send + use<> {
     let request_context = RequestContext::of(&request);
     let (head, body) = request.into_parts();
-    let mut answer =
+    let mut response =
         InContext::new(&request_context, respond(app.clone(), caller, head, body, request_context.clone()));
-    match (&mut answer).now_or_never() {
-        Some(answer) => Either::Left(future::ready(answer)),
-        None => Either::Right(answer),
+    match (&mut response).now_or_never() {
+        Some(response) => Either::Left(future::ready(response)),
+        None => Either::Right(response),
     }
 }
 
@@ -69,26 +69,26 @@ fn respond(
         let label = route.as_ref().map_or(metrics::RouteLabel::Unknown, Route::label);
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
         let work = pin!(async {
-            let answer = answer(&app, client, path, route.as_ref(), caller.rejection, &head, body).await?;
-            let is_light = !answer.body().needs_memory() || head.method == Method::HEAD;
+            let response = dispatch(&app, client, path, route.as_ref(), caller.rejection, &head, body).await?;
+            let is_light = !response.body().needs_memory() || head.method == Method::HEAD;
             // Boxed to keep the future of every request small.
-            if is_light { Ok(answer) } else { Box::pin(with_memory(&app, answer)).await }
+            if is_light { Ok(response) } else { Box::pin(with_memory(&app, response)).await }
         });
         // A panic fails one response, not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
         let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("a panic, see above"))));
         let method = head.method.clone();
-        let mut answer = routed.unwrap_or_else(|error| {
+        let mut response = routed.unwrap_or_else(|error| {
             let error = log_error(error, client, &method, path, &request_context);
             // A report's own host has no home page.
             let home = if own_host.is_some() { &app.public_url } else { &app.base_path };
-            error_answer(&app, &error, &head, home)
+            error_response(&app, &error, &head, home)
         });
         if method == Method::HEAD {
-            answer = response::head_only(answer);
+            response = response::head_only(response);
         }
-        answer.headers_mut().insert(trace::REQUEST_ID, request_context.id().header());
-        let status = answer.status().as_u16();
+        response.headers_mut().insert(trace::REQUEST_ID, request_context.id().header());
+        let status = response.status().as_u16();
         metrics().count_response(label, status);
         request_context.record_response(method.as_str(), label, status);
         let line = Box::new(LogLine {
@@ -101,7 +101,7 @@ fn respond(
             bytes: 0,
             started,
         });
-        answer.map(|body| LoggedBody { body, line })
+        response.map(|body| LoggedBody { body, line })
     }
 }
 
@@ -130,10 +130,10 @@ fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, requ
 }
 
 /// The error as JSON or, for a browser, as a page that links to the home page at `home`.
-fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
+fn error_response(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
-    app.answers.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
+    app.responses.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
 }
 
 /// The routes of this server.
@@ -244,21 +244,21 @@ impl<'a> Route<'a> {
 }
 
 /// Applies the time limit of a request. The timer is only created if the response is not ready at once.
-async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = Answer>>) -> Answer {
+async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = RouteResult>>) -> RouteResult {
     let Some(limit) = limit else { return work.await };
-    if let Some(answer) = work.as_mut().now_or_never() {
-        return answer;
+    if let Some(response) = work.as_mut().now_or_never() {
+        return response;
     }
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
 }
 
 /// Returns the answer when there is memory to send it.
-async fn with_memory(app: &App, answer: Response<Body>) -> Answer {
-    let (head, body) = answer.into_parts();
+async fn with_memory(app: &App, response: Response<Body>) -> RouteResult {
+    let (head, body) = response.into_parts();
     Ok(Response::from_parts(head, body.reserve_memory(&app.memory, app.storage.read_ahead()).await?))
 }
 
-async fn answer(
+async fn dispatch(
     app: &Arc<App>,
     client: IpAddr,
     path: &str,
@@ -266,7 +266,7 @@ async fn answer(
     rejection: Option<&'static str>,
     head: &Parts,
     body: Incoming,
-) -> Answer {
+) -> RouteResult {
     // An overloaded server is still healthy: a restart would not help.
     if let Some(rejection) = rejection.filter(|_| !matches!(route, Some(Route::Healthz))) {
         return Err(Error::overloaded(rejection));
@@ -394,7 +394,7 @@ impl Drop for LoggedBody {
     fn drop(&mut self) {
         let LogLine { request_context, label, client, method, path, status, bytes, started } = &*self.line;
         let time = started.elapsed();
-        metrics().request(*label, *status, time);
+        metrics().count_request(*label, *status, time);
         let milliseconds = time.as_secs_f64() * 1e3;
         request_context.within(|| {
             tracing::info!(%client, %method, path = redacted(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::base::random::{hex, random};
 use crate::error::Error;
@@ -80,7 +80,7 @@ struct Upload {
 }
 
 /// Creates a site, and returns where to upload its report.
-pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incoming) -> Answer {
+pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incoming) -> RouteResult {
     let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
         // Without a repository, any API key is enough; a token is valid for one repository only.
@@ -117,7 +117,7 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incomi
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
     let site = create_with_unused_id(app, SiteId::record_key, &record_bytes).await?;
     app.values.invalidate_absent(&repository).await;
-    metrics().upload(UploadKind::Zip, UploadEvent::Opened);
+    metrics().count_upload(UploadKind::Zip, UploadEvent::Opened);
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "created a site");
     session(app, &site, now).await
 }
@@ -148,7 +148,7 @@ async fn create_with_unused_id(app: &App, key: fn(&SiteId) -> String, object: &[
 }
 
 /// Creates a site for the Python CLI, and returns credentials that can write the files of this site only.
-async fn create_by_file(app: &App) -> Answer {
+async fn create_by_file(app: &App) -> RouteResult {
     if !app.storage.has_upload_role() {
         return Err(Error::not_implemented(
             "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does: this needs \
@@ -170,8 +170,8 @@ async fn create_by_file(app: &App) -> Answer {
         }
         None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
     };
-    metrics().upload(UploadKind::Files, UploadEvent::Opened);
-    Ok(app.answers.json(&json!({
+    metrics().count_upload(UploadKind::Files, UploadEvent::Opened);
+    Ok(app.responses.json(&json!({
         "site_id": site.to_string(),
         "bucket": grant.bucket,
         "region": grant.region,
@@ -181,7 +181,7 @@ async fn create_by_file(app: &App) -> Answer {
     })))
 }
 
-async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
+async fn session(app: &App, site: &SiteId, now: Timestamp) -> RouteResult {
     let expires_at = now + SignedDuration::try_from(UPLOAD_TIME).map_err(Error::internal)?;
     let (url, headers) = match app.storage.upload_target(site).await.map_err(Error::storage)? {
         UploadTarget::Presigned { url, headers } => (url.to_string(), headers),
@@ -195,7 +195,7 @@ async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let upload =
         Upload { method: "PUT", url, headers, expires_at: round_down(expires_at), max_bytes: app.max_report_bytes };
-    Ok(app.answers.json(&Session {
+    Ok(app.responses.json(&Session {
         site_id: site.to_string(),
         url: app.reports.url(site),
         public_url: &app.public_url,
@@ -215,7 +215,7 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
 }
 
 /// Receives the zip of a site: streams it into the store, verifies it and publishes it.
-pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> Answer {
+pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> RouteResult {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
     check_signature(app, &site, query)?;
     let shared = app.clone();
@@ -233,7 +233,7 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming
         received
     };
     trace::spawn(task).await.map_err(Error::internal)??;
-    let mut response = app.answers.of(Body::empty());
+    let mut response = app.responses.of(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }

@@ -98,7 +98,7 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (connections, stop) = (self.clone(), self.stop.subscribe());
         tokio::spawn(async move {
-            let _open = metrics().connection();
+            let _open = metrics().count_connection();
             if let Err(error) = connections.serve(stream, peer, permit, stop).await {
                 tracing::debug!(%peer, "a connection ended early: {error}");
             }
@@ -190,8 +190,8 @@ fn service(
             return Either::Left(future::ready(Err(h2::Reason::REFUSED_STREAM.into())));
         }
         let active_request = activity.begin_request(reservation.flatten());
-        let answer = router::handle(&app, caller, request);
-        Either::Right(answer.map(|answer| Ok(answer.map(|body| active_request.begin_sending(body)))))
+        let response = router::handle(&app, caller, request);
+        Either::Right(response.map(|response| Ok(response.map(|body| active_request.begin_sending(body)))))
     })
 }
 

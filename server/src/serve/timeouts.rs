@@ -331,9 +331,9 @@ impl<'a> Clock<'a> {
 
     /// Whether a peer that has to read is disconnected: after `STALL_TIMEOUT`, or earlier if others wait for memory.
     fn is_too_slow(&self, memory: &MemoryBudget) -> bool {
-        let answers = self.activity.sending.load(Relaxed).max(1) as u64;
+        let responses = self.activity.sending.load(Relaxed).max(1) as u64;
         let step = self.activity.written.load(Relaxed) - self.step_written;
-        self.since.elapsed() >= self.limits.stall || memory.is_short() && step < answers * SHORT_BYTES
+        self.since.elapsed() >= self.limits.stall || memory.is_short() && step < responses * SHORT_BYTES
     }
 
     fn deadline(&self, closing: bool) -> Instant {

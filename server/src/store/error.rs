@@ -13,7 +13,7 @@ use crate::store::folder;
 const FORBIDDEN_PREFIX: &str = "Server returned non-2xx status code: 403 Forbidden: ";
 
 /// The time limit of a small operation, including retries.
-const ANSWER_TIME: Duration = Duration::from_secs(6);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub type Result<T> = std::result::Result<T, StorageError>;
 
@@ -96,8 +96,10 @@ impl From<object_store::Error> for StorageError {
 }
 
 /// Applies the time limit of small operations.
-pub async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
+pub async fn within<T>(operation: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(OPERATION_TIMEOUT, operation)
+        .await
+        .unwrap_or_else(|_| Err(StorageError::slow(OPERATION_TIMEOUT)))
 }
 
 /// Whether a denied access may hide a missing object: S3 returns `AccessDenied` if the bucket cannot be listed. Wrong

@@ -17,8 +17,8 @@ use crate::telemetry::trace;
 /// How long the credentials are valid: the default maximum of a role.
 const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(3600);
 /// The time limit of a request to STS.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-const CONNECT_TIME: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum length of an AWS error code in messages.
 const MAX_CODE: usize = 64;
 
@@ -102,7 +102,7 @@ impl Sts {
             None if region.starts_with("cn-") => Url::parse(&format!("https://sts.{region}.amazonaws.com.cn/"))?,
             None => Url::parse(&format!("https://sts.{region}.amazonaws.com/"))?,
         };
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIME).timeout(ANSWER_TIME).build()?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build()?;
         Ok(Self { http, credentials, endpoint, role: role.to_owned(), region, bucket: bucket.to_owned() })
     }
 

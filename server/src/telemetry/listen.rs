@@ -46,7 +46,7 @@ async fn serve(listener: TcpListener) {
         tokio::spawn(async move {
             let mut connection = http1::Builder::new();
             connection.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
-            let served = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            let served = connection.serve_connection(TokioIo::new(stream), service_fn(respond)).await;
             if let Err(error) = served {
                 tracing::debug!("a scraper's connection ended early: {error}");
             }
@@ -55,7 +55,7 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = match (request.uri().path(), request.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => match metrics().text() {

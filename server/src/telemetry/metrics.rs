@@ -150,7 +150,7 @@ impl Metrics {
     }
 
     /// Counts a completed request.
-    pub fn request(&self, route: RouteLabel, status: u16, time: Duration) {
+    pub fn count_request(&self, route: RouteLabel, status: u16, time: Duration) {
         self.requests.count(route, Code(status));
         self.request_seconds.observe(route, time);
     }
@@ -158,52 +158,54 @@ impl Metrics {
     /// Counts what the status code says about a file or an upload.
     pub fn count_response(&self, route: RouteLabel, status: u16) {
         match (route, status) {
-            (RouteLabel::File, 304) => self.file(Served::NotModified, Encoding::None),
-            (RouteLabel::File, 404) => self.file(Served::Missing, Encoding::None),
-            (RouteLabel::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
-            (RouteLabel::Upload | RouteLabel::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
+            (RouteLabel::File, 304) => self.count_file(Served::NotModified, Encoding::None),
+            (RouteLabel::File, 404) => self.count_file(Served::Missing, Encoding::None),
+            (RouteLabel::Upload, 201) => self.count_upload(UploadKind::Zip, UploadEvent::Completed),
+            (RouteLabel::Upload | RouteLabel::CreateSite, 400..) => {
+                self.count_upload(UploadKind::Zip, UploadEvent::Refused)
+            }
             _ => {}
         }
     }
 
     /// Counts a request for a report's file.
-    pub fn file(&self, served: Served, encoding: Encoding) {
+    pub fn count_file(&self, served: Served, encoding: Encoding) {
         self.files.count(served, encoding);
     }
 
     /// Records the size of a report's file.
-    pub fn file_size(&self, bytes: u64) {
+    pub fn record_file_size(&self, bytes: u64) {
         self.file_bytes.observe(bytes as f64);
     }
 
-    pub fn upload(&self, kind: UploadKind, event: UploadEvent) {
+    pub fn count_upload(&self, kind: UploadKind, event: UploadEvent) {
         self.uploads.count(kind, event);
     }
 
-    pub fn lookup(&self, cache: CacheLabel, found: Lookup) {
+    pub fn count_lookup(&self, cache: CacheLabel, found: Lookup) {
         self.caches.count(cache, found);
     }
 
-    pub fn badge(&self, found: BadgeResult) {
+    pub fn count_badge(&self, found: BadgeResult) {
         self.badges.count(found, NoLabel::None);
     }
 
-    pub fn github(&self, result: GitHubResult) {
+    pub fn count_github_request(&self, result: GitHubResult) {
         self.github.count(result, NoLabel::None);
     }
 
     /// Counts a request with an OIDC token.
-    pub fn keyless(&self, result: KeylessResult) {
+    pub fn count_keyless_request(&self, result: KeylessResult) {
         self.keyless.count(result, NoLabel::None);
     }
 
     /// Counts a request for an issuer's keys.
-    pub fn issuer(&self, result: IssuerResult) {
+    pub fn count_issuer_request(&self, result: IssuerResult) {
         self.issuers.count(result, NoLabel::None);
     }
 
     /// Counts a response that limited requests to GitHub.
-    pub fn github_limit(&self) {
+    pub fn count_github_limit(&self) {
         self.github_limits.inc();
     }
 
@@ -212,25 +214,25 @@ impl Metrics {
     }
 
     /// Records GitHub's quota. `reset`: Unix time in seconds.
-    pub fn github_quota(&self, remaining: u64, limit: u64, reset: u64) {
+    pub fn set_github_quota(&self, remaining: u64, limit: u64, reset: u64) {
         for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
     /// Counts a request to the store. `time`: until the response began.
-    pub fn store(&self, operation: Operation, result: StoreResult, time: Duration) {
+    pub fn count_store_request(&self, operation: Operation, result: StoreResult, time: Duration) {
         self.store.count(operation, result);
         self.store_seconds.observe(operation, time);
     }
 
     /// Counts a request to the store whose time is unknown.
-    pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
+    pub fn count_untimed_store_request(&self, operation: Operation, result: StoreResult) {
         self.store.count(operation, result);
     }
 
     /// Counts a connection as open until the returned guard is dropped.
-    pub fn connection(&'static self) -> Connection {
+    pub fn count_connection(&'static self) -> Connection {
         self.connections.inc();
         Connection(&self.connections)
     }

@@ -104,10 +104,10 @@ impl HttpClient for Collector {
         let sent = self.runtime.spawn(send(self.http.clone(), request)).await?;
         // Logged once, not for each batch: the collector may be down for days.
         match &sent {
-            Ok(answer) if answer.status().is_success() => self.fails.store(false, Ordering::Relaxed),
+            Ok(response) if response.status().is_success() => self.fails.store(false, Ordering::Relaxed),
             failed if !self.fails.swap(true, Ordering::Relaxed) => {
                 let why = match failed {
-                    Ok(answer) => format!("it returned {}", answer.status()),
+                    Ok(response) => format!("it returned {}", response.status()),
                     Err(error) => format!("{error:#}"),
                 };
                 tracing::warn!("cannot send traces to the collector, they are dropped: {why}");
@@ -120,11 +120,11 @@ impl HttpClient for Collector {
 
 async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
     // The URL may contain a key.
-    let answer = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
+    let received = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    *response.body_mut() = answer.bytes().await.map_err(|error| error.without_url())?;
+    *response.status_mut() = received.status();
+    *response.headers_mut() = received.headers().clone();
+    *response.body_mut() = received.bytes().await.map_err(|error| error.without_url())?;
     Ok(response)
 }
 

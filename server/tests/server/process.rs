@@ -527,9 +527,9 @@ fn an_upload_to_a_full_disk_is_507_and_leaves_no_file() {
         request("PUT", session["upload"]["url"].as_str().unwrap(), &[], zip).unwrap()
     };
     let page = || get(session["url"].as_str().unwrap()).unwrap().status;
-    let refused = put(6 << 20);
-    assert_eq!(refused.status, 507, "{}", refused.text());
-    assert!(refused.text().contains("the server's storage is full, nothing was stored"), "{}", refused.text());
+    let rejected = put(6 << 20);
+    assert_eq!(rejected.status, 507, "{}", rejected.text());
+    assert!(rejected.text().contains("the server's storage is full, nothing was stored"), "{}", rejected.text());
     assert_eq!(page(), 404);
     assert_eq!(std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().count(), 0);
     let accepted = put(100_000);

@@ -151,8 +151,8 @@ async fn check(server: &Server, folder: &tempfile::TempDir, what: &str, zip: &[u
         assert_error(put, 422, why).await;
         let site = session["site_id"].as_str().unwrap();
         std::fs::write(folder.path().join(format!("sites/{site}.zip")), zip).unwrap();
-        let shown = server.get(&page).header("accept", "application/json").send().await.unwrap();
-        return assert_error(shown, 502, why).await;
+        let response = server.get(&page).header("accept", "application/json").send().await.unwrap();
+        return assert_error(response, 502, why).await;
     }
     assert_eq!(put.status(), 201, "{what}: {}", put.text().await.unwrap());
     for encoding in ["gzip", "identity"] {

@@ -34,7 +34,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_WAITING: usize = 1024;
 
 /// Keeps a link open as long as the process runs.
-pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
+pub async fn run(shared: Arc<Shared>, url: RedisUrl) {
     let mut failures = 0;
     loop {
         let opened = timeout(CONNECT_TIME, Link::open(&shared, &url)).await;

@@ -112,13 +112,13 @@ impl Shared {
         let token = self.token();
         let keys = [self.epoch_key_of(&shared_key.group), self.value_key_of(shared_key), self.lock_key_of(shared_key)];
         let arguments = [text(oldest.as_millisecond()), text(&token), millis(CLAIM), millis(EPOCH_LIFE)];
-        let answer: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
-        let Some([epoch, value, outcome]) = answer.and_then(|answer| <[Bytes; 3]>::try_from(answer).ok()) else {
-            metrics().lookup(metrics::CacheLabel::Redis, Lookup::Error);
+        let reply: Option<Vec<Bytes>> = self.run(scripts::FETCH, keys, arguments).await;
+        let Some([epoch, value, outcome]) = reply.and_then(|reply| <[Bytes; 3]>::try_from(reply).ok()) else {
+            metrics().count_lookup(metrics::CacheLabel::Redis, Lookup::Error);
             return RedisLookup::Unavailable;
         };
         let lookup = if &outcome[..] == b"found" { Lookup::Hit } else { Lookup::Miss };
-        metrics().lookup(metrics::CacheLabel::Redis, lookup);
+        metrics().count_lookup(metrics::CacheLabel::Redis, lookup);
         let epoch = String::from_utf8_lossy(&epoch).into_owned();
         match &outcome[..] {
             // Invalid data has no time and is overwritten.
@@ -136,7 +136,7 @@ impl Shared {
     }
 
     /// Stores a value in the background, unless its group was invalidated meanwhile, and releases the claim.
-    pub fn keep(
+    pub fn store(
         self: Arc<Self>,
         shared_key: &SharedKey,
         epoch: &str,
@@ -147,7 +147,7 @@ impl Shared {
         let keys = [self.epoch_key_of(&shared_key.group), self.value_key_of(shared_key)];
         let arguments = [text(epoch), now(), Value::Bytes(bytes.into()), millis(life), millis(EPOCH_LIFE)];
         tokio::spawn(async move {
-            let _: Option<i64> = self.run(scripts::KEEP, keys, arguments).await;
+            let _: Option<i64> = self.run(scripts::STORE, keys, arguments).await;
             drop(claim);
         });
     }
@@ -228,7 +228,7 @@ impl Shared {
     async fn within<R>(&self, command: impl AsyncFnOnce(Client) -> Result<R, Error>) -> Option<R> {
         let client = self.client()?;
         match tokio::time::timeout(COMMAND_TIME, trace::client("Redis", command(client))).await {
-            Ok(Ok(answer)) => Some(answer),
+            Ok(Ok(reply)) => Some(reply),
             Ok(Err(error)) => {
                 tracing::debug!("Redis returned an error: {error}");
                 if is_broken(&error) {

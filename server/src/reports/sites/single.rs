@@ -61,7 +61,7 @@ impl Sites {
         match exists(RESERVATION).await {
             // A denied access to the reservation says nothing about the report.
             Ok(false) | Err(StorageError::Denied(_)) => exists("index.html").await,
-            answer => answer,
+            result => result,
         }
     }
 
@@ -83,7 +83,7 @@ impl Sites {
         let key = (*site, Name::Path(path.into()), false);
         match poll_once(self.files.get(&key)) {
             Some(cached) if cached.checked_at.elapsed() < FRESH => {
-                metrics().lookup(metrics::CacheLabel::File, Lookup::Hit);
+                metrics().count_lookup(metrics::CacheLabel::File, Lookup::Hit);
                 Ok(Some(SingleFile::Small(cached)))
             }
             old => Box::pin(self.look_up(key, path, old, part)).await,
@@ -114,7 +114,7 @@ impl Sites {
             }
         };
         let found = self.files.try_get_with(key, read).await;
-        metrics().lookup(metrics::CacheLabel::File, Lookup::of(&found, was_fetched));
+        metrics().count_lookup(metrics::CacheLabel::File, Lookup::of(&found, was_fetched));
         let failed = |error: &IndexError| match error {
             IndexError::Storage(StorageError::NotFound) => Ok(None),
             error => Err(error.public(&site)),

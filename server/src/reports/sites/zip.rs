@@ -55,7 +55,7 @@ impl Sites {
     /// The index of a site; `None` if it has no zip: it was uploaded file by file, or has no report yet.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
         if let Some(open) = poll_once(self.open.get(site)) {
-            metrics().lookup(metrics::CacheLabel::Index, Lookup::Hit);
+            metrics().count_lookup(metrics::CacheLabel::Index, Lookup::Hit);
             return Ok(Some(open));
         }
         // Boxed to keep the future of the common path small.
@@ -73,7 +73,7 @@ impl Sites {
             Ok(Arc::new(Site { index, policy: OnceLock::new() }))
         };
         let open = self.open.try_get_with_by_ref(site, read).await;
-        metrics().lookup(metrics::CacheLabel::Index, Lookup::of(&open, was_fetched));
+        metrics().count_lookup(metrics::CacheLabel::Index, Lookup::of(&open, was_fetched));
         match open {
             Ok(open) => Ok(Some(open)),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
@@ -94,7 +94,7 @@ impl Sites {
         let plain = plain && entry.deflated && entry.size <= self.largest_file;
         let key = (*site, Name::Number(number), plain);
         if let Some(cached) = poll_once(self.files.get(&key)) {
-            metrics().lookup(metrics::CacheLabel::File, Lookup::Hit);
+            metrics().count_lookup(metrics::CacheLabel::File, Lookup::Hit);
             return Ok(FoundFile::cached(&cached, plain, Served::Memory));
         }
         Box::pin(self.fetch(key, entry)).await
@@ -117,7 +117,7 @@ impl Sites {
                 Ok(Arc::new(CachedFile { bytes, is_gzip, content_type, size, etag: None, checked_at: Instant::now() }))
             };
             let cached = self.files.try_get_with(key, read).await;
-            metrics().lookup(metrics::CacheLabel::File, Lookup::of(&cached, was_fetched));
+            metrics().count_lookup(metrics::CacheLabel::File, Lookup::of(&cached, was_fetched));
             cached.map(|cached| {
                 FoundFile::cached(&cached, plain, if was_fetched { Served::Store } else { Served::Memory })
             })
