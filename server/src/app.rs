@@ -125,7 +125,7 @@ impl App {
 
     /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address. Wrong tokens are not:
     /// they cannot be guessed, and GitHub's runners share addresses.
-    pub async fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
+    pub async fn authenticate(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let verdict = || self.api_keys.check(headers);
         let Some(sent) = sent_key(headers) else {
             return verdict().map(Uploader::Keys);
@@ -136,7 +136,7 @@ impl App {
         // An API key may look like a token.
         match verdict() {
             Ok(keys) => Ok(Uploader::Keys(keys)),
-            Err(_) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
+            Err(_) => self.verify_token(&token).await.map(|run| Uploader::Run(Box::new(run))),
         }
     }
 
@@ -145,7 +145,7 @@ impl App {
         !self.allowed.is_open() && !self.oidc.is_off()
     }
 
-    async fn run_of(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
+    async fn verify_token(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let off = |why| {
             Err(Error::forbidden(format!(
                 "uploads without an API key are disabled because {why}: send an API key, or ask the server's operator to enable them"

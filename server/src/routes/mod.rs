@@ -31,13 +31,13 @@ use crate::telemetry::metrics::{KeylessResult, metrics};
 const MAX_JSON: usize = 64 << 10;
 
 /// Authenticates the uploader and reads the JSON body.
-async fn uploader<'a, T: DeserializeOwned>(
+async fn authenticate<'a, T: DeserializeOwned>(
     app: &'a App,
     client: IpAddr,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<(Uploader<'a>, Option<T>), Error> {
-    match app.uploader(client, headers).await {
+    match app.authenticate(client, headers).await {
         Ok(uploader) => Ok((uploader, json_body(body, app.limits.header).await?)),
         Err(error) => {
             let mut body = StallTimeoutBody::new(body, &app.limits);

@@ -16,7 +16,7 @@ use crate::identity::token::WorkflowRun;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::routes::{authorize_upload, uploader};
+use crate::routes::{authenticate, authorize_upload};
 use crate::values::value::{State, Value};
 
 /// The maximum run ID: a higher one would block all later values.
@@ -44,7 +44,7 @@ pub async fn invalidate(
     headers: &HeaderMap,
     body: Incoming,
 ) -> RouteResult {
-    let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
+    let (uploader, new) = authenticate::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
     authorize_upload(app, &uploader, &repository).await?;
     let detail = match new {

@@ -24,7 +24,7 @@ use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
 use crate::routes::query::parameter;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
-use crate::routes::{authorize_upload, uploader};
+use crate::routes::{authenticate, authorize_upload};
 use crate::store::error::StorageError;
 use crate::store::presigner::{UPLOAD_TIME, UploadTarget};
 use crate::store::sts::GrantError;
@@ -81,7 +81,7 @@ struct Upload {
 
 /// Creates a site, and returns where to upload its report.
 pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incoming) -> RouteResult {
-    let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
+    let (uploader, new) = authenticate::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
         // Without a repository, any API key is enough; a token is valid for one repository only.
         return match uploader {

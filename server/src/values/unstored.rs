@@ -25,7 +25,7 @@ impl UnstoredValues {
     }
 
     pub async fn keep(&self, key: String, value: Value, why: &anyhow::Error) {
-        self.warn(why);
+        self.warn_once(why);
         self.values.insert(key, value).await;
     }
 
@@ -36,7 +36,7 @@ impl UnstoredValues {
     }
 
     /// Logs once that the storage denies access to values.
-    pub fn warn(&self, why: &anyhow::Error) {
+    pub fn warn_once(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the storage denies access to badge values, they are kept in memory (and in Redis, if set): allow this \

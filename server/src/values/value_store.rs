@@ -51,7 +51,7 @@ impl ValueStore {
         match self.stored(repository, name).await {
             Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), unstored)),
             Err(StorageError::Denied(why)) => {
-                self.unstored.warn(&why);
+                self.unstored.warn_once(&why);
                 // Without a value in memory, the value is unknown: another server may have one.
                 unstored.map(Some).ok_or(StorageError::Denied(why))
             }
