@@ -52,8 +52,8 @@ pub struct OutOfMemory;
 
 impl Part {
     fn new(bytes: u64) -> Self {
-        let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
-        let size = usize::try_from(bytes / UNIT as u64).unwrap_or(most).clamp(1, most);
+        let max = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        let size = usize::try_from(bytes / UNIT as u64).unwrap_or(max).clamp(1, max);
         Self { size: size as u32, free: Arc::new(Semaphore::new(size)) }
     }
 
@@ -86,12 +86,12 @@ impl MemoryBudget {
 
     /// Reserves memory for an HTTP/2 request, or returns `None`: a waiting request would need as much memory.
     pub fn try_reserve_for_request(&self) -> Option<Reservation> {
-        self.requests.try_reserve(REQUEST_BYTES).map(|permits| Reservation { permits, _of_streams: None })
+        self.requests.try_reserve(REQUEST_BYTES).map(|permits| Reservation { permits, _stream_permits: None })
     }
 
     /// Reserves memory for so many bytes, or returns `None`.
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
-        self.all.try_reserve(bytes).map(|permits| Reservation { permits, _of_streams: None })
+        self.all.try_reserve(bytes).map(|permits| Reservation { permits, _stream_permits: None })
     }
 
     /// Reserves memory for so many bytes; waits until it is free.
@@ -100,13 +100,13 @@ impl MemoryBudget {
             return Ok(reservation);
         }
         let _waiting = self.enter_queue()?;
-        Ok(Reservation { permits: self.all.reserve(bytes).await?, _of_streams: None })
+        Ok(Reservation { permits: self.all.reserve(bytes).await?, _stream_permits: None })
     }
 
     /// Reserves memory for a stream that needs so many bytes while it is sent; waits until it is free.
     pub async fn reserve_for_stream(&self, bytes: usize) -> Result<Reservation, OutOfMemory> {
         let _waiting;
-        let of_streams = match self.streams.try_reserve(bytes) {
+        let stream_permits = match self.streams.try_reserve(bytes) {
             Some(permits) => permits,
             None => {
                 _waiting = self.enter_queue()?;
@@ -114,13 +114,13 @@ impl MemoryBudget {
             }
         };
         let reservation = self.reserve(bytes).await?;
-        Ok(Reservation { _of_streams: Some(of_streams), ..reservation })
+        Ok(Reservation { _stream_permits: Some(stream_permits), ..reservation })
     }
 
     /// Whether responses wait for memory, or requests are refused. The server then disconnects slow readers earlier.
     pub fn is_short(&self) -> bool {
-        let of_one = self.requests.permits(REQUEST_BYTES) as usize;
-        self.waiting.load(Relaxed) > 0 || self.requests.free.available_permits() < of_one
+        let one_request = self.requests.permits(REQUEST_BYTES) as usize;
+        self.waiting.load(Relaxed) > 0 || self.requests.free.available_permits() < one_request
     }
 
     /// Counts a waiting response until the returned guard is dropped. Fails if too many responses wait.
@@ -148,7 +148,7 @@ impl Drop for Waiting<'_> {
 /// Reserved memory; dropping it returns it.
 pub struct Reservation {
     permits: OwnedSemaphorePermit,
-    _of_streams: Option<OwnedSemaphorePermit>,
+    _stream_permits: Option<OwnedSemaphorePermit>,
 }
 
 impl Reservation {

@@ -24,7 +24,7 @@ use crate::cache::groups::Groups;
 use crate::cache::policy::MAX_STALE;
 pub use crate::cache::policy::{ABSENT, FRESH};
 pub use crate::cache::redis::shared::RedisState;
-use crate::cache::redis::shared::{self, Claim, RedisLookup, Shared, SharedKey};
+use crate::cache::redis::shared::{self, Claim, RedisLookup, SharedCache, SharedKey};
 pub use crate::cache::redis::url::RedisUrl;
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
@@ -69,7 +69,7 @@ pub struct SourceRequest<'a, S: Source + ?Sized> {
 
 impl<S: Source> SourceRequest<'_, S> {
     /// Whether the group was invalidated meanwhile, so that the answer is outdated.
-    pub fn is_overtaken(&self) -> bool {
+    pub fn is_outdated(&self) -> bool {
         self.groups.epoch(S::group(self.key)) != self.epoch
     }
 }
@@ -125,7 +125,7 @@ pub struct Cache<S: Source> {
     /// The last value by key, also after an invalidation: a fallback while the source fails.
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<SharedCache>>,
 }
 
 /// The epochs before a write; [`Cache::put`] uses them to detect concurrent changes.
@@ -255,8 +255,8 @@ impl<S: Source> Cache<S> {
                     shared_epoch = Some(epoch);
                     break;
                 }
-                RedisLookup::Claimed { claim: ours, epoch } => {
-                    (claim, shared_epoch) = (ours, Some(epoch));
+                RedisLookup::Claimed { claim: own_claim, epoch } => {
+                    (claim, shared_epoch) = (own_claim, Some(epoch));
                     break;
                 }
                 RedisLookup::ClaimedByOther if started.elapsed() < MAX_WAIT => tokio::time::sleep(POLL_INTERVAL).await,
@@ -325,8 +325,8 @@ fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<CachedValue<S::
     }
     let age = Duration::try_from(age).unwrap_or_default();
     let value = S::read(bytes)?;
-    let life = lifetime::<S>(&value);
-    (age < life).then(|| CachedValue::new(value, FRESH.saturating_sub(age), life.saturating_sub(age)))
+    let stored_for = lifetime::<S>(&value);
+    (age < stored_for).then(|| CachedValue::new(value, FRESH.saturating_sub(age), stored_for.saturating_sub(age)))
 }
 
 #[cfg(test)]

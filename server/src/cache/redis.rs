@@ -11,17 +11,17 @@ pub mod url;
 use std::sync::Arc;
 
 use crate::cache::groups::Groups;
-use crate::cache::redis::shared::Shared;
+use crate::cache::redis::shared::SharedCache;
 use crate::cache::redis::url::RedisUrl;
 
 /// Connects in the background, so the server starts without Redis too.
-pub fn start(url: RedisUrl, namespace: &str, groups: Arc<Groups>) -> Arc<Shared> {
-    let shared = Shared::new(namespace, groups);
+pub fn start(url: RedisUrl, namespace: &str, groups: Arc<Groups>) -> Arc<SharedCache> {
+    let shared = SharedCache::new(namespace, groups);
     tokio::spawn(link::run(shared.clone(), url));
     shared
 }
 
 /// Connects once, as [`start`] does.
 pub async fn check(url: &RedisUrl) -> anyhow::Result<()> {
-    link::check(&Shared::new("check", Arc::default()), url).await
+    link::check(&SharedCache::new("check", Arc::default()), url).await
 }

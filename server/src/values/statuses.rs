@@ -121,8 +121,8 @@ impl Statuses {
         let stored = tokio::time::timeout(STORE_TIME, async {
             match from_github.clone() {
                 Some(value) => {
-                    let is_overtaken = || request.is_overtaken();
-                    self.store.store_from_github(repository, name, value, requested_at, is_overtaken).await.map(Some)
+                    let is_outdated = || request.is_outdated();
+                    self.store.store_from_github(repository, name, value, requested_at, is_outdated).await.map(Some)
                 }
                 None => self.store.last(repository, name).await,
             }

@@ -85,17 +85,17 @@ impl ValueStore {
     }
 
     /// Stores GitHub's value and returns the valid one. A value set during the look-up is newer: on this instance
-    /// (`is_overtaken`), or on another one (`seen_at` after `requested_at`).
+    /// (`is_outdated`), or on another one (`seen_at` after `requested_at`).
     pub async fn store_from_github(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
         requested_at: Timestamp,
-        is_overtaken: impl Fn() -> bool,
+        is_outdated: impl Fn() -> bool,
     ) -> Result<Value, StorageError> {
         let _lock = self.lock(repository).await;
-        if is_overtaken() {
+        if is_outdated() {
             return Ok(value);
         }
         let Some(known) = self.last(repository, name).await? else {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::base::retry;
-use crate::cache::redis::shared::{COMMAND_TIME, Shared, text};
+use crate::cache::redis::shared::{COMMAND_TIME, SharedCache, text};
 use crate::cache::redis::url::RedisUrl;
 use crate::cache::scripts;
 
@@ -34,7 +34,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_WAITING: usize = 1024;
 
 /// Keeps a link open as long as the process runs.
-pub async fn run(shared: Arc<Shared>, url: RedisUrl) {
+pub async fn run(shared: Arc<SharedCache>, url: RedisUrl) {
     let mut failures = 0;
     loop {
         let opened = timeout(CONNECT_TIME, Link::open(&shared, &url)).await;
@@ -59,7 +59,7 @@ pub async fn run(shared: Arc<Shared>, url: RedisUrl) {
 }
 
 /// Opens a link once.
-pub async fn check(shared: &Shared, url: &RedisUrl) -> anyhow::Result<()> {
+pub async fn check(shared: &SharedCache, url: &RedisUrl) -> anyhow::Result<()> {
     Link::open(shared, url).await.map(drop)
 }
 
@@ -81,7 +81,7 @@ impl Drop for Task {
 }
 
 impl Link {
-    async fn open(shared: &Shared, url: &RedisUrl) -> anyhow::Result<Self> {
+    async fn open(shared: &SharedCache, url: &RedisUrl) -> anyhow::Result<Self> {
         let (commands, subscriber) = (client(url)?, client(url)?);
         let messages = subscriber.message_rx();
         let mut tasks = [Task(commands.connect()), Task(subscriber.connect())];
@@ -100,7 +100,7 @@ impl Link {
     }
 
     /// Monitors the link until it breaks, and returns the reason.
-    async fn monitor(&mut self, shared: &Shared) -> String {
+    async fn monitor(&mut self, shared: &SharedCache) -> String {
         let (mut beats, mut sent, mut last_heartbeat) = (0_u64, Instant::now(), Instant::now());
         let mut last_warning: Option<Instant> = None;
         self.beat(beats);
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// Sends the invalidations of the outage. Returns whether all were sent.
-    async fn catch_up(&self, shared: &Shared) -> bool {
+    async fn catch_up(&self, shared: &SharedCache) -> bool {
         loop {
             let next = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).iter().next().cloned();
             let Some(group) = next else { return true };

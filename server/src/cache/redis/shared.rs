@@ -41,7 +41,7 @@ pub enum RedisState {
 }
 
 /// The shared cache in Redis.
-pub struct Shared {
+pub struct SharedCache {
     /// The connection for commands; `None` while Redis is down.
     client: RwLock<Option<Client>>,
     /// Signals that a command took too long.
@@ -83,12 +83,12 @@ pub enum RedisLookup {
 
 /// The right of one instance to ask the source; released on drop.
 pub struct Claim {
-    shared: Arc<Shared>,
+    shared: Arc<SharedCache>,
     lock: String,
     token: String,
 }
 
-impl Shared {
+impl SharedCache {
     /// Without a connection yet. `namespace`: the same for instances with the same values.
     pub fn new(namespace: &str, groups: Arc<Groups>) -> Arc<Self> {
         let hash = digest::digest(&digest::SHA256, namespace.as_bytes());
