@@ -7,6 +7,7 @@ pub mod purge;
 pub(crate) mod query;
 pub mod range;
 pub mod report;
+pub(crate) mod request_log;
 pub mod router;
 mod stall_timeout_body;
 pub mod upload;
