@@ -198,8 +198,8 @@ impl<S: Source> Cache<S> {
         WriteTicket { epoch, shared_epoch }
     }
 
-    /// Stores a new value and invalidates the group's others. After a concurrent change neither value is kept, as
-    /// nobody knows which is newer: the next request asks the source.
+    /// Stores a new value and invalidates the group's others. After a concurrent change, keeps neither value, as it is
+    /// unknown which one is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
         let shared_key = shared_key::<S>(&key);
         let is_unchanged = self.groups.epoch(&shared_key.group) == ticket.epoch;

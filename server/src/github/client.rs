@@ -18,10 +18,10 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// The connection pool and the token.
-pub struct Client(Octocrab);
+pub struct GraphqlClient(Octocrab);
 
 /// The head of a response. Its body must arrive before the deadline of the request.
-pub struct Response {
+pub struct PendingResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     body: BoxBody<Bytes, octocrab::Error>,
@@ -51,7 +51,7 @@ pub struct Failure {
     pub error: anyhow::Error,
 }
 
-impl Client {
+impl GraphqlClient {
     /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
@@ -67,15 +67,15 @@ impl Client {
     }
 
     /// Sends a query with its variables. `until`: the deadline of the whole response.
-    pub async fn post(&self, body: &serde_json::Value, until: Instant) -> Result<Response, Failure> {
+    pub async fn post(&self, body: &serde_json::Value, until: Instant) -> Result<PendingResponse, Failure> {
         let response = timeout_at(until, self.0._post("/graphql", Some(body))).await;
         let response = response.map_err(|_| Failure::late(false))?.map_err(|error| Failure::of(cause(error)))?;
         let (parts, body) = response.into_parts();
-        Ok(Response { status: parts.status, headers: parts.headers, body, until })
+        Ok(PendingResponse { status: parts.status, headers: parts.headers, body, until })
     }
 }
 
-impl Response {
+impl PendingResponse {
     pub async fn bytes(self) -> Result<Bytes, Failure> {
         let body = timeout_at(self.until, Limited::new(self.body, MAX_RESPONSE_BYTES).collect()).await;
         let body = body.map_err(|_| Failure::late(true))?;

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::github::backoff::Backoff;
-use crate::github::client::{Client, Failure, Reply};
+use crate::github::client::{Failure, GraphqlClient, Reply};
 use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
@@ -28,7 +28,7 @@ const ORIGINAL_CONTEXT: &str = "coverage";
 
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {
-    client: Client,
+    client: GraphqlClient,
     backoff: Backoff,
 }
 
@@ -130,7 +130,7 @@ struct Context {
 impl GitHub {
     /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
-        Ok(Self { client: Client::new(config)?, backoff: Backoff::default() })
+        Ok(Self { client: GraphqlClient::new(config)?, backoff: Backoff::default() })
     }
 
     /// A report's statuses on the last 20 commits of a branch (`None`: the default branch), newest commit first. Within

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::github::client::{Client, Reply};
+use crate::github::client::{GraphqlClient, Reply};
 use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 
@@ -73,7 +73,7 @@ impl TokenInfo {
         repository: Option<&Repository>,
         time: Duration,
     ) -> Result<Self, TokenError> {
-        let client = Client::new(config).map_err(TokenError::Unreachable)?;
+        let client = GraphqlClient::new(config).map_err(TokenError::Unreachable)?;
         let response = client.post(&body(repository), Instant::now() + time).await;
         let response = response.map_err(|failure| TokenError::Unreachable(failure.error))?;
         response_error(response.status, &response.headers).map_or(Ok(()), Err)?;

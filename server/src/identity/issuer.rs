@@ -37,12 +37,12 @@ pub(crate) type KeySet = HashMap<String, Arc<RsaPublicKey>>;
 pub struct Issuer {
     pub url: IssuerUrl,
     http: Client,
-    known: RwLock<Known>,
+    known: RwLock<CachedKeys>,
     refreshing: Arc<Mutex<RefreshState>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct CachedKeys {
     keys: KeySet,
     /// When the keys were read.
     at: Option<Instant>,
@@ -134,7 +134,7 @@ impl Issuer {
         match read {
             Ok(keys) => {
                 tracing::debug!(issuer = %self.url, keys = keys.len(), "read the keys of an OIDC issuer");
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { keys, at: Some(now) };
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = CachedKeys { keys, at: Some(now) };
                 true
             }
             Err(error) => {

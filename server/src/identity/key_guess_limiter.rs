@@ -31,11 +31,11 @@ const MAX_ADDRESSES: usize = 10_000;
 #[derive(Default)]
 pub struct KeyGuessLimiter {
     seed: RandomState,
-    addresses: Mutex<HashMap<IpAddr, Address>>,
+    addresses: Mutex<HashMap<IpAddr, AddressState>>,
 }
 
 /// The keys that an address sent, as keyed hashes.
-struct Address {
+struct AddressState {
     accepted: Vec<u64>,
     wrong: Vec<u64>,
     /// When the last wrong key expires.
@@ -64,7 +64,7 @@ impl KeyGuessLimiter {
                 addresses.clear();
             }
         }
-        let fresh = || Address { accepted: Vec::new(), wrong: Vec::new(), expires_at: now };
+        let fresh = || AddressState { accepted: Vec::new(), wrong: Vec::new(), expires_at: now };
         let address = addresses.entry(rate_limit_key(client)).or_insert_with(fresh);
         if address.accepted.contains(&key) || address.wrong.contains(&key) {
             return verdict();

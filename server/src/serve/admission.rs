@@ -17,12 +17,12 @@ const TAKEN_BY_ADDRESS: &str =
 pub struct Admission {
     limit: usize,
     limit_by_client: usize,
-    open: Mutex<Open>,
+    open: Mutex<ConnectionCounts>,
     log_throttle: LogThrottle,
 }
 
 #[derive(Default)]
-struct Open {
+struct ConnectionCounts {
     all: usize,
     by_client: HashMap<IpAddr, usize>,
 }
@@ -69,7 +69,7 @@ impl Admission {
         (!none_left).then(|| ConnectionPermit { admission: self.clone(), client, rejection })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionCounts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -232,9 +232,9 @@ impl Metrics {
     }
 
     /// Counts a connection as open until the returned guard is dropped.
-    pub fn count_connection(&'static self) -> Connection {
+    pub fn count_connection(&'static self) -> OpenConnection {
         self.connections.inc();
-        Connection(&self.connections)
+        OpenConnection(&self.connections)
     }
 
     /// All metrics as OpenMetrics text.
@@ -253,9 +253,9 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
 }
 
 /// An open connection.
-pub struct Connection(&'static Gauge);
+pub struct OpenConnection(&'static Gauge);
 
-impl Drop for Connection {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }
