@@ -15,7 +15,7 @@ use covered_server::config::{self, Command};
 use covered_server::names::site::SiteId;
 use covered_server::routes::report;
 use covered_server::routes::router::Route;
-use covered_server::values::drawing::{self, Badges, Look};
+use covered_server::values::drawing::{self, Appearance, Badges};
 use covered_server::values::value::{State, Value};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -51,25 +51,25 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
         run_id: None,
         issuer: None,
     };
-    let (look, badges, same) = (Look::new(None, None), Badges::default(), value.clone());
+    let (appearance, badges, cached_value) = (Appearance::new(None, None), Badges::default(), value.clone());
     cases.push((
         "value to SVG, drawn",
         Box::new(move || {
-            black_box(drawing::svg(Some(&value), &look)?);
+            black_box(drawing::svg(Some(&value), &appearance)?);
             Ok(())
         }),
     ));
     cases.push((
         "value to SVG, remembered",
         Box::new(move || {
-            black_box(badges.svg(Some(&same), Look::new(None, None))?);
+            black_box(badges.svg(Some(&cached_value), Appearance::new(None, None))?);
             Ok(())
         }),
     ));
     let encoded = |encoding| [(ACCEPT_ENCODING, HeaderValue::from_static(encoding))].into_iter().collect();
     let tag = {
-        let mut answer = Answering::new(folder, encoded("gzip"))?;
-        answer.give()?.context("an answer without an ETag")?
+        let mut server = TestServer::new(folder, encoded("gzip"))?;
+        server.respond()?.context("a response without an ETag")?
     };
     let known: HeaderMap<HeaderValue> = [(ACCEPT_ENCODING, HeaderValue::from_static("gzip")), (IF_NONE_MATCH, tag)]
         .into_iter()
@@ -79,20 +79,20 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
         ("entry to response, not gzipped", encoded("identity")),
         ("entry to response, not modified", known),
     ] {
-        let mut answer = Answering::new(folder, headers)?;
-        cases.push((name, Box::new(move || answer.give().map(|tag| drop(black_box(tag))))));
+        let mut server = TestServer::new(folder, headers)?;
+        cases.push((name, Box::new(move || server.respond().map(|tag| drop(black_box(tag))))));
     }
     Ok(cases)
 }
 
 /// A server with one report, and a request for its page.
-struct Answering {
+struct TestServer {
     runtime: Runtime,
     app: App,
     headers: HeaderMap,
 }
 
-impl Answering {
+impl TestServer {
     fn new(folder: &Path, headers: HeaderMap) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let data = folder.join("data");
@@ -106,18 +106,18 @@ impl Answering {
         };
         let Ok(Command::Serve(config)) = config::command([], look_up, None) else { bail!("the settings are wrong") };
         let app = runtime.block_on(async { App::new(*config, HOST.parse()?) })?;
-        let mut answering = Self { runtime, app, headers };
+        let mut server = Self { runtime, app, headers };
         // Fills the cache.
-        answering.give()?;
-        Ok(answering)
+        server.respond()?;
+        Ok(server)
     }
 
     /// Creates a response and returns its entity tag.
-    fn give(&mut self) -> Result<Option<HeaderValue>> {
+    fn respond(&mut self) -> Result<Option<HeaderValue>> {
         let site: SiteId = SITE.parse().map_err(|()| anyhow::anyhow!("{SITE} is no site"))?;
         let location = self.app.reports.below(site, Some(HOST));
-        let shown = self.runtime.block_on(report::show(&self.app, &location, PAGE, None, false, &self.headers));
-        let mut response = shown.map_err(|error| anyhow::anyhow!("{}", error.detail))?;
+        let result = self.runtime.block_on(report::show(&self.app, &location, PAGE, None, false, &self.headers));
+        let mut response = result.map_err(|error| anyhow::anyhow!("{}", error.detail))?;
         Ok(black_box(&mut response).headers_mut().remove(HeaderName::from_static("etag")))
     }
 }

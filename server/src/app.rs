@@ -1,4 +1,7 @@
-//! The state that all requests share, built once from the configuration.
+//! The state that all requests share.
+//!
+//! [`App::new`] is the one function below `lib` and `check` that knows [`Config`]: it hands each part its own settings,
+//! so the parts do not depend on where settings come from.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,14 +13,13 @@ use url::Url;
 
 use crate::answers::badge::BadgeHeaders;
 use crate::answers::file::FileHeaders;
-use crate::answers::response::Answers;
+use crate::answers::response::Responses;
 use crate::base::memory::MemoryBudget;
 use crate::config::Config;
 use crate::error::Error;
 use crate::github::GitHub;
 use crate::identity::allowed::Allowed;
-use crate::identity::api_keys::ApiKeySource;
-use crate::identity::api_keys::{ApiKeys, Uploader, sent_key};
+use crate::identity::api_keys::{ApiKeySource, ApiKeys, Uploader, sent_key};
 use crate::identity::bindings::Bindings;
 use crate::identity::key_guess_limiter::KeyGuessLimiter;
 use crate::identity::oidc::Oidc;
@@ -33,7 +35,7 @@ use crate::telemetry::metrics::{KeylessResult, metrics};
 use crate::values::Values;
 use crate::values::drawing::Badges;
 
-/// The server's parts.
+/// The state of the server.
 pub struct App {
     /// The public address, without a trailing slash.
     pub public_url: String,
@@ -46,7 +48,7 @@ pub struct App {
     /// Signs the addresses of uploads through the server.
     pub upload_signer: UploadSigner,
     pub badges: Badges,
-    pub answers: Answers,
+    pub responses: Responses,
     pub badge_headers: BadgeHeaders,
     pub file_headers: FileHeaders,
     /// Verifies the tokens that replace an API key.
@@ -58,7 +60,7 @@ pub struct App {
     /// The memory budget of responses.
     pub memory: Arc<MemoryBudget>,
     pub values: Values,
-    /// Bytes of one report's zip.
+    /// The maximum size of a report's zip in bytes.
     pub max_report_bytes: u64,
     pub limits: NetworkLimits,
     /// Limits the uploads through the server.
@@ -77,20 +79,21 @@ impl App {
         let public_url = public_url.trim_end_matches('/').to_owned();
         let base_path = config.public_url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
         let api_keys = match config.api_keys {
-            ApiKeySource::Given(keys) => keys,
+            ApiKeySource::Configured(keys) => keys,
             ApiKeySource::File(path) => ApiKeys::from_file(&path)?,
-            ApiKeySource::Nowhere => ApiKeys::none(),
+            ApiKeySource::None => ApiKeys::none(),
         };
         let oidc = Oidc::new(config.oidc, &public_url)?;
         let allowed = Allowed::new(config.allowed_repositories, Bindings::new(storage.clone()));
         let github = config.github.as_ref().map(GitHub::new).transpose()?;
-        let reports = Reports::new(&public_url, config.report_host.as_ref()).formerly(&config.former_urls);
+        let reports = Reports::new(&public_url, config.report_host.as_ref()).with_former_urls(&config.former_urls);
         let reports = Arc::new(reports);
-        let memory = Arc::new(MemoryBudget::new(sites::kept_files(config.cache_bytes), config.limits.send_buffer));
-        let answers = Answers::new(reports.are_trustworthy(), tls.is_some());
-        // A badge's value depends on all of these, so servers that differ in one share no values in Redis.
-        let asked = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
-        let namespace = format!("1 {} {public_url} {asked}", storage.name());
+        let memory =
+            Arc::new(MemoryBudget::new(sites::file_cache_bytes(config.cache_bytes), config.limits.send_buffer));
+        let responses = Responses::new(reports.are_trustworthy(), tls.is_some());
+        // A badge's value depends on all of these: servers that differ in one must not share values in Redis.
+        let github_url = config.github.as_ref().map_or_else(String::new, |github| github.graphql_base.to_string());
+        let namespace = format!("1 {} {public_url} {github_url}", storage.name());
         let redis = config.redis.map(|url| (url, namespace));
         Ok(Self {
             sites: Sites::new(storage.clone(), config.cache_bytes, config.report_limits, memory.clone()),
@@ -108,9 +111,9 @@ impl App {
                 None => UploadSigner::random()?,
             },
             badges: Badges::default(),
-            badge_headers: BadgeHeaders::new(&answers),
-            file_headers: FileHeaders::new(&answers),
-            answers,
+            badge_headers: BadgeHeaders::new(&responses),
+            file_headers: FileHeaders::new(&responses),
+            responses,
             storage,
             max_report_bytes: config.max_report_bytes,
             uploads: Semaphore::new(config.limits.uploads.min(Semaphore::MAX_PERMITS)),
@@ -120,9 +123,9 @@ impl App {
         })
     }
 
-    /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address; wrong tokens are not:
-    /// nobody guesses one, and GitHub's runners share addresses.
-    pub async fn uploader(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
+    /// Authenticates an uploader by API key or token. Wrong keys are rate-limited by address. Wrong tokens are not:
+    /// they cannot be guessed, and GitHub's runners share addresses.
+    pub async fn authenticate(&self, client: IpAddr, headers: &HeaderMap) -> Result<Uploader<'_>, Error> {
         let verdict = || self.api_keys.check(headers);
         let Some(sent) = sent_key(headers) else {
             return verdict().map(Uploader::Keys);
@@ -133,7 +136,7 @@ impl App {
         // An API key may look like a token.
         match verdict() {
             Ok(keys) => Ok(Uploader::Keys(keys)),
-            Err(_) => self.run_of(&token).await.map(|run| Uploader::Run(Box::new(run))),
+            Err(_) => self.verify_token(&token).await.map(|run| Uploader::Run(Box::new(run))),
         }
     }
 
@@ -142,7 +145,7 @@ impl App {
         !self.allowed.is_open() && !self.oidc.is_off()
     }
 
-    async fn run_of(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
+    async fn verify_token(&self, token: &Token<'_>) -> Result<WorkflowRun, Error> {
         let off = |why| {
             Err(Error::forbidden(format!(
                 "uploads without an API key are disabled because {why}: send an API key, or ask the server's operator to enable them"
@@ -154,7 +157,7 @@ impl App {
             _ => self.oidc.verify(token).await,
         };
         if let Err(error) = &verified {
-            metrics().keyless(KeylessResult::of(error.status));
+            metrics().count_keyless_request(KeylessResult::of(error.status));
         }
         verified
     }

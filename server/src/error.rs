@@ -45,7 +45,7 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// 404: not found.
+    /// 404: no such site, file or page.
     pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
@@ -61,12 +61,12 @@ impl Error {
         Self::new(StatusCode::REQUEST_TIMEOUT, detail)
     }
 
-    /// 409: it exists already.
+    /// 409: the report exists already.
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 413: too large.
+    /// 413: the body or the report is too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
@@ -164,13 +164,13 @@ impl Error {
     }
 }
 
-impl From<memory::Full> for Error {
-    fn from(full: memory::Full) -> Self {
-        Self::overloaded(full.to_string())
+impl From<memory::OutOfMemory> for Error {
+    fn from(error: memory::OutOfMemory) -> Self {
+        Self::overloaded(error.to_string())
     }
 }
 
-/// 404: the site has no report, or not yet.
+/// 404: the site has no report, or its upload is not complete.
 pub fn no_report() -> Error {
     Error::not_found(
         "there is no report here: the link may be wrong, the upload may not have finished, or the report was removed",

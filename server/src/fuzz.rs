@@ -16,21 +16,23 @@ use crate::answers::pages;
 use crate::github::StatusReply;
 use crate::identity::issuer::{jwks_url, keys_of};
 use crate::identity::issuer_url::IssuerUrl;
-use crate::identity::token::{Key, Token};
+use crate::identity::token::{RsaPublicKey, Token};
 use crate::names::object::value_key;
 use crate::names::report::{ReportName, ReportPath, is_file_path};
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::archive::{Entry, Index, Limits, Opened};
 use crate::reports::media::{self, SNIFFED};
-use crate::routes::badge::{is_branch, parameter};
+use crate::routes::badge::is_branch;
 use crate::routes::purge::NewValue;
-use crate::routes::range::{Wanted, wanted};
-use crate::routes::router::{Route, redacted};
+use crate::routes::query::parameter;
+use crate::routes::range::{RequestedRange, requested_range};
+use crate::routes::request_log::redacted;
+use crate::routes::router::Route;
 use crate::routes::upload::NewSite;
 use crate::store::object::Tail;
 use crate::store::sts::{code_of, credentials_of};
-use crate::values::drawing::{self, Look};
+use crate::values::drawing::{self, Appearance};
 use crate::values::statuses::percent_of;
 use crate::values::value::Value;
 
@@ -113,24 +115,24 @@ async fn collected(file: impl Stream<Item = std::io::Result<Bytes>>) -> std::io:
 }
 
 /// The future must be ready at once.
-fn now<T>(answer: impl Future<Output = T>) -> T {
-    answer.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap_or_else(|| panic!("waits, and nothing will wake it"))
 }
 
-/// A request's path leads to objects of its own site or repository only, and a log never has a whole site ID.
+/// A request's path leads only to objects of its own site or repository, and logs never contain a whole site ID.
 pub fn path(bytes: &[u8]) {
     let Ok(path) = std::str::from_utf8(bytes) else { return };
-    let told = redacted(path);
-    let words = told.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
-    assert!(words.filter(|word| word.parse::<SiteId>().is_ok()).count() == 0, "{told:?} tells a site's id");
+    let logged = redacted(path);
+    let words = logged.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
+    assert!(words.filter(|word| word.parse::<SiteId>().is_ok()).count() == 0, "{logged:?} contains a site's id");
     match Route::of(path) {
         Some(Route::File { site, path }) => {
             let (Ok(site), Some(path)) = (site.parse::<SiteId>(), ReportPath::from_url(path)) else { return };
             own_object(&site.file_key(path.as_str().trim_end_matches('/')), &format!("sites/{site}/"));
             let (folder, file) = path.as_str().trim_end_matches('/').rsplit_once('/').unwrap_or(("", path.as_str()));
             let link = pages::href(file).trim_start_matches("./").to_owned();
-            let again = ReportPath::from_url(&link);
-            assert_eq!(again.as_ref().map(ReportPath::as_str), Some(file), "a link to {file:?} in {folder:?}");
+            let parsed = ReportPath::from_url(&link);
+            assert_eq!(parsed.as_ref().map(ReportPath::as_str), Some(file), "a link to {file:?} in {folder:?}");
             assert!(HeaderValue::from_str(&link).is_ok(), "{link:?} is no header's value");
         }
         Some(Route::Upload { site } | Route::Site { site }) => {
@@ -162,8 +164,8 @@ fn own_object(key: &str, prefix: &str) {
 pub fn query(bytes: &[u8]) {
     let Ok(query) = std::str::from_utf8(bytes) else { return };
     let text = |name: &str| parameter(Some(query), name);
-    let look = Look::new(text("label").as_deref(), text("style").as_deref());
-    draws(None, &look);
+    let appearance = Appearance::new(text("label").as_deref(), text("style").as_deref());
+    assert_badge_renders(None, &appearance);
     if let Some(name) = text("name").and_then(|name| name.parse::<ReportName>().ok()) {
         let repository = Repository::new("octo", "app");
         let key = repository.map(|repository| value_key(&repository, Some(&name))).unwrap_or_default();
@@ -174,10 +176,10 @@ pub fn query(bytes: &[u8]) {
     }
 }
 
-fn draws(value: Option<&Value>, look: &Look) {
+fn assert_badge_renders(value: Option<&Value>, appearance: &Appearance) {
     use quick_xml::events::Event;
-    let svg = drawing::svg(value, look).unwrap_or_else(|error| panic!("no badge: {error}"));
-    assert!(serde_json::to_vec(&drawing::endpoint(value, look)).is_ok(), "no JSON badge");
+    let svg = drawing::svg(value, appearance).unwrap_or_else(|error| panic!("no badge: {error}"));
+    assert!(serde_json::to_vec(&drawing::endpoint(value, appearance)).is_ok(), "no JSON badge");
     let mut reader = quick_xml::Reader::from_str(&svg);
     loop {
         match reader.read_event() {
@@ -207,27 +209,30 @@ pub fn headers(bytes: &[u8]) {
     let etag = "\"0123abcd-5f\"";
     assert!(!matches(&known, etag) || lower.contains(etag) || lower.contains('*'), "{etag} by {value:?}");
     let range = HeaderMap::from_iter([(RANGE, value.clone())]);
-    if let Wanted::Part(part) = wanted(&range, || Some(etag), 95) {
+    if let RequestedRange::Part(part) = requested_range(&range, || Some(etag), 95) {
         assert!(part.start < part.end && part.end <= 95 && lower.starts_with("bytes"), "{part:?} by {value:?}");
     }
     let range = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=0-")), (IF_RANGE, value.clone())]);
-    assert!(wanted(&range, || Some(etag), 95) == Wanted::Whole || value == etag, "a part by {value:?}");
+    assert!(
+        requested_range(&range, || Some(etag), 95) == RequestedRange::Whole || value == etag,
+        "a part by {value:?}"
+    );
 }
 
 /// A file's type depends on its name; only its first kilobyte decides the charset.
 pub fn media(bytes: &[u8]) {
     for (name, essence) in [("a.html", "text/html"), ("a.xhtml", "application/xhtml+xml"), ("a.css", "text/css")] {
-        let told = media::content_type(name, bytes);
-        let text = told.to_str().unwrap_or_default();
-        let charset = text.strip_prefix(essence).unwrap_or_else(|| panic!("{told:?} for {name}"));
+        let content_type = media::content_type(name, bytes);
+        let text = content_type.to_str().unwrap_or_default();
+        let charset = text.strip_prefix(essence).unwrap_or_else(|| panic!("{content_type:?} for {name}"));
         let label = charset.strip_prefix("; charset=");
         let is_label = |label: &str| Encoding::for_label_no_replacement(label.as_bytes()).is_some();
-        assert!(charset.is_empty() || label.is_some_and(is_label), "{told:?} for {name}");
-        assert_eq!(media::content_type(name, bytes.get(..SNIFFED).unwrap_or(bytes)), told);
+        assert!(charset.is_empty() || label.is_some_and(is_label), "{content_type:?} for {name}");
+        assert_eq!(media::content_type(name, bytes.get(..SNIFFED).unwrap_or(bytes)), content_type);
     }
 }
 
-/// A response of STS has credentials or not; only letters and digits of its error code are used.
+/// Responses of STS cause no panic, and error codes contain only letters and digits.
 pub fn sts(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = credentials_of(text);
@@ -243,14 +248,14 @@ pub fn json(bytes: &[u8]) {
             assert!(percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{percent:?}");
         }
     }
-    let look = Look::new(None, None);
+    let appearance = Appearance::new(None, None);
     if let Some(value) = Value::read(bytes) {
-        draws(Some(&value), &look);
+        assert_badge_renders(Some(&value), &appearance);
     }
     if let Ok(Ok((_, value))) = serde_json::from_slice::<NewValue>(bytes).map(NewValue::check) {
-        draws(Some(&value), &look);
-        let kept = serde_json::to_vec(&value).unwrap_or_default();
-        assert_eq!(Value::read(&kept), Some(value), "what is written cannot be read");
+        assert_badge_renders(Some(&value), &appearance);
+        let stored = serde_json::to_vec(&value).unwrap_or_default();
+        assert_eq!(Value::read(&stored), Some(value), "what is written cannot be read");
     }
     if let Ok(new) = serde_json::from_slice::<NewSite>(bytes)
         && let Ok(repository) = new.repository.parse::<Repository>()
@@ -272,12 +277,12 @@ pub fn token(bytes: &[u8]) {
     assert!(keys.iter().all(|key| key.n.first() != Some(&0)), "leading zeros");
     let Some(token) = Token::split(bytes) else { return };
     assert!(bytes.iter().filter(|byte| **byte == b'.').count() == 2, "three parts");
-    let said = [token.key_id().err(), token.issuer().err()];
-    let key = Key { n: vec![0xff; 256], e: vec![1, 0, 1] };
-    let refused = token.verify("https://issuer.example", &key, "audience", Timestamp::UNIX_EPOCH).err();
-    assert!(refused.is_some(), "signed by nobody");
-    for refusal in said.into_iter().chain([refused]).flatten() {
-        assert!(!refusal.contains(char::is_control) && refusal.len() < 2000, "{refusal:?}");
+    let rejections = [token.key_id().err(), token.issuer().err()];
+    let key = RsaPublicKey { n: vec![0xff; 256], e: vec![1, 0, 1] };
+    let rejection = token.verify("https://issuer.example", &key, "audience", Timestamp::UNIX_EPOCH).err();
+    assert!(rejection.is_some(), "signed by nobody");
+    for error in rejections.into_iter().chain([rejection]).flatten() {
+        assert!(!error.contains(char::is_control) && error.len() < 2000, "{error:?}");
     }
 }
 
@@ -286,7 +291,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// The corpus has interesting inputs, and those that once broke something.
+    /// The corpus has interesting inputs, and inputs that caused failures.
     #[test]
     fn the_fuzz_corpus_causes_no_panic() {
         for (name, check) in super::ALL {

@@ -2,10 +2,10 @@
 //!
 //! The folders are layers; imports go down only:
 //!
-//! - `serve` takes connections, `routes` finds what a request asks for, `app` has the parts that answer it;
-//! - `answers` are responses and pages, `values` what badges show, `config` what the operator set;
-//! - `reports` are the stored reports, `identity` is who may upload; `error` has the errors that clients receive;
-//! - `store`, `cache` and `github` are the services behind; `telemetry`, `names`, `network` and `base` are for all.
+//! - `serve` accepts connections, `routes` answers requests, `app` has the state that they share;
+//! - `answers` builds responses and pages, `values` looks up badge values, `config` parses the settings;
+//! - `reports` reads stored reports, `identity` authenticates uploaders, `error` has the errors that clients receive;
+//! - `store`, `cache` and `github` use external services; all layers use `telemetry`, `names`, `network` and `base`.
 
 pub mod answers;
 pub mod app;
@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use app::App;
-use config::{Config, NO_KEY, WITHOUT_GITHUB, WrongSetting};
+use config::{Config, InvalidSetting, NO_API_KEY, NO_GITHUB_TOKEN};
 use identity::api_keys::ApiKeySource;
 
 /// Runs the server until a signal stops it.
@@ -44,22 +44,22 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let env_file = config.env_file.take();
     let key_file = match &config.api_keys {
         ApiKeySource::File(path) => Some(std::path::absolute(path)?),
-        ApiKeySource::Given(_) | ApiKeySource::Nowhere => None,
+        ApiKeySource::Configured(_) | ApiKeySource::None => None,
     };
-    let keys_are_given = matches!(config.api_keys, ApiKeySource::Given(_));
-    let without_github = config.github.is_none();
+    let keys_are_given = matches!(config.api_keys, ApiKeySource::Configured(_));
+    let is_without_github = config.github.is_none();
     let listener = network::listen("LISTEN", config.listen).await?;
     let address = listener.local_addr()?;
     let metrics_address = match config.metrics_listen {
         Some(listen) => Some(telemetry::listen::start(listen).await?),
         None => None,
     };
-    // Before anybody is told that it listens: who reads that may stop it at once.
-    let (stop, stop_at_once) = serve::stops()?;
-    let app = Arc::new(App::new(config, address).map_err(WrongSetting::from)?);
+    // Handle signals before the server logs that it listens: whoever reads the log may stop it at once.
+    let (stop, stop_at_once) = serve::stop_signals()?;
+    let app = Arc::new(App::new(config, address).map_err(InvalidSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
-    if without_github {
-        facts.push(WITHOUT_GITHUB.to_owned());
+    if is_without_github {
+        facts.push(NO_GITHUB_TOKEN.to_owned());
     }
     facts.extend(env_file);
     if json {
@@ -79,7 +79,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Consequences of the settings that are not obvious.
+/// Describes consequences of the settings that are not obvious.
 fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String> {
     let mut facts = Vec::new();
     if app.is_keyless() {
@@ -93,12 +93,12 @@ fn facts(app: &App, keys_are_given: bool, key_file: Option<&Path>) -> Vec<String
     } else if let Some(file) = key_file {
         facts.push(format!("the API key for uploads is in {}", shell_quoted(file)));
     } else {
-        facts.push(format!("API_KEY {NO_KEY}"));
+        facts.push(format!("API_KEY {NO_API_KEY}"));
     }
     facts
 }
 
-/// The text for the operator after the start.
+/// The text that the server prints when it has started.
 fn welcome(
     app: &App,
     address: SocketAddr,
@@ -121,13 +121,13 @@ fn welcome(
         let path = shell_quoted(path);
         lines.push(String::new());
         lines.push("Upload a first report from a repository with an HTML report in htmlcov/:".to_owned());
-        let beside = uploader();
-        let uploader = beside.as_deref().unwrap_or("covered");
+        let own_uploader = uploader();
+        let uploader = own_uploader.as_deref().unwrap_or("covered");
         lines.push(format!(
             "  COVERED_API_KEY=$(cat {path}) {uploader} htmlcov --api-url {} \\\n    --repo-owner OWNER --repo-name REPO --commit-sha $(git rev-parse HEAD) --coverage-threshold 0 --purge-cache",
             app.public_url
         ));
-        if beside.is_none() {
+        if own_uploader.is_none() {
             lines.push("(`covered` is in the same release)".to_owned());
         }
     }
@@ -138,8 +138,8 @@ fn welcome(
 /// The path of the uploader if it is next to this program, quoted for a shell.
 fn uploader() -> Option<String> {
     let name = format!("covered{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().ok()?.with_file_name(name);
-    beside.is_file().then(|| shell_quoted(&beside))
+    let path = std::env::current_exe().ok()?.with_file_name(name);
+    path.is_file().then(|| shell_quoted(&path))
 }
 
 /// Quotes a path for a shell.

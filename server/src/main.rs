@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use covered_server::check;
-use covered_server::config::{self, Command, WrongSetting};
+use covered_server::config::{self, Command, InvalidSetting};
 use covered_server::identity::bindings;
 use covered_server::store::storage::Storage;
 
-/// Time for blocking threads to end after everything else. A read from a pipe or from a lost file server never ends.
-const LAST_TIME: Duration = Duration::from_secs(1);
+/// Time for blocking threads to end, after everything else: a read from a pipe or a lost file server may never end.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // reqwest and rustls are built without a default crypto provider.
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             Ok(())
         }),
         Ok(Command::Rebind(config, repository)) => run(async move {
-            let storage = Storage::new(&config.storage, None).map_err(WrongSetting::from)?;
+            let storage = Storage::new(&config.storage, None).map_err(InvalidSetting::from)?;
             println!("{}", bindings::rebind(&storage, &repository).await?);
             Ok(())
         }),
@@ -38,12 +38,12 @@ fn main() -> ExitCode {
             for problem in problems {
                 eprintln!("covered-server: {problem}");
             }
-            wrong_settings()
+            invalid_settings()
         }
     }
 }
 
-fn wrong_settings() -> ExitCode {
+fn invalid_settings() -> ExitCode {
     eprintln!("covered-server: not started because of invalid settings; see covered-server --help");
     ExitCode::from(2)
 }
@@ -56,13 +56,13 @@ fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = runtime.block_on(work);
-    runtime.shutdown_timeout(LAST_TIME);
-    match done {
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("covered-server: {error:#}");
-            if error.is::<WrongSetting>() { wrong_settings() } else { ExitCode::FAILURE }
+            if error.is::<InvalidSetting>() { invalid_settings() } else { ExitCode::FAILURE }
         }
     }
 }

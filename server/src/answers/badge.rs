@@ -2,13 +2,13 @@
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::answers::response::{Answers, NEVER};
+use crate::answers::response::{NO_STORE, Responses};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// The headers that each badge response begins with.
+/// The constant headers of badge responses.
 pub struct BadgeHeaders {
     any: HeaderMap,
     /// For GitHub's image proxy (camo), which otherwise caches images for a long time.
@@ -16,8 +16,8 @@ pub struct BadgeHeaders {
 }
 
 impl BadgeHeaders {
-    pub fn new(answers: &Answers) -> Self {
-        let mut any = answers.guards().clone();
+    pub fn new(responses: &Responses) -> Self {
+        let mut any = responses.security_headers().clone();
         let own = [
             (header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml; charset=utf-8")),
             // An SVG opened as a page must not run scripts.
@@ -36,7 +36,7 @@ impl BadgeHeaders {
         }
         let mut camo = any.clone();
         camo.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NEVER));
+        camo.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
         Self { any, camo }
     }
 

@@ -4,12 +4,12 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::answers::pages;
-use crate::answers::response::{self, Answer, Answers, Body};
+use crate::answers::response::{self, Body, Responses, RouteResult};
 use crate::error::Error;
 use crate::reports::address::ReportLocation;
 use crate::telemetry::trace::REQUEST_ID;
 
-/// The headers that responses with a report's file begin with.
+/// The constant headers of responses with a report's file.
 pub struct FileHeaders {
     /// Without compression.
     plain: HeaderMap,
@@ -19,11 +19,11 @@ pub struct FileHeaders {
 }
 
 impl FileHeaders {
-    pub fn new(answers: &Answers) -> Self {
-        let mut plain = answers.guards().clone();
+    pub fn new(responses: &Responses) -> Self {
+        let mut plain = responses.security_headers().clone();
         let robots = HeaderName::from_static("x-robots-tag");
         plain.insert(robots, HeaderValue::from_static("noindex"));
-        plain.insert(header::CACHE_CONTROL, FOR_ALL);
+        plain.insert(header::CACHE_CONTROL, PUBLIC_IMMUTABLE);
         // Placeholders for each file's own values, so that the map never grows.
         for own in [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY, header::ETAG] {
             plain.insert(own, HeaderValue::from_static(""));
@@ -36,13 +36,13 @@ impl FileHeaders {
         for name in [header::STRICT_TRANSPORT_SECURITY, REQUEST_ID] {
             not_modified.extend(plain.get(&name).map(|value| (name, value.clone())));
         }
-        not_modified.extend([(header::CACHE_CONTROL, FOR_ALL), (header::VARY, ACCEPT_ENCODING)]);
+        not_modified.extend([(header::CACHE_CONTROL, PUBLIC_IMMUTABLE), (header::VARY, ACCEPT_ENCODING)]);
         not_modified.insert(header::ETAG, HeaderValue::from_static(""));
         Self { plain, gzip, not_modified }
     }
 
     /// 200 with a file's bytes.
-    pub fn answer(
+    pub fn ok(
         &self,
         location: &ReportLocation<'_>,
         file: File,
@@ -50,48 +50,48 @@ impl FileHeaders {
         policy: HeaderValue,
         body: Body,
     ) -> Response<Body> {
-        let mut response = response::with(if file.is_gzip { &self.gzip } else { &self.plain }, body);
-        let to = response.headers_mut();
-        to.insert(header::CONTENT_TYPE, content_type);
-        to.insert(header::CONTENT_SECURITY_POLICY, policy);
-        set_file_headers(to, file.cache_control(location), file.etag);
+        let mut response = response::with_headers(if file.is_gzip { &self.gzip } else { &self.plain }, body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, content_type);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        set_file_headers(headers, file.cache_control(location), file.etag);
         if file.is_by_encoding && !file.is_gzip {
-            to.insert(header::VARY, ACCEPT_ENCODING);
+            headers.insert(header::VARY, ACCEPT_ENCODING);
         }
         if file.is_packed {
-            to.insert(header::CONTENT_ENCODING, GZIP);
+            headers.insert(header::CONTENT_ENCODING, GZIP);
         }
         if !file.has_parts {
-            to.remove(header::ACCEPT_RANGES);
+            headers.remove(header::ACCEPT_RANGES);
         }
         response
     }
 
     /// 304: the client's copy is current. RFC 9110, 15.4.5, lists its headers.
     pub fn not_modified(&self, location: &ReportLocation<'_>, file: File) -> Response<Body> {
-        let mut response = response::with(&self.not_modified, Body::empty());
+        let mut response = response::with_headers(&self.not_modified, Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        let to = response.headers_mut();
-        set_file_headers(to, file.cache_control(location), file.etag);
+        let headers = response.headers_mut();
+        set_file_headers(headers, file.cache_control(location), file.etag);
         if !file.is_by_encoding {
-            to.remove(header::VARY);
+            headers.remove(header::VARY);
         }
         response
     }
 }
 
 /// Replaces the placeholders of `FileHeaders`.
-fn set_file_headers(to: &mut HeaderMap, cache_control: HeaderValue, etag: Option<HeaderValue>) {
-    if cache_control != FOR_ALL {
-        to.insert(header::CACHE_CONTROL, cache_control);
+fn set_file_headers(headers: &mut HeaderMap, cache_control: HeaderValue, etag: Option<HeaderValue>) {
+    if cache_control != PUBLIC_IMMUTABLE {
+        headers.insert(header::CACHE_CONTROL, cache_control);
     }
     match etag {
-        Some(etag) => to.insert(header::ETAG, etag),
-        None => to.remove(header::ETAG),
+        Some(etag) => headers.insert(header::ETAG, etag),
+        None => headers.remove(header::ETAG),
     };
 }
 
-/// What the headers say about a report's file.
+/// The properties of a report's file that determine its headers.
 pub struct File {
     pub etag: Option<HeaderValue>,
     pub cache_policy: CachePolicy,
@@ -107,7 +107,7 @@ pub struct File {
 impl File {
     fn cache_control(&self, location: &ReportLocation<'_>) -> HeaderValue {
         match (self.cache_policy, location.is_shared()) {
-            (CachePolicy::Immutable, true) => FOR_ALL,
+            (CachePolicy::Immutable, true) => PUBLIC_IMMUTABLE,
             (CachePolicy::Immutable, false) => HeaderValue::from_static("private, max-age=31536000, immutable"),
             (CachePolicy::Minute, true) => HeaderValue::from_static("public, max-age=60"),
             (CachePolicy::Minute, false) => HeaderValue::from_static("private, max-age=60"),
@@ -124,7 +124,7 @@ pub enum CachePolicy {
     Minute,
 }
 
-pub const FOR_ALL: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub const PUBLIC_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
@@ -132,9 +132,14 @@ const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding")
 
 /// Redirects to a folder's address with a trailing slash, which relative links need. The path is encoded again: a path
 /// copied from the client, such as `//host/`, would lead to another host.
-pub fn to_folder(answers: &Answers, location: &ReportLocation<'_>, folder: &str, query: Option<&str>) -> Answer {
-    let address = format!("{}{}/", location.root(), pages::in_address(folder));
-    answers.redirect(&with_query(address, query))
+pub fn to_folder(
+    responses: &Responses,
+    location: &ReportLocation<'_>,
+    folder: &str,
+    query: Option<&str>,
+) -> RouteResult {
+    let address = format!("{}{}/", location.root(), pages::encoded_path(folder));
+    responses.redirect(&with_query(address, query))
 }
 
 pub fn with_query(address: String, query: Option<&str>) -> String {

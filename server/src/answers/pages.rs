@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::values::drawing::{self, Look};
+use crate::values::drawing::{self, Appearance};
 
 /// Characters that are not percent-encoded in a path segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -58,7 +58,7 @@ pub fn home(url: &str, keyless: bool) -> String {
         "COVERED_API_KEY=… covered htmlcov \\\n  --api-url {url} \\\n  --repo-owner OWNER --repo-name REPO --commit-sha SHA \\\n  --coverage-threshold 80 --purge-cache"
     );
     // Inline: an image link would need a repository of that name.
-    let sample = drawing::svg(None, &Look::new(None, None)).unwrap_or_default();
+    let sample = drawing::svg(None, &Appearance::new(None, None)).unwrap_or_default();
     let badge = format!("[![coverage]({url}/badge/OWNER/REPO.svg)]({url}/badge/redirect/OWNER/REPO/)");
     page(
         "Covered",
@@ -135,7 +135,7 @@ pub fn list(folder: &str, rows: &[Row<'_>], more: usize) -> String {
     )
 }
 
-/// A link to an entry of the page's own folder. `./` prevents that a name with a colon is read as a scheme.
+/// A link to an entry of the page's own folder. Without `./`, browsers would read a name with a colon as a scheme.
 pub fn href(name: &str) -> String {
     match name.strip_suffix('/') {
         Some(folder) => format!("./{}/", utf8_percent_encode(folder, UNRESERVED)),
@@ -144,7 +144,7 @@ pub fn href(name: &str) -> String {
 }
 
 /// A percent-encoded path.
-pub fn in_address(path: &str) -> String {
+pub fn encoded_path(path: &str) -> String {
     utf8_percent_encode(path, PATH).to_string()
 }
 

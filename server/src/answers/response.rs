@@ -16,7 +16,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::answers::pages;
-use crate::base::memory::{self, MemoryBudget, STREAM_BYTES, Share};
+use crate::base::memory::{self, MemoryBudget, Reservation, STREAM_BYTES};
 use crate::error::Error;
 use crate::store::object::ByteStream;
 use crate::telemetry::trace::REQUEST_ID;
@@ -26,7 +26,7 @@ pub enum Body {
     /// Small, or counted in the memory budget when it was read.
     Full(Bytes),
     /// Generated for this response alone.
-    Made(Bytes),
+    Generated(Bytes),
     /// An error in the stream closes the connection, so that a truncated body never looks complete.
     Stream {
         bytes: ByteStream,
@@ -37,11 +37,11 @@ pub enum Body {
     Counted { bytes: ByteStream, remaining: Option<u64> },
 }
 
-/// What a stream takes ([`STREAM_BYTES`]) that the server compresses, so that its length is unknown: deflate's state has 320 KiB.
+/// Bytes that a stream needs if the server compresses it, instead of [`STREAM_BYTES`]: deflate's state has 320 KiB.
 const COMPRESSED_BYTES: usize = 448 << 10;
-/// Bytes that a short stream takes beyond its own length.
+/// Bytes that a short stream needs in addition to its length.
 const SHORT_BYTES: usize = 32 << 10;
-/// Bytes of a generated page that need not be counted.
+/// A generated page of up to this many bytes is not counted.
 const SMALL_PAGE: usize = 4 << 10;
 
 impl Body {
@@ -49,35 +49,37 @@ impl Body {
         Self::Full(Bytes::new())
     }
 
-    /// A page that was generated for this response alone.
-    fn made(page: String) -> Self {
-        if page.len() > SMALL_PAGE { Self::Made(page.into()) } else { Self::Full(page.into()) }
+    /// A page for this response alone; large ones are counted.
+    fn generated(page: String) -> Self {
+        if page.len() > SMALL_PAGE { Self::Generated(page.into()) } else { Self::Full(page.into()) }
     }
 
-    /// Whether the body needs [`Body::admitted`].
+    /// Whether the body needs [`Body::reserve_memory`].
     pub fn needs_memory(&self) -> bool {
-        matches!(self, Self::Made(_) | Self::Stream { .. })
+        matches!(self, Self::Generated(_) | Self::Stream { .. })
     }
 
-    /// A stream with memory that was taken for it.
-    pub fn counted(self, share: Share) -> Self {
+    /// Attaches reserved memory to a stream.
+    pub fn counted(self, reservation: Reservation) -> Self {
         match self {
-            Self::Stream { bytes, remaining } => Self::Counted { bytes: share.hold_stream(bytes), remaining },
+            Self::Stream { bytes, remaining } => Self::Counted { bytes: reservation.attach_stream(bytes), remaining },
             other => other,
         }
     }
 
-    /// Takes the memory that sending needs. A stream waits for it; a generated page does not, as it is in memory already.
-    /// `read_ahead`: bytes of a stream that the store's client holds.
-    pub async fn admitted(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::Full> {
+    /// Reserves the memory that sending needs. A stream waits for it; a generated page fails at once, as it is in
+    /// memory already. `read_ahead`: bytes of a stream that the store's client buffers.
+    pub async fn reserve_memory(self, memory: &MemoryBudget, read_ahead: usize) -> Result<Self, memory::OutOfMemory> {
         Ok(match self {
-            Self::Made(bytes) => Self::Full(memory.try_take(bytes.len()).ok_or(memory::Full)?.hold(bytes)),
+            Self::Generated(bytes) => {
+                Self::Full(memory.try_reserve(bytes.len()).ok_or(memory::OutOfMemory)?.attach(bytes))
+            }
             Self::Stream { bytes, remaining } => {
                 let needed = remaining.map_or(COMPRESSED_BYTES, |remaining| {
                     usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(SHORT_BYTES).min(STREAM_BYTES)
                 });
-                let share = memory.take_for_stream(needed + read_ahead).await?;
-                Self::Stream { bytes, remaining }.counted(share)
+                let reservation = memory.reserve_for_stream(needed + read_ahead).await?;
+                Self::Stream { bytes, remaining }.counted(reservation)
             }
             ready => ready,
         })
@@ -90,8 +92,8 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
-            Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) | Self::Made(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Full(bytes) | Self::Generated(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) | Self::Generated(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream { bytes, remaining } | Self::Counted { bytes, remaining } => {
                 let next = std::task::ready!(bytes.as_mut().poll_next(context));
                 Poll::Ready(next.map(|item| {
@@ -105,12 +107,12 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(bytes) | Self::Made(bytes) if bytes.is_empty())
+        matches!(self, Self::Full(bytes) | Self::Generated(bytes) if bytes.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) | Self::Made(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Full(bytes) | Self::Generated(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream { remaining, .. } | Self::Counted { remaining, .. } => {
                 remaining.map_or_else(SizeHint::new, SizeHint::with_exact)
             }
@@ -118,16 +120,16 @@ impl HttpBody for Body {
     }
 }
 
-/// Bytes of an error's text: it may quote a path, which may be as long as a request's head.
+/// The maximum size of an error's text in bytes: it may quote a path, which may be as long as a request head.
 const MAX_DETAIL: usize = 2 << 10;
 /// The cache policy of responses that must not be stored.
-pub const NEVER: &str = "no-store";
+pub const NO_STORE: &str = "no-store";
 
 /// The result of a route.
-pub type Answer = Result<Response<Body>, Error>;
+pub type RouteResult = Result<Response<Body>, Error>;
 
 /// Security headers of all responses. A report's link grants access to it, so browsers must not send it as referrer.
-const GUARDS: [(&str, &str); 6] = [
+const SECURITY_HEADERS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
     ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
@@ -146,33 +148,34 @@ const GUARDS: [(&str, &str); 6] = [
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Builds responses. Constant headers are built once: a copy is cheaper than adding them one by one.
-pub struct Answers {
-    guards: HeaderMap,
+pub struct Responses {
+    security_headers: HeaderMap,
 }
 
-impl Answers {
+impl Responses {
     /// `is_trustworthy`: browsers honour the opener policy on trustworthy origins only, and log a warning on others.
     /// `is_tls`: adds HSTS.
     pub fn new(is_trustworthy: bool, is_tls: bool) -> Self {
-        let guards = GUARDS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let security_headers =
+            SECURITY_HEADERS.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let opener = is_trustworthy.then_some((OPENER_POLICY, SAME_ORIGIN));
-        let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR));
+        let https = is_tls.then_some((STRICT_TRANSPORT_SECURITY, HSTS));
         // A placeholder for the request's ID, so that the map never grows.
         let id = (REQUEST_ID, HeaderValue::from_static(""));
-        Self { guards: guards.into_iter().chain(opener).chain(https).chain([id]).collect() }
+        Self { security_headers: security_headers.into_iter().chain(opener).chain(https).chain([id]).collect() }
     }
 
     /// The headers of all responses.
-    pub fn guards(&self) -> &HeaderMap {
-        &self.guards
+    pub fn security_headers(&self) -> &HeaderMap {
+        &self.security_headers
     }
 
     /// 200 with the security headers only.
     pub fn of(&self, body: Body) -> Response<Body> {
-        with(&self.guards, body)
+        with_headers(&self.security_headers, body)
     }
 
     /// 200 with a complete body.
@@ -190,14 +193,14 @@ impl Answers {
 
     /// 200 with JSON that must not be cached.
     pub fn json(&self, value: &impl Serialize) -> Response<Body> {
-        self.ok("application/json", NEVER, serde_json::to_vec(value).unwrap_or_default())
+        self.ok("application/json", NO_STORE, serde_json::to_vec(value).unwrap_or_default())
     }
 
     /// 200 with one of the server's own pages, which need no scripts and no external resources.
     pub fn page(&self, html: String) -> Response<Body> {
-        let mut response = self.of(Body::made(html));
+        let mut response = self.of(Body::generated(html));
         set(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
-        set(&mut response, CACHE_CONTROL, NEVER);
+        set(&mut response, CACHE_CONTROL, NO_STORE);
         set(
             &mut response,
             CONTENT_SECURITY_POLICY,
@@ -207,13 +210,13 @@ impl Answers {
     }
 
     /// 307 to another address of this server. UTF-8 from the client is percent-encoded, as headers are ASCII.
-    pub fn redirect(&self, location: &str) -> Answer {
+    pub fn redirect(&self, location: &str) -> RouteResult {
         let location = utf8_percent_encode(location, CONTROLS).to_string();
         let location = HeaderValue::try_from(location).map_err(Error::internal)?;
         let mut response = self.of(Body::empty());
         *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
         response.headers_mut().insert(LOCATION, location);
-        set(&mut response, CACHE_CONTROL, NEVER);
+        set(&mut response, CACHE_CONTROL, NO_STORE);
         Ok(response)
     }
 
@@ -223,7 +226,7 @@ impl Answers {
         struct Detail<'a> {
             detail: &'a str,
         }
-        let detail = &beginning(&error.detail, MAX_DETAIL);
+        let detail = &truncated(&error.detail, MAX_DETAIL);
         let mut response = match home {
             Some(home) => self.page(pages::error(error.status, detail, home)),
             None => self.json(&Detail { detail }),
@@ -239,15 +242,19 @@ impl Answers {
     }
 }
 
-/// The first bytes of a text, `most` of them, with an ellipsis if more follow.
-pub fn beginning(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most { text.into() } else { format!("{}…", &text[..text.floor_char_boundary(most)]).into() }
+/// The first bytes of a text, `max_bytes` of them, with an ellipsis if more follow.
+pub fn truncated(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    if text.len() <= max_bytes {
+        text.into()
+    } else {
+        format!("{}…", &text[..text.floor_char_boundary(max_bytes)]).into()
+    }
 }
 
 /// 200 with these headers.
-pub fn with(head: &HeaderMap, body: Body) -> Response<Body> {
+pub fn with_headers(headers: &HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.headers_mut() = head.clone();
+    *response.headers_mut() = headers.clone();
     response
 }
 

@@ -4,21 +4,21 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The time between two lines on the same subject.
-const PAUSE: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Allows one line per [`PAUSE`].
+/// Allows one line per [`INTERVAL`].
 #[derive(Default)]
 pub struct LogThrottle(Mutex<Option<Instant>>);
 
 impl LogThrottle {
-    /// Whether a line may be logged now.
-    pub fn is_due(&self) -> bool {
+    /// Returns true if a line may be logged now; further calls return false for [`INTERVAL`].
+    pub fn try_acquire(&self) -> bool {
         let now = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let due = last.is_none_or(|last| now - last >= PAUSE);
-        if due {
+        let is_due = last.is_none_or(|last| now - last >= INTERVAL);
+        if is_due {
             *last = Some(now);
         }
-        due
+        is_due
     }
 }

@@ -5,17 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::ABSENT;
+use crate::cache::policy::ABSENT;
 
 /// The maximum number of groups remembered.
 const MAX_GROUPS: usize = 10_000;
 
 /// Invalidating a group moves it to a new epoch; a look-up in progress belongs to the old one and is discarded.
 #[derive(Default)]
-pub struct Groups(Mutex<State>);
+pub struct Groups(Mutex<GroupsState>);
 
 #[derive(Default)]
-struct State {
+struct GroupsState {
     /// The newest epoch of any group.
     newest: u64,
     /// The epoch of groups without an entry.
@@ -31,12 +31,12 @@ impl Groups {
     }
 
     /// Moves a group to a new epoch and returns it.
-    pub fn forget(&self, group: &str) -> u64 {
+    pub fn invalidate(&self, group: &str) -> u64 {
         let mut state = self.state();
         state.absent.remove(group);
         if state.epochs.len() >= MAX_GROUPS {
             // An epoch must never return to an older value: if there are too many groups, all are invalidated.
-            state.forget_all();
+            state.invalidate_all();
         }
         state.newest += 1;
         let epoch = state.newest;
@@ -44,13 +44,16 @@ impl Groups {
         epoch
     }
 
-    pub fn forget_all(&self) {
-        self.state().forget_all();
+    pub fn invalidate_all(&self) {
+        self.state().invalidate_all();
     }
 
     /// Marks a group as unknown to the source.
     pub fn mark_absent(&self, group: &str) {
         let mut state = self.state();
+        if state.absent.len() >= MAX_GROUPS {
+            state.absent.retain(|_, since| since.elapsed() < ABSENT);
+        }
         if state.absent.len() >= MAX_GROUPS {
             state.absent.clear();
         }
@@ -58,29 +61,24 @@ impl Groups {
     }
 
     /// Whether the group was recently unknown to the source.
-    pub fn was_absent(&self, group: &str) -> bool {
-        let mut state = self.state();
-        let absent = state.absent.get(group).is_some_and(|since| since.elapsed() < ABSENT);
-        if !absent {
-            state.absent.remove(group);
-        }
-        absent
+    pub fn is_absent(&self, group: &str) -> bool {
+        self.state().absent.get(group).is_some_and(|since| since.elapsed() < ABSENT)
     }
 
     /// Invalidates a group that was marked as unknown.
-    pub fn appeared(&self, group: &str) {
+    pub fn invalidate_absent(&self, group: &str) {
         if self.state().absent.contains_key(group) {
-            self.forget(group);
+            self.invalidate(group);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GroupsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn forget_all(&mut self) {
+impl GroupsState {
+    fn invalidate_all(&mut self) {
         self.newest += 1;
         self.floor = self.newest;
         self.epochs.clear();
@@ -96,13 +94,13 @@ mod tests {
     fn epochs_only_increase() {
         let groups = Groups::default();
         let before = groups.epoch("a");
-        let forgotten = groups.forget("a");
-        assert!(forgotten > before && groups.epoch("a") == forgotten && groups.epoch("b") == before);
-        groups.forget_all();
-        assert!(groups.epoch("a") > forgotten && groups.epoch("a") == groups.epoch("b"));
-        let last = groups.forget("a");
+        let invalidated = groups.invalidate("a");
+        assert!(invalidated > before && groups.epoch("a") == invalidated && groups.epoch("b") == before);
+        groups.invalidate_all();
+        assert!(groups.epoch("a") > invalidated && groups.epoch("a") == groups.epoch("b"));
+        let last = groups.invalidate("a");
         for number in 0..=MAX_GROUPS {
-            groups.forget(&number.to_string());
+            groups.invalidate(&number.to_string());
         }
         assert!(groups.epoch("a") > last);
     }
@@ -111,14 +109,14 @@ mod tests {
     async fn absent_groups_are_looked_up_again_after_a_delay_or_when_they_appear() {
         let groups = Groups::default();
         groups.mark_absent("a");
-        assert!(groups.was_absent("a"));
+        assert!(groups.is_absent("a"));
         tokio::time::advance(ABSENT).await;
-        assert!(!groups.was_absent("a"));
+        assert!(!groups.is_absent("a"));
         groups.mark_absent("a");
         let before = (groups.epoch("a"), groups.epoch("b"));
-        groups.appeared("a");
-        groups.appeared("b");
-        assert!(!groups.was_absent("a") && groups.epoch("a") > before.0);
+        groups.invalidate_absent("a");
+        groups.invalidate_absent("b");
+        assert!(!groups.is_absent("a") && groups.epoch("a") > before.0);
         assert_eq!(groups.epoch("b"), before.1, "a present group keeps its values");
     }
 }

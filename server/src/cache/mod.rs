@@ -1,10 +1,11 @@
 //! A cache of the source's values in this process, shared between instances through Redis.
 //!
 //! A value is fresh for [`FRESH`]. A stale value is still served, while one request of one instance refreshes it. Redis
-//! is optional: its failure is a miss, and no request waits for it longer than [`redis::COMMAND_TIME`]. The cache
+//! is optional: its failure is a miss, and no request waits for it longer than [`shared::COMMAND_TIME`]. The cache
 //! treats values as bytes.
 
 mod groups;
+mod policy;
 mod redis;
 mod scripts;
 
@@ -19,21 +20,18 @@ use moka::future::Cache as Memory;
 use tokio::time::Instant;
 
 use crate::base::poll::poll_once;
+use crate::cache::groups::Groups;
+use crate::cache::policy::MAX_STALE;
+pub use crate::cache::policy::{ABSENT, FRESH};
+pub use crate::cache::redis::shared::RedisState;
+use crate::cache::redis::shared::{self, Claim, RedisLookup, SharedCache, SharedKey};
+pub use crate::cache::redis::url::RedisUrl;
 use crate::telemetry::metrics::{self, Lookup, metrics};
-use groups::Groups;
-use redis::{Claim, Fetched, Shared};
-pub use redis::{RedisState, RedisUrl};
 
-/// How long a value is fresh.
-pub const FRESH: Duration = Duration::from_secs(60);
-/// How long a stale value is served while it is refreshed; for an older one, the request waits.
-pub const SHOWN: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the source is not asked about a group that it does not know.
-pub const ABSENT: Duration = Duration::from_secs(5 * 60);
-/// How long a request waits for the source, or for another instance that asks it.
-const WAIT: Duration = Duration::from_millis(1200);
-/// How often an instance polls Redis for the answer that another instance asked for.
-const POLL: Duration = Duration::from_millis(40);
+/// How long a request waits for the source, or for another instance's look-up.
+const MAX_WAIT: Duration = Duration::from_millis(1200);
+/// How often an instance polls Redis for the result of another instance's look-up.
+const POLL_INTERVAL: Duration = Duration::from_millis(40);
 /// The maximum number of values in memory.
 const MAX_VALUES: u64 = 10_000;
 
@@ -44,7 +42,7 @@ pub trait Source: Send + Sync + 'static {
 
     /// The group of a key.
     fn group(key: &Self::Key) -> &str;
-    /// Its name within the group.
+    /// The name of a key within its group.
     fn name(key: &Self::Key) -> String;
     /// The value as bytes, for Redis.
     fn write(value: &Self::Value) -> Vec<u8>;
@@ -53,24 +51,11 @@ pub trait Source: Send + Sync + 'static {
     /// Whether a stale value may be served.
     fn is_durable(value: &Self::Value) -> bool;
     /// Looks up a value; a failure returns the best known value.
-    fn ask(&self, question: Question<'_, Self>) -> impl Future<Output = Answer<Self::Value>> + Send;
-}
-
-/// The key of a value in Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SharedKey {
-    group: String,
-    name: String,
-}
-
-impl SharedKey {
-    fn of<S: Source>(key: &S::Key) -> Self {
-        Self { group: S::group(key).to_owned(), name: S::name(key) }
-    }
+    fn look_up(&self, request: SourceRequest<'_, Self>) -> impl Future<Output = SourceAnswer<Self::Value>> + Send;
 }
 
 /// A request to a source.
-pub struct Question<'a, S: Source + ?Sized> {
+pub struct SourceRequest<'a, S: Source + ?Sized> {
     pub key: &'a S::Key,
     /// The time limit.
     pub time: Duration,
@@ -82,50 +67,50 @@ pub struct Question<'a, S: Source + ?Sized> {
     epoch: u64,
 }
 
-impl<S: Source> Question<'_, S> {
+impl<S: Source> SourceRequest<'_, S> {
     /// Whether the group was invalidated meanwhile, so that the answer is outdated.
-    pub fn is_overtaken(&self) -> bool {
+    pub fn is_outdated(&self) -> bool {
         self.groups.epoch(S::group(self.key)) != self.epoch
     }
 }
 
 /// The answer of a source.
-pub struct Answer<V> {
+pub struct SourceAnswer<V> {
     pub value: V,
     /// How long the value is fresh.
     pub fresh: Duration,
     /// Whether the source returned it. Otherwise it is the best known value while the source fails, and is not shared.
-    pub sure: bool,
+    pub is_confirmed: bool,
     /// The source does not know the group.
     pub absent: bool,
 }
 
 #[derive(Clone)]
-struct Found<V> {
+struct CachedValue<V> {
     value: V,
     fresh_until: Instant,
-    shown_until: Instant,
-    sure: bool,
+    stale_until: Instant,
+    is_confirmed: bool,
     refreshing: Arc<AtomicBool>,
 }
 
-impl<V> Found<V> {
-    fn new(value: V, fresh: Duration, shown: Duration) -> Self {
+impl<V> CachedValue<V> {
+    fn new(value: V, fresh: Duration, stale: Duration) -> Self {
         let now = Instant::now();
         let refreshing = Arc::default();
-        Self { value, fresh_until: now + fresh, shown_until: now + shown.max(fresh), sure: true, refreshing }
+        Self { value, fresh_until: now + fresh, stale_until: now + stale.max(fresh), is_confirmed: true, refreshing }
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
         now < self.fresh_until
     }
 
-    fn is_over(&self, now: Instant) -> bool {
-        now >= self.shown_until
+    fn is_expired(&self, now: Instant) -> bool {
+        now >= self.stale_until
     }
 
     /// Returns true for one caller, which then refreshes the value.
-    fn begins_refresh(&self) -> bool {
+    fn try_begin_refresh(&self) -> bool {
         !self.refreshing.swap(true, Ordering::Relaxed)
     }
 }
@@ -136,14 +121,14 @@ type Slot<S> = (<S as Source>::Key, u64);
 /// The cache in front of a source.
 pub struct Cache<S: Source> {
     source: Arc<S>,
-    memory: Memory<Slot<S>, Found<S::Value>>,
+    memory: Memory<Slot<S>, CachedValue<S::Value>>,
     /// The last value by key, also after an invalidation: a fallback while the source fails.
     last: Memory<S::Key, S::Value>,
     groups: Arc<Groups>,
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<SharedCache>>,
 }
 
-/// Taken before a new value is decided on; [`Cache::put`] uses it to detect concurrent changes.
+/// The epochs before a write; [`Cache::put`] uses them to detect concurrent changes.
 pub struct WriteTicket {
     epoch: u64,
     shared_epoch: Option<String>,
@@ -153,9 +138,9 @@ impl<S: Source> Cache<S> {
     /// `redis`: the URL, and a namespace for instances with the same values. Must run inside the runtime.
     pub fn new(source: Arc<S>, redis: Option<(RedisUrl, String)>) -> Arc<Self> {
         let groups = Arc::new(Groups::default());
-        let shared = redis.map(|(url, namespace)| Shared::start(url, &namespace, groups.clone()));
-        let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
-        let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(SHOWN).build();
+        let shared = redis.map(|(url, namespace)| redis::start(url, &namespace, groups.clone()));
+        let memory = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
+        let last = Memory::builder().max_capacity(MAX_VALUES).time_to_live(MAX_STALE).build();
         Arc::new(Self { source, memory, last, groups, shared })
     }
 
@@ -164,18 +149,18 @@ impl<S: Source> Cache<S> {
         let epoch = self.groups.epoch(S::group(&key));
         let (slot, mut now) = ((key, epoch), Instant::now());
         let (is_new, found) = match poll_once(self.memory.get(&slot)) {
-            Some(found) if !found.is_over(now) => (false, found),
+            Some(found) if !found.is_expired(now) => (false, found),
             // Boxed to keep the future of the common path small.
             _ => {
                 let obtained = Box::pin(self.obtain(&slot, Timestamp::UNIX_EPOCH));
-                let is_over = |found: &Found<_>| found.is_over(Instant::now());
-                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_over)).await;
+                let is_expired = |found: &CachedValue<_>| found.is_expired(Instant::now());
+                let entry = Box::pin(self.memory.entry(slot.clone()).or_insert_with_if(obtained, is_expired)).await;
                 now = Instant::now();
                 (entry.is_fresh(), entry.into_value())
             }
         };
         let is_fresh = found.is_fresh(now);
-        if !is_fresh && found.begins_refresh() {
+        if !is_fresh && found.try_begin_refresh() {
             tokio::spawn(self.clone().refresh(slot, found.clone()));
         }
         let lookup = match (is_new, is_fresh) {
@@ -183,27 +168,27 @@ impl<S: Source> Cache<S> {
             (false, true) => Lookup::Hit,
             (false, false) => Lookup::Stale,
         };
-        metrics().lookup(metrics::Cache::Value, lookup);
+        metrics().count_lookup(metrics::CacheLabel::Value, lookup);
         found.value
     }
 
     /// Invalidates a group on all instances: the next request asks the source.
-    pub async fn forget(&self, group: &str) {
-        self.groups.forget(group);
+    pub async fn invalidate(&self, group: &str) {
+        self.groups.invalidate(group);
         if let Some(shared) = &self.shared {
-            shared.forget(group).await;
+            shared.invalidate(group).await;
         }
     }
 
     /// Invalidates a group that was unknown and may exist now.
-    pub async fn appeared(&self, group: &str) {
-        self.groups.appeared(group);
+    pub async fn invalidate_absent(&self, group: &str) {
+        self.groups.invalidate_absent(group);
         if let Some(shared) = &self.shared {
-            shared.appeared(group).await;
+            shared.invalidate_absent(group).await;
         }
     }
 
-    /// Call this before a new value is decided on: [`Self::put`] then detects concurrent changes.
+    /// Call this before you decide on a new value: [`Self::put`] then detects concurrent changes.
     pub async fn write_ticket(&self, group: &str) -> WriteTicket {
         let epoch = self.groups.epoch(group);
         let shared_epoch = match &self.shared {
@@ -213,21 +198,26 @@ impl<S: Source> Cache<S> {
         WriteTicket { epoch, shared_epoch }
     }
 
-    /// Stores a new value and invalidates the group's others. After a concurrent change neither value is kept, as
-    /// nobody knows which is newer: the next request asks the source.
+    /// Stores a new value and invalidates the group's others. After a concurrent change, keeps neither value, as it is
+    /// unknown which one is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
-        let shared_key = SharedKey::of::<S>(&key);
-        let alone = self.groups.epoch(&shared_key.group) == ticket.epoch;
-        let epoch = self.groups.forget(&shared_key.group);
-        if alone {
+        let shared_key = shared_key::<S>(&key);
+        let is_unchanged = self.groups.epoch(&shared_key.group) == ticket.epoch;
+        let epoch = self.groups.invalidate(&shared_key.group);
+        if is_unchanged {
             self.last.insert(key.clone(), value.clone()).await;
-            let found = Found::new(value.clone(), FRESH, SHOWN);
+            let found = CachedValue::new(value.clone(), FRESH, MAX_STALE);
             self.memory.insert((key, epoch), found).await;
         }
         if let Some(shared) = &self.shared {
             let bytes = S::write(&value);
             shared
-                .replace(&shared_key, ticket.shared_epoch.as_deref().filter(|_| alone), bytes, lifetime::<S>(&value))
+                .replace(
+                    &shared_key,
+                    ticket.shared_epoch.as_deref().filter(|_| is_unchanged),
+                    bytes,
+                    lifetime::<S>(&value),
+                )
                 .await;
         }
     }
@@ -237,26 +227,26 @@ impl<S: Source> Cache<S> {
         self.shared.as_ref().map(|shared| shared.state())
     }
 
-    async fn refresh(self: Arc<Self>, slot: Slot<S>, old: Found<S::Value>) {
+    async fn refresh(self: Arc<Self>, slot: Slot<S>, old: CachedValue<S::Value>) {
         let oldest = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut found = self.obtain(&slot, oldest).await;
         if self.groups.epoch(S::group(&slot.0)) == slot.1 {
-            if !found.sure {
+            if !found.is_confirmed {
                 // A failure must not extend the value's life.
-                found.shown_until = found.shown_until.min(old.shown_until).max(found.fresh_until);
+                found.stale_until = found.stale_until.min(old.stale_until).max(found.fresh_until);
             }
             self.memory.insert(slot, found).await;
         }
     }
 
-    /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. One instance asks the
-    /// source.
-    async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> Found<S::Value> {
-        let (shared_key, begun) = (&SharedKey::of::<S>(&slot.0), Instant::now());
+    /// Reads the value from Redis if it is not older than `oldest`, otherwise from the source. Only one instance asks
+    /// the source.
+    async fn obtain(&self, slot: &Slot<S>, oldest: Timestamp) -> CachedValue<S::Value> {
+        let (shared_key, started) = (&shared_key::<S>(&slot.0), Instant::now());
         let (mut claim, mut shared_epoch) = (None, None);
         while let Some(shared) = &self.shared {
             match shared.fetch(shared_key, oldest).await {
-                Fetched::Entry { bytes, at, epoch } => {
+                RedisLookup::Entry { bytes, at, epoch } => {
                     if let Some(found) = from_shared::<S>(&bytes, at) {
                         self.last.insert(slot.0.clone(), found.value.clone()).await;
                         return found;
@@ -265,43 +255,43 @@ impl<S: Source> Cache<S> {
                     shared_epoch = Some(epoch);
                     break;
                 }
-                Fetched::Claimed { claim: ours, epoch } => {
-                    (claim, shared_epoch) = (ours, Some(epoch));
+                RedisLookup::Claimed { claim: own_claim, epoch } => {
+                    (claim, shared_epoch) = (own_claim, Some(epoch));
                     break;
                 }
-                Fetched::Held if begun.elapsed() < WAIT => tokio::time::sleep(POLL).await,
-                Fetched::Held | Fetched::Nothing => break,
+                RedisLookup::ClaimedByOther if started.elapsed() < MAX_WAIT => tokio::time::sleep(POLL_INTERVAL).await,
+                RedisLookup::ClaimedByOther | RedisLookup::Unavailable => break,
             }
         }
-        let answer = self.ask(slot, WAIT.saturating_sub(begun.elapsed()), claim.as_ref()).await;
+        let answer = self.look_up(slot, MAX_WAIT.saturating_sub(started.elapsed()), claim.as_ref()).await;
         let value = answer.value;
         if answer.absent {
             self.groups.mark_absent(&shared_key.group);
         }
-        if !answer.sure {
-            let shown = if S::is_durable(&value) { SHOWN } else { Duration::ZERO };
-            return Found { sure: false, ..Found::new(value, answer.fresh, shown) };
+        if !answer.is_confirmed {
+            let stale = if S::is_durable(&value) { MAX_STALE } else { Duration::ZERO };
+            return CachedValue { is_confirmed: false, ..CachedValue::new(value, answer.fresh, stale) };
         }
         if self.groups.epoch(&shared_key.group) == slot.1 {
             self.last.insert(slot.0.clone(), value.clone()).await;
         }
         if let (Some(shared), Some(epoch)) = (&self.shared, shared_epoch) {
-            shared.clone().keep(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
+            shared.clone().store(shared_key, &epoch, S::write(&value), lifetime::<S>(&value), claim);
         }
-        let shown = lifetime::<S>(&value);
-        Found::new(value, answer.fresh, shown)
+        let stale = lifetime::<S>(&value);
+        CachedValue::new(value, answer.fresh, stale)
     }
 
-    async fn ask(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> Answer<S::Value> {
+    async fn look_up(&self, slot: &Slot<S>, time: Duration, claim: Option<&Claim>) -> SourceAnswer<S::Value> {
         let known = self.last.get(&slot.0).await;
-        let absent = self.groups.was_absent(S::group(&slot.0));
-        let question = Question { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
-        let asked = self.source.ask(question);
-        tokio::pin!(asked);
+        let absent = self.groups.is_absent(S::group(&slot.0));
+        let request = SourceRequest { key: &slot.0, time, absent, known, groups: &self.groups, epoch: slot.1 };
+        let look_up = self.source.look_up(request);
+        tokio::pin!(look_up);
         loop {
             tokio::select! {
-                answer = &mut asked => return answer,
-                () = tokio::time::sleep(redis::RENEW) => {
+                answer = &mut look_up => return answer,
+                () = tokio::time::sleep(shared::RENEW) => {
                     if let Some(claim) = claim {
                         claim.renew();
                     }
@@ -313,25 +303,30 @@ impl<S: Source> Cache<S> {
 
 /// Connects to Redis once, as the server does.
 pub async fn check_redis(url: &RedisUrl) -> anyhow::Result<()> {
-    Shared::check(url).await
+    redis::check(url).await
+}
+
+/// The key of a value in Redis.
+fn shared_key<S: Source>(key: &S::Key) -> SharedKey {
+    SharedKey { group: S::group(key).to_owned(), name: S::name(key) }
 }
 
 /// How long a value is stored.
 fn lifetime<S: Source>(value: &S::Value) -> Duration {
-    if S::is_durable(value) { SHOWN } else { FRESH }
+    if S::is_durable(value) { MAX_STALE } else { FRESH }
 }
 
 /// A value of another instance, fresh for the rest of its time.
-fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<Found<S::Value>> {
+fn from_shared<S: Source>(bytes: &[u8], at: Timestamp) -> Option<CachedValue<S::Value>> {
     let age = Timestamp::now().duration_since(at);
-    // Clocks may differ, but not by more than that.
+    // Tolerate clock differences of up to [`FRESH`].
     if age.as_secs_f64() < -FRESH.as_secs_f64() {
         return None;
     }
     let age = Duration::try_from(age).unwrap_or_default();
     let value = S::read(bytes)?;
-    let life = lifetime::<S>(&value);
-    (age < life).then(|| Found::new(value, FRESH.saturating_sub(age), life.saturating_sub(age)))
+    let stored_for = lifetime::<S>(&value);
+    (age < stored_for).then(|| CachedValue::new(value, FRESH.saturating_sub(age), stored_for.saturating_sub(age)))
 }
 
 #[cfg(test)]

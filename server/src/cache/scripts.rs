@@ -46,7 +46,7 @@ return {epoch, '', 'full'}"
 );
 
 /// KEYS: epoch, value. ARGV: the value's epoch, its time, the value, the TTL of the value, the TTL of the epoch.
-pub const KEEP: &str = script!(
+pub const STORE: &str = script!(
     "if epoch_of(KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return set(KEYS[2], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3], ARGV[4]) and 1 or 0"
@@ -72,7 +72,7 @@ return set(KEYS[1], ARGV[1], ARGV[2]) and ARGV[1] or ''"
 );
 
 /// KEYS: epoch. ARGV: channel, message.
-pub const FORGET: &str = script!(
+pub const INVALIDATE: &str = script!(
     "redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1"

@@ -45,23 +45,23 @@ impl Source for TestSource {
         value.is_some()
     }
 
-    async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<u32>> {
-        if question.absent {
-            return Answer { value: None, fresh: FRESH, sure: false, absent: false };
+    async fn look_up(&self, request: SourceRequest<'_, Self>) -> SourceAnswer<Option<u32>> {
+        if request.absent {
+            return SourceAnswer { value: None, fresh: FRESH, is_confirmed: false, absent: false };
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
         let value = *self.value.lock().unwrap();
         tokio::time::sleep(self.takes).await;
         if self.fails.load(Ordering::SeqCst) {
-            return Answer {
-                value: question.known.flatten(),
+            return SourceAnswer {
+                value: request.known.flatten(),
                 fresh: Duration::from_secs(10),
-                sure: false,
+                is_confirmed: false,
                 absent: false,
             };
         }
         let absent = self.absent.load(Ordering::SeqCst);
-        Answer { value: value.filter(|_| !absent), fresh: FRESH, sure: !absent, absent }
+        SourceAnswer { value: value.filter(|_| !absent), fresh: FRESH, is_confirmed: !absent, absent }
     }
 }
 
@@ -111,8 +111,8 @@ async fn stale_values_are_returned_for_a_day_if_the_source_fails() {
     let cache = Cache::new(source.clone(), None);
     assert_eq!(cache.get(KEY).await, Some(1));
     source.fails.store(true, Ordering::SeqCst);
-    let begun = Instant::now();
-    while begun.elapsed() < SHOWN - 2 * FRESH {
+    let started = Instant::now();
+    while started.elapsed() < MAX_STALE - 2 * FRESH {
         advance(FRESH).await;
         let before = Instant::now();
         assert_eq!((cache.get(KEY).await, before.elapsed()), (Some(1), Duration::ZERO));
@@ -142,11 +142,11 @@ async fn values_invalidated_during_a_lookup_are_not_cached() {
     let cache = Cache::new(source.clone(), None);
     let (old, ()) = tokio::join!(cache.get(KEY), async {
         tokio::time::sleep(SOON / 2).await;
-        cache.forget("octo/app").await;
+        cache.invalidate("octo/app").await;
         source.set_value(2);
     });
     assert_eq!((old, cache.get(KEY).await), (Some(1), Some(2)));
-    cache.forget("octo/app").await;
+    cache.invalidate("octo/app").await;
     source.fails.store(true, Ordering::SeqCst);
     assert_eq!(cache.get(KEY).await, Some(2), "the last known value, while the source fails");
 }
@@ -161,7 +161,7 @@ async fn absent_groups_are_looked_up_once() {
     }
     assert_eq!(source.request_count(), 1);
     source.absent.store(false, Ordering::SeqCst);
-    cache.appeared("octo/app").await;
+    cache.invalidate_absent("octo/app").await;
     assert_eq!((cache.get(KEY).await, source.request_count()), (Some(1), 2));
 }
 
@@ -187,9 +187,9 @@ async fn until(cache: &Cache<TestSource>, state: RedisState) {
 
 /// Waits until the cache returns `value`, for less time than a value is fresh.
 async fn until_returned(cache: &Arc<Cache<TestSource>>, key: &Key, value: u32) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while cache.get(*key).await != Some(value) {
-        assert!(begun.elapsed() < FRESH / 2, "{value} is never returned");
+        assert!(started.elapsed() < FRESH / 2, "{value} is never returned");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -198,9 +198,9 @@ async fn until_returned(cache: &Arc<Cache<TestSource>>, key: &Key, value: u32) {
 async fn slow_look_ups(cache: &Arc<Cache<TestSource>>, keys: impl Iterator<Item = Key>, value: u32) -> usize {
     let mut slow = 0;
     for key in keys {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(cache.get(key).await, Some(value));
-        slow += usize::from(begun.elapsed() >= redis::COMMAND_TIME);
+        slow += usize::from(started.elapsed() >= shared::COMMAND_TIME);
     }
     slow
 }
@@ -234,7 +234,7 @@ async fn instances_share_values_through_redis() {
     let before = requests();
 
     source.set_value(2);
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     until_returned(&other, &KEY, 2).await;
     until_returned(&one, &KEY, 2).await;
     assert!((1..=2).contains(&(requests() - before)));
@@ -244,8 +244,8 @@ async fn instances_share_values_through_redis() {
     for value in 30..35 {
         let ticket = other.write_ticket("octo/app").await;
         other.put(KEY, Some(value), ticket).await;
-        let begun = Instant::now();
-        while one.get(KEY).await != Some(value) && begun.elapsed() < 10 * SOON {
+        let started = Instant::now();
+        while one.get(KEY).await != Some(value) && started.elapsed() < 10 * SOON {
             tokio::time::sleep(SOON / 10).await;
         }
         shared += usize::from((one.get(KEY).await, other.get(KEY).await) == (Some(value), Some(value)));
@@ -277,7 +277,7 @@ async fn lookups_survive_a_hanging_and_a_restarted_redis() {
     let slow = slow_look_ups(&one, (10..110).map(|name| ("octo/cold", name)), 2).await;
     assert!(slow < 50, "{slow} of 100 look-ups waited");
     assert_eq!(one.redis(), Some(RedisState::Down));
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     assert_eq!(one.get(KEY).await, Some(2), "invalidated here");
     assert_eq!(other.get(KEY).await, Some(1), "the other instance got no invalidation");
     redis.resume();
@@ -311,9 +311,45 @@ async fn a_full_redis_still_shares_invalidations() {
     assert!(full, "Redis never got full");
     source.set_value(2);
     assert_eq!(one.get(("octo/new", 1)).await, Some(2));
-    one.forget("octo/app").await;
+    one.invalidate("octo/app").await;
     until_returned(&other, &KEY, 2).await;
     assert_eq!((one.redis(), other.redis()), (Some(RedisState::Up), Some(RedisState::Up)));
+}
+
+/// Waits until a value is stored, which happens in the background. Returns the keys of its epoch and of the value.
+async fn stored_keys(redis: &Redis, cache: &Arc<Cache<TestSource>>) -> (String, String) {
+    for _ in 0..50 {
+        tokio::time::sleep(SOON).await;
+        let keys = redis.keys();
+        let key = |what: &str| keys.iter().find(|key| key.contains(what)).cloned();
+        if let (Some(epoch), Some(value), None) = (key(":epoch"), key(":value:"), key(":lock:")) {
+            assert!(value.starts_with("covered:") && epoch.starts_with("covered:"), "{epoch} {value}");
+            return (epoch, value);
+        }
+        cache.invalidate("octo/app").await;
+        assert_eq!(cache.get(KEY).await, Some(1));
+    }
+    panic!("nothing is stored: {:?}", redis.keys());
+}
+
+/// Asserts that a new instance reads `value` from the source, and stores it under the key `stored` soon.
+async fn assert_overwritten(redis: &Redis, source: &Arc<TestSource>, stored: &str, value: u32, what: &str) {
+    let is_stored = || redis.command(&["GET", stored]).ends_with(&format!(" {value}"));
+    source.set_value(value);
+    // On a busy machine, Redis or this task may time out now and then.
+    for _ in 0..10 {
+        let [new, _] = pair(&redis.url(), source).await;
+        let started = Instant::now();
+        assert_eq!(new.get(KEY).await, Some(value), "{what}");
+        let in_time = started.elapsed() < MAX_WAIT;
+        while started.elapsed() < Duration::from_secs(1) && !is_stored() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if in_time && is_stored() {
+            return;
+        }
+    }
+    panic!("{what} is not overwritten, or its lock is waited for too long");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,33 +360,14 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
     let (redis, source) = (Redis::start(), TestSource::with_value(1, Duration::ZERO));
     let [one, _other] = pair(&redis.url(), &source).await;
     assert_eq!(one.get(KEY).await, Some(1));
-    let key = |what: &str| {
-        let keys = redis.keys();
-        keys.iter().find(|key| key.contains(what)).cloned().unwrap_or_else(|| panic!("no {what} in {keys:?}"))
-    };
-    // Values are stored in the background.
-    let is_stored = || {
-        redis.keys().iter().any(|key| key.contains(":value:")) && !redis.keys().iter().any(|key| key.contains(":lock:"))
-    };
-    for time in 0.. {
-        tokio::time::sleep(SOON).await;
-        if is_stored() {
-            break;
-        }
-        assert!(time < 50, "nothing is stored: {:?}", redis.keys());
-        one.forget("octo/app").await;
-        assert_eq!(one.get(KEY).await, Some(1));
-    }
-    let (epoch, value) = (key(":epoch"), key(":value:"));
-    assert!(value.starts_with("covered:") && epoch.starts_with("covered:"), "{epoch} {value}");
+    let (epoch, value) = stored_keys(&redis, &one).await;
     let lock = value.replace(":value:", ":lock:");
     let current = redis.command(&["GET", &epoch]);
     let now = Timestamp::now().as_millisecond();
-    let huge = format!("{current} {now} {}", "9".repeat(10_000));
-    for (number, (key, text)) in [
+    let cases = [
         (&value, "nonsense".to_owned()),
         (&value, String::new()),
-        (&value, huge),
+        (&value, format!("{current} {now} {}", "9".repeat(10_000))),
         (&value, format!("{current} {now} no number")),
         (&value, format!("{current} 99999999999999999999 7")),
         (&value, format!("{current} {} 7", now + 3_600_000)),
@@ -361,37 +378,18 @@ async fn invalid_values_in_redis_are_misses_and_overwritten() {
         (&value, "LIST".to_owned()),
         (&epoch, "LIST".to_owned()),
         (&lock, "LIST".to_owned()),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for ((key, text), new) in cases.into_iter().zip(10..) {
         redis.command(&["DEL", key]);
-        let wrote = match text.as_str() {
+        let written = match text.as_str() {
             "LIST" => redis.command(&["RPUSH", key, "7", "8"]),
             _ => redis.command(&["SET", key, &text]),
         };
-        assert!(!wrote.starts_with('-'), "{wrote}");
+        assert!(!written.starts_with('-'), "{written}");
         if *key == lock {
             redis.command(&["DEL", &value]);
         }
-        let value_now = number as u32 + 10;
-        source.set_value(value_now);
-        let ends = format!(" {value_now}");
-        for time in 0.. {
-            // A new instance.
-            let [new, _] = pair(&redis.url(), &source).await;
-            let begun = Instant::now();
-            assert_eq!(new.get(KEY).await, Some(value_now), "{key} {text:.40}");
-            let in_time = begun.elapsed() < WAIT;
-            while begun.elapsed() < Duration::from_secs(1) && !redis.command(&["GET", &value]).ends_with(&ends) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            if in_time && redis.command(&["GET", &value]).ends_with(&ends) {
-                break;
-            }
-            // On a busy machine, Redis or this task may have timed out once.
-            assert!(time < 10, "{key} {text:.40} is not overwritten, or its lock is waited for too long");
-        }
+        assert_overwritten(&redis, &source, &value, new, &format!("{key} {text:.40}")).await;
     }
 }
 
@@ -410,16 +408,16 @@ async fn locks_of_dead_instances_delay_lookups_only_briefly() {
     for name in 10..15 {
         let lock = epoch.replace(":epoch", &format!(":lock:{name}"));
         redis.command(&["SET", &lock, &claim, "PX", &CLAIM_MILLIS.to_string()]);
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(other.get(("octo/app", name)).await, Some(1));
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
     }
     // A busy machine may delay some of them.
-    assert!(times.iter().filter(|time| **time < WAIT).count() >= 3, "{times:?}");
+    assert!(times.iter().filter(|time| **time < MAX_WAIT).count() >= 3, "{times:?}");
 }
 
 /// The TTL of a real claim.
-const CLAIM_MILLIS: u128 = redis::CLAIM.as_millis();
+const CLAIM_MILLIS: u128 = shared::CLAIM.as_millis();
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lookups_work_without_redis_if_its_replies_are_invalid() {

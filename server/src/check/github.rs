@@ -3,18 +3,18 @@
 use hyper::StatusCode;
 use jiff::tz::TimeZone;
 
-use super::{ANSWER_TIME, Finding};
-use crate::github::GitHubConfig;
-use crate::github::token::{RateLimit, ReadableRepository, Token, TokenError};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT};
+use crate::github::settings::GitHubConfig;
+use crate::github::token::{RateLimit, ReadableRepository, TokenError, TokenInfo};
 use crate::names::repository::Repository;
 
 const PART: &str = "GitHub";
 /// The quota is reported as low below 1 / this.
-const LITTLE: u64 = 10;
+const LOW_QUOTA_DIVISOR: u64 = 10;
 
-/// `repository`: one that the server must be able to read.
+/// Checks the token. `repository`: one that the server must be able to read.
 pub async fn check(config: &GitHubConfig, repository: Option<&Repository>) -> Vec<Finding> {
-    match Token::look_up(config, repository, ANSWER_TIME).await {
+    match TokenInfo::look_up(config, repository, REQUEST_TIMEOUT).await {
         Ok(token) => findings(token, repository),
         Err(error) => vec![Finding::fail(PART, explain(error, config))],
     }
@@ -45,17 +45,17 @@ fn explain(error: TokenError, config: &GitHubConfig) -> String {
     }
 }
 
-fn findings(token: Token, wanted: Option<&Repository>) -> Vec<Finding> {
-    let Token { viewer, rate_limit, repository, scopes } = token;
+fn findings(token: TokenInfo, expected: Option<&Repository>) -> Vec<Finding> {
+    let TokenInfo { viewer, rate_limit, repository, scopes } = token;
     let login = viewer.map_or_else(|| "an app".to_owned(), |viewer| viewer.login);
     let scopes = if scopes.is_empty() { String::new() } else { format!(", with the scopes {scopes}") };
     let mut findings = vec![Finding::ok(PART, format!("GITHUB_TOKEN is valid, for {login}{scopes}"))];
     findings.extend(rate_limit.map(quota));
-    findings.extend(wanted.map(|wanted| readable(wanted, repository)));
+    findings.extend(expected.map(|expected| readable(expected, repository)));
     findings
 }
 
-fn readable(wanted: &Repository, found: Option<ReadableRepository>) -> Finding {
+fn readable(expected: &Repository, found: Option<ReadableRepository>) -> Finding {
     match found {
         Some(ReadableRepository { name_with_owner, is_private }) => {
             let kind = if is_private { "private" } else { "public" };
@@ -64,7 +64,7 @@ fn readable(wanted: &Repository, found: Option<ReadableRepository>) -> Finding {
         None => Finding::fail(
             "repository",
             format!(
-                "{wanted} of ALLOWED_REPOSITORIES cannot be read: correct its name, or let GITHUB_TOKEN read its \
+                "{expected} of ALLOWED_REPOSITORIES cannot be read: correct its name, or let GITHUB_TOKEN read its \
                  metadata and commit statuses"
             ),
         ),
@@ -74,7 +74,7 @@ fn readable(wanted: &Repository, found: Option<ReadableRepository>) -> Finding {
 fn quota(RateLimit { limit, remaining, reset_at }: RateLimit) -> Finding {
     let until = reset_at.to_zoned(TimeZone::UTC).strftime("%H:%M UTC").to_string();
     let text = format!("{remaining} of {limit} points left until {until}");
-    match remaining < limit / LITTLE {
+    match remaining < limit / LOW_QUOTA_DIVISOR {
         true => Finding::note("GitHub quota", format!("{text}: use a token for this server alone")),
         false => Finding::ok("GitHub quota", text),
     }

@@ -1,6 +1,7 @@
 //! `covered-server check` tests every configured part and reports what to fix. `covered-server healthcheck` checks the
 //! running server, for containers without a shell.
 
+mod finding;
 mod github;
 mod oidc;
 mod probe;
@@ -15,7 +16,8 @@ use anyhow::Context;
 use url::Url;
 
 use crate::cache::{self, RedisUrl};
-use crate::config::{Config, NO_KEY, WITHOUT_GITHUB};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT, Verdict};
+use crate::config::{Config, NO_API_KEY, NO_GITHUB_TOKEN};
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::rule::Rule;
 use crate::network::tls::TlsFiles;
@@ -23,40 +25,6 @@ use crate::network::tls::{Tls, WARN_DAYS};
 
 /// The time limit of one part's check, which includes the store's retries.
 const PART_TIME: Duration = Duration::from_secs(30);
-/// The time limit of a request.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-
-/// The result of one check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    /// Worth knowing, but not a failure.
-    Note,
-    Fail,
-}
-
-/// One line of the table.
-#[derive(Debug)]
-pub struct Finding {
-    pub part: &'static str,
-    pub verdict: Verdict,
-    /// The observation and, after a failure, what to do.
-    pub text: String,
-}
-
-impl Finding {
-    fn ok(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Ok, text: text.into() }
-    }
-
-    fn note(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Note, text: text.into() }
-    }
-
-    fn fail(part: &'static str, text: impl Into<String>) -> Self {
-        Self { part, verdict: Verdict::Fail, text: text.into() }
-    }
-}
 
 /// Tests every part. It leaves nothing behind, and opens no port.
 pub async fn run(config: &Config) -> Vec<Finding> {
@@ -64,12 +32,12 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     findings.extend(config.env_file.iter().map(|summary| Finding::ok("settings", summary)));
     findings.extend(config.warnings.iter().map(|warning| Finding::note("settings", warning)));
     match &config.api_keys {
-        ApiKeySource::Given(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
+        ApiKeySource::Configured(keys) => findings.push(Finding::ok("API_KEY", keys.scopes())),
         ApiKeySource::File(path) => {
             let state = if path.exists() { "is in" } else { "will be created at the first start, in" };
             findings.push(Finding::note("API_KEY", format!("the key for uploads {state} {}", path.display())));
         }
-        ApiKeySource::Nowhere => findings.push(Finding::ok("API_KEY", NO_KEY)),
+        ApiKeySource::None => findings.push(Finding::ok("API_KEY", NO_API_KEY)),
     }
     findings.extend(in_time("storage", storage::check(config)).await);
     if let Some(url) = &config.redis {
@@ -83,7 +51,7 @@ pub async fn run(config: &Config) -> Vec<Finding> {
             let repository = config.allowed_repositories.iter().find_map(Rule::exact);
             findings.extend(in_time("GitHub", github::check(github, repository.as_ref())).await);
         }
-        None => findings.push(Finding::note("GitHub", WITHOUT_GITHUB)),
+        None => findings.push(Finding::note("GitHub", NO_GITHUB_TOKEN)),
     }
     findings.extend(in_time("OIDC", oidc::check(config)).await);
     match &config.public_url {
@@ -93,9 +61,9 @@ pub async fn run(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// A failure, although the server works without Redis: two servers would share nothing.
+/// Reports a failure, although the server works without Redis: several servers would not share values.
 async fn redis(url: &RedisUrl) -> Finding {
-    match tokio::time::timeout(ANSWER_TIME, cache::check_redis(url)).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, cache::check_redis(url)).await {
         Ok(Ok(())) => Finding::ok("Redis", format!("{url} responds")),
         Ok(Err(error)) => Finding::fail("Redis", format!("cannot use {url}: {error:#}; check REDIS_URL")),
         Err(_) => Finding::fail("Redis", format!("{url} does not respond: check REDIS_URL and the network")),
@@ -116,14 +84,14 @@ async fn in_time(part: &'static str, check: impl Future<Output = Vec<Finding>>) 
     tokio::time::timeout(PART_TIME, check).await.unwrap_or_else(late)
 }
 
-/// A note only: the server may not be running yet, or the address may not be reachable from this machine.
+/// Reports only a note: the server may not be running yet, or this machine may not reach its address.
 async fn public_url(url: &Url) -> Finding {
     let part = "PUBLIC_URL";
-    let shown = url.as_str().trim_end_matches('/');
-    match healthz(shown, false).await {
-        Ok(()) => Finding::ok(part, format!("{shown} is a covered-server")),
+    let base = url.as_str().trim_end_matches('/');
+    match healthz(base, false).await {
+        Ok(()) => Finding::ok(part, format!("{base} is a covered-server")),
         Err(error) => {
-            Finding::note(part, format!("cannot reach a covered-server at {shown} from this machine: {error:#}"))
+            Finding::note(part, format!("cannot reach a covered-server at {base} from this machine: {error:#}"))
         }
     }
 }
@@ -131,13 +99,13 @@ async fn public_url(url: &Url) -> Finding {
 /// Checks that a server is running at `base`. `any_certificate`: skips verification, for loopback addresses.
 async fn healthz(base: &str, any_certificate: bool) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
-        .timeout(ANSWER_TIME)
+        .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(any_certificate)
         .build()?;
-    let answer = client.get(format!("{base}/healthz")).send().await.map_err(|error| error.without_url())?;
-    anyhow::ensure!(answer.status() == 200, "the status code is {}", answer.status());
-    let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+    let response = client.get(format!("{base}/healthz")).send().await.map_err(|error| error.without_url())?;
+    anyhow::ensure!(response.status() == 200, "the status code is {}", response.status());
+    let body: serde_json::Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
     anyhow::ensure!(body["status"] == "ok", "the response is not from a covered-server");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Checks that the keys of the token issuers can be read.
 
-use super::Finding;
+use crate::check::finding::Finding;
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::identity::issuer::Issuer;
@@ -16,11 +16,11 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     if let Some(why) = off {
         return vec![Finding::note(PART, format!("{why}: each upload needs an API key"))];
     }
-    let needed = config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::Nowhere);
+    let needed = config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::None);
     let mut findings = Vec::new();
     for url in &config.oidc.issuers {
         let read = match Issuer::new(url.clone()) {
-            Ok(issuer) => issuer.try_out().await,
+            Ok(issuer) => issuer.count_keys().await,
             Err(error) => Err(error),
         };
         findings.push(match read {

@@ -1,4 +1,4 @@
-//! What the checks of the storage share: the probe that they write, and how they describe a failure.
+//! The test object of the storage checks, and the descriptions of failures.
 
 use crate::store::error::StorageError;
 

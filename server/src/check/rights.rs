@@ -1,7 +1,7 @@
 //! Checks the server's optional rights in a bucket, and reports what does not work without them.
 
-use super::Finding;
-use super::probe::{PART, PROBE, describe};
+use crate::check::finding::Finding;
+use crate::check::probe::{PART, PROBE, describe};
 use crate::config::Config;
 use crate::identity::api_keys::ApiKeySource;
 use crate::names::object::{BINDINGS, VALUES, probe_key};
@@ -9,27 +9,27 @@ use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::Storage;
 
-/// `site`: an unused ID.
+/// Checks the bucket's folders. `site`: an unused ID.
 pub async fn check(config: &Config, storage: &Storage, site: &SiteId) -> Vec<Finding> {
     let mut findings = vec![absence(storage, site).await];
-    let (is_needed, without) = match &config.github {
+    let (is_needed, consequence) = match &config.github {
         Some(_) => (false, "badge values are kept in memory only, and read from GitHub after a restart"),
         None => (true, "badges are lost with a restart, as GITHUB_TOKEN is not set either"),
     };
-    findings.push(folder(storage, VALUES, is_needed, without).await);
+    findings.push(folder(storage, VALUES, is_needed, consequence).await);
     let is_keyless = !config.allowed_repositories.is_empty() && !config.oidc.issuers.is_empty();
-    let is_needed = is_keyless && (config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::Nowhere));
-    let without = match is_keyless {
+    let is_needed = is_keyless && (config.oidc.is_explicit || matches!(config.api_keys, ApiKeySource::None));
+    let consequence = match is_keyless {
         true => "uploads without an API key are refused",
         false => "uploads with an API key still work",
     };
-    findings.push(folder(storage, BINDINGS, is_needed, without).await);
+    findings.push(folder(storage, BINDINGS, is_needed, consequence).await);
     findings
 }
 
 /// Whether the bucket can be listed: without that right, S3 does not report objects as missing.
 async fn absence(storage: &Storage, site: &SiteId) -> Finding {
-    match storage.can_tell_absence(&site.record_key()).await {
+    match storage.distinguishes_missing(&site.record_key()).await {
         Ok(true) => Finding::ok(PART, "the bucket distinguishes missing objects from forbidden ones"),
         Ok(false) => Finding::note(
             PART,
@@ -40,8 +40,8 @@ async fn absence(storage: &Storage, site: &SiteId) -> Finding {
     }
 }
 
-/// Writes and reads a test object in a folder. `without`: the consequence of a failure.
-async fn folder(storage: &Storage, folder: &str, is_needed: bool, without: &str) -> Finding {
+/// Writes and reads a test object in a folder. `consequence`: what does not work after a failure.
+async fn folder(storage: &Storage, folder: &str, is_needed: bool, consequence: &str) -> Finding {
     let key = probe_key(folder);
     match write_and_read(storage, &key).await {
         Ok(()) => {
@@ -50,7 +50,7 @@ async fn folder(storage: &Storage, folder: &str, is_needed: bool, without: &str)
             Finding::ok(PART, format!("{folder}/* can be written and read"))
         }
         Err((right, error)) => {
-            let what = format!("{folder}/* cannot be used (on S3: {right} on {folder}/*), so that {without}");
+            let what = format!("{folder}/* cannot be used (on S3: {right} on {folder}/*), so that {consequence}");
             let finding = if is_needed { Finding::fail } else { Finding::note };
             finding(PART, describe(&what, error))
         }

@@ -2,20 +2,22 @@
 
 use std::path::Path;
 
-use super::probe::{PART, PROBE, describe};
-use super::{Finding, rights};
+use crate::check::finding::{Finding, REQUEST_TIMEOUT};
+use crate::check::probe::{PART, PROBE, describe};
+use crate::check::rights;
 use crate::config::Config;
 use crate::names::object::STAGING;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
+use crate::store::presigner::UploadTarget;
 use crate::store::settings::StorageConfig;
-use crate::store::storage::{Storage, UploadTarget};
+use crate::store::storage::Storage;
 use crate::store::sts::{Grant, GrantError};
 
 const UPLOAD: &str = "upload address";
 const ROLE: &str = "upload role";
 /// Less free space than this is reported.
-const LITTLE_SPACE: u64 = 1 << 30;
+const LOW_SPACE: u64 = 1 << 30;
 
 pub async fn check(config: &Config) -> Vec<Finding> {
     let storage = match Storage::new(&config.storage, config.upload_role.as_deref()) {
@@ -42,7 +44,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     }
     findings.extend(delete(&storage, &key).await);
     if let StorageConfig::Files(path) = &config.storage {
-        findings.extend(folder_of(path));
+        findings.extend(check_folder(path));
     }
     if is_bucket {
         findings.extend(rights::check(config, &storage, &site).await);
@@ -84,7 +86,7 @@ async fn delete(storage: &Storage, key: &str) -> Option<Finding> {
 }
 
 /// Checks the folder's permissions and its free space.
-fn folder_of(path: &Path) -> Vec<Finding> {
+fn check_folder(path: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     #[cfg(unix)]
     {
@@ -105,7 +107,7 @@ fn folder_of(path: &Path) -> Vec<Finding> {
         if let Ok(space) = rustix::fs::statvfs(path) {
             let free = space.f_bavail.saturating_mul(space.f_frsize);
             let text = format!("{:.1} GiB free in {}", free as f64 / f64::from(1 << 30), path.display());
-            findings.push(match free < LITTLE_SPACE {
+            findings.push(match free < LOW_SPACE {
                 true => Finding::note("folder", format!("{text}: make room")),
                 false => Finding::ok("folder", text),
             });
@@ -123,17 +125,17 @@ async fn upload(storage: &Storage) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail(UPLOAD, describe("could not sign an upload address", error))],
     };
     let key = site.zip_key();
-    let client = match reqwest::Client::builder().timeout(super::ANSWER_TIME).build() {
+    let client = match reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => return vec![Finding::fail(UPLOAD, error.to_string())],
     };
     let request = headers.iter().fold(client.put(url), |request, (name, value)| request.header(*name, *value));
     match request.body(PROBE).send().await {
-        Ok(answer) if answer.status().is_success() => {}
-        Ok(answer) => {
+        Ok(response) if response.status().is_success() => {}
+        Ok(response) => {
             let what = format!(
                 "the store rejected a signed upload with {}: check that it supports presigned PUT requests",
-                answer.status()
+                response.status()
             );
             return vec![Finding::fail(UPLOAD, what)];
         }
@@ -171,22 +173,22 @@ async fn role(config: &Config, storage: &Storage) -> Vec<Finding> {
         Ok(session) => session,
         Err(error) => return vec![Finding::fail(ROLE, format!("{error:#}"))],
     };
-    let (inside, beside) = (own.file_key("probe"), other.file_key("probe"));
-    if let Err(error) = session.create(&inside, PROBE.to_vec()).await {
+    let (own_key, other_key) = (own.file_key("probe"), other.file_key("probe"));
+    if let Err(error) = session.create(&own_key, PROBE.to_vec()).await {
         let what =
             describe("its credentials cannot write into their own site's folder (s3:PutObject on sites/*)", error);
         return vec![Finding::fail(ROLE, what)];
     }
-    let mut findings = vec![match session.create(&beside, PROBE.to_vec()).await {
+    let mut findings = vec![match session.create(&other_key, PROBE.to_vec()).await {
         Err(_) => Finding::ok(ROLE, "its credentials can write to one site's folder only"),
         Ok(()) => {
-            let _ = storage.delete(&beside).await;
+            let _ = storage.delete(&other_key).await;
             let what = "its credentials can write to other sites: the store ignores session policies, so every \
                         uploader could overwrite all reports; remove AWS_UPLOAD_ROLE_ARN";
             Finding::fail(ROLE, what)
         }
     }];
-    findings.extend(delete(storage, &inside).await);
+    findings.extend(delete(storage, &own_key).await);
     findings
 }
 

@@ -1,4 +1,4 @@
-//! Reads `.env` in the working directory like the Python original: UTF-8, names in any case.
+//! Reads `.env` in the working directory like the Python original does: UTF-8, names in any case.
 //!
 //! The syntax is python-dotenv's, where `$`, spaces and backslashes are literal in unquoted values. Another syntax
 //! would silently change keys with these characters.
@@ -7,18 +7,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::settings::is_setting;
+use crate::config::settings::is_setting;
 
-/// Bytes of the file.
+/// The maximum size of the file in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// Line numbers in the warning about skipped lines.
+/// The maximum number of line numbers in the warning about skipped lines.
 const MAX_NUMBERS: usize = 10;
 
 /// The settings in a file, by their names in the environment.
 #[derive(Default)]
 pub struct EnvFile {
     path: PathBuf,
-    /// Values, or why a value cannot be used. An error names its line and no value.
+    /// Values, or why a value cannot be used. An error contains the line number, not the value.
     values: HashMap<String, Result<String, String>>,
     /// Numbers of the lines that are not `NAME=VALUE` and name no setting.
     skipped: Vec<usize>,
@@ -27,19 +27,19 @@ pub struct EnvFile {
 }
 
 impl EnvFile {
-    /// Reads the file. A missing file holds nothing. Names that are no settings of this server are ignored.
+    /// Reads the file; a missing file counts as empty. Ignores names that are not settings of this server.
     pub fn read(path: &Path) -> Result<Self, String> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let shown = path.display();
+        let display = path.display();
         let unreadable =
-            |why| format!("{shown} cannot be read: {why}; make it readable, or start the server in another folder");
-        let elsewhere = "remove it, or start the server in another folder";
-        // Before it is opened: to open a named pipe can block.
+            |why| format!("{display} cannot be read: {why}; make it readable, or start the server in another folder");
+        let remedy = "remove it, or start the server in another folder";
+        // Check the type before opening the file: opening a named pipe can block.
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => {}
-            Ok(_) => return Err(format!("{shown} is not a file: {elsewhere}")),
+            Ok(_) => return Err(format!("{display} is not a file: {remedy}")),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(unreadable(error)),
-            Err(_) if path.is_symlink() => return Err(format!("{shown} is a link to a missing file: {elsewhere}")),
+            Err(_) if path.is_symlink() => return Err(format!("{display} is a link to a missing file: {remedy}")),
             Err(_) => return Ok(Self::default()),
         }
         let mut bytes = Vec::new();
@@ -47,19 +47,19 @@ impl EnvFile {
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(format!(
-                "{shown} is larger than 1 MiB: make it smaller, or start the server in another folder"
+                "{display} is larger than 1 MiB: make it smaller, or start the server in another folder"
             ));
         }
-        // UTF-16 holds these; no setting does.
+        // UTF-16 contains zero bytes; no setting does.
         if bytes.contains(&0) {
-            return Err(format!("{shown} is not UTF-8: save the file as UTF-8"));
+            return Err(format!("{display} is not UTF-8: save the file as UTF-8"));
         }
         let mut file = Self { path, ..Self::default() };
         file.parse(&String::from_utf8_lossy(&bytes));
         Ok(file)
     }
 
-    /// A setting's value, or what is wrong with its line.
+    /// A setting's value, or the error in its line.
     pub fn get(&mut self, name: &str) -> Option<Result<String, String>> {
         let value = self.values.get(name)?;
         if value.as_ref().is_ok_and(|value| !value.is_empty()) {
@@ -79,12 +79,12 @@ impl EnvFile {
         let numbers: Vec<_> = self.skipped.iter().take(MAX_NUMBERS).map(ToString::to_string).collect();
         let others = self.skipped.len() - numbers.len();
         let others = if others > 0 { format!(" and {others} more") } else { String::new() };
-        let shown = self.path.display();
+        let display = self.path.display();
         (!numbers.is_empty())
-            .then(|| format!("{shown}: skipped lines that are not NAME=VALUE: {}{others}", numbers.join(", ")))
+            .then(|| format!("{display}: skipped lines that are not NAME=VALUE: {}{others}", numbers.join(", ")))
     }
 
-    /// Takes the settings of a text; of two with one name, the last one counts.
+    /// Parses the settings of a text. If a name occurs twice, the last value counts.
     fn parse(&mut self, text: &str) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut line, mut counted) = (1, 0);
@@ -93,15 +93,15 @@ impl EnvFile {
             let start = text.len() - rest.len();
             line += text[counted..start].matches('\n').count();
             counted = start;
-            let (name, behind) = name_of(rest);
-            let (value, next) = match behind.strip_prefix('=').map(|value| value_of(blank(value))) {
+            let (name, after) = name_of(rest);
+            let (value, next) = match after.strip_prefix('=').map(|value| value_of(skip_blanks(value))) {
                 Some(Some((value, next))) => (Ok(value), next),
-                Some(None) => (Err("has an unclosed quote, or text after its quotes"), next_line(behind)),
-                None => (Err("must be followed by = and its value"), next_line(behind)),
+                Some(None) => (Err("has an unclosed quote, or text after its quotes"), next_line(after)),
+                None => (Err("must be followed by = and its value"), next_line(after)),
             };
             rest = next.trim_start();
             // A comment, or a name without a value.
-            if ends_line(behind) {
+            if ends_line(after) {
                 continue;
             }
             let name = name.to_ascii_uppercase();
@@ -126,12 +126,12 @@ fn usable(value: String) -> Result<String, &'static str> {
 
 /// Splits a line after its name.
 fn name_of(line: &str) -> (&str, &str) {
-    let exported = line.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t']));
-    let line = exported.map_or(line, blank);
+    let exported = line.strip_prefix("export").filter(|after| after.starts_with([' ', '\t']));
+    let line = exported.map_or(line, skip_blanks);
     let quoted = line.strip_prefix('\'').and_then(|line| line.split_once('\''));
     let is_end = |c: char| c == '=' || c == '#' || c.is_whitespace();
-    let (name, behind) = quoted.unwrap_or_else(|| line.split_at(line.find(is_end).unwrap_or(line.len())));
-    (name, blank(behind))
+    let (name, after) = quoted.unwrap_or_else(|| line.split_at(line.find(is_end).unwrap_or(line.len())));
+    (name, skip_blanks(after))
 }
 
 /// Splits a value from the following lines; `None` if a quote is not closed, or if text follows it.
@@ -147,8 +147,8 @@ fn value_of(text: &str) -> Option<(String, &str)> {
     while let Some((at, c)) = chars.next() {
         match c {
             c if c == quote => {
-                let behind = &text[at + 2..];
-                return ends_line(blank(behind)).then(|| (value, next_line(behind)));
+                let after = &text[at + 2..];
+                return ends_line(skip_blanks(after)).then(|| (value, next_line(after)));
             }
             '\\' => match chars.next()?.1 {
                 c if c == '\\' || c == quote || (quote == '"' && c == '\'') => value.push(c),
@@ -164,7 +164,7 @@ fn value_of(text: &str) -> Option<(String, &str)> {
 }
 
 /// Skips white space within a line.
-fn blank(text: &str) -> &str {
+fn skip_blanks(text: &str) -> &str {
     text.trim_start_matches(|c: char| c.is_whitespace() && c != '\r' && c != '\n')
 }
 
@@ -247,9 +247,9 @@ mod tests {
         let path = folder.path().join(".env");
         let mut text = "A=1\n".repeat(MAX_BYTES as usize / 4);
         std::fs::write(&path, &text).unwrap();
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         EnvFile::read(&path).unwrap();
-        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
         text.push('\n');
         std::fs::write(&path, &text).unwrap();
         let why = EnvFile::read(&path).err().unwrap();

@@ -17,9 +17,11 @@ use url::Url;
 
 use crate::base::secret::Secret;
 use crate::cache::RedisUrl;
-use crate::github::GitHubConfig;
-use crate::identity::api_keys::ApiKeySource;
-use crate::identity::api_keys::ApiKeys;
+use crate::config::env_file::EnvFile;
+use crate::config::raw::{Raw, bytes, list, number};
+use crate::config::settings::{help, name_of};
+use crate::github::settings::GitHubConfig;
+use crate::identity::api_keys::{ApiKeySource, ApiKeys};
 use crate::identity::oidc::OidcConfig;
 use crate::names::repository::Repository;
 use crate::names::rule::Rule;
@@ -30,37 +32,32 @@ use crate::reports::address::{ReportHost, is_trustworthy};
 use crate::reports::archive::Limits;
 use crate::store::settings::StorageConfig;
 use crate::telemetry::trace::LogConfig;
-use env_file::EnvFile;
-use raw::{Raw, list};
-use settings::{help, name_of};
 
 /// Default of `MAX_REPORT_BYTES`: 512 MiB.
-pub const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
+const DEFAULT_MAX_REPORT_BYTES: u64 = 512 << 20;
 /// Default of `MAX_REPORT_FILES`.
-pub const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
+const DEFAULT_MAX_REPORT_FILES: u64 = 100_000;
 /// Default of `MAX_FILE_BYTES`: 1 GiB.
-pub const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
+const DEFAULT_MAX_FILE_BYTES: u32 = 1 << 30;
 /// Default of `MAX_UNPACKED_BYTES`: 8 GiB.
-pub const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
+const DEFAULT_MAX_UNPACKED_BYTES: u64 = 8 << 30;
 /// Default of `CACHE_BYTES`: 64 MiB.
-pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
-/// The default folder of reports.
-pub const DEFAULT_FOLDER: &str = "covered-data";
+const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_GITHUB_API_URL: &str = "https://api.github.com";
 
 /// The consequence of a missing `GITHUB_TOKEN`.
-pub const WITHOUT_GITHUB: &str =
+pub const NO_GITHUB_TOKEN: &str =
     "GITHUB_TOKEN is not set: badges show the last upload; the server sends no requests to GitHub";
 /// The consequence of a missing `API_KEY` if workflows need none.
-pub const NO_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
+pub const NO_API_KEY: &str = "is not set: only workflows of ALLOWED_REPOSITORIES can upload";
 
-/// A setting that turned out to be invalid when it was used. The text names it.
+/// A setting whose value was found to be invalid when it was used. The text contains its name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
-pub struct WrongSetting(anyhow::Error);
+pub struct InvalidSetting(anyhow::Error);
 
-impl From<anyhow::Error> for WrongSetting {
+impl From<anyhow::Error> for InvalidSetting {
     fn from(why: anyhow::Error) -> Self {
         Self(why)
     }
@@ -99,7 +96,7 @@ pub struct Config {
     pub allowed_repositories: Vec<Rule>,
     /// Verifies the tokens that replace an API key.
     pub oidc: OidcConfig,
-    /// Bytes of one report's zip.
+    /// The maximum size of a report's zip in bytes.
     pub max_report_bytes: u64,
     /// Limits for the content of one report's zip.
     pub report_limits: Limits,
@@ -179,7 +176,7 @@ pub fn command(
 }
 
 impl Config {
-    /// Warnings about settings that are valid, but do less or more than expected.
+    /// Warns about valid settings that have no effect, or more effect than expected.
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.oidc.is_explicit && self.allowed_repositories.is_empty() {
@@ -190,7 +187,7 @@ impl Config {
         warnings.extend(self.public_url.as_ref().and_then(plain_http_warning));
         let hosts = self.report_host.as_ref().zip(self.public_url.as_ref());
         warnings.extend(hosts.and_then(|(host, url)| host.warning(url)));
-        if let ApiKeySource::Given(keys) = &self.api_keys {
+        if let ApiKeySource::Configured(keys) = &self.api_keys {
             warnings.extend(keys.warnings());
         }
         warnings.extend(network::open_proxies_warning(&self.trusted_proxies));
@@ -275,7 +272,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn public_url(&mut self, listen: SocketAddr) -> Option<Url> {
         let Some(text) = self.get("PUBLIC_URL") else {
             if !listen.ip().is_loopback() {
-                self.problem(
+                self.report(
                     "PUBLIC_URL",
                     format!(
                         "is not set, but LISTEN={listen} is not a loopback address: links in statuses and badges \
@@ -288,7 +285,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         match http_url(&text) {
             Ok(url) => Some(url),
             Err(why) => {
-                self.problem("PUBLIC_URL", why);
+                self.report("PUBLIC_URL", why);
                 None
             }
         }
@@ -298,16 +295,16 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     fn api_keys(&mut self, storage: &StorageConfig, keyless: bool) -> Option<ApiKeySource> {
         match (self.get("API_KEY"), storage) {
             (Some(text), _) => match ApiKeys::parse(&text) {
-                Ok(keys) => Some(ApiKeySource::Given(keys)),
+                Ok(keys) => Some(ApiKeySource::Configured(keys)),
                 Err(why) => {
-                    self.problem("API_KEY", why);
+                    self.report("API_KEY", why);
                     None
                 }
             },
             (None, StorageConfig::Files(folder)) => Some(ApiKeySource::File(folder.join("api-key"))),
-            (None, _) if keyless => Some(ApiKeySource::Nowhere),
+            (None, _) if keyless => Some(ApiKeySource::None),
             (None, _) => {
-                self.problem(
+                self.report(
                     "API_KEY",
                     "is not set: set it to a long random value, and add it to your workflows as a secret; or set \
                      ALLOWED_REPOSITORIES, whose workflows need no API key",
@@ -322,7 +319,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let base = match http_url(&text) {
             Ok(url) => url,
             Err(why) => {
-                self.problem("GITHUB_API_URL", why);
+                self.report("GITHUB_API_URL", why);
                 return None;
             }
         };
@@ -331,7 +328,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let graphql = if base.ends_with("/api/v3") { base.trim_end_matches("/v3") } else { base };
         let token = self.get("GITHUB_TOKEN")?;
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            self.problem(
+            self.report(
                 "GITHUB_TOKEN",
                 "contains characters that GitHub tokens do not have: remove quotes and spaces, and check that it is a token",
             );
@@ -347,7 +344,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             _ => Err(format!("{text:?} is not a valid format: write text or json")),
         });
         let level = self.parse("LOG_LEVEL", tracing::Level::INFO, |text| {
-            // Numbers and trace are levels of the library only.
+            // The library also accepts numbers and `trace`.
             let is_level = ["error", "warn", "info", "debug"].iter().any(|level| text.eq_ignore_ascii_case(level));
             let level = text.parse().ok().filter(|_| is_level);
             level.ok_or_else(|| format!("{text:?} is not a valid level: write error, warn, info or debug"))
@@ -363,15 +360,4 @@ fn plain_http_warning(public_url: &Url) -> Option<String> {
              or by a proxy"
         )
     })
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    number("bytes")(text)
-}
-
-fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
-    move |text| match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
-        Ok(number) => Ok(number),
-    }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::bytes;
-use super::raw::{Raw, list};
+use crate::config::raw::{Raw, bytes, list};
 use crate::network::limits::NetworkLimits;
 use crate::network::tls::TlsFiles;
 
@@ -31,7 +30,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             (None, None) => None,
             (cert, _) => {
                 let (set, missing) = if cert.is_some() { ("TLS_CERT", "TLS_KEY") } else { ("TLS_KEY", "TLS_CERT") };
-                self.problem(set, format!("is set, but {missing} is not: set both"));
+                self.report(set, format!("is set, but {missing} is not: set both"));
                 None
             }
         }

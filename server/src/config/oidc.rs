@@ -2,12 +2,9 @@
 
 use std::ffi::OsString;
 
-use super::raw::{Raw, list};
-use crate::identity::issuer_url::IssuerUrl;
+use crate::config::raw::{Raw, list};
+use crate::identity::issuer_url::{GITHUB_COM, IssuerUrl};
 use crate::identity::oidc::OidcConfig;
-
-/// The issuer of workflow tokens on github.com.
-const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// The value of `OIDC_ISSUERS` that disables tokens.
 const OFF: &str = "none";
@@ -27,7 +24,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             }
         });
         let is_explicit = audience.is_some() || issuers.is_some();
-        let issuers = issuers.unwrap_or_else(|| GITHUB.parse().into_iter().collect());
+        let issuers = issuers.unwrap_or_else(|| GITHUB_COM.parse().into_iter().collect());
         OidcConfig { issuers, audience, is_explicit }
     }
 }

@@ -12,6 +12,20 @@ pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
+/// A number of bytes above 0.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    number("bytes")(text)
+}
+
+/// A number above 0. `of`: what it counts, for errors.
+pub fn number(of: &str) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| match text.parse() {
+        Ok(0) | Err(_) => Err(format!("{text:?} is not a valid number of {of}: write a whole number above 0")),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// The settings as they were given, and the problems that were found in them.
 pub struct Raw<E> {
     pub flags: HashMap<String, OsString>,
     pub environment: E,
@@ -22,57 +36,58 @@ pub struct Raw<E> {
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     /// The value of a setting; a secret may be in a file.
     pub fn get(&mut self, name: &str) -> Option<String> {
-        let given = self.given(name);
+        let raw_value = self.raw_value(name);
         if !SECRETS.contains(&name) {
-            return given;
+            return raw_value;
         }
         let variable = format!("{name}{FILE}");
-        let Some(path) = self.given(&variable) else {
-            return given;
+        let Some(path) = self.raw_value(&variable) else {
+            return raw_value;
         };
-        if given.is_some() {
-            self.problem(&variable, format!("is set, and so is {name}: set only one of them"));
+        if raw_value.is_some() {
+            self.report(&variable, format!("is set, and so is {name}: set only one of them"));
             return None;
         }
         let text = std::fs::read_to_string(&path).map(|text| text.trim().to_owned());
         match text {
-            Ok(text) if text.is_empty() => self.problem(&variable, format!("is {path}, which is empty")),
+            Ok(text) if text.is_empty() => self.report(&variable, format!("is {path}, which is empty")),
             Ok(text) => return Some(text),
-            Err(why) => self.problem(&variable, format!("is {path}, which cannot be read: {why}")),
+            Err(why) => self.report(&variable, format!("is {path}, which cannot be read: {why}")),
         }
         None
     }
 
     /// The raw value. Empty counts as not set; white space alone is an error.
-    fn given(&mut self, name: &str) -> Option<String> {
-        let value = self.typed(name).or_else(|| self.in_file(name))?;
+    fn raw_value(&mut self, name: &str) -> Option<String> {
+        let value = self.flag_or_variable(name).or_else(|| self.env_file_value(name))?;
         match value.into_string() {
             Ok(text) if text.is_empty() => {}
             Ok(text) if text.trim().is_empty() => {
-                self.problem(name, "contains only white space: write a value, or remove it");
+                self.report(name, "contains only white space: write a value, or remove it");
             }
             Ok(text) => return Some(text.trim().to_owned()),
-            Err(_) => self.problem(name, "is not UTF-8"),
+            Err(_) => self.report(name, "is not UTF-8"),
         }
         None
     }
 
-    fn typed(&self, name: &str) -> Option<OsString> {
+    fn flag_or_variable(&self, name: &str) -> Option<OsString> {
         self.flags.get(name).cloned().or_else(|| (self.environment)(name))
     }
 
     /// A secret (or its file) in a flag or the environment takes precedence over both forms in `.env`.
-    fn in_file(&mut self, name: &str) -> Option<OsString> {
+    fn env_file_value(&mut self, name: &str) -> Option<OsString> {
         let other = name.strip_suffix(FILE).map_or_else(|| format!("{name}{FILE}"), ToOwned::to_owned);
-        let value = self.typed(&other).is_none().then(|| self.file.get(name)).flatten()?;
-        value.map(OsString::from).map_err(|problem| self.add(problem)).ok()
+        let value = self.flag_or_variable(&other).is_none().then(|| self.file.get(name)).flatten()?;
+        value.map(OsString::from).map_err(|problem| self.add_problem(problem)).ok()
     }
 
-    pub fn problem(&mut self, name: &str, what: impl std::fmt::Display) {
-        self.add(format!("{name} {what}"));
+    /// Records a problem of a setting.
+    pub fn report(&mut self, name: &str, what: impl std::fmt::Display) {
+        self.add_problem(format!("{name} {what}"));
     }
 
-    fn add(&mut self, problem: String) {
+    fn add_problem(&mut self, problem: String) {
         // A setting that is read twice is reported once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -86,7 +101,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             address.map_err(|_| format!("{text:?} is not a valid address and port, such as 127.0.0.1:9100"))
         })?;
         if metrics == listen && listen.port() != 0 {
-            self.problem(
+            self.report(
                 "METRICS_LISTEN",
                 format!("and LISTEN are both {listen}: metrics need an address of their own"),
             );
@@ -122,7 +137,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             return default;
         };
         read(&text).unwrap_or_else(|why| {
-            self.problem(name, why);
+            self.report(name, why);
             default
         })
     }

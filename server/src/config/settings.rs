@@ -1,4 +1,4 @@
-//! Every setting's name and help.
+//! The names and help texts of all settings.
 
 pub struct Setting {
     pub name: &'static str,

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::DEFAULT_FOLDER;
-use super::raw::Raw;
-use super::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
+use crate::config::raw::Raw;
+use crate::config::settings::{AWS_NAMES, AZURE_NAMES, GOOGLE_NAMES};
 use crate::names::url::http_url;
 use crate::store::settings::StorageConfig;
+
+/// The default folder of reports.
+const DEFAULT_FOLDER: &str = "covered-data";
 
 impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
     pub(super) fn storage(&mut self) -> Option<StorageConfig> {
@@ -19,19 +21,19 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             (Some(url), Some(bucket))
                 if url != format!("s3://{bucket}") && !url.starts_with(&format!("s3://{bucket}/")) =>
             {
-                self.problem("STORAGE_URL", format!("is {url}, but AWS_BUCKET is {bucket}: set one of them"));
+                self.report("STORAGE_URL", format!("is {url}, but AWS_BUCKET is {bucket}: set one of them"));
                 return None;
             }
             (Some(url), _) => url,
             (None, Some(bucket)) => format!("s3://{bucket}"),
             (None, None) => {
-                return (!self.lacks_a_bucket()).then(|| StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER)));
+                return (!self.report_missing_bucket()).then(|| StorageConfig::Files(PathBuf::from(DEFAULT_FOLDER)));
             }
         };
         let parsed = match Url::parse(&url) {
             Ok(parsed) => parsed,
             Err(why) => {
-                self.problem(
+                self.report(
                     "STORAGE_URL",
                     format!("{url:?} is not a valid URL ({why}): write file:///path, s3://bucket, gs://bucket, az://container or memory://"),
                 );
@@ -43,7 +45,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             "file" => match parsed.to_file_path() {
                 Ok(path) => Some(StorageConfig::Files(path)),
                 Err(()) => {
-                    self.problem(
+                    self.report(
                         "STORAGE_URL",
                         format!("{url} has no path: write file:///absolute/path with three slashes"),
                     );
@@ -52,7 +54,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
             },
             scheme @ ("s3" | "gs" | "az") => self.bucket(scheme.to_owned(), parsed),
             scheme => {
-                self.problem(
+                self.report(
                     "STORAGE_URL",
                     format!("has the unknown scheme {scheme}://: use file, s3, gs, az or memory"),
                 );
@@ -61,11 +63,12 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         }
     }
 
-    /// Whether S3 settings are set without a bucket. With the default folder, the bucket's reports would seem lost.
-    fn lacks_a_bucket(&mut self) -> bool {
+    /// Reports S3 settings without a bucket as a problem, and returns whether there are any: with the default folder, the
+    /// bucket's reports would seem lost.
+    fn report_missing_bucket(&mut self) -> bool {
         let of_s3 = ["AWS_UPLOAD_ROLE_ARN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         let Some(name) = of_s3.into_iter().find(|name| self.get(name).is_some()) else { return false };
-        self.problem(
+        self.report(
             name,
             "is set, but no bucket: set AWS_BUCKET (the default of the Python original was \"covered\"), or \
              STORAGE_URL, such as file:///var/lib/covered for a folder",
@@ -75,7 +78,7 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
 
     fn bucket(&mut self, scheme: String, url: Url) -> Option<StorageConfig> {
         if url.host_str().is_none_or(str::is_empty) {
-            self.problem("STORAGE_URL", format!("{url} has no bucket"));
+            self.report("STORAGE_URL", format!("{url} has no bucket"));
             return None;
         }
         let names: &[&str] = match scheme.as_str() {
@@ -94,20 +97,20 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         {
             let set = |name: &str| options.contains_key(&name.to_ascii_lowercase());
             if set(this) && !set(other) {
-                self.problem(this, format!("is set, but {other} is not: set both"));
+                self.report(this, format!("is set, but {other} is not: set both"));
             }
         }
-        // The token is sent as it is, and a header cannot contain a line break.
+        // The client sends the token unchanged, and a header cannot contain a line break.
         if let Some(path) = options.get("aws_container_authorization_token_file")
             && std::fs::read(path).is_ok_and(|token| token.iter().any(u8::is_ascii_control))
         {
             let why = format!("is {path}, which contains a line break or another control character: remove it");
-            self.problem("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", why);
+            self.report("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", why);
         }
         if let Some(endpoint) = options.get("aws_endpoint_url")
             && let Err(why) = http_url(endpoint)
         {
-            self.problem("AWS_ENDPOINT_URL", why);
+            self.report("AWS_ENDPOINT_URL", why);
         }
         Some(StorageConfig::Bucket { url, options })
     }
@@ -117,17 +120,17 @@ impl<E: Fn(&str) -> Option<OsString>> Raw<E> {
         let role = self.get("AWS_UPLOAD_ROLE_ARN")?;
         match storage {
             StorageConfig::Bucket { url, .. } if url.scheme() == "s3" && matches!(url.path(), "" | "/") => {}
-            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" => self.problem(
+            StorageConfig::Bucket { url, .. } if url.scheme() == "s3" => self.report(
                 "AWS_UPLOAD_ROLE_ARN",
                 format!("is set, but STORAGE_URL {url} has a path: the Python CLI writes to the bucket's root"),
             ),
-            _ => self.problem(
+            _ => self.report(
                 "AWS_UPLOAD_ROLE_ARN",
                 "is set, but reports are not stored in S3: set AWS_BUCKET, or remove it",
             ),
         }
         if !role.starts_with("arn:") || role.split(':').count() < 6 {
-            self.problem(
+            self.report(
                 "AWS_UPLOAD_ROLE_ARN",
                 format!("{role:?} is not a valid role ARN, such as arn:aws:iam::123456789012:role/upload"),
             );

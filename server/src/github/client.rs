@@ -10,18 +10,18 @@ use octocrab::Octocrab;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::GitHubConfig;
+use crate::github::settings::GitHubConfig;
 
 /// Time to connect to GitHub.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// The maximum size of a response: enough for 20 commits with 500 statuses each.
-const MAX_ANSWER: usize = 4 << 20;
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 /// The connection pool and the token.
-pub struct Client(Octocrab);
+pub struct GraphqlClient(Octocrab);
 
 /// The head of a response. Its body must arrive before the deadline of the request.
-pub struct Response {
+pub struct PendingResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     body: BoxBody<Bytes, octocrab::Error>,
@@ -45,13 +45,13 @@ pub struct ReplyError {
 
 /// Why GitHub did not return a usable response.
 pub struct Failure {
-    /// GitHub began to answer. The repository determines the size and the content of the response.
-    pub is_in_answer: bool,
+    /// The response began, and its body was unusable. The repository determines its size and content.
+    pub is_in_response: bool,
     pub is_timeout: bool,
     pub error: anyhow::Error,
 }
 
-impl Client {
+impl GraphqlClient {
     /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
@@ -67,19 +67,19 @@ impl Client {
     }
 
     /// Sends a query with its variables. `until`: the deadline of the whole response.
-    pub async fn post(&self, body: &serde_json::Value, until: Instant) -> Result<Response, Failure> {
+    pub async fn post(&self, body: &serde_json::Value, until: Instant) -> Result<PendingResponse, Failure> {
         let response = timeout_at(until, self.0._post("/graphql", Some(body))).await;
         let response = response.map_err(|_| Failure::late(false))?.map_err(|error| Failure::of(cause(error)))?;
         let (parts, body) = response.into_parts();
-        Ok(Response { status: parts.status, headers: parts.headers, body, until })
+        Ok(PendingResponse { status: parts.status, headers: parts.headers, body, until })
     }
 }
 
-impl Response {
+impl PendingResponse {
     pub async fn bytes(self) -> Result<Bytes, Failure> {
-        let body = timeout_at(self.until, Limited::new(self.body, MAX_ANSWER).collect()).await;
+        let body = timeout_at(self.until, Limited::new(self.body, MAX_RESPONSE_BYTES).collect()).await;
         let body = body.map_err(|_| Failure::late(true))?;
-        Ok(body.map_err(|error| Failure::in_answer(anyhow::anyhow!("{error}")))?.to_bytes())
+        Ok(body.map_err(|error| Failure::in_response(anyhow::anyhow!("{error}")))?.to_bytes())
     }
 }
 
@@ -98,15 +98,15 @@ impl ReplyError {
 
 impl Failure {
     pub fn of(error: anyhow::Error) -> Self {
-        Self { is_in_answer: false, is_timeout: false, error }
+        Self { is_in_response: false, is_timeout: false, error }
     }
 
-    pub fn in_answer(error: anyhow::Error) -> Self {
-        Self { is_in_answer: true, ..Self::of(error) }
+    pub fn in_response(error: anyhow::Error) -> Self {
+        Self { is_in_response: true, ..Self::of(error) }
     }
 
-    fn late(is_in_answer: bool) -> Self {
-        Self { is_in_answer, is_timeout: true, error: anyhow::anyhow!("no response in time") }
+    fn late(is_in_response: bool) -> Self {
+        Self { is_in_response, is_timeout: true, error: anyhow::anyhow!("no response in time") }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod client;
+pub mod settings;
 pub mod token;
 
 use std::cmp::Reverse;
@@ -12,36 +13,28 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
-use url::Url;
 
-use crate::base::secret::Secret;
+use crate::github::backoff::Backoff;
+use crate::github::client::{Failure, GraphqlClient, Reply};
+use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 use crate::telemetry::metrics::{GitHubResult, metrics};
 use crate::telemetry::trace;
-use backoff::Backoff;
-use client::{Client, Failure, Reply};
 
 /// The maximum length of GitHub's messages in the log.
 const MAX_MESSAGE: usize = 300;
 /// The status context of the Python original, which reads every context that contains this word.
 const ORIGINAL_CONTEXT: &str = "coverage";
 
-/// Access to GitHub's API.
-pub struct GitHubConfig {
-    /// The base of GraphQL requests: `{base}/graphql`.
-    pub graphql_base: Url,
-    pub token: Secret,
-}
-
 /// A client for GitHub's GraphQL API.
 pub struct GitHub {
-    client: Client,
+    client: GraphqlClient,
     backoff: Backoff,
 }
 
 /// Why there are no statuses.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum StatusesError {
     /// The repository does not exist, or the token has no access.
     NoRepository,
     /// No request for this time, after a rate limit or a failure.
@@ -137,7 +130,7 @@ struct Context {
 impl GitHub {
     /// Must run inside the runtime.
     pub fn new(config: &GitHubConfig) -> anyhow::Result<Self> {
-        Ok(Self { client: Client::new(config)?, backoff: Backoff::default() })
+        Ok(Self { client: GraphqlClient::new(config)?, backoff: Backoff::default() })
     }
 
     /// A report's statuses on the last 20 commits of a branch (`None`: the default branch), newest commit first. Within
@@ -149,7 +142,7 @@ impl GitHub {
         branch: Option<&str>,
         name: Option<&str>,
         time: Duration,
-    ) -> Result<Vec<CommitStatus>, Refusal> {
+    ) -> Result<Vec<CommitStatus>, StatusesError> {
         let query = if branch.is_some() { NAMED_BRANCH } else { DEFAULT_BRANCH };
         self.reply(&body(query, repository, branch), time).await?.statuses(name)
     }
@@ -160,68 +153,68 @@ impl GitHub {
         reply.ok()?.data?.repository?.branch?.name
     }
 
-    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, Refusal> {
-        self.backoff.may_ask(time).map_err(|time| {
-            metrics().github(GitHubResult::NotAsked);
-            Refusal::BackingOff(time)
+    async fn reply(&self, body: &serde_json::Value, time: Duration) -> Result<StatusReply, StatusesError> {
+        self.backoff.try_begin(time).map_err(|time| {
+            metrics().count_github_request(GitHubResult::NotAsked);
+            StatusesError::BackingOff(time)
         })?;
-        let begun = Instant::now();
-        let reply = trace::client("GitHub", self.ask(body, begun + time)).await;
-        metrics().github(match &reply {
+        let started = Instant::now();
+        let reply = trace::client("GitHub", self.send(body, started + time)).await;
+        metrics().count_github_request(match &reply {
             Ok(_) => GitHubResult::Ok,
             Err(Failure { is_timeout: true, .. }) => GitHubResult::Timeout,
             Err(_) => GitHubResult::Failed,
         });
         match reply {
             Ok(reply) => {
-                self.backoff.succeeded();
+                self.backoff.record_success();
                 Ok(reply)
             }
-            // GitHub works. Only the response for this repository is unusable, so requests for others need no delay.
-            Err(Failure { is_in_answer: true, error, .. }) => {
-                self.backoff.succeeded();
-                Err(Refusal::Failed(error))
+            // GitHub responds, so requests for other repositories need no delay.
+            Err(Failure { is_in_response: true, error, .. }) => {
+                self.backoff.record_success();
+                Err(StatusesError::Failed(error))
             }
             Err(Failure { error, .. }) => {
-                let time = self.backoff.failed(begun);
-                let again = format!("it is asked again in {} s", time.as_secs_f32().ceil());
-                Err(Refusal::Failed(error.context(again)))
+                let time = self.backoff.record_failure(started);
+                let retry = format!("it is asked again in {} s", time.as_secs_f32().ceil());
+                Err(StatusesError::Failed(error.context(retry)))
             }
         }
     }
 
-    async fn ask(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
+    async fn send(&self, body: &serde_json::Value, until: Instant) -> Result<StatusReply, Failure> {
         let response = self.client.post(body, until).await?;
-        self.backoff.heard(&response.headers);
+        self.backoff.record_quota(&response.headers);
         if !response.status.is_success() {
             if matches!(response.status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-                self.backoff.refused(&response.headers, Timestamp::now());
+                self.backoff.record_rate_limit(&response.headers, Timestamp::now());
             }
             return Err(Failure::of(anyhow::anyhow!("GitHub answered with status {}", response.status)));
         }
         let headers = response.headers.clone();
         let reply: StatusReply =
-            serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_answer(error.into()))?;
+            serde_json::from_slice(&response.bytes().await?).map_err(|error| Failure::in_response(error.into()))?;
         if reply.is_rate_limited() {
-            self.backoff.refused(&headers, Timestamp::now());
+            self.backoff.record_rate_limit(&headers, Timestamp::now());
             return Err(Failure::of(anyhow::anyhow!("GitHub answered: the rate limit is used up")));
         }
-        reply.error().map_or(Ok(reply), |error| Err(Failure::in_answer(error)))
+        reply.error().map_or(Ok(reply), |error| Err(Failure::in_response(error)))
     }
 }
 
 impl StatusReply {
-    /// What went wrong, other than that there is no such repository.
+    /// The first error, except that the repository does not exist.
     fn error(&self) -> Option<anyhow::Error> {
         let error = self.errors.iter().find(|error| !error.is("NOT_FOUND"))?;
         let message: String = error.message.chars().take(MAX_MESSAGE).collect();
         Some(anyhow::anyhow!("GitHub answered: {}", message.replace(char::is_control, " ")))
     }
 
-    pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, Refusal> {
+    pub(crate) fn statuses(self, name: Option<&str>) -> Result<Vec<CommitStatus>, StatusesError> {
         let no_repository = self.data.as_ref().is_none_or(|data| data.repository.is_none());
         if no_repository && !self.errors.is_empty() {
-            return Err(Refusal::NoRepository);
+            return Err(StatusesError::NoRepository);
         }
         Ok(statuses(self.data, name))
     }

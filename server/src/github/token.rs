@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::GitHubConfig;
-use super::client::{Client, Reply};
+use crate::github::client::{GraphqlClient, Reply};
+use crate::github::settings::GitHubConfig;
 use crate::names::repository::Repository;
 
 const QUERY: &str = "query { viewer { login } rateLimit { limit remaining resetAt } }";
@@ -21,7 +21,7 @@ const QUERY_REPOSITORY: &str = "query($owner: String!, $name: String!) { viewer 
 /// A token and, if the query named one, a repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Token {
+pub struct TokenInfo {
     /// `None` for an app.
     pub viewer: Option<Viewer>,
     pub rate_limit: Option<RateLimit>,
@@ -55,7 +55,7 @@ pub struct ReadableRepository {
 
 /// Why the token could not be looked up.
 pub enum TokenError {
-    /// No response, or not all of it.
+    /// No response, or an incomplete one.
     Unreachable(anyhow::Error),
     /// A response with a status code other than 200.
     Status(StatusCode),
@@ -66,17 +66,17 @@ pub enum TokenError {
     Graphql(String),
 }
 
-impl Token {
+impl TokenInfo {
     /// `repository`: one that the token should be able to read. `time`: the time limit. Must run inside the runtime.
     pub async fn look_up(
         config: &GitHubConfig,
         repository: Option<&Repository>,
         time: Duration,
     ) -> Result<Self, TokenError> {
-        let client = Client::new(config).map_err(TokenError::Unreachable)?;
+        let client = GraphqlClient::new(config).map_err(TokenError::Unreachable)?;
         let response = client.post(&body(repository), Instant::now() + time).await;
         let response = response.map_err(|failure| TokenError::Unreachable(failure.error))?;
-        refusal(response.status, &response.headers).map_or(Ok(()), Err)?;
+        response_error(response.status, &response.headers).map_or(Ok(()), Err)?;
         let scopes = header(&response.headers, "x-oauth-scopes").to_owned();
         let bytes = response.bytes().await.map_err(|failure| TokenError::Unreachable(failure.error))?;
         Ok(Self { scopes, ..parse(&bytes)? })
@@ -89,7 +89,7 @@ fn body(repository: Option<&Repository>) -> serde_json::Value {
     json!({"query": QUERY_REPOSITORY, "variables": {"owner": owner, "name": name}})
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap) -> Option<TokenError> {
+fn response_error(status: StatusCode, headers: &HeaderMap) -> Option<TokenError> {
     let is_exhausted = header(headers, "x-ratelimit-remaining") == "0" || headers.contains_key(RETRY_AFTER);
     match status {
         StatusCode::OK => None,
@@ -102,8 +102,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn parse(bytes: &[u8]) -> Result<Token, TokenError> {
-    let reply: Reply<Token> = serde_json::from_slice(bytes).map_err(|_| TokenError::Garbage)?;
+fn parse(bytes: &[u8]) -> Result<TokenInfo, TokenError> {
+    let reply: Reply<TokenInfo> = serde_json::from_slice(bytes).map_err(|_| TokenError::Garbage)?;
     if reply.is_rate_limited() {
         return Err(TokenError::RateLimited);
     }

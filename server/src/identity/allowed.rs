@@ -25,7 +25,7 @@ impl Allowed {
     }
 
     /// Whether a name is allowed, by itself or by its bound IDs.
-    pub async fn has_name(&self, repository: &Repository) -> Result<bool, StorageError> {
+    pub async fn allows_name(&self, repository: &Repository) -> Result<bool, StorageError> {
         if self.is_open() || self.rules.iter().any(|rule| rule.allows_name(repository)) {
             return Ok(true);
         }
@@ -38,7 +38,7 @@ impl Allowed {
     }
 
     /// Whether the repository of a run is allowed.
-    pub fn has_run(&self, run: &WorkflowRun) -> bool {
+    pub fn allows_run(&self, run: &WorkflowRun) -> bool {
         let ids = |rule: &Rule| rule.allows_ids(run.repository_id, run.owner_id);
         self.rules.iter().any(|rule| rule.allows_name(&run.repository) || ids(rule))
     }

@@ -16,18 +16,18 @@ use crate::names::repository::{Repository, RepositoryRule};
 
 /// The source of the API keys.
 pub enum ApiKeySource {
-    Given(ApiKeys),
+    Configured(ApiKeys),
     /// A file in the reports' folder, created at the first start.
     File(PathBuf),
     /// No API keys: each upload needs a token.
-    Nowhere,
+    None,
 }
 
 /// The valid API keys. There can be several, for rotation.
 #[derive(Debug, Default)]
 pub struct ApiKeys {
     keys: Vec<ApiKey>,
-    /// The whole text as a further key, as the Python original reads it.
+    /// The whole text as another key, as the Python original reads it.
     whole: Option<ApiKey>,
 }
 
@@ -41,20 +41,20 @@ struct ApiKey {
 /// An authenticated uploader.
 #[derive(Debug)]
 pub enum Uploader<'a> {
-    Keys(Keys<'a>),
+    Keys(MatchingKeys<'a>),
     /// A workflow run, by its token.
     Run(Box<WorkflowRun>),
 }
 
 /// The configured keys that match the request. A key may be listed several times.
 #[derive(Debug)]
-pub struct Keys<'a>(Vec<&'a ApiKey>);
+pub struct MatchingKeys<'a>(Vec<&'a ApiKey>);
 
 impl Uploader<'_> {
-    /// Rejects repositories that the key or token is not valid for.
-    pub fn may_publish(&self, repository: &Repository) -> Result<(), Error> {
+    /// Checks that the key or token is valid for the repository; otherwise returns 403.
+    pub fn authorize(&self, repository: &Repository) -> Result<(), Error> {
         match self {
-            Self::Keys(Keys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
+            Self::Keys(MatchingKeys(keys)) if keys.iter().any(|key| key.is_for(repository)) => Ok(()),
             Self::Keys(_) => Err(Error::forbidden(format!(
                 "the API key is not valid for {repository}: use the key of that repository, or ask the server's operator to add \
                  it to this one's in API_KEY"
@@ -116,19 +116,20 @@ impl ApiKeys {
     }
 
     /// Checks a request's key: `token: KEY` or `Authorization: Bearer KEY`.
-    pub fn check(&self, headers: &HeaderMap) -> Result<Keys<'_>, Error> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<MatchingKeys<'_>, Error> {
         let Some(sent) = sent_key(headers) else {
             return Err(Error::unauthorized(
                 "no API key was sent: send it in the header \"token\" or \"Authorization: Bearer\"",
             ));
         };
         // Compares all keys, each in constant time.
-        let shown = self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
-        let shown = Keys(shown.collect());
-        if shown.0.is_empty() {
+        let matching =
+            self.keys.iter().chain(&self.whole).filter(|key| key.secret.expose().as_bytes().ct_eq(sent).into());
+        let matching = MatchingKeys(matching.collect());
+        if matching.0.is_empty() {
             return Err(Error::forbidden("the API key is not valid on this server"));
         }
-        Ok(shown)
+        Ok(matching)
     }
 }
 
@@ -228,7 +229,7 @@ mod tests {
             ("many", true),
         ] {
             let headers = headers("token", key);
-            let published = Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app);
+            let published = Uploader::Keys(keys.check(&headers).unwrap()).authorize(&app);
             assert_eq!(published.is_ok(), allowed, "{key}");
             if let Err(error) = published {
                 assert_eq!(error.status.as_u16(), 403);
@@ -255,8 +256,8 @@ mod tests {
 
     #[test]
     fn the_whole_setting_is_also_a_key_if_it_lists_no_repositories() {
-        let is_taken = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
-        for (keys, sent, taken) in [
+        let is_accepted = |keys: &str, sent: &str| ApiKeys::parse(keys).unwrap().check(&headers("token", sent)).is_ok();
+        for (keys, sent, accepted) in [
             ("correct horse, battery", "correct horse, battery", true),
             ("correct horse, battery", "  correct horse, battery\t", true),
             ("correct horse, battery", "Bearer correct horse, battery", true),
@@ -273,12 +274,12 @@ mod tests {
             ("one\ntwo", "one two", false),
             ("one\ntwo", "two", true),
         ] {
-            assert_eq!(is_taken(keys, sent), taken, "{keys:?} {sent:?}");
+            assert_eq!(is_accepted(keys, sent), accepted, "{keys:?} {sent:?}");
         }
         let app: Repository = "acme/app".parse().unwrap();
         let keys = ApiKeys::parse("one,two").unwrap();
         let headers = headers("authorization", "Bearer one,two");
-        assert!(Uploader::Keys(keys.check(&headers).unwrap()).may_publish(&app).is_ok());
+        assert!(Uploader::Keys(keys.check(&headers).unwrap()).authorize(&app).is_ok());
     }
 
     #[test]

@@ -15,14 +15,14 @@ use crate::identity::token::WorkflowRun;
 use crate::names::object::binding_key;
 use crate::names::repository::Repository;
 use crate::store::error::StorageError;
-use crate::store::storage::Storage;
+use crate::store::storage::{Storage, Version};
 
 /// How long a binding is cached, even if an operator changed it.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const CACHE_TIME: Duration = Duration::from_secs(60);
 /// The maximum number of cached names.
 const MAX_NAMES: u64 = 10_000;
 /// The maximum number of attempts if others write at the same time.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The stored object. Without `bound_to`, the name is free, and the next token binds it.
 #[derive(Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Bindings {
 
 impl Bindings {
     pub fn new(storage: Arc<Storage>) -> Self {
-        let known = Cache::builder().max_capacity(MAX_NAMES).time_to_live(REMEMBERED).build();
+        let known = Cache::builder().max_capacity(MAX_NAMES).time_to_live(CACHE_TIME).build();
         Self { storage, known }
     }
 
@@ -64,12 +64,12 @@ impl Bindings {
     pub async fn bind(&self, run: &WorkflowRun) -> Result<(), Error> {
         let name = &run.repository;
         if let Some(Some(known)) = self.known.get(name).await
-            && known.is(run)
+            && known.matches(run)
         {
             return Ok(());
         }
         let bound = bind(&self.storage, run).await.map_err(unreadable)?;
-        let result = if bound.is(run) { Ok(()) } else { Err(bound.refusal(run)) };
+        let result = if bound.matches(run) { Ok(()) } else { Err(bound.mismatch_error(run)) };
         self.known.insert(name.clone(), Some(Arc::new(bound))).await;
         result
     }
@@ -90,11 +90,11 @@ pub fn unreadable(error: StorageError) -> Error {
 }
 
 impl Bound {
-    fn is(&self, run: &WorkflowRun) -> bool {
+    fn matches(&self, run: &WorkflowRun) -> bool {
         self.repository_id == run.repository_id && self.issuer == run.issuer
     }
 
-    fn refusal(&self, run: &WorkflowRun) -> Error {
+    fn mismatch_error(&self, run: &WorkflowRun) -> Error {
         let WorkflowRun { issuer, repository, repository_id, .. } = run;
         let issuers = if self.issuer == *issuer { String::new() } else { format!(" ({} and {issuer})", self.issuer) };
         Error::forbidden(format!(
@@ -106,29 +106,20 @@ impl Bound {
 }
 
 /// The binding and its version in the store, if there is one.
-async fn read(
-    storage: &Storage,
-    name: &Repository,
-) -> Result<Option<(Binding, crate::store::storage::Version)>, StorageError> {
-    match storage.get(&binding_key(name)).await {
-        Ok(stored) => {
-            let key = binding_key(name);
-            let binding = serde_json::from_slice(&stored.bytes).map_err(|error| {
-                StorageError::unexpected(format_args!("{key}: {error}; delete it to free the name"))
-            })?;
-            Ok(Some((binding, stored.version)))
-        }
-        Err(StorageError::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
+async fn read(storage: &Storage, name: &Repository) -> Result<Option<(Binding, Version)>, StorageError> {
+    let key = binding_key(name);
+    let Some(stored) = storage.find(&key).await? else { return Ok(None) };
+    let binding = serde_json::from_slice(&stored.bytes)
+        .map_err(|error| StorageError::unexpected(format_args!("{key}: {error}; delete it to free the name")))?;
+    Ok(Some((binding, stored.version)))
 }
 
-/// Binds a free name to the run's repository, and returns the binding that is in the store in the end: two runs may
-/// write at once.
+/// Binds a free name to the run's repository. Returns the stored binding, which may be another run's that was written
+/// at the same time.
 async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageError> {
     let name = &run.repository;
     let own = Bound { issuer: run.issuer.clone(), repository_id: run.repository_id, owner_id: run.owner_id };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let version = match read(storage, name).await? {
             Some((Binding { bound_to: Some(bound), .. }, _)) => return Ok(bound),
             Some((_, version)) => Some(version),
@@ -142,7 +133,10 @@ async fn bind(storage: &Storage, run: &WorkflowRun) -> Result<Bound, StorageErro
             Err(error) => return Err(error),
         }
     }
-    Err(StorageError::Failed(anyhow::anyhow!("{} was changed by others {TRIES} times in a row", binding_key(name))))
+    Err(StorageError::Failed(anyhow::anyhow!(
+        "{} was changed by others {MAX_ATTEMPTS} times in a row",
+        binding_key(name)
+    )))
 }
 
 /// Overwrites `version`; without one, creates the object.
@@ -150,14 +144,11 @@ async fn write(
     storage: &Storage,
     name: &Repository,
     bound_to: Option<Bound>,
-    version: Option<crate::store::storage::Version>,
+    version: Option<Version>,
 ) -> Result<(), StorageError> {
     let binding = Binding { bound_to, changed_at: Timestamp::now() };
     let bytes = serde_json::to_vec(&binding).map_err(|error| StorageError::Failed(error.into()))?;
-    match version {
-        Some(version) => storage.replace(&binding_key(name), bytes, version).await,
-        None => storage.create(&binding_key(name), bytes).await,
-    }
+    storage.write(&binding_key(name), bytes, version).await
 }
 
 /// Releases a name, and describes the result. The object is overwritten, as the server needs no right to delete.
@@ -176,6 +167,6 @@ pub async fn rebind(storage: &Storage, name: &Repository) -> anyhow::Result<Stri
          with this name binds it; running servers notice within {} s",
         bound.repository_id,
         bound.issuer,
-        REMEMBERED.as_secs()
+        CACHE_TIME.as_secs()
     ))
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::identity::issuer_url::IssuerUrl;
-use crate::identity::token::Key;
+use crate::identity::token::RsaPublicKey;
 use crate::telemetry::metrics::{IssuerResult, metrics};
 use crate::telemetry::trace;
 
@@ -31,19 +31,19 @@ const MAX_DOCUMENT: usize = 256 << 10;
 const MAX_KEYS: usize = 100;
 
 /// Keys by key ID.
-pub type Keys = HashMap<String, Arc<Key>>;
+pub(crate) type KeySet = HashMap<String, Arc<RsaPublicKey>>;
 
 /// An issuer and its cached keys.
 pub struct Issuer {
     pub url: IssuerUrl,
     http: Client,
-    known: RwLock<Known>,
+    known: RwLock<CachedKeys>,
     refreshing: Arc<Mutex<RefreshState>>,
 }
 
 #[derive(Default)]
-struct Known {
-    keys: Keys,
+struct CachedKeys {
+    keys: KeySet,
     /// When the keys were read.
     at: Option<Instant>,
 }
@@ -63,8 +63,8 @@ struct RefreshState {
 pub enum NoKey {
     /// The issuer has no such key.
     Unknown,
-    /// Unknown before so many seconds: the last request had no such key, or failed.
-    NotNow { seconds: u64, failed: bool },
+    /// No new request for so many seconds: the last one returned no such key, or failed.
+    RetryLater { seconds: u64, failed: bool },
 }
 
 impl Issuer {
@@ -79,7 +79,7 @@ impl Issuer {
     }
 
     /// The key with this ID. The issuer gets one request per [`MIN_REFRESH_INTERVAL`], however many tokens arrive.
-    pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<Key>, NoKey> {
+    pub async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<RsaPublicKey>, NoKey> {
         let requested_at = Instant::now();
         let (key, fresh) = self.look_up(kid);
         let refreshing = match &key {
@@ -99,23 +99,27 @@ impl Issuer {
             refreshing.last_refresh.map_or(Duration::ZERO, |at| MIN_REFRESH_INTERVAL.saturating_sub(at.elapsed()));
         let (issuer, failed) = (self.clone(), refreshing.failed);
         if left.is_zero() {
-            // In a task of its own: a client that disconnects would waste this minute's request.
+            // Refresh in a separate task: if the client disconnects, the one request of this minute is not wasted.
             let refresh = trace::client("OIDC", async move { issuer.refresh(refreshing).await });
             let read = tokio::spawn(refresh).await.unwrap_or(false);
             let missing = if read {
                 NoKey::Unknown
             } else {
-                NoKey::NotNow { seconds: MIN_REFRESH_INTERVAL.as_secs(), failed: true }
+                NoKey::RetryLater { seconds: MIN_REFRESH_INTERVAL.as_secs(), failed: true }
             };
             return self.look_up(kid).0.ok_or(missing);
         }
         // A request that waited for another one's refresh uses its result.
-        let answered = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
-        key.ok_or(if answered { NoKey::Unknown } else { NoKey::NotNow { seconds: left.as_secs() + 1, failed } })
+        let was_refreshed = !failed && refreshing.last_refresh.is_some_and(|at| at >= requested_at);
+        key.ok_or(if was_refreshed {
+            NoKey::Unknown
+        } else {
+            NoKey::RetryLater { seconds: left.as_secs() + 1, failed }
+        })
     }
 
     /// The cached key, and whether the cache is fresh.
-    fn look_up(&self, kid: &str) -> (Option<Arc<Key>>, bool) {
+    fn look_up(&self, kid: &str) -> (Option<Arc<RsaPublicKey>>, bool) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         (known.keys.get(kid).cloned(), known.at.is_some_and(|at| at.elapsed() < MAX_KEY_AGE))
     }
@@ -126,11 +130,11 @@ impl Issuer {
         refreshing.last_refresh = Some(now);
         let read = self.read(&mut refreshing.jwks).await;
         refreshing.failed = read.is_err();
-        metrics().issuer(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
+        metrics().count_issuer_request(if read.is_ok() { IssuerResult::Ok } else { IssuerResult::Failed });
         match read {
             Ok(keys) => {
                 tracing::debug!(issuer = %self.url, keys = keys.len(), "read the keys of an OIDC issuer");
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { keys, at: Some(now) };
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = CachedKeys { keys, at: Some(now) };
                 true
             }
             Err(error) => {
@@ -141,7 +145,7 @@ impl Issuer {
     }
 
     /// Reads the issuer's keys. `jwks`: their URL, if known.
-    async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<Keys> {
+    async fn read(&self, jwks: &mut Option<Url>) -> anyhow::Result<KeySet> {
         let at = match jwks.take() {
             Some(at) => at,
             None => {
@@ -159,15 +163,15 @@ impl Issuer {
     }
 
     /// Reads the keys once and returns their number.
-    pub async fn try_out(&self) -> anyhow::Result<usize> {
+    pub async fn count_keys(&self) -> anyhow::Result<usize> {
         Ok(self.read(&mut None).await?.len())
     }
 
     async fn get(&self, url: Url) -> anyhow::Result<Vec<u8>> {
-        let mut answer = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
-        ensure!(answer.status() == 200, "the status code is {}", answer.status());
+        let mut response = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        ensure!(response.status() == 200, "the status code is {}", response.status());
         let mut document = Vec::new();
-        while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        while let Some(bytes) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             document.extend_from_slice(&bytes);
             ensure!(document.len() <= MAX_DOCUMENT, "the answer has more than {MAX_DOCUMENT} bytes");
         }
@@ -177,7 +181,7 @@ impl Issuer {
 
 /// The URL of an issuer's keys in its discovery document (OpenID Connect Discovery, 4.2). It must be on the issuer's
 /// origin.
-pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
+pub(crate) fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
     #[derive(Deserialize)]
     struct Discovery {
         issuer: String,
@@ -192,7 +196,7 @@ pub fn jwks_url(document: &[u8], issuer: &IssuerUrl) -> anyhow::Result<Url> {
 }
 
 /// The RSA signature keys of a JWKS (RFC 7517, 5). Other keys are ignored.
-pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
+pub(crate) fn keys_of(document: &[u8]) -> anyhow::Result<KeySet> {
     #[derive(Deserialize)]
     struct Jwks {
         keys: Vec<serde_json::Value>,
@@ -216,10 +220,10 @@ pub fn keys_of(document: &[u8]) -> anyhow::Result<Keys> {
         let Jwk { kty, kid, alg, purpose, n, e } = serde_json::from_value(key).ok()?;
         let fits =
             kty == "RSA" && alg.is_none_or(|alg| alg == "RS256") && purpose.is_none_or(|purpose| purpose == "sig");
-        let key = Key { n: number(&n)?, e: number(&e)? };
+        let key = RsaPublicKey { n: number(&n)?, e: number(&e)? };
         fits.then(|| (kid, Arc::new(key)))
     };
-    let keys: Keys = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
+    let keys: KeySet = keys.into_iter().filter_map(key).take(MAX_KEYS).collect();
     ensure!(!keys.is_empty(), "it contains no RSA key");
     Ok(keys)
 }
@@ -243,7 +247,7 @@ mod tests {
         let kid = server.header()["kid"].as_str().unwrap().to_owned();
         assert!(issuer.key(&kid).now_or_never().is_none(), "the look-up was canceled");
         assert!(issuer.key(&kid).await.is_ok());
-        assert_eq!(issuer.key("other").await.err(), Some(NoKey::NotNow { seconds: 60, failed: false }));
+        assert_eq!(issuer.key("other").await.err(), Some(NoKey::RetryLater { seconds: 60, failed: false }));
         assert_eq!((server.request_count(lab::oidc::DISCOVERY), server.request_count(lab::oidc::JWKS)), (1, 1));
     }
 

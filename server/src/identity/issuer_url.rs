@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Origin, Url};
+use url::Origin;
 
-use crate::names::url::http_url;
+use crate::names::url::{http_url, is_loopback};
+
+/// github.com's issuer. An enterprise may have one of its own below it.
+pub const GITHUB_COM: &str = "https://token.actions.githubusercontent.com";
 
 /// An issuer's URL, as in a token's `iss`: https, or a loopback address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,29 +46,20 @@ impl FromStr for IssuerUrl {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn issuer_urls_must_use_https_or_loopback() {
-        for (text, taken) in [
+        for (text, expected) in [
             ("https://token.actions.githubusercontent.com", "https://token.actions.githubusercontent.com"),
             ("https://ghe.example/_services/token/", "https://ghe.example/_services/token"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://localhost:8080", "http://localhost:8080"),
         ] {
-            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), taken);
+            assert_eq!(text.parse::<IssuerUrl>().unwrap().as_str(), expected);
         }
         for (wrong, why) in [
             ("http://ghe.example/_services/token", "must begin with https://"),
@@ -75,8 +69,8 @@ mod tests {
             ("https://me@ghe.example", "user name"),
             ("https://ghe.example/?a=b", "must not have a query"),
         ] {
-            let said = wrong.parse::<IssuerUrl>().unwrap_err();
-            assert!(said.contains(why), "{wrong}: {said}");
+            let error = wrong.parse::<IssuerUrl>().unwrap_err();
+            assert!(error.contains(why), "{wrong}: {error}");
         }
     }
 }

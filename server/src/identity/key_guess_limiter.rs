@@ -17,13 +17,13 @@ use crate::error::Error;
 use crate::network::client::rate_limit_key;
 
 /// The number of wrong keys before the limit applies.
-const GUESSES: u32 = 10;
+const MAX_GUESSES: u32 = 10;
 /// The time after which one more wrong key is allowed.
-const PAUSE: Duration = Duration::from_secs(10);
+const ALLOWANCE_INTERVAL: Duration = Duration::from_secs(10);
 /// A key of this length cannot be guessed: 32 hexadecimal digits are 128 bits.
-const UNGUESSABLE: usize = 32;
+const MIN_UNGUESSABLE_LENGTH: usize = 32;
 /// The number of wrong keys remembered.
-const REMEMBERED: usize = 4;
+const MAX_WRONG_KEYS: usize = 4;
 /// The maximum number of addresses. Beyond that, those without recent wrong keys are forgotten.
 const MAX_ADDRESSES: usize = 10_000;
 
@@ -31,19 +31,19 @@ const MAX_ADDRESSES: usize = 10_000;
 #[derive(Default)]
 pub struct KeyGuessLimiter {
     seed: RandomState,
-    addresses: Mutex<HashMap<IpAddr, Address>>,
+    addresses: Mutex<HashMap<IpAddr, AddressState>>,
 }
 
-/// Keys are stored as keyed hashes.
-struct Address {
-    right: Vec<u64>,
+/// The keys that an address sent, as keyed hashes.
+struct AddressState {
+    accepted: Vec<u64>,
     wrong: Vec<u64>,
     /// When the last wrong key expires.
-    forgiven: Instant,
+    expires_at: Instant,
 }
 
 impl KeyGuessLimiter {
-    /// Returns the verdict on a key from `client`, or 429 after too many wrong keys.
+    /// Returns the result of `verdict` for a key from `client`, or 429 after too many wrong keys.
     pub fn check<T>(
         &self,
         client: IpAddr,
@@ -51,7 +51,7 @@ impl KeyGuessLimiter {
         now: Instant,
         verdict: impl Fn() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if key.len() >= UNGUESSABLE
+        if key.len() >= MIN_UNGUESSABLE_LENGTH
             && let Ok(right) = verdict()
         {
             return Ok(right);
@@ -59,27 +59,29 @@ impl KeyGuessLimiter {
         let key = self.seed.hash_one(key);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= MAX_ADDRESSES {
-            addresses.retain(|_, address| address.forgiven > now);
+            addresses.retain(|_, address| address.expires_at > now);
             if addresses.len() >= MAX_ADDRESSES {
                 addresses.clear();
             }
         }
-        let fresh = || Address { right: Vec::new(), wrong: Vec::new(), forgiven: now };
+        let fresh = || AddressState { accepted: Vec::new(), wrong: Vec::new(), expires_at: now };
         let address = addresses.entry(rate_limit_key(client)).or_insert_with(fresh);
-        if address.right.contains(&key) || address.wrong.contains(&key) {
+        if address.accepted.contains(&key) || address.wrong.contains(&key) {
             return verdict();
         }
-        let next = (address.forgiven + PAUSE).saturating_duration_since(now).saturating_sub(PAUSE * GUESSES);
+        let next = (address.expires_at + ALLOWANCE_INTERVAL)
+            .saturating_duration_since(now)
+            .saturating_sub(ALLOWANCE_INTERVAL * MAX_GUESSES);
         if !next.is_zero() {
             return Err(Error::too_many_guesses(next.as_secs() + 1));
         }
         let verdict = verdict();
         match &verdict {
-            Ok(_) => address.right.push(key),
+            Ok(_) => address.accepted.push(key),
             Err(error) if error.status == StatusCode::FORBIDDEN => {
-                address.forgiven = address.forgiven.max(now) + PAUSE;
+                address.expires_at = address.expires_at.max(now) + ALLOWANCE_INTERVAL;
                 address.wrong.insert(0, key);
-                address.wrong.truncate(REMEMBERED);
+                address.wrong.truncate(MAX_WRONG_KEYS);
             }
             Err(_) => {}
         }
@@ -110,7 +112,7 @@ mod tests {
         }
 
         fn use_up_guesses(&self, client: &str) {
-            for guess in 0..GUESSES {
+            for guess in 0..MAX_GUESSES {
                 assert_eq!(self.send(client, &format!("guess-{guess}")), 403);
             }
         }
@@ -123,12 +125,12 @@ mod tests {
         assert_eq!(guesser.send("192.0.2.1", "one more"), 429);
         assert_eq!(guesser.send("192.0.2.1", "right"), 429, "otherwise the response would confirm the key");
         assert_eq!(guesser.send("192.0.2.2", "right"), 200, "from another address");
-        guesser.now += PAUSE - Duration::from_millis(1);
+        guesser.now += ALLOWANCE_INTERVAL - Duration::from_millis(1);
         assert_eq!(guesser.send("192.0.2.1", "right"), 429);
         guesser.now += Duration::from_millis(1);
         assert_eq!(guesser.send("192.0.2.1", "one more"), 403);
         assert_eq!(guesser.send("192.0.2.1", "yet another"), 429);
-        guesser.now += PAUSE * GUESSES;
+        guesser.now += ALLOWANCE_INTERVAL * MAX_GUESSES;
         guesser.use_up_guesses("192.0.2.1");
     }
 

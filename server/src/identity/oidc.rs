@@ -73,13 +73,13 @@ fn no_key(why: NoKey, kid: &str, issuer: &Issuer) -> Error {
     let (kid, url) = (token::quoted(kid), &issuer.url);
     match why {
         NoKey::Unknown => refused(format!("kid is {kid}, and {url} has no such key")),
-        NoKey::NotNow { seconds, failed: true } => Error::not_yet(
+        NoKey::RetryLater { seconds, failed: true } => Error::not_yet(
             format!(
                 "the OIDC token cannot be verified: the keys of {url} could not be read; the server retries in {seconds} s"
             ),
             seconds,
         ),
-        NoKey::NotNow { seconds, failed: false } => Error::not_yet(
+        NoKey::RetryLater { seconds, failed: false } => Error::not_yet(
             format!(
                 "the OIDC token cannot be verified: kid is {kid}, and {url} had no such key; the server retries in {seconds} s"
             ),

@@ -1,6 +1,5 @@
-//! Parses and verifies a workflow's token (RFC 7519, RFC 7515). No I/O. Written by hand, as the usual crate has no ring
-//! backend: its others are aws-lc, or `rsa` with RUSTSEC-2023-0071. This code accepts RS256 only, and is fuzzed. Review
-//! this choice every year.
+//! Parses and verifies a workflow's token (RFC 7519, RFC 7515). No I/O. The usual crate has no ring backend, only
+//! aws-lc, or `rsa` with RUSTSEC-2023-0071. This code accepts only RS256, and is fuzzed. Review this choice every year.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -9,20 +8,19 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::identity::issuer_url::GITHUB_COM;
 use crate::names::repository::Repository;
 
 /// The allowed clock difference between issuer and server, in seconds.
 const LEEWAY: i64 = 60;
-/// github.com's issuer; an enterprise may have one of its own below it.
-const GITHUB_COM_ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The maximum length of a claim in an error.
-const MAX_SHOWN: usize = 100;
+const MAX_QUOTED: usize = 100;
 
 /// Why a token is rejected: the claim, its value and the expected one, never the token.
-pub type Refusal = String;
+pub type Rejection = String;
 
 /// A public RSA key: big-endian numbers (RFC 7518, 6.3.1) without leading zeros.
-pub struct Key {
+pub struct RsaPublicKey {
     pub n: Vec<u8>,
     pub e: Vec<u8>,
 }
@@ -40,7 +38,7 @@ pub struct Token<'a> {
 struct Header {
     alg: Option<String>,
     kid: Option<String>,
-    /// Extensions that the verifier must support: none are.
+    /// Extensions that a verifier must support; this one supports none.
     crit: Option<serde_json::Value>,
 }
 
@@ -98,8 +96,8 @@ impl WorkflowRun {
         self.event == "push"
     }
 
-    /// The branch that a push of this commit was to, or why the token is for something else. `None`: the token of a
-    /// `workflow_run` is about the run that uploads, and says nothing of the one that tested.
+    /// The branch that a push of this commit was to, or why the token is for something else. `None` for a
+    /// `workflow_run`: its token describes the run that uploads, not the run that tested.
     pub fn branch_of(&self, commit_sha: &str) -> Result<Option<&str>, String> {
         let git_ref = self.git_ref.as_deref().unwrap_or_default();
         let is_tested = self.commit_sha.as_deref().is_some_and(|sha| sha.eq_ignore_ascii_case(commit_sha));
@@ -116,7 +114,7 @@ impl WorkflowRun {
     pub fn github(&self) -> String {
         match self.issuer.strip_suffix("/_services/token") {
             Some(enterprise_server) => enterprise_server.to_ascii_lowercase(),
-            None if self.issuer.starts_with(GITHUB_COM_ISSUER) => "https://github.com".to_owned(),
+            None if self.issuer.starts_with(GITHUB_COM) => "https://github.com".to_owned(),
             None => self.issuer.to_ascii_lowercase(),
         }
     }
@@ -138,7 +136,7 @@ impl<'a> Token<'a> {
     }
 
     /// The claimed issuer.
-    pub fn issuer(&self) -> Result<String, Refusal> {
+    pub fn issuer(&self) -> Result<String, Rejection> {
         #[derive(Deserialize)]
         struct Issuer {
             iss: String,
@@ -148,7 +146,7 @@ impl<'a> Token<'a> {
     }
 
     /// The claimed key ID. Only RS256 is accepted.
-    pub fn key_id(&self) -> Result<&str, Refusal> {
+    pub fn key_id(&self) -> Result<&str, Rejection> {
         let Header { alg, kid, crit } = &self.header;
         match alg.as_deref() {
             Some("RS256") => {}
@@ -162,8 +160,14 @@ impl<'a> Token<'a> {
     }
 
     /// Verifies signature, audience and validity at `now`.
-    pub fn verify(&self, issuer: &str, key: &Key, audience: &str, now: Timestamp) -> Result<WorkflowRun, Refusal> {
-        let Key { n, e } = key;
+    pub fn verify(
+        &self,
+        issuer: &str,
+        key: &RsaPublicKey,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<WorkflowRun, Rejection> {
+        let RsaPublicKey { n, e } = key;
         RsaPublicKeyComponents { n, e }
             .verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature)
             .map_err(|_| format!("its signature does not match the key that it names, as published by {issuer}"))?;
@@ -171,17 +175,17 @@ impl<'a> Token<'a> {
             .map_err(|error| format!("its claims are not valid for a GitHub workflow: {error}"))?;
         claims.aud.check(audience)?;
         claims.check_times(now)?;
-        claims.workflow(issuer)
+        claims.into_run(issuer)
     }
 }
 
 impl Audience {
-    fn check(&self, expected: &str) -> Result<(), Refusal> {
+    fn check(&self, expected: &str) -> Result<(), Rejection> {
         let all = match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
         };
-        if all.iter().any(|one| address(one) == address(expected)) {
+        if all.iter().any(|one| normalized_url(one) == normalized_url(expected)) {
             return Ok(());
         }
         let sent = quoted(&all.join(", "));
@@ -192,13 +196,13 @@ impl Audience {
 }
 
 /// Normalizes a URL: `HTTPS://Covered.example:443/` becomes `https://covered.example`.
-fn address(text: &str) -> String {
+fn normalized_url(text: &str) -> String {
     let url = Url::parse(text).map_or_else(|_| text.to_owned(), String::from);
     url.trim_end_matches('/').to_owned()
 }
 
 impl Claims {
-    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(&self, now: Timestamp) -> Result<(), Rejection> {
         let seconds = now.as_second();
         let not_yet = |at: i64| at.saturating_sub(LEEWAY) > seconds;
         let refusal = |claim: &str, at: i64, what: &str| {
@@ -216,7 +220,7 @@ impl Claims {
         }
     }
 
-    fn workflow(self, issuer: &str) -> Result<WorkflowRun, Refusal> {
+    fn into_run(self, issuer: &str) -> Result<WorkflowRun, Rejection> {
         let id = |claim: &str, text: &str| {
             text.parse().map_err(|_| format!("{claim} is {}, expected a number", quoted(text)))
         };
@@ -237,7 +241,7 @@ impl Claims {
 
 /// A claim as a quoted and shortened text, safe for logs and responses.
 pub fn quoted(text: &str) -> String {
-    let end = text.char_indices().nth(MAX_SHOWN).map_or(text.len(), |(end, _)| end);
+    let end = text.char_indices().nth(MAX_QUOTED).map_or(text.len(), |(end, _)| end);
     let more = if end < text.len() { "…" } else { "" };
     format!("{:?}{more}", &text[..end])
 }
@@ -323,6 +327,6 @@ mod tests {
     #[test]
     fn quoted_claims_are_escaped_and_truncated() {
         assert_eq!(quoted("a\n\"b\""), r#""a\n\"b\"""#);
-        assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_SHOWN)));
+        assert_eq!(quoted(&"ä".repeat(200)), format!("\"{}\"…", "ä".repeat(MAX_QUOTED)));
     }
 }

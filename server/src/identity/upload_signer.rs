@@ -26,23 +26,23 @@ impl UploadSigner {
 
     /// With the secret in a file, which all servers on one folder share. If the file is missing, it is created.
     pub fn from_file(path: &Path) -> anyhow::Result<Self> {
-        let made = || format!("the file {}, which signs upload addresses, could not be created", path.display());
-        if !path.try_exists().with_context(made)? {
+        let creating = || format!("the file {}, which signs upload addresses, could not be created", path.display());
+        if !path.try_exists().with_context(creating)? {
             // Created atomically, as another server may read it at the same time.
             let new = path.with_extension(hex(&random::<8>()?));
-            write_private(&new, &hex(&random::<SECRET>()?)).with_context(made)?;
+            write_private(&new, &hex(&random::<SECRET>()?)).with_context(creating)?;
             let linked = std::fs::hard_link(&new, path);
-            std::fs::remove_file(&new).with_context(made)?;
+            std::fs::remove_file(&new).with_context(creating)?;
             if let Err(error) = linked
                 && error.kind() != std::io::ErrorKind::AlreadyExists
             {
-                return Err(error).with_context(made);
+                return Err(error).with_context(creating);
             }
         }
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("the file {shown} could not be read"))?;
+        let display = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("the file {display} could not be read"))?;
         let secret = unhex(text.trim()).unwrap_or_default();
-        ensure!(secret.len() == SECRET, "the file {shown} contains no valid secret: delete it to create a new one");
+        ensure!(secret.len() == SECRET, "the file {display} contains no valid secret: delete it to create a new one");
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 

@@ -68,8 +68,8 @@ mod tests {
             ("id:-1", "not a valid GitHub ID"),
             ("owner:1", "owner-id:NUMBER"),
         ] {
-            let said = wrong.parse::<Rule>().unwrap_err();
-            assert!(said.contains(why), "{wrong}: {said}");
+            let error = wrong.parse::<Rule>().unwrap_err();
+            assert!(error.contains(why), "{wrong}: {error}");
         }
     }
 }

@@ -42,7 +42,7 @@ impl SiteId {
         masked + rest
     }
 
-    /// `sites/{id}.json`: who made the site, when, and for which commit.
+    /// `sites/{id}.json`: who created the site, when, and for which commit.
     pub fn record_key(&self) -> String {
         format!("sites/{self}.json")
     }

@@ -1,6 +1,6 @@
 //! URLs in settings.
 
-use url::Url;
+use url::{Host, Url};
 
 /// Parses an http or https URL without query, fragment and credentials. Removes trailing slashes.
 pub fn http_url(text: &str) -> Result<Url, String> {
@@ -15,5 +15,15 @@ pub fn http_url(text: &str) -> Result<Url, String> {
         }
         "http" | "https" => Ok(url),
         _ => Err(format!("{text:?} must begin with https:// or http://")),
+    }
+}
+
+/// Whether the host is `localhost` or a loopback address.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }

@@ -9,14 +9,14 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies that are trusted to report a client's address (`TRUSTED_PROXIES`).
+/// The proxies whose `X-Forwarded-For` header is trusted (`TRUSTED_PROXIES`).
 ///
-/// Only `X-Forwarded-For` is read. A proxy that sets one of `X-Forwarded-For` and `Forwarded` passes on the other one
-/// from the client, who could forge it.
+/// The `Forwarded` header is ignored: a proxy that sets `X-Forwarded-For` passes on a `Forwarded` from the client, who
+/// could forge it.
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    /// Whether the log has the warning about a missing proxy.
+    /// Whether the warning about an unlisted proxy was logged.
     has_warned: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
-            if is_near(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
+            if is_local(client) && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed)
             {
                 tracing::warn!(
                     "{client} sends X-Forwarded-For: if it is a proxy or a load balancer, add it to TRUSTED_PROXIES; until \
@@ -60,7 +60,7 @@ impl Proxies {
 }
 
 /// Whether an address is a loopback or private one, as a proxy's usually is.
-fn is_near(address: IpAddr) -> bool {
+fn is_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),

@@ -1,4 +1,4 @@
-//! Limits for connections and transfers.
+//! The settings that limit connections and transfers.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ pub struct NetworkLimits {
     pub idle: Duration,
     /// `STALL_TIMEOUT`: how long a transfer may be slower than [`Self::MIN_RATE`].
     pub stall: Duration,
-    /// `MAX_CONNECTIONS`, in total.
+    /// `MAX_CONNECTIONS`: open connections in total.
     pub connections: usize,
-    /// `MAX_CONNECTIONS_PER_ADDRESS`: from one address, or one /64 of IPv6.
+    /// `MAX_CONNECTIONS_PER_ADDRESS`: open connections from one IPv4 address or IPv6 /64 network.
     pub connections_per_address: usize,
     /// `MAX_UPLOADS`: uploads in progress through the server.
     pub uploads: usize,
-    /// `SEND_BUFFER_BYTES`: memory for what waits to be sent, in addition to the cache.
+    /// `SEND_BUFFER_BYTES`: memory for responses that wait to be sent, in addition to the cache.
     pub send_buffer: u64,
 }
 
@@ -39,7 +39,7 @@ impl Default for NetworkLimits {
 }
 
 impl NetworkLimits {
-    /// The minimum transfer rate in bytes per second: even a phone with poor reception has more.
+    /// The minimum transfer rate in bytes per second, which a poor mobile connection exceeds.
     const MIN_RATE: f64 = 1024.0;
 
     /// The minimum number of bytes per [`Self::stall`].

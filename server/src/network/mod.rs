@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-/// Listens on an address. `setting`: the environment variable that it is from.
+/// Listens on an address. `setting`: the environment variable that contains it.
 pub async fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {

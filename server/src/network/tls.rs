@@ -30,7 +30,7 @@ pub struct TlsFiles {
 /// The TLS configuration of the listener.
 pub struct Tls {
     files: TlsFiles,
-    current: Arc<Current>,
+    current: Arc<CurrentKey>,
     config: Arc<ServerConfig>,
     /// The content of the files at the start.
     initial: (Vec<u8>, Vec<u8>),
@@ -39,23 +39,23 @@ pub struct Tls {
 
 /// The current certificate. Open connections keep theirs.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct CurrentKey(RwLock<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentKey {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
 /// The content of the two files, or the error of reading them.
-type Content = Result<(Vec<u8>, Vec<u8>), String>;
+type PemFiles = Result<(Vec<u8>, Vec<u8>), String>;
 
 impl Tls {
     /// Must run inside the runtime. From then on, SIGHUP reloads the files.
     pub fn new(files: TlsFiles) -> anyhow::Result<Self> {
         let content = Self::read(&files).map_err(|why| anyhow!(why))?;
         let (key, _) = certified_key(&files, &content.0, &content.1)?;
-        let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+        let current = Arc::new(CurrentKey(RwLock::new(Arc::new(key))));
         let provider = Arc::new(ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -86,20 +86,20 @@ impl Tls {
     pub async fn keep_current(&self) {
         self.expires().into_iter().for_each(log_expiry);
         let mut hangup = self.hangup.lock().await;
-        let mut look = tokio::time::interval(CHECK_INTERVAL);
-        let mut seen: Content = Ok(self.initial.clone());
-        let mut changed: Option<Content> = None;
+        let mut check_timer = tokio::time::interval(CHECK_INTERVAL);
+        let mut seen: PemFiles = Ok(self.initial.clone());
+        let mut changed: Option<PemFiles> = None;
         let mut last_logged = Instant::now();
         loop {
-            let asked = tokio::select! {
-                _ = look.tick() => false,
+            let is_forced = tokio::select! {
+                _ = check_timer.tick() => false,
                 () = hangup.wait() => true,
             };
             let content = self.read_again().await;
             // The two files are not replaced atomically: a change counts if it is unchanged at the next check.
             let settled = content != seen && changed.as_ref() == Some(&content);
-            if asked || settled {
-                self.take(&content);
+            if is_forced || settled {
+                self.install(&content);
                 last_logged = Instant::now();
                 seen = content;
                 changed = None;
@@ -114,7 +114,7 @@ impl Tls {
     }
 
     /// Uses the new certificate, or logs why it cannot be used.
-    fn take(&self, content: &Content) {
+    fn install(&self, content: &PemFiles) {
         let read = content.as_ref().map_err(|why| anyhow!(why.clone()));
         match read.and_then(|(cert, key)| certified_key(&self.files, cert, key)) {
             Ok((key, expires)) => {
@@ -131,12 +131,12 @@ impl Tls {
         current.cert.first().and_then(|leaf| expiry(leaf).ok())
     }
 
-    async fn read_again(&self) -> Content {
+    async fn read_again(&self) -> PemFiles {
         let files = self.files.clone();
         tokio::task::spawn_blocking(move || Self::read(&files)).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn read(files: &TlsFiles) -> Content {
+    fn read(files: &TlsFiles) -> PemFiles {
         let read = |name: &str, path: &Path| {
             std::fs::read(path).map_err(|error| format!("{name}={} cannot be read: {error}", path.display()))
         };

@@ -1,9 +1,8 @@
-//! The addresses of reports: below the server's address, or each on a host of its own (`REPORT_HOST`); and the
-//! Content-Security-Policy that results.
+//! The addresses of reports, below the server's address or each on a host of its own (`REPORT_HOST`), and the
+//! Content-Security-Policy for them.
 
 mod links;
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -12,6 +11,7 @@ use hyper::http::request::Parts;
 use url::{Host, Url};
 
 use crate::names::site::SiteId;
+use crate::names::url::is_loopback;
 
 /// `REPORT_HOST`: `*.reports.example.net`, with scheme and port if they differ from `PUBLIC_URL`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,11 +106,11 @@ pub struct Reports {
 #[derive(Debug)]
 struct OwnHost {
     /// `https://`
-    before: String,
+    scheme_prefix: String,
     /// `.reports.example.net`
     suffix: String,
-    /// The same with the port and a trailing slash.
-    behind: String,
+    /// `suffix` with the port and a trailing slash.
+    suffix_with_port: String,
 }
 
 /// A report at the address that a request used.
@@ -119,22 +119,22 @@ pub struct ReportLocation<'a> {
     pub site: SiteId,
     reports: &'a Reports,
     /// Whether the report is on a host of its own, and not below the server's address.
-    is_alone: bool,
+    is_on_own_host: bool,
     /// The request's authority.
-    asked: Option<&'a str>,
+    authority: Option<&'a str>,
     /// The request's authority if it is not the public address.
-    elsewhere: Option<&'a str>,
+    other_authority: Option<&'a str>,
 }
 
 impl ReportLocation<'_> {
     /// The path of the report's root for the browser, with a trailing slash.
     pub fn root(&self) -> String {
-        if self.is_alone { "/".to_owned() } else { self.reports.below_base(&self.site) }
+        if self.is_on_own_host { "/".to_owned() } else { self.reports.below_base(&self.site) }
     }
 
     /// The Content-Security-Policy of its files.
     pub fn policy(&self) -> HeaderValue {
-        if self.is_alone {
+        if self.is_on_own_host {
             return policy("'self'");
         }
         let Reports { public_authority, base_path, .. } = self.reports;
@@ -142,25 +142,25 @@ impl ReportLocation<'_> {
         // Allow the public address, in case a proxy changes the host, and the address of the request.
         let mut own = source(public_authority, &root);
         let without_base = root.strip_prefix(base_path).filter(|_| !base_path.is_empty());
-        let elsewhere = self.elsewhere.map(|authority| source(authority, &root));
-        let asked = self.asked.map(|_| self.elsewhere.unwrap_or(public_authority));
-        let below_base = asked.zip(without_base).map(|(authority, root)| source(authority, root));
-        for more in [elsewhere, below_base].into_iter().flatten() {
+        let other_authority = self.other_authority.map(|authority| source(authority, &root));
+        let authority = self.authority.map(|_| self.other_authority.unwrap_or(public_authority));
+        let below_base = authority.zip(without_base).map(|(authority, root)| source(authority, root));
+        for more in [other_authority, below_base].into_iter().flatten() {
             own = [&own, " ", &more].concat();
         }
         policy(&own)
     }
 
-    /// The same, cached for requests to the public address, which are nearly all.
-    pub fn kept_policy(&self, kept: &OnceLock<HeaderValue>) -> HeaderValue {
-        let is_usual = self.is_alone || (self.asked.is_some() && self.is_shared());
-        if is_usual { kept.get_or_init(|| self.policy()).clone() } else { self.policy() }
+    /// [`Self::policy`], cached for requests to the public address, which are nearly all.
+    pub fn cached_policy(&self, cached: &OnceLock<HeaderValue>) -> HeaderValue {
+        let is_usual = self.is_on_own_host || (self.authority.is_some() && self.is_shared());
+        if is_usual { cached.get_or_init(|| self.policy()).clone() } else { self.policy() }
     }
 
-    /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which anybody can
-    /// choose, so shared caches must not store the response.
+    /// Whether the policy is the same for all clients. Otherwise it contains the host of the request, which the client
+    /// chooses, so shared caches must not store the response.
     pub fn is_shared(&self) -> bool {
-        self.elsewhere.is_none()
+        self.other_authority.is_none()
     }
 }
 
@@ -174,7 +174,7 @@ impl Reports {
             let port = host.port.or(url.as_ref().and_then(Url::port).filter(|_| host.scheme.is_none()));
             let port = port.map(|port| format!(":{port}")).unwrap_or_default();
             let suffix = host.suffix.clone();
-            OwnHost { before: format!("{scheme}://"), behind: format!("{suffix}{port}/"), suffix }
+            OwnHost { scheme_prefix: format!("{scheme}://"), suffix_with_port: format!("{suffix}{port}/"), suffix }
         });
         let trustworthy = url.as_ref().is_some_and(is_trustworthy);
         let authority = public_url.split_once("://").map_or("", |(_, rest)| rest);
@@ -184,7 +184,7 @@ impl Reports {
     }
 
     /// Adds former addresses of this server or of the Python original.
-    pub fn formerly(mut self, urls: &[Url]) -> Self {
+    pub fn with_former_urls(mut self, urls: &[Url]) -> Self {
         self.former_urls = urls.to_vec();
         self
     }
@@ -197,7 +197,7 @@ impl Reports {
     /// A report's URL, with a trailing slash.
     pub fn url(&self, site: &SiteId) -> String {
         match &self.own_host {
-            Some(OwnHost { before, behind, .. }) => format!("{before}{site}{behind}"),
+            Some(OwnHost { scheme_prefix, suffix_with_port, .. }) => format!("{scheme_prefix}{site}{suffix_with_port}"),
             None => format!("{}/coverage/{site}/", self.public_url),
         }
     }
@@ -225,14 +225,14 @@ impl Reports {
 
     /// A report that was requested on its own host.
     pub fn on_own_host(&self, site: SiteId) -> ReportLocation<'_> {
-        ReportLocation { site, reports: self, is_alone: true, asked: None, elsewhere: None }
+        ReportLocation { site, reports: self, is_on_own_host: true, authority: None, other_authority: None }
     }
 
     /// A report that was requested below the server's address. `authority`: the request's authority.
     pub fn below<'a>(&'a self, site: SiteId, authority: Option<&'a str>) -> ReportLocation<'a> {
-        let is_public = |asked: &str| asked.eq_ignore_ascii_case(&self.public_authority);
-        let elsewhere = authority.filter(|asked| !is_public(asked));
-        ReportLocation { site, reports: self, is_alone: false, asked: authority, elsewhere }
+        let is_public = |authority: &str| authority.eq_ignore_ascii_case(&self.public_authority);
+        let other_authority = authority.filter(|authority| !is_public(authority));
+        ReportLocation { site, reports: self, is_on_own_host: false, authority, other_authority }
     }
 
     /// Whether the public address is a trustworthy origin for browsers.
@@ -243,19 +243,14 @@ impl Reports {
 
 /// Whether browsers treat a URL as trustworthy: https or localhost.
 pub fn is_trustworthy(url: &Url) -> bool {
-    let local = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost" || domain.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    };
-    local || url.scheme() == "https"
+    let is_below_localhost = url.domain().is_some_and(|domain| domain.ends_with(".localhost"));
+    url.scheme() == "https" || is_loopback(url) || is_below_localhost
 }
 
 /// The authority of a request, from HTTP/2 or the Host header.
 pub fn authority(head: &Parts) -> Option<&str> {
-    let told = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    head.uri.authority().map(|authority| authority.as_str()).or_else(told)
+    let host_header = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(|authority| authority.as_str()).or_else(host_header)
 }
 
 /// A source of a Content-Security-Policy: everything below a path on one host, with any scheme. Other authorities allow
@@ -270,7 +265,7 @@ fn source(authority: &str, root: &str) -> String {
 /// them.
 fn policy(own: &str) -> HeaderValue {
     let any = " data: blob: 'unsafe-inline' 'unsafe-eval'; worker-src 'none'; object-src 'none'; base-uri ";
-    // Sent with each file: concatenation needs one allocation, and less time than `format!`.
+    // `concat` is faster than `format!`, and needs one allocation for each file that is sent.
     let text = ["default-src ", own, any, own, "; form-action ", own, "; frame-ancestors 'self'"].concat();
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
@@ -365,10 +360,13 @@ mod tests {
             ("http://127.0.0.1:8000", "*.localhost", None),
         ] {
             let host: ReportHost = host.parse().unwrap();
-            let doubt = host.warning(&Url::parse(public).unwrap());
+            let warning = host.warning(&Url::parse(public).unwrap());
             let expected = shared.map(|shared| format!("are both below {shared}:"));
-            assert_eq!(doubt.is_some(), shared.is_some(), "{public} {host:?}: {doubt:?}");
-            assert!(doubt.zip(expected).is_none_or(|(doubt, expected)| doubt.contains(&expected)), "{public} {host:?}");
+            assert_eq!(warning.is_some(), shared.is_some(), "{public} {host:?}: {warning:?}");
+            assert!(
+                warning.zip(expected).is_none_or(|(warning, expected)| warning.contains(&expected)),
+                "{public} {host:?}"
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use std::io;
 use crate::store::object::Tail;
 use rawzip::{CompressionMethod, ReaderAt, ZipArchive, ZipFileHeaderRecord, ZipLocator};
 
-/// The maximum size of a central directory: per allowed file, and a constant.
+/// The maximum size of a central directory: this per allowed file, and a constant.
 const DIRECTORY_BYTES_OF_A_FILE: u64 = 160;
 const DIRECTORY_BYTES: u64 = 1 << 20;
 /// The maximum compression ratio of deflate.
@@ -19,7 +19,7 @@ const LOCAL_HEADER: u64 = 30;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("invalid or truncated zip ({0})")]
-    NoZip(#[from] rawzip::Error),
+    InvalidZip(#[from] rawzip::Error),
     #[error("it contains no file")]
     Empty,
     #[error("it contains more than {0} files")]
@@ -33,19 +33,19 @@ pub enum ArchiveError {
     #[error(
         "it names a file {0:?}: names must be UTF-8, relative, and free of . and .. parts, backslashes and control characters"
     )]
-    Name(String),
+    InvalidName(String),
     #[error("it names {0:?} twice, or as a file and as a folder")]
-    Twice(String),
+    Duplicate(String),
     #[error("{0:?} is encrypted")]
     Encrypted(String),
     #[error("{0:?} is compressed by a method other than deflate")]
-    Method(String),
+    UnsupportedMethod(String),
     #[error("{path:?} takes more than {limit} bytes unpacked")]
     TooLarge { path: String, limit: u64 },
     #[error("{0:?} is outside of the zip, or overlaps another entry")]
     Misplaced(String),
     #[error("{0:?} has impossible sizes or an impossible checksum")]
-    Sizes(String),
+    InvalidSizes(String),
     #[error("{0:?} does not match its checksum")]
     Checksum(String),
     #[error("the local header of {0:?} is invalid")]
@@ -197,7 +197,7 @@ impl Index {
         if let Some(entry) =
             twice.or_else(|| files.find(|file| index.below(&format!("{}/", file.path)).next().is_some()))
         {
-            return Err(ArchiveError::Twice(entry.path.to_string()));
+            return Err(ArchiveError::Duplicate(entry.path.to_string()));
         }
         Ok(index)
     }
@@ -226,7 +226,7 @@ impl Entry {
         let raw = record.file_path();
         let path = match std::str::from_utf8(raw.as_bytes()) {
             Ok(path) if crate::names::report::is_file_path(path) => Box::<str>::from(path),
-            _ => return Err(ArchiveError::Name(String::from_utf8_lossy(raw.as_bytes()).into_owned())),
+            _ => return Err(ArchiveError::InvalidName(String::from_utf8_lossy(raw.as_bytes()).into_owned())),
         };
         if record.flags().is_encrypted() {
             return Err(ArchiveError::Encrypted(path.into()));
@@ -236,7 +236,7 @@ impl Entry {
         // Some tools declare an empty file as deflated without any data.
         let deflated = method == CompressionMethod::DEFLATE && (compressed, size) != (0, 0);
         if method != CompressionMethod::DEFLATE && method != CompressionMethod::STORE {
-            return Err(ArchiveError::Method(path.into()));
+            return Err(ArchiveError::UnsupportedMethod(path.into()));
         }
         if size > u64::from(limits.file) {
             return Err(ArchiveError::TooLarge { path: path.into(), limit: limits.file.into() });
@@ -247,7 +247,7 @@ impl Entry {
             compressed == size
         };
         if !possible || size == 0 && record.crc32() != 0 {
-            return Err(ArchiveError::Sizes(path.into()));
+            return Err(ArchiveError::InvalidSizes(path.into()));
         }
         let (offset, crc) = (record.local_header_offset(), record.crc32());
         Ok(Self { path, offset, span: 0, compressed, size, crc, deflated })

@@ -1,34 +1,47 @@
 //! `GET /badge/…`: badges as SVG and JSON, and redirects to their reports.
 
+use std::sync::Arc;
+
 use hyper::header::{self, HeaderMap};
 
-use crate::answers::response::{self, Answer, Body};
+use crate::answers::response::{self, Body, RouteResult};
 use crate::app::App;
 use crate::error::Error;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
-use crate::telemetry::metrics::{Found, metrics};
-use crate::values::drawing::{self, Look};
+use crate::routes::query::parameter;
+use crate::telemetry::metrics::{BadgeResult, metrics};
+use crate::values::drawing::{self, Appearance};
 use crate::values::value::{Value, ValueKey};
-use std::sync::Arc;
 
 /// The format of a badge.
 #[derive(Clone, Copy)]
-pub enum Form {
+pub enum BadgeFormat {
     Svg,
     Json,
 }
 
-pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<&str>, headers: &HeaderMap) -> Answer {
+pub async fn show(
+    app: &App,
+    owner: &str,
+    name: &str,
+    format: BadgeFormat,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> RouteResult {
     let parameter = |name: &str| parameter(query, name);
     let value = value(app, key(owner, name, query)).await;
-    let look = Look::new(parameter("label").as_deref(), parameter("style").as_deref());
+    let appearance = Appearance::new(parameter("label").as_deref(), parameter("style").as_deref());
     let head = app.badge_headers.of(headers);
-    Ok(match form {
-        Form::Svg => response::with(head, Body::Full(app.badges.svg(value.as_deref(), look).map_err(Error::internal)?)),
-        Form::Json => {
-            let json = serde_json::to_vec(&drawing::endpoint(value.as_deref(), &look)).map_err(Error::internal)?;
-            let mut response = response::with(head, Body::Full(json.into()));
+    Ok(match format {
+        BadgeFormat::Svg => response::with_headers(
+            head,
+            Body::Full(app.badges.svg(value.as_deref(), appearance).map_err(Error::internal)?),
+        ),
+        BadgeFormat::Json => {
+            let json =
+                serde_json::to_vec(&drawing::endpoint(value.as_deref(), &appearance)).map_err(Error::internal)?;
+            let mut response = response::with_headers(head, Body::Full(json.into()));
             response::set(&mut response, header::CONTENT_TYPE, "application/json");
             response
         }
@@ -36,11 +49,11 @@ pub async fn show(app: &App, owner: &str, name: &str, form: Form, query: Option<
 }
 
 /// 307 to the report behind the badge, on this server only.
-pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> Answer {
+pub async fn redirect(app: &App, owner: &str, name: &str, query: Option<&str>) -> RouteResult {
     let value = value(app, key(owner, name, query)).await;
     let site = value.and_then(|value| value.site_id.as_ref()?.parse().ok());
     match site {
-        Some(site) => app.answers.redirect(&app.reports.location(&site)),
+        Some(site) => app.responses.redirect(&app.reports.location(&site)),
         None => Err(Error::not_found(unknown(&format!("{owner}/{name}"), query))),
     }
 }
@@ -65,7 +78,7 @@ async fn value(app: &App, key: Option<ValueKey>) -> Option<Arc<Value>> {
         Some(key) => app.values.get(key).await,
         None => None,
     };
-    metrics().badge(if value.is_some() { Found::Value } else { Found::Unknown });
+    metrics().count_badge(if value.is_some() { BadgeResult::Value } else { BadgeResult::Unknown });
     value
 }
 
@@ -77,10 +90,6 @@ fn key(owner: &str, name: &str, query: Option<&str>) -> Option<ValueKey> {
     let branch = given("branch");
     let can_be = branch.as_deref().is_none_or(is_branch);
     can_be.then_some(ValueKey { repository, name, branch })
-}
-
-pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    url::form_urlencoded::parse(query?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// A subset of git's rules for branch names.

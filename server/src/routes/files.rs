@@ -13,7 +13,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::answers::file::{CachePolicy, File, no_file, to_folder};
 use crate::answers::negotiate::{accepts_gzip, matches};
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::object::RESERVATION;
@@ -21,7 +21,7 @@ use crate::names::report::ReportPath;
 use crate::reports::address::ReportLocation;
 use crate::reports::media;
 use crate::reports::sites::SingleFile;
-use crate::routes::range::{self, Wanted};
+use crate::routes::range::{self, RequestedRange};
 use crate::store::object::{ByteStream, FileMeta};
 use crate::telemetry::metrics::{Encoding, Served, metrics};
 
@@ -32,7 +32,7 @@ pub async fn show(
     query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let file = if path.is_folder() { format!("{}index.html", path.as_str()) } else { path.as_str().to_owned() };
     if file == RESERVATION {
         return Err(no_file(&file));
@@ -43,7 +43,7 @@ pub async fn show(
     }
     let index = location.site.file_key(&format!("{file}/index.html"));
     if !path.is_folder() && app.storage.exists(&index).await.map_err(Error::storage)? {
-        return to_folder(&app.answers, location, path.as_str(), query);
+        return to_folder(&app.responses, location, path.as_str(), query);
     }
     let is_known =
         !path.as_str().is_empty() && app.sites.is_known_by_file(&location.site).await.map_err(Error::storage)?;
@@ -58,18 +58,19 @@ async fn get(
     head: bool,
     headers: &HeaderMap,
 ) -> Result<Option<Response<Body>>, Error> {
-    let part = if head { None } else { range::ahead(headers) };
+    let part = if head { None } else { range::range_of_unknown_size(headers) };
     let Some(single) = app.sites.single(&location.site, path, part).await? else {
         return Ok(None);
     };
     let (size, etag, is_by_encoding) = match &single {
-        SingleFile::Small(held) => (held.size, held.etag.clone(), held.is_gzip),
+        SingleFile::Small(cached) => (cached.size, cached.etag.clone(), cached.is_gzip),
         SingleFile::Large { meta, .. } => (meta.size, meta.etag.clone(), media::is_text(path)),
     };
-    let wanted = if head { Wanted::Whole } else { range::wanted(headers, || etag.as_deref(), size) };
+    let requested =
+        if head { RequestedRange::Whole } else { range::requested_range(headers, || etag.as_deref(), size) };
     let is_known = etag.as_deref().is_some_and(|etag| matches(headers, etag));
-    let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
-    // The tag of the file is a weak one for its compressed form.
+    let is_gzip = is_by_encoding && requested == RequestedRange::Whole && accepts_gzip(headers);
+    // The compressed form has the weak version of the file's tag.
     let etag = etag.map(|etag| if is_gzip { format!("W/{etag}") } else { etag });
     let etag = etag.and_then(|etag| HeaderValue::try_from(etag).ok());
     let is_packed = media::is_packed(path);
@@ -77,35 +78,35 @@ async fn get(
     if is_known {
         return Ok(Some(app.file_headers.not_modified(location, file)));
     }
-    if wanted == Wanted::Nothing {
+    if requested == RequestedRange::Unsatisfiable {
         return range::unsatisfiable(app, size).map(Some);
     }
     if !head {
-        metrics().file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
-        metrics().file_size(size);
+        metrics().count_file(Served::ByFile, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().record_file_size(size);
     }
     let (content_type, body) = match single {
-        SingleFile::Small(held) if is_gzip => (held.content_type.clone(), Body::Full(held.bytes.clone())),
-        SingleFile::Small(held) => {
-            let plain = app.sites.plain(&location.site, path, &held).await?;
-            (held.content_type.clone(), Body::Full(wanted.of(plain)))
+        SingleFile::Small(cached) if is_gzip => (cached.content_type.clone(), Body::Full(cached.bytes.clone())),
+        SingleFile::Small(cached) => {
+            let plain = app.sites.plain(&location.site, path, &cached).await?;
+            (cached.content_type.clone(), Body::Full(requested.slice(plain)))
         }
         SingleFile::Large { content_type, bytes, meta, range } => {
-            let part = wanted.part(size);
+            let part = requested.range(size);
             let bytes = if range == part { bytes } else { large_part(app, location, path, &meta, &part).await? };
             let remaining = (!is_gzip).then_some(part.end - part.start);
             let bytes = if is_gzip { compress(bytes).boxed() } else { bytes };
             (content_type, Body::Stream { bytes, remaining })
         }
     };
-    let response = app.file_headers.answer(location, file, content_type, location.policy(), body);
-    match &wanted {
-        Wanted::Part(part) => range::partial(response, part, size).map(Some),
+    let response = app.file_headers.ok(location, file, content_type, location.policy(), body);
+    match &requested {
+        RequestedRange::Part(part) => range::partial(response, part, size).map(Some),
         _ => Ok(Some(response)),
     }
 }
 
-/// A stream of a part of a large file, in the version of its entity tag.
+/// Streams a part of a large file, in the version with its entity tag.
 async fn large_part(
     app: &App,
     location: &ReportLocation<'_>,

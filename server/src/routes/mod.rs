@@ -1,11 +1,13 @@
-//! The routes: each is a function from a request to an [`crate::answers::response::Answer`].
+//! The routes: each is a function from a request to an [`crate::answers::response::RouteResult`].
 
 pub mod badge;
 pub mod files;
 pub mod ops;
 pub mod purge;
+pub(crate) mod query;
 pub mod range;
 pub mod report;
+pub(crate) mod request_log;
 pub mod router;
 mod stall_timeout_body;
 pub mod upload;
@@ -30,13 +32,13 @@ use crate::telemetry::metrics::{KeylessResult, metrics};
 const MAX_JSON: usize = 64 << 10;
 
 /// Authenticates the uploader and reads the JSON body.
-async fn uploader<'a, T: DeserializeOwned>(
+async fn authenticate<'a, T: DeserializeOwned>(
     app: &'a App,
     client: IpAddr,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<(Uploader<'a>, Option<T>), Error> {
-    match app.uploader(client, headers).await {
+    match app.authenticate(client, headers).await {
         Ok(uploader) => Ok((uploader, json_body(body, app.limits.header).await?)),
         Err(error) => {
             let mut body = StallTimeoutBody::new(body, &app.limits);
@@ -46,28 +48,31 @@ async fn uploader<'a, T: DeserializeOwned>(
     }
 }
 
-/// Rejects a repository that is not allowed on the server, or for the uploader's key or token.
-async fn may_publish(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
-    let not_among = |name: &dyn std::fmt::Display| {
+/// Checks that the server allows the repository and that the uploader's key or token is valid for it. The first token of
+/// a repository binds its name.
+async fn authorize_upload(app: &App, uploader: &Uploader<'_>, repository: &Repository) -> Result<(), Error> {
+    let not_allowed = |name: &dyn std::fmt::Display| {
         Error::forbidden(format!(
             "{name} is not in this server's ALLOWED_REPOSITORIES: ask the server's operator to add it"
         ))
     };
     let Uploader::Run(run) = uploader else {
-        let allowed = app.allowed.has_name(repository).await.map_err(bindings::unreadable)?;
-        return if allowed { uploader.may_publish(repository) } else { Err(not_among(repository)) };
+        let allowed = app.allowed.allows_name(repository).await.map_err(bindings::unreadable)?;
+        return if allowed { uploader.authorize(repository) } else { Err(not_allowed(repository)) };
     };
-    let may = async {
-        uploader.may_publish(repository)?;
-        if !app.allowed.has_run(run) {
+    let authorized = async {
+        uploader.authorize(repository)?;
+        if !app.allowed.allows_run(run) {
             let ids = format_args!("{repository} (id:{}, owner-id:{})", run.repository_id, run.owner_id);
-            return Err(not_among(&ids));
+            return Err(not_allowed(&ids));
         }
         app.allowed.bindings.bind(run).await
     }
     .await;
-    metrics().keyless(may.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok));
-    may
+    metrics().count_keyless_request(
+        authorized.as_ref().map_or_else(|error| KeylessResult::of(error.status), |()| KeylessResult::Ok),
+    );
+    authorized
 }
 
 /// Reads a JSON body; `None` if the body is empty. `limit`: the time limit.

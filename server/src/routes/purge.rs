@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answers::response::Answer;
+use crate::answers::response::RouteResult;
 use crate::app::App;
 use crate::error::Error;
 use crate::identity::api_keys::Uploader;
@@ -16,7 +16,7 @@ use crate::identity::token::WorkflowRun;
 use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
-use crate::routes::{may_publish, uploader};
+use crate::routes::{authenticate, authorize_upload};
 use crate::values::value::{State, Value};
 
 /// The maximum run ID: a higher one would block all later values.
@@ -43,28 +43,28 @@ pub async fn invalidate(
     name: &str,
     headers: &HeaderMap,
     body: Incoming,
-) -> Answer {
-    let (uploader, new) = uploader::<NewValue>(app, client, headers, body).await?;
+) -> RouteResult {
+    let (uploader, new) = authenticate::<NewValue>(app, client, headers, body).await?;
     let repository = Repository::new(owner, name).map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository).await?;
+    authorize_upload(app, &uploader, &repository).await?;
     let detail = match new {
         None => {
-            app.values.forget(&repository).await;
+            app.values.invalidate(&repository).await;
             None
         }
         Some(new) => {
             let (name, value) = new.check()?;
-            take(app, &uploader, repository, name, value).await?
+            set_value(app, &uploader, repository, name, value).await?
         }
     };
-    Ok(app.answers.json(&match detail {
+    Ok(app.responses.json(&match detail {
         None => json!({"status": "success"}),
         Some(detail) => json!({"status": "success", "detail": detail}),
     }))
 }
 
 /// Sets the value of the default branch; returns the reason if the badge shows another one.
-async fn take(
+async fn set_value(
     app: &App,
     uploader: &Uploader<'_>,
     repository: Repository,
@@ -72,20 +72,20 @@ async fn take(
     mut value: Value,
 ) -> Result<Option<String>, Error> {
     if let Uploader::Run(run) = uploader {
-        if let Some(why) = elsewhere(app, run, &repository, &value.commit_sha).await {
-            app.values.forget(&repository).await;
+        if let Some(why) = branch_mismatch(app, run, &repository, &value.commit_sha).await {
+            app.values.invalidate(&repository).await;
             return Ok(Some(format!("only pushes to the default branch update the badge, and {why}")));
         }
         value.issuer = Some(run.github());
-        // The token of a `workflow_run` is of the run that uploads; the body names the one that tested.
+        // The token of a `workflow_run` describes the run that uploads; the body names the run that tested.
         value.run_id = if run.is_push() { Some(run.run_id) } else { value.run_id };
     }
-    let stays = app.values.set(repository, name, value).await.map_err(Error::storage)?;
-    Ok(stays.map(|stays| stays.to_string()))
+    let kept_reason = app.values.set(repository, name, value).await.map_err(Error::storage)?;
+    Ok(kept_reason.map(|kept_reason| kept_reason.to_string()))
 }
 
-/// Why a token's value cannot be the default branch's.
-async fn elsewhere(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
+/// Why the value of this run is not for the default branch; `None` if it is, or if GitHub does not name the branch.
+async fn branch_mismatch(app: &App, run: &WorkflowRun, repository: &Repository, commit_sha: &str) -> Option<String> {
     let branch = match run.branch_of(commit_sha) {
         Ok(Some(branch)) => branch,
         Ok(None) => return None,

@@ -10,32 +10,32 @@ use crate::answers::response::Body;
 use crate::app::App;
 use crate::error::Error;
 
-/// The size of a file without end: stores read the numbers of a range as signed.
-const ENDLESS: u64 = i64::MAX as u64;
+/// The size of a file of unknown size: stores parse the numbers of a range as signed.
+const UNKNOWN_SIZE: u64 = i64::MAX as u64;
 
 /// The requested part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum RequestedRange {
     Whole,
     Part(Range<u64>),
-    /// A range after the file's end.
-    Nothing,
+    /// The range begins after the file's end.
+    Unsatisfiable,
 }
 
-impl Wanted {
+impl RequestedRange {
     /// The requested bytes of a file.
-    pub fn of(&self, bytes: Bytes) -> Bytes {
+    pub fn slice(&self, bytes: Bytes) -> Bytes {
         match self {
             Self::Part(part) => bytes.slice(part.start as usize..part.end as usize),
-            Self::Whole | Self::Nothing => bytes,
+            Self::Whole | Self::Unsatisfiable => bytes,
         }
     }
 
-    /// The same, by their places in a file of `size` bytes.
-    pub fn part(&self, size: u64) -> Range<u64> {
+    /// The requested range of a file of `size` bytes.
+    pub fn range(&self, size: u64) -> Range<u64> {
         match self {
             Self::Part(part) => part.clone(),
-            Self::Whole | Self::Nothing => 0..size,
+            Self::Whole | Self::Unsatisfiable => 0..size,
         }
     }
 
@@ -43,35 +43,40 @@ impl Wanted {
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Part(part) => Some(part.end - part.start),
-            Self::Whole | Self::Nothing => None,
+            Self::Whole | Self::Unsatisfiable => None,
         }
     }
 }
 
 /// The part of a file of `size` bytes that a GET requests. `etag`: the strong tag of the file. Invalid and multiple
 /// ranges count as a request for the whole file.
-pub fn wanted<E: AsRef<str>>(headers: &HeaderMap, etag: impl FnOnce() -> Option<E>, size: u64) -> Wanted {
+pub(crate) fn requested_range<E: AsRef<str>>(
+    headers: &HeaderMap,
+    etag: impl FnOnce() -> Option<E>,
+    size: u64,
+) -> RequestedRange {
     let mut ranges = headers.get_all(RANGE).iter();
-    let (Some(range), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
+    let (Some(range), None) = (ranges.next(), ranges.next()) else { return RequestedRange::Whole };
     // The client has a part of this version only if its strong tag matches; dates and weak tags are not enough.
     let is_same = headers.get(IF_RANGE).is_none_or(|known| etag().is_some_and(|etag| known == etag.as_ref()));
     if !is_same || size == 0 {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     }
-    range.to_str().ok().and_then(|range| part(range, size)).unwrap_or(Wanted::Whole)
+    range.to_str().ok().and_then(|range| part(range, size)).unwrap_or(RequestedRange::Whole)
 }
 
-/// The part to request from the store while the file's size is not known: what [`wanted`] will be, or the first byte.
-pub fn ahead(headers: &HeaderMap) -> Option<Range<u64>> {
-    match part(headers.get(RANGE)?.to_str().ok()?, ENDLESS)? {
-        // What counts from the end begins in the upper half.
-        Wanted::Part(part) if part.start < ENDLESS / 2 => Some(part),
+/// The part to request from the store while the file's size is not known: that of [`requested_range`] if the header
+/// determines it, otherwise the first byte, which comes with the size.
+pub fn range_of_unknown_size(headers: &HeaderMap) -> Option<Range<u64>> {
+    match part(headers.get(RANGE)?.to_str().ok()?, UNKNOWN_SIZE)? {
+        // A range that counts from the end begins in the upper half.
+        RequestedRange::Part(part) if part.start < UNKNOWN_SIZE / 2 => Some(part),
         _ => Some(0..1),
     }
 }
 
 /// `bytes=FIRST-LAST`, `bytes=FIRST-` or `bytes=-LENGTH`.
-fn part(range: &str, size: u64) -> Option<Wanted> {
+fn part(range: &str, size: u64) -> Option<RequestedRange> {
     let (unit, part) = range.split_once('=')?;
     let (first, last) = part.trim().split_once('-')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -85,7 +90,7 @@ fn part(range: &str, size: u64) -> Option<Wanted> {
             (first, (first <= last).then(|| last.saturating_add(1))?.min(size))
         }
     };
-    Some(if start < end { Wanted::Part(start..end) } else { Wanted::Nothing })
+    Some(if start < end { RequestedRange::Part(start..end) } else { RequestedRange::Unsatisfiable })
 }
 
 /// Parses a number without a sign. It saturates.
@@ -106,28 +111,28 @@ pub fn partial(mut response: Response<Body>, part: &Range<u64>, size: u64) -> Re
 /// 416 with the size of the file.
 pub fn unsatisfiable(app: &App, size: u64) -> Result<Response<Body>, Error> {
     let range = HeaderValue::try_from(format!("bytes */{size}")).map_err(Error::internal)?;
-    let mut response = app.answers.error(&Error::unsatisfiable(size), None);
+    let mut response = app.responses.error(&Error::unsatisfiable(size), None);
     response.headers_mut().insert(CONTENT_RANGE, range);
     Ok(response)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Wanted::{Nothing, Part, Whole};
+    use super::RequestedRange::{Part, Unsatisfiable, Whole};
     use super::*;
 
     const ETAG: &str = "\"0123abcd-64\"";
 
-    fn of(headers: &[(hyper::header::HeaderName, &str)], size: u64) -> Wanted {
+    fn of(headers: &[(hyper::header::HeaderName, &str)], size: u64) -> RequestedRange {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
         let mut all = HeaderMap::new();
         headers.for_each(|(name, value)| _ = all.append(name, value));
-        wanted(&all, || Some(ETAG), size)
+        requested_range(&all, || Some(ETAG), size)
     }
 
     #[test]
     fn only_a_single_byte_range_is_served_as_a_part() {
-        for (range, wanted) in [
+        for (range, expected) in [
             ("bytes=0-0", Part(0..1)),
             ("bytes=10-19", Part(10..20)),
             ("bytes=10-", Part(10..100)),
@@ -135,10 +140,10 @@ mod tests {
             ("bytes=-1000", Part(0..100)),
             ("Bytes= 0-1000 ", Part(0..100)),
             ("bytes=99-99999999999999999999999", Part(99..100)),
-            ("bytes=100-", Nothing),
-            ("bytes=99999999999999999999999-", Nothing),
-            ("bytes=200-300", Nothing),
-            ("bytes=-0", Nothing),
+            ("bytes=100-", Unsatisfiable),
+            ("bytes=99999999999999999999999-", Unsatisfiable),
+            ("bytes=200-300", Unsatisfiable),
+            ("bytes=-0", Unsatisfiable),
             ("bytes=9-5", Whole),
             ("bytes=0-1,3-4", Whole),
             ("bytes=+1-2", Whole),
@@ -148,7 +153,7 @@ mod tests {
             ("bytes", Whole),
             ("lines=0-1", Whole),
         ] {
-            assert_eq!(of(&[(RANGE, range)], 100), wanted, "{range:?}");
+            assert_eq!(of(&[(RANGE, range)], 100), expected, "{range:?}");
         }
         assert_eq!(of(&[], 100), Whole);
         assert_eq!(of(&[(RANGE, "bytes=0-1"), (RANGE, "bytes=3-4")], 100), Whole);
@@ -159,15 +164,19 @@ mod tests {
     fn ranges_of_files_of_unknown_size_are_estimated() {
         for (range, part) in [
             ("bytes=10-19", Some(10..20)),
-            ("bytes=10-", Some(10..ENDLESS)),
+            ("bytes=10-", Some(10..UNKNOWN_SIZE)),
             ("bytes=-10", Some(0..1)),
             ("bytes=99999999999999999999999-", Some(0..1)),
             ("bytes=9-5", None),
             ("bytes=0-1,3-4", None),
         ] {
-            assert_eq!(ahead(&HeaderMap::from_iter([(RANGE, range.parse().unwrap())])), part, "{range:?}");
+            assert_eq!(
+                range_of_unknown_size(&HeaderMap::from_iter([(RANGE, range.parse().unwrap())])),
+                part,
+                "{range:?}"
+            );
         }
-        assert_eq!(ahead(&HeaderMap::new()), None);
+        assert_eq!(range_of_unknown_size(&HeaderMap::new()), None);
     }
 
     #[test]
@@ -179,10 +188,10 @@ mod tests {
             ("Wed, 21 Oct 2015 07:28:00 GMT", false),
             ("*", false),
         ] {
-            let wanted = of(&[(RANGE, "bytes=0-1"), (IF_RANGE, known)], 100);
-            assert_eq!(wanted, if is_same { Part(0..2) } else { Whole }, "{known}");
+            let requested = of(&[(RANGE, "bytes=0-1"), (IF_RANGE, known)], 100);
+            assert_eq!(requested, if is_same { Part(0..2) } else { Whole }, "{known}");
         }
         let headers = HeaderMap::from_iter([(RANGE, "bytes=0-1".parse().unwrap()), (IF_RANGE, ETAG.parse().unwrap())]);
-        assert_eq!(wanted(&headers, || None::<&str>, 100), Whole, "without a tag nothing can be compared");
+        assert_eq!(requested_range(&headers, || None::<&str>, 100), Whole, "without a tag nothing can be compared");
     }
 }

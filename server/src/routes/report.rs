@@ -3,10 +3,10 @@
 use futures_util::stream::{self, StreamExt};
 use hyper::header::{self, HeaderMap, HeaderValue};
 
-use crate::answers::file::{CachePolicy, FOR_ALL, File, no_file, to_folder, with_query};
+use crate::answers::file::{CachePolicy, File, PUBLIC_IMMUTABLE, no_file, to_folder, with_query};
 use crate::answers::negotiate::{accepts_gzip, matches};
 use crate::answers::pages::{self, Row};
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::base::random::digit;
 use crate::error::{Error, no_report};
@@ -14,9 +14,9 @@ use crate::names::report::ReportPath;
 use crate::reports::address::ReportLocation;
 use crate::reports::archive::{Entry, Index};
 use crate::reports::media;
-use crate::reports::sites::{Content, Found, Site};
+use crate::reports::sites::{FileContent, FoundFile, Site};
 use crate::routes::files;
-use crate::routes::range::{self, Wanted};
+use crate::routes::range::{self, RequestedRange};
 use crate::telemetry::metrics::{Encoding, metrics};
 
 /// The maximum number of rows in a folder's list.
@@ -32,7 +32,7 @@ pub async fn show(
     query: Option<&str>,
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let path = ReportPath::from_url(encoded).ok_or_else(|| no_file(encoded))?;
     let Some(site) = app.sites.open(&location.site).await? else {
         return Box::pin(files::show(app, location, &path, query, head, headers)).await;
@@ -42,7 +42,7 @@ pub async fn show(
         return match index.get(path.as_str()) {
             Some(found) => file(app, location, &site, found, head, headers).await,
             None if index.below(&format!("{}/", path.as_str())).next().is_some() => {
-                to_folder(&app.answers, location, path.as_str(), query)
+                to_folder(&app.responses, location, path.as_str(), query)
             }
             None => Err(no_file(path.as_str())),
         };
@@ -53,21 +53,21 @@ pub async fn show(
     if path.as_str().is_empty()
         && let Some(folder) = only_folder_with_index(index)
     {
-        return to_folder(&app.answers, location, folder.trim_end_matches('/'), query);
+        return to_folder(&app.responses, location, folder.trim_end_matches('/'), query);
     }
     list(app, index, path.as_str())
 }
 
 /// `/coverage/{site_id}`: redirects to the address with a slash, which relative links need.
-pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> Answer {
+pub fn without_slash(app: &App, site: &str, query: Option<&str>) -> RouteResult {
     let root = app.reports.location(&site.parse().map_err(|()| no_report())?);
-    app.answers.redirect(&with_query(root, query))
+    app.responses.redirect(&with_query(root, query))
 }
 
 /// Redirects to the same file on the report's own host.
-pub fn elsewhere(app: &App, site: &str, encoded: &str, query: Option<&str>) -> Answer {
+pub fn redirect_to_own_host(app: &App, site: &str, encoded: &str, query: Option<&str>) -> RouteResult {
     let site = site.parse().map_err(|()| no_report())?;
-    app.answers.redirect(&with_query(app.reports.url(&site) + encoded, query))
+    app.responses.redirect(&with_query(app.reports.url(&site) + encoded, query))
 }
 
 /// The only top-level folder with an index, such as `lcov-report/`.
@@ -80,7 +80,7 @@ fn only_folder_with_index(index: &Index) -> Option<String> {
     folders.next().is_none().then_some(first)
 }
 
-fn list(app: &App, index: &Index, folder: &str) -> Answer {
+fn list(app: &App, index: &Index, folder: &str) -> RouteResult {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for entry in index.below(folder) {
         let rest = &entry.path[folder.len()..];
@@ -97,8 +97,8 @@ fn list(app: &App, index: &Index, folder: &str) -> Answer {
     }
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
-    let mut page = app.answers.page(pages::list(folder, &rows, more));
-    page.headers_mut().insert(header::CACHE_CONTROL, FOR_ALL);
+    let mut page = app.responses.page(pages::list(folder, &rows, more));
+    page.headers_mut().insert(header::CACHE_CONTROL, PUBLIC_IMMUTABLE);
     Ok(page)
 }
 
@@ -109,16 +109,16 @@ async fn file(
     (number, entry): (u32, &Entry),
     head: bool,
     headers: &HeaderMap,
-) -> Answer {
+) -> RouteResult {
     let has_parts = app.sites.has_parts(entry);
     // A range refers to the uncompressed file.
-    let wanted = match has_parts && !head {
-        true => range::wanted(headers, || Some(etag(entry, false)), entry.size),
-        false => Wanted::Whole,
+    let requested = match has_parts && !head {
+        true => range::requested_range(headers, || Some(etag(entry, false)), entry.size),
+        false => RequestedRange::Whole,
     };
     let is_packed = media::is_packed(&entry.path);
     let is_by_encoding = entry.deflated && !is_packed;
-    let is_gzip = is_by_encoding && wanted == Wanted::Whole && accepts_gzip(headers);
+    let is_gzip = is_by_encoding && requested == RequestedRange::Whole && accepts_gzip(headers);
     let etag = etag(entry, is_gzip);
     let is_known = matches(headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(Error::internal)?;
@@ -129,19 +129,19 @@ async fn file(
     }
     let (sites, id) = (&app.sites, &location.site);
     // For HEAD too, as the charset is in the file itself.
-    let Found { content, content_type, served } = match &wanted {
-        Wanted::Whole => sites.content(id, number, entry, !is_gzip).await?,
-        Wanted::Part(part) => Box::pin(sites.part(id, number, entry, part)).await?,
-        Wanted::Nothing => return range::unsatisfiable(app, entry.size),
+    let FoundFile { content, content_type, served } = match &requested {
+        RequestedRange::Whole => sites.content(id, number, entry, !is_gzip).await?,
+        RequestedRange::Part(part) => Box::pin(sites.part(id, number, entry, part)).await?,
+        RequestedRange::Unsatisfiable => return range::unsatisfiable(app, entry.size),
     };
     if !head {
-        metrics().file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
-        metrics().file_size(entry.size);
+        metrics().count_file(served, if is_gzip { Encoding::Gzip } else { Encoding::Identity });
+        metrics().record_file_size(entry.size);
     }
-    let (policy, body) = (location.kept_policy(&site.policy), body(entry, content, is_gzip, &wanted));
-    let response = app.file_headers.answer(location, file, content_type, policy, body);
-    match &wanted {
-        Wanted::Part(part) => range::partial(response, part, entry.size),
+    let (policy, body) = (location.cached_policy(&site.policy), body(entry, content, is_gzip, &requested));
+    let response = app.file_headers.ok(location, file, content_type, policy, body);
+    match &requested {
+        RequestedRange::Part(part) => range::partial(response, part, entry.size),
         _ => Ok(response),
     }
 }
@@ -163,22 +163,24 @@ fn push_hex(text: &mut String, number: u64, digits: u32) {
 }
 
 /// The packed bytes if the client accepts them, else an inflated stream.
-fn body(entry: &Entry, content: Content, gzip: bool, wanted: &Wanted) -> Body {
+fn body(entry: &Entry, content: FileContent, gzip: bool, requested: &RequestedRange) -> Body {
     let packed_as_is = gzip || !entry.deflated;
     match content {
-        Content::Plain(bytes) => Body::Full(wanted.of(bytes)),
-        Content::Packed(packed) if packed_as_is => Body::Full(wanted.of(packed)),
-        Content::Part(bytes, share) => Body::Stream { bytes, remaining: wanted.length() }.counted(share),
-        Content::Packed(packed) => {
+        FileContent::Plain(bytes) => Body::Full(requested.slice(bytes)),
+        FileContent::Packed(packed) if packed_as_is => Body::Full(requested.slice(packed)),
+        FileContent::Part(bytes, reservation) => {
+            Body::Stream { bytes, remaining: requested.length() }.counted(reservation)
+        }
+        FileContent::Packed(packed) => {
             let data = stream::iter([Ok(entry.data_of(&packed))]).fuse();
             Body::Stream { bytes: entry.inflate(data).boxed(), remaining: Some(entry.size) }
         }
-        Content::Data(data, share) => {
+        FileContent::Data(data, reservation) => {
             let (bytes, remaining) = match gzip {
                 true => (entry.pack_stream(data).boxed(), entry.packed_len()),
                 false => (entry.inflate(data.fuse()).boxed(), entry.size),
             };
-            Body::Stream { bytes, remaining: Some(remaining) }.counted(share)
+            Body::Stream { bytes, remaining: Some(remaining) }.counted(reservation)
         }
     }
 }

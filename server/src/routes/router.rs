@@ -1,38 +1,36 @@
-//! Dispatches requests by path and method; HEAD, 404 and 405; one log line per response.
+//! Dispatches requests by path and method; HEAD, 404 and 405.
 
 use std::future::Future;
-use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{self, Either};
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::answers::response::{self, Answer, Body};
+use crate::answers::response::{self, Body, RouteResult};
 use crate::app::App;
 use crate::error::{Error, no_report};
 use crate::names::site::SiteId;
 use crate::reports::address;
-use crate::routes::badge::Form;
+use crate::routes::badge::BadgeFormat;
+use crate::routes::request_log::{LogLine, LoggedBody, log_error, path_for_log, redacted};
 use crate::routes::{badge, ops, purge, report, upload};
 use crate::telemetry::metrics::{self, metrics};
-use crate::telemetry::trace::{self, Scope, Within};
+use crate::telemetry::trace::{self, InContext, RequestContext};
 
 /// The peer of a connection.
 #[derive(Clone, Copy)]
 pub struct Caller {
     pub peer: IpAddr,
     /// The error for all requests of the connection, if there are too many connections.
-    pub refusal: Option<&'static str>,
+    pub rejection: Option<&'static str>,
 }
 
 /// Answers one request, in its own log and trace context.
@@ -42,13 +40,14 @@ pub fn handle(
     app: &Arc<App>,
     caller: Caller,
     request: Request<Incoming>,
-) -> impl Future<Output = Response<Logged>> + Send + use<> {
-    let scope = Scope::of(&request);
+) -> impl Future<Output = Response<LoggedBody>> + Send + use<> {
+    let request_context = RequestContext::of(&request);
     let (head, body) = request.into_parts();
-    let mut answer = Within::new(&scope, respond(app.clone(), caller, head, body, scope.clone()));
-    match (&mut answer).now_or_never() {
-        Some(answer) => Either::Left(future::ready(answer)),
-        None => Either::Right(answer),
+    let mut response =
+        InContext::new(&request_context, respond(app.clone(), caller, head, body, request_context.clone()));
+    match (&mut response).now_or_never() {
+        Some(response) => Either::Left(future::ready(response)),
+        None => Either::Right(response),
     }
 }
 
@@ -58,40 +57,49 @@ fn respond(
     caller: Caller,
     head: Parts,
     body: Incoming,
-    scope: Scope,
-) -> impl Future<Output = Response<Logged>> + Send {
+    request_context: RequestContext,
+) -> impl Future<Output = Response<LoggedBody>> + Send {
     async move {
         let started = Instant::now();
         let client = app.proxies.client(caller.peer, &head.headers);
         let own_host = app.reports.site_at(|| address::authority(&head));
         let (path, route) = locate(&app, &head, own_host);
-        let label = route.as_ref().map_or(metrics::Route::Unknown, Route::label);
+        let label = route.as_ref().map_or(metrics::RouteLabel::Unknown, Route::label);
         let limit = (!matches!(route, Some(Route::Upload { .. }))).then_some(app.limits.request);
         let work = pin!(async {
-            let answer = answer(&app, client, path, route.as_ref(), caller.refusal, &head, body).await?;
-            let is_light = !answer.body().needs_memory() || head.method == Method::HEAD;
-            // Boxed: it would make every request's future larger.
-            if is_light { Ok(answer) } else { Box::pin(admitted(&app, answer)).await }
+            let response = dispatch(&app, client, path, route.as_ref(), caller.rejection, &head, body).await?;
+            let is_light = !response.body().needs_memory() || head.method == Method::HEAD;
+            // Boxed to keep the future of every request small.
+            if is_light { Ok(response) } else { Box::pin(with_memory(&app, response)).await }
         });
-        // A panic costs one response, not the connection.
+        // A panic fails one response, not the connection.
         let routed = AssertUnwindSafe(in_time(limit, work)).catch_unwind().await;
         let routed = routed.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("a panic, see above"))));
         let method = head.method.clone();
-        let mut answer = routed.unwrap_or_else(|error| {
-            let error = log_error(error, client, &method, path, &scope);
+        let mut response = routed.unwrap_or_else(|error| {
+            let error = log_error(error, client, &method, path, &request_context);
             // A report's own host has no home page.
             let home = if own_host.is_some() { &app.public_url } else { &app.base_path };
-            error_answer(&app, &error, &head, home)
+            error_response(&app, &error, &head, home)
         });
         if method == Method::HEAD {
-            answer = response::head_only(answer);
+            response = response::head_only(response);
         }
-        answer.headers_mut().insert(trace::REQUEST_ID, scope.id().header());
-        let status = answer.status().as_u16();
-        metrics().answered(label, status);
-        scope.answered(method.as_str(), label, status);
-        let line = Box::new(Line { scope, label, client, method, path: noted(path), status, bytes: 0, started });
-        answer.map(|body| Logged { body, line })
+        response.headers_mut().insert(trace::REQUEST_ID, request_context.id().header());
+        let status = response.status().as_u16();
+        metrics().count_response(label, status);
+        request_context.record_response(method.as_str(), label, status);
+        let line = Box::new(LogLine {
+            request_context,
+            label,
+            client,
+            method,
+            path: path_for_log(path),
+            status,
+            bytes: 0,
+            started,
+        });
+        response.map(|body| LoggedBody::new(body, line))
     }
 }
 
@@ -107,23 +115,11 @@ fn locate<'a>(app: &App, head: &'a Parts, own_host: Option<SiteId>) -> (&'a str,
     (path, Route::of(path))
 }
 
-/// Logs what concerns the operator. An error with a cause tells the client the request's ID, which is in the log.
-fn log_error(mut error: Error, client: IpAddr, method: &Method, path: &str, scope: &Scope) -> Error {
-    let status = error.status.as_u16();
-    if let Some(cause) = &error.cause {
-        tracing::error!(%method, path = redacted(path), status, "{cause:#}");
-        error.detail = format!("{} (request {})", error.detail, scope.id()).into();
-    } else if matches!(status, 401 | 403 | 429) {
-        tracing::warn!(%client, %method, path = redacted(path), status, "rejected: {}", error.detail);
-    }
-    error
-}
-
-/// The error as JSON or, for a browser, as a page that links to the home page below `home`.
-fn error_answer(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
+/// The error as JSON or, for a browser, as a page that links to the home page at `home`.
+fn error_response(app: &App, error: &Error, head: &Parts, home: &str) -> Response<Body> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let page_wanted = reads && response::wants_page(head.headers.get(ACCEPT));
-    app.answers.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
+    app.responses.error(error, page_wanted.then(|| format!("{home}/")).as_deref())
 }
 
 /// The routes of this server.
@@ -156,7 +152,7 @@ pub enum Route<'a> {
     Badge {
         owner: &'a str,
         name: &'a str,
-        form: Form,
+        format: BadgeFormat,
     },
     Redirect {
         owner: &'a str,
@@ -193,8 +189,8 @@ impl<'a> Route<'a> {
                 Self::Redirect { owner, name }
             }
             ["badge", owner, file] => match file.rsplit_once('.')? {
-                (name, "svg") => Self::Badge { owner, name, form: Form::Svg },
-                (name, "json") => Self::Badge { owner, name, form: Form::Json },
+                (name, "svg") => Self::Badge { owner, name, format: BadgeFormat::Svg },
+                (name, "json") => Self::Badge { owner, name, format: BadgeFormat::Json },
                 _ => return None,
             },
             _ => return None,
@@ -202,19 +198,19 @@ impl<'a> Route<'a> {
     }
 
     /// Its name in metrics and traces.
-    fn label(&self) -> metrics::Route {
+    fn label(&self) -> metrics::RouteLabel {
         match self {
-            Self::Home => metrics::Route::Home,
-            Self::Healthz => metrics::Route::Healthz,
-            Self::Readyz => metrics::Route::Readyz,
-            Self::Robots => metrics::Route::Robots,
-            Self::CreateSite => metrics::Route::CreateSite,
-            Self::Invalidate { .. } => metrics::Route::Invalidate,
-            Self::Upload { .. } => metrics::Route::Upload,
-            Self::Site { .. } => metrics::Route::Site,
-            Self::File { .. } | Self::OwnFile { .. } => metrics::Route::File,
-            Self::Badge { .. } => metrics::Route::Badge,
-            Self::Redirect { .. } => metrics::Route::Redirect,
+            Self::Home => metrics::RouteLabel::Home,
+            Self::Healthz => metrics::RouteLabel::Healthz,
+            Self::Readyz => metrics::RouteLabel::Readyz,
+            Self::Robots => metrics::RouteLabel::Robots,
+            Self::CreateSite => metrics::RouteLabel::CreateSite,
+            Self::Invalidate { .. } => metrics::RouteLabel::Invalidate,
+            Self::Upload { .. } => metrics::RouteLabel::Upload,
+            Self::Site { .. } => metrics::RouteLabel::Site,
+            Self::File { .. } | Self::OwnFile { .. } => metrics::RouteLabel::File,
+            Self::Badge { .. } => metrics::RouteLabel::Badge,
+            Self::Redirect { .. } => metrics::RouteLabel::Redirect,
         }
     }
 
@@ -227,49 +223,49 @@ impl<'a> Route<'a> {
         }
     }
 
-    fn takes(&self, method: &Method) -> bool {
+    fn accepts(&self, method: &Method) -> bool {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         self.allow() == if reads { READS } else { method.as_str() }
     }
 }
 
 /// Applies the time limit of a request. The timer is only created if the response is not ready at once.
-async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = Answer>>) -> Answer {
+async fn in_time(limit: Option<Duration>, mut work: Pin<&mut impl Future<Output = RouteResult>>) -> RouteResult {
     let Some(limit) = limit else { return work.await };
-    if let Some(answer) = work.as_mut().now_or_never() {
-        return answer;
+    if let Some(response) = work.as_mut().now_or_never() {
+        return response;
     }
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(Error::too_slow(limit)))
 }
 
 /// Returns the answer when there is memory to send it.
-async fn admitted(app: &App, answer: Response<Body>) -> Answer {
-    let (head, body) = answer.into_parts();
-    Ok(Response::from_parts(head, body.admitted(&app.memory, app.storage.read_ahead()).await?))
+async fn with_memory(app: &App, response: Response<Body>) -> RouteResult {
+    let (head, body) = response.into_parts();
+    Ok(Response::from_parts(head, body.reserve_memory(&app.memory, app.storage.read_ahead()).await?))
 }
 
-async fn answer(
+async fn dispatch(
     app: &Arc<App>,
     client: IpAddr,
     path: &str,
     route: Option<&Route<'_>>,
-    refusal: Option<&'static str>,
+    rejection: Option<&'static str>,
     head: &Parts,
     body: Incoming,
-) -> Answer {
+) -> RouteResult {
     // An overloaded server is still healthy: a restart would not help.
-    if let Some(refusal) = refusal.filter(|_| !matches!(route, Some(Route::Healthz))) {
-        return Err(Error::overloaded(refusal));
+    if let Some(rejection) = rejection.filter(|_| !matches!(route, Some(Route::Healthz))) {
+        return Err(Error::overloaded(rejection));
     }
     let route = route.ok_or_else(|| Error::not_found(format!("there is nothing at {}", redacted(path))))?;
-    if !route.takes(&head.method) {
+    if !route.accepts(&head.method) {
         return Err(Error::method_not_allowed(route.allow()));
     }
     // RFC 9112, 3.2: recipients could disagree on which one counts.
     if head.headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(Error::bad_request("the request has more than one Host header"));
     }
-    refuse_reports_scripts(app, route, &head.headers)?;
+    reject_report_scripts(app, route, &head.headers)?;
     let (query, headers, is_head) = (head.uri.query(), &head.headers, head.method == Method::HEAD);
     match *route {
         Route::Home => ops::home(app),
@@ -285,12 +281,12 @@ async fn answer(
             let location = app.reports.below(site.parse().map_err(|()| no_report())?, address::authority(head));
             report::show(app, &location, path, query, is_head, headers).await
         }
-        Route::File { site, path } => report::elsewhere(app, site, path, query),
+        Route::File { site, path } => report::redirect_to_own_host(app, site, path, query),
         Route::OwnFile { site, path } => {
             let location = app.reports.on_own_host(site);
             report::show(app, &location, path, query, is_head, headers).await
         }
-        Route::Badge { owner, name, form } => badge::show(app, owner, name, form, query, headers).await,
+        Route::Badge { owner, name, format } => badge::show(app, owner, name, format, query, headers).await,
         Route::Redirect { owner, name } => badge::redirect(app, owner, name, query).await,
     }
 }
@@ -299,9 +295,9 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// A report's script must not find other reports, and must not intercept requests. Its Content-Security-Policy is not
-/// enough: a window that it opens has another policy.
-fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
+/// Scripts of reports must not find other reports, and must not intercept requests. Their Content-Security-Policy does
+/// not prevent this: a window that they open has another policy.
+fn reject_report_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> Result<(), Error> {
     let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
     if matches!(route, Route::File { .. } | Route::OwnFile { .. }) && is(SERVICE_WORKER, "script") {
         return Err(Error::forbidden("reports cannot register service workers"));
@@ -315,95 +311,4 @@ fn refuse_reports_scripts(app: &App, route: &Route<'_>, headers: &HeaderMap) -> 
         ));
     }
     Ok(())
-}
-
-/// Bytes of a path that logs and messages show.
-const MAX_SHOWN: usize = 1 << 10;
-
-/// A path for logs and messages, with shortened site IDs: a full ID grants access to its report.
-pub(crate) fn redacted(path: &str) -> String {
-    let masked = SiteId::mask(path);
-    if masked.len() > MAX_SHOWN { response::beginning(&masked, MAX_SHOWN).into_owned() } else { masked }
-}
-
-/// The path for a request's log line, which is kept while the response is sent: a long one is cut.
-fn noted(path: &str) -> String {
-    if path.len() > MAX_SHOWN { redacted(path) } else { path.to_owned() }
-}
-
-struct Line {
-    scope: Scope,
-    label: metrics::Route,
-    client: IpAddr,
-    method: Method,
-    path: String,
-    status: u16,
-    bytes: u64,
-    started: Instant,
-}
-
-/// A body that writes the request's log line when it is dropped.
-pub struct Logged {
-    body: Body,
-    /// Boxed, as a response is moved several times.
-    line: Box<Line>,
-}
-
-impl HttpBody for Logged {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let Self { body, line } = &mut *self;
-        let frame = std::task::ready!(line.scope.within(|| Pin::new(body).poll_frame(context)));
-        match &frame {
-            Some(Ok(frame)) => self.line.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64),
-            Some(Err(error)) => {
-                self.line.scope.within(|| {
-                    tracing::error!(
-                        path = redacted(&self.line.path),
-                        "closed the connection in the middle of the body: {error}"
-                    );
-                });
-            }
-            None => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Logged {
-    fn drop(&mut self) {
-        let Line { scope, label, client, method, path, status, bytes, started } = &*self.line;
-        let time = started.elapsed();
-        metrics().request(*label, *status, time);
-        let milliseconds = time.as_secs_f64() * 1e3;
-        scope.within(|| {
-            tracing::info!(%client, %method, path = redacted(path), status, bytes, ms = (milliseconds * 1e3).round() / 1e3, "request");
-        });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logged_paths_mask_site_ids() {
-        let id = "0123456789abcdef0123456789abcdef";
-        assert_eq!(redacted(&format!("/coverage/{id}/a/b.html")), "/coverage/01234567…/a/b.html");
-        assert_eq!(redacted(&format!("/coverage/{id}.zip")), "/coverage/01234567….zip");
-        assert_eq!(redacted(&format!("/coverage/{id}")), "/coverage/01234567…");
-        assert_eq!(redacted(&format!("/coverage//{id}%2Fx")), "/coverage//01234567…%2Fx");
-        assert_eq!(redacted("/coverage/create-site/"), "/coverage/create-site/");
-        assert_eq!(redacted("/badge/o/r.svg"), "/badge/o/r.svg");
-    }
 }

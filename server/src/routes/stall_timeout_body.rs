@@ -1,4 +1,4 @@
-//! The body of an upload with a minimum rate: slow clients are fine, stalled ones are not.
+//! An upload's body with a minimum transfer rate.
 
 use std::time::Duration;
 
@@ -32,9 +32,9 @@ impl StallTimeoutBody {
     /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let begun = Instant::now();
+            let started = Instant::now();
             let frame = timeout(self.limit.saturating_sub(self.waited), self.body.frame()).await;
-            self.waited += begun.elapsed();
+            self.waited += started.elapsed();
             match frame {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(Error::bad_request("the upload ended early: nothing was stored")),
@@ -62,7 +62,8 @@ impl StallTimeoutBody {
         }
     }
 
-    /// Reads the rest of the body, so that a client that sends first gets the error response instead of a broken pipe.
+    /// Reads the rest of the body: a client that reads only after it sent all gets the error response, not a broken
+    /// pipe.
     pub async fn drain(&mut self, limit: u64) {
         let mut size = 0;
         while let Ok(Some(bytes)) = self.next().await {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::body::Incoming as RequestBody;
+use hyper::body::Incoming;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::answers::response::{Answer, Body};
+use crate::answers::response::{Body, RouteResult};
 use crate::app::App;
 use crate::base::random::{hex, random};
 use crate::error::Error;
@@ -22,18 +22,19 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::reports::archive::ArchiveError;
 use crate::reports::sites::IndexError;
+use crate::routes::query::parameter;
 use crate::routes::stall_timeout_body::StallTimeoutBody;
-use crate::routes::{may_publish, uploader};
+use crate::routes::{authenticate, authorize_upload};
 use crate::store::error::StorageError;
-use crate::store::storage::{UPLOAD_TIME, UploadTarget};
+use crate::store::presigner::{UPLOAD_TIME, UploadTarget};
 use crate::store::sts::GrantError;
 use crate::telemetry::metrics::{UploadEvent, UploadKind, metrics};
 use crate::telemetry::trace;
 
 /// The maximum number of attempts to find an unused ID.
-const DRAWS: usize = 5;
+const MAX_ID_ATTEMPTS: usize = 5;
 /// The size of the parts written to the store.
-const PART: usize = 1 << 20;
+const PART_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
 pub(crate) struct NewSite {
@@ -79,8 +80,8 @@ struct Upload {
 }
 
 /// Creates a site, and returns where to upload its report.
-pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: RequestBody) -> Answer {
-    let (uploader, new) = uploader::<NewSite>(app, client, headers, body).await?;
+pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Incoming) -> RouteResult {
+    let (uploader, new) = authenticate::<NewSite>(app, client, headers, body).await?;
     let Some(new) = new else {
         // Without a repository, any API key is enough; a token is valid for one repository only.
         return match uploader {
@@ -91,7 +92,7 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Reques
         };
     };
     let repository: Repository = new.repository.parse().map_err(Error::bad_request)?;
-    may_publish(app, &uploader, &repository).await?;
+    authorize_upload(app, &uploader, &repository).await?;
     let name: Option<ReportName> = match new.name.as_deref() {
         None | Some("") => None,
         Some(name) => Some(name.parse().map_err(Error::bad_request)?),
@@ -114,9 +115,9 @@ pub async fn create(app: &App, client: IpAddr, headers: &HeaderMap, body: Reques
         run,
     };
     let record_bytes = serde_json::to_vec(&record).map_err(Error::internal)?;
-    let site = draw(app, SiteId::record_key, &record_bytes).await?;
-    app.values.appeared(&repository).await;
-    metrics().upload(UploadKind::Zip, UploadEvent::Opened);
+    let site = create_with_unused_id(app, SiteId::record_key, &record_bytes).await?;
+    app.values.invalidate_absent(&repository).await;
+    metrics().count_upload(UploadKind::Zip, UploadEvent::Opened);
     tracing::info!(site = SiteId::short(&site.to_string()), %repository, commit = record.commit_sha, "created a site");
     session(app, &site, now).await
 }
@@ -132,8 +133,8 @@ pub fn commit_sha(text: &str) -> Result<&str, Error> {
 }
 
 /// Creates a site with an unused ID, by creating its first object.
-async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
-    for _ in 0..DRAWS {
+async fn create_with_unused_id(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<SiteId, Error> {
+    for _ in 0..MAX_ID_ATTEMPTS {
         let site = SiteId::random().map_err(Error::internal)?;
         match app.storage.create(&key(&site), object.to_vec()).await {
             Ok(()) => return Ok(site),
@@ -142,19 +143,19 @@ async fn draw(app: &App, key: fn(&SiteId) -> String, object: &[u8]) -> Result<Si
         }
     }
     Err(Error::storage(anyhow::anyhow!(
-        "{DRAWS} random site IDs were all taken: check that the store can create objects"
+        "{MAX_ID_ATTEMPTS} random site IDs were all taken: check that the store can create objects"
     )))
 }
 
 /// Creates a site for the Python CLI, and returns credentials that can write the files of this site only.
-async fn create_by_file(app: &App) -> Answer {
-    if !app.storage.grants() {
+async fn create_by_file(app: &App) -> RouteResult {
+    if !app.storage.has_upload_role() {
         return Err(Error::not_implemented(
             "a request without a JSON body asks for temporary S3 credentials, as the Python CLI does: this needs \
              a server with an S3 bucket and AWS_UPLOAD_ROLE_ARN; the covered action without `files` does not",
         ));
     }
-    let site = draw(app, SiteId::reservation_key, b"").await?;
+    let site = create_with_unused_id(app, SiteId::reservation_key, b"").await?;
     tracing::info!(site = SiteId::short(&site.to_string()), "created a site for single files");
     let grant = match app.storage.grant(&site).await {
         Some(Ok(grant)) => grant,
@@ -169,8 +170,8 @@ async fn create_by_file(app: &App) -> Answer {
         }
         None => return Err(Error::internal(anyhow::anyhow!("the role is gone"))),
     };
-    metrics().upload(UploadKind::Files, UploadEvent::Opened);
-    Ok(app.answers.json(&json!({
+    metrics().count_upload(UploadKind::Files, UploadEvent::Opened);
+    Ok(app.responses.json(&json!({
         "site_id": site.to_string(),
         "bucket": grant.bucket,
         "region": grant.region,
@@ -180,7 +181,7 @@ async fn create_by_file(app: &App) -> Answer {
     })))
 }
 
-async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
+async fn session(app: &App, site: &SiteId, now: Timestamp) -> RouteResult {
     let expires_at = now + SignedDuration::try_from(UPLOAD_TIME).map_err(Error::internal)?;
     let (url, headers) = match app.storage.upload_target(site).await.map_err(Error::storage)? {
         UploadTarget::Presigned { url, headers } => (url.to_string(), headers),
@@ -194,7 +195,7 @@ async fn session(app: &App, site: &SiteId, now: Timestamp) -> Answer {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let upload =
         Upload { method: "PUT", url, headers, expires_at: round_down(expires_at), max_bytes: app.max_report_bytes };
-    Ok(app.answers.json(&Session {
+    Ok(app.responses.json(&Session {
         site_id: site.to_string(),
         url: app.reports.url(site),
         public_url: &app.public_url,
@@ -213,12 +214,12 @@ fn too_large(size: Option<u64>, limit: u64) -> Error {
     ))
 }
 
-/// Receives the zip of a site. It is streamed into the store, and published after it was verified.
-pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestBody) -> Answer {
+/// Receives the zip of a site: streams it into the store, verifies it and publishes it.
+pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: Incoming) -> RouteResult {
     let site: SiteId = site.parse().map_err(|()| Error::not_found("there is no such site"))?;
-    check_signature(app, &site, query.unwrap_or_default())?;
+    check_signature(app, &site, query)?;
     let shared = app.clone();
-    // In a task of its own, which cleans up if the client disconnects.
+    // In a separate task, which cleans up if the client disconnects.
     let task = async move {
         let app = shared;
         let mut body = StallTimeoutBody::new(body, &app.limits);
@@ -232,17 +233,14 @@ pub async fn put(app: &Arc<App>, site: &str, query: Option<&str>, body: RequestB
         received
     };
     trace::spawn(task).await.map_err(Error::internal)??;
-    let mut response = app.answers.of(Body::empty());
+    let mut response = app.responses.of(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
 
-fn check_signature(app: &App, site: &SiteId, query: &str) -> Result<(), Error> {
-    let parameter = |name: &str| {
-        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    };
-    let expires = parameter("expires").and_then(|text| text.parse::<i64>().ok());
-    let (Some(expires), Some(signature)) = (expires, parameter("signature")) else {
+fn check_signature(app: &App, site: &SiteId, query: Option<&str>) -> Result<(), Error> {
+    let expires = parameter(query, "expires").and_then(|text| text.parse::<i64>().ok());
+    let (Some(expires), Some(signature)) = (expires, parameter(query, "signature")) else {
         return Err(Error::unauthorized("this upload address is incomplete: use the one from create-site unchanged"));
     };
     if !app.upload_signer.verify(site, expires, &signature) {
@@ -264,21 +262,21 @@ async fn receive(app: &App, site: &SiteId, body: &mut StallTimeoutBody) -> Resul
     if let Some(size) = body.size().filter(|size| *size > limit) {
         return Err(too_large(Some(size), limit));
     }
-    let taken =
+    let conflict =
         || Error::conflict("this site already has a report: request a new site from create-site for each report");
     if app.storage.exists(&site.zip_key()).await.map_err(Error::storage)? {
-        return Err(taken());
+        return Err(conflict());
     }
     let staging = site.staging_key(&hex(&random::<8>().map_err(Error::internal)?));
     stage(app, &staging, body, limit).await?;
     let published = match app.sites.read_index(&staging).await {
         Ok(_) => app.storage.publish(&staging, &site.zip_key()).await.map_err(|error| match error {
-            StorageError::Exists => taken(),
+            StorageError::Exists => conflict(),
             other => Error::storage(other),
         }),
         Err(IndexError::Archive(why)) => Err(unusable(&why)),
         Err(IndexError::Storage(error)) => Err(Error::storage(error)),
-        Err(IndexError::MemoryBudget(full)) => Err(full.into()),
+        Err(IndexError::OutOfMemory(error)) => Err(error.into()),
     };
     if published.is_err()
         && let Err(error) = app.storage.delete(&staging).await
@@ -296,28 +294,28 @@ fn unusable(why: &ArchiveError) -> Error {
 
 /// Writes the body into the store; removes it on failure.
 async fn stage(app: &App, staging: &str, body: &mut StallTimeoutBody, limit: u64) -> Result<(), Error> {
-    let mut incoming = app.storage.begin(staging).await.map_err(Error::storage)?;
+    let mut writer = app.storage.begin(staging).await.map_err(Error::storage)?;
     let copied = async {
-        let (mut part, mut size) = (BytesMut::with_capacity(PART), 0);
+        let (mut part, mut size) = (BytesMut::with_capacity(PART_BYTES), 0);
         while let Some(bytes) = body.next().await? {
             size += bytes.len() as u64;
             if size > limit {
                 return Err(too_large(None, limit));
             }
             part.extend_from_slice(&bytes);
-            if part.len() >= PART {
-                incoming.write(part.split().freeze()).await.map_err(Error::storage)?;
+            if part.len() >= PART_BYTES {
+                writer.write(part.split().freeze()).await.map_err(Error::storage)?;
             }
         }
         if !part.is_empty() {
-            incoming.write(part.freeze()).await.map_err(Error::storage)?;
+            writer.write(part.freeze()).await.map_err(Error::storage)?;
         }
         Ok(())
     };
     match copied.await {
-        Ok(()) => incoming.finish().await.map_err(Error::storage),
+        Ok(()) => writer.finish().await.map_err(Error::storage),
         Err(error) => {
-            if let Err(error) = incoming.abort().await {
+            if let Err(error) = writer.abort().await {
                 tracing::warn!(%staging, "could not remove an unfinished upload: {:#}", anyhow::Error::from(error));
             }
             Err(error)

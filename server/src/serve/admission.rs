@@ -13,16 +13,16 @@ const TAKEN_BY_ADDRESS: &str =
 
 /// Counts the open connections.
 ///
-/// Some connections beyond the limit receive 503 (and can check the server's health). Further ones are closed at once.
+/// A few connections above the limit receive 503, but can check the server's health. Further ones are closed at once.
 pub struct Admission {
     limit: usize,
     limit_by_client: usize,
-    open: Mutex<Open>,
+    open: Mutex<ConnectionCounts>,
     log_throttle: LogThrottle,
 }
 
 #[derive(Default)]
-struct Open {
+struct ConnectionCounts {
     all: usize,
     by_client: HashMap<IpAddr, usize>,
 }
@@ -32,7 +32,7 @@ pub struct ConnectionPermit {
     admission: Arc<Admission>,
     client: Option<IpAddr>,
     /// The error for its requests, if it is beyond a limit.
-    pub refusal: Option<&'static str>,
+    pub rejection: Option<&'static str>,
 }
 
 impl Admission {
@@ -45,7 +45,7 @@ impl Admission {
         let client = address.map(rate_limit_key);
         let mut open = self.lock();
         let by_client = client.map_or(0, |client| open.by_client.get(&client).copied().unwrap_or_default());
-        let refusal = if open.all >= self.limit {
+        let rejection = if open.all >= self.limit {
             Some(ALL_TAKEN)
         } else {
             (by_client >= self.limit_by_client).then_some(TAKEN_BY_ADDRESS)
@@ -59,35 +59,35 @@ impl Admission {
         }
         let all = open.all;
         drop(open);
-        if let Some(why) = refusal
-            && self.log_throttle.is_due()
+        if let Some(why) = rejection
+            && self.log_throttle.try_acquire()
         {
             let name = if why == ALL_TAKEN { "MAX_CONNECTIONS" } else { "MAX_CONNECTIONS_PER_ADDRESS" };
             let address = address.map(|address| address.to_string()).unwrap_or_default();
             tracing::warn!(connections = all, address, "rejecting connections: {name} is reached");
         }
-        (!none_left).then(|| ConnectionPermit { admission: self.clone(), client, refusal })
+        (!none_left).then(|| ConnectionPermit { admission: self.clone(), client, rejection })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionCounts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The number of connections that fit into the limit of file descriptors, which is raised as far as possible. A quarter
 /// is reserved for files and outgoing requests.
-pub fn within_file_limit(wanted: usize) -> usize {
+pub fn within_file_limit(requested: usize) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).ok().and_then(|files| usize::try_from(files).ok());
     let Some(files) = files else {
-        return wanted;
+        return requested;
     };
-    let memory = files / 4 * 3;
-    let possible = memory.saturating_sub(memory / 16 + 16).max(1);
-    if with_spare(wanted) <= memory {
-        return wanted;
+    let usable = files / 4 * 3;
+    let possible = usable.saturating_sub(usable / 16 + 16).max(1);
+    if with_spare(requested) <= usable {
+        return requested;
     }
     tracing::warn!(
-        "MAX_CONNECTIONS={wanted} exceeds the file descriptors of this process: it can open {files} files \
+        "MAX_CONNECTIONS={requested} exceeds the file descriptors of this process: it can open {files} files \
          (ulimit -n, LimitNOFILE=), so the limit is {possible} connections"
     );
     possible
@@ -126,15 +126,15 @@ mod tests {
         let admission = Arc::new(Admission::new(2, 100));
         let mut permits: Vec<ConnectionPermit> =
             (0..2).map(|_| admission.admit(address("192.0.2.1")).unwrap()).collect();
-        assert!(permits.iter().all(|permit| permit.refusal.is_none()));
+        assert!(permits.iter().all(|permit| permit.rejection.is_none()));
         for _ in 0..16 {
             let permit = admission.admit(address("192.0.2.2")).unwrap();
-            assert_eq!(permit.refusal, Some(ALL_TAKEN));
+            assert_eq!(permit.rejection, Some(ALL_TAKEN));
             permits.push(permit);
         }
         assert!(admission.admit(None).is_none());
         permits.truncate(1);
-        assert!(admission.admit(None).unwrap().refusal.is_none());
+        assert!(admission.admit(None).unwrap().rejection.is_none());
         drop(permits);
         assert!(admission.lock().by_client.is_empty() && admission.lock().all == 0);
     }
@@ -143,11 +143,11 @@ mod tests {
     fn connections_are_limited_per_address_except_for_trusted_proxies() {
         let admission = Arc::new(Admission::new(100, 1));
         let _one = admission.admit(address("2001:db8::1")).unwrap();
-        let same_line = admission.admit(address("2001:db8::2")).unwrap();
-        assert_eq!(same_line.refusal, Some(TAKEN_BY_ADDRESS));
+        let same_network = admission.admit(address("2001:db8::2")).unwrap();
+        assert_eq!(same_network.rejection, Some(TAKEN_BY_ADDRESS));
         let _other = admission.admit(address("2001:db8:0:1::1")).unwrap();
-        assert!(_other.refusal.is_none());
+        assert!(_other.rejection.is_none());
         let proxied: Vec<Option<ConnectionPermit>> = (0..50).map(|_| admission.admit(None)).collect();
-        assert!(proxied.iter().all(|permit| permit.as_ref().is_some_and(|permit| permit.refusal.is_none())));
+        assert!(proxied.iter().all(|permit| permit.as_ref().is_some_and(|permit| permit.rejection.is_none())));
     }
 }

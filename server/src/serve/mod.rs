@@ -28,7 +28,7 @@ const MAX_UNSENT: u32 = 64 << 10;
 
 /// Serves until `stop` completes; then waits for requests in progress, up to [`STOP_TIME`].
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = &'static str>) {
-    bound_unsent(&listener);
+    limit_unsent_bytes(&listener);
     let connections = Arc::new(Connections::new(app.clone()));
     let failures = LogThrottle::default();
     let mut stop = std::pin::pin!(stop);
@@ -40,11 +40,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => connections.take(stream, peer),
+            Ok((stream, peer)) => connections.spawn(stream, peer),
             // The client disconnected before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if failures.is_due() {
+                if failures.try_acquire() {
                     tracing::warn!("could not accept a connection: {error}");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
     }
 }
 
-/// Reloads the certificate. Without TLS it catches SIGHUP, which would end the process, from this call on. Never returns.
+/// Reloads the certificate; never returns. Without TLS, handles SIGHUP from this call on, as it would end the process.
 fn keep_certificate(app: &App) -> impl Future<Output = ()> {
     #[cfg(unix)]
     let hangup = app.tls.is_none().then(|| unix::signal(SignalKind::hangup()));
@@ -79,7 +79,7 @@ fn keep_certificate(app: &App) -> impl Future<Output = ()> {
 
 /// Limits the kernel's send buffer for the listener's connections. This bounds the memory of slow clients, and makes
 /// their progress visible: otherwise the kernel buffers megabytes, and reports progress only after a third of them.
-fn bound_unsent(listener: &TcpListener) {
+fn limit_unsent_bytes(listener: &TcpListener) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MAX_UNSENT) {
         tracing::warn!("could not set TCP_NOTSENT_LOWAT, very slow clients may be disconnected: {error}");
@@ -88,11 +88,11 @@ fn bound_unsent(listener: &TcpListener) {
     let _ = listener;
 }
 
-/// Listens for SIGTERM and SIGINT from now on: a future for the first one, and one for the second.
-pub fn stops() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
+/// Handles SIGTERM and SIGINT from now on. Returns a future for the first signal, and one for the second.
+pub fn stop_signals() -> io::Result<(impl Future<Output = &'static str>, impl Future<Output = &'static str>)> {
     let mut signals = Signals::new()?;
-    // One listener for both futures: with two, a second signal that comes before the other one has seen the first
-    // would be merged with it.
+    // One listener for both futures: with two listeners, a signal could be merged with one that the other has not
+    // received yet.
     let (pass_on, passed_on) = oneshot::channel();
     let first = async move {
         let name = signals.next().await;
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_immediate_second_signal_is_not_lost() {
-        let (first, second) = stops().unwrap();
+        let (first, second) = stop_signals().unwrap();
         let mut seen = unix::signal(SignalKind::terminate()).unwrap();
         kill_process(getpid(), Signal::TERM).unwrap();
         assert_eq!(first.await, "SIGTERM");

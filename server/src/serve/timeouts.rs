@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::base::memory::{MemoryBudget, Share};
+use crate::base::memory::{MemoryBudget, Reservation};
 use crate::network::limits::NetworkLimits;
 
 /// While responses wait for memory, a peer must read [`SHORT_BYTES`] of each response to it within this time.
@@ -41,7 +41,7 @@ pub struct ConnectionActivity {
     written: AtomicU64,
     /// The socket is full: the peer does not read.
     blocked: AtomicBool,
-    /// A part of the next request head was received. Unknown for HTTP/2, which counts as idle then.
+    /// A part of the next request head was received. Not recorded for HTTP/2, which then counts as idle.
     head_begun: AtomicBool,
     multiplexed: AtomicBool,
     /// The peer is too slow: close the socket without sending the rest.
@@ -62,21 +62,21 @@ pub enum Phase {
 }
 
 impl ConnectionActivity {
-    /// For HTTP/2, which has concurrent requests.
+    /// Marks the connection as HTTP/2, which has concurrent requests.
     pub fn set_multiplexed(&self) {
         self.multiplexed.store(true, Relaxed);
     }
 
-    /// A request's head is there. `share`: its memory, if it is counted.
-    pub fn request(self: &Arc<Self>, share: Option<Share>) -> Begun {
+    /// Records that a request head was received. `reservation`: the memory of the request, if it is counted.
+    pub fn begin_request(self: &Arc<Self>, reservation: Option<Reservation>) -> ActiveRequest {
         self.preparing.fetch_add(1, Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_begun.store(false, Relaxed);
-        Begun { activity: self.clone(), is_answered: false, _share: share }
+        ActiveRequest { activity: self.clone(), is_sending: false, _reservation: reservation }
     }
 
-    /// Requests that are not answered, or whose answers are not sent.
-    pub fn under_way(&self) -> usize {
+    /// The number of requests that are being prepared or sent.
+    pub fn active_requests(&self) -> usize {
         self.preparing.load(Relaxed) + self.sending.load(Relaxed)
     }
 
@@ -92,14 +92,14 @@ impl ConnectionActivity {
         }
     }
 
-    fn was_read(&self) {
+    fn record_read(&self) {
         let between_requests = self.preparing.load(Relaxed) == 0 && self.sending.load(Relaxed) == 0;
         if between_requests && !self.multiplexed.load(Relaxed) {
             self.head_begun.store(true, Relaxed);
         }
     }
 
-    fn was_written(&self, written: &Poll<io::Result<usize>>) {
+    fn record_write(&self, written: &Poll<io::Result<usize>>) {
         self.blocked.store(written.is_pending(), Relaxed);
         if let Poll::Ready(Ok(bytes)) = written {
             self.written.fetch_add(*bytes as u64, Relaxed);
@@ -108,37 +108,37 @@ impl ConnectionActivity {
 }
 
 /// A request that is being prepared or sent.
-pub struct Begun {
+pub struct ActiveRequest {
     activity: Arc<ConnectionActivity>,
-    is_answered: bool,
+    is_sending: bool,
     /// Its memory, if it is counted.
-    _share: Option<Share>,
+    _reservation: Option<Reservation>,
 }
 
-impl Begun {
+impl ActiveRequest {
     /// Records that the response is ready and is being sent.
-    pub fn answered<B>(mut self, body: B) -> Sent<B> {
+    pub fn begin_sending<B>(mut self, body: B) -> SendingBody<B> {
         self.activity.sending.fetch_add(1, Relaxed);
         self.activity.preparing.fetch_sub(1, Relaxed);
-        self.is_answered = true;
-        Sent { body, _begun: self }
+        self.is_sending = true;
+        SendingBody { body, _request: self }
     }
 }
 
-impl Drop for Begun {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let ConnectionActivity { preparing, sending, .. } = &*self.activity;
-        if self.is_answered { sending } else { preparing }.fetch_sub(1, Relaxed);
+        if self.is_sending { sending } else { preparing }.fetch_sub(1, Relaxed);
     }
 }
 
 /// A response body that is being sent.
-pub struct Sent<B> {
+pub struct SendingBody<B> {
     body: B,
-    _begun: Begun,
+    _request: ActiveRequest,
 }
 
-impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for Sent<B> {
+impl<B: Body<Data = Bytes, Error = io::Error> + Unpin> Body for SendingBody<B> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -185,7 +185,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.was_read();
+            self.activity.record_read();
         }
         read
     }
@@ -194,7 +194,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.was_written(&written);
+        self.activity.record_write(&written);
         written
     }
 
@@ -204,7 +204,7 @@ impl AsyncWrite for Socket {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.activity.was_written(&written);
+        self.activity.record_write(&written);
         written
     }
 
@@ -223,7 +223,7 @@ impl AsyncWrite for Socket {
 
 /// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub enum ConnectionError {
     #[error("{0}")]
     Broken(Box<dyn std::error::Error + Send + Sync>),
     #[error("the client took too long: {0:?}")]
@@ -237,7 +237,7 @@ pub async fn with_timeouts<C>(
     limits: &NetworkLimits,
     memory: &MemoryBudget,
     mut stop: watch::Receiver<()>,
-) -> Result<(), Ended>
+) -> Result<(), ConnectionError>
 where
     C: GracefulConnection,
     C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -254,9 +254,9 @@ where
         }
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(ended.map_err(|error| Ended::Broken(error.into())));
+                return Poll::Ready(ended.map_err(|error| ConnectionError::Broken(error.into())));
             }
-            clock.look();
+            clock.update();
             let deadline = clock.deadline(closing);
             std::task::ready!(poll_until(timer.as_mut(), deadline, context));
             if clock.phase == Phase::Idle && !closing {
@@ -270,7 +270,7 @@ where
                 clock.begin_step();
             } else {
                 activity.given_up.store(clock.phase == Phase::Sending, Relaxed);
-                return Poll::Ready(Err(Ended::TooSlow(clock.phase)));
+                return Poll::Ready(Err(ConnectionError::TooSlow(clock.phase)));
             }
         }
     })
@@ -299,7 +299,7 @@ struct Clock<'a> {
     since: Instant,
     requests: usize,
     written: u64,
-    /// The same, since the last check of the peer's speed.
+    /// The time and the bytes at the last check of the peer's speed.
     step_since: Instant,
     step_written: u64,
 }
@@ -311,8 +311,8 @@ impl<'a> Clock<'a> {
         Self { activity, limits, phase, since: now, requests, written, step_since: now, step_written: written }
     }
 
-    /// Restarts the clock after progress.
-    fn look(&mut self) {
+    /// Reads the activity, and restarts the clock after progress.
+    fn update(&mut self) {
         let (phase, requests) = (self.activity.phase(), self.activity.requests.load(Relaxed));
         let written = self.activity.written.load(Relaxed);
         let moved = written - self.written >= self.limits.stall_bytes();
@@ -331,9 +331,9 @@ impl<'a> Clock<'a> {
 
     /// Whether a peer that has to read is disconnected: after `STALL_TIMEOUT`, or earlier if others wait for memory.
     fn is_too_slow(&self, memory: &MemoryBudget) -> bool {
-        let answers = self.activity.sending.load(Relaxed).max(1) as u64;
+        let responses = self.activity.sending.load(Relaxed).max(1) as u64;
         let step = self.activity.written.load(Relaxed) - self.step_written;
-        self.since.elapsed() >= self.limits.stall || memory.is_short() && step < answers * SHORT_BYTES
+        self.since.elapsed() >= self.limits.stall || memory.is_short() && step < responses * SHORT_BYTES
     }
 
     fn deadline(&self, closing: bool) -> Instant {

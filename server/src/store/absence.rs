@@ -1,5 +1,4 @@
-//! Detects missing objects behind denied access: without the right to list, S3 returns "forbidden" for a missing
-//! object.
+//! Recognizes missing objects: without the right to list the bucket, S3 returns "forbidden" for a missing object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +12,11 @@ use crate::store::error::{Result, StorageError, may_hide_absence};
 use crate::store::object::path;
 
 /// How long the result for a folder is cached: rights may change while the server runs.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const CACHE_TIME: Duration = Duration::from_secs(60);
 /// The maximum number of folders.
-const FOLDERS: u64 = 8;
+const MAX_FOLDERS: u64 = 8;
 
-/// The folders whose objects this server can read. A denied access in one of them means that the object is missing.
+/// Remembers which folders are readable. "Forbidden" in a readable folder means that the object is missing.
 pub struct Absence {
     store: Arc<dyn ObjectStore>,
     readable: Cache<String, bool>,
@@ -25,7 +24,7 @@ pub struct Absence {
 
 impl Absence {
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, readable: Cache::builder().max_capacity(FOLDERS).time_to_live(REMEMBERED).build() }
+        Self { store, readable: Cache::builder().max_capacity(MAX_FOLDERS).time_to_live(CACHE_TIME).build() }
     }
 
     /// The result of a read: [`StorageError::NotFound`] for a denied access that hides a missing object.
@@ -36,18 +35,18 @@ impl Absence {
                 self.readable.insert(folder, true).await;
                 Ok(read)
             }
-            Err(refusal) if may_hide_absence(&refusal) => {
-                let can_read = self.can_read(&folder);
+            Err(denied) if may_hide_absence(&denied) => {
+                let probe = self.probe_folder(&folder);
                 // Boxed to keep the future of every read small.
-                let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(can_read)).await;
-                Err(if is_readable { StorageError::NotFound } else { refusal.into() })
+                let is_readable = self.readable.get_with_by_ref(&folder, Box::pin(probe)).await;
+                Err(if is_readable { StorageError::NotFound } else { denied.into() })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Reads the folder's probe object, and creates it if it is missing.
-    async fn can_read(&self, folder: &str) -> bool {
+    /// Reads the folder's probe object, and creates it if it is missing. Returns whether it can be read.
+    async fn probe_folder(&self, folder: &str) -> bool {
         let Ok(probe) = path(&probe_key(folder)) else { return false };
         if self.store.get(&probe).await.is_ok() {
             return true;

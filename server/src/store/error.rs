@@ -10,10 +10,10 @@ use crate::names::site::SiteId;
 use crate::store::folder;
 
 /// The library's text for a denied access. The response body follows it.
-const REFUSED: &str = "Server returned non-2xx status code: 403 Forbidden: ";
+const FORBIDDEN_PREFIX: &str = "Server returned non-2xx status code: 403 Forbidden: ";
 
 /// The time limit of a small operation, including retries.
-const ANSWER_TIME: Duration = Duration::from_secs(6);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub type Result<T> = std::result::Result<T, StorageError>;
 
@@ -37,7 +37,7 @@ pub enum StorageError {
     Full(#[source] anyhow::Error),
     #[error("the store denied access")]
     Denied(#[source] anyhow::Error),
-    /// Unlike a missing right, nothing can be concluded from it about what the server may do.
+    /// Wrong or expired credentials. Unlike [`StorageError::Denied`], this says nothing about the rights of the server.
     #[error("the store does not accept this server's credentials")]
     Unauthenticated(#[source] anyhow::Error),
 }
@@ -53,26 +53,26 @@ impl StorageError {
         Self::Failed(anyhow::anyhow!("unexpected response of the store: {what}"))
     }
 
-    /// A copy for another request that waited for the same read.
+    /// Copies the error for another request that waited for the same read.
     pub fn shared(&self, about: &str) -> Self {
-        let again = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
+        let copy = |cause: &anyhow::Error| anyhow::anyhow!("{about}: {cause:#}");
         match self {
             Self::NotFound => Self::NotFound,
             Self::Exists => Self::Exists,
             Self::Unchanged => Self::Unchanged,
-            Self::Failed(cause) => Self::Failed(again(cause)),
-            Self::Throttled(cause) => Self::Throttled(again(cause)),
-            Self::Slow(cause) => Self::Slow(again(cause)),
-            Self::Full(cause) => Self::Full(again(cause)),
-            Self::Denied(cause) => Self::Denied(again(cause)),
-            Self::Unauthenticated(cause) => Self::Unauthenticated(again(cause)),
+            Self::Failed(cause) => Self::Failed(copy(cause)),
+            Self::Throttled(cause) => Self::Throttled(copy(cause)),
+            Self::Slow(cause) => Self::Slow(copy(cause)),
+            Self::Full(cause) => Self::Full(copy(cause)),
+            Self::Denied(cause) => Self::Denied(copy(cause)),
+            Self::Unauthenticated(cause) => Self::Unauthenticated(copy(cause)),
         }
     }
 
     /// Finds the store's error among the causes of an error.
     pub fn in_chain(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| {
-            // The error inside an io::Error is not among its causes.
+            // `io::Error` does not list its inner error among its causes.
             let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
             cause.downcast_ref().or_else(inner)
         })
@@ -86,18 +86,20 @@ impl From<object_store::Error> for StorageError {
             Vendor::NotFound { .. } => Self::NotFound,
             Vendor::AlreadyExists { .. } | Vendor::Precondition { .. } => Self::Exists,
             Vendor::NotModified { .. } => Self::Unchanged,
-            other if folder::names_no_file(&other) => Self::NotFound,
+            other if folder::is_impossible_name(&other) => Self::NotFound,
             other => {
-                let sort = sort_of(&other);
-                sort(anyhow::anyhow!(message(&other)))
+                let variant = classify(&other);
+                variant(anyhow::anyhow!(message(&other)))
             }
         }
     }
 }
 
 /// Applies the time limit of small operations.
-pub async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(ANSWER_TIME, answer).await.unwrap_or_else(|_| Err(StorageError::slow(ANSWER_TIME)))
+pub async fn within<T>(operation: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(OPERATION_TIMEOUT, operation)
+        .await
+        .unwrap_or_else(|_| Err(StorageError::slow(OPERATION_TIMEOUT)))
 }
 
 /// Whether a denied access may hide a missing object: S3 returns `AccessDenied` if the bucket cannot be listed. Wrong
@@ -106,7 +108,7 @@ pub fn may_hide_absence(error: &object_store::Error) -> bool {
     let object_store::Error::PermissionDenied { source, .. } = error else { return false };
     let first: &dyn std::error::Error = source.as_ref();
     let mut causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
-    causes.any(|cause| cause.strip_prefix(REFUSED).is_some_and(body_may_hide_absence))
+    causes.any(|cause| cause.strip_prefix(FORBIDDEN_PREFIX).is_some_and(body_may_hide_absence))
 }
 
 /// AWS usually names the denied action, such as `kms:Decrypt`. For a missing object it is listing.
@@ -116,7 +118,7 @@ fn body_may_hide_absence(body: &str) -> bool {
     body.is_empty() || (body.contains("<Code>AccessDenied</Code>") && is_about_listing)
 }
 
-/// Codes of the vendors' answers 403 to credentials that are wrong, expired, or signed by a wrong clock.
+/// The vendors' error codes for credentials that are wrong, expired, or used with a wrong clock.
 const CREDENTIAL_CODES: &[&str] = &[
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -132,7 +134,7 @@ fn is_about_credentials(error: &object_store::Error) -> bool {
     CREDENTIAL_CODES.iter().any(|code| text.contains(code))
 }
 
-fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
+fn classify(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
     use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error {
         object_store::Error::Unauthenticated { .. } => return StorageError::Unauthenticated,
@@ -152,7 +154,7 @@ fn sort_of(error: &object_store::Error) -> fn(anyhow::Error) -> StorageError {
             Some(PermissionDenied | ReadOnlyFilesystem) => return StorageError::Denied,
             _ => {}
         }
-        // The status code is in the library's text only.
+        // The library exposes the status code only as text.
         let status = cause.to_string();
         let status = status.strip_prefix("Server returned non-2xx status code: ").unwrap_or_default();
         if status.starts_with("503") || status.starts_with("429") {
@@ -206,7 +208,7 @@ mod tests {
             ("<Error><Code>SignatureDoesNotMatch</Code></Error>".to_owned(), false),
             ("<Error><Code>ExpiredToken</Code></Error>".to_owned(), false),
         ] {
-            let source = Box::new(io::Error::other(format!("{REFUSED}{body}")));
+            let source = Box::new(io::Error::other(format!("{FORBIDDEN_PREFIX}{body}")));
             let error = object_store::Error::PermissionDenied { path: "sites/x.zip".to_owned(), source };
             assert_eq!(may_hide_absence(&error), may, "{body:?}");
         }

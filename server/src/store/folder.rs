@@ -9,11 +9,10 @@ use anyhow::Context;
 use crate::names::object::STAGING;
 
 /// Older unfinished uploads are leftovers of a crash.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether an error means that a name is not possible: below a file, too long, or reserved for the library's temporary
-/// files.
-pub fn names_no_file(error: &object_store::Error) -> bool {
+/// Whether an error means that no file can have this name: it is below a file, too long, or reserved by the library.
+pub fn is_impossible_name(error: &object_store::Error) -> bool {
     use std::io::ErrorKind::{InvalidFilename, IsADirectory, NotADirectory};
     let error: &dyn std::error::Error = error;
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
@@ -36,8 +35,8 @@ impl Folder {
         let path = std::path::absolute(path)?;
         let unusable = || unusable(&path);
         let staging = path.join(STAGING);
-        make(&path).and_then(|()| make(&staging)).with_context(unusable)?;
-        sweep(&staging);
+        create_private(&path).and_then(|()| create_private(&staging)).with_context(unusable)?;
+        remove_leftovers(&staging);
         let folder = Self { identity: identity(&path).with_context(unusable)?, path: path.clone() };
         folder.probe().with_context(unusable)?;
         Ok(folder)
@@ -47,7 +46,7 @@ impl Folder {
         &self.path
     }
 
-    /// Checks that it is the folder of the start. Files in another one would be lost after a mount.
+    /// Checks that this is still the folder that was opened: files in another one would disappear after a mount.
     pub fn check_identity(&self) -> io::Result<()> {
         if identity(&self.path)? == self.identity {
             return Ok(());
@@ -84,7 +83,7 @@ fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
 }
 
 /// Creates a folder that only its owner can list, as its names grant access to the reports.
-fn make(folder: &Path) -> io::Result<()> {
+fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -92,7 +91,7 @@ fn make(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-/// The requirements for the folder, for errors.
+/// The error text with the requirements for the folder.
 fn unusable(folder: &Path) -> String {
     #[cfg(unix)]
     let user = format!(" by uid {}", rustix::process::geteuid().as_raw());
@@ -102,13 +101,13 @@ fn unusable(folder: &Path) -> String {
 }
 
 /// Removes leftovers of a crash. Another server on the same folder may be writing younger files.
-fn sweep(staging: &Path) {
+fn remove_leftovers(staging: &Path) {
     let Ok(files) = std::fs::read_dir(staging) else {
         return;
     };
     for file in files.flatten() {
         let age = file.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > LEFT_OVER) {
+        if age.is_some_and(|age| age > LEFTOVER_AGE) {
             let removed = std::fs::remove_file(file.path());
             tracing::info!(file = %file.path().display(), removed = removed.is_ok(), "removed the leftover of an unfinished upload");
         }

@@ -35,7 +35,7 @@ async fn measured<T>(operation: Operation, work: impl Future<Output = Result<T>>
         Err(Error::NotModified { .. }) => StoreResult::NotModified,
         Err(_) => StoreResult::Error,
     };
-    metrics().store(operation, result, started.elapsed());
+    metrics().count_store_request(operation, result, started.elapsed());
     done
 }
 
@@ -62,7 +62,7 @@ impl ObjectStore for Measured {
         use futures_util::StreamExt;
         let count = |deleted: &Result<Path>| {
             let result = if deleted.is_ok() { StoreResult::Ok } else { StoreResult::Error };
-            metrics().store_untimed(Operation::Delete, result);
+            metrics().count_untimed_store_request(Operation::Delete, result);
         };
         self.0.delete_stream(locations).inspect(count).boxed()
     }

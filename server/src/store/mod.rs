@@ -5,6 +5,7 @@ pub mod error;
 mod folder;
 mod measured;
 pub mod object;
+pub mod presigner;
 mod ranged;
 pub mod settings;
 pub mod storage;

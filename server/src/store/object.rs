@@ -21,15 +21,15 @@ pub struct Tail {
     pub bytes: Bytes,
 }
 
-/// Not `Path::from`, which percent-encodes: keys would differ from those that uploaders write.
+/// Parses a key. `Path::from` would percent-encode it, so keys would differ from those that uploaders write.
 pub fn path(key: &str) -> Result<Path> {
     Path::parse(key).map_err(|error| StorageError::Failed(error.into()))
 }
 
 /// A whole object, or the information that it is unchanged.
-pub enum Fetched {
+pub enum FetchedFile {
     Unchanged,
-    /// With the range that its bytes are.
+    /// The metadata, the range of the bytes, and the bytes.
     File(FileMeta, Range<u64>, BoxStream<'static, std::io::Result<Bytes>>),
 }
 
@@ -48,11 +48,11 @@ impl FileMeta {
 }
 
 /// An object that is being written.
-pub struct Incoming {
+pub struct ObjectWriter {
     pub(super) upload: Box<dyn MultipartUpload>,
 }
 
-impl Incoming {
+impl ObjectWriter {
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         Ok(self.upload.put_part(bytes.into()).await?)
     }

@@ -27,7 +27,7 @@ struct Rest {
     resumed: u32,
 }
 
-/// Streams the bytes of `result`, exactly as many as announced.
+/// Streams exactly as many bytes as `result` announces.
 pub fn bytes(store: Arc<dyn ObjectStore>, path: Path, result: GetResult) -> impl Stream<Item = Result<Bytes>> + Send {
     let (range, tag) = (result.range.clone(), result.meta.e_tag.clone());
     let rest = Rest { store, path, range, tag, bytes: result.into_stream(), resumed: 0 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-/// Where reports are kept.
+/// A folder, the memory of the process, or a bucket.
 pub enum StorageConfig {
     Files(PathBuf),
     Memory,

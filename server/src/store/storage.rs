@@ -1,4 +1,4 @@
-//! All use of object_store: S3, GCS, Azure, files and memory.
+//! Creates, reads and overwrites objects in a bucket, a folder or memory.
 
 mod upload;
 
@@ -23,16 +23,16 @@ use crate::store::absence::Absence;
 use crate::store::error::{Result, StorageError, may_hide_absence, within};
 use crate::store::folder::Folder;
 use crate::store::measured::Measured;
-use crate::store::object::{Fetched, FileMeta, Tail, path};
+use crate::store::object::{FetchedFile, FileMeta, Tail, path};
+use crate::store::presigner::Presigner;
 use crate::store::settings::StorageConfig;
 use crate::store::sts::Sts;
 use crate::store::{ranged, vendors};
-pub use upload::{UPLOAD_TIME, UploadTarget};
 
-/// Bytes that the client of a bucket reads ahead of each stream, about.
+/// The approximate number of bytes that the client of a bucket reads ahead per stream, as measured.
 const BUCKET_READ_AHEAD: usize = 192 << 10;
-/// The maximum size of a small object, such as this server writes apart from reports.
-const SMALL: u64 = 64 << 10;
+/// The maximum size of objects that this server writes itself: records, values and bindings.
+const MAX_SMALL_OBJECT: u64 = 64 << 10;
 
 /// A store of objects.
 pub struct Storage {
@@ -46,15 +46,6 @@ pub struct Storage {
     /// Whether suffix ranges are supported: not by Azure.
     has_suffix_ranges: bool,
     name: String,
-}
-
-struct Presigner {
-    signer: Arc<dyn Signer>,
-    prefix: Path,
-    /// Signed headers.
-    signed: Vec<(&'static str, &'static str)>,
-    /// Headers that the vendor needs without a signature.
-    plain: Vec<(&'static str, &'static str)>,
 }
 
 /// An object's bytes and its version for conditional writes.
@@ -103,28 +94,22 @@ impl Storage {
     fn bucket(url: &Url, options: &HashMap<String, String>, upload_role: Option<&str>) -> anyhow::Result<Self> {
         let bucket = url.host_str().unwrap_or_default();
         let prefix = Path::from_url_path(url.path())?;
-        let (signed, plain): (&[_], &[_]) = match url.scheme() {
-            "s3" => (&[("content-type", "application/zip"), ("if-none-match", "*")], &[]),
-            "gs" => (&[("content-type", "application/zip"), ("x-goog-if-generation-match", "0")], &[]),
-            // Azure's shared access signatures cover no headers.
-            _ => (&[], &[("content-type", "application/zip"), ("x-ms-blob-type", "BlockBlob"), ("if-none-match", "*")]),
-        };
         let mut sts = None;
         let (store, signer): (Arc<dyn ObjectStore>, Arc<dyn Signer>) = match url.scheme() {
             "s3" => {
                 let store = vendors::s3(bucket, options)?;
                 sts =
                     upload_role.map(|role| Sts::new(role, bucket, options, store.credentials().clone())).transpose()?;
-                both(store)
+                as_store_and_signer(store)
             }
-            "gs" => both(vendors::gcs(bucket, options)?),
-            _ => both(vendors::azure(bucket, options)?),
+            "gs" => as_store_and_signer(vendors::gcs(bucket, options)?),
+            _ => as_store_and_signer(vendors::azure(bucket, options)?),
         };
         let store: Arc<dyn ObjectStore> = Arc::new(Measured(Arc::new(PrefixStore::new(store, prefix.clone()))));
         Ok(Self {
             absence: Some(Absence::new(store.clone())),
             store,
-            presigner: Some(Presigner { signer, prefix, signed: signed.to_vec(), plain: plain.to_vec() }),
+            presigner: Some(Presigner::new(url.scheme(), signer, prefix)),
             sts,
             folder: None,
             has_suffix_ranges: url.scheme() != "az",
@@ -132,8 +117,7 @@ impl Storage {
         })
     }
 
-    /// Bytes of a stream that are read ahead at most: by the client for buckets, measured with streams that nobody reads. A
-    /// folder's are read as they are needed.
+    /// The maximum number of bytes that are read ahead per stream. Files in a folder are not read ahead.
     pub fn read_ahead(&self) -> usize {
         if self.presigner.is_some() { BUCKET_READ_AHEAD } else { 0 }
     }
@@ -147,7 +131,7 @@ impl Storage {
     pub async fn check(&self) -> Result<()> {
         match &self.folder {
             Some(_) => self.check_folder(Folder::probe).await,
-            // Not HEAD: the body tells wrong credentials from a missing object.
+            // Not HEAD: only a response with a body distinguishes wrong credentials from a missing object.
             None => match self.get(&probe_key(SITES)).await {
                 Ok(_) | Err(StorageError::NotFound) => Ok(()),
                 Err(error) => Err(error),
@@ -155,16 +139,16 @@ impl Storage {
         }
     }
 
-    /// Set if the objects are files.
+    /// The path of the folder; `None` for buckets and memory.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref().map(Folder::path)
     }
 
     async fn check_folder(&self, check: fn(&Folder) -> std::io::Result<()>) -> Result<()> {
         let Some(folder) = self.folder.clone() else { return Ok(()) };
-        let looked = tokio::task::spawn_blocking(move || check(&folder)).await;
-        let looked = looked.map_err(anyhow::Error::from).and_then(|looked| Ok(looked?));
-        looked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
+        let checked = tokio::task::spawn_blocking(move || check(&folder)).await;
+        let checked = checked.map_err(anyhow::Error::from).and_then(|checked| Ok(checked?));
+        checked.map_err(|error| StorageError::Failed(error.context("the reports' folder cannot be used")))
     }
 
     /// Creates an object; an existing one is not changed.
@@ -182,7 +166,7 @@ impl Storage {
             let result = self.open(&path, GetOptions::default()).await?;
             let (e_tag, version) = (result.meta.e_tag.clone(), result.meta.version.clone());
             let size = result.meta.size;
-            if size > SMALL {
+            if size > MAX_SMALL_OBJECT {
                 return Err(StorageError::unexpected(format_args!(
                     "{size} bytes for {key}, which this server did not write"
                 )));
@@ -193,9 +177,26 @@ impl Storage {
         .await
     }
 
+    /// Reads a small object; `None` if it does not exist.
+    pub async fn find(&self, key: &str) -> Result<Option<Stored>> {
+        match self.get(key).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(StorageError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Overwrites `version` of an object; without one, creates the object.
+    pub async fn write(&self, key: &str, bytes: Vec<u8>, version: Option<Version>) -> Result<()> {
+        match version {
+            Some(version) => self.replace(key, bytes, version).await,
+            None => self.create(key, bytes).await,
+        }
+    }
+
     /// Overwrites the version that was read, unless it was changed meanwhile. A folder cannot check this and
     /// overwrites.
-    pub async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
+    async fn replace(&self, key: &str, bytes: Vec<u8>, read: Version) -> Result<()> {
         let path = path(key)?;
         self.check_folder(Folder::check_identity).await?;
         let written = async {
@@ -266,11 +267,11 @@ impl Storage {
         ranged::bytes(self.store.clone(), path, result)
     }
 
-    /// Starts a read. Invalid responses are retried once; the library retries failures and throttling only.
+    /// Starts a read. Retries an invalid response once: the library retries only failures and throttling.
     async fn open(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let once = || async {
             let result = self.resolve(path, self.store.get_opts(path, options.clone()).await).await?;
-            // The vendors tag every object: a response without a tag is from a proxy in between.
+            // Every vendor sends an entity tag: a response without one comes from a proxy, not from the store.
             let is_object = self.presigner.is_none() || result.meta.e_tag.is_some();
             is_object.then_some(result).ok_or_else(|| StorageError::unexpected("what is no object"))
         };
@@ -284,7 +285,7 @@ impl Storage {
         }
     }
 
-    /// Whether an object is there.
+    /// Whether an object exists.
     pub async fn exists(&self, key: &str) -> Result<bool> {
         match self.meta(key).await {
             Ok(_) => Ok(true),
@@ -293,20 +294,20 @@ impl Storage {
         }
     }
 
-    /// An object, or a part of it, unless it is the one that the client has: the conditional request is passed on. The
-    /// part may end behind the object's end.
-    pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<Fetched> {
+    /// Reads an object or a part of it, unless its entity tag is `known`. The part may extend beyond the end of the
+    /// object.
+    pub async fn file(&self, key: &str, known: Option<&str>, part: Option<Range<u64>>) -> Result<FetchedFile> {
         // Only the cloud stores support entity tags.
         let if_none_match = known.filter(|_| self.presigner.is_some()).map(str::to_owned);
         let options = GetOptions { if_none_match, ..GetOptions::default() }.with_range(part.map(GetRange::Bounded));
         let path = path(key)?;
         match within(self.open(&path, options)).await {
-            Err(StorageError::Unchanged) => Ok(Fetched::Unchanged),
+            Err(StorageError::Unchanged) => Ok(FetchedFile::Unchanged),
             Err(error) => Err(error),
             Ok(result) => {
                 let (meta, range) = (FileMeta::of(&result.meta), result.range.clone());
                 let bytes = self.bytes_of(path, result).map(|item| item.map_err(std::io::Error::other));
-                Ok(Fetched::File(meta, range, bytes.boxed()))
+                Ok(FetchedFile::File(meta, range, bytes.boxed()))
             }
         }
     }
@@ -326,11 +327,11 @@ impl Storage {
     }
 
     /// Whether the store distinguishes missing objects from forbidden ones: S3 does if the bucket can be listed.
-    pub async fn can_tell_absence(&self, key: &str) -> Result<bool> {
+    pub async fn distinguishes_missing(&self, key: &str) -> Result<bool> {
         let path = path(key)?;
         within(async {
             match self.store.head(&path).await {
-                Err(refusal) if may_hide_absence(&refusal) => Ok(false),
+                Err(denied) if may_hide_absence(&denied) => Ok(false),
                 Err(object_store::Error::NotFound { .. }) => Ok(true),
                 Err(error) => Err(error.into()),
                 Ok(_) => Err(StorageError::unexpected("an object where there is none")),
@@ -344,7 +345,7 @@ impl Storage {
     }
 }
 
-fn both<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
+fn as_store_and_signer<S: ObjectStore + Signer>(store: S) -> (Arc<dyn ObjectStore>, Arc<dyn Signer>) {
     let store = Arc::new(store);
     (store.clone(), store)
 }

@@ -15,10 +15,10 @@ use crate::names::site::SiteId;
 use crate::telemetry::trace;
 
 /// How long the credentials are valid: the default maximum of a role.
-const HOLDS: Duration = Duration::from_secs(3600);
+const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(3600);
 /// The time limit of a request to STS.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-const CONNECT_TIME: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum length of an AWS error code in messages.
 const MAX_CODE: usize = 64;
 
@@ -32,7 +32,7 @@ pub struct Sts {
     bucket: String,
 }
 
-/// What an uploader needs to write the files of one site.
+/// Temporary credentials for one site, and where to use them.
 pub struct Grant {
     pub bucket: String,
     pub region: String,
@@ -56,7 +56,7 @@ pub enum GrantError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Reply {
+struct StsReply {
     assume_role_result: AssumeRoleResult,
 }
 
@@ -68,7 +68,7 @@ struct AssumeRoleResult {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Credentials {
+pub(crate) struct Credentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
@@ -76,13 +76,13 @@ pub struct Credentials {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Refusal {
-    error: RefusalError,
+struct StsErrorReply {
+    error: StsError,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RefusalError {
+struct StsError {
     code: String,
 }
 
@@ -102,7 +102,7 @@ impl Sts {
             None if region.starts_with("cn-") => Url::parse(&format!("https://sts.{region}.amazonaws.com.cn/"))?,
             None => Url::parse(&format!("https://sts.{region}.amazonaws.com/"))?,
         };
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIME).timeout(ANSWER_TIME).build()?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build()?;
         Ok(Self { http, credentials, endpoint, role: role.to_owned(), region, bucket: bucket.to_owned() })
     }
 
@@ -133,7 +133,7 @@ impl Sts {
             .append_pair("Version", "2011-06-15")
             .append_pair("RoleArn", &self.role)
             .append_pair("RoleSessionName", &format!("upload-{site}"))
-            .append_pair("DurationSeconds", &HOLDS.as_secs().to_string())
+            .append_pair("DurationSeconds", &CREDENTIALS_LIFETIME.as_secs().to_string())
             .append_pair("Policy", &policy(&self.role, &self.bucket, site))
             .finish();
         let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
@@ -151,15 +151,15 @@ impl Sts {
 }
 
 /// Parses the response of STS. Errors do not quote it, as it contains secrets.
-pub fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
-    let reply: Result<Reply, _> = quick_xml::de::from_str(text);
+pub(crate) fn credentials_of(text: &str) -> anyhow::Result<Credentials> {
+    let reply: Result<StsReply, _> = quick_xml::de::from_str(text);
     let reply = reply.map_err(|_| anyhow::anyhow!("the response is not a valid AssumeRole response"))?;
     Ok(reply.assume_role_result.credentials)
 }
 
 /// AWS's error code, reduced to letters and digits.
-pub fn code_of(text: &str) -> String {
-    let code = quick_xml::de::from_str::<Refusal>(text).map(|refusal| refusal.error.code).unwrap_or_default();
+pub(crate) fn code_of(text: &str) -> String {
+    let code = quick_xml::de::from_str::<StsErrorReply>(text).map(|refusal| refusal.error.code).unwrap_or_default();
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).take(MAX_CODE).collect();
     if plain.is_empty() { "an error without a code".to_owned() } else { plain }
 }
@@ -212,11 +212,11 @@ mod tests {
           </AssumeRoleResult>
           <ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata>
         </AssumeRoleResponse>"#;
-        let reply: Reply = quick_xml::de::from_str(text).unwrap();
+        let reply: StsReply = quick_xml::de::from_str(text).unwrap();
         assert_eq!(reply.assume_role_result.credentials.access_key_id, "ASIAIOSFODNN7EXAMPLE");
         let text = r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
           <Code>AccessDenied</Code><Message>User: … is not authorized</Message></Error><RequestId>x</RequestId></ErrorResponse>"#;
-        let refusal: Refusal = quick_xml::de::from_str(text).unwrap();
+        let refusal: StsErrorReply = quick_xml::de::from_str(text).unwrap();
         assert_eq!(refusal.error.code, "AccessDenied");
     }
 }

@@ -15,7 +15,7 @@ macro_rules! labels {
         impl Label for $name {
             const NAME: &'static str = $label;
             const TEXTS: &'static [&'static str] = &[$($text,)*];
-            fn place(self) -> usize { self as usize }
+            fn index(self) -> usize { self as usize }
         }
     };
 }
@@ -24,12 +24,12 @@ macro_rules! labels {
 pub trait Label: Copy {
     const NAME: &'static str;
     const TEXTS: &'static [&'static str];
-    fn place(self) -> usize;
+    fn index(self) -> usize;
 }
 
 labels! {
     /// The routes.
-    Route, "route", {
+    RouteLabel, "route", {
         Home => "home", Healthz => "healthz", Readyz => "readyz", Robots => "robots", CreateSite => "create-site",
         Invalidate => "invalidate-cache", Upload => "upload", Site => "site", File => "file", Badge => "badge",
         Redirect => "badge-redirect", Unknown => "unknown",
@@ -56,17 +56,17 @@ labels! {
 }
 labels! {
     /// The caches.
-    Cache, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
+    CacheLabel, "cache", { Index => "index", File => "file", Value => "value", Redis => "redis", }
 }
 labels! {
     /// The result of a cache look-up.
     Lookup, "result", { Hit => "hit", Stale => "stale", Miss => "miss", Error => "error", }
 }
 impl Lookup {
-    /// `asked`: whether the look-up needed a request to the source.
-    pub fn of<T, E>(found: &Result<T, E>, asked: bool) -> Self {
+    /// `was_fetched`: whether the look-up needed a request to the source.
+    pub fn of<T, E>(found: &Result<T, E>, was_fetched: bool) -> Self {
         match found {
-            Ok(_) if asked => Self::Miss,
+            Ok(_) if was_fetched => Self::Miss,
             Ok(_) => Self::Hit,
             Err(_) => Self::Error,
         }
@@ -75,7 +75,7 @@ impl Lookup {
 
 labels! {
     /// Whether a badge's value was known.
-    Found, "found", { Value => "value", Unknown => "unknown", }
+    BadgeResult, "found", { Value => "value", Unknown => "unknown", }
 }
 labels! {
     /// The result of a look-up on GitHub; `not_asked`: backing off, no request was sent.
@@ -120,7 +120,7 @@ labels! {
 
 labels! {
     /// No second label.
-    Nothing, "", { None => "", }
+    NoLabel, "", { None => "", }
 }
 
 /// A status code: its index in [`CODES`], or the index of its class after them.
@@ -134,7 +134,7 @@ impl Label for Code {
         "500", "501", "502", "503", "504", "507", "1xx", "2xx", "3xx", "4xx", "5xx",
     ];
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         let class = || CODES.len() + usize::from(self.0 / 100).clamp(1, 5) - 1;
         CODES.iter().position(|code| *code == self.0).unwrap_or_else(class)
     }
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn status_codes_map_to_their_metric_labels() {
         for code in CODES {
-            assert_eq!(Code::TEXTS[Code(code).place()], code.to_string());
+            assert_eq!(Code::TEXTS[Code(code).index()], code.to_string());
         }
         for (code, class) in [(100, "1xx"), (204, "2xx"), (308, "3xx"), (418, "4xx"), (599, "5xx")] {
-            assert_eq!(Code::TEXTS[Code(code).place()], class);
+            assert_eq!(Code::TEXTS[Code(code).index()], class);
         }
     }
 }

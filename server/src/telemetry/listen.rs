@@ -29,16 +29,16 @@ const OPEN_METRICS: HeaderValue =
 pub async fn start(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
     let listener = network::listen("METRICS_LISTEN", listen).await?;
     let address = listener.local_addr()?;
-    // The time of the start is among them.
+    // The first call records the time of the start.
     let _ = metrics();
     tokio::spawn(serve(listener));
     Ok(address)
 }
 
 async fn serve(listener: TcpListener) {
-    let places = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -46,16 +46,16 @@ async fn serve(listener: TcpListener) {
         tokio::spawn(async move {
             let mut connection = http1::Builder::new();
             connection.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME);
-            let served = connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            let served = connection.serve_connection(TokioIo::new(stream), service_fn(respond)).await;
             if let Err(error) = served {
                 tracing::debug!("a scraper's connection ended early: {error}");
             }
-            drop(place);
+            drop(slot);
         });
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = match (request.uri().path(), request.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => match metrics().text() {

@@ -40,7 +40,7 @@ impl<A: Label, B: Label> Table<A, B> {
     }
 
     fn count(&self, a: A, b: B) {
-        let (first, second) = (a.place(), b.place());
+        let (first, second) = (a.index(), b.index());
         let Some(cell) = self.cells.get(first * B::TEXTS.len() + second) else { return };
         let made = || {
             let mut labels = vec![(A::NAME, A::TEXTS[first]), (B::NAME, B::TEXTS[second])];
@@ -66,7 +66,7 @@ impl<A: Label> Times<A> {
     }
 
     fn observe(&self, a: A, time: Duration) {
-        if let Some(cell) = self.cells.get(a.place()) {
+        if let Some(cell) = self.cells.get(a.index()) {
             cell.observe(time.as_secs_f64());
         }
     }
@@ -75,16 +75,16 @@ impl<A: Label> Times<A> {
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
-    requests: Table<Route, Code>,
-    request_seconds: Times<Route>,
+    requests: Table<RouteLabel, Code>,
+    request_seconds: Times<RouteLabel>,
     files: Table<Served, Encoding>,
     file_bytes: Histogram,
     uploads: Table<UploadKind, UploadEvent>,
-    caches: Table<Cache, Lookup>,
-    badges: Table<Found, Nothing>,
-    github: Table<GitHubResult, Nothing>,
-    keyless: Table<KeylessResult, Nothing>,
-    issuers: Table<IssuerResult, Nothing>,
+    caches: Table<CacheLabel, Lookup>,
+    badges: Table<BadgeResult, NoLabel>,
+    github: Table<GitHubResult, NoLabel>,
+    keyless: Table<KeylessResult, NoLabel>,
+    issuers: Table<IssuerResult, NoLabel>,
     github_limits: Counter,
     github_quota: [Gauge; 3],
     store: Table<Operation, StoreResult>,
@@ -150,60 +150,62 @@ impl Metrics {
     }
 
     /// Counts a completed request.
-    pub fn request(&self, route: Route, status: u16, time: Duration) {
+    pub fn count_request(&self, route: RouteLabel, status: u16, time: Duration) {
         self.requests.count(route, Code(status));
         self.request_seconds.observe(route, time);
     }
 
     /// Counts what the status code says about a file or an upload.
-    pub fn answered(&self, route: Route, status: u16) {
+    pub fn count_response(&self, route: RouteLabel, status: u16) {
         match (route, status) {
-            (Route::File, 304) => self.file(Served::NotModified, Encoding::None),
-            (Route::File, 404) => self.file(Served::Missing, Encoding::None),
-            (Route::Upload, 201) => self.upload(UploadKind::Zip, UploadEvent::Completed),
-            (Route::Upload | Route::CreateSite, 400..) => self.upload(UploadKind::Zip, UploadEvent::Refused),
+            (RouteLabel::File, 304) => self.count_file(Served::NotModified, Encoding::None),
+            (RouteLabel::File, 404) => self.count_file(Served::Missing, Encoding::None),
+            (RouteLabel::Upload, 201) => self.count_upload(UploadKind::Zip, UploadEvent::Completed),
+            (RouteLabel::Upload | RouteLabel::CreateSite, 400..) => {
+                self.count_upload(UploadKind::Zip, UploadEvent::Refused)
+            }
             _ => {}
         }
     }
 
     /// Counts a request for a report's file.
-    pub fn file(&self, served: Served, encoding: Encoding) {
+    pub fn count_file(&self, served: Served, encoding: Encoding) {
         self.files.count(served, encoding);
     }
 
     /// Records the size of a report's file.
-    pub fn file_size(&self, bytes: u64) {
+    pub fn record_file_size(&self, bytes: u64) {
         self.file_bytes.observe(bytes as f64);
     }
 
-    pub fn upload(&self, kind: UploadKind, event: UploadEvent) {
+    pub fn count_upload(&self, kind: UploadKind, event: UploadEvent) {
         self.uploads.count(kind, event);
     }
 
-    pub fn lookup(&self, cache: Cache, found: Lookup) {
+    pub fn count_lookup(&self, cache: CacheLabel, found: Lookup) {
         self.caches.count(cache, found);
     }
 
-    pub fn badge(&self, found: Found) {
-        self.badges.count(found, Nothing::None);
+    pub fn count_badge(&self, found: BadgeResult) {
+        self.badges.count(found, NoLabel::None);
     }
 
-    pub fn github(&self, result: GitHubResult) {
-        self.github.count(result, Nothing::None);
+    pub fn count_github_request(&self, result: GitHubResult) {
+        self.github.count(result, NoLabel::None);
     }
 
     /// Counts a request with an OIDC token.
-    pub fn keyless(&self, result: KeylessResult) {
-        self.keyless.count(result, Nothing::None);
+    pub fn count_keyless_request(&self, result: KeylessResult) {
+        self.keyless.count(result, NoLabel::None);
     }
 
     /// Counts a request for an issuer's keys.
-    pub fn issuer(&self, result: IssuerResult) {
-        self.issuers.count(result, Nothing::None);
+    pub fn count_issuer_request(&self, result: IssuerResult) {
+        self.issuers.count(result, NoLabel::None);
     }
 
     /// Counts a response that limited requests to GitHub.
-    pub fn github_limit(&self) {
+    pub fn count_github_limit(&self) {
         self.github_limits.inc();
     }
 
@@ -212,27 +214,27 @@ impl Metrics {
     }
 
     /// Records GitHub's quota. `reset`: Unix time in seconds.
-    pub fn github_quota(&self, remaining: u64, limit: u64, reset: u64) {
+    pub fn set_github_quota(&self, remaining: u64, limit: u64, reset: u64) {
         for (gauge, value) in self.github_quota.iter().zip([remaining, limit, reset]) {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 
     /// Counts a request to the store. `time`: until the response began.
-    pub fn store(&self, operation: Operation, result: StoreResult, time: Duration) {
+    pub fn count_store_request(&self, operation: Operation, result: StoreResult, time: Duration) {
         self.store.count(operation, result);
         self.store_seconds.observe(operation, time);
     }
 
-    /// The same without a time.
-    pub fn store_untimed(&self, operation: Operation, result: StoreResult) {
+    /// Counts a request to the store whose time is unknown.
+    pub fn count_untimed_store_request(&self, operation: Operation, result: StoreResult) {
         self.store.count(operation, result);
     }
 
     /// Counts a connection as open until the returned guard is dropped.
-    pub fn connection(&'static self) -> Connection {
+    pub fn count_connection(&'static self) -> OpenConnection {
         self.connections.inc();
-        Connection(&self.connections)
+        OpenConnection(&self.connections)
     }
 
     /// All metrics as OpenMetrics text.
@@ -251,9 +253,9 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
 }
 
 /// An open connection.
-pub struct Connection(&'static Gauge);
+pub struct OpenConnection(&'static Gauge);
 
-impl Drop for Connection {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -59,7 +59,7 @@ impl Traces {
     }
 
     pub async fn stop(self) {
-        // The call waits for a thread that needs this runtime.
+        // The shutdown waits for a thread that needs this runtime.
         let stopped = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(STOP_TIME)).await;
         if !matches!(stopped, Ok(Ok(()))) {
             tracing::warn!("could not send the last traces to the collector");
@@ -67,8 +67,8 @@ impl Traces {
     }
 }
 
-/// The ID of the client's trace, if the request belongs to one; `span` becomes a part of that trace.
-pub fn continued(span: &Span, headers: &HeaderMap) -> Option<String> {
+/// Makes `span` a part of the client's trace, if the request belongs to one, and returns the trace's ID.
+pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<String> {
     if !headers.contains_key(TRACEPARENT) {
         return if span.is_disabled() { None } else { id_of(&span.context()) };
     }
@@ -104,10 +104,10 @@ impl HttpClient for Collector {
         let sent = self.runtime.spawn(send(self.http.clone(), request)).await?;
         // Logged once, not for each batch: the collector may be down for days.
         match &sent {
-            Ok(answer) if answer.status().is_success() => self.fails.store(false, Ordering::Relaxed),
+            Ok(response) if response.status().is_success() => self.fails.store(false, Ordering::Relaxed),
             failed if !self.fails.swap(true, Ordering::Relaxed) => {
                 let why = match failed {
-                    Ok(answer) => format!("it returned {}", answer.status()),
+                    Ok(response) => format!("it returned {}", response.status()),
                     Err(error) => format!("{error:#}"),
                 };
                 tracing::warn!("cannot send traces to the collector, they are dropped: {why}");
@@ -120,11 +120,11 @@ impl HttpClient for Collector {
 
 async fn send(http: reqwest::Client, request: Request<Bytes>) -> anyhow::Result<Response<Bytes>> {
     // The URL may contain a key.
-    let answer = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
+    let received = http.execute(request.try_into()?).await.map_err(|error| error.without_url())?;
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    *response.body_mut() = answer.bytes().await.map_err(|error| error.without_url())?;
+    *response.status_mut() = received.status();
+    *response.headers_mut() = received.headers().clone();
+    *response.body_mut() = received.bytes().await.map_err(|error| error.without_url())?;
     Ok(response)
 }
 
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn traceparent_headers_are_parsed_as_w3c_specifies() {
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (traceparent, taken) in [
+        for (traceparent, is_valid) in [
             (format!("00-{id}-00f067aa0ba902b7-01"), true),
             (format!("01-{id}-00f067aa0ba902b7-01-what-comes-later"), true),
             (format!("00-{id}-00f067aa0ba902b7-01-more"), false),
@@ -149,7 +149,7 @@ mod tests {
             (String::new(), false),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(TRACEPARENT), traceparent.parse().unwrap())]);
-            assert_eq!(continued(&Span::none(), &headers).as_deref(), taken.then_some(id), "{traceparent:?}");
+            assert_eq!(continue_trace(&Span::none(), &headers).as_deref(), is_valid.then_some(id), "{traceparent:?}");
         }
     }
 }

@@ -33,7 +33,7 @@ impl Process {
         let resident =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<i64>().ok());
         self.resident.set(resident.unwrap_or_default() << 10);
-        // One is the open directory itself.
+        // One of them is the directory that is being read.
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
         self.open_files.set(i64::try_from(open).unwrap_or(i64::MAX));
     }

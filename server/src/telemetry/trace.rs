@@ -22,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::random::digit;
-use crate::telemetry::metrics::{Label, Operation, Route};
+use crate::telemetry::metrics::{Label, Operation, RouteLabel};
 use crate::telemetry::otel;
 
 /// The target of spans that are for traces only, not for the log.
@@ -33,7 +33,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 tokio::task_local! {
     /// The ID of the current request.
-    static REQUEST: Id;
+    static REQUEST: RequestId;
 }
 
 /// How the log is written.
@@ -49,11 +49,11 @@ pub struct Telemetry {
 
 /// Starts the log and, if `traces` is set, traces. Must run inside the runtime.
 pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
-    // Libraries log warnings and errors only.
+    // Libraries log only warnings and errors.
     let own = LevelFilter::from_level(config.level);
-    let shown = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
-    // Its warnings are about misbehaving clients, one line each.
-    let shown = shown.with_target(TRACES, LevelFilter::OFF).with_target("h2", own.min(LevelFilter::ERROR));
+    let filter = Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("covered_server", own);
+    // h2 warns about every misbehaving client.
+    let filter = filter.with_target(TRACES, LevelFilter::OFF).with_target("h2", own.min(LevelFilter::ERROR));
     let log = tracing_subscriber::fmt::layer().with_target(false);
     let log = match config.json {
         true => {
@@ -63,7 +63,7 @@ pub fn start(config: &LogConfig, traces: bool) -> anyhow::Result<Telemetry> {
         false => log.with_ansi(false).map_event_format(|lines| WithRequest { lines, is_json: false }).boxed(),
     };
     // A list, as an `Option` layer would create spans that nobody records.
-    let mut layers = vec![log.with_filter(shown).boxed()];
+    let mut layers = vec![log.with_filter(filter).boxed()];
     let traces = traces.then(otel::Traces::start).transpose()?;
     let only = Targets::new().with_target(TRACES, LevelFilter::TRACE);
     layers.extend(traces.as_ref().map(|traces| traces.layer().with_filter(only).boxed()));
@@ -95,7 +95,7 @@ where
     F: FormatEvent<S, N>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Ok(id) = REQUEST.try_with(Id::clone) else {
+        let Ok(id) = REQUEST.try_with(RequestId::clone) else {
             return self.lines.format_event(context, to, event);
         };
         let mut line = String::new();
@@ -110,26 +110,26 @@ where
 
 /// A request's ID.
 #[derive(Clone)]
-pub enum Id {
+pub enum RequestId {
     /// From the client, a proxy or the trace.
     Given(Arc<str>),
     /// Generated; shown as 16 hexadecimal digits.
-    Own(u64),
+    Generated(u64),
 }
 
-impl Id {
+impl RequestId {
     /// A generated ID: a randomly keyed hash of a counter, which needs no system call.
-    fn own() -> Self {
+    fn generated() -> Self {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        Self::Own(KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
+        Self::Generated(KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub fn header(&self) -> HeaderValue {
         let value = match self {
             Self::Given(id) => HeaderValue::from_str(id),
-            Self::Own(id) => {
-                let digits: [u8; 16] = std::array::from_fn(|place| digit((id >> (60 - 4 * place)) as u8));
+            Self::Generated(id) => {
+                let digits: [u8; 16] = std::array::from_fn(|index| digit((id >> (60 - 4 * index)) as u8));
                 HeaderValue::from_bytes(&digits)
             }
         };
@@ -137,23 +137,23 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given(id) => f.write_str(id),
-            Self::Own(id) => write!(f, "{id:016x}"),
+            Self::Generated(id) => write!(f, "{id:016x}"),
         }
     }
 }
 
 /// The context of one request: its ID for log lines, and its span as the parent of outgoing requests.
 #[derive(Clone)]
-pub struct Scope {
-    id: Id,
+pub struct RequestContext {
+    id: RequestId,
     trace: Span,
 }
 
-impl Scope {
+impl RequestContext {
     /// The ID comes from the client or a proxy, else from the trace, else it is generated.
     pub fn of<B>(request: &Request<B>) -> Self {
         let headers = request.headers();
@@ -162,15 +162,15 @@ impl Scope {
             http.request.method = request.method().as_str(), http.route = field::Empty,
             http.response.status_code = field::Empty, request_id = field::Empty,
         );
-        let trace_id = otel::continued(&trace, headers);
-        let id = given(headers).or(trace_id).map_or_else(Id::own, |id| Id::Given(id.into()));
+        let trace_id = otel::continue_trace(&trace, headers);
+        let id = sent_id(headers).or(trace_id).map_or_else(RequestId::generated, |id| RequestId::Given(id.into()));
         if !trace.is_disabled() {
             trace.record("request_id", field::display(&id));
         }
         Self { id, trace }
     }
 
-    pub fn id(&self) -> &Id {
+    pub fn id(&self) -> &RequestId {
         &self.id
     }
 
@@ -180,11 +180,11 @@ impl Scope {
     }
 
     /// Records route and status in the span.
-    pub fn answered(&self, method: &str, route: Route, status: u16) {
+    pub fn record_response(&self, method: &str, route: RouteLabel, status: u16) {
         if self.trace.is_disabled() {
             return;
         }
-        let route = Route::TEXTS.get(route.place()).copied().unwrap_or_default();
+        let route = RouteLabel::TEXTS.get(route.index()).copied().unwrap_or_default();
         otel::rename(&self.trace, format!("{method} {route}"));
         self.trace.record("http.route", route);
         self.trace.record("http.response.status_code", status);
@@ -194,25 +194,25 @@ impl Scope {
     }
 }
 
-/// A future in the context of a request. Boxed, as it is large: it would be moved around, and an idle connection would
-/// keep its memory.
-pub struct Within<F> {
-    scope: Scope,
+/// A future in the context of a request. Boxed, as it is large: moving it is slow, and an idle connection would keep
+/// its memory.
+pub struct InContext<F> {
+    request_context: RequestContext,
     work: Pin<Box<F>>,
 }
 
-impl<F> Within<F> {
-    pub fn new(scope: &Scope, work: F) -> Self {
-        Self { scope: scope.clone(), work: Box::pin(work) }
+impl<F> InContext<F> {
+    pub fn new(request_context: &RequestContext, work: F) -> Self {
+        Self { request_context: request_context.clone(), work: Box::pin(work) }
     }
 }
 
-impl<F: Future> Future for Within<F> {
+impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { scope, work } = &mut *self;
-        scope.within(|| work.as_mut().poll(context))
+        let Self { request_context, work } = &mut *self;
+        request_context.within(|| work.as_mut().poll(context))
     }
 }
 
@@ -222,14 +222,14 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     let task = task.in_current_span();
-    match REQUEST.try_with(Id::clone) {
+    match REQUEST.try_with(RequestId::clone) {
         Ok(id) => tokio::spawn(REQUEST.scope(id, task)),
         Err(_) => tokio::spawn(task),
     }
 }
 
 /// The client's request ID, if it is safe to log.
-fn given(headers: &HeaderMap) -> Option<String> {
+fn sent_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     (plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
@@ -237,7 +237,7 @@ fn given(headers: &HeaderMap) -> Option<String> {
 
 /// Runs a request to the store in a span of its own.
 pub fn store<F: Future>(operation: Operation, work: F) -> impl Future<Output = F::Output> {
-    let operation = Operation::TEXTS.get(operation.place()).copied().unwrap_or_default();
+    let operation = Operation::TEXTS.get(operation.index()).copied().unwrap_or_default();
     work.instrument(tracing::info_span!(
         target: TRACES, "store", otel.name = format_args!("store {operation}"), otel.kind = "client",
     ))
@@ -260,7 +260,7 @@ mod tests {
         let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(file.try_clone().unwrap());
         let log = log.map_event_format(|lines| WithRequest { lines, is_json: false });
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
-            REQUEST.sync_scope(Id::Given("abc".into()), || tracing::warn!(bytes = 1, "within"));
+            REQUEST.sync_scope(RequestId::Given("abc".into()), || tracing::warn!(bytes = 1, "within"));
             tracing::warn!("without");
         });
         let mut text = String::new();
@@ -274,11 +274,11 @@ mod tests {
     #[test]
     fn invalid_request_ids_are_ignored() {
         let long = "a".repeat(65);
-        for (id, taken) in
+        for (id, is_valid) in
             [("4f.A_b-9", true), (&long[1..], true), (&long, false), ("", false), ("a b", false), ("a\"", false)]
         {
             let headers = HeaderMap::from_iter([(REQUEST_ID, id.parse().unwrap())]);
-            assert_eq!(given(&headers).as_deref(), taken.then_some(id), "{id:?}");
+            assert_eq!(sent_id(&headers).as_deref(), is_valid.then_some(id), "{id:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ const LABEL: &str = "coverage";
 const MAX_LABEL: usize = 64;
 
 /// The maximum number of cached badges: about 2 MB.
-const MAX_DRAWN: usize = 1000;
+const MAX_RENDERED: usize = 1000;
 
 /// The colours of the Python original's badges.
 const GREEN: &str = "#34D058";
@@ -33,18 +33,18 @@ const STYLES: [(&str, Style); 5] = [
 
 /// The label and the style of a badge.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Look {
+pub struct Appearance {
     /// `None`: [`LABEL`].
     label: Option<Box<str>>,
     /// One of [`STYLES`].
     style: usize,
 }
 
-impl Look {
+impl Appearance {
     /// From the query's `label` and `style`; an unknown style means flat.
     pub fn new(label: Option<&str>, style: Option<&str>) -> Self {
         let fits = |label: &str| label.chars().filter(|c| is_xml(*c)).take(MAX_LABEL).collect::<String>();
-        // Some styles would draw an empty bubble for a blank label.
+        // Some styles render an empty box for a blank label.
         let label = label.map(fits).filter(|label| !label.trim().is_empty()).map(Into::into);
         let style = STYLES.iter().position(|(name, _)| Some(*name) == style).unwrap_or_default();
         Self { label, style }
@@ -62,7 +62,7 @@ fn is_xml(c: char) -> bool {
 
 /// The content of a badge. There are few different ones, so badges can be cached.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Content {
+struct BadgeContent {
     percent: Percent,
     state: Option<State>,
 }
@@ -75,7 +75,7 @@ enum Percent {
     Whole(u8),
 }
 
-impl Content {
+impl BadgeContent {
     fn of(value: Option<&Value>) -> Self {
         let percent = match value.and_then(|value| value.percent) {
             None => Percent::Unknown,
@@ -105,36 +105,36 @@ impl Content {
 /// The cache of rendered badges. With so few entries, comparing is faster than hashing.
 #[derive(Default)]
 pub struct Badges {
-    drawn: RwLock<BTreeMap<(Look, Content), Bytes>>,
+    rendered: RwLock<BTreeMap<(Appearance, BadgeContent), Bytes>>,
 }
 
 impl Badges {
     /// The badge as an SVG image, with a title such as `coverage: 87%`.
-    pub fn svg(&self, value: Option<&Value>, look: Look) -> Result<Bytes, badge_maker_rs::Error> {
-        let badge = (look, Content::of(value));
-        if let Some(svg) = self.drawn.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
+    pub fn svg(&self, value: Option<&Value>, appearance: Appearance) -> Result<Bytes, badge_maker_rs::Error> {
+        let badge = (appearance, BadgeContent::of(value));
+        if let Some(svg) = self.rendered.read().unwrap_or_else(PoisonError::into_inner).get(&badge) {
             return Ok(svg.clone());
         }
-        let svg = Bytes::from(draw(&badge.0, badge.1)?);
-        let mut drawn = self.drawn.write().unwrap_or_else(PoisonError::into_inner);
+        let svg = Bytes::from(render(&badge.0, badge.1)?);
+        let mut rendered = self.rendered.write().unwrap_or_else(PoisonError::into_inner);
         // Anybody can choose labels: a flood of new ones only empties the cache.
-        if drawn.len() >= MAX_DRAWN {
-            drawn.clear();
+        if rendered.len() >= MAX_RENDERED {
+            rendered.clear();
         }
-        drawn.insert(badge, svg.clone());
+        rendered.insert(badge, svg.clone());
         Ok(svg)
     }
 }
 
-/// Draws the badge.
-pub fn svg(value: Option<&Value>, look: &Look) -> Result<String, badge_maker_rs::Error> {
-    draw(look, Content::of(value))
+/// Renders a badge without the cache.
+pub fn svg(value: Option<&Value>, appearance: &Appearance) -> Result<String, badge_maker_rs::Error> {
+    render(appearance, BadgeContent::of(value))
 }
 
-fn draw(look: &Look, content: Content) -> Result<String, badge_maker_rs::Error> {
+fn render(appearance: &Appearance, content: BadgeContent) -> Result<String, badge_maker_rs::Error> {
     let options = BadgeOptions::new(content.message())
-        .label(look.label())
-        .style(STYLES.get(look.style).map_or(Style::Flat, |(_, style)| *style))
+        .label(appearance.label())
+        .style(STYLES.get(appearance.style).map_or(Style::Flat, |(_, style)| *style))
         .color(Color::literal(content.color()))
         .build();
     make_badge(&options)
@@ -153,11 +153,11 @@ pub struct Endpoint<'a> {
 }
 
 /// The value as a shields.io endpoint.
-pub fn endpoint<'a>(value: Option<&Value>, look: &'a Look) -> Endpoint<'a> {
-    let content = Content::of(value);
+pub fn endpoint<'a>(value: Option<&Value>, appearance: &'a Appearance) -> Endpoint<'a> {
+    let content = BadgeContent::of(value);
     Endpoint {
         schema_version: 1,
-        label: look.label(),
+        label: appearance.label(),
         message: content.message(),
         color: content.color(),
         percent: value.and_then(|value| value.percent),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn message(value: Option<&Value>) -> String {
-        Content::of(value).message()
+        BadgeContent::of(value).message()
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn badge_colours_follow_the_state() {
-        let svg = |value: Option<&Value>| svg(value, &Look::new(None, None)).unwrap().to_lowercase();
+        let svg = |value: Option<&Value>| svg(value, &Appearance::new(None, None)).unwrap().to_lowercase();
         assert!(svg(Some(&value(Some(87.0), State::Success))).contains("#34d058"));
         assert!(svg(Some(&value(Some(87.0), State::Failure))).contains("#cb2431"));
         assert!(svg(Some(&value(None, State::Success))).contains("#9f9f9f"));
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_svg_title_contains_the_badge_text() {
-        let svg = svg(Some(&value(Some(87.42), State::Success)), &Look::new(None, None)).unwrap();
+        let svg = svg(Some(&value(Some(87.42), State::Success)), &Appearance::new(None, None)).unwrap();
         assert!(svg.contains("<title>coverage: 87%</title>") && svg.contains("aria-label=\"coverage: 87%\""), "{svg}");
     }
 
@@ -214,12 +214,12 @@ mod tests {
     fn labels_are_escaped_and_truncated_in_every_style() {
         let hostile = "\"/><script>alert(1)</script>&\u{1}\u{fffe}".to_owned() + &"x".repeat(500);
         for style in ["flat", "flat-square", "plastic", "for-the-badge", "social", "none such"] {
-            let svg = svg(None, &Look::new(Some(&hostile), Some(style))).unwrap();
+            let svg = svg(None, &Appearance::new(Some(&hostile), Some(style))).unwrap();
             assert!(!svg.to_lowercase().contains("<script") && svg.len() < 8000, "{svg}");
             assert!(!svg.contains(['\u{1}', '\u{fffe}']), "{svg}");
         }
         for empty in ["", " ", "\u{1}"] {
-            let svg = svg(None, &Look::new(Some(empty), Some("social"))).unwrap();
+            let svg = svg(None, &Appearance::new(Some(empty), Some("social"))).unwrap();
             assert!(svg.contains(">Coverage<"), "{empty:?}: {svg}");
         }
     }

@@ -1,8 +1,8 @@
 //! The values of badges. Look-ups try the cache, GitHub and the last value in the store, in this order.
 
 pub mod drawing;
-mod refused;
 pub mod statuses;
+mod unstored;
 pub mod value;
 mod value_store;
 
@@ -49,13 +49,13 @@ impl Values {
     }
 
     /// Invalidates a repository's values: the next request asks GitHub.
-    pub async fn forget(&self, repository: &Repository) {
-        self.cache.forget(repository.as_str()).await;
+    pub async fn invalidate(&self, repository: &Repository) {
+        self.cache.invalidate(repository.as_str()).await;
     }
 
     /// Invalidates a repository that GitHub did not know and may know now.
-    pub async fn appeared(&self, repository: &Repository) {
-        self.cache.appeared(repository.as_str()).await;
+    pub async fn invalidate_absent(&self, repository: &Repository) {
+        self.cache.invalidate_absent(repository.as_str()).await;
     }
 
     /// Sets the value of the default branch; returns the reason if the known value is kept instead.
@@ -68,19 +68,19 @@ impl Values {
         let store = &self.statuses.store;
         let _lock = store.lock(&repository).await;
         let ticket = self.cache.write_ticket(repository.as_str()).await;
-        let (stored, stays) = store.store(&repository, name.as_ref(), value).await?;
+        let (stored, kept_reason) = store.store(&repository, name.as_ref(), value).await?;
         if stored.percent.is_none() {
             // GitHub may have a number of an older commit, which is better than none.
-            self.cache.forget(repository.as_str()).await;
-            return Ok(stays);
+            self.cache.invalidate(repository.as_str()).await;
+            return Ok(kept_reason);
         }
         let key = ValueKey { repository, name, branch: None };
-        // The cache gets the value that the store decided on.
+        // Cache the value that is in the store, which may be the known one.
         self.cache.put(key, Some(Arc::new(stored)), ticket).await;
-        Ok(stays)
+        Ok(kept_reason)
     }
 
-    /// The default branch's name, where GitHub tells it.
+    /// The default branch's name; `None` if GitHub does not return it.
     pub async fn default_branch(&self, repository: &Repository) -> Option<String> {
         self.statuses.github.as_ref()?.default_branch(repository, GITHUB_TIME).await
     }

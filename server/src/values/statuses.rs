@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::future::Cache as Memory;
 
-use crate::cache::{ABSENT, Answer, FRESH, Question, Source};
-use crate::github::{CommitStatus, GitHub, Refusal};
+use crate::cache::{ABSENT, FRESH, Source, SourceAnswer, SourceRequest};
+use crate::github::{CommitStatus, GitHub, StatusesError};
 use crate::identity::allowed::Allowed;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
@@ -23,7 +23,7 @@ const FRESH_AFTER_FAILURE: Duration = Duration::from_secs(10);
 const STORE_TIME: Duration = Duration::from_millis(600);
 /// The maximum number of GitHub look-ups per repository and minute: clients choose names and branches freely, and the
 /// quota is limited.
-const LOOK_UPS_A_MINUTE: u32 = 30;
+const MAX_LOOK_UPS_PER_MINUTE: u32 = 30;
 /// The prefix of the Python original's descriptions.
 const ORIGINAL_PREFIX: &str = "Coverage ";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,17 +39,17 @@ pub struct Statuses {
     /// The addresses of this server's reports; badges link to no others.
     reports: Arc<Reports>,
     /// Look-ups of the last minute, by repository.
-    asked: Memory<Repository, Arc<AtomicU32>>,
+    recent_look_ups: Memory<Repository, Arc<AtomicU32>>,
 }
 
 /// The result of a look-up on GitHub.
 enum GitHubAnswer {
-    /// GitHub's value; also `None` if GitHub must not be asked.
+    /// GitHub's value; `None` if it has none, or if the repository must not be looked up.
     Value(Option<Value>),
     /// GitHub knows no such repository.
     Absent,
     /// The look-up failed; retry after this time.
-    Nothing(Duration),
+    Failed(Duration),
 }
 
 impl Source for Statuses {
@@ -79,97 +79,97 @@ impl Source for Statuses {
         value.is_some()
     }
 
-    async fn ask(&self, question: Question<'_, Self>) -> Answer<Option<Arc<Value>>> {
-        let asked_at = Timestamp::now();
-        let answered = match question.absent {
+    async fn look_up(&self, request: SourceRequest<'_, Self>) -> SourceAnswer<Option<Arc<Value>>> {
+        let requested_at = Timestamp::now();
+        let answer = match request.absent {
             true => GitHubAnswer::Absent,
-            false => self.ask_github(question.key, question.time).await,
+            false => self.look_up_on_github(request.key, request.time).await,
         };
-        let absent = matches!(answered, GitHubAnswer::Absent) && !question.absent;
-        let sure = matches!(answered, GitHubAnswer::Value(_));
-        let (from_github, fresh) = match answered {
+        let absent = matches!(answer, GitHubAnswer::Absent) && !request.absent;
+        let is_confirmed = matches!(answer, GitHubAnswer::Value(_));
+        let (from_github, fresh) = match answer {
             GitHubAnswer::Value(value) => (value, FRESH),
             GitHubAnswer::Absent => (None, ABSENT),
-            GitHubAnswer::Nothing(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
+            GitHubAnswer::Failed(time) => (None, time.clamp(FRESH_AFTER_FAILURE, FRESH)),
         };
         // The store has values of default branches only.
-        let (value, sure) = match question.key.branch {
-            Some(_) => (from_github, sure),
-            None => self.ask_store(&question, from_github, sure, asked_at).await,
+        let (value, is_confirmed) = match request.key.branch {
+            Some(_) => (from_github, is_confirmed),
+            None => self.store_or_read_last(&request, from_github, is_confirmed, requested_at).await,
         };
-        let known = question.known.flatten().filter(|_| !sure);
-        Answer { value: value.map(Arc::new).or(known), fresh, sure, absent }
+        let known = request.known.flatten().filter(|_| !is_confirmed);
+        SourceAnswer { value: value.map(Arc::new).or(known), fresh, is_confirmed, absent }
     }
 }
 
 impl Statuses {
     pub fn new(store: ValueStore, github: Option<GitHub>, allowed: Arc<Allowed>, reports: Arc<Reports>) -> Self {
-        let asked = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
-        Self { store, github, allowed, reports, asked }
+        let recent_look_ups = Memory::builder().max_capacity(MAX_COUNTED).time_to_live(MINUTE).build();
+        Self { store, github, allowed, reports, recent_look_ups }
     }
 
     /// Stores GitHub's value, or reads the last one if GitHub has none. Returns the valid value, and whether it is
     /// certain. If the store fails, GitHub's value is valid.
-    async fn ask_store(
+    async fn store_or_read_last(
         &self,
-        question: &Question<'_, Self>,
+        request: &SourceRequest<'_, Self>,
         from_github: Option<Value>,
-        sure: bool,
-        asked_at: Timestamp,
+        is_confirmed: bool,
+        requested_at: Timestamp,
     ) -> (Option<Value>, bool) {
-        let (repository, name) = (&question.key.repository, question.key.name.as_ref());
+        let (repository, name) = (&request.key.repository, request.key.name.as_ref());
         let stored = tokio::time::timeout(STORE_TIME, async {
             match from_github.clone() {
                 Some(value) => {
-                    let is_overtaken = || question.is_overtaken();
-                    self.store.store_from_github(repository, name, value, asked_at, is_overtaken).await.map(Some)
+                    let is_outdated = || request.is_outdated();
+                    self.store.store_from_github(repository, name, value, requested_at, is_outdated).await.map(Some)
                 }
                 None => self.store.last(repository, name).await,
             }
         });
         match stored.await.unwrap_or_else(|_| Err(StorageError::slow(STORE_TIME))) {
-            Ok(value) => (value, sure),
+            Ok(value) => (value, is_confirmed),
             Err(error) => {
                 // A denied access is permanent and was logged once.
                 if !matches!(error, StorageError::Denied(_)) {
                     tracing::warn!(%repository, "could not store or read the last value: {:#}", anyhow::Error::from(error));
                 }
-                let sure = from_github.is_some();
-                (from_github, sure)
+                let is_confirmed = from_github.is_some();
+                (from_github, is_confirmed)
             }
         }
     }
 
-    async fn ask_github(&self, key: &ValueKey, time: Duration) -> GitHubAnswer {
+    async fn look_up_on_github(&self, key: &ValueKey, time: Duration) -> GitHubAnswer {
         let Some(github) = &self.github else {
             return GitHubAnswer::Value(None);
         };
         let repository = &key.repository;
-        match tokio::time::timeout(STORE_TIME, self.allowed.has_name(repository)).await {
+        match tokio::time::timeout(STORE_TIME, self.allowed.allows_name(repository)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return GitHubAnswer::Value(None),
             Ok(Err(error)) => {
                 tracing::warn!(%repository, "could not read whether the repository is allowed, the badge shows the last value: {:#}", anyhow::Error::from(error));
-                return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
+                return GitHubAnswer::Failed(FRESH_AFTER_FAILURE);
             }
-            Err(_) => return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE),
+            Err(_) => return GitHubAnswer::Failed(FRESH_AFTER_FAILURE),
         }
-        let asked = self.asked.get_with_by_ref(repository, async { Arc::default() }).await;
-        if asked.fetch_add(1, Ordering::Relaxed) >= LOOK_UPS_A_MINUTE {
-            tracing::warn!(%repository, "{LOOK_UPS_A_MINUTE} GitHub look-ups for this repository in a minute, the badge shows the last value to save the quota");
-            return GitHubAnswer::Nothing(FRESH_AFTER_FAILURE);
+        let recent_look_ups = self.recent_look_ups.get_with_by_ref(repository, async { Arc::default() }).await;
+        if recent_look_ups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS_PER_MINUTE {
+            tracing::warn!(%repository, "{MAX_LOOK_UPS_PER_MINUTE} GitHub look-ups for this repository in a minute, the badge shows the last value to save the quota");
+            return GitHubAnswer::Failed(FRESH_AFTER_FAILURE);
         }
         let name = key.name.as_ref().map(ToString::to_string);
         match github.statuses(repository, key.branch.as_deref(), name.as_deref(), time).await {
             Ok(statuses) => GitHubAnswer::Value(self.newest(repository, statuses).await),
-            Err(Refusal::NoRepository) => GitHubAnswer::Absent,
-            Err(Refusal::BackingOff(time)) => {
+            Err(StatusesError::NoRepository) => GitHubAnswer::Absent,
+            Err(StatusesError::BackingOff(time)) => {
                 tracing::debug!(%repository, "no request to GitHub for {time:?}, the badge shows the last value");
-                GitHubAnswer::Nothing(time)
+                GitHubAnswer::Failed(time)
             }
-            Err(Refusal::Failed(error)) => {
+            Err(StatusesError::Failed(error)) => {
                 tracing::warn!(%repository, "could not read statuses from GitHub, the badge shows the last value: {error:#}");
-                GitHubAnswer::Nothing(FRESH_AFTER_FAILURE)
+                GitHubAnswer::Failed(FRESH_AFTER_FAILURE)
             }
         }
     }
@@ -217,7 +217,7 @@ fn state_of(status: &CommitStatus) -> Option<State> {
 
 /// Parses the number at the start of a description: Covered's `87.42%, below …` or the original's `Coverage 87.5%`. A
 /// percent sign elsewhere may belong to a threshold.
-pub fn percent_of(description: &str) -> Option<f64> {
+pub(crate) fn percent_of(description: &str) -> Option<f64> {
     let (before, _) = description.split_once('%')?;
     let number = before.strip_prefix(ORIGINAL_PREFIX).unwrap_or(before).trim();
     let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

@@ -9,8 +9,8 @@ use crate::names::report::ReportName;
 use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 
-/// The longest time from a run's first upload to that of its last re-run: GitHub allows a re-run for 30 days, and a run to
-/// take 35.
+/// The longest time between a run's first upload and that of its last re-run: GitHub allows re-runs for 30 days, and
+/// runs of 35 days.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(65 * 24);
 
 /// Whether the coverage reaches the threshold.
@@ -31,7 +31,7 @@ pub struct Value {
     pub site_id: Option<String>,
     pub commit_sha: String,
     pub seen_at: Timestamp,
-    /// The newest workflow run that set a value. Runs can overtake one another; a later run has a higher ID.
+    /// The newest workflow run that set a value. Runs can finish in another order; a later run has a higher ID.
     #[serde(default)]
     pub run_id: Option<u64>,
     /// The GitHub instance of the run: each instance has its own run IDs.
@@ -70,18 +70,18 @@ impl Value {
         Self { seen_at: other.seen_at, ..self.clone() } == *other
     }
 
-    /// The valid one of two: whichever was seen later, unless the other one stays.
+    /// The valid one of two values: the one that was seen later, unless there is a reason to keep the other.
     pub(super) fn latest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => {
-                let (known, said) = if one.seen_at <= other.seen_at { (one, other) } else { (other, one) };
-                Some(said.or_known(Some(known)).0)
+                let (known, new) = if one.seen_at <= other.seen_at { (one, other) } else { (other, one) };
+                Some(new.or_known(Some(known)).0)
             }
             (one, other) => one.or(other),
         }
     }
 
-    /// This value, or the one that was known before, and why that one stays.
+    /// This value; or the known one, and the reason to keep it.
     pub(super) fn or_known(self, known: Option<Self>) -> (Self, Option<KeptReason>) {
         match known.and_then(|known| known.reason_to_keep(&self).map(|reason| (known, reason))) {
             Some((known, reason)) => (known, Some(reason)),
@@ -89,22 +89,22 @@ impl Value {
         }
     }
 
-    /// Why this value, which was known before, stays where another one is said.
-    fn reason_to_keep(&self, said: &Self) -> Option<KeptReason> {
-        let is_newer_run = said.run_id.is_some() && said.run_id < self.run_id && self.is_comparable(said);
+    /// The reason to keep this known value instead of a new one.
+    fn reason_to_keep(&self, new: &Self) -> Option<KeptReason> {
+        let is_newer_run = new.run_id.is_some() && new.run_id < self.run_id && self.is_comparable(new);
         match self.run_id.filter(|_| is_newer_run) {
             Some(run) => Some(KeptReason::NewerRun(run)),
-            None if said.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
+            None if new.percent.is_none() && self.percent.is_some() => Some(KeptReason::Number),
             None => None,
         }
     }
 
-    /// Whether the numbers of both runs tell which one is newer: those of one GitHub instance do. Older actions do not
-    /// say which instance it is; it is taken for the same until no run from before can still be under way.
-    fn is_comparable(&self, said: &Self) -> bool {
-        match (&self.issuer, &said.issuer) {
+    /// Whether the run IDs of both values tell which one is newer, as IDs of the same GitHub instance do. Older actions
+    /// do not send the instance: it counts as the same one during the longest time of a run.
+    fn is_comparable(&self, new: &Self) -> bool {
+        match (&self.issuer, &new.issuer) {
             (Some(one), Some(other)) => one == other,
-            _ => said.seen_at.duration_since(self.seen_at) <= LONGEST_RUN,
+            _ => new.seen_at.duration_since(self.seen_at) <= LONGEST_RUN,
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_missing_issuer_matches_any_during_the_maximum_run_time() {
         let known = value(80.0, 100, "https://github.com", 0);
-        for (said, stays) in [
+        for (new, is_kept) in [
             (value(10.0, 50, "https://github.com", 1), true),
             (value(10.0, 50, "https://github.com", 1000), true),
             (value(10.0, 50, "", 1), true),
@@ -155,7 +155,7 @@ mod tests {
             (value(10.0, 50, "https://ghe.example.com", 1), false),
             (value(10.0, 100, "", 1), false),
         ] {
-            assert_eq!(known.reason_to_keep(&said).is_some(), stays, "{said:?}");
+            assert_eq!(known.reason_to_keep(&new).is_some(), is_kept, "{new:?}");
         }
     }
 

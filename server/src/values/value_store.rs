@@ -13,19 +13,19 @@ use crate::names::repository::Repository;
 use crate::names::site::SiteId;
 use crate::store::error::StorageError;
 use crate::store::storage::{Storage, Version};
-use crate::values::refused::RefusedValues;
+use crate::values::unstored::UnstoredValues;
 use crate::values::value::{KeptReason, Value};
 
 /// The number of locks: writes for one repository are serialized.
 const LOCKS: usize = 64;
 /// The maximum number of attempts if other servers write at the same time.
-const WRITES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
-/// The values in the store.
+/// The stored values, and the locks for writing them.
 pub struct ValueStore {
     storage: Arc<Storage>,
-    /// Values that the storage did not accept.
-    refused: RefusedValues,
+    /// Values that could not be stored.
+    unstored: UnstoredValues,
     /// Held while a repository's value is compared and written, as some stores have no conditional writes.
     locks: [Mutex<()>; LOCKS],
     hasher: RandomState,
@@ -35,25 +35,25 @@ impl ValueStore {
     pub fn new(storage: Arc<Storage>) -> Self {
         Self {
             storage,
-            refused: RefusedValues::new(),
+            unstored: UnstoredValues::new(),
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
         }
     }
 
-    /// The last value, whether the storage has it or refused it.
+    /// The last value, from the storage or, if the storage denied access, from memory.
     pub async fn last(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
-        let refused = self.refused.get(&value_key(repository, name)).await;
+        let unstored = self.unstored.get(&value_key(repository, name)).await;
         match self.stored(repository, name).await {
-            Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), refused)),
+            Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), unstored)),
             Err(StorageError::Denied(why)) => {
-                self.refused.warn(&why);
-                // Where none is kept, it is unknown and not absent: another server may have one.
-                refused.map(Some).ok_or(StorageError::Denied(why))
+                self.unstored.warn_once(&why);
+                // Without a value in memory, the value is unknown: another server may have one.
+                unstored.map(Some).ok_or(StorageError::Denied(why))
             }
             Err(error) => Err(error),
         }
@@ -74,12 +74,9 @@ impl ValueStore {
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<(Option<Value>, Version)>, StorageError> {
-        match self.storage.get(&value_key(repository, name)).await {
-            // An invalid value counts as unknown and is overwritten.
-            Ok(stored) => Ok(Some((Value::read(&stored.bytes), stored.version))),
-            Err(StorageError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let stored = self.storage.find(&value_key(repository, name)).await?;
+        // An invalid value counts as unknown and is overwritten.
+        Ok(stored.map(|stored| (Value::read(&stored.bytes), stored.version)))
     }
 
     pub async fn lock(&self, repository: &Repository) -> MutexGuard<'_, ()> {
@@ -88,23 +85,23 @@ impl ValueStore {
     }
 
     /// Stores GitHub's value and returns the valid one. A value set during the look-up is newer: on this instance
-    /// (`is_overtaken`), or on another one (`seen_at` after `asked_at`).
+    /// (`is_outdated`), or on another one (`seen_at` after `requested_at`).
     pub async fn store_from_github(
         &self,
         repository: &Repository,
         name: Option<&ReportName>,
         value: Value,
-        asked_at: Timestamp,
-        is_overtaken: impl Fn() -> bool,
+        requested_at: Timestamp,
+        is_outdated: impl Fn() -> bool,
     ) -> Result<Value, StorageError> {
         let _lock = self.lock(repository).await;
-        if is_overtaken() {
+        if is_outdated() {
             return Ok(value);
         }
         let Some(known) = self.last(repository, name).await? else {
             return self.store(repository, name, value).await.map(|(stored, _)| stored);
         };
-        let is_newer = known.seen_at > asked_at;
+        let is_newer = known.seen_at > requested_at;
         let value = value.completed_by(&known);
         if is_newer || value.equals(&known) {
             return Ok(known);
@@ -121,37 +118,34 @@ impl ValueStore {
         value: Value,
     ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
-        let refused = self.refused.get(&key).await;
-        for _ in 0..WRITES {
+        let unstored = self.unstored.get(&key).await;
+        for _ in 0..MAX_ATTEMPTS {
             let (stored, version) = match self.stored(repository, name).await {
                 Ok(stored) => stored.map_or((None, None), |(value, version)| (value, Some(version))),
                 Err(StorageError::Denied(why)) => {
-                    let (valid, reason) = value.or_known(refused);
-                    self.refused.keep(key, valid.clone(), &why).await;
+                    let (valid, reason) = value.or_known(unstored);
+                    self.unstored.keep(key, valid.clone(), &why).await;
                     return Ok((valid, reason));
                 }
                 Err(error) => return Err(error),
             };
-            let (valid, reason) = value.clone().or_known(Value::latest(stored.clone(), refused.clone()));
+            let (valid, reason) = value.clone().or_known(Value::latest(stored.clone(), unstored.clone()));
             let written =
                 if stored.as_ref() == Some(&valid) { Ok(()) } else { self.write(&key, &valid, version).await };
             match written {
-                Ok(()) => self.refused.remove(&key).await,
+                Ok(()) => self.unstored.remove(&key).await,
                 Err(StorageError::Exists) => continue,
-                Err(StorageError::Denied(why)) => self.refused.keep(key, valid.clone(), &why).await,
+                Err(StorageError::Denied(why)) => self.unstored.keep(key, valid.clone(), &why).await,
                 Err(error) => return Err(error),
             }
             return Ok((valid, reason));
         }
-        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {WRITES} times in a row")))
+        Err(StorageError::Failed(anyhow::anyhow!("{key} was changed by others {MAX_ATTEMPTS} times in a row")))
     }
 
-    /// Writes a value in place of that version, or as the first one.
+    /// Overwrites `version` with a value; without one, creates the object.
     async fn write(&self, key: &str, value: &Value, version: Option<Version>) -> Result<(), StorageError> {
         let bytes = serde_json::to_vec(value).map_err(|error| StorageError::Failed(error.into()))?;
-        match version {
-            Some(version) => self.storage.replace(key, bytes, version).await,
-            None => self.storage.create(key, bytes).await,
-        }
+        self.storage.write(key, bytes, version).await
     }
 }

@@ -133,7 +133,7 @@ async fn links_to_a_former_url_work_if_the_site_record_matches() {
     let (github, folder) = (github(), tempfile::tempdir().unwrap());
     let old = server(&github, &folder).await;
     let path = old.upload(zip(&[("index.html", b"<p>87%")])).await;
-    let foreign = old.create().await["site_id"].as_str().unwrap().to_owned();
+    let other_site = old.create().await["site_id"].as_str().unwrap().to_owned();
     old.stop().await;
     github.push("octo/app", "main", &sha(1));
     // The server had another host and port before; the site's record has the repository.
@@ -145,7 +145,7 @@ async fn links_to_a_former_url_work_if_the_site_record_matches() {
     // A site of octo/app does not count for another repository.
     github.add_repository("evil/app", "main");
     github.push("evil/app", "main", &sha(1));
-    let link = format!("https://gone.example.com/coverage/{foreign}/");
+    let link = format!("https://gone.example.com/coverage/{other_site}/");
     github.set_status("evil/app", &sha(1), status("covered", "success", "87%", &link));
     assert_eq!(server.badge("/badge/evil/app.svg").await, "coverage: 87%");
     assert_eq!(location(&server, "/badge/redirect/evil/app/").await.0, 404);

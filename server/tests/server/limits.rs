@@ -282,9 +282,9 @@ async fn uploads_above_the_limit_get_503() {
     // The server waits for its body, so it is in progress.
     let mut interim = [0; 25];
     timeout(LONG, upload.read_exact(&mut interim)).await.unwrap().unwrap();
-    let refused = server.put(&second, zip.clone()).await;
-    assert_eq!(refused.headers()["retry-after"], "5");
-    assert_error(refused, 503, "too many uploads are in progress").await;
+    let rejected = server.put(&second, zip.clone()).await;
+    assert_eq!(rejected.headers()["retry-after"], "5");
+    assert_error(rejected, 503, "too many uploads are in progress").await;
     upload.write_all(&zip).await.unwrap();
     let mut response = [0; 12];
     timeout(LONG, upload.read_exact(&mut response)).await.unwrap().unwrap();
@@ -310,10 +310,10 @@ async fn guessing_api_keys_is_rate_limited_per_address() {
     for guess in 0..10 {
         assert_eq!(send(format!("guess-{guess}"), "192.0.2.1").await.status(), 403);
     }
-    let refused = send(KEY.to_owned(), "192.0.2.1").await;
-    let seconds: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let rejected = send(KEY.to_owned(), "192.0.2.1").await;
+    let seconds: u64 = rejected.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds), "{seconds}");
-    assert_error(refused, 429, "too many wrong API keys from your address").await;
+    assert_error(rejected, 429, "too many wrong API keys from your address").await;
     // The key is valid, and the body is not.
     assert_eq!(send(KEY.to_owned(), "192.0.2.2").await.status(), 400);
     assert_eq!(send(long.to_owned(), "192.0.2.1").await.status(), 400);

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod anything;
 mod badge;
 mod check;
 mod files;
@@ -12,6 +11,7 @@ mod media;
 mod ops;
 mod process;
 mod purge;
+mod random_requests;
 mod range;
 mod report;
 mod rights;

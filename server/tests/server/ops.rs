@@ -85,19 +85,19 @@ async fn shutdown_waits_for_uploads_in_progress() {
     let session = server.create().await;
     let site = session["site_id"].as_str().unwrap().to_owned();
     let zip = zip(&[("index.html", &noise(3 << 20, 11))]);
-    let (begun, wait) = tokio::sync::oneshot::channel();
+    let (started, wait) = tokio::sync::oneshot::channel();
     let (resume, resumed) = tokio::sync::oneshot::channel();
     let halves = [zip[..100].to_vec(), zip[100..].to_vec()].map(bytes::Bytes::from);
     let [first, second] = halves.map(|half| Ok::<_, std::io::Error>(hyper::body::Frame::data(half)));
-    let body = futures_util::stream::unfold((0, Some((first, second, begun, resumed))), |(step, state)| async move {
-        let (first, second, begun, resumed) = state?;
+    let body = futures_util::stream::unfold((0, Some((first, second, started, resumed))), |(step, state)| async move {
+        let (first, second, started, resumed) = state?;
         if step == 0 {
             return Some((
                 first,
-                (1, Some((Ok(hyper::body::Frame::data(bytes::Bytes::new())), second, begun, resumed))),
+                (1, Some((Ok(hyper::body::Frame::data(bytes::Bytes::new())), second, started, resumed))),
             ));
         }
-        begun.send(()).unwrap();
+        started.send(()).unwrap();
         resumed.await.unwrap();
         Some((second, (2, None)))
     });

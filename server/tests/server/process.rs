@@ -230,34 +230,19 @@ fn all_invalid_settings_are_reported_together() {
     }
 }
 
+/// Asserts that the server does not start with these settings, and names the problem without showing secrets.
+#[track_caller]
+fn assert_invalid(environment: &[(&str, &str)], expected: &str) {
+    let (code, _, errors) = run(&[], environment);
+    assert!(!errors.contains("hunter2"), "{errors}");
+    assert!(code == Some(2) && errors.contains(expected), "{environment:?}: {code:?}\n{errors}");
+}
+
 #[test]
 fn contradicting_and_missing_settings_are_reported() {
     for (environment, expected) in [
         (vec![("LISTEN", "0.0.0.0:0")], "PUBLIC_URL is not set, but LISTEN=0.0.0.0:0 is not a loopback address"),
-        (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is not a valid URL"),
-        (
-            vec![("PUBLIC_URL", "ftp://example.com")],
-            "PUBLIC_URL \"ftp://example.com\" must begin with https:// or http://",
-        ),
-        (
-            vec![("PUBLIC_URL", "https://user:pass@example.com")],
-            "PUBLIC_URL must not contain a user name or a password",
-        ),
         (vec![("STORAGE_URL", "memory://")], "API_KEY is not set"),
-        (
-            vec![("ALLOWED_REPOSITORIES", " , ")],
-            "ALLOWED_REPOSITORIES \",\" contains no repository: remove it to allow all",
-        ),
-        (vec![("ALLOWED_REPOSITORIES", " ")], "ALLOWED_REPOSITORIES contains only white space: write a value"),
-        (vec![("REPORT_HOST", "\t")], "REPORT_HOST contains only white space: write a value, or remove it"),
-        (vec![("TRUSTED_PROXIES", ",")], "TRUSTED_PROXIES \",\" contains no address: remove it if there is no proxy"),
-        (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" contains no issuer: write none to disable tokens"),
-        (
-            vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
-            "STORAGE_URL has the unknown scheme ftp://: use file, s3, gs, az or memory",
-        ),
-        (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is not a valid URL"),
-        (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "has no bucket"),
         (
             vec![("STORAGE_URL", "s3://one"), ("AWS_BUCKET", "two"), ("API_KEY", "k")],
             "STORAGE_URL is s3://one, but AWS_BUCKET is two: set one of them",
@@ -279,21 +264,54 @@ fn contradicting_and_missing_settings_are_reported() {
             vec![("AWS_UPLOAD_ROLE_ARN", ROLE), ("STORAGE_URL", "s3://b/reports"), ("API_KEY", "k")],
             "AWS_UPLOAD_ROLE_ARN is set, but STORAGE_URL s3://b/reports has a path: the Python CLI writes to the bucket's root",
         ),
+        (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: set both"),
+        (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: set both"),
+    ] {
+        assert_invalid(&environment, expected);
+    }
+}
+
+#[test]
+fn invalid_settings_are_reported() {
+    for (environment, expected) in [
+        (vec![("PUBLIC_URL", "covered.example.com")], "PUBLIC_URL \"covered.example.com\" is not a valid URL"),
+        (
+            vec![("PUBLIC_URL", "ftp://example.com")],
+            "PUBLIC_URL \"ftp://example.com\" must begin with https:// or http://",
+        ),
+        (
+            vec![("PUBLIC_URL", "https://user:pass@example.com")],
+            "PUBLIC_URL must not contain a user name or a password",
+        ),
+        (
+            vec![("ALLOWED_REPOSITORIES", " , ")],
+            "ALLOWED_REPOSITORIES \",\" contains no repository: remove it to allow all",
+        ),
+        (vec![("ALLOWED_REPOSITORIES", " ")], "ALLOWED_REPOSITORIES contains only white space: write a value"),
+        (vec![("REPORT_HOST", "\t")], "REPORT_HOST contains only white space: write a value, or remove it"),
+        (vec![("TRUSTED_PROXIES", ",")], "TRUSTED_PROXIES \",\" contains no address: remove it if there is no proxy"),
+        (vec![("OIDC_ISSUERS", ",")], "OIDC_ISSUERS \",\" contains no issuer: write none to disable tokens"),
+        (
+            vec![("STORAGE_URL", "ftp://x"), ("API_KEY", "k")],
+            "STORAGE_URL has the unknown scheme ftp://: use file, s3, gs, az or memory",
+        ),
+        (vec![("STORAGE_URL", "reports"), ("API_KEY", "k")], "STORAGE_URL \"reports\" is not a valid URL"),
+        (vec![("STORAGE_URL", "s3:///x"), ("API_KEY", "k")], "has no bucket"),
         (
             vec![("AWS_UPLOAD_ROLE_ARN", "upload"), ("AWS_BUCKET", "b"), ("API_KEY", "k")],
             "AWS_UPLOAD_ROLE_ARN \"upload\" is not a valid role ARN",
         ),
-        (vec![("TLS_CERT", "cert.pem")], "TLS_CERT is set, but TLS_KEY is not: set both"),
-        (vec![("TLS_KEY", "key.pem")], "TLS_KEY is set, but TLS_CERT is not: set both"),
         (vec![("API_KEY", " , ")], "API_KEY contains no key"),
         (vec![("GITHUB_API_URL", "nonsense")], "GITHUB_API_URL \"nonsense\" is not a valid URL"),
         (vec![("REDIS_URL", "redis://:hunter2@127.0.0.1/many")], "REDIS_URL cannot be used: "),
         (vec![("REDIS_URL", "http://:hunter2@127.0.0.1")], "REDIS_URL begins with the unknown scheme http://"),
     ] {
-        let (code, _, errors) = run(&[], &environment);
-        assert!(!errors.contains("hunter2"), "{errors}");
-        assert!(code == Some(2) && errors.contains(expected), "{environment:?}: {code:?}\n{errors}");
+        assert_invalid(&environment, expected);
     }
+}
+
+#[test]
+fn invalid_flags_and_arguments_are_reported() {
     for (arguments, expected) in [
         (vec!["--nonsense", "1"], "invalid option '--nonsense'"),
         (vec!["stray"], "unexpected argument \"stray\""),
@@ -509,9 +527,9 @@ fn an_upload_to_a_full_disk_is_507_and_leaves_no_file() {
         request("PUT", session["upload"]["url"].as_str().unwrap(), &[], zip).unwrap()
     };
     let page = || get(session["url"].as_str().unwrap()).unwrap().status;
-    let refused = put(6 << 20);
-    assert_eq!(refused.status, 507, "{}", refused.text());
-    assert!(refused.text().contains("the server's storage is full, nothing was stored"), "{}", refused.text());
+    let rejected = put(6 << 20);
+    assert_eq!(rejected.status, 507, "{}", rejected.text());
+    assert!(rejected.text().contains("the server's storage is full, nothing was stored"), "{}", rejected.text());
     assert_eq!(page(), 404);
     assert_eq!(std::fs::read_dir(folder.path().join("covered-data/uploads")).unwrap().count(), 0);
     let accepted = put(100_000);

@@ -90,7 +90,7 @@ async fn respond(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result
     let reads = head.method != "PUT";
     let allowed = if reads { &state.readable } else { &state.writable };
     let is_allowed = allowed.iter().any(|beginning| key.starts_with(beginning));
-    let refused = |status: u16, code: &str| {
+    let rejected = |status: u16, code: &str| {
         let page = format!("<Error><Code>{code}</Code></Error>");
         Ok(Response::builder()
             .status(status)
@@ -98,13 +98,13 @@ async fn respond(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result
             .unwrap())
     };
     if let Some(code) = state.error_code {
-        return refused(403, code);
+        return rejected(403, code);
     }
     let found = state.objects.get(&key).cloned();
     let tag = |bytes: &[u8]| format!("\"{:08x}\"", rawzip::crc32(bytes));
     match found {
-        _ if !is_allowed => refused(403, "AccessDenied"),
-        None if reads => refused(403, "AccessDenied"),
+        _ if !is_allowed => rejected(403, "AccessDenied"),
+        None if reads => rejected(403, "AccessDenied"),
         Some(bytes) if reads => {
             let whole = bytes.len();
             let range =
@@ -132,7 +132,7 @@ async fn respond(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result
             let is_new = header("if-none-match").is_none() || found.is_none();
             let is_same = header("if-match").is_none_or(|known| found.as_deref().map(tag) == Some(known));
             if !is_new || !is_same {
-                return refused(412, "PreconditionFailed");
+                return rejected(412, "PreconditionFailed");
             }
             let response = Response::builder().header("etag", tag(&body)).body(full("")).unwrap();
             state.objects.insert(key, body.to_vec());
@@ -265,8 +265,8 @@ async fn keyless_uploads_name_the_missing_storage_permission() {
         let request = server.client.post(format!("{}/coverage/create-site/", server.url));
         request.header("authorization", &bearer).body(body.clone()).send().await.unwrap()
     };
-    let refused = upload(&Bucket::of_the_original()).await;
-    assert_error(refused, 503, "has no access to repositories/* in its storage").await;
+    let rejected = upload(&Bucket::of_the_original()).await;
+    assert_error(rejected, 503, "has no access to repositories/* in its storage").await;
     let all = &["sites/", "values/", "repositories/"];
     assert_eq!(upload(&Bucket::start(all, all)).await.status(), 200);
 }

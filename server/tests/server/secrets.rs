@@ -126,8 +126,8 @@ async fn responses_and_logs_contain_no_secrets() {
         let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
         // Both contain errors.
         assert!(log.contains("rejected") && responses.contains("the API key is not valid for acme/app"), "{log}");
-        for shown in [&responses, &log] {
-            let line = shown.lines().find(|line| line.contains("SECRET"));
+        for output in [&responses, &log] {
+            let line = output.lines().find(|line| line.contains("SECRET"));
             assert!(line.is_none(), "{line:?}");
         }
     }
@@ -153,7 +153,7 @@ async fn responses_logs_and_metrics_contain_no_tokens() {
     let right = issuer.token("covered");
     issuer.set_claims(json!({"repository": "octo/other"}));
     let tokens = [right.clone(), issuer.token("other"), issuer.token("covered"), right.replace('.', ".e30.")];
-    let mut shown = String::new();
+    let mut output = String::new();
     for (token, repository, status) in [
         (&tokens[0], "octo/app", 200),
         (&tokens[0], "octo/other", 403),
@@ -165,8 +165,8 @@ async fn responses_logs_and_metrics_contain_no_tokens() {
         let body = json!({"repository": repository, "commit_sha": SHA}).to_string();
         let response = create.body(body).send().await.unwrap();
         assert_eq!(response.status(), status);
-        shown += &format!("{response:?}\n");
-        shown += &response.text().await.unwrap();
+        output += &format!("{response:?}\n");
+        output += &response.text().await.unwrap();
     }
     let log = std::fs::read_to_string(folder.path().join("output")).unwrap();
     let metrics = log.split_once("metrics: ").unwrap().1.lines().next().unwrap();
@@ -180,9 +180,9 @@ async fn responses_logs_and_metrics_contain_no_tokens() {
         assert!(metrics.contains(expected), "{expected} in\n{metrics}");
     }
     assert!(log.contains("rejected: the OIDC token was rejected: aud is"), "{log}");
-    shown = [shown, log, metrics].concat();
+    output = [output, log, metrics].concat();
     for part in tokens.iter().flat_map(|token| token.split('.')).filter(|part| part.len() > 10) {
-        assert!(!shown.contains(part), "{part} in\n{shown}");
+        assert!(!output.contains(part), "{part} in\n{output}");
     }
 }
 

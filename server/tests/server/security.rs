@@ -182,10 +182,10 @@ async fn uploads_for_disallowed_repositories_are_rejected() {
     let server = Server::with(&[("STORAGE_URL", "memory://"), ("ALLOWED_REPOSITORIES", "octo/*")]).await;
     server.create().await;
     let body = json!({"repository": "acme/app", "commit_sha": SHA}).to_string();
-    let refused = "acme/app is not in this server's ALLOWED_REPOSITORIES";
-    assert_error(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, refused).await;
+    let rejected = "acme/app is not in this server's ALLOWED_REPOSITORIES";
+    assert_error(server.post("/coverage/create-site/").body(body).send().await.unwrap(), 403, rejected).await;
     let purge = server.post("/coverage/invalidate-cache/acme/app/").send().await.unwrap();
-    assert_error(purge, 403, refused).await;
+    assert_error(purge, 403, rejected).await;
 }
 
 #[tokio::test]

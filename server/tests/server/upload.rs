@@ -251,8 +251,8 @@ async fn an_unmounted_folder_is_not_created_again() {
         if below {
             std::fs::create_dir_all(folder.join("uploads")).unwrap();
         }
-        let refused = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
-        assert_error(refused, 502, "a storage request of the server failed").await;
+        let rejected = server.post("/coverage/create-site/").body(new_site().to_string()).send().await.unwrap();
+        assert_error(rejected, 502, "a storage request of the server failed").await;
         assert_eq!(server.get("/readyz").send().await.unwrap().status(), 503);
         let report = server.get(&format!("/coverage/{}/", SITE)).header("accept", "application/json").send().await;
         assert_error(report.unwrap(), 502, "a storage request of the server failed").await;
@@ -274,8 +274,8 @@ async fn upload_urls_cannot_be_signed_with_an_api_key() {
     for signature in
         [covered_server::base::random::hex(signed.as_ref()), UploadSigner::random().unwrap().sign(&site, expires)]
     {
-        let refused = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
-        assert_error(refused, 403, "has no valid signature for this site").await;
+        let rejected = server.client.put(url(signature)).body(zip(&[("index.html", b"x")])).send().await.unwrap();
+        assert_error(rejected, 403, "has no valid signature for this site").await;
     }
 }
 

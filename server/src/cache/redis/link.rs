@@ -11,28 +11,30 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{COMMAND_TIME, RedisUrl, Shared, scripts, text};
 use crate::base::retry;
+use crate::cache::redis::shared::{COMMAND_TIME, SharedCache, text};
+use crate::cache::redis::url::RedisUrl;
+use crate::cache::scripts;
 
 /// Time to connect and to authenticate.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// The time between two heartbeats, normally and while Redis is not in use.
-const BEAT: Duration = Duration::from_secs(1);
-const BEAT_WHILE_DOWN: Duration = Duration::from_millis(200);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL_WHILE_DOWN: Duration = Duration::from_millis(200);
 /// A link is dead after this time without a heartbeat.
-const SILENCE: Duration = Duration::from_secs(5);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest delay before reconnecting.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Time to invalidate one group after an outage.
 const CATCH_UP_TIME: Duration = Duration::from_secs(1);
 /// The time between two log lines about a slow Redis.
-const QUIET: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// The maximum number of queued commands, and of queued messages.
 const MAX_WAITING: usize = 1024;
 
 /// Keeps a link open as long as the process runs.
-pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
+pub async fn run(shared: Arc<SharedCache>, url: RedisUrl) {
     let mut failures = 0;
     loop {
         let opened = timeout(CONNECT_TIME, Link::open(&shared, &url)).await;
@@ -40,9 +42,9 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
             Ok(mut link) => {
                 failures = 0;
                 // Messages may have been lost since the last link.
-                shared.groups.forget_all();
+                shared.groups.invalidate_all();
                 tracing::info!("connected to Redis at {url}");
-                let why = link.watch(&shared).await;
+                let why = link.monitor(&shared).await;
                 shared.set_client(None);
                 tracing::warn!("lost the connection to Redis at {url}, badges are served without it: {why}");
             }
@@ -57,7 +59,7 @@ pub async fn keep(shared: Arc<Shared>, url: RedisUrl) {
 }
 
 /// Opens a link once.
-pub async fn check(shared: &Shared, url: &RedisUrl) -> anyhow::Result<()> {
+pub async fn check(shared: &SharedCache, url: &RedisUrl) -> anyhow::Result<()> {
     Link::open(shared, url).await.map(drop)
 }
 
@@ -79,7 +81,7 @@ impl Drop for Task {
 }
 
 impl Link {
-    async fn open(shared: &Shared, url: &RedisUrl) -> anyhow::Result<Self> {
+    async fn open(shared: &SharedCache, url: &RedisUrl) -> anyhow::Result<Self> {
         let (commands, subscriber) = (client(url)?, client(url)?);
         let messages = subscriber.message_rx();
         let mut tasks = [Task(commands.connect()), Task(subscriber.connect())];
@@ -87,54 +89,54 @@ impl Link {
         let [first, second] = &mut tasks;
         tokio::select! {
             // The connections do not reconnect by themselves: their tasks end on failure.
-            ended = &mut first.0 => return Err(broken(ended)),
-            ended = &mut second.0 => return Err(broken(ended)),
+            ended = &mut first.0 => return Err(connection_error(ended)),
+            ended = &mut second.0 => return Err(connection_error(ended)),
             ready = async {
                 let _: String = commands.ping(None).await?;
                 subscriber.subscribe(vec![shared.prefix.clone(), own_channel.clone()]).await
-            } => ready.map_err(|error| anyhow::anyhow!("{}", said(&error)))?,
+            } => ready.map_err(|error| anyhow::anyhow!("{}", message_of(&error)))?,
         }
         Ok(Self { commands, messages, own_channel, tasks })
     }
 
     /// Monitors the link until it breaks, and returns the reason.
-    async fn watch(&mut self, shared: &Shared) -> String {
-        let (mut beats, mut sent, mut heard) = (0_u64, Instant::now(), Instant::now());
-        let mut told: Option<Instant> = None;
+    async fn monitor(&mut self, shared: &SharedCache) -> String {
+        let (mut beats, mut sent, mut last_heartbeat) = (0_u64, Instant::now(), Instant::now());
+        let mut last_warning: Option<Instant> = None;
         self.beat(beats);
         loop {
             let is_up = shared.client().is_some();
             let [first, second] = &mut self.tasks;
-            let next = if is_up { BEAT } else { BEAT_WHILE_DOWN };
+            let next = if is_up { HEARTBEAT_INTERVAL } else { HEARTBEAT_INTERVAL_WHILE_DOWN };
             tokio::select! {
                 message = self.messages.recv() => match message {
                     Ok(message) if *message.channel == self.own_channel => {
-                        heard = Instant::now();
+                        last_heartbeat = Instant::now();
                         let last = message.value.as_string().is_some_and(|beat| beat == beats.to_string());
                         if !is_up && last && sent.elapsed() < COMMAND_TIME && self.catch_up(shared).await {
                             shared.set_client(Some(self.commands.clone()));
                         }
                     }
-                    Ok(message) => shared.hear(&message.value.as_string().unwrap_or_default()),
+                    Ok(message) => shared.handle_message(&message.value.as_string().unwrap_or_default()),
                     Err(RecvError::Lagged(count)) => return format!("{count} messages were lost"),
                     Err(RecvError::Closed) => return "the connection for messages was closed".to_owned(),
                 },
                 () = sleep(next.saturating_sub(sent.elapsed())) => {
-                    if heard.elapsed() > SILENCE {
-                        return format!("no heartbeat for {SILENCE:?}");
+                    if last_heartbeat.elapsed() > HEARTBEAT_TIMEOUT {
+                        return format!("no heartbeat for {HEARTBEAT_TIMEOUT:?}");
                     }
                     beats += 1;
                     sent = Instant::now();
                     self.beat(beats);
                 }
                 () = shared.tripped.notified() => {
-                    if told.is_none_or(|told| told.elapsed() > QUIET) {
+                    if last_warning.is_none_or(|last_warning| last_warning.elapsed() > WARNING_INTERVAL) {
                         tracing::warn!("Redis took more than {COMMAND_TIME:?} to respond: badges are served without it until it is faster");
-                        told = Some(Instant::now());
+                        last_warning = Some(Instant::now());
                     }
                 }
-                ended = &mut first.0 => return broken(ended).to_string(),
-                ended = &mut second.0 => return broken(ended).to_string(),
+                ended = &mut first.0 => return connection_error(ended).to_string(),
+                ended = &mut second.0 => return connection_error(ended).to_string(),
             }
         }
     }
@@ -143,18 +145,19 @@ impl Link {
     fn beat(&self, number: u64) {
         let (commands, channel) = (self.commands.clone(), self.own_channel.clone());
         tokio::spawn(async move {
-            let _ = timeout(SILENCE, commands.publish::<i64, _, _>(channel, number.to_string())).await;
+            let _ = timeout(HEARTBEAT_TIMEOUT, commands.publish::<i64, _, _>(channel, number.to_string())).await;
         });
     }
 
     /// Sends the invalidations of the outage. Returns whether all were sent.
-    async fn catch_up(&self, shared: &Shared) -> bool {
+    async fn catch_up(&self, shared: &SharedCache) -> bool {
         loop {
             let next = shared.pending.lock().unwrap_or_else(PoisonError::into_inner).iter().next().cloned();
             let Some(group) = next else { return true };
             let arguments = vec![text(&shared.prefix), shared.message("forget", &group)];
-            let told = self.commands.eval::<i64, _, _, _>(scripts::FORGET, vec![shared.epoch_key(&group)], arguments);
-            if !matches!(timeout(CATCH_UP_TIME, told).await, Ok(Ok(_))) {
+            let sent =
+                self.commands.eval::<i64, _, _, _>(scripts::INVALIDATE, vec![shared.epoch_key_of(&group)], arguments);
+            if !matches!(timeout(CATCH_UP_TIME, sent).await, Ok(Ok(_))) {
                 return false;
             }
             shared.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
@@ -175,9 +178,9 @@ fn client(url: &RedisUrl) -> anyhow::Result<Client> {
     Ok(builder.build()?)
 }
 
-fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
+fn connection_error(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok(Err(error)) => anyhow::anyhow!("{}", said(&error)),
+        Ok(Err(error)) => anyhow::anyhow!("{}", message_of(&error)),
         Ok(Ok(())) => anyhow::anyhow!("the connection was closed"),
         Err(error) => error.into(),
     }
@@ -185,8 +188,8 @@ fn broken(ended: Result<Result<(), Error>, tokio::task::JoinError>) -> anyhow::E
 
 /// The message of an error. For system errors the library has only the debug form: `Os { …, message: "Connection
 /// refused" }`, or `Custom { …, error: "…" }`.
-fn said(error: &Error) -> String {
+fn message_of(error: &Error) -> String {
     let details = error.details();
     let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));
-    quoted.map_or_else(|| error.to_string(), |(said, _)| said.to_owned())
+    quoted.map_or_else(|| error.to_string(), |(message, _)| message.to_owned())
 }

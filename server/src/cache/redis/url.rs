@@ -90,8 +90,8 @@ mod tests {
             ("redis-cluster://:hunter2@a?node=b", "cannot be used"),
             ("redis-sentinel://:hunter2@a", "add ?sentinelServiceName=NAME"),
         ] {
-            let said = RedisUrl::parse(url).unwrap_err();
-            assert!(said.contains(why) && !said.contains("hunter2"), "{url}: {said}");
+            let error = RedisUrl::parse(url).unwrap_err();
+            assert!(error.contains(why) && !error.contains("hunter2"), "{url}: {error}");
         }
     }
 }

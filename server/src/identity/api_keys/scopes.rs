@@ -3,7 +3,7 @@
 use super::{ApiKey, ApiKeys};
 
 /// A shorter key could be guessed.
-const SHORT: usize = 16;
+const MIN_LENGTH: usize = 16;
 
 impl ApiKeys {
     /// Such as `2 keys: one for all repositories, one for octo/*`.
@@ -27,11 +27,11 @@ impl ApiKeys {
     /// Warnings about likely mistakes, by the key's position in the list.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (place, key) in (1..).zip(&self.keys) {
+        for (position, key) in (1..).zip(&self.keys) {
             let text = key.secret.expose();
-            if text.len() < SHORT {
+            if text.len() < MIN_LENGTH {
                 warnings.push(format!(
-                    "API_KEY: key {place} has fewer than {SHORT} characters and could be guessed: create one with \
+                    "API_KEY: key {position} has fewer than {MIN_LENGTH} characters and could be guessed: create one with \
                      `openssl rand -hex 24`"
                 ));
             }
@@ -46,7 +46,7 @@ impl ApiKeys {
             let follows = text.rsplit_once('=').is_some_and(|(_, behind)| !behind.is_empty());
             if follows && key.repositories.is_empty() {
                 warnings.push(format!(
-                    "API_KEY: key {place} is valid for all repositories, and the text after its last = is part of the key: to \
+                    "API_KEY: key {position} is valid for all repositories, and the text after its last = is part of the key: to \
                      restrict it to repositories, write KEY=owner/*|owner/name"
                 ));
             }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn invalid_scopes_and_short_keys_cause_warnings() {
         let good = "0123456789abcdef";
-        for (scope, doubted) in [
+        for (scope, has_warning) in [
             ("", false),
             ("=", false),
             ("==", false),
@@ -100,9 +100,9 @@ mod tests {
             ("=octo/app/*|acme", true),
         ] {
             let warnings = ApiKeys::parse(&format!("first-of-the-keys,{good}{scope}")).unwrap().warnings();
-            assert_eq!(warnings.len(), usize::from(doubted), "{scope}: {warnings:?}");
+            assert_eq!(warnings.len(), usize::from(has_warning), "{scope}: {warnings:?}");
             assert!(
-                warnings.iter().all(|doubt| doubt.contains("key 2 is valid for all") && !doubt.contains(good)),
+                warnings.iter().all(|warning| warning.contains("key 2 is valid for all") && !warning.contains(good)),
                 "{warnings:?}"
             );
         }

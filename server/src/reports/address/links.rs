@@ -9,7 +9,7 @@ impl Reports {
     /// The site of an address of this server: the current one, one of `FORMER_URLS`, or a report's own host. The scheme
     /// is ignored, so that links from before TLS stay valid.
     pub fn site_of(&self, url: &str) -> Option<SiteId> {
-        let url = http_url(url)?;
+        let url = parse_link(url)?;
         let servers = Url::parse(&self.public_url).ok();
         let mut servers = servers.iter().chain(&self.former_urls);
         let shared = servers.find_map(|server| {
@@ -22,15 +22,15 @@ impl Reports {
     }
 
     fn site_of_own_host(&self, url: &Url) -> Option<SiteId> {
-        let OwnHost { before, behind, suffix } = self.own_host.as_ref()?;
-        let own = Url::parse(&format!("{before}site{behind}")).ok()?;
+        let OwnHost { scheme_prefix, suffix_with_port, suffix } = self.own_host.as_ref()?;
+        let own = Url::parse(&format!("{scheme_prefix}site{suffix_with_port}")).ok()?;
         let site = url.domain()?.strip_suffix(suffix.as_str())?;
         (url.port() == own.port()).then(|| site.parse().ok())?
     }
 
     /// The site in an address of any host, in its path or its first label. The caller must check the site's record.
     pub fn site_named_by(&self, url: &str) -> Option<SiteId> {
-        let url = http_url(url)?;
+        let url = parse_link(url)?;
         let in_path = parts(&url).zip(parts(&url).skip(1)).find_map(|(folder, site)| {
             let site = site.parse().ok();
             site.filter(|_| folder == COVERAGE)
@@ -42,7 +42,7 @@ impl Reports {
 /// The folder of the reports in a server's addresses.
 const COVERAGE: &str = "coverage";
 
-fn http_url(url: &str) -> Option<Url> {
+fn parse_link(url: &str) -> Option<Url> {
     Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
@@ -96,7 +96,7 @@ mod tests {
             .iter()
             .map(|url| url.parse().unwrap())
             .collect();
-        let reports = Reports::new("https://covered.example.com", None).formerly(&former);
+        let reports = Reports::new("https://covered.example.com", None).with_former_urls(&former);
         for right in [
             format!("http://covered.example.com/coverage/{ID}/"),
             format!("https://old.example.com/coverage/{ID}/index.html"),

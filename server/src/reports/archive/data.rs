@@ -1,4 +1,4 @@
-//! An entry's data: finds it, packs and inflates it, and verifies its checksum.
+//! Finds, packs and inflates an entry's data, and verifies its checksum.
 
 use std::io;
 use std::ops::Range;
@@ -12,10 +12,9 @@ use super::{ArchiveError, Entry, LOCAL_HEADER};
 use crate::reports::media::SNIFFED;
 
 /// Bytes of an inflated chunk.
-const CHUNK: usize = 32 << 10;
-/// A larger file yields to other tasks after each chunk: inflating takes milliseconds of CPU time per chunk, and a few
-/// MB can inflate to GBs.
-const MAKES_WAY: u64 = 4 << 20;
+const CHUNK_BYTES: usize = 32 << 10;
+/// Inflating a file of more bytes yields to other tasks before each chunk: a few MB can inflate to GBs.
+const YIELD_ABOVE: u64 = 4 << 20;
 /// Method deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const GZIP_TRAILER: usize = 8;
@@ -80,19 +79,19 @@ impl Entry {
     }
 
     /// The file's first bytes, which may declare its charset; fewer if `data` is shorter.
-    pub fn first(&self, data: &[u8]) -> Vec<u8> {
-        let mut first = Vec::with_capacity(self.first_len());
+    pub fn sniff(&self, data: &[u8]) -> Vec<u8> {
+        let mut first = Vec::with_capacity(self.sniff_len());
         if self.deflated {
             // The checksum detects invalid data later.
             let _ = Decompress::new(false).decompress_vec(data, &mut first, FlushDecompress::None);
         } else {
-            first.extend(data.iter().take(self.first_len()));
+            first.extend(data.iter().take(self.sniff_len()));
         }
         first
     }
 
-    /// The length of [`Entry::first`] with enough data.
-    pub fn first_len(&self) -> usize {
+    /// The length of [`Entry::sniff`] with enough data.
+    pub fn sniff_len(&self) -> usize {
         SNIFFED.min(usize::try_from(self.size).unwrap_or(SNIFFED))
     }
 
@@ -115,15 +114,15 @@ impl Entry {
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
         let trailer = Bytes::copy_from_slice(&self.gzip_trailer());
-        let checked = stream::try_unfold((data, Some(Check::of(self))), |(mut data, check)| async move {
-            let Some(mut check) = check else { return Ok(None) };
+        let checked = stream::try_unfold((data, Some(Verifier::of(self))), |(mut data, verifier)| async move {
+            let Some(mut verifier) = verifier else { return Ok(None) };
             let Some(piece) = data.next().await.transpose()? else {
-                check.finish()?;
+                verifier.finish()?;
                 return Ok(None);
             };
             let mut input = piece.clone();
-            while !check.next(&mut input).await?.is_empty() {}
-            Ok(Some((piece, (data, Some(check)))))
+            while !verifier.next(&mut input).await?.is_empty() {}
+            Ok(Some((piece, (data, Some(verifier)))))
         });
         let (head, trailer) = if self.deflated { (GZIP_HEADER, trailer) } else { (&[][..], Bytes::new()) };
         let one = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
@@ -136,7 +135,7 @@ impl Entry {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
-        let state = Inflate { data, input: Bytes::new(), check: Check::of(self) };
+        let state = Inflate { data, input: Bytes::new(), verifier: Verifier::of(self) };
         stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|chunk| (chunk, state))) })
     }
 }
@@ -144,7 +143,7 @@ impl Entry {
 struct Inflate<S> {
     data: S,
     input: Bytes,
-    check: Check,
+    verifier: Verifier,
 }
 
 impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
@@ -152,11 +151,11 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let mut last = None;
         loop {
-            let chunk = self.check.next(&mut self.input).await?;
-            match (chunk.is_empty(), self.check.remaining) {
+            let chunk = self.verifier.next(&mut self.input).await?;
+            match (chunk.is_empty(), self.verifier.remaining) {
                 (true, _) => match self.data.next().await {
                     Some(input) => self.input = input?,
-                    None => return self.check.finish().map(|()| last),
+                    None => return self.verifier.finish().map(|()| last),
                 },
                 (false, 0) => last = Some(chunk),
                 (false, _) => return Ok(Some(chunk)),
@@ -166,9 +165,9 @@ impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin> Inflate<S> {
 }
 
 /// Inflates data and verifies size and checksum.
-struct Check {
+struct Verifier {
     deflated: bool,
-    /// Made at the first byte: a response that waits for memory has none.
+    /// Created at the first byte, so that a response that waits for memory has none.
     inflater: Option<Decompress>,
     /// The deflate stream is complete.
     ended: bool,
@@ -176,26 +175,26 @@ struct Check {
     expected_crc: u32,
     /// The number of bytes left.
     remaining: u64,
-    makes_way: bool,
+    yields: bool,
 }
 
-impl Check {
+impl Verifier {
     fn of(entry: &Entry) -> Self {
         let Entry { deflated, crc: expected_crc, size: remaining, .. } = *entry;
-        let makes_way = remaining > MAKES_WAY;
-        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, makes_way }
+        let yields = remaining > YIELD_ABOVE;
+        Self { deflated, inflater: None, ended: false, crc: Crc32::new(), expected_crc, remaining, yields }
     }
 
     /// The next bytes of the file in `input`; empty at its end.
     async fn next(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
-        if self.makes_way {
+        if self.yields {
             // Lets other tasks and the network driver run.
             tokio::task::yield_now().await;
         }
         let chunk = self.inflated(input)?;
         self.crc.update(&chunk);
         let remaining = self.remaining.checked_sub(chunk.len() as u64);
-        self.remaining = remaining.ok_or_else(|| broken("longer than its entry says"))?;
+        self.remaining = remaining.ok_or_else(|| invalid_data("longer than its entry says"))?;
         Ok(chunk)
     }
 
@@ -207,9 +206,9 @@ impl Check {
         loop {
             if self.ended {
                 let nothing_behind = input.is_empty();
-                return nothing_behind.then(Bytes::new).ok_or_else(|| broken("longer than its entry says"));
+                return nothing_behind.then(Bytes::new).ok_or_else(|| invalid_data("longer than its entry says"));
             }
-            let mut output = Vec::with_capacity(CHUNK);
+            let mut output = Vec::with_capacity(CHUNK_BYTES);
             let before = inflater.total_in();
             let status =
                 inflater.decompress_vec(input, &mut output, FlushDecompress::None).map_err(io::Error::other)?;
@@ -225,14 +224,14 @@ impl Check {
 
     fn finish(&self) -> io::Result<()> {
         if self.remaining > 0 || self.deflated && !self.ended {
-            return Err(broken("shorter than its entry says"));
+            return Err(invalid_data("shorter than its entry says"));
         }
         let fits = self.crc.checksum() == self.expected_crc;
-        fits.then_some(()).ok_or_else(|| broken("different from its checksum"))
+        fits.then_some(()).ok_or_else(|| invalid_data("different from its checksum"))
     }
 }
 
-fn broken(what: &str) -> io::Error {
+fn invalid_data(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a stored file is {what}"))
 }
 
@@ -254,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_files_yield_to_other_tasks_before_each_chunk() {
-        let (large, data) = zeros(4 * MAKES_WAY);
+        let (large, data) = zeros(4 * YIELD_ABOVE);
         let pieces = || stream::iter([Ok(data.clone())]);
         for (way, inflated) in [
             ("kept", large.pack(data.clone()).map(drop).boxed()),
@@ -272,7 +271,7 @@ mod tests {
                 () = inflated => {}
                 () = others => {}
             }
-            assert!(steps >= large.size / CHUNK as u64, "{way}: {steps} steps");
+            assert!(steps >= large.size / CHUNK_BYTES as u64, "{way}: {steps} steps");
         }
     }
 }

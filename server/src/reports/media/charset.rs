@@ -118,8 +118,8 @@ fn charset_in(content: &[u8]) -> Option<&[u8]> {
     let mut rest = content;
     loop {
         let read = content.len() - rest.len();
-        let behind = after(&lower[read..], b"charset")?;
-        rest = skip(&content[content.len() - behind.len()..], is_space);
+        let following = after(&lower[read..], b"charset")?;
+        rest = skip(&content[content.len() - following.len()..], is_space);
         if let Some(value) = rest.strip_prefix(b"=") {
             let value = skip(value, is_space);
             let bare = value.iter().position(|byte| is_space(*byte) || *byte == b';').unwrap_or(value.len());
@@ -130,18 +130,18 @@ fn charset_in(content: &[u8]) -> Option<&[u8]> {
 
 /// The next attribute of a tag: name and value. `None` at the end of the tag or of the data.
 fn attribute<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let begun = skip(rest, |byte| is_space(byte) || byte == b'/');
-    if begun.first() == Some(&b'>') {
-        *rest = begun;
+    let start = skip(rest, |byte| is_space(byte) || byte == b'/');
+    if start.first() == Some(&b'>') {
+        *rest = start;
         return None;
     }
     // A truncated attribute declares nothing.
     *rest = &[];
     // A name may begin with the character that ends it elsewhere.
-    let end = begun.iter().skip(1).position(|byte| is_space(*byte) || b"=/>".contains(byte))? + 1;
-    let (name, behind) = begun.split_at(end);
-    let Some(value) = skip(behind, is_space).strip_prefix(b"=").map(|value| skip(value, is_space)) else {
-        *rest = behind;
+    let end = start.iter().skip(1).position(|byte| is_space(*byte) || b"=/>".contains(byte))? + 1;
+    let (name, following) = start.split_at(end);
+    let Some(value) = skip(following, is_space).strip_prefix(b"=").map(|value| skip(value, is_space)) else {
+        *rest = following;
         return Some((name, b""));
     };
     let quotes = if is_quoted(value) { 2 } else { 0 };
@@ -176,7 +176,7 @@ fn skip(text: &[u8], is_skipped: impl Fn(u8) -> bool) -> &[u8] {
 
 /// The bytes after the first occurrence of `word`.
 fn after<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
-    Some(&text[text.windows(word.len()).position(|place| place == word)? + word.len()..])
+    Some(&text[text.windows(word.len()).position(|window| window == word)? + word.len()..])
 }
 
 #[cfg(test)]

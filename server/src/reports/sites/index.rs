@@ -1,27 +1,26 @@
-//! A zip's directory, read from the store, and why it could not be.
+//! Reads the directory of a zip from the store.
 
-use super::Sites;
-use crate::base::memory;
-use crate::error::{Error, no_report};
-use crate::names::site::SiteId;
 use crate::reports::archive::{ArchiveError, Index, Opened};
+use crate::reports::sites::cache::Sites;
+use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
 use crate::store::object::Tail;
 
-/// Bytes of a zip's end that are read at once: its directory, up to some 5,000 files.
+/// The number of bytes at the end of a zip to read first: they contain the directory of up to about 5,000 files.
 const TAIL_BYTES: u64 = 512 << 10;
+
 impl Sites {
-    /// Reads a zip's directory: by one read from the store, or two where it holds very many files.
+    /// Reads a zip's directory by one read from the store, or by two if it has very many files.
     pub async fn read_index(&self, key: &str) -> Result<Index, IndexError> {
-        let share = self.memory_for(TAIL_BYTES as usize).await?;
+        let reservation = self.reserve(TAIL_BYTES as usize).await?;
         let tail = self.storage.tail(key, TAIL_BYTES).await?;
         let start = match self.parse(tail.clone()).await? {
             Opened::Index(index) => return Ok(index),
             Opened::Before(start) => start,
         };
-        drop(share);
-        // What is read, and the whole directory.
-        let _share = self.memory_for(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
+        drop(reservation);
+        // The bytes to read, and a copy of the whole directory.
+        let _share = self.reserve(2 * (tail.offset - start) as usize + tail.bytes.len()).await?;
         let mut bytes = self.storage.read(key, start..tail.offset).await?.to_vec();
         bytes.extend_from_slice(&tail.bytes);
         match self.parse(Tail { offset: start, bytes: bytes.into() }).await? {
@@ -30,45 +29,12 @@ impl Sites {
         }
     }
 
-    /// Beside the threads that serve: 100,000 files take up to a second.
+    /// Parses on a blocking thread: 100,000 files take up to a second.
     async fn parse(&self, tail: Tail) -> Result<Opened, IndexError> {
         let limits = self.limits;
         let opened = tokio::task::spawn_blocking(move || Index::open(&tail, &limits)).await;
         Ok(opened.map_err(|error| StorageError::Failed(error.into()))??)
     }
-}
-
-/// Why a part of a site could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    #[error(transparent)]
-    MemoryBudget(#[from] memory::Full),
-}
-
-impl IndexError {
-    /// Several requests may share one failure: each gets the texts of its causes.
-    pub(super) fn public(&self, site: &SiteId) -> Error {
-        let about = format!("site {}…", SiteId::short(&site.to_string()));
-        match self {
-            Self::Archive(error) => damaged(error, anyhow::anyhow!("{about}: {error}")),
-            Self::MemoryBudget(full) => (*full).into(),
-            Self::Storage(StorageError::NotFound) => no_report(),
-            Self::Storage(error) => Error::storage(error.shared(&about)),
-        }
-    }
-}
-
-/// 502: the stored report is invalid.
-fn damaged(why: &ArchiveError, cause: anyhow::Error) -> Error {
-    let advice = match why.limit() {
-        Some(setting) => format!("the server's operator can raise {setting}"),
-        None => "run the workflow that uploaded it again".to_owned(),
-    };
-    Error::bad_gateway(format!("cannot serve this report: {why}; {advice}"), Some(cause))
 }
 
 #[cfg(test)]

@@ -13,20 +13,21 @@ use futures_util::stream::{self, StreamExt};
 use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::{CachedFile, FileKey, IndexError, Name, Sites};
 use crate::base::poll::poll_once;
 use crate::error::Error;
+use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
 use crate::reports::media::{self, SNIFFED};
+use crate::reports::sites::cache::{CachedFile, FileKey, Name, Sites};
+use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
-use crate::store::object::ByteStream;
-use crate::store::object::{Fetched, FileMeta};
+use crate::store::object::{ByteStream, FetchedFile, FileMeta};
 use crate::telemetry::metrics::{self, Lookup, metrics};
 
-/// How long a cached file is served without revalidation.
+/// How long a cached file is served without revalidation in the store.
 const FRESH: Duration = Duration::from_secs(60);
 /// Smaller files are not worth compressing.
-const WORTH_COMPRESSING: u64 = 1000;
+const MIN_COMPRESSED: u64 = 1000;
 
 /// A file of a file-by-file site.
 pub enum SingleFile {
@@ -35,7 +36,7 @@ pub enum SingleFile {
     Large {
         meta: FileMeta,
         content_type: HeaderValue,
-        /// The bytes that were read: all, or those that were asked for, or the first ones.
+        /// The range of `bytes`: the whole file, the requested part, or the start.
         range: Range<u64>,
         bytes: ByteStream,
     },
@@ -43,7 +44,7 @@ pub enum SingleFile {
 
 /// Why a file is not cached.
 #[derive(Debug, thiserror::Error)]
-enum NotHeld {
+enum NotCached {
     #[error("it is too large")]
     Large,
     #[error(transparent)]
@@ -51,8 +52,28 @@ enum NotHeld {
 }
 
 impl Sites {
-    /// A file of a site that was uploaded file by file, if there is such a file. One look-up is on its way for a small
-    /// file, however many ask. `part`: the bytes that are wanted of a large file, which may end behind its end.
+    /// Whether a site is uploaded file by file: completely, or not yet.
+    pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
+        if self.by_file.contains_key(site) {
+            return Ok(true);
+        }
+        let exists = async |file| self.storage.exists(&site.file_key(file)).await;
+        match exists(RESERVATION).await {
+            // A denied access to the reservation says nothing about the report.
+            Ok(false) | Err(StorageError::Denied(_)) => exists("index.html").await,
+            result => result,
+        }
+    }
+
+    /// Remembers that a site was uploaded file by file.
+    pub async fn remember_by_file(&self, site: &SiteId) {
+        if !self.by_file.contains_key(site) {
+            self.by_file.insert(*site, ()).await;
+        }
+    }
+
+    /// A file of a file-by-file site; `None` if it does not exist. Concurrent requests for a small file share one
+    /// look-up. `part`: the requested bytes of a large file, which may extend beyond its end.
     pub async fn single(
         &self,
         site: &SiteId,
@@ -61,9 +82,9 @@ impl Sites {
     ) -> Result<Option<SingleFile>, Error> {
         let key = (*site, Name::Path(path.into()), false);
         match poll_once(self.files.get(&key)) {
-            Some(held) if held.checked.elapsed() < FRESH => {
-                metrics().lookup(metrics::Cache::File, Lookup::Hit);
-                Ok(Some(SingleFile::Small(held)))
+            Some(cached) if cached.checked_at.elapsed() < FRESH => {
+                metrics().count_lookup(metrics::CacheLabel::File, Lookup::Hit);
+                Ok(Some(SingleFile::Small(cached)))
             }
             old => Box::pin(self.look_up(key, path, old, part)).await,
         }
@@ -81,38 +102,38 @@ impl Sites {
         if old.is_some() {
             self.files.invalidate(&key).await;
         }
-        let (mut asked, mut large) = (false, None);
+        let (mut was_fetched, mut large) = (false, None);
         let read = async {
-            asked = true;
-            match self.ask(&object, path, old.as_deref(), part.clone()).await? {
-                SingleFile::Small(held) => Ok(held),
+            was_fetched = true;
+            match self.fetch_single(&object, path, old.as_deref(), part.clone()).await? {
+                SingleFile::Small(cached) => Ok(cached),
                 found => {
                     large = Some(found);
-                    Err(NotHeld::Large)
+                    Err(NotCached::Large)
                 }
             }
         };
         let found = self.files.try_get_with(key, read).await;
-        metrics().lookup(metrics::Cache::File, Lookup::of(&found, asked));
+        metrics().count_lookup(metrics::CacheLabel::File, Lookup::of(&found, was_fetched));
         let failed = |error: &IndexError| match error {
             IndexError::Storage(StorageError::NotFound) => Ok(None),
             error => Err(error.public(&site)),
         };
         match found {
-            Ok(held) => Ok(Some(SingleFile::Small(held))),
-            Err(not_held) => match (&*not_held, large) {
+            Ok(cached) => Ok(Some(SingleFile::Small(cached))),
+            Err(not_cached) => match (&*not_cached, large) {
                 (_, Some(large)) => Ok(Some(large)),
-                // The bytes go to another reader, who asked at the same time.
-                (NotHeld::Large, None) => {
-                    self.ask(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
+                // A concurrent request got the stream, so this one needs its own.
+                (NotCached::Large, None) => {
+                    self.fetch_single(&object, path, None, part).await.map(Some).or_else(|error| failed(&error))
                 }
-                (NotHeld::Failed(error), None) => failed(error),
+                (NotCached::Failed(error), None) => failed(error),
             },
         }
     }
 
-    /// Asks the store. `old`: what is known of the file, which the store need not send again.
-    async fn ask(
+    /// Reads the file from the store. `old`: the cached version, which the store does not send again.
+    async fn fetch_single(
         &self,
         object: &str,
         path: &str,
@@ -120,52 +141,56 @@ impl Sites {
         part: Option<Range<u64>>,
     ) -> Result<SingleFile, IndexError> {
         let known = old.and_then(|old| old.etag.as_deref());
-        // The beginning of a text tells its type.
+        // A text declares its charset at the start.
         let part = part.map(|part| if media::is_text(path) { 0..SNIFFED as u64 } else { part });
         let is_part = part.is_some();
         let fetched = match self.storage.file(object, known, part).await {
-            // The part is not there.
+            // The part is beyond the end of the file.
             Err(StorageError::Failed(_)) if is_part => self.storage.file(object, known, None).await?,
-            // A small file is held, so all of it is needed.
-            Ok(Fetched::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
+            // A small file is cached completely.
+            Ok(FetchedFile::File(meta, range, _)) if meta.size <= self.largest_file && range != (0..meta.size) => {
                 self.storage.file(object, known, None).await?
             }
             fetched => fetched?,
         };
-        let held = match (fetched, old) {
-            (Fetched::Unchanged, Some(old)) => old.checked_now(),
-            (Fetched::Unchanged, None) => return Err(StorageError::unexpected("no file, as if one were known").into()),
-            // Only the vendors' stores answer conditional requests.
-            (Fetched::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => old.checked_now(),
-            (Fetched::File(meta, range, bytes), _) if meta.size > self.largest_file => {
-                let (content_type, bytes) = begun(path, bytes).await?;
+        let cached = match (fetched, old) {
+            (FetchedFile::Unchanged, Some(old)) => old.revalidated(),
+            (FetchedFile::Unchanged, None) => {
+                return Err(StorageError::unexpected("no file, as if one were known").into());
+            }
+            // Folders do not support conditional requests.
+            (FetchedFile::File(meta, ..), Some(old)) if meta.etag.is_some() && meta.etag == old.etag => {
+                old.revalidated()
+            }
+            (FetchedFile::File(meta, range, bytes), _) if meta.size > self.largest_file => {
+                let (content_type, bytes) = with_content_type(path, bytes).await?;
                 return Ok(SingleFile::Large { meta, content_type, range, bytes });
             }
-            (Fetched::File(meta, _, bytes), _) => {
-                // The file, and the same compressed.
-                let share = self.memory_for(2 * meta.size as usize).await?;
-                let held = read(path, meta, bytes).await?;
-                CachedFile { bytes: share.hold(held.bytes), ..held }
+            (FetchedFile::File(meta, _, bytes), _) => {
+                // Twice: the file and its compressed form.
+                let reservation = self.reserve(2 * meta.size as usize).await?;
+                let cached = read(path, meta, bytes).await?;
+                CachedFile { bytes: reservation.attach(cached.bytes), ..cached }
             }
         };
-        Ok(SingleFile::Small(Arc::new(held)))
+        Ok(SingleFile::Small(Arc::new(cached)))
     }
 
-    /// The file's own bytes, where they are held compressed.
-    pub async fn plain(&self, site: &SiteId, path: &str, held: &CachedFile) -> Result<Bytes, Error> {
-        if !held.is_gzip {
-            return Ok(held.bytes.clone());
+    /// The uncompressed bytes of a cached file.
+    pub async fn plain(&self, site: &SiteId, path: &str, cached: &CachedFile) -> Result<Bytes, Error> {
+        if !cached.is_gzip {
+            return Ok(cached.bytes.clone());
         }
         let key = (*site, Name::Path(path.into()), true);
         if let Some(plain) =
-            poll_once(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == held.etag)
+            poll_once(self.files.get(&key)).filter(|plain| plain.etag.is_some() && plain.etag == cached.etag)
         {
             return Ok(plain.bytes.clone());
         }
-        let share = self.memory_for(held.size as usize).await?;
-        let mut bytes = Vec::with_capacity(held.size as usize);
-        GzDecoder::new(&*held.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
-        let plain = CachedFile { bytes: share.hold(bytes.into()), is_gzip: false, ..held.clone() };
+        let reservation = self.reserve(cached.size as usize).await?;
+        let mut bytes = Vec::with_capacity(cached.size as usize);
+        GzDecoder::new(&*cached.bytes).read_to_end(&mut bytes).map_err(Error::internal)?;
+        let plain = CachedFile { bytes: reservation.attach(bytes.into()), is_gzip: false, ..cached.clone() };
         let bytes = plain.bytes.clone();
         self.files.insert(key, Arc::new(plain)).await;
         Ok(bytes)
@@ -173,8 +198,8 @@ impl Sites {
 }
 
 impl CachedFile {
-    fn checked_now(&self) -> Self {
-        Self { checked: Instant::now(), ..self.clone() }
+    fn revalidated(&self) -> Self {
+        Self { checked_at: Instant::now(), ..self.clone() }
     }
 }
 
@@ -182,21 +207,21 @@ impl CachedFile {
 async fn read(path: &str, meta: FileMeta, mut bytes: ByteStream) -> Result<CachedFile, StorageError> {
     let mut plain = BytesMut::with_capacity(meta.size as usize);
     while let Some(piece) = bytes.next().await {
-        plain.extend_from_slice(&piece.map_err(of_store)?);
+        plain.extend_from_slice(&piece.map_err(store_error)?);
     }
     let plain = plain.freeze();
-    let packed = if media::is_text(path) && meta.size >= WORTH_COMPRESSING {
+    let packed = if media::is_text(path) && meta.size >= MIN_COMPRESSED {
         let text = plain.clone();
         // On a blocking thread: 1 MB takes about 20 ms.
         let packed = tokio::task::spawn_blocking(move || gzip(&text)).await;
-        let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(of_store)?;
+        let packed = packed.map_err(|error| StorageError::Failed(error.into()))?.map_err(store_error)?;
         (packed.len() < plain.len()).then_some(packed)
     } else {
         None
     };
     let content_type = media::content_type(path, &plain);
     let (is_gzip, FileMeta { size, etag }) = (packed.is_some(), meta);
-    Ok(CachedFile { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked: Instant::now() })
+    Ok(CachedFile { bytes: packed.unwrap_or(plain), content_type, is_gzip, size, etag, checked_at: Instant::now() })
 }
 
 fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
@@ -206,10 +231,10 @@ fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
 }
 
 /// Reads a file's first bytes for its content type, and returns the whole stream.
-async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
+async fn with_content_type(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteStream), StorageError> {
     let mut first = Vec::new();
     while first.len() < SNIFFED {
-        let Some(piece) = bytes.next().await.transpose().map_err(of_store)? else { break };
+        let Some(piece) = bytes.next().await.transpose().map_err(store_error)? else { break };
         first.extend_from_slice(&piece);
     }
     let content_type = media::content_type(path, &first);
@@ -217,7 +242,7 @@ async fn begun(path: &str, mut bytes: ByteStream) -> Result<(HeaderValue, ByteSt
 }
 
 /// The store's error inside an I/O error.
-fn of_store(error: io::Error) -> StorageError {
+fn store_error(error: io::Error) -> StorageError {
     error.downcast().unwrap_or_else(|error| StorageError::Failed(error.into()))
 }
 
@@ -294,7 +319,7 @@ mod tests {
         async fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
             let Some(single) = self.sites.single(&site(), PATH, None).await? else { return Ok(None) };
             match single {
-                SingleFile::Small(held) => Ok(Some(self.sites.plain(&site(), PATH, &held).await.unwrap().to_vec())),
+                SingleFile::Small(cached) => Ok(Some(self.sites.plain(&site(), PATH, &cached).await.unwrap().to_vec())),
                 SingleFile::Large { mut bytes, .. } => {
                     let mut all = Vec::new();
                     while let Some(piece) = bytes.next().await {
@@ -308,13 +333,13 @@ mod tests {
         /// Makes the cached file a minute older.
         async fn age(&self) {
             let key = (site(), Name::Path(PATH.into()), false);
-            let held = self.sites.files.get(&key).await.unwrap();
-            let old = CachedFile { checked: held.checked - FRESH, ..(*held).clone() };
+            let cached = self.sites.files.get(&key).await.unwrap();
+            let old = CachedFile { checked_at: cached.checked_at - FRESH, ..(*cached).clone() };
             self.sites.files.insert(key, Arc::new(old)).await;
         }
     }
 
-    fn places(range: &str, size: usize) -> Range<usize> {
+    fn byte_range(range: &str, size: usize) -> Range<usize> {
         let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
         first.parse().unwrap()..size.min(last.parse::<usize>().unwrap() + 1)
     }
@@ -331,7 +356,7 @@ mod tests {
             Some((etag, _)) if known.as_deref() == Some(etag) => {
                 response.status(304).header("etag", *etag).body(full(""))
             }
-            Some((etag, bytes)) => match range.as_deref().map(|range| places(range, bytes.len())) {
+            Some((etag, bytes)) => match range.as_deref().map(|range| byte_range(range, bytes.len())) {
                 None => response.header("etag", *etag).body(full(bytes.clone())),
                 Some(part) if part.is_empty() => response.status(416).body(full("")),
                 Some(part) => {
@@ -421,10 +446,10 @@ mod tests {
         }
         stub.put("\"2\"", b"small");
         for part in [1..3, 9..10] {
-            let Some(SingleFile::Small(held)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
+            let Some(SingleFile::Small(cached)) = stub.sites.single(&site(), PATH, Some(part)).await.unwrap() else {
                 panic!("expected a small file")
             };
-            assert_eq!(held.bytes, "small");
+            assert_eq!(cached.bytes, "small");
         }
     }
 

@@ -15,102 +15,122 @@ const CONNECTIONS: u64 = 48;
 /// Time for a response; then the client closes its side, as its request may be incomplete.
 const RESPONSE_TIME: Duration = Duration::from_millis(200);
 
-/// A deterministic random number generator.
-struct Dice(u64);
+const METHODS: &[&str] = &["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"];
+/// In [`FOLDERS`], the path of an existing report.
+const REPORT: &str = "REPORT";
+const FOLDERS: &[&str] = &[
+    REPORT,
+    REPORT,
+    "/",
+    "/coverage/",
+    "/coverage/0123456789ab/",
+    "/badge/octo/",
+    "/badge/redirect/octo/app/",
+    "/coverage/create-site/",
+    "/coverage/invalidate-cache/octo/app/",
+    "/readyz",
+    "//",
+];
+const NAMES: &[&str] = &[
+    "",
+    "index.html",
+    "index.html",
+    "index.html",
+    "sub/",
+    "sub",
+    "a%20b.html",
+    "large.bin",
+    "app.svg",
+    "app.json",
+    "..%2f..%2fx",
+    "%00",
+    "%ff",
+    "x.zip?expires=1&signature=00",
+    "..",
+    ".keep",
+    "ä",
+    "robots.txt",
+];
+const QUERIES: &[&str] = &[
+    "",
+    "?ä=日本",
+    "",
+    "?label=%22%3E%3Cx&style=social",
+    "?name=b&branch=a%7eb",
+    "?branch=..",
+    "?%",
+    "?style=plastic&label=%ef%bf%be",
+];
+const HEADERS: &[&str] = &[
+    "accept-encoding: gzip, br",
+    "accept-encoding: gzip;q=0, *;q=0.1",
+    "if-none-match: \"0-0\", W/*",
+    "if-none-match: *",
+    "range: bytes=0-5",
+    "range: bytes=-99999999999999999999",
+    "if-range: \"0-0\"",
+    "accept: application/json",
+    "token: test-key",
+    "expect: 100-continue",
+    "transfer-encoding: chunked",
+    "x-forwarded-for: 1.2.3.4, [::1",
+    "user-agent: github-camo (x)",
+    "traceparent: 00-xx",
+    "cookie: a=b",
+];
+const BODIES: &[&str] = &[
+    "",
+    "",
+    "{}",
+    "{\"repository\":\"octo/app\",\"commit_sha\":\"\u{e9}\"}",
+    "[[[[",
+    "5\r\nhello\r\n0\r\n\r\n",
+    "PK\u{5}\u{6}",
+];
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+/// A deterministic random number generator.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 >> 16) as usize % sides
+        (self.0 >> 16) as usize % limit
     }
 
-    fn of<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
-        choices[self.roll(choices.len())]
+    fn pick(&mut self, choices: &[&'static str]) -> &'static str {
+        choices[self.below(choices.len())]
     }
 
     /// A random request; `report` is the path of an existing report.
     fn request(&mut self, report: &str) -> Vec<u8> {
-        let methods = ["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"];
-        let folders =
-            [report, report, "/", "/coverage/", "/coverage/0123456789ab/", "/badge/octo/", "/badge/redirect/octo/app/"];
-        let folders =
-            [&folders[..], &["/coverage/create-site/", "/coverage/invalidate-cache/octo/app/", "/readyz", "//"]]
-                .concat();
-        let names = [
-            "",
-            "index.html",
-            "index.html",
-            "index.html",
-            "sub/",
-            "sub",
-            "a%20b.html",
-            "large.bin",
-            "app.svg",
-            "app.json",
-            "..%2f..%2fx",
-            "%00",
-            "%ff",
-        ];
-        let names = [&names[..], &["x.zip?expires=1&signature=00", "..", ".keep", "ä", "robots.txt"]].concat();
-        let queries = [
-            "",
-            "?ä=日本",
-            "",
-            "?label=%22%3E%3Cx&style=social",
-            "?name=b&branch=a%7eb",
-            "?branch=..",
-            "?%",
-            "?style=plastic&label=%ef%bf%be",
-        ];
-        let headers = [
-            "accept-encoding: gzip, br",
-            "accept-encoding: gzip;q=0, *;q=0.1",
-            "if-none-match: \"0-0\", W/*",
-            "if-none-match: *",
-            "range: bytes=0-5",
-            "range: bytes=-99999999999999999999",
-            "if-range: \"0-0\"",
-            "accept: application/json",
-            "token: test-key",
-            "expect: 100-continue",
-            "transfer-encoding: chunked",
-            "x-forwarded-for: 1.2.3.4, [::1",
-            "user-agent: github-camo (x)",
-            "traceparent: 00-xx",
-            "cookie: a=b",
-        ];
-        let bodies = [
-            "",
-            "",
-            "{}",
-            "{\"repository\":\"octo/app\",\"commit_sha\":\"\u{e9}\"}",
-            "[[[[",
-            "5\r\nhello\r\n0\r\n\r\n",
-            "PK\u{5}\u{6}",
-        ];
-        let mut text =
-            format!("{} {}{}{} HTTP/1.1\r\n", self.of(&methods), self.of(&folders), self.of(&names), self.of(&queries));
-        text += "host: x\r\nconnection: close\r\n";
-        for _ in 0..self.roll(4) {
-            text += &format!("{}\r\n", self.of(&headers));
+        let (method, folder) = (self.pick(METHODS), self.pick(FOLDERS));
+        let folder = if folder == REPORT { report } else { folder };
+        let (name, query) = (self.pick(NAMES), self.pick(QUERIES));
+        let mut text = format!("{method} {folder}{name}{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        for _ in 0..self.below(4) {
+            text += &format!("{}\r\n", self.pick(HEADERS));
         }
-        let body = self.of(&bodies);
-        if self.roll(8) > 0 {
+        let body = self.pick(BODIES);
+        if self.below(8) > 0 {
             text += &format!("content-length: {}\r\n", body.len());
         }
         let mut bytes = format!("{text}\r\n{body}").into_bytes();
-        // Mutates half of them: changes, duplicates or removes bytes.
-        for _ in 0..self.roll(6).saturating_sub(2) {
-            let at = self.roll(bytes.len());
-            match self.roll(3) {
-                0 => bytes[at] = self.roll(256) as u8,
-                1 => bytes.insert(at, self.roll(256) as u8),
-                _ => drop(bytes.drain(at..(at + 1 + self.roll(4)).min(bytes.len()))),
+        self.mutate(&mut bytes);
+        bytes
+    }
+
+    /// Changes, duplicates or removes bytes of half of the requests.
+    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..self.below(6).saturating_sub(2) {
+            let at = self.below(bytes.len());
+            match self.below(3) {
+                0 => bytes[at] = self.below(256) as u8,
+                1 => bytes.insert(at, self.below(256) as u8),
+                _ => drop(bytes.drain(at..(at + 1 + self.below(4)).min(bytes.len()))),
             }
         }
-        bytes
     }
 }
 
@@ -136,9 +156,9 @@ async fn random_requests_cause_no_500_and_no_hang() {
     let requests = std::env::var("REQUESTS").map_or(REQUESTS, |text| text.parse().unwrap());
     let (address, report) = (server.address(), &report);
     let connections = (0..CONNECTIONS).map(|number| async move {
-        let (mut dice, mut statuses) = (Dice(number * 7919 + 1), BTreeMap::new());
+        let (mut random, mut statuses) = (Random(number * 7919 + 1), BTreeMap::new());
         for _ in 0..requests / CONNECTIONS {
-            let request = dice.request(report);
+            let request = random.request(report);
             let status = send(address, &request).await;
             *statuses.entry(status).or_insert(0_u64) += 1;
             assert!(status != Some(500), "500 for {:?}", String::from_utf8_lossy(&request));

@@ -9,13 +9,13 @@ use crate::values::value::Value;
 /// The maximum number of values kept, as many as in the cache.
 const MAX_VALUES: u64 = 10_000;
 
-/// The values that the storage did not accept, by object key.
-pub struct RefusedValues {
+/// The values that could not be stored, by object key.
+pub struct UnstoredValues {
     values: Cache<String, Value>,
     has_warned: AtomicBool,
 }
 
-impl RefusedValues {
+impl UnstoredValues {
     pub fn new() -> Self {
         Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
     }
@@ -25,18 +25,18 @@ impl RefusedValues {
     }
 
     pub async fn keep(&self, key: String, value: Value, why: &anyhow::Error) {
-        self.warn(why);
+        self.warn_once(why);
         self.values.insert(key, value).await;
     }
 
-    /// The storage has the value, or a later one.
+    /// Forgets a value, as the storage has it or a later one.
     pub async fn remove(&self, key: &str) {
         self.values.invalidate(key).await;
         self.has_warned.store(false, Ordering::Relaxed);
     }
 
-    /// Warns once that the storage refuses values.
-    pub fn warn(&self, why: &anyhow::Error) {
+    /// Logs once that the storage denies access to values.
+    pub fn warn_once(&self, why: &anyhow::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the storage denies access to badge values, they are kept in memory (and in Redis, if set): allow this \
