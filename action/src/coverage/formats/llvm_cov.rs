@@ -4,6 +4,8 @@
 //! <td><pre>Totals</pre></td><td class='column-entry-red'><pre>  16.01% (530/3311)</pre></td>…
 //! ```
 //!
+//! `llvm-cov show` without `-output-dir` has no total, but the same pages of source files.
+//!
 //! Its counts are those of functions: a line of two functions counts twice, and that of a macro's definition not at all.
 
 mod export;
@@ -27,6 +29,9 @@ const KINDS: [(&str, &str); 4] = [
 ];
 
 pub fn page(page: &Page) -> Option<Found> {
+    if is_show(page.html) {
+        return Some(Vec::new());
+    }
     let table = after(after(page.html, "<h2>Coverage Report</h2>")?, "<table>")?;
     let columns = texts(split(table, "</tr>")?.0);
     let totals = texts(&format!("<td>{}", between(table, "<pre>Totals</pre>", "</tr>")?));
@@ -39,6 +44,13 @@ pub fn page(page: &Page) -> Option<Found> {
     Some(KINDS.into_iter().filter_map(|(name, metric)| column(name, metric)).collect())
 }
 
+/// Without `-output-dir`, `llvm-cov show` writes all source files on one page, and no total. Other pages start with a
+/// headline.
+fn is_show(html: &str) -> bool {
+    after(html, "</head><body>").is_some_and(|body| body.starts_with(SHOW) && has(html, ROW))
+}
+
+const SHOW: &str = "<div class='centered'><table><div class='source-name-title'><pre>";
 /// The path above the table of a source file.
 const TITLE: &str = "<div class='source-name-title'><pre>";
 /// A line in it.
