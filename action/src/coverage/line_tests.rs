@@ -215,6 +215,21 @@ fn gcovr_may_count_more_lines_than_its_pages_show_only_since_it_counts_those_of_
 }
 
 #[test]
+fn a_row_of_llvm_cov_is_not_searched_beyond_its_count() {
+    for (filler, lines) in [(0, 1), (60, 1), (256, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let page = format!(
+            "</head><body><div class='centered'><table><div class='source-name-title'><pre>/a.c</pre></div>\
+             <td class='line-number'><a name='L9' href='#L9'>{}<td class='covered-line'><pre>1</pre></td>",
+            "é".repeat(filler / 2)
+        );
+        std::fs::write(folder.path().join("index.html"), page).unwrap();
+        let found = lines_of(&walk(folder.path()).unwrap(), "index.html");
+        assert_eq!(found.map_or(0, |found| found.lines.sums().1), lines, "{filler}");
+    }
+}
+
+#[test]
 fn a_page_is_read_in_the_format_that_the_user_names() {
     let folder = tempfile::tempdir().unwrap();
     let page = include_str!("../../tests/fixtures/totals/nyc-18/index.html");

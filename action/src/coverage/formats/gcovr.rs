@@ -1,4 +1,4 @@
-//! gcovr, 3.4 and newer, in every theme: the summary at the head of the index, the pages of source files,
+//! gcovr, 3.1 and newer, in every theme: the summary at the head of the index, the pages of source files,
 //! `--json-summary`, and `--json`.
 //!
 //! The themes differ in tags, not in texts: `Lines:` `361` `1979` `18.2%` up to 8.3, `Lines:` `71.4%` `5 / 0 / 7` (with

@@ -96,8 +96,13 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     true
 }
 
+/// Bytes of a row up to its count.
+const MAX_ROW: usize = 256;
+
 /// The rest of a row from its number on. Only a line with code has a count.
 fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
+    // A page of broken rows would be searched to its end for each of them.
+    let row = &row[..row.floor_char_boundary(MAX_ROW)];
     let (number, rest) = split(row, "'")?;
     let (class, rest) = split(between(rest, "<td class='", "</td>")?, "'")?;
     let hit = match class {
