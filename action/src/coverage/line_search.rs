@@ -248,6 +248,7 @@ impl<'a> LineSearch<'a> {
     ) -> FoundLines<'a> {
         let proof = match self.proof(&lines, &source, found) {
             Proof::Differs { .. } if self.counts_functions(format) => Proof::OfFunctions,
+            Proof::Differs { shown, .. } if lines.may_be_part_of(shown) => Proof::OfFunctions,
             proof => proof,
         };
         FoundLines { lines, tool: format.tool, source, is_pages, proof }

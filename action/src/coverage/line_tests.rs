@@ -199,6 +199,37 @@ fn lines_of_kover_are_used_only_if_their_instructions_add_up() {
 }
 
 #[test]
+fn gcovr_may_count_more_lines_than_its_pages_show_only_since_it_counts_those_of_functions() {
+    const INDEX: &str = include_str!("../../tests/fixtures/totals/gcovr-8.4-templates/index.html");
+    const PAGE: &str = include_str!(
+        "../../tests/fixtures/totals/gcovr-8.4-templates/index.calc.cpp.8697e8682b9a33e9f7900fc6186e2774.html"
+    );
+    for (version, is_usable) in [("8.4", true), ("8.10", true), ("9", false), ("8.3", false), ("7.20", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let page = PAGE.replace("(Version 8.4)", &format!("(Version {version})"));
+        std::fs::write(folder.path().join("index.html"), INDEX).unwrap();
+        std::fs::write(folder.path().join("index.calc.html"), page).unwrap();
+        let found = lines_of(&walk(folder.path()).unwrap(), "index.html").unwrap();
+        assert_eq!(found.proof.is_usable(), is_usable, "{version}: {found}");
+    }
+}
+
+#[test]
+fn a_row_of_llvm_cov_is_not_searched_beyond_its_count() {
+    for (filler, lines) in [(0, 1), (60, 1), (256, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let page = format!(
+            "</head><body><div class='centered'><table><div class='source-name-title'><pre>/a.c</pre></div>\
+             <td class='line-number'><a name='L9' href='#L9'>{}<td class='covered-line'><pre>1</pre></td>",
+            "é".repeat(filler / 2)
+        );
+        std::fs::write(folder.path().join("index.html"), page).unwrap();
+        let found = lines_of(&walk(folder.path()).unwrap(), "index.html");
+        assert_eq!(found.map_or(0, |found| found.lines.sums().1), lines, "{filler}");
+    }
+}
+
+#[test]
 fn a_page_is_read_in_the_format_that_the_user_names() {
     let folder = tempfile::tempdir().unwrap();
     let page = include_str!("../../tests/fixtures/totals/nyc-18/index.html");

@@ -43,6 +43,7 @@ pub struct Lines<'a> {
     bytes: usize,
     /// The sums as the tool counts them, if it counts some lines twice or in another way.
     counted: Option<(u64, u64)>,
+    counts_functions: bool,
     /// Why something was left out.
     problem: Option<&'static str>,
 }
@@ -115,6 +116,18 @@ impl<'a> Lines<'a> {
         self.counted = Some((one.saturating_add(covered), other.saturating_add(total)));
     }
 
+    /// Notes that the tool counts a line once for each of its functions, but shows it once.
+    pub fn count_functions(&mut self) {
+        self.counts_functions = true;
+    }
+
+    /// Whether the tool may have counted more lines than these, both hit ones and others.
+    pub fn may_be_part_of(&self, (covered, total): (u64, u64)) -> bool {
+        let (own_covered, own_total) = self.sums();
+        let missed = total.saturating_sub(covered);
+        self.counts_functions && own_covered <= covered && own_total.saturating_sub(own_covered) <= missed
+    }
+
     fn change(&mut self, number: u64, change: impl FnOnce(&mut SourceFile, u32)) {
         let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) else { return };
         if number > MAX_LINE || self.bytes > MAX_BYTES {
@@ -152,6 +165,7 @@ impl<'a> Lines<'a> {
         if let Some((covered, total)) = other.counted {
             self.count(covered, total);
         }
+        self.counts_functions |= other.counts_functions;
         self.problem = self.problem.or(other.problem);
     }
 

@@ -1,9 +1,13 @@
-//! gcovr, 3.4 and newer, in every theme: the summary at the head of the index, the pages of source files,
+//! gcovr, 3.1 and newer, in every theme: the summary at the head of the index, the pages of source files,
 //! `--json-summary`, and `--json`.
 //!
 //! The themes differ in tags, not in texts: `Lines:` `361` `1979` `18.2%` up to 8.3, `Lines:` `71.4%` `5 / 0 / 7` (with
-//! excluded lines between) from 8.5 on, `Lines:` `5 of 7, 0 excluded` `71.4%` in GitHub's theme. A file's page has such a
-//! summary too, but no list of files; where everything is on one page the first summary is the total.
+//! excluded lines between) from 8.5 on, `Lines:` `5 of 7, 0 excluded` `71.4%` in GitHub's theme, `5 / 7 - 2 excl` `71.4%`
+//! in it from 8.7 on. A file's page has such a summary too, but no list of files; where everything is on one page the
+//! first summary is the total.
+//!
+//! From 8.4 on, a line of a C++ template counts once for each function made from it, unless `--merge-lines` is set. A
+//! page shows it once.
 
 mod tracefile;
 
@@ -61,6 +65,9 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let Some((body, mark)) = body.and_then(|body| Some((body, PATHS.into_iter().find(|mark| has(body, mark))?))) else {
         return false;
     };
+    if version(body).is_some_and(|version| version >= COUNTS_FUNCTIONS) {
+        lines.count_functions();
+    }
     let folder = folder(body).unwrap_or_default();
     for part in parts(body, mark) {
         let (head, rows) = split(part, "<tr").unwrap_or((part, ""));
@@ -72,6 +79,16 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
         }
     }
     true
+}
+
+/// Major and minor version.
+type Version = (u32, u32);
+const COUNTS_FUNCTIONS: Version = (8, 4);
+
+/// `(Version 8.4)` in the foot.
+fn version(body: &str) -> Option<Version> {
+    let (major, minor) = between(body, ">GCOVR (Version ", ")")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()?))
 }
 
 /// The folder that all paths start at, unless it is that of the program itself.
@@ -93,8 +110,8 @@ fn add_row(row: &str, lines: &mut Lines) -> Option<()> {
     let mut cells = parts(row, "<td");
     let number = cells.next()?;
     let number = match between(number, " id=\"", "\"") {
-        // `l6`, or on a page of all `index.calc.c.0a6e9e8f.html|l6`.
-        Some(id) => id.rsplit('l').next()?,
+        // `l6`, from 8.7 on `L6`, or on a page of all `index.calc.c.0a6e9e8f.html|l6`.
+        Some(id) => id.rsplit(['l', 'L']).next()?,
         None => between(number, "<pre>", "</pre>")?,
     };
     let number = number.parse().ok()?;

@@ -4,6 +4,8 @@
 //! <td><pre>Totals</pre></td><td class='column-entry-red'><pre>  16.01% (530/3311)</pre></td>…
 //! ```
 //!
+//! `llvm-cov show` without `-output-dir` has no total, but the same pages of source files.
+//!
 //! Its counts are those of functions: a line of two functions counts twice, and that of a macro's definition not at all.
 
 mod export;
@@ -27,6 +29,9 @@ const KINDS: [(&str, &str); 4] = [
 ];
 
 pub fn page(page: &Page) -> Option<Measures> {
+    if is_show(page.html) {
+        return Some(Vec::new());
+    }
     let table = after(after(page.html, "<h2>Coverage Report</h2>")?, "<table>")?;
     let columns = texts(split(table, "</tr>")?.0);
     let totals = texts(&format!("<td>{}", between(table, "<pre>Totals</pre>", "</tr>")?));
@@ -39,6 +44,13 @@ pub fn page(page: &Page) -> Option<Measures> {
     Some(KINDS.into_iter().filter_map(|(name, metric)| column(name, metric)).collect())
 }
 
+/// Without `-output-dir`, `llvm-cov show` writes all source files on one page, and no total. Other pages start with a
+/// headline.
+fn is_show(html: &str) -> bool {
+    after(html, "</head><body>").is_some_and(|body| body.starts_with(SHOW) && has(html, ROW))
+}
+
+const SHOW: &str = "<div class='centered'><table><div class='source-name-title'><pre>";
 /// The path above the table of a source file.
 const TITLE: &str = "<div class='source-name-title'><pre>";
 /// A line in it.
@@ -84,8 +96,13 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     true
 }
 
+/// Bytes of a row up to its count.
+const MAX_ROW: usize = 256;
+
 /// The rest of a row from its number on. Only a line with code has a count.
 fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
+    // A page of broken rows would be searched to its end for each of them.
+    let row = &row[..row.floor_char_boundary(MAX_ROW)];
     let (number, rest) = split(row, "'")?;
     let (class, rest) = split(between(rest, "<td class='", "</td>")?, "'")?;
     let hit = match class {

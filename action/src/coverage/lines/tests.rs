@@ -141,3 +141,16 @@ fn counts_that_the_report_shows_are_compared() {
         assert_eq!(lines.get("a").unwrap().adds_up(), adds_up);
     }
 }
+
+#[test]
+fn lines_of_a_tool_that_counts_functions_are_at_most_those_that_it_counts() {
+    let mut lines = Lines::all();
+    lines.file("a.cpp");
+    [(1, Hit::Yes), (2, Hit::Partly), (3, Hit::No)].into_iter().for_each(|(line, hit)| lines.line(line, hit));
+    assert!(!lines.may_be_part_of((4, 6)));
+    lines.count_functions();
+    let mut all = Lines::all();
+    all.merge(lines);
+    let fits = [(4, 6), (2, 3), (2, 9), (1, 6), (3, 3), (4, 4), (9, 4)].map(|shown| all.may_be_part_of(shown));
+    assert_eq!(fits, [true, true, true, false, false, false, false]);
+}

@@ -105,9 +105,10 @@ pub fn count(text: &str) -> Option<u64> {
 }
 
 /// Parses `361 / 1989`, `361/1989`, `361 of 1989`, `(361/1989)`. With excluded ones, which the total includes, also
-/// `361 / 12 / 2001` and `361 of 2001, 12 excluded`.
+/// `361 / 12 / 2001` and `361 of 2001, 12 excluded`; without them, `361 / 1989 - 12 excl`.
 pub fn counts(text: &str) -> Option<(u64, u64)> {
     let text = text.trim().trim_matches(['(', ')']);
+    let text = text.strip_suffix(" excl").and_then(|text| text.rsplit_once(" - ")).map_or(text, |(counts, _)| counts);
     let (covered, rest) = text.split_once('/').or_else(|| text.split_once(" of "))?;
     let excluded = || rest.strip_suffix(" excluded")?.rsplit_once(", ");
     let (total, excluded) = match rest.split_once('/').map(|(excluded, total)| (total, excluded)).or_else(excluded) {
@@ -173,9 +174,8 @@ mod tests {
         for text in ["", "-1", "1e5", "x", ",", "99999999999999999999"] {
             assert_eq!(count(text), None, "{text}");
         }
-        for text in
-            ["361 / 1989", "361/1989", "(361/1989)", "361 of 1,989", "361 / 7 / 1996", "361 of 1996, 7 excluded"]
-        {
+        let with_excluded = ["361 / 7 / 1996", "361 of 1996, 7 excluded", "361 / 1989 - 7 excl"];
+        for text in ["361 / 1989", "361/1989", "(361/1989)", "361 of 1,989"].into_iter().chain(with_excluded) {
             assert_eq!(counts(text), Some((361, 1989)), "{text}");
         }
         assert_eq!([counts("1"), counts("a/b"), counts("/"), counts("1/")], [None; 4]);

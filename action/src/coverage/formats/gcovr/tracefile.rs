@@ -1,4 +1,5 @@
-//! `gcovr --json`: the lines of each source file. It has no counts: they are those of its lines.
+//! `gcovr --json`: the lines of each source file. It has no counts: they are those of its lines,
+//! of which a C++ template has one for each function.
 //!
 //! ```json
 //! {"gcovr/format_version": "0.14", "files": [{"file": "src/calc.c", "lines": [
@@ -56,7 +57,7 @@ pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measure
         return Ok(None);
     }
     all.finish()?;
-    let found = Measure::counted("lines", all.sums(), 1).into_iter().collect();
+    let found = Measure::counted("lines", all.counted(), 1).into_iter().collect();
     if lines.is_on() {
         lines.merge(all);
     }
@@ -67,6 +68,7 @@ impl Line {
     fn add_to(self, lines: &mut Lines) {
         let Some(is_hit) = self.count.0.filter(|_| !self.is_excluded && !self.is_no_code) else { return };
         lines.line(self.line_number.into(), Hit::when(is_hit));
+        lines.count(is_hit.into(), 1);
         let branches =
             || self.branches.0.iter().filter(|branch| !branch.is_excluded).filter_map(|branch| branch.count.0);
         if branches().next().is_some() {
