@@ -6,7 +6,7 @@ use std::iter;
 use memchr::memmem;
 
 use crate::coverage::measure::Measure;
-use crate::coverage::percent::Percent;
+use crate::coverage::percent::{Counts, Percent};
 
 /// Texts to read in one row.
 const MAX_ROW: usize = 8;
@@ -128,13 +128,25 @@ pub fn labelled(texts: &[String], label: &str, metric: &'static str) -> Option<M
     });
     let (shown, row) = rows.next()?;
     let numbers: Vec<u64> = row.iter().filter_map(|text| count(text)).collect();
-    let pair = match numbers[..] {
-        // Between them is the number of excluded ones, which the total includes.
-        [covered, excluded, total] if excluded <= total => Some((covered, total - excluded)),
-        [one, other, ..] => Some((one.min(other), one.max(other))),
-        _ => None,
-    };
-    Measure::shown(metric, shown, row.iter().find_map(|text| counts(text)).or(pair))
+    let pair = row.iter().find_map(|text| counts(text)).or_else(|| pair(&numbers, &shown));
+    Measure::shown(metric, shown, pair)
+}
+
+/// Covered and total counts among the numbers of a row: the first two in any order, or of three, those that fit the
+/// percentage.
+fn pair(numbers: &[u64], shown: &Percent) -> Option<(u64, u64)> {
+    let [one, two, rest @ ..] = numbers else { return None };
+    let plain = (*one.min(two), *one.max(two));
+    let [three] = rest else { return Some(plain) };
+    // gcovr: covered, excluded, and total, which includes the excluded ones.
+    let gcovr = three.checked_sub(*two).map(|total| (*one, total));
+    if gcovr == Some((0, 0)) {
+        return gcovr;
+    }
+    // genhtml: total, missed and covered, or total, covered and a part of them.
+    let ways = [gcovr, Some(plain), Some((*three, *one))];
+    let fits = |pair: &(u64, u64)| Counts::new(pair.0, pair.1).is_some_and(|counts| shown.shows(counts));
+    ways.into_iter().flatten().find(fits).or(Some(plain))
 }
 
 #[cfg(test)]
@@ -179,5 +191,23 @@ mod tests {
             assert_eq!(counts(text), Some((361, 1989)), "{text}");
         }
         assert_eq!([counts("1"), counts("a/b"), counts("/"), counts("1/")], [None; 4]);
+    }
+
+    #[test]
+    fn counts_of_three_numbers_are_those_that_fit_the_percentage() {
+        for (numbers, shown, expected) in [
+            (&[8, 12][..], "66.7", Some((8, 12))),
+            (&[12, 8], "66.7", Some((8, 12))),
+            (&[8, 3, 15], "66.7", Some((8, 12))),
+            (&[12, 4, 8], "66.7", Some((8, 12))),
+            (&[5, 5, 5], "100.0", Some((5, 5))),
+            (&[5, 0, 5], "0.0", Some((0, 5))),
+            (&[0, 5, 5], "0.0", Some((0, 0))),
+            (&[12, 8, 2, 2], "66.7", Some((8, 12))),
+            (&[5], "66.7", None),
+            (&[], "66.7", None),
+        ] {
+            assert_eq!(pair(numbers, &Percent::parse(shown).unwrap()), expected, "{numbers:?}");
+        }
     }
 }
