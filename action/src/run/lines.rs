@@ -1,8 +1,8 @@
 //! Step 3, for an export or a dry run: reads which lines the tests covered.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, absolute};
+use std::io::{self, BufWriter, Write};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -49,9 +49,9 @@ impl Run<'_> {
         if let Proof::Differs { .. } = found.proof {
             bail!("the lines in {} do not add up; set lines (--lines) to another file", found.source);
         }
-        let path = absolute(&export.path)?;
+        let path = resolve(Path::new(&export.path))?;
         if let Source::Folder(folder) = &self.inputs.source {
-            let is_inside = path.starts_with(absolute(folder)?);
+            let is_inside = path.starts_with(resolve(folder)?);
             ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
         }
         write(export, &path, &found.lines)?;
@@ -71,6 +71,22 @@ fn nothing(choice: &Choice) -> &'static str {
         Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
         Choice::File { .. } => "the file of lines (--lines) has none in a known format",
     }
+}
+
+/// The absolute path without `..` and links, so that neither hides that a file is in the report's folder. What does not
+/// exist yet is no link.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in absolute(path)?.components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+        if let Ok(target) = resolved.canonicalize() {
+            resolved = target;
+        }
+    }
+    Ok(resolved)
 }
 
 fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {

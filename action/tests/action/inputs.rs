@@ -219,14 +219,14 @@ fn an_export_holds_the_lines_of_the_report() {
 #[test]
 fn a_failed_export_fails_the_run_after_the_upload() {
     let peer = Peer::new();
-    let inside = |covered: Covered| {
-        let file = covered.report().join("lcov.info");
-        covered.arg("--export").arg(format!("lcov:{}", file.display()))
-    };
-    inside(Covered::new(&peer))
-        .run()
-        .fails("it would change the report: choose a file outside of ")
-        .outputs("uploaded=true");
+    for detour in ["", "new/../"] {
+        let covered = Covered::new(&peer);
+        let (report, folder) = (covered.report(), covered.report().parent().unwrap().to_owned());
+        let report = report.file_name().unwrap().display();
+        let covered = covered.arg("--export").arg(format!("lcov:{}/{detour}{report}/lcov.info", folder.display()));
+        let ended = covered.run().fails("it would change the report: choose a file outside of ");
+        ended.outputs("uploaded=true");
+    }
     let other = "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n";
     let differs = Covered::new(&peer).file("lcov.info", other).arg("--lines=lcov.info").arg("--export=lcov:gone/x");
     differs.run().fails("the lines in lcov.info do not add up; set lines (--lines) to another file");
