@@ -30,6 +30,7 @@ impl Run<'_> {
         notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
         match &found {
             Some(found) => self.log.info(&format!("Read {found}")),
+            None if !notes.is_empty() => self.log.info("Read no lines: the notes above say why"),
             None => self.log.info(&format!("Read no lines: {}", nothing(choice))),
         }
         let exports = self.inputs.exports.iter();
@@ -45,7 +46,7 @@ impl Run<'_> {
 
     fn export(&self, export: &Export, found: Option<&FoundLines>) -> Result<()> {
         let found =
-            found.context("the report has no lines in a known format; set lines (--lines) to a coverage file")?;
+            found.context("there are no lines to write; set lines (--lines) to a coverage file of the report")?;
         if let Proof::Differs { .. } = found.proof {
             bail!("the lines in {} do not add up; set lines (--lines) to another file", found.source);
         }
@@ -66,10 +67,11 @@ impl Run<'_> {
     }
 }
 
-fn nothing(choice: &Choice) -> &'static str {
+fn nothing(choice: &Choice) -> String {
     match choice {
-        Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
-        Choice::File { .. } => "the file of lines (--lines) has none in a known format",
+        Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format".to_owned(),
+        Choice::File { path, format: Some(format) } => format!("{path} has none in the format {format}"),
+        Choice::File { path, format: None } => format!("{path} has none in a known format"),
     }
 }
 
