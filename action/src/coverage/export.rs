@@ -6,7 +6,9 @@ mod lcov;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::path::absolute;
 
 use super::lines::Lines;
 
@@ -23,14 +25,13 @@ pub struct Export {
 }
 
 impl Export {
-    /// `FORMAT:FILE`, several by commas.
+    /// `FORMAT:FILE`, several by commas or line breaks.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
         let exports: Vec<Self> = parts.map(Self::parse).collect::<Result<_, _>>()?;
-        let mut paths: Vec<&str> = exports.iter().map(|export| export.path.as_str()).collect();
-        paths.sort_unstable();
-        match paths.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!("names the file `{}` twice: give each format a file of its own", pair[0])),
+        let mut paths = HashSet::new();
+        match exports.iter().find(|export| !paths.insert(absolute(&export.path).ok())) {
+            Some(twice) => Err(format!("names the file `{}` twice: give each format a file of its own", twice.path)),
             None => Ok(exports),
         }
     }

@@ -156,7 +156,9 @@ impl<'a> LineSearch<'a> {
             None => as_file().unwrap_or(Ok(None)),
         };
         found.unwrap_or_else(|error| {
-            notes.push(cannot_read(name, &error));
+            let is_told = format.is_some() || FORMATS.iter().any(|format| format.reads(name));
+            let hint = if is_told { "" } else { "; its name does not tell the format: set --lines FILE:FORMAT" };
+            notes.push(cannot_read(name, &error) + hint);
             None
         })
     }

@@ -51,7 +51,12 @@ pub const FLAGS: &[Flag] = &[
         "auto",
         "where an export or a dry run reads which lines are covered; auto: a coverage file in the report, else its pages",
     ),
-    flag("export", "FORMAT:FILE", "", "write the covered lines to FILE as lcov or cobertura; several by commas"),
+    flag(
+        "export",
+        "FORMAT:FILE",
+        "",
+        "write the covered lines to FILE as lcov or cobertura; several by commas or line breaks",
+    ),
     flag(
         "metric",
         "METRIC",
@@ -163,6 +168,11 @@ fn value_of(flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, String> 
     } else {
         parser.value().map_err(|_| format!("`--{}` needs a value", flag.name))?
     };
+    // The value was forgotten. Without this check, `--lines --dry-run` would upload the report.
+    let next = value.to_str().and_then(|value| FLAGS.iter().find(|flag| value.strip_prefix("--") == Some(flag.name)));
+    if let Some(next) = next {
+        return Err(format!("`--{}` needs a value, but `--{}` follows", flag.name, next.name));
+    }
     value.into_string().map_err(|_| format!("the value of `--{}` is not UTF-8", flag.name))
 }
 

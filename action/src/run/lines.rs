@@ -1,8 +1,8 @@
 //! Step 3, for an export or a dry run: reads which lines the tests covered.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, absolute};
+use std::io::{self, BufWriter, Write};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -30,6 +30,7 @@ impl Run<'_> {
         notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
         match &found {
             Some(found) => self.log.info(&format!("Read {found}")),
+            None if !notes.is_empty() => self.log.info("Read no lines: the notes above say why"),
             None => self.log.info(&format!("Read no lines: {}", nothing(choice))),
         }
         let exports = self.inputs.exports.iter();
@@ -45,13 +46,13 @@ impl Run<'_> {
 
     fn export(&self, export: &Export, found: Option<&FoundLines>) -> Result<()> {
         let found =
-            found.context("the report has no lines in a known format; set lines (--lines) to a coverage file")?;
+            found.context("there are no lines to write; set lines (--lines) to a coverage file of the report")?;
         if let Proof::Differs { .. } = found.proof {
             bail!("the lines in {} do not add up; set lines (--lines) to another file", found.source);
         }
-        let path = absolute(&export.path)?;
+        let path = resolve(Path::new(&export.path))?;
         if let Source::Folder(folder) = &self.inputs.source {
-            let is_inside = path.starts_with(absolute(folder)?);
+            let is_inside = path.starts_with(resolve(folder)?);
             ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
         }
         write(export, &path, &found.lines)?;
@@ -66,11 +67,28 @@ impl Run<'_> {
     }
 }
 
-fn nothing(choice: &Choice) -> &'static str {
+fn nothing(choice: &Choice) -> String {
     match choice {
-        Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
-        Choice::File { .. } => "the file of lines (--lines) has none in a known format",
+        Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format".to_owned(),
+        Choice::File { path, format: Some(format) } => format!("{path} has none in the format {format}"),
+        Choice::File { path, format: None } => format!("{path} has none in a known format"),
     }
+}
+
+/// The absolute path without `..` and links, so that neither hides that a file is in the report's folder. What does not
+/// exist yet is no link.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut resolved = PathBuf::new();
+    for part in absolute(path)?.components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+        if let Ok(target) = resolved.canonicalize() {
+            resolved = target;
+        }
+    }
+    Ok(resolved)
 }
 
 fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {

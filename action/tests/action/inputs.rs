@@ -36,6 +36,8 @@ fn errors_name_unknown_flags_without_their_values() {
     Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: unknown flag `--api-kee`");
     Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: expected one directory, but got a second");
     Covered::bare().arg("--api-key").run().rejects("error: `--api-key` needs a value");
+    let forgotten = Covered::bare().arg("--lines").arg("--dry-run");
+    forgotten.run().rejects("error: `--lines` needs a value, but `--dry-run` follows");
     Covered::bare().arg("-x").run().rejects("error: unknown flag `-x`");
 }
 
@@ -217,21 +219,47 @@ fn an_export_holds_the_lines_of_the_report() {
 }
 
 #[test]
+fn a_dry_run_says_why_it_read_no_lines() {
+    for (choice, why) in [
+        ("auto", "Read no lines: neither a coverage file nor the pages of the report have them in a known format"),
+        ("x.info", "Read no lines: x.info has none in a known format"),
+        ("x.info:clover", "Read no lines: x.info has none in the format clover"),
+        (
+            "x.dat",
+            "cannot read the lines of x.dat: expected value at line 1 column 1; its name does not tell the format",
+        ),
+        ("x.dat", "Read no lines: the notes above say why"),
+    ] {
+        let covered = Covered::bare().without_file("sample_py.html").file("x.info", "").file("x.dat", TRACE);
+        let report = covered.report();
+        covered
+            .arg(report)
+            .arg("--dry-run")
+            .arg("--totals=x.info")
+            .arg("--lines")
+            .arg(choice)
+            .run()
+            .succeeds()
+            .says(why);
+    }
+}
+
+#[test]
 fn a_failed_export_fails_the_run_after_the_upload() {
     let peer = Peer::new();
-    let inside = |covered: Covered| {
-        let file = covered.report().join("lcov.info");
-        covered.arg("--export").arg(format!("lcov:{}", file.display()))
-    };
-    inside(Covered::new(&peer))
-        .run()
-        .fails("it would change the report: choose a file outside of ")
-        .outputs("uploaded=true");
+    for detour in ["", "new/../"] {
+        let covered = Covered::new(&peer);
+        let (report, folder) = (covered.report(), covered.report().parent().unwrap().to_owned());
+        let report = report.file_name().unwrap().display();
+        let covered = covered.arg("--export").arg(format!("lcov:{}/{detour}{report}/lcov.info", folder.display()));
+        let ended = covered.run().fails("it would change the report: choose a file outside of ");
+        ended.outputs("uploaded=true");
+    }
     let other = "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n";
     let differs = Covered::new(&peer).file("lcov.info", other).arg("--lines=lcov.info").arg("--export=lcov:gone/x");
     differs.run().fails("the lines in lcov.info do not add up; set lines (--lines) to another file");
     let none = Covered::new(&peer).without_file("sample_py.html").arg("--export=lcov:gone/x");
-    none.run().fails("cannot write the export gone/x: the report has no lines in a known format");
+    none.run().fails("cannot write the export gone/x: there are no lines to write; set lines (--lines) to");
     Covered::new(&peer).arg("--lines=off").arg("--export=lcov:x").run().rejects("error: export (--export) needs lines");
 }
 

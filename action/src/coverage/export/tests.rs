@@ -58,11 +58,14 @@ fn a_wrong_export_says_what_is_wrong() {
         ("lcov", "has no file for lcov: write lcov:FILE"),
         ("lcov: ", "has no file for lcov: write lcov:FILE"),
         ("lcov:a,cobertura:a", "names the file `a` twice: give each format a file of its own"),
+        ("lcov:a,cobertura:./a", "names the file `./a` twice: give each format a file of its own"),
         ("out.xml", "must be FORMAT:FILE with one of the formats lcov, cobertura, not `out.xml`"),
     ] {
         assert_eq!(Export::parse_list(text).unwrap_err(), problem);
     }
-    let both = Export::parse_list("lcov:C:\\out\\lcov.info, cobertura:out.xml,").unwrap();
-    let both: Vec<_> = both.iter().map(|export| (export.format, export.path.as_str())).collect();
-    assert_eq!(both, [("lcov", "C:\\out\\lcov.info"), ("cobertura", "out.xml")]);
+    for text in ["lcov:C:\\out\\lcov.info, cobertura:out.xml,", "lcov:C:\\out\\lcov.info\r\ncobertura:out.xml\n"] {
+        let both = Export::parse_list(text).unwrap();
+        let both: Vec<_> = both.iter().map(|export| (export.format, export.path.as_str())).collect();
+        assert_eq!(both, [("lcov", "C:\\out\\lcov.info"), ("cobertura", "out.xml")]);
+    }
 }
