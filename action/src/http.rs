@@ -75,9 +75,15 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Creates a client whose requests end `timeout` after `started`. `first` is the server of the first optional request.
-    pub fn new(log: &'a ActionsLog, started: Instant, timeout: Duration, proxies: &'a Proxies, first: &str) -> Self {
-        let first = first.parse().ok();
+    /// Creates a client whose requests end `timeout` after `started`. `first_server` gets the first optional request.
+    pub fn new(
+        log: &'a ActionsLog,
+        started: Instant,
+        timeout: Duration,
+        proxies: &'a Proxies,
+        first_server: &str,
+    ) -> Self {
+        let first_server = first_server.parse().ok();
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .user_agent(concat!("covered/", env!("CARGO_PKG_VERSION")))
@@ -86,7 +92,7 @@ impl<'a> Client<'a> {
             // A redirect could send the API key to another host.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(first.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
+            .proxy(first_server.and_then(|uri| proxies.choose(&uri)).map(|setting| setting.proxy.clone()))
             .timeout_global(Some(OPTIONAL_LIMIT))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
@@ -112,7 +118,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn left(&self) -> Duration {
+    fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -122,29 +128,29 @@ impl<'a> Client<'a> {
         let address = redacted(request.head.uri());
         let mut earlier = Tries::default();
         loop {
-            let (tries, begun) = (earlier.count() + 1, Instant::now());
+            let (tries, started) = (earlier.count() + 1, Instant::now());
             // Built for each attempt, because a token may expire during the retries.
-            let head = request.head(self).map_err(|error| match tries {
+            let head = request.authenticated_head(self).map_err(|error| match tries {
                 1 => error,
                 _ => error.context(format!("{address} {earlier}, and the next attempt cannot be sent")),
             })?;
-            if self.left().is_zero() && tries == 1 {
+            if self.time_left().is_zero() && tries == 1 {
                 return Err(Outage(format!("{} passed before a request to {address} was sent", self.limit())).into());
             }
             let result = self.try_once(request, head, tries);
-            self.debug(request, &result, &address, tries, begun.elapsed());
-            let fault = self.fault(request, &result);
-            let asked = result.as_ref().ok().and_then(|response| response.retry_after(Timestamp::now()));
-            let pause = asked.unwrap_or_else(|| pause(tries, random()));
+            self.log_attempt(request, &result, &address, tries, started.elapsed());
+            let fault = self.retryable_fault(request, &result);
+            let retry_after = result.as_ref().ok().and_then(|response| response.retry_after(Timestamp::now()));
+            let pause = retry_after.unwrap_or_else(|| pause(tries, random()));
             match fault {
-                Some(fault) if tries < request.max_tries && pause + SHORTEST_TRY < self.left() => {
+                Some(fault) if tries < request.max_tries && pause + SHORTEST_TRY < self.time_left() => {
                     self.log.info(&format!("{address} {}, retrying in {:.1} s", fault.what, pause.as_secs_f64()));
                     thread::sleep(pause);
                     earlier.push(fault);
                 }
                 fault => {
                     let is_out_of_time = fault.is_some() && tries < request.max_tries;
-                    let no_retry = if is_out_of_time { self.no_retry_reason(asked) } else { String::new() };
+                    let no_retry = if is_out_of_time { self.no_retry_reason(retry_after) } else { String::new() };
                     return self.conclude(request, result, &address, &earlier, &no_retry);
                 }
             }
@@ -152,7 +158,7 @@ impl<'a> Client<'a> {
     }
 
     /// The failure of an attempt, if a retry may help.
-    fn fault(&self, request: &Request, result: &Result<Response, Failure>) -> Option<Fault> {
+    fn retryable_fault(&self, request: &Request, result: &Result<Response, Failure>) -> Option<Fault> {
         match result {
             Ok(response) if (request.is_temporary)(response) => {
                 Some(Fault { what: status_phrase(response), why: response.detail() })
@@ -164,13 +170,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Explains why there is no retry. `asked`: the wait that the server asks for.
-    fn no_retry_reason(&self, asked: Option<Duration>) -> String {
-        match asked {
-            Some(asked) => {
+    /// Explains why there is no retry. `retry_after`: the wait that the server asks for.
+    fn no_retry_reason(&self, retry_after: Option<Duration>) -> String {
+        match retry_after {
+            Some(retry_after) => {
                 format!(
                     "; the server asks to wait {} s, but {} leaves less time",
-                    asked.as_secs_f64().ceil(),
+                    retry_after.as_secs_f64().ceil(),
                     self.limit()
                 )
             }
@@ -194,22 +200,23 @@ impl<'a> Client<'a> {
         let failure = match result {
             Err(failure) => failure,
             Ok(mut response) => {
-                let before = earlier.before(&status_phrase(&response)).map(|before| format!("; {before}"));
+                let before = earlier.describe_unless_all(&status_phrase(&response)).map(|before| format!("; {before}"));
                 response.history = before.unwrap_or_default() + no_retry;
                 return Ok(response);
             }
         };
         let what = self.message(&failure, request);
         let text = match earlier.count() {
-            0 if failure.is_timeout && self.left().is_zero() => {
+            0 if failure.is_timeout && self.time_left().is_zero() => {
                 let limit = self.timeout.as_secs();
                 format!("{address} sent no response before the time limit of {limit} s passed: raise --timeout")
             }
-            _ if failure.is_timeout && self.left().is_zero() => {
+            _ if failure.is_timeout && self.time_left().is_zero() => {
                 format!("{address} {earlier}, then sent no response before {} passed", self.limit())
             }
             tries => {
-                let before = earlier.before(&what).map_or_else(String::new, |before| format!("; {before}"));
+                let before =
+                    earlier.describe_unless_all(&what).map_or_else(String::new, |before| format!("; {before}"));
                 let tries = if tries > 0 { format!(" ({} tries{before})", tries + 1) } else { String::new() };
                 format!("{address} {what}{tries}: {}{no_retry}", self.advice(&failure, request))
             }
@@ -217,7 +224,14 @@ impl<'a> Client<'a> {
         if failure.is_outage { Err(Outage(text).into()) } else { Err(anyhow!(text)) }
     }
 
-    fn debug(&self, request: &Request, result: &Result<Response, Failure>, address: &str, tries: u32, took: Duration) {
+    fn log_attempt(
+        &self,
+        request: &Request,
+        result: &Result<Response, Failure>,
+        address: &str,
+        tries: u32,
+        took: Duration,
+    ) {
         let what =
             result.as_ref().map_or_else(|failure| failure.what.to_owned(), |response| response.status.to_string());
         let proxy = self
@@ -229,8 +243,8 @@ impl<'a> Client<'a> {
     }
 
     fn try_once(&self, request: &Request, mut head: http::Request<()>, tries: u32) -> Result<Response, Failure> {
-        let limit = request.limit.min(self.left());
-        let response = match request.reader()? {
+        let limit = request.limit.min(self.time_left());
+        let response = match request.open_body()? {
             None => self.run(head, limit)?,
             Some((mut reader, length)) => {
                 // Otherwise the body is sent in chunks, which object stores reject.

@@ -34,15 +34,15 @@ pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     log.write_outputs(&[("uploaded", "false".to_owned())]);
     let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
     let mut run = Run { inputs, log, started, outcome, has_logged_state: false, failed: false };
-    if let Err(error) = run.pipeline() {
+    if let Err(error) = run.run_steps() {
         run.fail(&error);
     }
-    let job_goes_on = run.verdict();
+    let job_continues = run.log_job_result();
     run.outcome.write(log);
     if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
         log.info(&format!("Report: {url}"));
     }
-    job_goes_on
+    job_continues
 }
 
 struct Run<'a> {
@@ -56,7 +56,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn pipeline(&mut self) -> Result<()> {
+    fn run_steps(&mut self) -> Result<()> {
         self.inputs.notes.iter().for_each(|note| self.warn(note));
         let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
         if let Some(Target { repository, commit_sha, .. }) = target {
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
     }
 
     /// The outcome of a status that is not posted.
-    fn would_be(&self) -> String {
+    fn unposted_status(&self) -> String {
         format!("it would be: {}", self.status().outcome())
     }
 
@@ -127,10 +127,10 @@ impl<'a> Run<'a> {
     }
 
     /// Logs why the job fails, or why it does not. Returns whether it continues.
-    fn verdict(&mut self) -> bool {
+    fn log_job_result(&mut self) -> bool {
         // An earlier failure must not hide that the total is below the threshold.
         if self.outcome.state.is_some() && !self.has_logged_state {
-            self.log.info(&format!("Posted no status ({})", self.would_be()));
+            self.log.info(&format!("Posted no status ({})", self.unposted_status()));
         }
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {

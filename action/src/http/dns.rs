@@ -68,16 +68,17 @@ mod tests {
     #[test]
     fn each_host_and_port_is_resolved_once() {
         let cache = DnsCache::<Counting>::default();
-        let ask = |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
-        let first = ask("http://localhost:81/a");
+        let resolve =
+            |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
+        let first = resolve("http://localhost:81/a");
         thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(ask("http://localhost:81/b?c"), first));
+                scope.spawn(|| assert_eq!(resolve("http://localhost:81/b?c"), first));
             }
         });
         assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 1);
-        assert!(ask("http://localhost:82/").iter().all(|address| address.port() == 82));
-        assert!(ask("https://localhost/").iter().all(|address| address.port() == 443));
+        assert!(resolve("http://localhost:82/").iter().all(|address| address.port() == 82));
+        assert!(resolve("https://localhost/").iter().all(|address| address.port() == 443));
         assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 3);
     }
 }

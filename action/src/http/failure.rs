@@ -45,14 +45,14 @@ impl Failure {
     fn tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => {
-                Self::permanent("has an untrusted certificate", format!("{why}; {}", authorities()))
+                Self::permanent("has an untrusted certificate", format!("{why}; {}", ca_advice()))
             }
             rustls::Error::InvalidMessage(_) => Self::permanent(
                 "failed the TLS handshake",
                 "the server does not speak TLS: is it an http:// address?".to_owned(),
             ),
             other => {
-                Self::permanent("failed the TLS handshake", format!("{other}; check the address; {}", authorities()))
+                Self::permanent("failed the TLS handshake", format!("{other}; check the address; {}", ca_advice()))
             }
         }
     }
@@ -72,7 +72,7 @@ impl From<Error> for Failure {
                 Self { is_timeout: true, ..Self::temporary("sent no response in time", "is the server overloaded?") }
             }
             Error::Rustls(error) => Self::tls(&error),
-            Error::ConnectProxyFailed(why) => refusing_proxy(&why).while_connecting(),
+            Error::ConnectProxyFailed(why) => proxy_failure(&why).while_connecting(),
             Error::BodyExceedsLimit(limit) => {
                 Self::permanent("sent too large a response", format!("more than {limit} bytes"))
             }
@@ -119,7 +119,7 @@ fn unknown_host() -> Failure {
 }
 
 /// A proxy's response to CONNECT, which ureq reports as `… 407/407`.
-fn refusing_proxy(why: &str) -> Failure {
+fn proxy_failure(why: &str) -> Failure {
     match why.rsplit('/').next() {
         Some("407") => Failure::permanent(
             "requires valid credentials (407)",
@@ -133,7 +133,7 @@ fn refusing_proxy(why: &str) -> Failure {
 }
 
 /// Explains where CA certificates are read from.
-fn authorities() -> String {
+fn ca_advice() -> String {
     let set = |name: &'static str| Some((name, std::env::var(name).ok().filter(|path| !path.is_empty())?));
     let Some((name, path)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
         return "for a private CA, set SSL_CERT_FILE to its certificates".to_owned();

@@ -22,7 +22,7 @@ const MAX_TRIES: u32 = 6;
 /// A request with its limits.
 pub struct Request<'a> {
     pub(super) head: http::Request<()>,
-    pub(super) body: Content<'a>,
+    pub(super) body: RequestBody<'a>,
     /// Time limit for one attempt.
     pub(super) limit: Duration,
     /// Bytes.
@@ -36,7 +36,7 @@ pub struct Request<'a> {
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
 
-pub(super) enum Content<'a> {
+pub(super) enum RequestBody<'a> {
     None,
     Json(Vec<u8>),
     File(&'a File, u64),
@@ -49,7 +49,7 @@ impl<'a> Request<'a> {
         *head.uri_mut() = Uri::try_from(url).context("invalid request address")?;
         Ok(Self {
             head,
-            body: Content::None,
+            body: RequestBody::None,
             limit: REQUEST_LIMIT,
             max_response: MAX_RESPONSE,
             max_tries: MAX_TRIES,
@@ -79,27 +79,27 @@ impl<'a> Request<'a> {
 
     fn insert(mut self, name: &str, value: &str, is_secret: bool) -> Result<Self> {
         let value = header_value(name, value, is_secret)?;
-        let name = HeaderName::try_from(name).with_context(|| unfit(name))?;
+        let name = HeaderName::try_from(name).with_context(|| invalid_header(name))?;
         self.head.headers_mut().insert(name, value);
         Ok(self)
     }
 
     pub fn json(mut self, body: &impl serde::Serialize) -> Result<Self> {
-        self.body = Content::Json(serde_json::to_vec(body)?);
+        self.body = RequestBody::Json(serde_json::to_vec(body)?);
         self.header("content-type", "application/json")
     }
 
     /// Sends a file of `size` bytes, without a time limit of its own. Asks the server first (`100-continue`): a
     /// rejection would be lost if the connection breaks during the upload.
     pub fn file(mut self, file: &'a File, size: u64) -> Result<Self> {
-        self.body = Content::File(file, size);
+        self.body = RequestBody::File(file, size);
         self.limit = Duration::MAX;
         self.header("expect", "100-continue")
     }
 
     /// Sends a small file at once: asking first costs more than a lost rejection.
     pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
-        self.body = Content::File(file, size);
+        self.body = RequestBody::File(file, size);
         self.limit = Duration::MAX;
         self
     }
@@ -110,7 +110,7 @@ impl<'a> Request<'a> {
     }
 
     /// The head for the next attempt.
-    pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
+    pub(super) fn authenticated_head(&self, client: &Client) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
         if let Some(credential) = self.credential {
             let SecretHeader { name, prefix, secret } = credential.header(client)?;
@@ -148,11 +148,11 @@ impl<'a> Request<'a> {
     }
 
     /// The body from its start, and its length; `None` without a body.
-    pub(super) fn reader(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub(super) fn open_body(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
         Ok(match &self.body {
-            Content::None => None,
-            Content::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
-            Content::File(file, size) => {
+            RequestBody::None => None,
+            RequestBody::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
+            RequestBody::File(file, size) => {
                 let mut file: &File = file;
                 file.rewind()?;
                 match self.progress {
@@ -165,11 +165,11 @@ impl<'a> Request<'a> {
 }
 
 fn header_value(name: &str, value: &str, is_secret: bool) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(value).with_context(|| unfit(name))?;
+    let mut value = HeaderValue::try_from(value).with_context(|| invalid_header(name))?;
     value.set_sensitive(is_secret);
     Ok(value)
 }
 
-fn unfit(name: &str) -> String {
+fn invalid_header(name: &str) -> String {
     format!("the header {name:?} cannot be sent")
 }

@@ -74,8 +74,9 @@ pub fn watch<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Pro
         let report = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));
         return every(LINE, report, || work(&progress));
     }
-    let result = every(REDRAW, || log.draw(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));
-    log.clear();
+    let result =
+        every(REDRAW, || log.show_bar(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));
+    log.clear_bar();
     result
 }
 
@@ -101,9 +102,9 @@ mod tests {
 
     #[test]
     fn progress_of_long_steps_is_reported_periodically() {
-        let (message, heard) = mpsc::channel();
-        let wait = || heard.recv_timeout(Duration::from_secs(60)).is_ok();
-        assert!(every(Duration::from_millis(1), || message.send(()).unwrap(), || wait() && wait()));
+        let (sender, receiver) = mpsc::channel();
+        let wait = || receiver.recv_timeout(Duration::from_secs(60)).is_ok();
+        assert!(every(Duration::from_millis(1), || sender.send(()).unwrap(), || wait() && wait()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Run<'_> {
         notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
         match &found {
             Some(found) => self.log.info(&format!("Read {found}")),
-            None => self.log.info(&format!("Read no lines: {}", nothing(choice))),
+            None => self.log.info(&format!("Read no lines: {}", no_lines_reason(choice))),
         }
         let exports = self.inputs.exports.iter();
         let problems: Vec<String> = exports
@@ -54,7 +54,7 @@ impl Run<'_> {
             let is_inside = path.starts_with(absolute(folder)?);
             ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
         }
-        write(export, &path, &found.lines)?;
+        write_export(export, &path, &found.lines)?;
         let (files, (_, lines)) = (found.lines.files().count(), found.lines.sums());
         self.log.info(&format!(
             "Wrote {lines} lines of {} to {} ({})",
@@ -66,14 +66,14 @@ impl Run<'_> {
     }
 }
 
-fn nothing(choice: &Choice) -> &'static str {
+fn no_lines_reason(choice: &Choice) -> &'static str {
     match choice {
         Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
         Choice::File { .. } => "the file of lines (--lines) has none in a known format",
     }
 }
 
-fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {
+fn write_export(export: &Export, path: &Path, lines: &Lines) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

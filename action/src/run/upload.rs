@@ -24,14 +24,14 @@ impl Run<'_> {
     /// Uploads the report, and fetches the default branch's total meanwhile.
     pub(super) fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
-        let (session, before) = thread::scope(|scope| {
-            let asked = scope.spawn(|| baseline::fetch(client, target, name));
+        let (session, baseline) = thread::scope(|scope| {
+            let baseline = scope.spawn(|| baseline::fetch(client, target, name));
             let archive = if self.inputs.transfer.file_by_file { Ok(None) } else { self.pack(report).map(Some) };
             let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
-            (session, asked.join())
+            (session, baseline.join())
         });
-        match before {
-            Ok(Ok(before)) => self.outcome.baseline = Some(before),
+        match baseline {
+            Ok(Ok(baseline)) => self.outcome.baseline = Some(baseline),
             Ok(Err(error)) => self.log.debug(&format!("cannot read the default branch's total: {error:#}")),
             Err(_) => {}
         }
@@ -86,8 +86,8 @@ impl Run<'_> {
             (Destination::Zip(_), None) => {
                 bail!("{} returned no S3 credentials: remove --files", target.api_url)
             }
-            (Destination::Zip(place), Some(archive)) => {
-                let send = |progress: &_| upload::send(client, place, archive, progress);
+            (Destination::Zip(upload), Some(archive)) => {
+                let send = |progress: &_| upload::send(client, upload, archive, progress);
                 progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
             }
             (Destination::Files(credentials), _) => {
@@ -117,7 +117,9 @@ impl Run<'_> {
 
     /// Logs which hosts the server's policy blocks.
     pub(super) fn note_external_hosts(&self, report: &Report) {
-        report::external_hosts(report, self.deadline()).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+        report::external_hosts_note(report, self.deadline())
+            .iter()
+            .for_each(|note| self.log.info(&format!("Note: {note}")));
     }
 }
 
