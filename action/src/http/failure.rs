@@ -1,5 +1,6 @@
 //! Failures of requests without a response: what happened, and what to do.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -7,6 +8,18 @@ use ureq::{Error, Timeout};
 
 use crate::archive::write_error;
 use crate::base::text::shorten;
+
+/// A temporary error: a server is down, overloaded or slow. Nobody has to change the workflow.
+#[derive(Debug)]
+pub struct Outage(pub String);
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Outage {}
 
 #[derive(Debug)]
 pub struct Failure {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
-use super::{Client, Credential, Response, SecretHeader};
+use super::response::Response;
 use crate::base::secret::Secret;
 use crate::log::progress::Progress;
 
@@ -30,8 +30,6 @@ pub struct Request<'a> {
     pub(super) max_tries: u32,
     pub(super) is_temporary: fn(&Response) -> bool,
     pub(super) progress: Option<&'a Progress>,
-    /// Authenticates the request.
-    credential: Option<&'a dyn Credential>,
     /// File for the response body, and its folder.
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
@@ -55,7 +53,6 @@ impl<'a> Request<'a> {
             max_tries: MAX_TRIES,
             is_temporary: Response::is_temporary,
             progress: None,
-            credential: None,
             sink: None,
         })
     }
@@ -104,18 +101,10 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Authenticates the request with a credential.
-    pub fn credential(self, credential: &'a dyn Credential) -> Self {
-        Self { credential: Some(credential), ..self }
-    }
-
-    /// The head for the next attempt.
-    pub(super) fn authenticated_head(&self, client: &Client) -> Result<http::Request<()>> {
+    /// The head with one more secret header.
+    pub(super) fn head_with(&self, name: &'static str, prefix: &str, secret: &Secret) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
-        if let Some(credential) = self.credential {
-            let SecretHeader { name, prefix, secret } = credential.header(client)?;
-            head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
-        }
+        head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
         Ok(head)
     }
 

@@ -14,7 +14,8 @@ use ureq::Body;
 use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{self, HeaderMap, StatusCode, Uri};
 
-use super::{Failure, Outage, redacted};
+use super::failure::{Failure, Outage};
+use super::redacted::redacted;
 use crate::base::text::shorten;
 use crate::log::progress::Progress;
 

@@ -2,8 +2,8 @@
 
 use ureq::http::{StatusCode, Uri};
 
+use super::response::Response;
 use crate::base::text::{bytes, shorten};
-use crate::http::Response;
 
 /// Proxies: a mark in the `server` header or in the page, the name, and what to do.
 const PROXIES: &[(&str, &str, &str)] = &[

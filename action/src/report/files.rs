@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::zipped::Zipped;
+use crate::base::text::{bytes, count};
 
 /// The server rejects reports with more files.
 pub const MAX_FILES: usize = 100_000;
@@ -39,6 +40,11 @@ impl Report {
     /// Total size of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Number and total size, as in `3 files, 14.6 kB`.
+    pub fn count_and_size(&self) -> String {
+        format!("{}, {}", count(self.files.len(), "file"), bytes(self.bytes()))
     }
 
     pub fn get(&self, name: &str) -> Option<&Entry> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_STATUS_WANTED, NO_TOKEN, Run};
 use crate::base::text::seconds;
 use crate::base::thread::join;
 use crate::github::status;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Run;
+use super::state::Run;
 use crate::base::text::{count, seconds};
 use crate::base::thread::join;
 use crate::coverage::State;

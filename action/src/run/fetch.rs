@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run};
 use crate::base::text::{bytes, seconds, shorten};
 use crate::github::api::GitHub;
 use crate::github::artifact;

@@ -6,7 +6,7 @@ use std::path::{Path, absolute};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Run;
+use super::state::Run;
 use crate::base::text::count;
 use crate::coverage::lines::Lines;
 use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof};

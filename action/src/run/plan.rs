@@ -1,6 +1,6 @@
 //! Describes a run: for the debug log, and instead of a dry run's requests.
 
-use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_STATUS_WANTED, NO_TOKEN, Run};
 use crate::inputs::{Inputs, Target};
 
 impl Run<'_> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::Run;
+use super::state::Run;
 use crate::archive::{self, Archive};
 use crate::base::text::{bytes, count, seconds};
 use crate::http::Client;
@@ -99,7 +99,7 @@ impl Run<'_> {
                 let send = |progress: &_| {
                     files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
                 };
-                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| count_and_size(report))
+                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| report.count_and_size())
             }
         };
         self.log.info(&format!("Uploaded {} ({})", uploaded?, seconds(started.elapsed())));
@@ -121,9 +121,4 @@ impl Run<'_> {
             .iter()
             .for_each(|note| self.log.info(&format!("Note: {note}")));
     }
-}
-
-/// Describes files that are uploaded separately.
-pub(super) fn count_and_size(report: &Report) -> String {
-    format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
 }

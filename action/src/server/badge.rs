@@ -39,13 +39,12 @@ struct Confirmation {
 pub fn update(client: &Client, target: &Target, value: Option<&BadgeValue>) -> Result<Option<String>> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
-    let request = request.credential(&target.identity);
     let (request, failed) = match value {
         Some(value) => (request.json(value)?, "did not accept the badge's new value"),
         // Some proxies reject a POST without a length with 411.
         None => (request.header("content-length", "0")?, "did not refresh the badge"),
     };
-    let response = client.send(&request)?;
+    let response = client.send_authenticated(&request, &target.identity)?;
     if response.status != StatusCode::OK {
         return Err(response.rejection(format!("the covered server {failed} ({})", response.describe())));
     }

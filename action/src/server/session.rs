@@ -62,7 +62,7 @@ pub struct Upload {
 /// Creates a site for a zip of `size` bytes; without a size, for single files as in the Python original.
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
-    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?;
     let body =
         |size| CreateSite { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
     let request = match size {
@@ -70,7 +70,7 @@ pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option
         // Some proxies reject a POST without a length.
         None => request.header("content-length", "0")?,
     };
-    let response = client.send(&request)?;
+    let response = client.send_authenticated(&request, &target.identity)?;
     let reason = response.describe();
     match response.status {
         StatusCode::OK => {}
