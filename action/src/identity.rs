@@ -99,8 +99,8 @@ impl Job {
     /// The cached token if it is still valid, else a new one.
     fn token(&self, client: &Client) -> Result<Secret> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let soon = Timestamp::now().saturating_add(MIN_VALIDITY)?;
-        if let Some(token) = cached.as_ref().filter(|token| token.expires > soon) {
+        let min_expiry = Timestamp::now().saturating_add(MIN_VALIDITY)?;
+        if let Some(token) = cached.as_ref().filter(|token| token.expires > min_expiry) {
             return Ok(token.secret.clone());
         }
         let token = self.request_token(client)?;

@@ -10,7 +10,7 @@ use crate::http::{Client, Request, Response};
 const API_VERSION: &str = "2022-11-28";
 /// GitHub sends it if the token needs authorization for an organization.
 const SSO: &str = "x-github-sso";
-/// What to do about a renamed repository.
+/// Advice for a renamed repository.
 const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) \
                         to the new one";
 
@@ -81,7 +81,7 @@ impl GitHub<'_> {
     }
 }
 
-/// The repository's ID in a redirect. Nothing else of the redirect is used, because the token must only go to GitHub.
+/// The repository's ID in a redirect. The rest of the redirect is ignored, because only GitHub may receive the token.
 fn moved_to(api: &str, response: &Response) -> Option<u64> {
     let target = response.location().filter(|_| response.status.is_redirection())?;
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, target.parse().ok()?);

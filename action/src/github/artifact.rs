@@ -77,9 +77,9 @@ pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Ar
     let count = named.len();
     let Some(newest) = named.into_iter().max_by_key(|info| (info.created_at, info.id)) else {
         let others = list(client, github, artifact.run_id, "").unwrap_or_default();
-        bail!("{}", missing(github, artifact, &others));
+        bail!("{}", missing_message(github, artifact, &others));
     };
-    ensure!(!newest.expired, "{}", expired(artifact, &newest));
+    ensure!(!newest.expired, "{}", expired_message(artifact, &newest));
     ensure!(
         newest.size <= MAX_BYTES,
         "the artifact `{}` is too large: {}, at most {}",
@@ -94,7 +94,7 @@ fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<V
     let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
     let response = github.send(client, github.request("GET", &path, JSON)?)?;
     if response.status != StatusCode::OK {
-        return Err(refused(github, &format!("the artifacts of run {run_id}"), &response));
+        return Err(rejection(github, &format!("the artifacts of run {run_id}"), &response));
     }
     let list: ArtifactList = response.json().map_err(|error| {
         anyhow!("cannot read GitHub's list of the artifacts of run {run_id}: {}", shorten(&error.to_string(), 200))
@@ -102,7 +102,7 @@ fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<V
     Ok(list.artifacts)
 }
 
-fn missing(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]) -> String {
+fn missing_message(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]) -> String {
     let Artifact { name, run_id, .. } = artifact;
     let shown: Vec<String> =
         others.iter().take(SHOWN_NAMES).map(|other| format!("`{}`", shorten(&other.name, SHOWN_NAME))).collect();
@@ -119,14 +119,14 @@ fn missing(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]) -> Str
     )
 }
 
-fn expired(artifact: &Artifact, info: &ArtifactInfo) -> String {
+fn expired_message(artifact: &Artifact, info: &ArtifactInfo) -> String {
     let when = info.expires_at.map_or_else(String::new, |when| format!(" at {when}"));
     let Artifact { name, run_id, .. } = artifact;
     format!("the artifact `{name}` of run {run_id} expired{when}: run the tests again")
 }
 
 /// Explains a rejection by GitHub.
-fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
+fn rejection(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
     let (reason, repository) = (response.describe(), github.repository);
     let text = match (github.common_rejection(response, &reason), response.status) {
         _ if response.is_temporary() => return response.rejection(format!("GitHub did not return {what} ({reason})")),
@@ -156,9 +156,9 @@ pub fn download(
     let name = &artifact.name;
     let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", info.id), JSON)?)?;
     let url = match response.status {
-        StatusCode::GONE => bail!("{}", expired(artifact, info)),
-        status if status.is_redirection() => response.location().and_then(|url| trusted(github.api, url)),
-        _ => return Err(refused(github, &format!("the artifact `{name}`"), &response)),
+        StatusCode::GONE => bail!("{}", expired_message(artifact, info)),
+        status if status.is_redirection() => response.location().and_then(|url| trusted_url(github.api, url)),
+        _ => return Err(rejection(github, &format!("the artifact `{name}`"), &response)),
     };
     let Some(url) = url else {
         bail!("GitHub returned no usable download URL for the artifact `{name}` ({})", response.describe())
@@ -183,12 +183,12 @@ pub fn download(
 }
 
 /// Accepts a download address: never from https to http, never into the runner's own network.
-fn trusted(api: &str, url: &str) -> Option<String> {
+fn trusted_url(api: &str, url: &str) -> Option<String> {
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, url.parse().ok()?);
     let is_http = uri.host().is_some_and(|host| !host.is_empty())
         && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && api.scheme() == uri.scheme());
-    let is_near = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
-    (is_http && !is_near).then(|| url.to_owned())
+    let is_link_local = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
+    (is_http && !is_link_local).then(|| url.to_owned())
 }
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
             (github, "file:///etc/passwd", false),
             (github, "/a.zip", false),
         ] {
-            assert_eq!(trusted(api, url).is_some(), is_trusted, "{api} -> {url}");
+            assert_eq!(trusted_url(api, url).is_some(), is_trusted, "{api} -> {url}");
         }
     }
 }

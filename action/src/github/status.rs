@@ -55,11 +55,11 @@ pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status)
     let request =
         github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
     let response = github.send(client, request)?;
-    if response.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &response)) }
+    if response.status.is_success() { Ok(()) } else { Err(rejection(github, commit_sha, status.context, &response)) }
 }
 
 /// Explains a rejection by GitHub.
-fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
+fn rejection(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
     let (reason, repository) = (response.describe(), github.repository);
     let has = |words: &str| reason.contains(words);
     let text = match response.status {

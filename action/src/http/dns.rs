@@ -51,9 +51,9 @@ mod tests {
 
     /// Counts look-ups.
     #[derive(Debug, Default)]
-    struct Counting(AtomicUsize);
+    struct CountingResolver(AtomicUsize);
 
-    impl Resolver for Counting {
+    impl Resolver for CountingResolver {
         fn resolve(
             &self,
             uri: &Uri,
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_host_and_port_is_resolved_once() {
-        let cache = DnsCache::<Counting>::default();
+        let cache = DnsCache::<CountingResolver>::default();
         let resolve =
             |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
         let first = resolve("http://localhost:81/a");

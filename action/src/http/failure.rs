@@ -28,11 +28,11 @@ pub struct Failure {
     pub advice: String,
     /// Whether a retry may help.
     pub is_temporary: bool,
-    /// Whether it is an outage. A wrong address is none, though the request is retried.
+    /// Whether it is an outage. An unknown host name is not, although the request is retried.
     pub is_outage: bool,
-    /// It happened while connecting: to the proxy, if there is one.
+    /// Whether it failed while connecting, to the proxy if there is one.
     pub is_connect_error: bool,
-    /// A time limit was reached.
+    /// Whether a time limit was reached.
     pub is_timeout: bool,
 }
 

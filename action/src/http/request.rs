@@ -19,7 +19,7 @@ pub const OPTIONAL_LIMIT: Duration = Duration::from_secs(3);
 pub const MAX_RESPONSE: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
-/// A request with its limits.
+/// A request that [`super::Client`] sends.
 pub struct Request<'a> {
     pub(super) head: http::Request<()>,
     pub(super) body: RequestBody<'a>,

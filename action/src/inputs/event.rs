@@ -115,14 +115,14 @@ impl Event {
             && branch == self.text("/repository/default_branch")
     }
 
-    /// Why GitHub gives this run no secrets, if it does not.
+    /// Why GitHub gives this run no secrets; `None` if it does.
     pub fn no_secrets_reason(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
         let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
         if is_untrusted && self.problem.is_none() && !from.is_some_and(|from| repository.is(from)) {
             return Some(FROM_FORK);
         }
-        // `GITHUB_ACTOR` stays the first actor when somebody else runs the job again. A `workflow_run` has all secrets.
+        // `GITHUB_ACTOR` is still the first actor if another person runs the job again. A `workflow_run` has all secrets.
         let by_dependabot = match self.name.as_str() {
             "workflow_run" => false,
             "pull_request_target" => self.text("/pull_request/user/login") == Some(DEPENDABOT),

@@ -28,7 +28,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct GitHubAccess {
     pub token: Option<Secret>,
-    /// Whether the token is `none`: the workflow wants no status.
+    /// Whether the token is `none`: the workflow disables the status.
     pub is_declined: bool,
     /// Without a slash at the end.
     pub api: String,
@@ -81,7 +81,7 @@ impl Reader<'_> {
         Some(Transfer { timeout: timeout?, proxies, temp, file_by_file, concurrency: concurrency?, s3_endpoint })
     }
 
-    /// The variables of AWS's tools; the specific one takes precedence.
+    /// The endpoint from the variables of AWS's tools; the one for S3 takes precedence.
     fn s3_endpoint(&mut self) -> Option<String> {
         let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
         let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;

@@ -8,10 +8,10 @@ const MISSING_KEY: &str = "api-key: the input `api-key` is empty. If it comes fr
                            set. Without a key, the job needs `permissions: id-token: write`, and the server must \
                            allow this repository";
 
-/// Characters of the problem with a value of GitHub's.
+/// Characters of an error about a value from GitHub.
 const SHOWN_PROBLEM: usize = 200;
 
-/// A value that GitHub gives, and the variable or the event's field that it comes from.
+/// A value from GitHub, and the variable or the event's field that it comes from.
 #[derive(Clone, Copy)]
 pub struct FromGitHub<'a> {
     pub from: &'static str,

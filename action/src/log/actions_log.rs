@@ -139,7 +139,7 @@ impl ActionsLog {
     }
 }
 
-/// A closed log is no reason to stop.
+/// Ignores errors, because a closed log must not stop the run.
 fn print(line: String) {
     let _ = writeln!(io::stdout(), "{line}");
 }

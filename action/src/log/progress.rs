@@ -38,7 +38,7 @@ impl Progress {
     /// Starts at zero and counts the bytes read.
     pub fn read<'a>(&'a self, inner: impl Read + 'a) -> impl Read + 'a {
         self.restart();
-        Counted { inner, progress: self }
+        CountingReader { inner, progress: self }
     }
 
     fn line(&self, elapsed: Duration) -> String {
@@ -54,12 +54,12 @@ impl Progress {
     }
 }
 
-struct Counted<'a, R> {
+struct CountingReader<'a, R> {
     inner: R,
     progress: &'a Progress,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.progress.add(count as u64);
@@ -68,7 +68,7 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// Runs `work` on `total` bytes and reports its progress. `step` is a word like `Uploading`.
-pub fn watch<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
+pub fn track<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
     let (progress, started) = (Progress::new(total), Instant::now());
     if !log.is_terminal() {
         let report = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));

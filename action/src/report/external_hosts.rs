@@ -17,7 +17,7 @@ const SHOWN_HOST: usize = 64;
 /// Bytes to read of one address: its scheme and host, with a user and a password. A page may hold tens of thousands.
 const MAX_ADDRESS: usize = 1024;
 
-/// A note that lists the hosts, if there are any: those of the pages that there is time for.
+/// A note that lists the hosts, if there are any. Pages are scanned until the deadline.
 pub fn note(report: &Report, deadline: Deadline) -> Option<String> {
     let hosts = hosts(report, deadline);
     let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

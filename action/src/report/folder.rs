@@ -10,7 +10,7 @@ use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 /// Files and folders to visit: links can multiply folders without any file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
 
-/// Lists the files below `folder`. Names the first file that cannot be served and fails.
+/// Lists the files below `folder`. Fails on the first file that cannot be served, and names it.
 pub fn walk(folder: &Path) -> Result<Report> {
     let shown = folder.display();
     let root = fs::canonicalize(folder).map_err(|error| match error.kind() {

@@ -31,12 +31,12 @@ impl Zipped {
     pub(super) fn open(&self, size: u64) -> impl Read + '_ {
         let inflate = self.deflated.then(|| Decompress::new(false));
         let data = BufReader::with_capacity(CHUNK, self.data());
-        Checked { data, inflate, crc: Crc::new(), expected: self.crc, left: size, ended: false }
+        VerifyingReader { data, inflate, crc: Crc::new(), expected: self.crc, left: size, ended: false }
     }
 }
 
 /// Fails unless size and CRC-32 match and the deflated data ends where the entry ends.
-struct Checked<R> {
+struct VerifyingReader<R> {
     data: R,
     inflate: Option<Decompress>,
     crc: Crc,
@@ -46,7 +46,7 @@ struct Checked<R> {
     ended: bool,
 }
 
-impl<R: BufRead> Checked<R> {
+impl<R: BufRead> VerifyingReader<R> {
     /// Writes the next bytes into `out` and returns their number. 0 can mean that more input is needed.
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.data.fill_buf()?;
@@ -74,7 +74,7 @@ impl<R: BufRead> Checked<R> {
     }
 }
 
-impl<R: BufRead> Read for Checked<R> {
+impl<R: BufRead> Read for VerifyingReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let mut count = 0;
         while count == 0 && !self.ended && !out.is_empty() {

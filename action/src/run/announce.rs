@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::state::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run, STATUS_DISABLED};
 use crate::base::text::seconds;
 use crate::base::thread::join;
 use crate::github::status;
@@ -46,7 +46,7 @@ impl Run<'_> {
         self.has_logged_state = !matches!(posted, Some(Err(_)));
         match posted {
             None if self.inputs.github.is_declined => {
-                self.log.info(&format!("Posted no status ({unposted_status}): {NO_STATUS_WANTED}"));
+                self.log.info(&format!("Posted no status ({unposted_status}): {STATUS_DISABLED}"));
             }
             None => self.warn(&format!("no status was posted ({unposted_status}): {NO_TOKEN}")),
             Some(Ok(took)) => {

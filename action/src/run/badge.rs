@@ -21,11 +21,11 @@ pub(super) struct BadgeResults {
     /// Why the server did not change the badge, if it did not; and the duration.
     server: (Result<Option<String>>, Duration),
     /// The README's images; `None` without a token, or if the badge did not change.
-    images: Option<Result<Images>>,
+    images: Option<Result<ImageResults>>,
 }
 
 /// The results for the README's images.
-enum Images {
+enum ImageResults {
     NoReadme,
     Purged { purged: usize, failures: Vec<String>, took: Duration },
 }
@@ -51,7 +51,8 @@ impl Run<'_> {
     }
 
     /// Sends the server the new value, or has it drop its own. Then purges the README's badges from GitHub's image
-    /// cache, which requests them again at once. Finds these images meanwhile. `None`: the badge stays.
+    /// cache, which requests them again at once. Finds these images meanwhile. `None` if this run does not
+    /// update the badge.
     pub(super) fn update_badge(
         &self,
         client: &Client,
@@ -88,8 +89,8 @@ impl Run<'_> {
         // The image cache expires by itself, so no failure here fails the run.
         match images {
             None => {}
-            Some(Ok(Images::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
-            Some(Ok(Images::Purged { purged, failures, took })) => {
+            Some(Ok(ImageResults::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
+            Some(Ok(ImageResults::Purged { purged, failures, took })) => {
                 let images = count(purged, "image");
                 self.log.info(&format!("Refreshed {images} of the README ({})", seconds(took)));
                 failures.iter().for_each(|failure| self.warn(failure));
@@ -99,9 +100,9 @@ impl Run<'_> {
     }
 }
 
-fn purge(client: &Client, urls: Option<Vec<String>>) -> Images {
-    let Some(urls) = urls else { return Images::NoReadme };
+fn purge(client: &Client, urls: Option<Vec<String>>) -> ImageResults {
+    let Some(urls) = urls else { return ImageResults::NoReadme };
     let started = Instant::now();
     let failures = readme::purge(client, &urls);
-    Images::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
+    ImageResults::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
 }

@@ -34,7 +34,7 @@ impl Run<'_> {
         let download = |progress: &Progress| {
             artifact::download(client, &github, artifact, &info, &self.inputs.transfer.temp, progress)
         };
-        let file = progress::watch(self.log, "Downloading", info.size, download)?;
+        let file = progress::track(self.log, "Downloading", info.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
         self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {} ({took})", info.verification()));
         report::unzip(file, &artifact.folder).with_context(|| format!("cannot use the artifact `{name}`"))

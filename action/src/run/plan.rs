@@ -1,6 +1,6 @@
 //! Describes a run: for the debug log, and instead of a dry run's requests.
 
-use super::state::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run, STATUS_DISABLED};
 use crate::inputs::{Inputs, Target};
 
 impl Run<'_> {
@@ -32,7 +32,7 @@ impl Run<'_> {
         match &self.inputs.github.token {
             Some(_) => log.info(&format!("Would post the status {}", self.status())),
             None if self.inputs.github.is_declined => {
-                log.info(&format!("Would post no status ({unposted_status}): {NO_STATUS_WANTED}"));
+                log.info(&format!("Would post no status ({unposted_status}): {STATUS_DISABLED}"));
             }
             None => log.info(&format!("Would post no status ({unposted_status}): {NO_TOKEN}")),
         }

@@ -12,7 +12,7 @@ use crate::log::actions_log::ActionsLog;
 use crate::log::summary::Outcome;
 
 pub const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
-pub const NO_STATUS_WANTED: &str = "github-token (--gh-token) is none";
+pub const STATUS_DISABLED: &str = "github-token (--gh-token) is none";
 
 pub struct Run<'a> {
     pub inputs: &'a Inputs,

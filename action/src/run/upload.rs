@@ -45,7 +45,7 @@ impl Run<'_> {
         let started = Instant::now();
         let (temp, deadline) = (&self.inputs.transfer.temp, self.deadline());
         let pack = |progress: &Progress| archive::pack(report, temp, deadline, &|bytes| progress.add(bytes));
-        let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
+        let archive = progress::track(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
         self.log.info(&format!("Packed {packed} ({})", seconds(started.elapsed())));
@@ -88,7 +88,7 @@ impl Run<'_> {
             }
             (Destination::Zip(upload), Some(archive)) => {
                 let send = |progress: &_| upload::send(client, upload, archive, progress);
-                progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
+                progress::track(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
             }
             (Destination::Files(credentials), _) => {
                 [&credentials.secret_access_key, &credentials.session_token]
@@ -99,7 +99,7 @@ impl Run<'_> {
                 let send = |progress: &_| {
                     files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
                 };
-                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| report.count_and_size())
+                progress::track(self.log, "Uploading", report.bytes(), send).map(|()| report.count_and_size())
             }
         };
         self.log.info(&format!("Uploaded {} ({})", uploaded?, seconds(started.elapsed())));

@@ -113,7 +113,7 @@ fn slow_readers(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     report::one_huge(&report, 30);
     let file = [format!("{}video.bin", upload(&report, &server.url, &[])?)];
     let stalled = Readers::http1(server.address(), &file, SLOW_READERS)?;
-    // This request is served after all of theirs, so their memory is already allocated.
+    // The server responds to this request after the readers' requests, so their memory is allocated.
     poll("the file", || http::get(&format!("{}{}", server.url, file[0])).ok().filter(|reply| reply.status == 200))?;
     rows.push(Row::without_peer("server's peak memory, 1,000 slow readers", "MB", peak_of(server.process.id())?, goal));
     drop((stalled, server));

@@ -175,7 +175,7 @@ fn killing_one_server_does_not_affect_the_other() {
     wait_for_redis_state(&other, "ok");
     set_value(&one, 70);
     let (stop, failed, colds) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let dying = one.url.clone();
+    let killed = one.url.clone();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -190,7 +190,7 @@ fn killing_one_server_does_not_affect_the_other() {
                 }
             });
             scope.spawn(|| {
-                let cold = || format!("{dying}{BADGE}?name=n{}", colds.load(Ordering::Relaxed) / 20);
+                let cold = || format!("{killed}{BADGE}?name=n{}", colds.load(Ordering::Relaxed) / 20);
                 while http::get(&cold()).is_ok() {}
                 failed.fetch_add(1, Ordering::Relaxed);
             });
