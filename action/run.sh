@@ -6,34 +6,36 @@
 # to verify.
 set -eu
 
-here=${0%/*}
+action=${0%/*}
 temp=${RUNNER_TEMP:-${TMPDIR:-/tmp}}
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# tell error|warning|notice TEXT: prints an annotation in one line, escaped so that the runner reads no command in it, and
-# without users and passwords of URLs.
-tell() { printf '::%s::%s\n' "$1" "$(line "$2" | sed 's/%/%25/g')"; }
+# annotate error|warning|notice|group TEXT: prints a workflow command on one line, escaped so that the runner reads no other
+# command in it.
+annotate() { printf '::%s::%s\n' "$1" "$(sanitize "$2" | sed 's/%/%25/g')"; }
 
-# say TEXT: prints a line of the log, escaped in the same way.
-say() { printf '%s\n' "$(line "$1" | sed 's/##\[/## [/g; s/^ *::/- &/')"; }
+# log TEXT: prints a line of the log, escaped in the same way.
+log() { printf '%s\n' "$(sanitize "$1" | sed 's/##\[/## [/g; s/^ *::/- &/')"; }
 
-line() { printf '%s' "$1" | tr '\r\n' '  ' | sed 's,://[^/ ]*@,://,g'; }
+# sanitize TEXT: prints the text on one line, without users and passwords of URLs.
+sanitize() { printf '%s' "$1" | tr '\r\n' '  ' | sed 's,://[^/ ]*@,://,g'; }
 
-stop() {
-    tell error "$1"
+# fail TEXT: prints the error and fails the step.
+fail() {
+    annotate error "$1"
     exit 1
 }
 
 # append TEXT FILE: appends a line, if there is such a file; warns if it is not writable.
 append() {
-    [ -z "$2" ] || { printf '%s\n' "$1" >>"$2"; } 2>/dev/null || tell warning "cannot write to $2"
+    [ -z "$2" ] || { printf '%s\n' "$1" >>"$2"; } 2>/dev/null || annotate warning "cannot write to $2"
 }
 
-# outage TEXT: ends the step. It fails only with fail-on-error, because the repository did not cause this.
-outage() {
-    case ${INPUT_FAIL_ON_ERROR:-${COVERED_FAIL_ON_ERROR:-}} in [Tt]* | [Yy]* | [Oo][Nn] | 1) stop "$1" ;; esac
-    tell warning "the report was not uploaded: $1"
+# stop_for_outage TEXT: ends the step. It fails only with fail-on-error, because the repository did not cause this.
+stop_for_outage() {
+    case ${INPUT_FAIL_ON_ERROR:-${COVERED_FAIL_ON_ERROR:-}} in [Tt]* | [Yy]* | [Oo][Nn] | 1) fail "$1" ;; esac
+    annotate warning "the report was not uploaded: $1"
     append 'uploaded=false' "${GITHUB_OUTPUT:-}"
     append 'The coverage report was **not uploaded**: the uploader could not be downloaded, see the log.' "${GITHUB_STEP_SUMMARY:-}"
     exit 0
@@ -58,7 +60,7 @@ find_target() {
 find_release() {
     version=$1 versions='' targets='' url='' archive_hash='' program_hash=''
     [ "$version" != source ] || return 0
-    [ ! -f "$here/release.txt" ] || while read -r line_version line_target line_url line_archive line_program || [ -n "$line_version" ]; do
+    [ ! -f "$action/release.txt" ] || while read -r line_version line_target line_url line_archive line_program || [ -n "$line_version" ]; do
         case $line_version in '' | '#'*) continue ;; esac
         case "$versions " in *" $line_version "*) ;; *) versions="$versions $line_version" ;; esac
         version=${version:-$line_version}
@@ -66,9 +68,9 @@ find_release() {
         targets="$targets $line_target"
         [ "$line_target" = "$target" ] || continue
         url=$line_url archive_hash=$line_archive program_hash=$line_program
-    done <"$here/release.txt"
+    done <"$action/release.txt"
     [ -z "$version" ] || [ -n "$targets" ] ||
-        stop "this commit of the action does not list version $version, only:${versions:- none}; leave the input 'version' out, or write 'uses: org/covered@v$version'"
+        fail "this commit of the action does not list version $version, only:${versions:- none}; leave the input 'version' out, or write 'uses: org/covered@v$version'"
 }
 
 # matches FILE SHA-256: whether the file has this hash. Sets $hash to the file's.
@@ -80,7 +82,7 @@ matches() {
     elif has openssl; then
         hash=$(openssl dgst -sha256 -r <"$1")
     else
-        stop "cannot verify $1: this runner has neither sha256sum nor shasum nor openssl; install one of them in an earlier step"
+        fail "cannot verify $1: this runner has neither sha256sum nor shasum nor openssl; install one of them in an earlier step"
     fi
     hash=${hash%% *}
     [ "$hash" = "$2" ]
@@ -89,17 +91,17 @@ matches() {
 # build WHY: builds the program from the action's own source.
 build() {
     has cargo ||
-        stop "$1, and this runner has no cargo to build it with; install Rust in an earlier step, or set the input 'binary' to the path of a covered program"
-    tell group "Build covered from source: $1"
+        fail "$1, and this runner has no cargo to build it with; install Rust in an earlier step, or set the input 'binary' to the path of a covered program"
+    annotate group "Build covered from source: $1"
     # A build runs code of dependencies, which must not see secrets.
     if (
         unset INPUT_API_KEY INPUT_GITHUB_TOKEN COVERED_API_KEY COVERED_GH_TOKEN ACTION_DEFAULT_GITHUB_TOKEN
         unset ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
         exec cargo build --locked --profile action --package covered \
-            --manifest-path "$here/../Cargo.toml" --target-dir "$temp/covered-build"
+            --manifest-path "$action/../Cargo.toml" --target-dir "$temp/covered-build"
     ); then built=yes; else built=; fi
     echo '::endgroup::'
-    [ -n "$built" ] || stop 'could not build covered from source, see above; pin a release, or set the input binary to the path of a covered program'
+    [ -n "$built" ] || fail 'could not build covered from source, see above; pin a release, or set the input binary to the path of a covered program'
     binary=$temp/covered-build/action/covered$exe
 }
 
@@ -119,12 +121,12 @@ transfer() {
 
 # download FILE: downloads $url. A 404 is final; any other failure is tried four times.
 download() {
-    has curl || has wget || stop "cannot download $url: this runner has neither curl nor wget; install one of them in an earlier step"
+    has curl || has wget || fail "cannot download $url: this runner has neither curl nor wget; install one of them in an earlier step"
     pause=1
-    until said=$(transfer "$1" 2>&1); do
-        case $said in *' 404' | *' 404 '* | *' 404:'*) pause=8 ;; esac
-        [ "$pause" -lt 8 ] || outage "cannot download $url: $said"
-        say "cannot download $url: $said; trying again in $pause s"
+    until output=$(transfer "$1" 2>&1); do
+        case $output in *' 404' | *' 404 '* | *' 404:'*) pause=8 ;; esac
+        [ "$pause" -lt 8 ] || stop_for_outage "cannot download $url: $output"
+        log "cannot download $url: $output; trying again in $pause s"
         sleep "$pause"
         pause=$((pause * 2))
     done
@@ -139,10 +141,10 @@ unpack() (
     esac
 )
 
-# expect FILE SHA-256 WHAT: stops unless the file has this hash.
-expect() {
+# verify FILE SHA-256 WHAT: fails the step unless the file has this hash.
+verify() {
     matches "$1" "$2" ||
-        stop "$3 is not the program that this commit of the action lists: its SHA-256 is $hash, expected $2. It was neither run nor cached"
+        fail "$3 is not the program that this commit of the action lists: its SHA-256 is $hash, expected $2. It was neither run nor cached"
 }
 
 # install: sets $binary to the program, from the tool cache or else from the release.
@@ -153,50 +155,50 @@ install() {
         binary=$folder/covered$exe
         if [ -f "$binary" ]; then
             if matches "$binary" "$program_hash"; then return; fi
-            tell warning "replacing $binary, which was modified: its SHA-256 is $hash, expected $program_hash"
+            annotate warning "replacing $binary, which was modified: its SHA-256 is $hash, expected $program_hash"
         elif [ -d "$binary" ]; then
             # A file that is moved there would end up inside.
-            tell warning "cannot install covered as $binary, which is a folder: remove it"
+            annotate warning "cannot install covered as $binary, which is a folder: remove it"
             continue
         fi
         if { mkdir -p "$folder" && work=$(mktemp -d "$folder/new.XXXXXX"); } 2>/dev/null; then break; fi
-        tell notice "cannot write to the folder $folder"
+        annotate notice "cannot write to the folder $folder"
     done
-    [ -n "$work" ] || stop "cannot install covered: neither the runner's tool cache nor $temp is writable"
+    [ -n "$work" ] || fail "cannot install covered: neither the runner's tool cache nor $temp is writable"
     # An incomplete file never has the program's name: it is made in another folder, and moved.
     trap 'rm -rf "$work"' EXIT
     trap 'exit 1' HUP INT TERM
 
     archive=${url##*/}
     download "$work/$archive"
-    expect "$work/$archive" "$archive_hash" "$url"
-    unpack "$archive" || stop "cannot unpack $archive"
+    verify "$work/$archive" "$archive_hash" "$url"
+    unpack "$archive" || fail "cannot unpack $archive"
     program=$work/covered-$version-$target/covered$exe
-    expect "$program" "$program_hash" "the program in $archive"
+    verify "$program" "$program_hash" "the program in $archive"
     # On Windows a running program cannot be replaced. Then another job has installed the same one.
-    mv -f "$program" "$binary" 2>/dev/null || expect "$binary" "$program_hash" "$binary"
+    mv -f "$program" "$binary" 2>/dev/null || verify "$binary" "$program_hash" "$binary"
     rm -rf "$work"
     trap - EXIT HUP INT TERM
-    say "Installed covered $version for $target from $url"
+    log "Installed covered $version for $target from $url"
 }
 
 binary=${INPUT_BINARY:-}
-wanted=${INPUT_VERSION:-}
+requested=${INPUT_VERSION:-}
 find_target
-find_release "${wanted#v}"
+find_release "${requested#v}"
 if [ -n "$binary" ]; then
     # With a slash, so that it is neither searched in PATH nor read as an option.
     case $binary in /* | ?:*) ;; *) binary=./$binary ;; esac
     if [ ! -f "$binary" ] || [ ! -x "$binary" ]; then
-        stop "the input 'binary' is '$INPUT_BINARY', which is not an executable file"
+        fail "the input 'binary' is '$INPUT_BINARY', which is not an executable file"
     fi
     [ -z "$program_hash" ] || matches "$binary" "$program_hash" ||
-        stop "the input 'binary' is '$INPUT_BINARY', whose SHA-256 is $hash; covered $version for $target has $program_hash. To run a build of your own, set 'version: source'"
+        fail "the input 'binary' is '$INPUT_BINARY', whose SHA-256 is $hash; covered $version for $target has $program_hash. To run a build of your own, set 'version: source'"
 elif [ -n "$url" ]; then
     [ -z "${INPUT_DOWNLOAD_URL:-}" ] || url=${INPUT_DOWNLOAD_URL%/}/v$version/${url##*/}
     case $url in
         https://?* | http://?*) ;;
-        *) stop "the input 'download-url' is '${INPUT_DOWNLOAD_URL##*@}', which is not a URL such as https://mirror.example.com/covered" ;;
+        *) fail "the input 'download-url' is '${INPUT_DOWNLOAD_URL##*@}', which is not a URL such as https://mirror.example.com/covered" ;;
     esac
     install
 elif [ "$version" = source ]; then
@@ -204,7 +206,7 @@ elif [ "$version" = source ]; then
 elif [ -n "$targets" ]; then
     build "covered $version has no release for $system, only for:$targets"
 else
-    [ -z "${INPUT_DOWNLOAD_URL:-}" ] || tell notice "ignored the input 'download-url': this commit of the action lists no release"
+    [ -z "${INPUT_DOWNLOAD_URL:-}" ] || annotate notice "ignored the input 'download-url': this commit of the action lists no release"
     build 'this commit of the action lists no release'
 fi
 exec "$binary"

@@ -1,5 +1,5 @@
 //! Measures finding the total in a large index, a plain scan of its bytes for comparison, and packing a report:
-//! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it runs one case so often, for
+//! `cargo bench -p covered --bench hot`. With `--count CASE TIMES` it runs one case that many times, for
 //! `cargo xtask bench counts`.
 
 #[path = "../../xtask/src/bench/cases.rs"]
@@ -51,7 +51,7 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
 }
 
 fn find(index: &Path) -> Result<()> {
-    let path = index.to_str().context("its path is no text")?.to_owned();
+    let path = index.to_str().context("its path is not UTF-8")?.to_owned();
     let choice = Choice::File { path, format: None };
     let found = search(&Report::default(), &choice, None, Deadline::NEVER);
     ensure!(black_box(found).totals.is_some(), "no total was found");

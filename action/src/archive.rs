@@ -277,8 +277,8 @@ fn is_media(name: &str) -> bool {
     MEDIA.iter().any(|media| media.eq_ignore_ascii_case(extension))
 }
 
-/// Passes the file's bytes to `take`, and verifies that the file has not changed since the report was read.
-fn read(entry: &Entry, mut input: impl Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
+/// Passes the file's bytes to `on_chunk`, and verifies that the file has not changed since the report was read.
+fn read(entry: &Entry, mut input: impl Read, mut on_chunk: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
     let before = modified(entry)?;
     let mut chunk = vec![0; CHUNK.min(entry.size as usize + 1)];
     let mut left = entry.size;
@@ -289,7 +289,7 @@ fn read(entry: &Entry, mut input: impl Read, mut take: impl FnMut(&[u8]) -> io::
         }
         ensure!(count as u64 <= left, CHANGED);
         left -= count as u64;
-        take(&chunk[..count])?;
+        on_chunk(&chunk[..count])?;
     }
     ensure!(left == 0 && modified(entry)? == before, CHANGED);
     Ok(())

@@ -1,4 +1,4 @@
-//! What every module may use: texts, hashes, secrets, threads, the environment and the deadline.
+//! Helpers that every module may use: texts, hashes, secrets, threads, the environment and the deadline.
 
 pub mod deadline;
 pub mod digest;

@@ -31,11 +31,11 @@ pub enum Identity {
 pub struct Job {
     url: String,
     credential: Secret,
-    cached: Mutex<Option<Token>>,
+    cached: Mutex<Option<JobToken>>,
 }
 
 #[derive(Clone, Debug)]
-struct Token {
+struct JobToken {
     secret: Secret,
     expires: Timestamp,
 }
@@ -58,19 +58,19 @@ impl Identity {
     }
 
     /// Explains a rejection by the covered server.
-    pub fn rejection(&self, status: StatusCode, said: &str, repository: &Repository) -> String {
-        let names = |name: &str| said.to_ascii_lowercase().contains(&name.to_ascii_lowercase());
+    pub fn rejection(&self, status: StatusCode, reason: &str, repository: &Repository) -> String {
+        let names = |name: &str| reason.to_ascii_lowercase().contains(&name.to_ascii_lowercase());
         // The key is valid, but not for this repository: the server's message names it, and says what to do.
         let is_for_others = status == StatusCode::FORBIDDEN && names(&repository.to_string());
         match self {
             Self::Key(_) if is_for_others || names("ALLOWED_REPOSITORIES") => {
-                format!("the covered server rejected the report ({said})")
+                format!("the covered server rejected the report ({reason})")
             }
             Self::Key(_) => format!(
-                "the covered server does not accept the API key ({said}): check api-key and the secret it comes from"
+                "the covered server does not accept the API key ({reason}): check api-key and the secret it comes from"
             ),
             // The server's message says what to do.
-            Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({said})"),
+            Self::Job(_) => format!("the covered server does not accept this job's token from GitHub ({reason})"),
         }
     }
 }
@@ -99,15 +99,15 @@ impl Job {
     /// The cached token if it is still valid, else a new one.
     fn token(&self, client: &Client) -> Result<Secret> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let soon = Timestamp::now().saturating_add(MIN_VALIDITY)?;
-        if let Some(token) = cached.as_ref().filter(|token| token.expires > soon) {
+        let min_expiry = Timestamp::now().saturating_add(MIN_VALIDITY)?;
+        if let Some(token) = cached.as_ref().filter(|token| token.expires > min_expiry) {
             return Ok(token.secret.clone());
         }
         let token = self.request_token(client)?;
         Ok(cached.insert(token).secret.clone())
     }
 
-    fn request_token(&self, client: &Client) -> Result<Token> {
+    fn request_token(&self, client: &Client) -> Result<JobToken> {
         let request = Request::new("GET", &self.url).context("ACTIONS_ID_TOKEN_REQUEST_URL")?;
         let response = client.send(&request.secret_header("authorization", "Bearer ", &self.credential)?);
         let response = response.context("GitHub issued no token for this job")?;
@@ -118,7 +118,7 @@ impl Job {
         let Ok(TokenResponse { value }) = response.json() else { bail!("GitHub returned no token for this job") };
         client.mask(&value);
         let expires = expiry(value.expose()).context("GitHub issued an invalid token for this job")?;
-        Ok(Token { secret: value, expires })
+        Ok(JobToken { secret: value, expires })
     }
 }
 

@@ -83,7 +83,7 @@ impl Reader<'_> {
         let repository = self.repository();
         let badge = self.badge(&event, repository.as_ref());
         let target = self.target(&event, repository.clone());
-        let has_no_key = self.missing.iter().any(|missing| missing.starts_with("api-key"));
+        let has_no_key = self.missing_entry("api-key").is_some();
         let no_secrets =
             repository.as_ref().filter(|_| has_no_key && !dry_run).and_then(|own| event.no_secrets_reason(own));
         let github = self.github();

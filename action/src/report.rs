@@ -1,74 +1,13 @@
 //! The files of a report, in a folder or in a zip.
 
 mod external_hosts;
+mod files;
 mod folder;
 mod zip;
+mod zipped;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
-
-pub use external_hosts::note as external_hosts;
+pub use external_hosts::note as external_hosts_note;
+pub use files::{Content, Entry, Report};
 pub use folder::walk;
-pub use zip::{Zipped, unzip};
-
-/// The server rejects reports with more files.
-const MAX_FILES: usize = 100_000;
-
-/// Bytes; larger files need ZIP64 entries.
-const MAX_FILE: u64 = u32::MAX as u64;
-
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Sorted by name.
-    pub files: Vec<Entry>,
-}
-
-#[derive(Debug)]
-pub struct Entry {
-    /// Relative to the report, with `/` on every system.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    pub content: Content,
-}
-
-/// Where a file's bytes are stored.
-#[derive(Debug)]
-pub enum Content {
-    /// With symbolic links resolved.
-    File(PathBuf),
-    Zip(Zipped),
-}
-
-impl Report {
-    /// Total size of all files, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        let at = self.files.binary_search_by(|file| file.name.as_str().cmp(name)).ok()?;
-        self.files.get(at)
-    }
-
-    /// The page to open: `index.html`, else the only `index.html` one folder below (as in `lcov-report/`).
-    pub fn index(&self) -> Option<&str> {
-        let has_index = |name: &&str| name.split_once('/').map_or(*name, |(_, rest)| rest) == "index.html";
-        let indexes: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).filter(has_index).collect();
-        match indexes[..] {
-            [only] => Some(only),
-            _ => indexes.into_iter().find(|name| *name == "index.html"),
-        }
-    }
-}
-
-impl Entry {
-    /// Reads the file from its start. In a zip, fails if the data does not match the directory.
-    pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
-        match &self.content {
-            Content::File(path) => Ok(Box::new(File::open(path)?)),
-            Content::Zip(zipped) => Ok(Box::new(zipped.open(self.size))),
-        }
-    }
-}
+pub use zip::unzip;
+pub use zipped::Zipped;

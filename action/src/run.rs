@@ -6,25 +6,19 @@ mod fetch;
 mod lines;
 mod measure;
 mod plan;
+mod state;
 mod upload;
 
 use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::base::deadline::Deadline;
 use crate::base::text::bytes;
 use crate::coverage::State;
-use crate::github::api::GitHub;
-use crate::github::status::{self, Status};
-use crate::http::{Client, Outage};
 use crate::inputs::{Inputs, Source, Target};
 use crate::log::actions_log::ActionsLog;
-use crate::log::summary::Outcome;
 use crate::report;
-
-const NO_TOKEN: &str = "set github-token (--gh-token) to a token that may write commit statuses";
-const NO_STATUS_WANTED: &str = "github-token (--gh-token) is none";
+use state::Run;
 
 /// Runs all steps. Returns whether the job continues.
 pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
@@ -32,31 +26,20 @@ pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     secrets.into_iter().flatten().for_each(|secret| log.mask(secret));
     // The last value counts: this one, if the run is killed.
     log.write_outputs(&[("uploaded", "false".to_owned())]);
-    let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
-    let mut run = Run { inputs, log, started, outcome, has_logged_state: false, failed: false };
-    if let Err(error) = run.pipeline() {
+    let mut run = Run::new(inputs, log, started);
+    if let Err(error) = run.run_steps() {
         run.fail(&error);
     }
-    let job_goes_on = run.verdict();
+    let job_continues = run.log_job_result();
     run.outcome.write(log);
     if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
         log.info(&format!("Report: {url}"));
     }
-    job_goes_on
+    job_continues
 }
 
-struct Run<'a> {
-    inputs: &'a Inputs,
-    log: &'a ActionsLog,
-    started: Instant,
-    outcome: Outcome,
-    /// Whether the log shows the state of the commit status, posted or not.
-    has_logged_state: bool,
-    failed: bool,
-}
-
-impl<'a> Run<'a> {
-    fn pipeline(&mut self) -> Result<()> {
+impl Run<'_> {
+    fn run_steps(&mut self) -> Result<()> {
         self.inputs.notes.iter().for_each(|note| self.warn(note));
         let target = self.inputs.target.as_ref().ok().filter(|_| !self.inputs.dry_run);
         if let Some(Target { repository, commit_sha, .. }) = target {
@@ -79,7 +62,7 @@ impl<'a> Run<'a> {
         let Some(target) = target else {
             self.note_external_hosts(&report);
             let packed = if self.inputs.transfer.file_by_file { None } else { Some(self.pack(&report)?.size) };
-            self.dry_run(&packed.map_or_else(|| upload::count_and_size(&report), bytes));
+            self.dry_run(&packed.map_or_else(|| report.count_and_size(), bytes));
             return Ok(());
         };
         let session = self.upload_and_compare(&client, target, &report)?;
@@ -87,50 +70,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn client(&self) -> Client<'a> {
-        let Inputs { target, github, transfer, .. } = self.inputs;
-        let first = target.as_ref().map_or(&github.api, |target| &target.api_url);
-        Client::new(self.log, self.started, transfer.timeout, &transfer.proxies, first)
-    }
-
-    fn deadline(&self) -> Deadline {
-        Deadline::new(self.started, self.inputs.transfer.timeout)
-    }
-
-    fn status(&self) -> Status<'_> {
-        let totals = self.outcome.totals.as_ref();
-        Status {
-            state: self.state(),
-            description: status::description(
-                totals,
-                &self.inputs.gate.threshold,
-                self.state(),
-                self.outcome.change().as_deref(),
-            ),
-            target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
-            context: &self.inputs.context,
-        }
-    }
-
-    fn state(&self) -> State {
-        State::of(self.outcome.totals.as_ref(), &self.inputs.gate.threshold)
-    }
-
-    /// The outcome of a status that is not posted.
-    fn would_be(&self) -> String {
-        format!("it would be: {}", self.status().outcome())
-    }
-
-    fn github<'r>(&'r self, target: &'r Target) -> Option<GitHub<'r>> {
-        let token = self.inputs.github.token.as_ref()?;
-        Some(GitHub { api: &self.inputs.github.api, repository: &target.repository, token })
-    }
-
     /// Logs why the job fails, or why it does not. Returns whether it continues.
-    fn verdict(&mut self) -> bool {
+    fn log_job_result(&mut self) -> bool {
         // An earlier failure must not hide that the total is below the threshold.
         if self.outcome.state.is_some() && !self.has_logged_state {
-            self.log.info(&format!("Posted no status ({})", self.would_be()));
+            self.log.info(&format!("Posted no status ({})", self.unposted_status()));
         }
         let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
         if is_below {
@@ -142,25 +86,5 @@ impl<'a> Run<'a> {
         }
         let is_failure = self.failed && self.inputs.gate.fail_on_error;
         !(is_below || is_failure)
-    }
-
-    fn fail(&mut self, error: &anyhow::Error) {
-        self.record_failure(format!("{error:#}"), error.is::<Outage>());
-    }
-
-    /// Records a failure. An outage is only a warning if the job continues anyway.
-    fn record_failure(&mut self, text: String, is_excused: bool) {
-        if is_excused && !self.inputs.gate.fail_on_error {
-            self.log.warn(&text);
-        } else {
-            self.log.error(&text);
-        }
-        self.outcome.problems.push(text);
-        self.failed = true;
-    }
-
-    fn warn(&mut self, text: &str) {
-        self.log.warn(text);
-        self.outcome.problems.push(text.to_owned());
     }
 }

@@ -2,10 +2,10 @@
 // usage: browser.cjs CHROMIUM STEPS    steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file}]
 const { chromium } = require('playwright-core');
 
-async function take(page, step) {
+async function runStep(page, step) {
   if (step.open) {
-    const answer = await page.goto(step.open, { waitUntil: 'load' });
-    return answer.status();
+    const response = await page.goto(step.open, { waitUntil: 'load' });
+    return response.status();
   }
   if (step.click) {
     await Promise.all([page.waitForNavigation({ waitUntil: 'load' }), page.click(step.click)]);
@@ -32,7 +32,7 @@ async function main(executablePath, steps) {
     });
     page.on('pageerror', (error) => problems.push(String(error)));
     page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure().errorText}`));
-    for (const step of steps) results.push(await take(page, step));
+    for (const step of steps) results.push(await runStep(page, step));
   } finally {
     await browser.close();
   }

@@ -6,23 +6,23 @@ const { chromium } = require('playwright-core');
 const AFTER_ATTACK = 1500;
 
 // Milliseconds that two pages' scripts may take until both look the same, and between two comparisons.
-const DRAWN = { most: 5000, every: 50 };
+const RENDERING = { limit: 5000, interval: 50 };
 
 /// A page that records errors and failed requests, without the origin, which differs with the policy and without.
-async function watched(browser, url) {
+async function openPage(browser, url) {
   const { origin } = new URL(url);
   const page = await (await browser.newContext()).newPage();
   const problems = [];
   const missing = [];
-  const note = (text) => problems.push(String(text).replaceAll(origin, ''));
+  const record = (text) => problems.push(String(text).replaceAll(origin, ''));
   page.on('console', (message) => {
     const { url } = message.location();
-    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) note(message.text());
+    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) record(message.text());
   });
-  page.on('pageerror', note);
+  page.on('pageerror', record);
   // A style sheet's 404 fails too: Chromium rejects its content type.
   page.on('requestfailed', (request) => {
-    note(`${request.url()}: ${request.failure().errorText}`);
+    record(`${request.url()}: ${request.failure().errorText}`);
     missing.push(request.url().replace(origin, ''));
   });
   page.on('response', (response) => {
@@ -32,15 +32,15 @@ async function watched(browser, url) {
   await page.addInitScript(() => {
     // The same random numbers on both pages: nvd3 (PHPUnit's dashboard) moves its points at random, and for some values
     // d3's Voronoi diagram throws.
-    let drawn = 1;
+    let state = 1;
     Math.random = () => {
-      drawn = (Math.imul(drawn, 1664525) + 1013904223) >>> 0;
-      return drawn / 2 ** 32;
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 32;
     };
-    const tell = (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
-    document.addEventListener('securitypolicyviolation', tell);
+    const logViolation = (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+    document.addEventListener('securitypolicyviolation', logViolation);
   });
-  return { url, origin, page, problems, missing, note };
+  return { url, origin, page, problems, missing, record };
 }
 
 const visible = async (page, selector, most) => {
@@ -63,13 +63,13 @@ const inPage = async (page, script) => {
 };
 
 /// Returns what a reader sees: the text, how much of it is visible, and the scroll position.
-const look = async ({ page, origin }) => {
-  const seen = await inPage(page, () => {
+const visibleState = async ({ page, origin }) => {
+  const text = await inPage(page, () => {
     const root = document.body || document.documentElement;
     const styled = [...root.querySelectorAll('*')].filter((element) => element.getClientRects().length);
     return `${root.innerText || root.textContent}\n${styled.length} ${scrollY} ${location.href}`;
   });
-  return seen.replaceAll(origin, '');
+  return text.replaceAll(origin, '');
 };
 
 const FILTER = '#filter, input[type=search], input[type=text], input:not([type])';
@@ -77,53 +77,53 @@ const SORT = 'th, thead td, .sortable, a[href*="index-sort"]';
 const EXPAND = 'summary, .expand, [onclick], label, select, button, input[type=checkbox], .collapsed, .toggle';
 const FILE = 'td a[href], .file a[href], .name a[href], li a[href], [data-testid] a[href], a.src_link[href], a[href*=".html"]';
 
-/// Takes every step that the report supports, on the page with the policy and on the one without.
-async function work(browser, { name, guarded, plain }) {
-  const tabs = await Promise.all([guarded, plain].map((url) => watched(browser, url)));
-  const both = (act) => Promise.all(tabs.map(act));
-  const did = [];
+/// Runs every step that the report supports, on the page with the policy and on the one without.
+async function compareReport(browser, { name, guarded, plain }) {
+  const tabs = await Promise.all([guarded, plain].map((url) => openPage(browser, url)));
+  const both = (action) => Promise.all(tabs.map(action));
+  const steps = [];
   const differences = [];
   const compare = async (step) => {
-    for (let waited = 0; ; waited += DRAWN.every) {
-      await tabs[0].page.waitForTimeout(DRAWN.every);
-      const [one, other] = await both(look);
+    for (let waited = 0; ; waited += RENDERING.interval) {
+      await tabs[0].page.waitForTimeout(RENDERING.interval);
+      const [one, other] = await both(visibleState);
       if (one === other) return;
-      if (waited >= DRAWN.most) {
+      if (waited >= RENDERING.limit) {
         differences.push(`${step}:\n${one}\nand without the policy:\n${other}`);
         return;
       }
     }
   };
-  const step = async (step, act) => {
-    did.push(step);
+  const run = async (step, action) => {
+    steps.push(step);
     await both(async (tab, which) => {
       try {
-        await act(tab.page, which);
+        await action(tab.page, which);
       } catch (error) {
-        tab.note(`${step}: ${String(error).split('\n')[0]}`);
+        tab.record(`${step}: ${String(error).split('\n')[0]}`);
       }
     });
     await compare(step);
   };
-  const each = async (name, selector, most, act) => {
+  const each = async (name, selector, most, action) => {
     const found = await both(({ page }) => visible(page, selector, most));
     if (found[0].length !== found[1].length) differences.push(`${name}: ${found[0].length} and without the policy ${found[1].length}`);
-    for (const nth of found[0].keys()) if (found[1][nth]) await act((which) => found[which][nth]);
+    for (const nth of found[0].keys()) if (found[1][nth]) await action((which) => found[which][nth]);
   };
   const open = () => both(({ page, url }) => page.goto(url, { waitUntil: 'load' }));
   const expand = () =>
-    each('expand', EXPAND, 4, (one) => step('expand', (_, which) => one(which).click({ timeout: 2000, noWaitAfter: true })));
+    each('expand', EXPAND, 4, (one) => run('expand', (_, which) => one(which).click({ timeout: 2000, noWaitAfter: true })));
   const press = async (keys) => {
-    for (const key of keys) await step('keyboard', (page) => page.keyboard.press(key));
+    for (const key of keys) await run('keyboard', (page) => page.keyboard.press(key));
   };
   await open();
   await compare('open');
   await each('filter', FILTER, 1, async (one) => {
-    await step('filter', (_, which) => one(which).fill('e'));
-    await step('filter', (_, which) => one(which).press('Enter'));
-    await step('filter', (_, which) => one(which).fill(''));
+    await run('filter', (_, which) => one(which).fill('e'));
+    await run('filter', (_, which) => one(which).press('Enter'));
+    await run('filter', (_, which) => one(which).fill(''));
   });
-  await each('sort', SORT, 3, (one) => step('sort', (_, which) => one(which).click({ timeout: 2000 })));
+  await each('sort', SORT, 3, (one) => run('sort', (_, which) => one(which).click({ timeout: 2000 })));
   await both(({ page }) => inPage(page, () => document.activeElement && document.activeElement.blur()));
   await press('nms?f');
   await open();
@@ -137,18 +137,18 @@ async function work(browser, { name, guarded, plain }) {
     return null;
   });
   if (files[0] && files[1]) {
-    await step('file', (_, which) => files[which].click({ timeout: 2000 }));
+    await run('file', (_, which) => files[which].click({ timeout: 2000 }));
     await both(({ page }) => page.waitForLoadState('load'));
     await press('jnkr');
     await expand();
   }
   await both(({ page }) => page.context().close());
-  return { name, did, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
+  return { name, steps, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
 }
 
 /// Opens a hostile page, clicks its button, and returns what its scripts could read.
-async function suffer(browser, url) {
-  const { page } = await watched(browser, url);
+async function openHostilePage(browser, url) {
+  const { page } = await openPage(browser, url);
   // A page that navigates while it loads never reports `load`.
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForTimeout(AFTER_ATTACK);
@@ -171,8 +171,8 @@ async function main(executablePath, task) {
   const reports = [];
   const attacks = [];
   try {
-    for (const report of task.reports) reports.push(await work(browser, report));
-    for (const { name, url } of task.attacks) attacks.push({ name, read: await suffer(browser, url) });
+    for (const report of task.reports) reports.push(await compareReport(browser, report));
+    for (const { name, url } of task.attacks) attacks.push({ name, read: await openHostilePage(browser, url) });
   } finally {
     await browser.close();
   }

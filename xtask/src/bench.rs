@@ -3,12 +3,13 @@
 mod capacity;
 mod counts;
 mod footprint;
+mod programs;
 mod reading;
 mod serving;
 mod table;
 mod uploading;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -16,11 +17,11 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use lexopt::prelude::*;
 use xtask::cargo;
-use xtask::lab::covered::{API_KEY, clean};
 use xtask::lab::paths;
-use xtask::lab::process::run as run_to_end;
+use xtask::lab::process;
 
 use crate::setup;
+use programs::Load;
 use table::Row;
 
 const HELP: &str = "\
@@ -38,15 +39,11 @@ Measures Covered and its alternatives in turns, and prints medians, ratios and g
 Needs an idle machine with nginx, wrk, h2load, zip and valgrind. If run as root on Debian, it installs them with apt.
 ";
 
-/// The repository and the commit of everything that is uploaded.
-const REPOSITORY: &str = "octo/app";
-const COMMIT: &str = "9f8c2b1a0d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70";
-
 /// The markers around the table of a README.
 const BEGIN: &str = "<!-- measured by cargo xtask bench --keep -->";
 const END: &str = "<!-- end -->";
 
-type Part = fn(&Options, &mut Vec<Row>) -> Result<()>;
+type Part = fn(&Load, &mut Vec<Row>) -> Result<()>;
 const PARTS: &[(&str, Part)] = &[
     ("serving", serving::run_all),
     ("reading", reading::run_all),
@@ -56,11 +53,10 @@ const PARTS: &[(&str, Part)] = &[
     ("counts", counts::run_all),
 ];
 
-/// What to measure, and for how long.
+/// What to measure, and what to do with the results.
 struct Options {
     parts: Vec<&'static (&'static str, Part)>,
-    rounds: usize,
-    seconds: u32,
+    load: Load,
     keep: bool,
     no_build: bool,
 }
@@ -78,7 +74,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for (name, part) in &options.parts {
         println!("measuring {name}");
-        part(&options, &mut rows)?;
+        part(&options.load, &mut rows)?;
     }
     let last = fs::read(saved_table()).ok().and_then(|json| serde_json::from_slice(&json).ok());
     let text = table::markdown(&rows, last.as_ref());
@@ -101,13 +97,13 @@ fn build() -> Result<()> {
 }
 
 fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
-    let mut options = Options { parts: Vec::new(), rounds: 5, seconds: 3, keep: false, no_build: false };
+    let mut options = Options { parts: Vec::new(), load: Load { rounds: 5, seconds: 3 }, keep: false, no_build: false };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") => return Ok(None),
-            Long("rounds") => options.rounds = parser.value()?.parse()?,
-            Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Long("rounds") => options.load.rounds = parser.value()?.parse()?,
+            Long("seconds") => options.load.seconds = parser.value()?.parse()?,
             Long("no-build") => options.no_build = true,
             Long("keep") => options.keep = true,
             Value(name) => {
@@ -118,7 +114,7 @@ fn options(arguments: Vec<OsString>) -> Result<Option<Options>> {
             other => return Err(other.unexpected().into()),
         }
     }
-    ensure!(options.rounds > 0 && options.seconds > 0, "--rounds and --seconds must be at least 1");
+    ensure!(options.load.rounds > 0 && options.load.seconds > 0, "--rounds and --seconds must be at least 1");
     ensure!(!options.keep || options.parts.is_empty(), "--keep needs the whole table: remove the parts");
     if options.parts.is_empty() {
         options.parts = PARTS.iter().collect();
@@ -139,33 +135,6 @@ fn write_table(readme: &Path, table: &str) -> Result<()> {
     Ok(fs::write(readme, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?)
 }
 
-/// The path of a program that was built with this profile.
-fn built(profile: &str, name: &str) -> PathBuf {
-    paths::target().join(profile).join(name)
-}
-
-fn release(name: &str) -> PathBuf {
-    built("release", name)
-}
-
-/// Runs `program` on one core, in a clean environment.
-fn pinned(core: &str, program: &Path) -> Command {
-    let mut command = clean(Path::new("taskset"));
-    command.args(["-c".as_ref(), OsStr::new(core), program.as_os_str()]);
-    command
-}
-
-/// Uploads a report with `covered`; returns the path of its site.
-fn upload(report: &Path, api: &str, environment: &[(&str, &str)]) -> Result<String> {
-    let mut command = clean(&built("action", "covered"));
-    command.arg(report).args(["--api-url", api, "--purge-cache", "--commit-sha", COMMIT]);
-    command.env("COVERED_API_KEY", API_KEY).env("GITHUB_REPOSITORY", REPOSITORY).envs(environment.iter().copied());
-    let uploaded = run_to_end(&mut command)?;
-    ensure!(uploaded.ok, "the report was not uploaded: {}", uploaded.text());
-    let site = uploaded.stdout.lines().find_map(|line| line.strip_prefix("Created site ")?.split(' ').next());
-    Ok(format!("/coverage/{}/", site.context("the uploader's log contains no site ID")?))
-}
-
 fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -174,6 +143,6 @@ fn machine() -> String {
 }
 
 fn today() -> Result<String> {
-    let date = run_to_end(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let date = process::run(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
     Ok(date.stdout.trim().to_owned())
 }

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod build;
 pub mod record;
+mod release;
 pub mod sbom;
 
 use std::ffi::OsString;
@@ -12,11 +13,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use lexopt::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::lab::paths;
 use archive::Entry;
 use build::Build;
+pub use release::{ACTION, PROGRAMS, SUMS, TARGETS, VERSION, sha256};
 
 const HELP: &str = "\
 usage: cargo xtask dist [--target TARGET] [--program PROGRAM] [--out FOLDER]
@@ -37,22 +38,6 @@ SOURCE_DATE_EPOCH is the date of the packed files. RUSTFLAGS are passed to rustc
   --from URL         URL of the releases; default: https://github.com/org/covered/releases/download
   --partial          allows missing targets: the action builds from source on them
 ";
-
-/// The program that the action installs.
-pub const ACTION: &str = "covered";
-pub const PROGRAMS: [&str; 2] = [ACTION, "covered-server"];
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-pub const SUMS: &str = "SHA256SUMS";
-
-/// The released targets; action/run.sh selects one of them.
-pub const TARGETS: [&str; 6] = [
-    "x86_64-unknown-linux-musl",
-    "aarch64-unknown-linux-musl",
-    "x86_64-apple-darwin",
-    "aarch64-apple-darwin",
-    "x86_64-pc-windows-msvc",
-    "aarch64-pc-windows-msvc",
-];
 
 #[derive(Default)]
 struct Options {
@@ -82,7 +67,8 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let flags = flags.split_whitespace().map(ToOwned::to_owned).collect();
     let build = Build { source: paths::root(), folder: &paths::target(), target: &target, flags };
-    let programs = PROGRAMS.into_iter().filter(|name| options.program.as_deref().is_none_or(|wanted| wanted == *name));
+    let programs =
+        PROGRAMS.into_iter().filter(|name| options.program.as_deref().is_none_or(|selected| selected == *name));
     for file in make(&build, &programs.collect::<Vec<_>>(), &out)? {
         println!("{}", file.display());
     }
@@ -153,11 +139,6 @@ pub fn pack(source: &Path, program: &str, target: &str, binary: Vec<u8>) -> anyh
         Entry { name: format!("{folder}/{program}{}", build::suffix(target)), bytes: binary, is_program: true },
     ];
     archive::pack(&entries, target)
-}
-
-/// The SHA-256 in hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn file_name(path: &Path) -> String {

@@ -24,11 +24,11 @@ pub fn lab() -> anyhow::Result<()> {
         let outcome = match part {
             Part::Python => python(),
             Part::Node => node(),
-            Part::Chromium => programs(chromium().is_some(), "chromium", &["chromium"]),
-            Part::Openssl => programs(part.is_installed(), "openssl", &["openssl"]),
-            Part::Shells => programs(part.is_installed(), &SHELLS.join(", "), &SHELLS),
-            Part::Genhtml => programs(part.is_installed(), "genhtml", &["lcov"]),
-            Part::Deploy => programs(
+            Part::Chromium => require_programs(chromium().is_some(), "chromium", &["chromium"]),
+            Part::Openssl => require_programs(part.is_installed(), "openssl", &["openssl"]),
+            Part::Shells => require_programs(part.is_installed(), &SHELLS.join(", "), &SHELLS),
+            Part::Genhtml => require_programs(part.is_installed(), "genhtml", &["lcov"]),
+            Part::Deploy => require_programs(
                 part.is_installed(),
                 "nginx, systemd-analyze and openssl",
                 &["nginx-light", "systemd", "openssl"],
@@ -50,7 +50,7 @@ fn python() -> anyhow::Result<()> {
         let output = command.args(["-c", "import ensurepip"]).output();
         output.is_ok_and(|output| output.status.success())
     });
-    programs(is_installed, "python3 with venv", &["python3", "python3-venv"])?;
+    require_programs(is_installed, "python3 with venv", &["python3", "python3-venv"])?;
     let lists = ["xtask/lab/requirements.txt", "xtask/sample/requirements.txt"];
     venv(&paths::lab().join("venv"), &lists, &[])?;
     for version in paths::ORIGINALS {
@@ -63,7 +63,7 @@ fn python() -> anyhow::Result<()> {
 /// Creates a Python environment from the lists; creates it again if they changed.
 pub fn venv(folder: &Path, lists: &[&str], options: &[&str]) -> anyhow::Result<()> {
     let lists: Vec<PathBuf> = lists.iter().map(|list| paths::root().join(list)).collect();
-    once(folder, &lists, || {
+    install_if_changed(folder, &lists, || {
         cargo::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut pip = Command::new(program(folder, "python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(options);
@@ -76,10 +76,10 @@ pub fn venv(folder: &Path, lists: &[&str], options: &[&str]) -> anyhow::Result<(
 
 fn node() -> anyhow::Result<()> {
     let is_installed = which("node").is_some() && which("npm").is_some();
-    programs(is_installed, "node and npm", &["nodejs", "npm"])?;
+    require_programs(is_installed, "node and npm", &["nodejs", "npm"])?;
     let folder = paths::lab().join("npm");
     let lists = ["package.json", "package-lock.json"].map(paths::script);
-    once(&folder, &lists, || {
+    install_if_changed(&folder, &lists, || {
         for list in &lists {
             fs::copy(list, folder.join(list.file_name().unwrap_or_default()))?;
         }
@@ -92,13 +92,17 @@ fn node() -> anyhow::Result<()> {
 }
 
 /// Fills `folder` with `install`, unless it was installed from the same lists before.
-fn once(folder: &Path, lists: &[PathBuf], install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut wanted = String::new();
+fn install_if_changed(
+    folder: &Path,
+    lists: &[PathBuf],
+    install: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut expected = String::new();
     for list in lists {
-        wanted += &fs::read_to_string(list).with_context(|| list.display().to_string())?;
+        expected += &fs::read_to_string(list).with_context(|| list.display().to_string())?;
     }
     let stamp = folder.join(".installed-from");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == expected) {
         return Ok(());
     }
     println!("installing {}", folder.display());
@@ -107,11 +111,11 @@ fn once(folder: &Path, lists: &[PathBuf], install: impl FnOnce() -> anyhow::Resu
     }
     fs::create_dir_all(folder)?;
     install()?;
-    Ok(fs::write(stamp, wanted)?)
+    Ok(fs::write(stamp, expected)?)
 }
 
 /// Installs missing system programs with apt; returns an error with their names if that is not possible.
-fn programs(is_installed: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
+fn require_programs(is_installed: bool, what: &str, packages: &[&str]) -> anyhow::Result<()> {
     if is_installed {
         return Ok(());
     }
@@ -138,7 +142,7 @@ pub fn bench() -> anyhow::Result<()> {
         ("valgrind", "valgrind"),
     ];
     for (program, package) in tools {
-        programs(which(program).is_some(), program, &[package])?;
+        require_programs(which(program).is_some(), program, &[package])?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask tidy`: checks the project's conventions, and reports every violation.
 
+mod help;
 mod inputs;
 mod layers;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, ExitCode};
 
@@ -25,9 +25,6 @@ const MARKERS: &[&str] = &[
     concat!("#[ig", "nore"),
 ];
 
-/// Flags that need no documentation.
-const STANDARD_FLAGS: &[&str] = &["help", "version"];
-
 /// The maximum number of lines of a source file without its tests.
 const MAX_LINES: usize = 400;
 
@@ -43,10 +40,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
         }
     }
     violations.extend(layers::check(&sources));
-    let help = [("covered", "action/README.md"), ("covered-server", "server/README.md")];
-    for (program, readme) in help {
+    let readmes = [("covered", "action/README.md"), ("covered-server", "server/README.md")];
+    for (program, readme) in readmes {
         match read(readme) {
-            Ok(text) => violations.extend(check_help(&help_of(program)?, program, readme, &text)),
+            Ok(text) => violations.extend(help::check(&help_of(program)?, program, readme, &text)),
             Err(_) => violations.push(format!("{readme} is missing: it must document {program}")),
         }
     }
@@ -119,42 +116,6 @@ fn help_of(program: &str) -> anyhow::Result<String> {
     Ok(help.stdout)
 }
 
-/// Every flag of the help must be in the README, and every flag that starts a table row there must be in the help. Both may
-/// use the name of the environment variable.
-fn check_help(help: &str, program: &str, readme: &str, text: &str) -> Vec<String> {
-    let known = flags(help);
-    let documented: BTreeSet<String> = text.split('`').filter_map(setting).collect();
-    let missing = known.iter().filter(|flag| !documented.contains(*flag));
-    let missing = missing.map(|flag| format!("{readme}: does not document `--{flag}` of {program} --help"));
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let heads: BTreeSet<String> = rows.filter_map(setting).collect();
-    let unknown = heads.iter().filter(|head| !known.contains(*head) && !STANDARD_FLAGS.contains(&head.as_str()));
-    let unknown = unknown.map(|flag| format!("{readme}: documents `--{flag}`, which is not in {program} --help"));
-    missing.chain(unknown).collect()
-}
-
-/// The names of all flags in a help text, which start a line.
-fn flags(help: &str) -> BTreeSet<String> {
-    let lines = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
-    let names = lines.map(|line| word(line).to_owned());
-    names.filter(|name| !STANDARD_FLAGS.contains(&name.as_str())).collect()
-}
-
-/// The setting in text between backticks: `storage-url` for both `--storage-url URL` and `STORAGE_URL`.
-fn setting(code: &str) -> Option<String> {
-    if let Some(flag) = code.strip_prefix("--") {
-        return Some(word(flag).to_owned());
-    }
-    let name = code.split('=').next()?;
-    let variable = name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    variable.then(|| name.to_ascii_lowercase().replace('_', "-"))
-}
-
-fn word(text: &str) -> &str {
-    let end = text.find(|c: char| c != '-' && !c.is_ascii_alphanumeric());
-    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,17 +136,5 @@ mod tests {
         assert!(top_level(".github/workflows/ci.yml").is_none());
         assert!(top_level("server/README.md").is_none());
         assert!(top_level("docs/index.md").is_some());
-    }
-
-    #[test]
-    fn help_and_readme_must_list_the_same_flags() {
-        let help = "usage: x\n\n  --storage-url URL\n      where\n  --help\n";
-        assert_eq!(check_help(help, "x", "R", "Set `STORAGE_URL`.\n"), [""; 0]);
-        assert_eq!(
-            check_help(help, "x", "R", "| `--storage-url URL` | where |\n| `GET /` | is none |\n| `--gone` | no |\n")
-                .len(),
-            1
-        );
-        assert_eq!(check_help(help, "x", "R", "nothing\n").len(), 1);
     }
 }

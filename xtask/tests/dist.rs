@@ -121,8 +121,8 @@ fn the_servers_sbom_lists_the_linked_crates() {
 /// A folder with only the program and a report; `None` if chroot is not possible.
 fn empty_root() -> Option<TempDir> {
     let folder = tempfile::tempdir().unwrap();
-    let me = run(Command::new("id").arg("-u")).unwrap();
-    if me.stdout.trim() != "0" || which("chroot").is_none() {
+    let user = run(Command::new("id").arg("-u")).unwrap();
+    if user.stdout.trim() != "0" || which("chroot").is_none() {
         assert!(std::env::var_os("CI").is_none(), "CI must run the program in an empty root");
         skip("chroot needs root");
         return None;

@@ -28,7 +28,7 @@ pub fn check(bytes: &[u8]) -> Result<()> {
         let (mut one, mut other) = (Vec::new(), Vec::new());
         before.open()?.read_to_end(&mut one)?;
         after.open()?.read_to_end(&mut other)?;
-        ensure!((&before.name, one) == (&after.name, other), "`{}` is another one", before.name);
+        ensure!((&before.name, one) == (&after.name, other), "`{}` differs", before.name);
     }
     Ok(())
 }

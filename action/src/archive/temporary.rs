@@ -21,12 +21,12 @@ pub fn write_error(folder: &Path, error: &io::Error) -> String {
 /// Replaces an error of writing, such as a full disk, with its explanation. Reading never fails with these kinds.
 pub fn explain(error: anyhow::Error, folder: &Path) -> anyhow::Error {
     match error.downcast_ref::<io::Error>() {
-        Some(error) if is_of_writing(error.kind()) => anyhow!(write_error(folder, error)),
+        Some(error) if is_write_error(error.kind()) => anyhow!(write_error(folder, error)),
         _ => error,
     }
 }
 
-fn is_of_writing(kind: ErrorKind) -> bool {
+fn is_write_error(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge | ErrorKind::ReadOnlyFilesystem

@@ -26,16 +26,16 @@ impl Deadline {
 
     /// A reader that fails once the deadline has passed.
     pub fn read(self, inner: impl Read) -> impl Read {
-        Timed { inner, deadline: self }
+        DeadlineReader { inner, deadline: self }
     }
 }
 
-struct Timed<R> {
+struct DeadlineReader<R> {
     inner: R,
     deadline: Deadline,
 }
 
-impl<R: Read> Read for Timed<R> {
+impl<R: Read> Read for DeadlineReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.deadline.check()?;
         self.inner.read(buffer)

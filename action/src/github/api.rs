@@ -10,7 +10,7 @@ use crate::http::{Client, Request, Response};
 const API_VERSION: &str = "2022-11-28";
 /// GitHub sends it if the token needs authorization for an organization.
 const SSO: &str = "x-github-sso";
-/// What to do about a renamed repository.
+/// Advice for a renamed repository.
 const NEW_NAME: &str = "start a new run, or set --repo-owner and --repo-name (COVERED_REPO_OWNER, COVERED_REPO_NAME) \
                         to the new one";
 
@@ -48,40 +48,40 @@ impl GitHub<'_> {
         client.send(&request.redirected(&self.url(), &format!("{}/repositories/{id}", self.api))?)
     }
 
-    /// Explains a rejection that does not depend on the request; `None` if it does. `said`: GitHub's message.
-    pub fn common_rejection(&self, response: &Response, said: &str) -> Option<String> {
+    /// Explains a rejection that does not depend on the request; `None` if it does. `reason`: the rejection as text.
+    pub fn common_rejection(&self, response: &Response, reason: &str) -> Option<String> {
         let repository = self.repository;
-        let says = |words: &str| said.contains(words);
+        let has = |words: &str| reason.contains(words);
         Some(match response.status {
             StatusCode::UNAUTHORIZED => {
                 format!(
-                    "GitHub does not accept the token ({said}): check github-token (--gh-token), it may have expired"
+                    "GitHub does not accept the token ({reason}): check github-token (--gh-token), it may have expired"
                 )
             }
-            StatusCode::FORBIDDEN if response.has(SSO) => format!(
-                "the organization of {repository} requires single sign-on ({said}): authorize github-token for SSO, or \
-                 leave the input out"
+            StatusCode::FORBIDDEN if response.has_header(SSO) => format!(
+                "the organization of {repository} requires single sign-on ({reason}): authorize github-token for SSO, \
+                 or leave the input out"
             ),
-            StatusCode::FORBIDDEN if says("IP allow list") => format!(
-                "the organization of {repository} accepts only listed IP addresses ({said}): use a runner with a \
+            StatusCode::FORBIDDEN if has("IP allow list") => format!(
+                "the organization of {repository} accepts only listed IP addresses ({reason}): use a runner with a \
                  listed address, or add this runner's address to the list"
             ),
-            StatusCode::FORBIDDEN if says("archived") => format!(
-                "{repository} is archived, so GitHub accepts no changes ({said}): unarchive it, or set github-token to \
-                 `none` to post no status"
+            StatusCode::FORBIDDEN if has("archived") => format!(
+                "{repository} is archived, so GitHub accepts no changes ({reason}): unarchive it, or set github-token \
+                 to `none` to post no status"
             ),
-            status if status.is_redirection() && says("/repositories/") => {
-                format!("GitHub has moved {repository} ({said}): {NEW_NAME}")
+            status if status.is_redirection() && has("/repositories/") => {
+                format!("GitHub has moved {repository} ({reason}): {NEW_NAME}")
             }
             status if status.is_redirection() => {
-                format!("GitHub's API is not at {} ({said}): set GITHUB_API_URL to its address", self.api)
+                format!("GitHub's API is not at {} ({reason}): set GITHUB_API_URL to its address", self.api)
             }
             _ => return None,
         })
     }
 }
 
-/// The repository's ID in a redirect. Nothing else of the redirect is used, because the token must only go to GitHub.
+/// The repository's ID in a redirect. The rest of the redirect is ignored, because only GitHub may receive the token.
 fn moved_to(api: &str, response: &Response) -> Option<u64> {
     let target = response.location().filter(|_| response.status.is_redirection())?;
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, target.parse().ok()?);

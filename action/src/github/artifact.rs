@@ -26,13 +26,13 @@ const SHOWN_NAME: usize = 100;
 const SHOWN_NAMES: usize = 20;
 
 #[derive(Deserialize)]
-struct List {
-    artifacts: Vec<Found>,
+struct ArtifactList {
+    artifacts: Vec<ArtifactInfo>,
 }
 
 /// GitHub's description of an artifact.
 #[derive(Debug, Deserialize)]
-pub struct Found {
+pub struct ArtifactInfo {
     id: u64,
     name: String,
     /// Bytes.
@@ -43,15 +43,15 @@ pub struct Found {
     expires_at: Option<Timestamp>,
     /// `sha256:…`; missing for old artifacts and on older servers.
     digest: Option<String>,
-    workflow_run: Option<TestedRun>,
+    workflow_run: Option<WorkflowRun>,
 }
 
 #[derive(Debug, Deserialize)]
-struct TestedRun {
+struct WorkflowRun {
     head_sha: Option<String>,
 }
 
-impl Found {
+impl ArtifactInfo {
     /// The commit of its run.
     pub fn commit(&self) -> Option<&str> {
         self.workflow_run.as_ref()?.head_sha.as_deref()
@@ -69,17 +69,17 @@ impl Found {
 }
 
 /// The newest artifact of this name in the run, and their number: each attempt of a run can have one.
-pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Found, usize)> {
+pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(ArtifactInfo, usize)> {
     let name = utf8_percent_encode(&artifact.name, NON_ALPHANUMERIC);
     let mut named = list(client, github, artifact.run_id, &format!("name={name}&"))?;
     // Older servers ignore the filter.
-    named.retain(|found| found.name == artifact.name);
+    named.retain(|info| info.name == artifact.name);
     let count = named.len();
-    let Some(newest) = named.into_iter().max_by_key(|found| (found.created_at, found.id)) else {
+    let Some(newest) = named.into_iter().max_by_key(|info| (info.created_at, info.id)) else {
         let others = list(client, github, artifact.run_id, "").unwrap_or_default();
-        bail!("{}", missing(github, artifact, &others));
+        bail!("{}", missing_message(github, artifact, &others));
     };
-    ensure!(!newest.expired, "{}", expired(artifact, &newest));
+    ensure!(!newest.expired, "{}", expired_message(artifact, &newest));
     ensure!(
         newest.size <= MAX_BYTES,
         "the artifact `{}` is too large: {}, at most {}",
@@ -90,19 +90,19 @@ pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(Fo
     Ok((newest, count))
 }
 
-fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<Found>> {
+fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<ArtifactInfo>> {
     let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
     let response = github.send(client, github.request("GET", &path, JSON)?)?;
     if response.status != StatusCode::OK {
-        return Err(refused(github, &format!("the artifacts of run {run_id}"), &response));
+        return Err(rejection(github, &format!("the artifacts of run {run_id}"), &response));
     }
-    let list: List = response.json().map_err(|error| {
+    let list: ArtifactList = response.json().map_err(|error| {
         anyhow!("cannot read GitHub's list of the artifacts of run {run_id}: {}", shorten(&error.to_string(), 200))
     })?;
     Ok(list.artifacts)
 }
 
-fn missing(github: &GitHub, artifact: &Artifact, others: &[Found]) -> String {
+fn missing_message(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]) -> String {
     let Artifact { name, run_id, .. } = artifact;
     let shown: Vec<String> =
         others.iter().take(SHOWN_NAMES).map(|other| format!("`{}`", shorten(&other.name, SHOWN_NAME))).collect();
@@ -119,29 +119,29 @@ fn missing(github: &GitHub, artifact: &Artifact, others: &[Found]) -> String {
     )
 }
 
-fn expired(artifact: &Artifact, found: &Found) -> String {
-    let when = found.expires_at.map_or_else(String::new, |when| format!(" at {when}"));
+fn expired_message(artifact: &Artifact, info: &ArtifactInfo) -> String {
+    let when = info.expires_at.map_or_else(String::new, |when| format!(" at {when}"));
     let Artifact { name, run_id, .. } = artifact;
     format!("the artifact `{name}` of run {run_id} expired{when}: run the tests again")
 }
 
 /// Explains a rejection by GitHub.
-fn refused(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
-    let (said, repository) = (response.describe(), github.repository);
-    let wrong = match (github.common_rejection(response, &said), response.status) {
-        _ if response.is_temporary() => return response.rejection(format!("GitHub did not return {what} ({said})")),
-        (Some(wrong), _) => wrong,
+fn rejection(github: &GitHub, what: &str, response: &Response) -> anyhow::Error {
+    let (reason, repository) = (response.describe(), github.repository);
+    let text = match (github.common_rejection(response, &reason), response.status) {
+        _ if response.is_temporary() => return response.rejection(format!("GitHub did not return {what} ({reason})")),
+        (Some(text), _) => text,
         (None, StatusCode::FORBIDDEN) => format!(
-            "the token may not read {what} in {repository} ({said}): give the job `permissions: actions: read` (a \
+            "the token may not read {what} in {repository} ({reason}): give the job `permissions: actions: read` (a \
              personal token: Actions, read)"
         ),
         (None, StatusCode::NOT_FOUND) => format!(
-            "the token has no access to {what} in {repository} ({said}): check run-id and the repository's name, and \
+            "the token has no access to {what} in {repository} ({reason}): check run-id and the repository's name, and \
              give the job `permissions: actions: read`"
         ),
-        _ => format!("GitHub did not return {what} ({said})"),
+        _ => format!("GitHub did not return {what} ({reason})"),
     };
-    anyhow!(wrong)
+    anyhow!(text)
 }
 
 /// Downloads the artifact into an unnamed file in `temp`, which disappears when it is closed.
@@ -149,16 +149,16 @@ pub fn download(
     client: &Client,
     github: &GitHub,
     artifact: &Artifact,
-    found: &Found,
+    info: &ArtifactInfo,
     temp: &Path,
     progress: &Progress,
 ) -> Result<File> {
     let name = &artifact.name;
-    let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", found.id), JSON)?)?;
+    let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", info.id), JSON)?)?;
     let url = match response.status {
-        StatusCode::GONE => bail!("{}", expired(artifact, found)),
-        status if status.is_redirection() => response.location().and_then(|url| trusted(github.api, url)),
-        _ => return Err(refused(github, &format!("the artifact `{name}`"), &response)),
+        StatusCode::GONE => bail!("{}", expired_message(artifact, info)),
+        status if status.is_redirection() => response.location().and_then(|url| trusted_url(github.api, url)),
+        _ => return Err(rejection(github, &format!("the artifact `{name}`"), &response)),
     };
     let Some(url) = url else {
         bail!("GitHub returned no usable download URL for the artifact `{name}` ({})", response.describe())
@@ -171,7 +171,7 @@ pub fn download(
         let text = format!("GitHub's store did not return the artifact `{name}` ({})", response.describe());
         return Err(response.rejection(text));
     }
-    if let Some(expected) = found.sha256() {
+    if let Some(expected) = info.sha256() {
         let digest = sha256_of_file(&file)?;
         ensure!(
             digest == expected,
@@ -183,12 +183,12 @@ pub fn download(
 }
 
 /// Accepts a download address: never from https to http, never into the runner's own network.
-fn trusted(api: &str, url: &str) -> Option<String> {
+fn trusted_url(api: &str, url: &str) -> Option<String> {
     let (api, uri): (Uri, Uri) = (api.parse().ok()?, url.parse().ok()?);
     let is_http = uri.host().is_some_and(|host| !host.is_empty())
         && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && api.scheme() == uri.scheme());
-    let is_near = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
-    (is_http && !is_near).then(|| url.to_owned())
+    let is_link_local = Host::of(&uri) == Host::LinkLocal && Host::of(&api) != Host::LinkLocal;
+    (is_http && !is_link_local).then(|| url.to_owned())
 }
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
             (github, "file:///etc/passwd", false),
             (github, "/a.zip", false),
         ] {
-            assert_eq!(trusted(api, url).is_some(), is_trusted, "{api} -> {url}");
+            assert_eq!(trusted_url(api, url).is_some(), is_trusted, "{api} -> {url}");
         }
     }
 }

@@ -11,14 +11,14 @@ use crate::base::thread::join;
 use crate::http::{Client, Request};
 
 const MAX_README: u64 = 8 << 20;
-/// GitHub asks to purge sparingly, and no README has more badges of one repository.
+/// Images to purge at most: GitHub asks for few purge requests, and no README has more badges of one repository.
 const MAX_IMAGES: usize = 16;
 /// Images that one connection purges sequentially.
 const IMAGES_PER_CONNECTION: usize = 4;
-/// The cache expires by itself: retries are not worth the wait.
+/// No retries, because the cached images expire by themselves.
 const IMAGE_TRIES: u32 = 1;
 
-/// The README, and what its badges look like.
+/// The repository of the README, and the addresses that its badges may have.
 pub struct Readme<'a> {
     pub github: &'a GitHub<'a>,
     /// The address for people.

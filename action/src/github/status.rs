@@ -55,40 +55,40 @@ pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status)
     let request =
         github.request("POST", &format!("statuses/{commit_sha}"), "application/vnd.github+json")?.json(status)?;
     let response = github.send(client, request)?;
-    if response.status.is_success() { Ok(()) } else { Err(refused(github, commit_sha, status.context, &response)) }
+    if response.status.is_success() { Ok(()) } else { Err(rejection(github, commit_sha, status.context, &response)) }
 }
 
 /// Explains a rejection by GitHub.
-fn refused(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
-    let (said, repository) = (response.describe(), github.repository);
-    let says = |words: &str| said.contains(words);
-    let wrong = match response.status {
+fn rejection(github: &GitHub, commit_sha: &str, context: &str, response: &Response) -> anyhow::Error {
+    let (reason, repository) = (response.describe(), github.repository);
+    let has = |words: &str| reason.contains(words);
+    let text = match response.status {
         _ if response.is_temporary() => {
-            return response.rejection(format!("GitHub did not accept the status ({said})"));
+            return response.rejection(format!("GitHub did not accept the status ({reason})"));
         }
         StatusCode::NOT_FOUND => format!(
-            "the token has no access to {repository}, or may not write commit statuses there ({said}): check \
+            "the token has no access to {repository}, or may not write commit statuses there ({reason}): check \
              github-token and the repository's name, and give the job `permissions: statuses: write`"
         ),
-        StatusCode::UNPROCESSABLE_ENTITY if says("maximum number of statuses") => format!(
+        StatusCode::UNPROCESSABLE_ENTITY if has("maximum number of statuses") => format!(
             "commit {commit_sha} of {repository} already has 1000 statuses of context `{context}`, which is GitHub's \
-             limit ({said}): push a new commit, or set another context"
+             limit ({reason}): push a new commit, or set another context"
         ),
-        StatusCode::UNPROCESSABLE_ENTITY if says("No commit found") => format!(
-            "GitHub has no commit {commit_sha} in {repository} ({said}): check commit-sha, and that the commit was \
+        StatusCode::UNPROCESSABLE_ENTITY if has("No commit found") => format!(
+            "GitHub has no commit {commit_sha} in {repository} ({reason}): check commit-sha, and that the commit was \
              pushed"
         ),
-        _ => match (github.common_rejection(response, &said), response.status) {
-            (Some(wrong), _) => wrong,
+        _ => match (github.common_rejection(response, &reason), response.status) {
+            (Some(text), _) => text,
             (None, StatusCode::FORBIDDEN) => format!(
-                "the token may not write statuses in {repository} ({said}): give the job `permissions: statuses: \
+                "the token may not write statuses in {repository} ({reason}): give the job `permissions: statuses: \
                  write` (a personal token: Commit statuses, write); in pull requests from forks or by Dependabot the \
                  token is read-only: post from a `workflow_run` workflow instead"
             ),
-            _ => format!("GitHub did not accept the status for commit {commit_sha} of {repository} ({said})"),
+            _ => format!("GitHub did not accept the status for commit {commit_sha} of {repository} ({reason})"),
         },
     };
-    anyhow!(wrong)
+    anyhow!(text)
 }
 
 #[cfg(test)]

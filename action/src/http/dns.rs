@@ -51,9 +51,9 @@ mod tests {
 
     /// Counts look-ups.
     #[derive(Debug, Default)]
-    struct Counting(AtomicUsize);
+    struct CountingResolver(AtomicUsize);
 
-    impl Resolver for Counting {
+    impl Resolver for CountingResolver {
         fn resolve(
             &self,
             uri: &Uri,
@@ -67,17 +67,18 @@ mod tests {
 
     #[test]
     fn each_host_and_port_is_resolved_once() {
-        let cache = DnsCache::<Counting>::default();
-        let ask = |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
-        let first = ask("http://localhost:81/a");
+        let cache = DnsCache::<CountingResolver>::default();
+        let resolve =
+            |url: &str| cache.resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default()).unwrap();
+        let first = resolve("http://localhost:81/a");
         thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(ask("http://localhost:81/b?c"), first));
+                scope.spawn(|| assert_eq!(resolve("http://localhost:81/b?c"), first));
             }
         });
         assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 1);
-        assert!(ask("http://localhost:82/").iter().all(|address| address.port() == 82));
-        assert!(ask("https://localhost/").iter().all(|address| address.port() == 443));
+        assert!(resolve("http://localhost:82/").iter().all(|address| address.port() == 82));
+        assert!(resolve("https://localhost/").iter().all(|address| address.port() == 443));
         assert_eq!(cache.resolver.0.load(Ordering::SeqCst), 3);
     }
 }

@@ -1,5 +1,6 @@
 //! Failures of requests without a response: what happened, and what to do.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -8,6 +9,18 @@ use ureq::{Error, Timeout};
 use crate::archive::write_error;
 use crate::base::text::shorten;
 
+/// A temporary error: a server is down, overloaded or slow. Nobody has to change the workflow.
+#[derive(Debug)]
+pub struct Outage(pub String);
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Outage {}
+
 #[derive(Debug)]
 pub struct Failure {
     /// Follows the address, as in `refused the connection`.
@@ -15,11 +28,11 @@ pub struct Failure {
     pub advice: String,
     /// Whether a retry may help.
     pub is_temporary: bool,
-    /// Whether it is an outage. A wrong address is none, though the request is retried.
+    /// Whether it is an outage. An unknown host name is not, although the request is retried.
     pub is_outage: bool,
-    /// It happened while connecting: to the proxy, if there is one.
+    /// Whether it failed while connecting, to the proxy if there is one.
     pub is_connect_error: bool,
-    /// A time limit was reached.
+    /// Whether a time limit was reached.
     pub is_timeout: bool,
 }
 
@@ -45,14 +58,14 @@ impl Failure {
     fn tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidCertificate(why) => {
-                Self::permanent("has an untrusted certificate", format!("{why}; {}", authorities()))
+                Self::permanent("has an untrusted certificate", format!("{why}; {}", ca_advice()))
             }
             rustls::Error::InvalidMessage(_) => Self::permanent(
                 "failed the TLS handshake",
                 "the server does not speak TLS: is it an http:// address?".to_owned(),
             ),
             other => {
-                Self::permanent("failed the TLS handshake", format!("{other}; check the address; {}", authorities()))
+                Self::permanent("failed the TLS handshake", format!("{other}; check the address; {}", ca_advice()))
             }
         }
     }
@@ -72,7 +85,7 @@ impl From<Error> for Failure {
                 Self { is_timeout: true, ..Self::temporary("sent no response in time", "is the server overloaded?") }
             }
             Error::Rustls(error) => Self::tls(&error),
-            Error::ConnectProxyFailed(why) => refusing_proxy(&why).while_connecting(),
+            Error::ConnectProxyFailed(why) => proxy_failure(&why).while_connecting(),
             Error::BodyExceedsLimit(limit) => {
                 Self::permanent("sent too large a response", format!("more than {limit} bytes"))
             }
@@ -119,7 +132,7 @@ fn unknown_host() -> Failure {
 }
 
 /// A proxy's response to CONNECT, which ureq reports as `… 407/407`.
-fn refusing_proxy(why: &str) -> Failure {
+fn proxy_failure(why: &str) -> Failure {
     match why.rsplit('/').next() {
         Some("407") => Failure::permanent(
             "requires valid credentials (407)",
@@ -133,7 +146,7 @@ fn refusing_proxy(why: &str) -> Failure {
 }
 
 /// Explains where CA certificates are read from.
-fn authorities() -> String {
+fn ca_advice() -> String {
     let set = |name: &'static str| Some((name, std::env::var(name).ok().filter(|path| !path.is_empty())?));
     let Some((name, path)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
         return "for a private CA, set SSL_CERT_FILE to its certificates".to_owned();

@@ -80,9 +80,9 @@ fn covers(entry: &str, host: &str, port: u16) -> bool {
         let network = network.parse().ok().zip(bits.parse().ok());
         return network.is_some_and(|(network, bits)| is_within(address, network, bits));
     }
-    let (name, asked) = split_port(entry);
+    let (name, entry_port) = split_port(entry);
     let name = name.strip_prefix('*').unwrap_or(name).trim_matches('.').to_ascii_lowercase();
-    if asked.is_some_and(|asked| asked != port) {
+    if entry_port.is_some_and(|entry_port| entry_port != port) {
         return false;
     }
     match address {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
 
-use super::{Client, Credential, Response, SecretHeader};
+use super::response::Response;
 use crate::base::secret::Secret;
 use crate::log::progress::Progress;
 
@@ -19,10 +19,10 @@ pub const OPTIONAL_LIMIT: Duration = Duration::from_secs(3);
 pub const MAX_RESPONSE: u64 = 1 << 20;
 const MAX_TRIES: u32 = 6;
 
-/// A request with its limits.
+/// A request that [`super::Client`] sends.
 pub struct Request<'a> {
     pub(super) head: http::Request<()>,
-    pub(super) body: Content<'a>,
+    pub(super) body: RequestBody<'a>,
     /// Time limit for one attempt.
     pub(super) limit: Duration,
     /// Bytes.
@@ -30,13 +30,11 @@ pub struct Request<'a> {
     pub(super) max_tries: u32,
     pub(super) is_temporary: fn(&Response) -> bool,
     pub(super) progress: Option<&'a Progress>,
-    /// Authenticates the request.
-    credential: Option<&'a dyn Credential>,
     /// File for the response body, and its folder.
     pub(super) sink: Option<(&'a File, &'a Path)>,
 }
 
-pub(super) enum Content<'a> {
+pub(super) enum RequestBody<'a> {
     None,
     Json(Vec<u8>),
     File(&'a File, u64),
@@ -49,13 +47,12 @@ impl<'a> Request<'a> {
         *head.uri_mut() = Uri::try_from(url).context("invalid request address")?;
         Ok(Self {
             head,
-            body: Content::None,
+            body: RequestBody::None,
             limit: REQUEST_LIMIT,
             max_response: MAX_RESPONSE,
             max_tries: MAX_TRIES,
             is_temporary: Response::is_temporary,
             progress: None,
-            credential: None,
             sink: None,
         })
     }
@@ -79,43 +76,35 @@ impl<'a> Request<'a> {
 
     fn insert(mut self, name: &str, value: &str, is_secret: bool) -> Result<Self> {
         let value = header_value(name, value, is_secret)?;
-        let name = HeaderName::try_from(name).with_context(|| unfit(name))?;
+        let name = HeaderName::try_from(name).with_context(|| invalid_header(name))?;
         self.head.headers_mut().insert(name, value);
         Ok(self)
     }
 
     pub fn json(mut self, body: &impl serde::Serialize) -> Result<Self> {
-        self.body = Content::Json(serde_json::to_vec(body)?);
+        self.body = RequestBody::Json(serde_json::to_vec(body)?);
         self.header("content-type", "application/json")
     }
 
     /// Sends a file of `size` bytes, without a time limit of its own. Asks the server first (`100-continue`): a
     /// rejection would be lost if the connection breaks during the upload.
     pub fn file(mut self, file: &'a File, size: u64) -> Result<Self> {
-        self.body = Content::File(file, size);
+        self.body = RequestBody::File(file, size);
         self.limit = Duration::MAX;
         self.header("expect", "100-continue")
     }
 
     /// Sends a small file at once: asking first costs more than a lost rejection.
     pub fn small_file(mut self, file: &'a File, size: u64) -> Self {
-        self.body = Content::File(file, size);
+        self.body = RequestBody::File(file, size);
         self.limit = Duration::MAX;
         self
     }
 
-    /// Authenticates the request with a credential.
-    pub fn credential(self, credential: &'a dyn Credential) -> Self {
-        Self { credential: Some(credential), ..self }
-    }
-
-    /// The head for the next attempt.
-    pub(super) fn head(&self, client: &Client) -> Result<http::Request<()>> {
+    /// The head with one more secret header.
+    pub(super) fn head_with(&self, name: &'static str, prefix: &str, secret: &Secret) -> Result<http::Request<()>> {
         let mut head = self.head.clone();
-        if let Some(credential) = self.credential {
-            let SecretHeader { name, prefix, secret } = credential.header(client)?;
-            head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
-        }
+        head.headers_mut().insert(name, header_value(name, &format!("{prefix}{}", secret.expose()), true)?);
         Ok(head)
     }
 
@@ -148,11 +137,11 @@ impl<'a> Request<'a> {
     }
 
     /// The body from its start, and its length; `None` without a body.
-    pub(super) fn reader(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub(super) fn open_body(&self) -> io::Result<Option<(Box<dyn Read + '_>, u64)>> {
         Ok(match &self.body {
-            Content::None => None,
-            Content::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
-            Content::File(file, size) => {
+            RequestBody::None => None,
+            RequestBody::Json(text) => Some((Box::new(text.as_slice()), text.len() as u64)),
+            RequestBody::File(file, size) => {
                 let mut file: &File = file;
                 file.rewind()?;
                 match self.progress {
@@ -165,11 +154,11 @@ impl<'a> Request<'a> {
 }
 
 fn header_value(name: &str, value: &str, is_secret: bool) -> Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(value).with_context(|| unfit(name))?;
+    let mut value = HeaderValue::try_from(value).with_context(|| invalid_header(name))?;
     value.set_sensitive(is_secret);
     Ok(value)
 }
 
-fn unfit(name: &str) -> String {
+fn invalid_header(name: &str) -> String {
     format!("the header {name:?} cannot be sent")
 }

@@ -14,7 +14,8 @@ use ureq::Body;
 use ureq::http::header::{AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ureq::http::{self, HeaderMap, StatusCode, Uri};
 
-use super::{Failure, Outage, redacted};
+use super::failure::{Failure, Outage};
+use super::redacted::redacted;
 use crate::base::text::shorten;
 use crate::log::progress::Progress;
 
@@ -85,7 +86,7 @@ impl Response {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
             StatusCode::FORBIDDEN => {
-                self.has(RETRY_AFTER.as_str()) || self.is_rate_limit_used_up() || self.is_secondary_rate_limit()
+                self.has_header(RETRY_AFTER.as_str()) || self.is_rate_limit_used_up() || self.is_secondary_rate_limit()
             }
             status => status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED,
         }
@@ -103,7 +104,7 @@ impl Response {
     }
 
     /// Whether there is a header of this name.
-    pub fn has(&self, name: &str) -> bool {
+    pub fn has_header(&self, name: &str) -> bool {
         self.headers.contains_key(name)
     }
 
@@ -151,15 +152,16 @@ impl Response {
     /// The server's message: `detail` of a covered server, `message` of GitHub, or S3's XML. Shortened, on one line.
     pub(super) fn detail(&self) -> String {
         let json: Value = self.json().unwrap_or_default();
-        let words = [&json["detail"], &json["message"]].into_iter().find(|words| !words.is_null());
-        let words = words.map(|words| shorten(&[plain(words), errors(&json["errors"])].concat(), MAX_DETAIL));
+        let message = [&json["detail"], &json["message"]].into_iter().find(|message| !message.is_null());
+        let message = message
+            .map(|message| shorten(&[json_text(message), describe_errors(&json["errors"])].concat(), MAX_DETAIL));
         let target = self.header(LOCATION).and_then(|target| target.parse::<Uri>().ok());
         let target = target.map(|target| format!("redirects to {}", shorten(&redacted(&target), MAX_DETAIL)));
-        if words.is_some() || target.is_some() {
-            return words.into_iter().chain(target).collect::<Vec<_>>().join("; ");
+        if message.is_some() || target.is_some() {
+            return message.into_iter().chain(target).collect::<Vec<_>>().join("; ");
         }
         let text = self.text();
-        if let (Some(code), Some(message)) = (xml(&text, "Code"), xml(&text, "Message")) {
+        if let (Some(code), Some(message)) = (xml_element(&text, "Code"), xml_element(&text, "Message")) {
             return shorten(&format!("{code}: {message}"), MAX_DETAIL);
         }
         match (self.body.len(), self.header(CONTENT_TYPE)) {
@@ -178,19 +180,19 @@ impl Response {
     }
 }
 
-fn plain(words: &Value) -> String {
-    words.as_str().map_or_else(|| words.to_string(), str::to_owned)
+fn json_text(message: &Value) -> String {
+    message.as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 
 /// GitHub's error list: texts, or objects with a message or with the names of a field and a code.
-fn errors(errors: &Value) -> String {
+fn describe_errors(errors: &Value) -> String {
     let one = |error: &Value| {
         let known = ["resource", "field", "code"].map(|name| &error[name]);
-        let names: Vec<String> = known.into_iter().filter(|name| !name.is_null()).map(plain).collect();
+        let names: Vec<String> = known.into_iter().filter(|name| !name.is_null()).map(json_text).collect();
         match &error["message"] {
-            Value::Null if names.is_empty() => plain(error),
+            Value::Null if names.is_empty() => json_text(error),
             Value::Null => names.join(" "),
-            message => plain(message),
+            message => json_text(message),
         }
     };
     let all: Vec<String> = match errors {
@@ -201,7 +203,7 @@ fn errors(errors: &Value) -> String {
     if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
 }
 
-fn xml<'a>(text: &'a str, tag: &str) -> Option<&'a str> {
+fn xml_element<'a>(text: &'a str, tag: &str) -> Option<&'a str> {
     Some(text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>"))?.0)
 }
 

@@ -2,8 +2,8 @@
 
 use ureq::http::{StatusCode, Uri};
 
+use super::response::Response;
 use crate::base::text::{bytes, shorten};
-use crate::http::Response;
 
 /// Proxies: a mark in the `server` header or in the page, the name, and what to do.
 const PROXIES: &[(&str, &str, &str)] = &[
@@ -21,17 +21,17 @@ const PROXIES: &[(&str, &str, &str)] = &[
 
 /// Explains who rejected `what`, of `size` bytes, at `url`; `None` if it was not rejected for its size.
 pub fn explain(response: &Response, url: &str, what: &str, size: u64) -> Option<String> {
-    let (text, said, size) = (response.text(), response.describe(), bytes(size));
+    let (text, reason, size) = (response.text(), response.describe(), bytes(size));
     let is_stores = text.contains("<Code>EntityTooLarge</Code>") || text.contains("<Code>MaxSizeExceeded</Code>");
     if !is_stores && response.status != StatusCode::PAYLOAD_TOO_LARGE {
         return None;
     }
     if is_stores {
-        return Some(format!("{what} of {size} is larger than the store allows ({said}): leave files out"));
+        return Some(format!("{what} of {size} is larger than the store allows ({reason}): leave files out"));
     }
     if response.is_from_covered() {
         return Some(format!(
-            "{what} of {size} is larger than the covered server allows ({said}): leave files out, or raise the \
+            "{what} of {size} is larger than the covered server allows ({reason}): leave files out, or raise the \
              server's MAX_REPORT_BYTES"
         ));
     }
@@ -45,5 +45,5 @@ pub fn explain(response: &Response, url: &str, what: &str, size: u64) -> Option<
         (None, "") => ("a proxy".to_owned(), "raise the proxy's limit for request bodies"),
         (None, server) => (format!("a proxy ({})", shorten(server, 40)), "raise its limit for request bodies"),
     };
-    Some(format!("{name} in front of {host} refused {what} of {size} ({said}): {advice}, or leave files out"))
+    Some(format!("{name} in front of {host} refused {what} of {size} ({reason}): {advice}, or leave files out"))
 }

@@ -33,9 +33,9 @@ impl Tries {
     }
 
     /// Describes the attempts before a last one with the result `what`; `None` if all were the same.
-    pub fn before(&self, what: &str) -> Option<String> {
-        let is_news = self.faults.iter().any(|(fault, _)| fault.what != what);
-        is_news.then(|| format!("before that, it {self}"))
+    pub fn describe_unless_all(&self, what: &str) -> Option<String> {
+        let differs = self.faults.iter().any(|(fault, _)| fault.what != what);
+        differs.then(|| format!("before that, it {self}"))
     }
 }
 
@@ -58,15 +58,15 @@ mod tests {
     fn every_attempt_is_described_and_equal_ones_are_counted() {
         let mut tries = Tries::default();
         let fault = |what: &str, why: &str| Fault { what: what.to_owned(), why: why.to_owned() };
-        assert_eq!(tries.before("refused the connection"), None);
+        assert_eq!(tries.describe_unless_all("refused the connection"), None);
         for _ in 0..3 {
             tries.push(fault("answered 504 Gateway Timeout", "empty response"));
         }
-        assert_eq!(tries.before("answered 504 Gateway Timeout"), None);
+        assert_eq!(tries.describe_unless_all("answered 504 Gateway Timeout"), None);
         tries.push(fault("refused the connection", "check the port"));
         let text =
             "answered 504 Gateway Timeout 3 times (empty response), then refused the connection (check the port)";
         assert_eq!((tries.to_string().as_str(), tries.count()), (text, 4));
-        assert_eq!(tries.before("answered 504 Gateway Timeout"), Some(format!("before that, it {text}")));
+        assert_eq!(tries.describe_unless_all("answered 504 Gateway Timeout"), Some(format!("before that, it {text}")));
     }
 }

@@ -1,4 +1,4 @@
-//! Which source of a value takes precedence in the step of `action.yml`.
+//! Tests which source of a value takes precedence in the step of `action.yml`.
 
 use std::ffi::OsString;
 

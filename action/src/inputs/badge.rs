@@ -21,7 +21,7 @@ pub enum BadgeUpdate {
 
 impl BadgeUpdate {
     /// Why the badge is not updated.
-    pub fn reason(self) -> Option<&'static str> {
+    pub fn skip_reason(self) -> Option<&'static str> {
         match self {
             Self::SetValue | Self::DropValue => None,
             Self::Disabled => Some("Badge not updated: purge-cache is false"),
@@ -34,7 +34,7 @@ impl BadgeUpdate {
 
     /// What a real run would do.
     pub fn plan(self) -> &'static str {
-        self.reason().unwrap_or(match self {
+        self.skip_reason().unwrap_or(match self {
             Self::DropValue => {
                 "Would ask the server to refresh the badge, without a value: this run is not a push to the default \
                  branch"
@@ -49,12 +49,12 @@ impl Reader<'_> {
     /// fork's `main`. Without an event, a person with the key started the command, and no fork can.
     pub fn badge(&mut self, event: &Event, repository: Option<&Repository>) -> BadgeUpdate {
         let auto = |text: &str| if text == "auto" { Ok(None) } else { check::boolean(text).map(Some) };
-        let asked = self.get("purge-cache", auto).flatten();
+        let requested = self.get("purge-cache", auto).flatten();
         let deprecated = self.get("is-default-branch", check::boolean);
         if deprecated.is_some() {
             self.notes.push("is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)".to_owned());
         }
-        match asked.or(deprecated) {
+        match requested.or(deprecated) {
             Some(false) => BadgeUpdate::Disabled,
             _ if repository.is_some_and(|repository| event.is_default_branch_push(repository)) => BadgeUpdate::SetValue,
             Some(true) if event.is_outside_actions => BadgeUpdate::SetValue,

@@ -34,7 +34,7 @@ const FROM_DEPENDABOT: &str = "GitHub gives runs that Dependabot started no Acti
 /// Bytes: GitHub's limit for webhook payloads.
 const MAX_EVENT: u64 = 25 << 20;
 
-fn body(path: &str) -> Result<Value, String> {
+fn read_body(path: &str) -> Result<Value, String> {
     let unreadable = |error| format!("cannot be read: {error}");
     // Opening a pipe would block.
     let found = std::fs::metadata(path).map_err(unreadable)?;
@@ -51,7 +51,7 @@ fn body(path: &str) -> Result<Value, String> {
 
 impl Event {
     pub fn read(env: Env) -> Self {
-        let read = env("GITHUB_EVENT_PATH").map(|path| body(&path).map_err(|why| (path, why)));
+        let read = env("GITHUB_EVENT_PATH").map(|path| read_body(&path).map_err(|why| (path, why)));
         let (body, problem) = match read.transpose() {
             Ok(body) => (body.unwrap_or_default(), None),
             Err((path, why)) => (Value::Null, Some(format!("the event file {path} (GITHUB_EVENT_PATH) {why}"))),
@@ -92,8 +92,9 @@ impl Event {
 
     /// The ref that a push deleted, if it did. GitHub then sends zeros as the commit.
     pub fn deleted(&self) -> Option<&str> {
-        let says_so = self.name == "push" && self.body.pointer("/deleted").and_then(Value::as_bool) == Some(true);
-        let is_deletion = says_so || self.sha.as_deref().is_some_and(check::is_zero);
+        let has_deleted_flag =
+            self.name == "push" && self.body.pointer("/deleted").and_then(Value::as_bool) == Some(true);
+        let is_deletion = has_deleted_flag || self.sha.as_deref().is_some_and(check::is_zero);
         is_deletion.then(|| self.text("/ref").unwrap_or("its branch"))
     }
 
@@ -114,14 +115,14 @@ impl Event {
             && branch == self.text("/repository/default_branch")
     }
 
-    /// Why GitHub gives this run no secrets, if it does not.
+    /// Why GitHub gives this run no secrets; `None` if it does.
     pub fn no_secrets_reason(&self, repository: &Repository) -> Option<&'static str> {
         let from = self.text("/pull_request/head/repo/full_name");
         let is_untrusted = self.name.starts_with("pull_request") && self.name != "pull_request_target";
         if is_untrusted && self.problem.is_none() && !from.is_some_and(|from| repository.is(from)) {
             return Some(FROM_FORK);
         }
-        // `GITHUB_ACTOR` stays the first actor when somebody else runs the job again. A `workflow_run` has all secrets.
+        // `GITHUB_ACTOR` is still the first actor if another person runs the job again. A `workflow_run` has all secrets.
         let by_dependabot = match self.name.as_str() {
             "workflow_run" => false,
             "pull_request_target" => self.text("/pull_request/user/login") == Some(DEPENDABOT),

@@ -89,6 +89,11 @@ pub const FLAGS: &[Flag] = &[
     flag("dry-run", "[=true|false]", "false", "upload and post nothing; log what would be sent"),
 ];
 
+/// The flag with this name.
+pub fn find(name: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.name == name)
+}
+
 const fn flag(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Flag {
     Flag { name, value, default, help }
 }
@@ -96,13 +101,13 @@ const fn flag(name: &'static str, value: &'static str, default: &'static str, he
 impl Flag {
     /// `INPUT_…`, which the composite action sets. Inputs have the names of the flags, except for the token.
     pub fn input_variable(&self) -> String {
-        format!("INPUT_{}", upper(self.input_name()))
+        format!("INPUT_{}", variable_part(self.input_name()))
     }
 
     /// `ACTION_DEFAULT_…`, which the composite action sets if its default differs. A default of the input itself would
     /// look like a value from the workflow and take precedence over `COVERED_…`.
     pub fn action_default_variable(&self) -> String {
-        format!("ACTION_DEFAULT_{}", upper(self.input_name()))
+        format!("ACTION_DEFAULT_{}", variable_part(self.input_name()))
     }
 
     fn input_name(&self) -> &'static str {
@@ -111,15 +116,15 @@ impl Flag {
 
     /// `COVERED_…`, the name in the Python original.
     pub fn covered_variable(&self) -> String {
-        format!("COVERED_{}", upper(self.name))
+        format!("COVERED_{}", variable_part(self.name))
     }
 
-    fn may_stand_alone(&self) -> bool {
+    fn has_optional_value(&self) -> bool {
         self.value.starts_with('[')
     }
 }
 
-fn upper(name: &str) -> String {
+fn variable_part(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
 }
 
@@ -144,7 +149,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
             Long("no-purge-cache") => arguments.values.push(("purge-cache", "false".to_owned())),
             Long("no-is-default-branch") => arguments.values.push(("is-default-branch", "false".to_owned())),
             Long(name) => {
-                let flag = FLAGS.iter().find(|flag| flag.name == name).ok_or_else(|| argument_error(&argument))?;
+                let flag = find(name).ok_or_else(|| argument_error(&argument))?;
                 arguments.values.push((flag.name, value_of(flag, &mut parser)?));
             }
             _ => return Err(argument_error(&argument)),
@@ -163,7 +168,7 @@ fn argument_error(argument: &lexopt::Arg) -> String {
 }
 
 fn value_of(flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, String> {
-    let value = if flag.may_stand_alone() {
+    let value = if flag.has_optional_value() {
         parser.optional_value().unwrap_or_else(|| "true".into())
     } else {
         parser.value().map_err(|_| format!("`--{}` needs a value", flag.name))?
@@ -179,7 +184,7 @@ fn value_of(flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, String> 
 pub fn help() -> String {
     let mut text = String::from(HEAD);
     for flag in FLAGS {
-        let separator = if flag.may_stand_alone() { "" } else { " " };
+        let separator = if flag.has_optional_value() { "" } else { " " };
         let default = match flag.default {
             "" => String::new(),
             default => format!(" [default: {default}]"),

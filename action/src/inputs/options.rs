@@ -28,7 +28,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct GitHubAccess {
     pub token: Option<Secret>,
-    /// Whether the token is `none`: the workflow wants no status.
+    /// Whether the token is `none`: the workflow disables the status.
     pub is_declined: bool,
     /// Without a slash at the end.
     pub api: String,
@@ -68,7 +68,7 @@ impl Reader<'_> {
 
     fn github_url(&mut self, variable: &str, default: &str) -> String {
         let value = (self.env)(variable).unwrap_or_else(|| default.to_owned());
-        self.checked(variable, &value, check::url).unwrap_or(value)
+        self.validated(variable, &value, check::url).unwrap_or(value)
     }
 
     pub fn transfer(&mut self, source: Option<&Source>, target: Option<&Target>) -> Option<Transfer> {
@@ -81,11 +81,11 @@ impl Reader<'_> {
         Some(Transfer { timeout: timeout?, proxies, temp, file_by_file, concurrency: concurrency?, s3_endpoint })
     }
 
-    /// The variables of AWS's tools; the specific one takes precedence.
+    /// The endpoint from the variables of AWS's tools; the one for S3 takes precedence.
     fn s3_endpoint(&mut self) -> Option<String> {
         let named = |name: &'static str| (self.env)(name).map(|value| (name, value));
         let (name, value) = named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL"))?;
-        self.checked(name, &value, check::url)
+        self.validated(name, &value, check::url)
     }
 
     /// Whether to upload each file separately. The server gives credentials for that only to API keys.
@@ -94,8 +94,7 @@ impl Reader<'_> {
         if files && target.is_some_and(|target| matches!(target.identity, Identity::Job(_))) {
             self.problems.push(FILES_NEED_KEY.to_owned());
         }
-        let missing = self.missing.iter_mut().find(|missing| files && missing.starts_with("api-key"));
-        if let Some(missing) = missing {
+        if files && let Some(missing) = self.missing_entry("api-key") {
             *missing = format!("api-key: {FILES_NEED_KEY}");
         }
         if files && matches!(source, Some(Source::Artifact(_))) {

@@ -1,17 +1,17 @@
 //! Raw values: finds each under its names, and collects what is invalid or missing.
 
-use super::flags::{Arguments, FLAGS, Flag};
+use super::flags::{self, Arguments, Flag};
 use crate::base::env::Env;
 use crate::base::text::shorten;
 
-const KEYLESS: &str = "api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is set. \
-                       Without a key, the job needs `permissions: id-token: write`, and the server must allow this \
-                       repository";
+const MISSING_KEY: &str = "api-key: the input `api-key` is empty. If it comes from a secret, check that the secret is \
+                           set. Without a key, the job needs `permissions: id-token: write`, and the server must \
+                           allow this repository";
 
-/// Characters of the problem with a value of GitHub's.
+/// Characters of an error about a value from GitHub.
 const SHOWN_PROBLEM: usize = 200;
 
-/// A value that GitHub gives, and the variable or the event's field that it comes from.
+/// A value from GitHub, and the variable or the event's field that it comes from.
 #[derive(Clone, Copy)]
 pub struct FromGitHub<'a> {
     pub from: &'static str,
@@ -24,7 +24,7 @@ pub struct Reader<'a> {
     /// Errors about invalid values.
     pub problems: Vec<String>,
     pub notes: Vec<String>,
-    /// What a real run needs and a dry run does not, with how to set it.
+    /// Inputs that a real run needs and a dry run does not: `name: how to set it`.
     pub missing: Vec<String>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
 
     /// The validated value. The error of `check` follows the value's name, as in "must be true or false".
     pub fn get<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+        let flag = flags::find(name)?;
         let (value, from) = self.find(flag)?;
         check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
     }
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         if given.is_some() || self.problems.len() > known {
             return given;
         }
-        let flag = FLAGS.iter().find(|flag| flag.name == name)?;
+        let flag = flags::find(name)?;
         let checked = github.filter(|github| !github.value.is_empty()).map(|github| (github.from, check(github.value)));
         let missing = match checked {
             Some((_, Ok(value))) => return Some(value),
@@ -79,10 +79,15 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// The entry of an input in the list of missing ones.
+    pub fn missing_entry(&mut self, name: &str) -> Option<&mut String> {
+        self.missing.iter_mut().find(|missing| missing.split_once(':').is_some_and(|(input, _)| input == name))
+    }
+
     fn how_to_set(&self, flag: &Flag) -> String {
         let name = flag.name;
         match (self.env)("GITHUB_ACTIONS").as_deref() {
-            Some("true") if name == "api-key" => KEYLESS.to_owned(),
+            Some("true") if name == "api-key" => MISSING_KEY.to_owned(),
             Some("true") => {
                 format!("{name}: the input `{name}` is empty. If it comes from a secret, check that the secret is set")
             }
@@ -91,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Validates a value that has only one name.
-    pub fn checked<T>(&mut self, name: &str, value: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
+    pub fn validated<T>(&mut self, name: &str, value: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
         check(value).map_err(|problem| self.problems.push(format!("{name} {problem}"))).ok()
     }
 }

@@ -8,7 +8,6 @@ use super::event::Event;
 use super::reader::Reader;
 use crate::base::repository::Repository;
 
-/// Where the report is.
 #[derive(Debug)]
 pub enum Source {
     Folder(PathBuf),

@@ -2,7 +2,7 @@
 
 use super::check;
 use super::event::Event;
-use super::flags::FLAGS;
+use super::flags;
 use super::reader::Reader;
 use crate::base::repository::Repository;
 use crate::base::text::shorten;
@@ -28,7 +28,7 @@ impl Reader<'_> {
         match job {
             _ if self.problems.len() > known => None,
             Some((url, credential)) => {
-                let credential = self.checked("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &credential, check::secret);
+                let credential = self.validated("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &credential, check::secret);
                 Some(Identity::job(&url, credential?, api_url?))
             }
             None => self.get_or("api-key", check::api_key, None).map(Identity::Key),
@@ -39,8 +39,7 @@ impl Reader<'_> {
         let api_url = self.get_or("api-url", check::url, None);
         let identity = self.identity(api_url.as_deref());
         let commit_sha = self.get_or("commit-sha", check::commit_sha, event.commit());
-        let missing = self.missing.iter_mut().find(|missing| missing.starts_with("commit-sha"));
-        if let (Some(missing), Some(problem)) = (missing, &event.problem) {
+        if let (Some(missing), Some(problem)) = (self.missing_entry("commit-sha"), &event.problem) {
             *missing = format!("commit-sha: {problem}; set commit-sha (--commit-sha)");
         }
         Some(Target { api_url: api_url?, identity: identity?, repository: repository?, commit_sha: commit_sha? })
@@ -49,8 +48,8 @@ impl Reader<'_> {
     /// Why there is no commit: a push deleted its branch or tag. An explicit `commit-sha` takes precedence.
     pub fn deletion(&self, event: &Event) -> Option<String> {
         let deleted = event.deleted()?;
-        let given = self.find(FLAGS.iter().find(|flag| flag.name == "commit-sha")?).map(|(sha, _)| sha);
-        let is_commit = given.map_or(event.commit().is_some(), |sha| !check::is_zero(&sha));
+        let explicit = self.find(flags::find("commit-sha")?).map(|(sha, _)| sha);
+        let is_commit = explicit.map_or(event.commit().is_some(), |sha| !check::is_zero(&sha));
         let deleted = shorten(deleted, 100);
         (!is_commit).then(|| {
             format!(

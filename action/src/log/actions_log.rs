@@ -48,7 +48,7 @@ impl ActionsLog {
     /// Logs one line. No text in it can become a workflow command.
     pub fn info(&self, text: &str) {
         let text = one_line(text);
-        self.clear();
+        self.clear_bar();
         print(if self.in_actions { neutralize(&text) } else { text });
     }
 
@@ -71,8 +71,8 @@ impl ActionsLog {
         self.is_terminal
     }
 
-    /// Draws a progress bar over the last one; only on a terminal.
-    pub fn draw(&self, bar: &str) {
+    /// Shows a progress bar in place of the last one; only for a terminal.
+    pub fn show_bar(&self, bar: &str) {
         let mut out = io::stdout();
         let _ = write!(out, "\r{bar:<BAR_WIDTH$}");
         let _ = out.flush();
@@ -80,14 +80,14 @@ impl ActionsLog {
     }
 
     /// Removes the progress bar.
-    pub fn clear(&self) {
+    pub fn clear_bar(&self) {
         if self.has_bar.swap(false, Ordering::Relaxed) {
             let _ = write!(io::stdout(), "\r{:BAR_WIDTH$}\r", "");
         }
     }
 
     fn annotate(&self, level: &str, text: &str) {
-        self.clear();
+        self.clear_bar();
         if self.in_actions {
             print(format!("::{level}::{}", escape(text)));
         } else {
@@ -139,7 +139,7 @@ impl ActionsLog {
     }
 }
 
-/// A closed log is no reason to stop.
+/// Ignores errors, because a closed log must not stop the run.
 fn print(line: String) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -38,7 +38,7 @@ impl Progress {
     /// Starts at zero and counts the bytes read.
     pub fn read<'a>(&'a self, inner: impl Read + 'a) -> impl Read + 'a {
         self.restart();
-        Counted { inner, progress: self }
+        CountingReader { inner, progress: self }
     }
 
     fn line(&self, elapsed: Duration) -> String {
@@ -54,12 +54,12 @@ impl Progress {
     }
 }
 
-struct Counted<'a, R> {
+struct CountingReader<'a, R> {
     inner: R,
     progress: &'a Progress,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.progress.add(count as u64);
@@ -68,14 +68,15 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// Runs `work` on `total` bytes and reports its progress. `step` is a word like `Uploading`.
-pub fn watch<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
+pub fn track<T>(log: &ActionsLog, step: &str, total: u64, work: impl FnOnce(&Progress) -> T) -> T {
     let (progress, started) = (Progress::new(total), Instant::now());
     if !log.is_terminal() {
         let report = || log.info(&format!("{step}: {}", progress.line(started.elapsed())));
         return every(LINE, report, || work(&progress));
     }
-    let result = every(REDRAW, || log.draw(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));
-    log.clear();
+    let result =
+        every(REDRAW, || log.show_bar(&format!("{step} {}", progress.bar(started.elapsed()))), || work(&progress));
+    log.clear_bar();
     result
 }
 
@@ -101,9 +102,9 @@ mod tests {
 
     #[test]
     fn progress_of_long_steps_is_reported_periodically() {
-        let (message, heard) = mpsc::channel();
-        let wait = || heard.recv_timeout(Duration::from_secs(60)).is_ok();
-        assert!(every(Duration::from_millis(1), || message.send(()).unwrap(), || wait() && wait()));
+        let (sender, receiver) = mpsc::channel();
+        let wait = || receiver.recv_timeout(Duration::from_secs(60)).is_ok();
+        assert!(every(Duration::from_millis(1), || sender.send(()).unwrap(), || wait() && wait()));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Outcome {
         });
         let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());
         let change = self.change().zip(self.baseline.as_ref());
-        let change = change.map(|(delta, before)| format!("{delta} against {before}% on the default branch"));
+        let change = change.map(|(change, baseline)| format!("{change} against {baseline}% on the default branch"));
         let missed = if self.state == Some(State::Failure) { ", missed" } else { "" };
         let link = self.report_url.as_ref().filter(|_| self.uploaded);
         let rows =

@@ -18,7 +18,7 @@ pub struct S3Credentials {
 
 impl S3Credentials {
     /// Validates bucket and region, which become part of a host name.
-    pub fn checked(self) -> Result<Self> {
+    pub fn validated(self) -> Result<Self> {
         let fits = |text: &str| {
             let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
             (1..=63).contains(&text.len()) && letters && !text.contains("..")

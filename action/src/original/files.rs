@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
 use super::credentials::S3Credentials;
-use super::sigv4::{self, Scope, Signed};
+use super::sigv4::{self, SignedRequest, Signer};
 use crate::base::digest::sha256_of_file;
 use crate::http::too_large;
 use crate::http::{Client, Request, Response};
@@ -66,9 +66,9 @@ impl<'a> Bucket<'a> {
             ("x-amz-date", date.as_str()),
             ("x-amz-security-token", session_token.expose()),
         ];
-        let scope = Scope { access_key_id, secret_access_key, region, service: "s3" };
-        let signed = Signed { method: "PUT", path: uri.path(), query: "", headers: &headers, body: &body };
-        let authorization = sigv4::authorization(&signed, &scope, &date);
+        let signer = Signer { access_key_id, secret_access_key, region, service: "s3" };
+        let signed = SignedRequest { method: "PUT", path: uri.path(), query: "", headers: &headers, body: &body };
+        let authorization = sigv4::authorization(&signed, &signer, &date);
         let request = Request::new("PUT", &url)?
             .header("content-type", content_type(&entry.name))?
             .header("x-amz-content-sha256", &body)?
@@ -88,27 +88,27 @@ impl<'a> Bucket<'a> {
     }
 
     fn check(&self, response: Response) -> Result<()> {
-        let (text, said, S3Credentials { bucket, region, .. }) =
+        let (text, reason, S3Credentials { bucket, region, .. }) =
             (response.text(), response.describe(), self.credentials);
         let says = |codes: &[&str]| codes.iter().any(|code| text.contains(&format!("<Code>{code}</Code>")));
         match response.status {
             status if status.is_success() => Ok(()),
             _ if says(&["ExpiredToken", "TokenRefreshRequired", "InvalidToken"]) => {
-                bail!("S3 rejected the temporary credentials, or they have expired ({said}): run the job again")
+                bail!("S3 rejected the temporary credentials, or they have expired ({reason}): run the job again")
             }
             status if status.is_redirection() || says(&["AuthorizationHeaderMalformed", "PermanentRedirect"]) => {
-                bail!("the bucket {bucket} is not in {region} ({said}): correct AWS_REGION on the covered server")
+                bail!("the bucket {bucket} is not in {region} ({reason}): correct AWS_REGION on the covered server")
             }
             status if status.as_u16() == 403 => {
                 bail!(
-                    "S3 refused a file ({said}): the role AWS_UPLOAD_ROLE_ARN of the covered server must allow \
+                    "S3 refused a file ({reason}): the role AWS_UPLOAD_ROLE_ARN of the covered server must allow \
                      s3:PutObject on {bucket}/sites/*"
                 )
             }
             status if status.as_u16() == 404 => {
-                bail!("there is no bucket {bucket} ({said}): correct AWS_BUCKET on the covered server")
+                bail!("there is no bucket {bucket} ({reason}): correct AWS_BUCKET on the covered server")
             }
-            _ => Err(response.rejection(format!("S3 did not accept a file ({said})"))),
+            _ => Err(response.rejection(format!("S3 did not accept a file ({reason})"))),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::base::digest::{hex, sha256};
 use crate::base::secret::Secret;
 
 /// Who signs, and for which service and region.
-pub struct Scope<'a> {
+pub struct Signer<'a> {
     pub access_key_id: &'a str,
     pub secret_access_key: &'a Secret,
     pub region: &'a str,
@@ -18,7 +18,7 @@ pub struct Scope<'a> {
 }
 
 /// The signed parts of a request.
-pub struct Signed<'a> {
+pub struct SignedRequest<'a> {
     pub method: &'a str,
     /// The percent-encoded path.
     pub path: &'a str,
@@ -36,22 +36,25 @@ pub fn date(time: Timestamp) -> String {
 }
 
 /// The value of the header `authorization`. `date`: the value of `x-amz-date`.
-pub fn authorization(request: &Signed, scope: &Scope, date: &str) -> String {
-    let Scope { access_key_id, secret_access_key, region, service } = scope;
+pub fn authorization(request: &SignedRequest, signer: &Signer, date: &str) -> String {
+    let Signer { access_key_id, secret_access_key, region, service } = signer;
     let day = date.get(..8).unwrap_or_default();
     let names: Vec<&str> = request.headers.iter().map(|(name, _)| *name).collect();
     let names = names.join(";");
     let headers: String = request.headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
-    let Signed { method, path, query, body, .. } = request;
-    let canonical = format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{body}");
-    let place = format!("{day}/{region}/{service}/aws4_request");
-    let text = format!("AWS4-HMAC-SHA256\n{date}\n{place}\n{}", sha256(canonical.as_bytes()));
+    let SignedRequest { method, path, query, body, .. } = request;
+    let canonical_request = format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{body}");
+    let credential_scope = format!("{day}/{region}/{service}/aws4_request");
+    let string_to_sign =
+        format!("AWS4-HMAC-SHA256\n{date}\n{credential_scope}\n{}", sha256(canonical_request.as_bytes()));
     let secret = format!("AWS4{}", secret_access_key.expose());
     let key = [day, region, service, "aws4_request"]
         .iter()
         .fold(secret.into_bytes(), |key, part| hmac_sha256(&key, part.as_bytes()));
-    let signature = hex(&hmac_sha256(&key, text.as_bytes()));
-    format!("AWS4-HMAC-SHA256 Credential={access_key_id}/{place}, SignedHeaders={names}, Signature={signature}")
+    let signature = hex(&hmac_sha256(&key, string_to_sign.as_bytes()));
+    format!(
+        "AWS4-HMAC-SHA256 Credential={access_key_id}/{credential_scope}, SignedHeaders={names}, Signature={signature}"
+    )
 }
 
 fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
@@ -65,8 +68,8 @@ mod tests {
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     /// The signature of a request to the examples' host.
-    fn sign(scope: &Scope, date: &str, request: &Signed) -> String {
-        let authorization = authorization(request, scope, date);
+    fn sign(signer: &Signer, date: &str, request: &SignedRequest) -> String {
+        let authorization = authorization(request, signer, date);
         authorization.rsplit_once("Signature=").unwrap().1.to_owned()
     }
 
@@ -74,13 +77,13 @@ mod tests {
     #[test]
     fn signatures_match_the_published_s3_examples() {
         let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-        let scope =
-            Scope { access_key_id: "AKIAIOSFODNN7EXAMPLE", secret_access_key, region: "us-east-1", service: "s3" };
+        let signer =
+            Signer { access_key_id: "AKIAIOSFODNN7EXAMPLE", secret_access_key, region: "us-east-1", service: "s3" };
         let host = ("host", "examplebucket.s3.amazonaws.com");
         let date = ("x-amz-date", "20130524T000000Z");
         let empty = ("x-amz-content-sha256", EMPTY);
         let get = |path, query, headers: &[(&str, &str)]| {
-            sign(&scope, date.1, &Signed { method: "GET", path, query, headers, body: EMPTY })
+            sign(&signer, date.1, &SignedRequest { method: "GET", path, query, headers, body: EMPTY })
         };
         assert_eq!(
             get("/test.txt", "", &[host, ("range", "bytes=0-9"), empty, date]),
@@ -102,15 +105,16 @@ mod tests {
             date,
             ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
         ];
-        let put = Signed { method: "PUT", path: "/test%24file.text", query: "", headers: &headers, body };
-        assert_eq!(sign(&scope, date.1, &put), "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
+        let put = SignedRequest { method: "PUT", path: "/test%24file.text", query: "", headers: &headers, body };
+        assert_eq!(sign(&signer, date.1, &put), "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
     }
 
     /// From AWS's Signature Version 4 test suite.
     #[test]
     fn signatures_match_aws_signature_version_4_tests() {
         let secret_access_key = &Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
-        let scope = Scope { access_key_id: "AKIDEXAMPLE", secret_access_key, region: "us-east-1", service: "service" };
+        let signer =
+            Signer { access_key_id: "AKIDEXAMPLE", secret_access_key, region: "us-east-1", service: "service" };
         let date = "20150830T123600Z";
         let headers = [("host", "example.amazonaws.com"), ("x-amz-date", date)];
         for (method, path, query, signature) in [
@@ -124,8 +128,8 @@ mod tests {
                 "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
             ),
         ] {
-            let request = Signed { method, path, query, headers: &headers, body: EMPTY };
-            assert_eq!(sign(&scope, date, &request), signature, "{method} {path}?{query}");
+            let request = SignedRequest { method, path, query, headers: &headers, body: EMPTY };
+            assert_eq!(sign(&signer, date, &request), signature, "{method} {path}?{query}");
         }
     }
 

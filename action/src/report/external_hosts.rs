@@ -4,7 +4,7 @@ use std::io::Read;
 
 use memchr::memmem;
 
-use super::{Entry, Report};
+use super::files::{Entry, Report};
 use crate::base::deadline::Deadline;
 
 /// Pages to scan besides the index, spread over the report: pages of one kind load the same files.
@@ -17,7 +17,7 @@ const SHOWN_HOST: usize = 64;
 /// Bytes to read of one address: its scheme and host, with a user and a password. A page may hold tens of thousands.
 const MAX_ADDRESS: usize = 1024;
 
-/// A note that lists the hosts, if there are any: those of the pages that there is time for.
+/// A note that lists the hosts, if there are any. Pages are scanned until the deadline.
 pub fn note(report: &Report, deadline: Deadline) -> Option<String> {
     let hosts = hosts(report, deadline);
     let shown = hosts.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -69,7 +69,7 @@ fn markup(html: &str, hosts: &mut Vec<String>) {
             continue;
         }
         let Some(tag) = Tag::read(&mut rest) else { continue };
-        tag.loads().for_each(|url| add(url, hosts));
+        tag.loaded_urls().for_each(|url| add_host(url, hosts));
         tag.value("style").into_iter().for_each(|text| style(text, hosts));
         // The content of these elements is not markup.
         if tag.is("script") || tag.is("style") {
@@ -93,19 +93,19 @@ fn split_at_end<'a>(text: &'a str, name: &str) -> (&'a str, &'a str) {
 fn style(css: &str, hosts: &mut Vec<String>) {
     for mark in ["url(", "@import"] {
         for (at, _) in css.match_indices(mark) {
-            add(start(&css[at + mark.len()..]).trim_start().trim_start_matches(['"', '\'']), hosts);
+            add_host(address_start(&css[at + mark.len()..]).trim_start().trim_start_matches(['"', '\'']), hosts);
         }
     }
 }
 
-/// The start of a text: all that is read of one address.
-fn start(text: &str) -> &str {
+/// The first bytes of a text: the maximum that is read of one address.
+fn address_start(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_ADDRESS)]
 }
 
 /// Adds the host of the address that starts here, if it has one.
-fn add(url: &str, hosts: &mut Vec<String>) {
-    let Some(rest) = after_scheme(start(url).trim_start()) else { return };
+fn add_host(url: &str, hosts: &mut Vec<String>) {
+    let Some(rest) = after_scheme(address_start(url).trim_start()) else { return };
     let ends = |letter: &char| letter.is_whitespace() || "/?#\\\"'<>);".contains(*letter);
     let authority = &rest[..rest.find(|letter| ends(&letter)).unwrap_or(rest.len())];
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -136,18 +136,18 @@ struct Tag<'a> {
 impl<'a> Tag<'a> {
     /// Reads the tag whose name starts `rest`, and moves `rest` behind it.
     fn read(rest: &mut &'a str) -> Option<Self> {
-        let name = take(rest, |letter| letter.is_ascii_alphanumeric());
+        let name = take_while(rest, |letter| letter.is_ascii_alphanumeric());
         if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
             return None;
         }
         let mut attributes = Vec::new();
         loop {
-            take(rest, |letter| letter.is_whitespace() || letter == '/');
+            take_while(rest, |letter| letter.is_whitespace() || letter == '/');
             if rest.is_empty() || rest.starts_with('>') {
                 return Some(Self { name, attributes });
             }
-            let attribute = take(rest, |letter| !letter.is_whitespace() && !"=>".contains(letter));
-            take(rest, char::is_whitespace);
+            let attribute = take_while(rest, |letter| !letter.is_whitespace() && !"=>".contains(letter));
+            take_while(rest, char::is_whitespace);
             let value = if rest.starts_with('=') { value(rest) } else { "" };
             attributes.push((attribute, value));
         }
@@ -162,7 +162,7 @@ impl<'a> Tag<'a> {
     }
 
     /// The addresses that a browser loads for this element.
-    fn loads(&self) -> impl Iterator<Item = &'a str> {
+    fn loaded_urls(&self) -> impl Iterator<Item = &'a str> {
         let name = self.name.to_ascii_lowercase();
         let attributes: &[&str] = match name.as_str() {
             "script" | "img" | "iframe" | "frame" | "embed" | "source" | "video" | "audio" | "track" | "input" => {
@@ -184,7 +184,7 @@ fn is_load(rel: &str) -> bool {
 }
 
 /// Takes characters from the start while they fit.
-fn take<'a>(rest: &mut &'a str, fits: impl Fn(char) -> bool) -> &'a str {
+fn take_while<'a>(rest: &mut &'a str, fits: impl Fn(char) -> bool) -> &'a str {
     let (taken, after) = rest.split_at(rest.find(|letter| !fits(letter)).unwrap_or(rest.len()));
     *rest = after;
     taken
@@ -192,9 +192,9 @@ fn take<'a>(rest: &mut &'a str, fits: impl Fn(char) -> bool) -> &'a str {
 
 /// Takes an attribute's value, including the equals sign.
 fn value<'a>(rest: &mut &'a str) -> &'a str {
-    take(rest, |letter| letter == '=' || letter.is_whitespace());
+    take_while(rest, |letter| letter == '=' || letter.is_whitespace());
     let Some(quote) = rest.chars().next().filter(|first| "\"'".contains(*first)) else {
-        return take(rest, |letter| !letter.is_whitespace() && letter != '>');
+        return take_while(rest, |letter| !letter.is_whitespace() && letter != '>');
     };
     let (value, after) = rest[1..].split_once(quote).unwrap_or((&rest[1..], ""));
     *rest = after;
@@ -303,10 +303,10 @@ mod tests {
 
     #[test]
     fn urls_are_parsed_up_to_a_maximum_length() {
-        assert_eq!(start("url"), "url");
+        assert_eq!(address_start("url"), "url");
         let page = "\u{e9}".repeat(MAX_PAGE as usize);
-        assert_eq!(start(&page).len(), MAX_ADDRESS);
-        assert_eq!(start(&format!(" {page}")).len(), MAX_ADDRESS - 1);
+        assert_eq!(address_start(&page).len(), MAX_ADDRESS);
+        assert_eq!(address_start(&format!(" {page}")).len(), MAX_ADDRESS - 1);
         for (spaces, found) in [(MAX_ADDRESS / 2, vec!["a.example"]), (MAX_ADDRESS, vec![])] {
             let address = format!("{}//a.example", " ".repeat(spaces));
             for html in [

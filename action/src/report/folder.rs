@@ -5,12 +5,12 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
+use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 
 /// Files and folders to visit: links can multiply folders without any file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
 
-/// Lists the files below `folder`. Names the first file that cannot be served and fails.
+/// Lists the files below `folder`. Fails on the first file that cannot be served, and names it.
 pub fn walk(folder: &Path) -> Result<Report> {
     let shown = folder.display();
     let root = fs::canonicalize(folder).map_err(|error| match error.kind() {
@@ -18,7 +18,7 @@ pub fn walk(folder: &Path) -> Result<Report> {
         _ => anyhow!("cannot open the report's folder `{shown}`: {error}"),
     })?;
     ensure!(root.is_dir(), "`{shown}` is a file: pass the folder that contains the report");
-    let mut walk = Walk { root: &root, files: Vec::new(), visits: 0, above: vec![root.clone()] };
+    let mut walk = Walk { root: &root, files: Vec::new(), visits: 0, ancestors: vec![root.clone()] };
     walk.folder(&root, "")?;
     let mut files = walk.files;
     ensure!(!files.is_empty(), "the report's folder `{shown}` is empty: did the tests write a report there?");
@@ -31,7 +31,7 @@ struct Walk<'a> {
     files: Vec<Entry>,
     visits: usize,
     /// The current folder and all its parents.
-    above: Vec<PathBuf>,
+    ancestors: Vec<PathBuf>,
 }
 
 impl Walk<'_> {
@@ -39,7 +39,7 @@ impl Walk<'_> {
         let unreadable = || format!("cannot read the folder `{}`", path.display());
         for child in fs::read_dir(path).with_context(unreadable)? {
             let child = child.with_context(unreadable)?;
-            let name = format!("{prefix}{}", checked_name(&child.path())?);
+            let name = format!("{prefix}{}", validated_name(&child.path())?);
             self.visits += 1;
             // Besides the source, it may contain the job's token.
             ensure!(
@@ -57,9 +57,9 @@ impl Walk<'_> {
     fn visit(&mut self, path: PathBuf, name: String) -> Result<()> {
         let found = fs::symlink_metadata(&path).with_context(|| cannot_read(&name))?;
         if found.is_dir() {
-            self.above.push(path.clone());
+            self.ancestors.push(path.clone());
             self.folder(&path, &format!("{name}/"))?;
-            self.above.pop();
+            self.ancestors.pop();
         } else if found.is_file() {
             ensure!(self.files.len() < MAX_FILES, "{TOO_MANY}");
             ensure!(found.len() < MAX_FILE, "`{name}` is larger than 4 GiB: leave it out of the report");
@@ -74,7 +74,7 @@ impl Walk<'_> {
         if !target.starts_with(self.root) {
             bail!("the symbolic link `{name}` points outside the report's folder: remove it, or copy its target");
         }
-        if self.above.contains(&target) {
+        if self.ancestors.contains(&target) {
             bail!("the symbolic link `{name}` points to a folder that contains the link itself: remove it");
         }
         Ok(target)
@@ -88,7 +88,7 @@ fn cannot_read(name: &str) -> String {
 }
 
 /// The last part of `path`, if every system and browser can use it.
-fn checked_name(path: &Path) -> Result<&str> {
+fn validated_name(path: &Path) -> Result<&str> {
     let name = path.file_name().unwrap_or_default();
     let shown = path.display();
     let Some(text) = name.to_str() else { bail!("the file name {shown:?} is not UTF-8: rename it") };

@@ -1,9 +1,7 @@
-//! Reads an untrusted zip as a report. Validates the directory and the headers before reading any file; `data` verifies
-//! each file while reading it.
+//! Reads an untrusted zip as a report. Validates the directory and the headers before reading any file; [`Zipped`]
+//! verifies each file while reading it.
 //!
 //! Nothing is extracted to disk: names of the zip only become names in the packed report.
-
-mod data;
 
 use std::fs::File;
 use std::io::Read;
@@ -12,8 +10,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipFileHeaderRecord};
 
-use super::{Content, Entry, MAX_FILE, MAX_FILES, Report};
-pub use data::Zipped;
+use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
+use super::zipped::Zipped;
 
 /// Files and folders, including those outside the report.
 const MAX_ENTRIES: u64 = 4 * MAX_FILES as u64;
@@ -43,18 +41,18 @@ pub fn unzip(file: File, folder: &str) -> Result<Report> {
     let claimed = zip.entries_hint();
     ensure!(claimed <= MAX_ENTRIES, "its directory lists {claimed} files and folders, more than {MAX_ENTRIES}");
     let prefix = prefix(folder)?;
-    let mut reading =
-        DirectoryReader { prefix: &prefix, placed: Vec::new(), names: 0, unpacked: 0, outside: Vec::new() };
+    let mut reader =
+        DirectoryReader { prefix: &prefix, entries: Vec::new(), name_bytes: 0, unpacked: 0, outside: Vec::new() };
     let (mut found, mut records) = (0, zip.entries(&mut buffer));
     while let Some(record) = records.next_entry().context("its directory is damaged")? {
         found += 1;
         ensure!(found <= claimed, "its directory lists more files than its count of {claimed}");
-        reading.take(&record)?;
+        reader.add(&record)?;
     }
     ensure!(found == claimed, "its directory counts {claimed} files but lists {found}");
-    let (directory, DirectoryReader { placed, outside, .. }) = (zip.directory_offset(), reading);
-    ensure!(!placed.is_empty(), "{}", nothing_below(&prefix, outside));
-    let files = locate(placed, &prefix, directory, Arc::new(zip.into_inner()))?;
+    let (directory, DirectoryReader { entries, outside, .. }) = (zip.directory_offset(), reader);
+    ensure!(!entries.is_empty(), "{}", empty_message(&prefix, outside));
+    let files = locate(entries, &prefix, directory, Arc::new(zip.into_inner()))?;
     Ok(Report { files: sorted(files)? })
 }
 
@@ -65,7 +63,7 @@ fn prefix(folder: &str) -> Result<String> {
     Ok(parts.iter().map(|part| format!("{part}/")).collect())
 }
 
-fn nothing_below(prefix: &str, outside: Vec<String>) -> String {
+fn empty_message(prefix: &str, outside: Vec<String>) -> String {
     match (prefix, outside.is_empty()) {
         ("", _) | (_, true) => "it is empty: did the tests write a report?".to_owned(),
         _ => format!("it contains nothing in `{prefix}`, only {}: correct `path`, or leave it out", outside.join(", ")),
@@ -74,9 +72,10 @@ fn nothing_below(prefix: &str, outside: Vec<String>) -> String {
 
 struct DirectoryReader<'a> {
     prefix: &'a str,
-    placed: Vec<LocatedEntry>,
-    /// Bytes.
-    names: usize,
+    entries: Vec<LocatedEntry>,
+    /// Bytes of the names, with `RECORD` for each.
+    name_bytes: usize,
+    /// Uncompressed bytes of the files.
     unpacked: u64,
     /// Top-level names outside the requested folder.
     outside: Vec<String>,
@@ -93,10 +92,10 @@ struct LocatedEntry {
 }
 
 impl DirectoryReader<'_> {
-    fn take(&mut self, record: &ZipFileHeaderRecord) -> Result<()> {
+    fn add(&mut self, record: &ZipFileHeaderRecord) -> Result<()> {
         let raw = record.file_path();
         let Some(name) = raw.as_bytes().strip_prefix(self.prefix.as_bytes()) else {
-            self.leave(raw.as_bytes());
+            self.record_outside(raw.as_bytes());
             return Ok(());
         };
         // It may contain the job's token.
@@ -106,18 +105,18 @@ impl DirectoryReader<'_> {
         if (name.is_empty() || name.ends_with(b"/")) && record.uncompressed_size_hint() == 0 {
             return Ok(());
         }
-        let placed = LocatedEntry::of(name, record)?;
-        ensure!(self.placed.len() < MAX_FILES, "it contains more than 100,000 files: is it the report's own folder?");
-        self.names += placed.name.len() + RECORD;
-        ensure!(self.names <= MAX_DIRECTORY, "the names of its files take more than 16 MiB");
-        self.unpacked += placed.size;
+        let entry = LocatedEntry::new(name, record)?;
+        ensure!(self.entries.len() < MAX_FILES, "it contains more than 100,000 files: is it the report's own folder?");
+        self.name_bytes += entry.name.len() + RECORD;
+        ensure!(self.name_bytes <= MAX_DIRECTORY, "the names of its files take more than 16 MiB");
+        self.unpacked += entry.size;
         ensure!(self.unpacked <= MAX_UNPACKED, "its files take more than {} GiB unpacked", MAX_UNPACKED >> 30);
-        self.placed.push(placed);
+        self.entries.push(entry);
         Ok(())
     }
 
     /// Remembers the top-level name of a file outside the requested folder, for the error.
-    fn leave(&mut self, name: &[u8]) {
+    fn record_outside(&mut self, name: &[u8]) {
         let first = name.split_inclusive(|byte| *byte == b'/').next().unwrap_or_default();
         let shown = quoted(first);
         if self.outside.len() < SHOWN_FOLDERS && !self.outside.contains(&shown) {
@@ -128,8 +127,8 @@ impl DirectoryReader<'_> {
 
 impl LocatedEntry {
     /// Validates one record of the directory.
-    fn of(name: &[u8], record: &ZipFileHeaderRecord) -> Result<Self> {
-        let name = checked_name(name)?;
+    fn new(name: &[u8], record: &ZipFileHeaderRecord) -> Result<Self> {
+        let name = validated_name(name)?;
         let flags = record.flags();
         if flags.is_encrypted() || flags.has_strong_encryption() || flags.is_masked() {
             bail!("`{name}` is encrypted");
@@ -150,25 +149,25 @@ impl LocatedEntry {
     }
 
     /// The offset of the data, from the local header, which must match this file.
-    fn start(&self, prefix: &str, zip: &FileReader) -> Result<u64> {
+    fn data_offset(&self, prefix: &str, zip: &FileReader) -> Result<u64> {
         let name = [prefix, &self.name].concat();
         let mut header = vec![0; LOCAL_HEADER + name.len()];
         let end = self.offset.saturating_add(header.len() as u64);
         let read = RangeReader::new(zip, self.offset..end).read_exact(&mut header);
         let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
         let (flags, method, length, extra) = (number(6), number(8), number(26), number(28));
-        let is_own = header.starts_with(b"PK\x03\x04")
+        let matches = header.starts_with(b"PK\x03\x04")
             && flags & 1 == 0
             && (method == 8 && (self.deflated || self.size == 0) || method == 0 && !self.deflated)
             && usize::from(length) == name.len()
             && header[LOCAL_HEADER..] == *name.as_bytes();
-        ensure!(read.is_ok() && is_own, "the header of `{}` does not match the directory", self.name);
+        ensure!(read.is_ok() && matches, "the header of `{}` does not match the directory", self.name);
         Ok(self.offset + header.len() as u64 + u64::from(extra))
     }
 }
 
 /// Accepts a relative path that every system and browser can use.
-fn checked_name(name: &[u8]) -> Result<&str> {
+fn validated_name(name: &[u8]) -> Result<&str> {
     let quoted = || quoted(name);
     let Ok(text) = std::str::from_utf8(name) else { bail!("the name {} is not UTF-8", quoted()) };
     ensure!(text.len() <= MAX_NAME, "the name {} is longer than {MAX_NAME} bytes", quoted());
@@ -187,11 +186,11 @@ fn quoted(name: &[u8]) -> String {
 }
 
 /// Locates each file's data. Rejects overlaps with other files or with the directory.
-fn locate(mut placed: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
-    placed.sort_unstable_by_key(|file| file.offset);
-    let (mut files, mut free) = (Vec::with_capacity(placed.len()), 0);
-    for file in placed {
-        let start = file.start(prefix, &zip)?;
+fn locate(mut entries: Vec<LocatedEntry>, prefix: &str, directory: u64, zip: Arc<FileReader>) -> Result<Vec<Entry>> {
+    entries.sort_unstable_by_key(|file| file.offset);
+    let (mut files, mut free) = (Vec::with_capacity(entries.len()), 0);
+    for file in entries {
+        let start = file.data_offset(prefix, &zip)?;
         let LocatedEntry { name, offset, packed, size, crc, deflated } = file;
         ensure!(offset >= free && start + packed <= directory, "`{name}` shares bytes with another file of the zip");
         free = start + packed;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run, STATUS_DISABLED};
 use crate::base::text::seconds;
 use crate::base::thread::join;
 use crate::github::status;
@@ -23,32 +23,32 @@ impl Run<'_> {
             let posted = status::post(client, github.as_ref()?, &target.commit_sha, &status);
             Some(posted.map(|()| started.elapsed()))
         };
-        let refresh = || self.refresh(client, target, session, value.as_ref(), github.as_ref());
-        let (posted, refreshed) = if value.is_some() && !self.is_original_backend(session) {
+        let update_badge = || self.update_badge(client, target, session, value.as_ref(), github.as_ref());
+        let (posted, badge_results) = if value.is_some() && !self.is_original_backend(session) {
             thread::scope(|scope| {
                 let posted = scope.spawn(post);
-                let refreshed = refresh();
-                (join(posted), refreshed)
+                let badge_results = update_badge();
+                (join(posted), badge_results)
             })
         } else {
             // The original's backend reads the value from the commit status, so the status must come first.
-            (post(), refresh())
+            (post(), update_badge())
         };
-        self.report_posted(posted, target, session);
-        self.inputs.badge.reason().iter().for_each(|reason| self.log.info(reason));
-        if let Some(refreshed) = refreshed {
-            self.report_refreshed(refreshed);
+        self.log_status_result(posted, target, session);
+        self.inputs.badge.skip_reason().iter().for_each(|reason| self.log.info(reason));
+        if let Some(badge_results) = badge_results {
+            self.log_badge_results(badge_results);
         }
     }
 
-    fn report_posted(&mut self, posted: Option<Result<Duration>>, target: &Target, session: &Session) {
-        let (status, would_be) = (self.status().to_string(), self.would_be());
+    fn log_status_result(&mut self, posted: Option<Result<Duration>>, target: &Target, session: &Session) {
+        let (status, unposted_status) = (self.status().to_string(), self.unposted_status());
         self.has_logged_state = !matches!(posted, Some(Err(_)));
         match posted {
             None if self.inputs.github.is_declined => {
-                self.log.info(&format!("Posted no status ({would_be}): {NO_STATUS_WANTED}"));
+                self.log.info(&format!("Posted no status ({unposted_status}): {STATUS_DISABLED}"));
             }
-            None => self.warn(&format!("no status was posted ({would_be}): {NO_TOKEN}")),
+            None => self.warn(&format!("no status was posted ({unposted_status}): {NO_TOKEN}")),
             Some(Ok(took)) => {
                 self.log.info(&format!("Posted the status {status} ({})", seconds(took)));
                 self.check_context(target, session);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Run;
+use super::state::Run;
 use crate::base::text::{count, seconds};
 use crate::base::thread::join;
 use crate::coverage::State;
@@ -13,19 +13,19 @@ use crate::github::api::GitHub;
 use crate::github::readme::{self, Readme};
 use crate::http::Client;
 use crate::inputs::{BadgeUpdate, Target};
-use crate::server::badge::{self, Value};
+use crate::server::badge::{self, BadgeValue};
 use crate::server::session::Session;
 
 /// The results of updating the badge.
-pub(super) struct Refreshed {
+pub(super) struct BadgeResults {
     /// Why the server did not change the badge, if it did not; and the duration.
     server: (Result<Option<String>>, Duration),
     /// The README's images; `None` without a token, or if the badge did not change.
-    images: Option<Result<Images>>,
+    images: Option<Result<ImageResults>>,
 }
 
 /// The results for the README's images.
-enum Images {
+enum ImageResults {
     NoReadme,
     Purged { purged: usize, failures: Vec<String>, took: Duration },
 }
@@ -37,9 +37,9 @@ impl Run<'_> {
         target: &'r Target,
         session: &'r Session,
         state: State,
-    ) -> Option<Value<'r>> {
+    ) -> Option<BadgeValue<'r>> {
         let inputs = self.inputs;
-        (inputs.badge == BadgeUpdate::SetValue).then(|| Value {
+        (inputs.badge == BadgeUpdate::SetValue).then(|| BadgeValue {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
             state,
@@ -51,16 +51,17 @@ impl Run<'_> {
     }
 
     /// Sends the server the new value, or has it drop its own. Then purges the README's badges from GitHub's image
-    /// cache, which requests them again at once. Finds these images meanwhile. `None`: the badge stays.
-    pub(super) fn refresh(
+    /// cache, which requests them again at once. Finds these images meanwhile. `None` if this run does not
+    /// update the badge.
+    pub(super) fn update_badge(
         &self,
         client: &Client,
         target: &Target,
         session: &Session,
-        value: Option<&Value>,
+        value: Option<&BadgeValue>,
         github: Option<&GitHub>,
-    ) -> Option<Refreshed> {
-        if self.inputs.badge.reason().is_some() {
+    ) -> Option<BadgeResults> {
+        if self.inputs.badge.skip_reason().is_some() {
             return None;
         }
         let bases = [target.api_url.as_str(), session.public_url(target)];
@@ -68,14 +69,14 @@ impl Run<'_> {
         let (server, found) = thread::scope(|scope| {
             let found = readme.as_ref().map(|readme| scope.spawn(|| readme::badges(client, readme)));
             let started = Instant::now();
-            let response = badge::refresh(client, target, value);
+            let response = badge::update(client, target, value);
             ((response, started.elapsed()), found.map(join))
         });
         let images = found.filter(|_| matches!(server.0, Ok(None))).map(|found| found.map(|urls| purge(client, urls)));
-        Some(Refreshed { server, images })
+        Some(BadgeResults { server, images })
     }
 
-    pub(super) fn report_refreshed(&mut self, Refreshed { server: (response, took), images }: Refreshed) {
+    pub(super) fn log_badge_results(&mut self, BadgeResults { server: (response, took), images }: BadgeResults) {
         match response {
             Ok(Some(why)) => self.log.info(&format!("The server did not change the badge: {why}")),
             Ok(None) if self.inputs.badge == BadgeUpdate::DropValue => self.log.info(
@@ -88,8 +89,8 @@ impl Run<'_> {
         // The image cache expires by itself, so no failure here fails the run.
         match images {
             None => {}
-            Some(Ok(Images::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
-            Some(Ok(Images::Purged { purged, failures, took })) => {
+            Some(Ok(ImageResults::NoReadme)) => self.log.info("Found no README: no badge image to refresh"),
+            Some(Ok(ImageResults::Purged { purged, failures, took })) => {
                 let images = count(purged, "image");
                 self.log.info(&format!("Refreshed {images} of the README ({})", seconds(took)));
                 failures.iter().for_each(|failure| self.warn(failure));
@@ -99,9 +100,9 @@ impl Run<'_> {
     }
 }
 
-fn purge(client: &Client, urls: Option<Vec<String>>) -> Images {
-    let Some(urls) = urls else { return Images::NoReadme };
+fn purge(client: &Client, urls: Option<Vec<String>>) -> ImageResults {
+    let Some(urls) = urls else { return ImageResults::NoReadme };
     let started = Instant::now();
     let failures = readme::purge(client, &urls);
-    Images::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
+    ImageResults::Purged { purged: urls.len() - failures.len(), failures, took: started.elapsed() }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run};
 use crate::base::text::{bytes, seconds, shorten};
 use crate::github::api::GitHub;
 use crate::github::artifact;
@@ -19,7 +19,7 @@ impl Run<'_> {
         let Some(token) = &self.inputs.github.token else { bail!("{NO_TOKEN}") };
         let github = GitHub { api: &self.inputs.github.api, repository: &artifact.repository, token };
         let Artifact { name, run_id, .. } = artifact;
-        let (found, count) = artifact::find(client, &github, artifact)?;
+        let (info, count) = artifact::find(client, &github, artifact)?;
         if count > 1 {
             self.log.info(&format!("Run {run_id} has {count} artifacts `{name}`, one per attempt: using the newest"));
         }
@@ -27,16 +27,16 @@ impl Run<'_> {
             self.warn(&format!("run {run_id} ended with `{how}`: its report may cover only part of the tests"));
         }
         let target = self.inputs.target.as_ref().ok().map(|target| target.commit_sha.as_str());
-        if let (Some(tested), Some(target)) = (found.commit().filter(|tested| Some(*tested) != target), target) {
+        if let (Some(tested), Some(target)) = (info.commit().filter(|tested| Some(*tested) != target), target) {
             self.warn(&format!("run {run_id} tested commit {}, but the status goes to {target}", shorten(tested, 64)));
         }
         let started = Instant::now();
         let download = |progress: &Progress| {
-            artifact::download(client, &github, artifact, &found, &self.inputs.transfer.temp, progress)
+            artifact::download(client, &github, artifact, &info, &self.inputs.transfer.temp, progress)
         };
-        let file = progress::watch(self.log, "Downloading", found.size, download)?;
+        let file = progress::track(self.log, "Downloading", info.size, download)?;
         let (size, took) = (bytes(file.metadata()?.len()), seconds(started.elapsed()));
-        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {} ({took})", found.verification()));
+        self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {} ({took})", info.verification()));
         report::unzip(file, &artifact.folder).with_context(|| format!("cannot use the artifact `{name}`"))
     }
 }

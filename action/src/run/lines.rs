@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Run;
+use super::state::Run;
 use crate::base::text::count;
 use crate::coverage::lines::Lines;
 use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof};
@@ -31,7 +31,7 @@ impl Run<'_> {
         match &found {
             Some(found) => self.log.info(&format!("Read {found}")),
             None if !notes.is_empty() => self.log.info("Read no lines: the notes above say why"),
-            None => self.log.info(&format!("Read no lines: {}", nothing(choice))),
+            None => self.log.info(&format!("Read no lines: {}", no_lines_reason(choice))),
         }
         let exports = self.inputs.exports.iter();
         let problems: Vec<String> = exports
@@ -55,7 +55,7 @@ impl Run<'_> {
             let is_inside = path.starts_with(resolve(folder)?);
             ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
         }
-        write(export, &path, &found.lines)?;
+        write_export(export, &path, &found.lines)?;
         let (files, (_, lines)) = (found.lines.files().count(), found.lines.sums());
         self.log.info(&format!(
             "Wrote {lines} lines of {} to {} ({})",
@@ -67,7 +67,7 @@ impl Run<'_> {
     }
 }
 
-fn nothing(choice: &Choice) -> String {
+fn no_lines_reason(choice: &Choice) -> String {
     match choice {
         Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format".to_owned(),
         Choice::File { path, format: Some(format) } => format!("{path} has none in the format {format}"),
@@ -91,7 +91,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(resolved)
 }
 
-fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {
+fn write_export(export: &Export, path: &Path, lines: &Lines) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

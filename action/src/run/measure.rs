@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::Run;
+use super::state::Run;
 use crate::coverage::{self, Search};
 use crate::report::Report;
 

@@ -1,6 +1,6 @@
 //! Describes a run: for the debug log, and instead of a dry run's requests.
 
-use super::{NO_STATUS_WANTED, NO_TOKEN, Run};
+use super::state::{NO_TOKEN, Run, STATUS_DISABLED};
 use crate::inputs::{Inputs, Target};
 
 impl Run<'_> {
@@ -28,13 +28,13 @@ impl Run<'_> {
             Err(missing) => missing.iter().for_each(|missing| log.info(&format!("A real run also needs {missing}"))),
         }
         self.has_logged_state = true;
-        let would_be = self.would_be();
+        let unposted_status = self.unposted_status();
         match &self.inputs.github.token {
             Some(_) => log.info(&format!("Would post the status {}", self.status())),
             None if self.inputs.github.is_declined => {
-                log.info(&format!("Would post no status ({would_be}): {NO_STATUS_WANTED}"));
+                log.info(&format!("Would post no status ({unposted_status}): {STATUS_DISABLED}"));
             }
-            None => log.info(&format!("Would post no status ({would_be}): {NO_TOKEN}")),
+            None => log.info(&format!("Would post no status ({unposted_status}): {NO_TOKEN}")),
         }
         log.info(self.inputs.badge.plan());
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::Run;
+use super::state::Run;
 use crate::archive::{self, Archive};
 use crate::base::text::{bytes, count, seconds};
 use crate::http::Client;
@@ -24,14 +24,14 @@ impl Run<'_> {
     /// Uploads the report, and fetches the default branch's total meanwhile.
     pub(super) fn upload_and_compare(&mut self, client: &Client, target: &Target, report: &Report) -> Result<Session> {
         let name = self.inputs.name.as_deref();
-        let (session, before) = thread::scope(|scope| {
-            let asked = scope.spawn(|| baseline::fetch(client, target, name));
+        let (session, baseline) = thread::scope(|scope| {
+            let baseline = scope.spawn(|| baseline::fetch(client, target, name));
             let archive = if self.inputs.transfer.file_by_file { Ok(None) } else { self.pack(report).map(Some) };
             let session = archive.and_then(|archive| self.upload(client, target, report, archive.as_ref()));
-            (session, asked.join())
+            (session, baseline.join())
         });
-        match before {
-            Ok(Ok(before)) => self.outcome.baseline = Some(before),
+        match baseline {
+            Ok(Ok(baseline)) => self.outcome.baseline = Some(baseline),
             Ok(Err(error)) => self.log.debug(&format!("cannot read the default branch's total: {error:#}")),
             Err(_) => {}
         }
@@ -45,7 +45,7 @@ impl Run<'_> {
         let started = Instant::now();
         let (temp, deadline) = (&self.inputs.transfer.temp, self.deadline());
         let pack = |progress: &Progress| archive::pack(report, temp, deadline, &|bytes| progress.add(bytes));
-        let archive = progress::watch(self.log, "Packing", report.bytes(), pack)?;
+        let archive = progress::track(self.log, "Packing", report.bytes(), pack)?;
         let files = count(report.files.len(), "file");
         let packed = format!("{files}, {} -> {}", bytes(report.bytes()), bytes(archive.size));
         self.log.info(&format!("Packed {packed} ({})", seconds(started.elapsed())));
@@ -86,9 +86,9 @@ impl Run<'_> {
             (Destination::Zip(_), None) => {
                 bail!("{} returned no S3 credentials: remove --files", target.api_url)
             }
-            (Destination::Zip(place), Some(archive)) => {
-                let send = |progress: &_| upload::send(client, place, archive, progress);
-                progress::watch(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
+            (Destination::Zip(upload), Some(archive)) => {
+                let send = |progress: &_| upload::send(client, upload, archive, progress);
+                progress::track(self.log, "Uploading", archive.size, send).map(|()| bytes(archive.size))
             }
             (Destination::Files(credentials), _) => {
                 [&credentials.secret_access_key, &credentials.session_token]
@@ -99,7 +99,7 @@ impl Run<'_> {
                 let send = |progress: &_| {
                     files::send(client, &bucket, &report.files, self.inputs.transfer.concurrency, progress)
                 };
-                progress::watch(self.log, "Uploading", report.bytes(), send).map(|()| count_and_size(report))
+                progress::track(self.log, "Uploading", report.bytes(), send).map(|()| report.count_and_size())
             }
         };
         self.log.info(&format!("Uploaded {} ({})", uploaded?, seconds(started.elapsed())));
@@ -117,11 +117,8 @@ impl Run<'_> {
 
     /// Logs which hosts the server's policy blocks.
     pub(super) fn note_external_hosts(&self, report: &Report) {
-        report::external_hosts(report, self.deadline()).iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+        report::external_hosts_note(report, self.deadline())
+            .iter()
+            .for_each(|note| self.log.info(&format!("Note: {note}")));
     }
-}
-
-/// Describes files that are uploaded separately.
-pub(super) fn count_and_size(report: &Report) -> String {
-    format!("{}, {}", count(report.files.len(), "file"), bytes(report.bytes()))
 }

@@ -13,7 +13,7 @@ use crate::inputs::Target;
 const MAX_DETAIL: usize = 300;
 
 #[derive(Serialize)]
-pub struct Value<'a> {
+pub struct BadgeValue<'a> {
     pub site_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<&'a Percent>,
@@ -36,16 +36,15 @@ struct Confirmation {
 
 /// Sends the new value; without one, the server drops its own. Returns why the server did not change the badge, if it
 /// did not.
-pub fn refresh(client: &Client, target: &Target, value: Option<&Value>) -> Result<Option<String>> {
+pub fn update(client: &Client, target: &Target, value: Option<&BadgeValue>) -> Result<Option<String>> {
     let Target { api_url, repository, .. } = target;
     let request = Request::new("POST", &format!("{api_url}/coverage/invalidate-cache/{repository}/"))?;
-    let request = request.credential(&target.identity);
     let (request, failed) = match value {
         Some(value) => (request.json(value)?, "did not accept the badge's new value"),
         // Some proxies reject a POST without a length with 411.
         None => (request.header("content-length", "0")?, "did not refresh the badge"),
     };
-    let response = client.send(&request)?;
+    let response = client.send_authenticated(&request, &target.identity)?;
     if response.status != StatusCode::OK {
         return Err(response.rejection(format!("the covered server {failed} ({})", response.describe())));
     }

@@ -62,50 +62,50 @@ pub struct Upload {
 /// Creates a site for a zip of `size` bytes; without a size, for single files as in the Python original.
 pub fn create(client: &Client, target: &Target, name: Option<&str>, size: Option<u64>) -> Result<Session> {
     let api = &target.api_url;
-    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?.credential(&target.identity);
-    let ask =
+    let request = Request::new("POST", &format!("{api}/coverage/create-site/"))?;
+    let body =
         |size| CreateSite { repository: target.repository.to_string(), commit_sha: &target.commit_sha, name, size };
     let request = match size {
-        Some(size) => request.json(&ask(size))?,
+        Some(size) => request.json(&body(size))?,
         // Some proxies reject a POST without a length.
         None => request.header("content-length", "0")?,
     };
-    let response = client.send(&request)?;
-    let said = response.describe();
+    let response = client.send_authenticated(&request, &target.identity)?;
+    let reason = response.describe();
     match response.status {
         StatusCode::OK => {}
         _ if response.is_temporary() => {
-            return Err(response.rejection(format!("the covered server at {api} created no site ({said})")));
+            return Err(response.rejection(format!("the covered server at {api} created no site ({reason})")));
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if response.is_json() => {
-            bail!("{}", target.identity.rejection(response.status, &said, &target.repository))
+            bail!("{}", target.identity.rejection(response.status, &reason, &target.repository))
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if has_report_path(api) => {
-            bail!("there is no covered server at {api} ({said}): api-url is the server's URL, without /coverage")
+            bail!("there is no covered server at {api} ({reason}): api-url is the server's URL, without /coverage")
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            bail!("there is no covered server at {api} ({said}): check api-url")
+            bail!("there is no covered server at {api} ({reason}): check api-url")
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            bail!("the server at {api} is not a covered server ({said}): check api-url and any proxy in front of it")
+            bail!("the server at {api} is not a covered server ({reason}): check api-url and any proxy in front of it")
         }
         status if status.is_redirection() => {
-            bail!("the covered server is not at {api} ({said}): set api-url to its address")
+            bail!("the covered server is not at {api} ({reason}): set api-url to its address")
         }
-        _ if response.is_json() => bail!("the covered server at {api} created no site ({said})"),
-        _ => bail!("the server at {api} is not a covered server ({said}): check api-url"),
+        _ if response.is_json() => bail!("the covered server at {api} created no site ({reason})"),
+        _ => bail!("the server at {api} is not a covered server ({reason}): check api-url"),
     }
     let Ok(json) = response.json::<serde_json::Value>() else {
-        bail!("{api} did not return a covered server's JSON ({said}): check api-url");
+        bail!("{api} did not return a covered server's JSON ({reason}): check api-url");
     };
     let created: CreatedSite = serde_json::from_value(json)
         .map_err(|error| anyhow!("{api} returned an incomplete response: {}", shorten(&error.to_string(), 200)))?;
-    created.checked(api, size.unwrap_or_default())
+    created.validated(api, size.unwrap_or_default())
 }
 
 impl CreatedSite {
     /// Validates the response: requests, links and outputs use it.
-    fn checked(self, api: &str, size: u64) -> Result<Session> {
+    fn validated(self, api: &str, size: u64) -> Result<Session> {
         let is_hex = self.site_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         ensure!(
             is_hex && matches!(self.site_id.len(), 12 | 32),
@@ -119,8 +119,8 @@ impl CreatedSite {
             url.push('/');
         }
         let destination = match (self.upload, self.credentials) {
-            (Some(upload), _) => Destination::Zip(upload.checked(api, size)?),
-            (None, Some(credentials)) => Destination::Files(credentials.checked()?),
+            (Some(upload), _) => Destination::Zip(upload.validated(api, size)?),
+            (None, Some(credentials)) => Destination::Files(credentials.validated()?),
             (None, None) => bail!("{api} answered with neither an upload address nor credentials: update the server"),
         };
         Ok(Session { site_id: self.site_id, url, destination })
@@ -133,7 +133,7 @@ const VENDOR_PREFIXES: [&str; 3] = ["x-amz-", "x-goog-", "x-ms-"];
 
 impl Upload {
     /// Validates the upload: a malicious server must not make the runner send requests into its own network.
-    fn checked(self, api: &str, size: u64) -> Result<Self> {
+    fn validated(self, api: &str, size: u64) -> Result<Self> {
         ensure!(is_http(&self.url), "the server returned an upload address that is not http(s)");
         let (uri, api): (Uri, Uri) = (self.url.parse()?, api.parse()?);
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
@@ -219,10 +219,10 @@ mod tests {
     const API: &str = "https://covered.example.com";
     const STORE: &str = "https://s3.example.com/bucket/a.zip?X-Amz-Signature=secret";
 
-    fn checked(api: &str, url: &str, method: &str, headers: &[&str]) -> Result<(), String> {
+    fn validated(api: &str, url: &str, method: &str, headers: &[&str]) -> Result<(), String> {
         let headers = headers.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
         let upload = Upload { method: method.to_owned(), url: url.to_owned(), headers, max_bytes: None };
-        upload.checked(api, 1).map(drop).map_err(|error| error.to_string())
+        upload.validated(api, 1).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -249,20 +249,20 @@ mod tests {
             ["x-ms-blob-type", "If-None-Match"],
             ["x-amz-server-side-encryption", "Content-Type"],
         ] {
-            assert_eq!(checked(API, STORE, "PUT", &headers), Ok(()));
+            assert_eq!(validated(API, STORE, "PUT", &headers), Ok(()));
         }
-        assert_eq!(checked("http://10.0.0.7", "http://minio:9000/a.zip", "PUT", &[]), Ok(()));
-        assert_eq!(checked(API, "https://store.7up/a.zip", "PUT", &[]), Ok(()));
-        assert_eq!(checked(API, "http://127.0.0.1:9000/a.zip", "PUT", &[]), Ok(()));
-        assert_eq!(checked(API, "http://[::1]:9000/a.zip", "PUT", &[]), Ok(()));
-        assert_eq!(checked("http://169.254.7.7", "http://169.254.7.8/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(validated("http://10.0.0.7", "http://minio:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(validated(API, "https://store.7up/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(validated(API, "http://127.0.0.1:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(validated(API, "http://[::1]:9000/a.zip", "PUT", &[]), Ok(()));
+        assert_eq!(validated("http://169.254.7.7", "http://169.254.7.8/a.zip", "PUT", &[]), Ok(()));
     }
 
     #[test]
     fn invalid_uploads_are_rejected() {
         let refused = |url: &str, method: &str, header: &str, why: &str| {
             for api in [API, "http://covered.example.com"] {
-                let error = checked(api, url, method, &[header]).unwrap_err();
+                let error = validated(api, url, method, &[header]).unwrap_err();
                 assert!(error.contains(why), "{url}: {error}");
                 assert!(!error.contains("secret"), "{error}");
             }
@@ -284,7 +284,7 @@ mod tests {
         ] {
             refused(&format!("https://{host}/a.zip"), "PUT", "content-type", "link-local");
         }
-        let error = checked(API, "http://s3.example.com/a.zip", "PUT", &[]).unwrap_err();
+        let error = validated(API, "http://s3.example.com/a.zip", "PUT", &[]).unwrap_err();
         assert!(error.contains("an http upload address for an https request"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use crate::http::{Client, Request, Response};
 use crate::log::progress::Progress;
 use crate::server::session::Upload;
 
-/// Uploads the archive as the session says.
+/// Uploads the archive with the method, address and headers of the session.
 pub fn send(client: &Client, upload: &Upload, archive: &Archive, progress: &Progress) -> Result<()> {
     let mut request = Request::new(&upload.method, &upload.url)?;
     for (name, value) in &upload.headers {

@@ -41,7 +41,7 @@ impl Setup {
         peer.on("GET", LIST, [artifact_list(&[artifact(42, "2026-11-22T15:04:05Z")])]);
         let setup = Self { peer, store };
         setup.redirects_to(&format!("{}{BLOB}?sig={SIGNATURE}", setup.store.url));
-        setup.stores(ARTIFACT);
+        setup.serve_zip(ARTIFACT);
         setup
     }
 
@@ -50,13 +50,13 @@ impl Setup {
     }
 
     /// Sets the artifact's bytes, with their digest.
-    fn stores(&self, bytes: &[u8]) {
+    fn serve_zip(&self, bytes: &[u8]) {
         self.store.on("GET", BLOB, [Reply::new(200, bytes)]);
     }
 
     /// Sets the artifact's bytes, without a digest.
-    fn stores_without_digest(&self, bytes: &[u8]) {
-        self.stores(bytes);
+    fn serve_zip_without_digest(&self, bytes: &[u8]) {
+        self.serve_zip(bytes);
         let mut artifact = artifact(42, "2026-11-22T15:04:05Z");
         artifact["digest"] = Value::Null;
         self.peer.on("GET", LIST, [artifact_list(&[artifact])]);
@@ -64,10 +64,10 @@ impl Setup {
 
     /// A second workflow, after the tests of a push to main.
     fn covered(&self) -> Covered {
-        self.covered_after("success")
+        self.covered_for_run_with("success")
     }
 
-    fn covered_after(&self, conclusion: &str) -> Covered {
+    fn covered_for_run_with(&self, conclusion: &str) -> Covered {
         let event = json!({"workflow_run": {"id": 7, "event": "push", "conclusion": conclusion, "head_sha": SHA,
             "head_branch": "main", "head_repository": {"full_name": "octo/app"}},
             "repository": {"full_name": "octo/app", "default_branch": "main"}});
@@ -79,7 +79,7 @@ impl Setup {
 
     /// Nothing was sent anywhere.
     #[track_caller]
-    fn sent_nothing(&self) {
+    fn assert_nothing_sent(&self) {
         let sent: Vec<String> =
             self.peer.requests().into_iter().filter(|request| !request.starts_with("GET ")).collect();
         assert_eq!(sent, [""; 0]);
@@ -97,7 +97,12 @@ fn artifacts_of_renamed_repositories_are_found() {
         let moved = Reply::new(301, "{}").with("location", &format!("{}{new}", setup.peer.url));
         setup.peer.on("GET", path, [moved]).on("GET", &new, [reply]);
     }
-    setup.covered().run().succeeds().says("Note: GitHub has renamed or transferred octo/app").outputs("uploaded=true");
+    setup
+        .covered()
+        .run()
+        .succeeds()
+        .stdout_contains("Note: GitHub has renamed or transferred octo/app")
+        .outputs("uploaded=true");
     let listed = setup.peer.one("GET", "/repositories/1296269/actions/runs/");
     assert!(listed.target.ends_with("?name=coverage%20html&per_page=100"), "{}", listed.target);
 }
@@ -109,10 +114,10 @@ fn an_artifact_is_downloaded_by_name_and_uploaded() {
         .covered()
         .run()
         .succeeds()
-        .says(&format!("Uploading the artifact `coverage html` of run 7 for octo/app at {SHA}"))
-        .says("Downloaded the artifact `coverage html`, 3.9 kB, SHA-256 verified (")
-        .says("Found 84.62% of lines and branches (coverage.py, index.html)")
-        .says("Packed 6 files, 14.6 kB -> ")
+        .stdout_contains(&format!("Uploading the artifact `coverage html` of run 7 for octo/app at {SHA}"))
+        .stdout_contains("Downloaded the artifact `coverage html`, 3.9 kB, SHA-256 verified (")
+        .stdout_contains("Found 84.62% of lines and branches (coverage.py, index.html)")
+        .stdout_contains("Packed 6 files, 14.6 kB -> ")
         .outputs("coverage=84.62")
         .outputs("uploaded=true");
     let files = uploaded(&setup.peer);
@@ -129,7 +134,13 @@ fn an_artifact_is_downloaded_by_name_and_uploaded() {
 #[test]
 fn the_artifact_store_receives_no_token_and_logs_omit_its_signature() {
     let setup = Setup::new();
-    setup.covered().env("RUNNER_DEBUG", "1").in_actions().run().succeeds().says(&format!("{}{BLOB}", setup.store.url));
+    setup
+        .covered()
+        .env("RUNNER_DEBUG", "1")
+        .in_actions()
+        .run()
+        .succeeds()
+        .stdout_contains(&format!("{}{BLOB}", setup.store.url));
     let blob = setup.store.one("GET", BLOB);
     assert_eq!(blob.header("authorization"), None);
     assert_eq!(blob.header("token"), None);
@@ -143,7 +154,11 @@ fn the_artifact_of_the_newest_attempt_is_used() {
         "created_at": "2026-11-22T18:00:00Z"});
     let all = [artifact(43, "2026-11-22T15:04:04Z"), artifact(42, "2026-11-22T15:04:05Z"), other_name];
     setup.peer.on("GET", LIST, [artifact_list(&all)]);
-    setup.covered().run().succeeds().says("Run 7 has 2 artifacts `coverage html`, one per attempt: using the newest");
+    setup
+        .covered()
+        .run()
+        .succeeds()
+        .stdout_contains("Run 7 has 2 artifacts `coverage html`, one per attempt: using the newest");
     setup.peer.one("GET", ZIP);
 }
 
@@ -162,28 +177,28 @@ fn run_id_selects_the_run_and_defaults_to_the_event() {
         "cannot find the artifact `coverage html`: missing github-token \
          (--gh-token): a token with `actions: read`",
     );
-    let ended = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" must be a valid artifact name");
-    assert!(!ended.stderr.contains("missing directory"), "{}", ended.stderr);
+    let outcome = push().arg("--artifact=a/b").run().rejects("--artifact \"a/b\" must be a valid artifact name");
+    assert!(!outcome.stderr.contains("missing directory"), "{}", outcome.stderr);
     let covered = Covered::new(&setup.peer).arg("--run-id=7");
     covered.run().rejects("--run-id requires --artifact, the name of the artifact");
     let other = "e".repeat(40);
     let message = format!("warning: run 7 tested commit {SHA}, but the status goes to {other}");
     setup.peer.on("POST", &format!("/repos/octo/app/statuses/{other}"), [Reply::new(201, "{}")]);
-    setup.covered().arg(format!("--commit-sha={other}")).run().succeeds().complains(&message);
+    setup.covered().arg(format!("--commit-sha={other}")).run().succeeds().stderr_contains(&message);
     let mut endless = artifact(42, "2026-11-22T15:04:05Z");
     endless["workflow_run"]["head_sha"] = json!("z".repeat(100_000));
     setup.peer.on("GET", LIST, [artifact_list(&[endless])]);
-    let ended = setup.covered().run().succeeds().complains("warning: run 7 tested commit zzz");
-    assert!(ended.summary.len() < 2_000, "{}", ended.summary.len());
+    let outcome = setup.covered().run().succeeds().stderr_contains("warning: run 7 tested commit zzz");
+    assert!(outcome.summary.len() < 2_000, "{}", outcome.summary.len());
 }
 
 #[test]
 fn a_folder_inside_the_artifact_can_be_the_report() {
     let setup = Setup::new();
-    setup.covered().arg("deep").run().succeeds().says("Packed 1 file");
+    setup.covered().arg("deep").run().succeeds().stdout_contains("Packed 1 file");
     assert!(uploaded(&setup.peer).contains_key("é ü.html"));
     let error = "cannot use the artifact `coverage html`: it contains nothing in `htmlcov/`, only ";
-    setup.covered().env("INPUT_PATH", "htmlcov").run().fails(error).complains("correct `path`, or leave it out");
+    setup.covered().env("INPUT_PATH", "htmlcov").run().fails(error).stderr_contains("correct `path`, or leave it out");
 }
 
 #[test]
@@ -194,10 +209,10 @@ fn errors_for_missing_artifacts_list_the_existing_ones() {
     setup.covered().run().fails(&format!("{text}none at all: upload the report there with actions/upload-artifact"));
     let of = |name: &str| json!({"id": 1, "name": name, "size_in_bytes": 1, "expired": false});
     setup.peer.on("GET", LIST, [artifact_list(&[]), artifact_list(&[of("logs"), of("::error::\u{1b}[31mx")])]);
-    setup.covered_after("cancelled").run().fails(&format!(
+    setup.covered_for_run_with("cancelled").run().fails(&format!(
         "{text}only `logs`, `::error:: [31mx`; that run ended with `cancelled`: upload the report there"
     ));
-    setup.sent_nothing();
+    setup.assert_nothing_sent();
 }
 
 #[test]
@@ -211,7 +226,7 @@ fn expired_artifacts_are_reported() {
     let setup = Setup::new();
     setup.peer.on("GET", ZIP, [Reply::new(410, r#"{"message":"Artifact has expired"}"#)]);
     setup.covered().run().fails(text);
-    setup.sent_nothing();
+    setup.assert_nothing_sent();
 }
 
 #[test]
@@ -229,33 +244,42 @@ fn errors_name_the_missing_permission() {
         .fails("check run-id and the repository's name, and give the job `permissions: actions: read`");
     setup.peer.on("GET", LIST, [Reply::new(401, r#"{"message":"Bad credentials"}"#)]);
     setup.covered().run().fails("GitHub does not accept the token (401 Unauthorized: Bad credentials)");
-    setup.sent_nothing();
+    setup.assert_nothing_sent();
 }
 
 #[test]
 fn reports_of_failed_runs_are_uploaded_with_a_warning() {
     let setup = Setup::new();
     let message = "run 7 ended with `failure`: its report may cover only part of the tests";
-    setup.covered_after("failure").run().succeeds().complains(&format!("warning: {message}")).outputs("uploaded=true");
+    setup
+        .covered_for_run_with("failure")
+        .run()
+        .succeeds()
+        .stderr_contains(&format!("warning: {message}"))
+        .outputs("uploaded=true");
 }
 
 #[test]
 fn errors_for_a_wrong_digest_show_both_digests() {
     let setup = Setup::new();
-    setup.stores(b"something else");
+    setup.serve_zip(b"something else");
     let (actual, expected) = (sha256(b"something else"), sha256(ARTIFACT));
     setup.covered().run().fails(&format!("has the SHA-256 {actual}, but GitHub's is {expected}: run the job again"));
-    setup.sent_nothing();
+    setup.assert_nothing_sent();
     // Older servers send no digest.
-    setup.stores_without_digest(ARTIFACT);
-    setup.covered().run().succeeds().says("without a SHA-256 from GitHub");
+    setup.serve_zip_without_digest(ARTIFACT);
+    setup.covered().run().succeeds().stdout_contains("without a SHA-256 from GitHub");
 }
 
 #[test]
 fn interrupted_downloads_are_retried() {
     let setup = Setup::new();
     setup.store.on("GET", BLOB, [Reply::Truncated, Reply::new(503, ""), Reply::new(200, ARTIFACT)]);
-    setup.covered().run().succeeds().says("closed the connection before the response was complete, retrying in ");
+    setup
+        .covered()
+        .run()
+        .succeeds()
+        .stdout_contains("closed the connection before the response was complete, retrying in ");
     assert_eq!(setup.store.requests().len(), 3);
     setup.store.on(
         "GET",
@@ -276,7 +300,7 @@ fn redirects_to_invalid_urls_are_not_followed() {
             .fails("GitHub returned no usable download URL for the artifact `coverage html` (302 Found");
     }
     assert_eq!(setup.store.requests(), [""; 0]);
-    setup.sent_nothing();
+    setup.assert_nothing_sent();
 }
 
 #[test]
@@ -287,13 +311,14 @@ fn invalid_artifacts_are_rejected_before_anything_is_sent() {
         (&ARTIFACT[..ARTIFACT.len() - 1], "invalid or truncated zip"),
         (include_bytes!("../fixtures/artifacts/info-zip.zip").as_slice(), ""),
     ] {
-        setup.stores_without_digest(bytes);
+        setup.serve_zip_without_digest(bytes);
         match message {
             "" => setup.covered().run().succeeds(),
             message => {
-                let ended = setup.covered().run().fails(&format!("cannot use the artifact `coverage html`: {message}"));
-                setup.sent_nothing();
-                ended
+                let outcome =
+                    setup.covered().run().fails(&format!("cannot use the artifact `coverage html`: {message}"));
+                setup.assert_nothing_sent();
+                outcome
             }
         };
     }
@@ -301,17 +326,23 @@ fn invalid_artifacts_are_rejected_before_anything_is_sent() {
     let mut forged = ARTIFACT.to_vec();
     forged[at + 20] ^= 0x55;
     let setup = Setup::new();
-    setup.stores_without_digest(&forged);
+    setup.serve_zip_without_digest(&forged);
     // The index is read first.
-    setup.covered().run().complains("the zip is damaged, or was forged");
-    setup.sent_nothing();
+    setup.covered().run().stderr_contains("the zip is damaged, or was forged");
+    setup.assert_nothing_sent();
 }
 
 #[test]
 fn a_dry_run_reads_the_artifact_and_sends_nothing() {
     let setup = Setup::new();
-    setup.covered().arg("--dry-run").run().succeeds().says("Found 84.62%").says("Dry run: nothing is sent");
-    setup.sent_nothing();
+    setup
+        .covered()
+        .arg("--dry-run")
+        .run()
+        .succeeds()
+        .stdout_contains("Found 84.62%")
+        .stdout_contains("Dry run: nothing is sent");
+    setup.assert_nothing_sent();
 }
 
 #[test]

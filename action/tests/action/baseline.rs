@@ -1,14 +1,14 @@
 use crate::peer::{Peer, Reply};
-use crate::run::{Covered, Ended};
+use crate::run::{Covered, Outcome};
 
 const BADGE: &str = "/badge/octo/app.json";
 
 /// A run for which the default branch's badge has this response.
-fn run_with_badge(reply: Reply) -> (Peer, Ended) {
+fn run_with_badge(reply: Reply) -> (Peer, Outcome) {
     let peer = Peer::new();
     peer.on("GET", BADGE, [reply]);
-    let ended = Covered::new(&peer).run().succeeds();
-    (peer, ended)
+    let outcome = Covered::new(&peer).run().succeeds();
+    (peer, outcome)
 }
 
 fn status_description(peer: &Peer) -> String {
@@ -17,11 +17,11 @@ fn status_description(peer: &Peer) -> String {
 
 #[test]
 fn the_change_since_the_default_branch_is_in_log_status_summary_and_outputs() {
-    let (peer, ended) = run_with_badge(Reply::new(200, r#"{"schemaVersion":1,"message":"84%","percent":84.31}"#));
-    ended
-        .says("The default branch has 84.31%: +0.31%\n")
+    let (peer, outcome) = run_with_badge(Reply::new(200, r#"{"schemaVersion":1,"message":"84%","percent":84.31}"#));
+    outcome
+        .stdout_contains("The default branch has 84.31%: +0.31%\n")
         .outputs("delta=+0.31%")
-        .summarizes("| Change | +0.31% against 84.31% on the default branch |");
+        .summary_contains("| Change | +0.31% against 84.31% on the default branch |");
     assert_eq!(status_description(&peer), "84.62% (+0.31%)");
 }
 
@@ -37,8 +37,8 @@ fn the_change_is_omitted_if_the_badge_request_fails() {
         Reply::Lost,
         Reply::Truncated,
     ] {
-        let (peer, ended) = run_with_badge(reply);
-        ended.says_not("delta").says_not("default branch has").says_not("Change").says_not("retrying");
+        let (peer, outcome) = run_with_badge(reply);
+        outcome.omits("delta").omits("default branch has").omits("Change").omits("retrying");
         assert_eq!(status_description(&peer), "84.62%");
         peer.one("GET", BADGE);
     }
@@ -58,6 +58,7 @@ fn a_failed_upload_still_reports_the_change() {
     let peer = Peer::new();
     peer.on("GET", BADGE, [Reply::new(200, r#"{"percent":90.0}"#)]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(400, "{}")]);
-    let ended = Covered::new(&peer).run().fails("created no site").says("The default branch has 90%: -5.38%");
-    ended.outputs("delta=-5.38%").outputs("uploaded=false");
+    let outcome =
+        Covered::new(&peer).run().fails("created no site").stdout_contains("The default branch has 90%: -5.38%");
+    outcome.outputs("delta=-5.38%").outputs("uploaded=false");
 }

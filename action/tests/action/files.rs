@@ -1,7 +1,7 @@
 //! A backend of the Python original: temporary credentials, and each file separately.
 
 use crate::peer::{Peer, Reply};
-use crate::run::{Covered, Ended, SHA, SIGNATURE, SITE, TOKEN};
+use crate::run::{Covered, Outcome, SHA, SIGNATURE, SITE, TOKEN};
 
 const BUCKET: &str = "reports";
 
@@ -23,12 +23,12 @@ fn key(file: &str) -> String {
     format!("/{BUCKET}/sites/{SITE}/{file}")
 }
 
-fn run(peer: &Peer) -> Ended {
+fn run(peer: &Peer) -> Outcome {
     Covered::new(peer).file("a b/ä+.css", "p {}").env("AWS_ENDPOINT_URL", &peer.url).run()
 }
 
 /// A run in which S3 rejects the index with this error.
-fn s3_rejects(status: u16, code: &str) -> Ended {
+fn s3_rejects(status: u16, code: &str) -> Outcome {
     let peer = original("eu-west-1");
     let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>message from S3</Message></Error>");
     peer.on("PUT", &key("index.html"), [Reply::new(status, &body)]);
@@ -46,10 +46,10 @@ fn each_file_is_uploaded_to_its_own_key_with_a_signature() {
         .file("sample_py.html", page)
         .env("AWS_ENDPOINT_URL", &peer.url)
         .run()
-        .says_not("cdn.example.com")
+        .omits("cdn.example.com")
         .succeeds()
-        .says("Uploaded 4 files, ")
-        .says(&format!("Report: {url}/coverage/{SITE}/"))
+        .stdout_contains("Uploaded 4 files, ")
+        .stdout_contains(&format!("Report: {url}/coverage/{SITE}/"))
         .outputs("uploaded=true");
     let css = peer.one("PUT", &key("a%20b/"));
     assert_eq!(css.target, key("a%20b/%C3%A4%2B.css"));
@@ -74,8 +74,8 @@ fn each_file_is_uploaded_to_its_own_key_with_a_signature() {
 fn files_flag_uploads_each_file_separately() {
     let peer = original("eu-west-1");
     let run = |covered: Covered| covered.arg("--files").env("AWS_ENDPOINT_URL", &peer.url).run();
-    let ended = run(Covered::new(&peer)).succeeds().says("Uploaded 3 files, ").outputs("uploaded=true");
-    ended.says_not("Packed").says_not("Python original");
+    let outcome = run(Covered::new(&peer)).succeeds().stdout_contains("Uploaded 3 files, ").outputs("uploaded=true");
+    outcome.omits("Packed").omits("Python original");
     let request = peer.one("POST", "/coverage/create-site/");
     assert_eq!(
         (request.body.len(), request.header("content-length"), request.header("content-type")),
@@ -83,7 +83,10 @@ fn files_flag_uploads_each_file_separately() {
     );
     let puts: Vec<String> = peer.requests().into_iter().filter(|request| request.starts_with("PUT ")).collect();
     assert_eq!(puts.len(), 3, "{puts:?}");
-    run(Covered::new(&peer).arg("--dry-run")).succeeds().says("Would upload 3 files, 14.6 kB to ").says_not("Packed");
+    run(Covered::new(&peer).arg("--dry-run"))
+        .succeeds()
+        .stdout_contains("Would upload 3 files, 14.6 kB to ")
+        .omits("Packed");
 }
 
 #[test]
@@ -99,8 +102,13 @@ fn files_flag_requires_a_key_a_folder_and_a_server_with_a_role() {
     let text = "--files requires an API key: set api-key (--api-key). The server gives no S3 credentials";
     let keyless = || covered().env("COVERED_API_KEY", "");
     keyless().run().rejects(&format!("error: missing api-key: {text}"));
-    keyless().in_actions().run().rejects("").says(&format!("::error::missing api-key: {text}")).says_not("id-token");
-    keyless().arg("--dry-run").run().succeeds().says(&format!("A real run also needs api-key: {text}"));
+    keyless()
+        .in_actions()
+        .run()
+        .rejects("")
+        .stdout_contains(&format!("::error::missing api-key: {text}"))
+        .omits("id-token");
+    keyless().arg("--dry-run").run().succeeds().stdout_contains(&format!("A real run also needs api-key: {text}"));
     covered().arg("--artifact=a").run().rejects("error: --files cannot upload an artifact (--artifact): ");
     assert!(peer.received().is_empty());
     covered().run().fails(" returned no S3 credentials: remove --files");
@@ -126,9 +134,9 @@ fn concurrency_1_uploads_files_one_by_one() {
 #[test]
 fn throttled_s3_requests_are_retried() {
     let peer = original("eu-west-1");
-    let busy = Reply::new(503, "<Error><Code>SlowDown</Code></Error>").with("retry-after", "0");
-    peer.on("PUT", &key("index.html"), [busy.clone(), busy, Reply::new(200, "")]);
-    run(&peer).succeeds().says("answered 503 Service Unavailable, retrying in 0.0 s");
+    let unavailable = Reply::new(503, "<Error><Code>SlowDown</Code></Error>").with("retry-after", "0");
+    peer.on("PUT", &key("index.html"), [unavailable.clone(), unavailable, Reply::new(200, "")]);
+    run(&peer).succeeds().stdout_contains("answered 503 Service Unavailable, retrying in 0.0 s");
 }
 
 #[test]
@@ -158,20 +166,20 @@ fn an_invalid_region_from_the_server_is_rejected() {
 #[test]
 fn an_invalid_endpoint_url_is_rejected() {
     let peer = original("eu-west-1");
-    let ended = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
-    ended.rejects("AWS_ENDPOINT_URL \"s3.example.com\" must be an address such as https://covered.example.com");
+    let outcome = Covered::new(&peer).env("AWS_ENDPOINT_URL", "s3.example.com").run();
+    outcome.rejects("AWS_ENDPOINT_URL \"s3.example.com\" must be an address such as https://covered.example.com");
 }
 
 #[test]
 fn is_default_branch_still_works_with_a_deprecation_warning() {
     let peer = Peer::new();
     let deprecated = "warning: is-default-branch is deprecated: use --purge-cache (COVERED_PURGE_CACHE)";
-    let ended = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();
-    ended.succeeds().says("Asked the server to refresh the badge").complains(deprecated);
-    let ended = Covered::new(&peer).env("COVERED_IS_DEFAULT_BRANCH", "false").run();
-    ended.succeeds().says("Badge not updated").complains(deprecated);
-    let ended = Covered::new(&peer).arg("--is-default-branch").arg("--no-purge-cache").run();
-    ended.succeeds().says("Badge not updated");
+    let outcome = Covered::new(&peer).event("schedule", "{}").env("COVERED_IS_DEFAULT_BRANCH", "1").run();
+    outcome.succeeds().stdout_contains("Asked the server to refresh the badge").stderr_contains(deprecated);
+    let outcome = Covered::new(&peer).env("COVERED_IS_DEFAULT_BRANCH", "false").run();
+    outcome.succeeds().stdout_contains("Badge not updated").stderr_contains(deprecated);
+    let outcome = Covered::new(&peer).arg("--is-default-branch").arg("--no-purge-cache").run();
+    outcome.succeeds().stdout_contains("Badge not updated");
 }
 
 #[test]
@@ -179,15 +187,15 @@ fn contexts_that_the_originals_badge_ignores_cause_a_warning() {
     let warned = |context: &str, token: &str| {
         let peer = original("eu-west-1");
         let covered = Covered::new(&peer).env("COVERED_GH_TOKEN", token).env("COVERED_CONTEXT", context);
-        let ended = covered.env("AWS_ENDPOINT_URL", &peer.url).run().succeeds();
-        ended.stderr.lines().any(|line| {
+        let outcome = covered.env("AWS_ENDPOINT_URL", &peer.url).run().succeeds();
+        outcome.stderr.lines().any(|line| {
             line.starts_with(&format!("warning: the server at {} is a backend of the Python original", peer.url))
                 && line.contains("set `context: coverage` (--context)")
         })
     };
     assert!(warned("", TOKEN) && warned("ci/covered", TOKEN));
     assert!(!warned("coverage", TOKEN) && !warned("Code Coverage / unit", TOKEN) && !warned("", ""));
-    Covered::new(&Peer::new()).run().succeeds().says_not("Python original");
+    Covered::new(&Peer::new()).run().succeeds().omits("Python original");
 }
 
 #[test]

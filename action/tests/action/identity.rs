@@ -39,8 +39,10 @@ fn a_job_without_a_key_authenticates_with_its_oidc_token() {
     let token = token(1, 300);
     peer.on("GET", ISSUE, [token_response(&token)]);
     let url = format!("{}//", peer.url);
-    let ended = keyless(&peer).env("COVERED_API_URL", &url).in_actions().run().succeeds().outputs("uploaded=true");
-    ended.says(&format!("::add-mask::{token}\n")).says(&format!("::add-mask::{REQUEST_TOKEN}\n"));
+    let outcome = keyless(&peer).env("COVERED_API_URL", &url).in_actions().run().succeeds().outputs("uploaded=true");
+    outcome
+        .stdout_contains(&format!("::add-mask::{token}\n"))
+        .stdout_contains(&format!("::add-mask::{REQUEST_TOKEN}\n"));
     let request = peer.one("GET", ISSUE);
     let host = peer.url.strip_prefix("http://").unwrap().replace('.', "%2E").replace(':', "%3A");
     assert_eq!(request.target, format!("{ISSUE}?api-version=2.0&audience=http%3A%2F%2F{host}"));
@@ -76,14 +78,14 @@ fn a_failed_token_renewal_does_not_hide_the_servers_error() {
     let refused = Reply::new(500, r#"{"message":"no more"}"#).with("retry-after", "3600");
     peer.on("GET", ISSUE, [token_response(&token(1, 10)), refused]);
     peer.on("POST", "/coverage/create-site/", [Reply::new(504, "").with("retry-after", "0")]);
-    let ended = keyless(&peer).in_actions().arg("--fail-on-error=false").run().succeeds();
-    ended
-        .says("::warning::http://127.0.0.1:")
-        .says(
+    let outcome = keyless(&peer).in_actions().arg("--fail-on-error=false").run().succeeds();
+    outcome
+        .stdout_contains("::warning::http://127.0.0.1:")
+        .stdout_contains(
             "/coverage/create-site/ answered 504 Gateway Timeout (empty response), and the next attempt cannot be \
              sent: ",
         )
-        .says(
+        .stdout_contains(
             ": GitHub issued no token for this job (500 Internal Server Error: no more; the server asks to wait 3600 \
              s, but the time",
         );
@@ -101,13 +103,13 @@ fn an_api_key_overrides_the_oidc_token() {
 fn a_missing_id_token_permission_is_reported() {
     let peer = Peer::new();
     let covered = || Covered::new(&peer).env("COVERED_API_KEY", "").in_actions();
-    covered().run().rejects("").says("Without a key, the job needs `permissions: id-token: write`");
+    covered().run().rejects("").stdout_contains("Without a key, the job needs `permissions: id-token: write`");
     let half = covered().env("ACTIONS_ID_TOKEN_REQUEST_URL", &peer.url).run();
-    half.rejects("").says("`permissions: id-token: write`");
+    half.rejects("").stdout_contains("`permissions: id-token: write`");
     let event = r#"{"pull_request":{"head":{"sha":"0123456789abcdef0123456789abcdef01234567","repo":{"full_name":"evil/app"}}},
         "repository":{"full_name":"octo/app","default_branch":"main"}}"#;
     let fork = covered().event("pull_request", event).run();
-    fork.says("no secrets, so there is no api-key, and no `id-token: write`: upload from a workflow_run");
+    fork.stdout_contains("no secrets, so there is no api-key, and no `id-token: write`: upload from a workflow_run");
 }
 
 #[test]
@@ -117,8 +119,8 @@ fn a_rejected_token_has_another_error_than_a_wrong_key() {
     let detail = r#"{"detail":"ALLOWED_REPOSITORIES does not allow octo/app"}"#;
     for status in [401, 403] {
         peer.on("POST", "/coverage/create-site/", [Reply::new(status, detail)]);
-        let ended = keyless(&peer).run().fails("the covered server does not accept this job's token from GitHub (");
-        ended.complains("ALLOWED_REPOSITORIES does not allow octo/app)");
+        let outcome = keyless(&peer).run().fails("the covered server does not accept this job's token from GitHub (");
+        outcome.stderr_contains("ALLOWED_REPOSITORIES does not allow octo/app)");
     }
 }
 
@@ -149,5 +151,5 @@ fn an_unreachable_token_service_is_an_outage() {
         || keyless(&peer).env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/x?sig=hunter2").arg("--timeout=1");
     let message = "GitHub issued no token for this job: http://127.0.0.1:1/x refused the connection";
     unreachable().run().fails(message);
-    unreachable().arg("--fail-on-error=false").run().succeeds().complains(&format!("warning: {message}"));
+    unreachable().arg("--fail-on-error=false").run().succeeds().stderr_contains(&format!("warning: {message}"));
 }

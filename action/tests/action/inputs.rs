@@ -3,19 +3,19 @@ use crate::run::Covered;
 
 #[test]
 fn help_names_every_flag_with_its_environment() {
-    let ended = Covered::bare().arg("--help").run().succeeds();
+    let outcome = Covered::bare().arg("--help").run().succeeds();
     for line in
         ["--api-url URL", "INPUT_API_KEY, COVERED_API_KEY", "INPUT_GITHUB_TOKEN, COVERED_GH_TOKEN", "[default: 300]"]
     {
-        assert!(ended.stdout.contains(line), "{line}");
+        assert!(outcome.stdout.contains(line), "{line}");
     }
-    assert!(ended.stderr.is_empty() && ended.output.is_empty());
+    assert!(outcome.stderr.is_empty() && outcome.output.is_empty());
 }
 
 #[test]
 fn version_is_one_line() {
-    let ended = Covered::bare().arg("--version").run().succeeds();
-    assert_eq!(ended.stdout, concat!("covered ", env!("CARGO_PKG_VERSION"), "\n"));
+    let outcome = Covered::bare().arg("--version").run().succeeds();
+    assert_eq!(outcome.stdout, concat!("covered ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -24,9 +24,9 @@ fn invalid_inputs_are_reported_before_anything_is_sent() {
     let run =
         Covered::new(&peer).env("COVERED_API_KEY", "").arg("--coverage-threshold=9x").arg("--commit-sha=HEAD").run();
     run.rejects("error: --coverage-threshold \"9x\" must be between 0 and 100")
-        .complains("error: --commit-sha \"HEAD\" must be a full commit hash of 40 hexadecimal digits")
-        .complains("error: missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY")
-        .says("run `covered --help` for all flags");
+        .stderr_contains("error: --commit-sha \"HEAD\" must be a full commit hash of 40 hexadecimal digits")
+        .stderr_contains("error: missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY")
+        .stdout_contains("run `covered --help` for all flags");
     assert!(peer.received().is_empty());
 }
 
@@ -50,11 +50,13 @@ fn a_dry_run_needs_no_settings_and_sends_nothing() {
         .arg("--dry-run")
         .run()
         .succeeds()
-        .says("Found 84.62% of lines and branches (coverage.py, index.html)")
-        .says("Packed 3 files, 14.6 kB -> ")
-        .says("Dry run: nothing is sent")
-        .says("A real run also needs api-url: set --api-url, INPUT_API_URL or COVERED_API_URL")
-        .says("Would post no status (it would be: failure, 84.62%, below the threshold of 100%): set github-token")
+        .stdout_contains("Found 84.62% of lines and branches (coverage.py, index.html)")
+        .stdout_contains("Packed 3 files, 14.6 kB -> ")
+        .stdout_contains("Dry run: nothing is sent")
+        .stdout_contains("A real run also needs api-url: set --api-url, INPUT_API_URL or COVERED_API_URL")
+        .stdout_contains(
+            "Would post no status (it would be: failure, 84.62%, below the threshold of 100%): set github-token",
+        )
         .outputs("coverage=84.62")
         .outputs("state=failure")
         .outputs("uploaded=false");
@@ -72,10 +74,12 @@ fn a_dry_run_logs_covered_lines_and_whether_they_match_the_totals() {
     };
     run("lcov.info")
         .succeeds()
-        .says("Read 2 lines in 1 file (lcov, lcov.info): 1 hit; they add up to the report's counts")
-        .says("Dry run: nothing is sent");
-    run("other.xml").succeeds().says("1 hit; they do not add up: 1 of 1 in other.xml, but the report shows 2 of 4");
-    run("off").succeeds().says_not("Read ");
+        .stdout_contains("Read 2 lines in 1 file (lcov, lcov.info): 1 hit; they add up to the report's counts")
+        .stdout_contains("Dry run: nothing is sent");
+    run("other.xml")
+        .succeeds()
+        .stdout_contains("1 hit; they do not add up: 1 of 1 in other.xml, but the report shows 2 of 4");
+    run("off").succeeds().omits("Read ");
     run("gone.xml").fails("lines (--lines) names the file `gone.xml`");
 }
 
@@ -86,9 +90,9 @@ fn a_dry_run_logs_what_would_be_sent_and_where() {
         .arg("--dry-run")
         .run()
         .succeeds()
-        .says(&format!(" to {}, for octo/app at {}", peer.url, crate::run::SHA))
-        .says("Would post the status `covered`: success, 84.62%")
-        .says("Would update the badge");
+        .stdout_contains(&format!(" to {}, for octo/app at {}", peer.url, crate::run::SHA))
+        .stdout_contains("Would post the status `covered`: success, 84.62%")
+        .stdout_contains("Would update the badge");
     assert!(peer.received().is_empty());
 }
 
@@ -102,7 +106,7 @@ fn a_workflow_run_for_a_fork_posts_to_the_tested_commit_without_a_badge_update()
         "head_repository":{{"full_name":"evil/app"}}}},"repository":{{"full_name":"octo/app","default_branch":"main"}}}}"#
     );
     let run = Covered::new(&peer).event("workflow_run", &event).run();
-    run.succeeds().says("Badge not updated: this run is not a push to the default branch");
+    run.succeeds().stdout_contains("Badge not updated: this run is not a push to the default branch");
     let requests = peer.requests();
     assert_eq!(requests.len(), 3, "{requests:?}");
     assert_eq!(requests[2], format!("POST /repos/octo/app/statuses/{head}"));
@@ -133,10 +137,10 @@ fn input_variables_override_covered_variables() {
 
 #[test]
 fn invalid_ports_and_urls_with_credentials_are_rejected() {
-    let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://127.0.0.1:99999").run();
-    ended.rejects("--api-url \"http://127.0.0.1:99999\" must be an address");
-    let ended = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://me:hunter2@127.0.0.1").run();
-    ended.rejects("--api-url must be an address").says_not("hunter2");
+    let outcome = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://127.0.0.1:99999").run();
+    outcome.rejects("--api-url \"http://127.0.0.1:99999\" must be an address");
+    let outcome = Covered::bare().arg("htmlcov").arg("--api-url").arg("http://me:hunter2@127.0.0.1").run();
+    outcome.rejects("--api-url must be an address").omits("hunter2");
 }
 
 #[cfg(unix)]
@@ -151,8 +155,8 @@ fn pipes_in_place_of_the_runners_files_are_reported_without_blocking() {
     covered
         .run()
         .succeeds()
-        .complains(&format!("the event file {pipe} (GITHUB_EVENT_PATH) is not a regular file"))
-        .complains(&format!("cannot write to {pipe}: it is not a regular file"));
+        .stderr_contains(&format!("the event file {pipe} (GITHUB_EVENT_PATH) is not a regular file"))
+        .stderr_contains(&format!("cannot write to {pipe}: it is not a regular file"));
 }
 
 #[test]
@@ -160,8 +164,9 @@ fn too_large_and_missing_event_files_are_reported() {
     let large = tempfile::NamedTempFile::new().unwrap();
     large.as_file().set_len((25 << 20) + 1).unwrap();
     let message = |path: &str| Covered::new(&Peer::new()).env("GITHUB_EVENT_PATH", path).run().succeeds();
-    message(large.path().to_str().unwrap()).complains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
-    message("/nowhere/event.json").complains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
+    message(large.path().to_str().unwrap()).stderr_contains("(GITHUB_EVENT_PATH) is larger than 25 MiB");
+    message("/nowhere/event.json")
+        .stderr_contains("the event file /nowhere/event.json (GITHUB_EVENT_PATH) cannot be read");
 }
 
 /// A push that deleted a branch.
@@ -184,8 +189,10 @@ fn a_push_that_deleted_a_branch_succeeds_without_an_upload() {
         deletion(&peer).arg("htmlcov").env("INPUT_COMMIT_SHA", &"0".repeat(40)),
         deletion(&peer).arg("htmlcov").env("GITHUB_SHA", crate::run::SHA).env("INPUT_COMMIT_SHA", &"0".repeat(40)),
     ] {
-        let ended = covered.run().succeeds().says(text).says_not("::error::").outputs("uploaded=false");
-        ended.says("add `if: github.event.deleted != true`").summarizes("this push deleted refs/heads/topic");
+        let outcome = covered.run().succeeds().stdout_contains(text).omits("::error::").outputs("uploaded=false");
+        outcome
+            .stdout_contains("add `if: github.event.deleted != true`")
+            .summary_contains("this push deleted refs/heads/topic");
     }
     assert!(peer.received().is_empty());
 }
@@ -193,8 +200,8 @@ fn a_push_that_deleted_a_branch_succeeds_without_an_upload() {
 #[test]
 fn an_all_zero_commit_is_rejected() {
     let peer = Peer::new();
-    let ended = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
-    ended.rejects(
+    let outcome = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
+    outcome.rejects(
         "INPUT_COMMIT_SHA is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch",
     );
     // An explicit commit takes precedence.
@@ -212,7 +219,7 @@ fn an_export_holds_the_lines_of_the_report() {
     let report = covered.report();
     let exports = format!("lcov:{0}/new/lcov.info,cobertura:{0}/c.xml", folder.path().display());
     let covered = covered.arg(report).arg("--dry-run").arg("--totals=lcov.info").arg("--export").arg(exports);
-    covered.run().succeeds().says("Wrote 2 lines of 1 file to ");
+    covered.run().succeeds().stdout_contains("Wrote 2 lines of 1 file to ");
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("new/lcov.info"), "TN:\nSF:a.c\nDA:1,1\nDA:2,0\nLF:2\nLH:1\nend_of_record\n");
     assert!(read("c.xml").contains("lines-covered=\"1\" lines-valid=\"2\""));
@@ -266,5 +273,5 @@ fn a_failed_export_fails_the_run_after_the_upload() {
 #[test]
 fn a_run_without_an_export_reads_no_lines() {
     let peer = Peer::new();
-    Covered::new(&peer).run().succeeds().says_not("Read ");
+    Covered::new(&peer).run().succeeds().omits("Read ");
 }

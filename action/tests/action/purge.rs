@@ -7,7 +7,11 @@ const README: &str = "/repos/octo/app/readme";
 #[test]
 fn the_server_receives_the_new_badge_value() {
     let peer = Peer::new();
-    Covered::new(&peer).run().succeeds().says("Updated the badge (").says("Found no README: no badge image to refresh");
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .stdout_contains("Updated the badge (")
+        .stdout_contains("Found no README: no badge image to refresh");
     let request = peer.one("POST", INVALIDATE);
     assert_eq!(request.header("token"), Some(KEY));
     let expected = serde_json::json!({"site_id": SITE, "percent": 84.62, "state": "success", "commit_sha": SHA,
@@ -34,7 +38,7 @@ fn only_badges_of_this_repository_are_purged_once_each() {
     ];
     peer.on("GET", README, [Reply::new(200, html.concat())]);
     peer.on("PURGE", "/camo/1", [Reply::new(200, "")]).on("PURGE", "/camo/2", [Reply::new(200, "")]);
-    Covered::new(&peer).run().succeeds().says("Refreshed 2 images of the README (");
+    Covered::new(&peer).run().succeeds().stdout_contains("Refreshed 2 images of the README (");
     let purged: Vec<String> =
         peer.received().into_iter().filter(|request| request.method == "PURGE").map(|request| request.target).collect();
     assert_eq!(purged, ["/camo/1", "/camo/2?a&b"]);
@@ -71,14 +75,14 @@ fn images_are_purged_only_after_the_server_accepts_the_value() {
     peer.on("GET", README, [Reply::new(200, html)]);
     let later = Reply::new(503, "").with("retry-after", "0");
     peer.on("POST", INVALIDATE, [later, Reply::new(200, "{}")]);
-    Covered::new(&peer).run().succeeds().says("Refreshed 6 images of the README (");
+    Covered::new(&peer).run().succeeds().stdout_contains("Refreshed 6 images of the README (");
     let requests = peer.requests();
     let last_try = requests.iter().rposition(|request| request.contains(INVALIDATE)).unwrap();
     let first_purge = requests.iter().position(|request| request.contains("PURGE")).unwrap();
     assert!(last_try < first_purge, "{requests:?}");
     assert_eq!(requests.iter().filter(|request| request.contains("PURGE")).count(), 6);
     peer.on("POST", INVALIDATE, [Reply::new(400, "{}")]);
-    Covered::new(&peer).run().fails("did not accept the badge's new value").says_not("README");
+    Covered::new(&peer).run().fails("did not accept the badge's new value").omits("README");
     assert_eq!(peer.requests().iter().filter(|request| request.contains("PURGE")).count(), 6);
 }
 
@@ -87,11 +91,11 @@ fn concurrent_steps_are_logged_in_a_fixed_order() {
     let peer = Peer::new();
     let lines = ["Uploaded ", "Posted the status ", "Updated the badge ", "Found no README", "Report: "];
     for _ in 0..5 {
-        Covered::new(&peer).run().succeeds().says_in_order(&lines);
+        Covered::new(&peer).run().succeeds().stdout_contains_in_order(&lines);
     }
     peer.on("POST", &format!("/repos/octo/app/statuses/{SHA}"), [Reply::new(403, "{}")]);
     let run = Covered::new(&peer).run().fails("the token may not write statuses");
-    run.says_in_order(&["Uploaded ", "Updated the badge ", "Found no README", "Report: "]);
+    run.stdout_contains_in_order(&["Uploaded ", "Updated the badge ", "Found no README", "Report: "]);
 }
 
 #[test]
@@ -107,8 +111,8 @@ fn a_failed_image_purge_is_a_warning() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says("Refreshed 0 images of the README")
-        .complains("warning: GitHub's image cache did not purge the badge (503 Service Unavailable");
+        .stdout_contains("Refreshed 0 images of the README")
+        .stderr_contains("warning: GitHub's image cache did not purge the badge (503 Service Unavailable");
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn an_unreadable_readme_is_a_warning() {
     let peer = Peer::new();
     peer.on("GET", README, [Reply::new(403, r#"{"message":"Resource not accessible"}"#)]);
     let run = Covered::new(&peer).run();
-    run.succeeds().complains(
+    run.succeeds().stderr_contains(
         "warning: the README's images were not refreshed: GitHub did not return the README of octo/app (403",
     );
 }
@@ -133,7 +137,11 @@ fn a_rejected_badge_value_fails_the_run() {
 #[test]
 fn purge_cache_overrides_the_event() {
     let peer = Peer::new();
-    Covered::new(&peer).arg("--purge-cache=false").run().succeeds().says("Badge not updated: purge-cache is false");
+    Covered::new(&peer)
+        .arg("--purge-cache=false")
+        .run()
+        .succeeds()
+        .stdout_contains("Badge not updated: purge-cache is false");
     assert!(!peer.requests().iter().any(|request| request.contains("invalidate")));
     Covered::new(&peer).event("schedule", "{}").arg("--purge-cache").run().succeeds();
     peer.one("POST", INVALIDATE);
@@ -157,9 +165,11 @@ fn runs_of_forks_set_no_badge_value_even_with_purge_cache() {
     after_a_fork(&peer)
         .run()
         .succeeds()
-        .says("Asked the server to refresh the badge; its value was not set, because this run is not a push to the")
-        .says("Refreshed 1 image of the README")
-        .says_not("Updated the badge");
+        .stdout_contains(
+            "Asked the server to refresh the badge; its value was not set, because this run is not a push to the",
+        )
+        .stdout_contains("Refreshed 1 image of the README")
+        .omits("Updated the badge");
     let request = peer.one("POST", INVALIDATE);
     assert_eq!(
         (request.body.len(), request.header("content-length"), request.header("token")),
@@ -174,7 +184,7 @@ fn runs_of_forks_set_no_badge_value_even_with_purge_cache() {
         .arg("--dry-run")
         .run()
         .succeeds()
-        .says("Would ask the server to refresh the badge, without a value");
+        .stdout_contains("Would ask the server to refresh the badge, without a value");
     peer.on("POST", INVALIDATE, [Reply::new(400, "{}")]);
     after_a_fork(&peer).run().fails("the covered server did not refresh the badge (400 Bad Request");
 }
@@ -184,10 +194,14 @@ fn a_run_in_a_terminal_sets_the_badge_value_with_purge_cache() {
     let peer = Peer::new();
     let in_terminal = || Covered::new(&peer).env("GITHUB_EVENT_NAME", "").env("GITHUB_RUN_ID", "");
     let hint = "Badge not updated: no GitHub event names the branch; on the default branch, add --purge-cache\n";
-    in_terminal().run().succeeds().says(hint);
-    in_terminal().in_actions().run().succeeds().says("Badge not updated: this run is not a push to the default branch");
+    in_terminal().run().succeeds().stdout_contains(hint);
+    in_terminal()
+        .in_actions()
+        .run()
+        .succeeds()
+        .stdout_contains("Badge not updated: this run is not a push to the default branch");
     assert!(!peer.requests().iter().any(|request| request.contains(INVALIDATE)));
-    in_terminal().arg("--purge-cache").run().succeeds().says("Updated the badge (");
+    in_terminal().arg("--purge-cache").run().succeeds().stdout_contains("Updated the badge (");
     let value = peer.one("POST", INVALIDATE).json();
     assert_eq!((&value["percent"], value.get("run_id"), value.get("issuer")), (&84.62.into(), None, None));
 }
@@ -211,6 +225,6 @@ fn the_servers_reason_for_keeping_the_badge_is_logged() {
     let line = run.stdout.lines().find(|line| line.starts_with("The server did not")).unwrap();
     let text = "The server did not change the badge: the value of run 12 stays: it is a newer one ::error::xx";
     assert!(line.starts_with(text) && line.chars().count() < 350, "{line}");
-    run.says_not("Updated the badge");
+    run.omits("Updated the badge");
     assert!(!peer.requests().iter().any(|request| request.contains("PURGE")), "{:?}", peer.requests());
 }

@@ -59,7 +59,7 @@ fn sample(peer: &Peer) -> Covered {
 }
 
 /// A session without a size limit, for reports of some megabytes.
-fn roomy(peer: &Peer) {
+fn accept_large_reports(peer: &Peer) {
     let session = peer.session().replace("1000000", "100000000");
     peer.on("POST", "/coverage/create-site/", [crate::peer::Reply::new(200, &session)]);
 }
@@ -67,7 +67,7 @@ fn roomy(peer: &Peer) {
 #[test]
 fn every_file_including_dotfiles_is_uploaded_byte_for_byte() {
     let peer = Peer::new();
-    roomy(&peer);
+    accept_large_reports(&peer);
     let covered = sample(&peer);
     let report = covered.report();
     let read = |name: &str| std::fs::read(report.join(name)).unwrap();
@@ -83,7 +83,7 @@ fn every_file_including_dotfiles_is_uploaded_byte_for_byte() {
         "status.json",
     ];
     let expected: BTreeMap<String, Vec<u8>> = names.iter().map(|name| ((*name).to_owned(), read(name))).collect();
-    covered.run().succeeds().says("Packed 9 files, 6.9 MB -> ");
+    covered.run().succeeds().stdout_contains("Packed 9 files, 6.9 MB -> ");
     let found = uploaded(&peer);
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     assert!(found == expected);
@@ -93,7 +93,7 @@ fn every_file_including_dotfiles_is_uploaded_byte_for_byte() {
 fn the_same_folder_produces_the_same_zip() {
     let zips = [(); 2].map(|()| {
         let peer = Peer::new();
-        roomy(&peer);
+        accept_large_reports(&peer);
         sample(&peer).run().succeeds();
         peer.one("PUT", STORE).body
     });
@@ -103,7 +103,7 @@ fn the_same_folder_produces_the_same_zip() {
 #[test]
 fn pythons_zipfile_reads_the_uploaded_zip() {
     let peer = Peer::new();
-    roomy(&peer);
+    accept_large_reports(&peer);
     sample(&peer).run().succeeds();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.zip");
@@ -122,10 +122,10 @@ fn pythons_zipfile_reads_the_uploaded_zip() {
 #[test]
 fn more_than_65535_files_are_uploaded_as_zip64() {
     let peer = Peer::new();
-    roomy(&peer);
+    accept_large_reports(&peer);
     let covered = Covered::new(&peer).arg("--timeout=120");
     many_files(&covered, 66_000);
-    covered.run().succeeds().says("Packed 66003 files");
+    covered.run().succeeds().stdout_contains("Packed 66003 files");
     assert_eq!(uploaded(&peer).len(), 66_003);
 }
 
@@ -197,8 +197,8 @@ fn a_report_without_an_index_is_uploaded_with_a_warning() {
         .without_file("index.html")
         .run()
         .succeeds()
-        .complains("warning: there is no index.html in the report's folder")
-        .complains("warning: no total found")
+        .stderr_contains("warning: there is no index.html in the report's folder")
+        .stderr_contains("warning: no total found")
         .outputs("uploaded=true")
         .outputs(&format!("report-url={}/coverage/{}/", peer.url, crate::run::SITE));
     let status = peer.one("POST", "/repos/").json();
@@ -220,8 +220,8 @@ fn the_link_opens_the_only_subfolder_with_an_index() {
         .file("lcov-report/index.html", index)
         .run()
         .succeeds()
-        .says("Found 84.62% of lines and branches (coverage.py, lcov-report/index.html)")
-        .says(&format!("Report: {link}"))
+        .stdout_contains("Found 84.62% of lines and branches (coverage.py, lcov-report/index.html)")
+        .stdout_contains(&format!("Report: {link}"))
         .outputs(&format!("report-url={link}"));
     assert_eq!(peer.one("POST", "/repos/").json()["target_url"], link);
 }
@@ -308,7 +308,7 @@ mod unix {
         if !Command::new("mkfifo").arg(covered.report().join("pipe")).status().is_ok_and(|status| status.success()) {
             return skip("there is no mkfifo");
         }
-        covered.run().succeeds().says("Packed 3 files");
+        covered.run().succeeds().stdout_contains("Packed 3 files");
     }
 }
 
@@ -339,7 +339,7 @@ fn a_missing_totals_file_fails_before_anything_is_sent() {
 #[test]
 fn many_small_incompressible_files_are_packed() {
     let peer = Peer::new();
-    roomy(&peer);
+    accept_large_reports(&peer);
     let noise = noise(700 * 400);
     let pieces = noise.chunks(700).enumerate();
     let covered =
@@ -355,7 +355,7 @@ fn errors_for_a_missing_temporary_folder_say_what_to_do() {
     let missing = Covered::new(&peer).env("RUNNER_TEMP", "/nowhere/_temp").run();
     missing
         .fails("error: cannot create a temporary file in /nowhere/_temp: ")
-        .complains("; create it, or set RUNNER_TEMP to a folder that exists");
+        .stderr_contains("; create it, or set RUNNER_TEMP to a folder that exists");
     assert!(peer.requests().is_empty());
 }
 
@@ -372,7 +372,7 @@ fn external_hosts_of_pages_are_logged_once() {
     }
     let text = "Note: the report loads files from ajax.googleapis.com, cdnjs.cloudflare.com, netdna.bootstrapcdn.com, \
                 which the covered server's policy blocks: its pages may look different\n";
-    let ended = covered.run().succeeds().says(text);
-    assert_eq!(ended.stdout.matches("policy blocks").count(), 1);
-    Covered::new(&peer).run().succeeds().says_not("policy blocks");
+    let outcome = covered.run().succeeds().stdout_contains(text);
+    assert_eq!(outcome.stdout.matches("policy blocks").count(), 1);
+    Covered::new(&peer).run().succeeds().omits("policy blocks");
 }

@@ -10,16 +10,16 @@ const CREATE: &str = "/coverage/create-site/";
 #[test]
 fn refused_connections_are_reported_with_the_address_and_what_to_do() {
     let peer = Peer::new();
-    // Bound and released: nobody listens there.
+    // A port that was free: no server listens on it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = Covered::new(&peer).env("COVERED_API_URL", &format!("http://{address}")).arg("--timeout=1").run();
-    let place = format!("http://{address}/coverage/create-site/ refused the connection");
-    run.fails(&format!("error: {place}"))
-        .complains(
+    let start = format!("http://{address}/coverage/create-site/ refused the connection");
+    run.fails(&format!("error: {start}"))
+        .stderr_contains(
             ": check the address and its port, and whether the server runs; the time limit of 1 s (--timeout) leaves \
              no time",
         )
-        .says(&format!("{place}, retrying in 0."));
+        .stdout_contains(&format!("{start}, retrying in 0."));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn retry_after_of_429_responses_is_honored() {
     Covered::new(&peer)
         .run()
         .succeeds()
-        .says("/coverage/create-site/ answered 429 Too Many Requests, retrying in 1.0 s");
+        .stdout_contains("/coverage/create-site/ answered 429 Too Many Requests, retrying in 1.0 s");
 }
 
 #[test]
@@ -63,7 +63,10 @@ fn repeated_server_errors_fail_after_6_attempts() {
 fn truncated_responses_are_retried() {
     let peer = Peer::new();
     peer.on("POST", CREATE, [Reply::Truncated, Reply::new(200, peer.session())]);
-    Covered::new(&peer).run().succeeds().says("closed the connection before the response was complete, retrying in");
+    Covered::new(&peer)
+        .run()
+        .succeeds()
+        .stdout_contains("closed the connection before the response was complete, retrying in");
 }
 
 #[test]
@@ -111,8 +114,8 @@ fn errors_at_the_deadline_include_earlier_failures() {
 #[test]
 fn errors_after_all_attempts_include_earlier_failures() {
     let peer = Peer::new();
-    let busy = Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
-    peer.on("POST", CREATE, [busy.clone(), busy.clone(), Reply::Lost, busy]);
+    let unavailable = Reply::new(503, r#"{"detail":"the store is away"}"#).with("retry-after", "0");
+    peer.on("POST", CREATE, [unavailable.clone(), unavailable.clone(), Reply::Lost, unavailable]);
     Covered::new(&peer).run().fails(
         "created no site (503 Service Unavailable after 6 tries: the store is away; before that, it answered 503 \
          Service Unavailable 2 times (the store is away), then closed the connection before the response was complete \
@@ -138,10 +141,13 @@ fn debug_logs_show_the_event_and_every_request() {
     let run = |debug| Covered::new(&peer).in_actions().env("RUNNER_DEBUG", debug).run().succeeds();
     let url = &peer.url;
     run("1")
-        .says(&format!("::debug::event \"push\": commit {}, run 1658821493, badge SetValue, threshold 80%25", SHA))
-        .says(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
-        .says(" ms, try 2, without a proxy\n")
-        .says(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", SITE))
-        .says("::debug::cannot read the default branch's total: 404 Not Found: not in the script");
-    run("").says_not("::debug::");
+        .stdout_contains(&format!(
+            "::debug::event \"push\": commit {}, run 1658821493, badge SetValue, threshold 80%25",
+            SHA
+        ))
+        .stdout_contains(&format!("::debug::POST {url}{CREATE}: 503 Service Unavailable in "))
+        .stdout_contains(" ms, try 2, without a proxy\n")
+        .stdout_contains(&format!("::debug::PUT {url}/store/{}.zip: 200 OK in ", SITE))
+        .stdout_contains("::debug::cannot read the default branch's total: 404 Not Found: not in the script");
+    run("").omits("::debug::");
 }

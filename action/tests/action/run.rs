@@ -105,10 +105,10 @@ impl Covered {
     }
 
     /// Runs it, and verifies that no secret was printed and no temporary file is left.
-    pub fn run(mut self) -> Ended {
+    pub fn run(mut self) -> Outcome {
         let output = self.command.output().unwrap();
         let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-        let ended = Ended {
+        let outcome = Outcome {
             command: format!("{:?}", self.command),
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -118,11 +118,11 @@ impl Covered {
         };
         for secret in [KEY, TOKEN, SIGNATURE] {
             let shown =
-                ended.everything().lines().any(|line| line.contains(secret) && !line.starts_with("::add-mask::"));
-            assert!(!shown, "{secret} was shown\n{}", ended.message());
+                outcome.everything().lines().any(|line| line.contains(secret) && !line.starts_with("::add-mask::"));
+            assert!(!shown, "{secret} was shown\n{}", outcome.message());
         }
-        assert!(is_empty(&self.temp()), "a temporary file stayed\n{}", ended.message());
-        ended
+        assert!(is_empty(&self.temp()), "a temporary file stayed\n{}", outcome.message());
+        outcome
     }
 }
 
@@ -131,7 +131,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 /// The results of a run.
-pub struct Ended {
+pub struct Outcome {
     command: String,
     pub code: Option<i32>,
     pub stdout: String,
@@ -140,7 +140,7 @@ pub struct Ended {
     pub summary: String,
 }
 
-impl Ended {
+impl Outcome {
     fn everything(&self) -> String {
         [&self.stdout, &self.stderr, &self.output, &self.summary].map(String::as_str).join("\n")
     }
@@ -164,30 +164,30 @@ impl Ended {
     #[track_caller]
     pub fn fails(self, text: &str) -> Self {
         assert_eq!(self.code, Some(1), "{}", self.message());
-        self.complains(text)
+        self.stderr_contains(text)
     }
 
     /// Expects exit code 2, and this on standard error.
     #[track_caller]
     pub fn rejects(self, text: &str) -> Self {
         assert_eq!(self.code, Some(2), "{}", self.message());
-        self.complains(text)
+        self.stderr_contains(text)
     }
 
     #[track_caller]
-    pub fn complains(self, text: &str) -> Self {
+    pub fn stderr_contains(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "expected {text:?} on stderr of\n{}", self.message());
         self
     }
 
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn stdout_contains(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "expected {text:?} on stdout of\n{}", self.message());
         self
     }
 
     #[track_caller]
-    pub fn says_in_order(self, texts: &[&str]) -> Self {
+    pub fn stdout_contains_in_order(self, texts: &[&str]) -> Self {
         let mut rest = self.stdout.as_str();
         for text in texts {
             let Some((_, after)) = rest.split_once(text) else {
@@ -199,7 +199,7 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn says_not(self, text: &str) -> Self {
+    pub fn omits(self, text: &str) -> Self {
         assert!(!self.everything().contains(text), "did not expect {text:?} of\n{}", self.message());
         self
     }
@@ -214,7 +214,7 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn summarizes(self, text: &str) -> Self {
+    pub fn summary_contains(self, text: &str) -> Self {
         assert!(self.summary.contains(text), "expected {text:?} in the summary of\n{}", self.message());
         self
     }

@@ -4,12 +4,12 @@ use crate::run::{Covered, KEY, SHA};
 const CREATE: &str = "/coverage/create-site/";
 
 /// A run with this response to its session.
-fn run_with(reply: Reply) -> crate::run::Ended {
+fn run_with(reply: Reply) -> crate::run::Outcome {
     let peer = Peer::new();
     peer.on("POST", CREATE, [reply]);
-    let ended = Covered::new(&peer).run();
+    let outcome = Covered::new(&peer).run();
     assert!(!peer.requests().iter().any(|request| request.starts_with("PUT")));
-    ended
+    outcome
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn a_key_of_another_repository_is_not_reported_as_wrong() {
     for name in ["octo/app", "Octo/App"] {
         let detail =
             format!("the API key is not valid for {name}: use the key of that repository, or ask the operator");
-        let ended = run_with(Reply::new(403, format!(r#"{{"detail":"{detail}"}}"#)));
-        ended
+        let outcome = run_with(Reply::new(403, format!(r#"{{"detail":"{detail}"}}"#)));
+        outcome
             .fails(&format!("error: the covered server rejected the report (403 Forbidden: {detail})\n"))
-            .says_not("does not accept")
-            .says_not("check api-key");
+            .omits("does not accept")
+            .omits("check api-key");
     }
     // A 401 is about the key itself, whatever its message names.
-    run_with(Reply::new(401, r#"{"detail":"octo/app: no API key"}"#)).complains("check api-key and the secret");
+    run_with(Reply::new(401, r#"{"detail":"octo/app: no API key"}"#)).stderr_contains("check api-key and the secret");
 }
 
 #[test]
@@ -56,11 +56,11 @@ fn an_api_url_with_the_coverage_path_is_explained() {
         let api = format!("{}{}", peer.url, path.trim_end_matches('/'));
         let refusal = Reply::new(status, r#"{"detail":"this address accepts only GET, HEAD"}"#);
         peer.on("POST", &format!("{}{CREATE}", path.trim_end_matches('/')), [refusal]);
-        let ended = Covered::new(&peer).env("COVERED_API_URL", &format!("{}{path}", peer.url)).run();
-        ended
+        let outcome = Covered::new(&peer).env("COVERED_API_URL", &format!("{}{path}", peer.url)).run();
+        outcome
             .fails(&format!("error: there is no covered server at {api} ({status} "))
-            .complains("accepts only GET, HEAD): api-url is the server's URL, without /coverage\n")
-            .says_not("check api-url");
+            .stderr_contains("accepts only GET, HEAD): api-url is the server's URL, without /coverage\n")
+            .omits("check api-url");
     }
 }
 
@@ -68,14 +68,14 @@ fn an_api_url_with_the_coverage_path_is_explained() {
 fn a_login_page_in_front_of_the_server_is_not_reported_as_a_wrong_key() {
     run_with(Reply::new(401, "<html>").with("content-type", "text/html"))
         .fails("error: the server at http://127.0.0.1:")
-        .complains("(401 Unauthorized: 6 bytes of text/html): check api-url and any proxy in front of it");
+        .stderr_contains("(401 Unauthorized: 6 bytes of text/html): check api-url and any proxy in front of it");
 }
 
 #[test]
 fn a_404_is_reported_as_no_covered_server() {
     run_with(Reply::new(404, "<html>").with("content-type", "text/html"))
         .fails("error: there is no covered server at http://127.0.0.1:")
-        .complains("(404 Not Found: 6 bytes of text/html): check api-url");
+        .stderr_contains("(404 Not Found: 6 bytes of text/html): check api-url");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_servers_reason_for_rejecting_a_report_is_quoted() {
 #[test]
 fn a_redirect_is_not_followed_with_the_key() {
     run_with(Reply::new(301, "").with("location", "https://elsewhere.example.com/coverage/create-site/?key=1"))
-        .complains("set api-url to its address")
+        .stderr_contains("set api-url to its address")
         .fails("(301 Moved Permanently: redirects to https://elsewhere.example.com/coverage/create-site/)");
 }
 
@@ -121,9 +121,9 @@ fn hostile_details_cannot_issue_commands_or_flood_the_log() {
     let peer = Peer::new();
     let detail = format!("x\\r\\n::add-mask::main\\n##[error]\\u001b[2J{}", "y".repeat(100_000));
     peer.on("POST", CREATE, [Reply::new(400, format!(r#"{{"detail":"{detail}"}}"#))]);
-    let ended = Covered::new(&peer).in_actions().run();
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stdout.lines().filter(|line| line.starts_with("::add-mask::")).all(|line| !line.contains("main")));
-    let ended = ended.says_not("\u{1b}").says_not("\r");
-    assert!(ended.stdout.len() < 5_000 && ended.summary.len() < 2_000, "{}", ended.stdout);
+    let outcome = Covered::new(&peer).in_actions().run();
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stdout.lines().filter(|line| line.starts_with("::add-mask::")).all(|line| !line.contains("main")));
+    let outcome = outcome.omits("\u{1b}").omits("\r");
+    assert!(outcome.stdout.len() < 5_000 && outcome.summary.len() < 2_000, "{}", outcome.stdout);
 }

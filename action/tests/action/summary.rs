@@ -5,7 +5,7 @@ use crate::run::{Covered, KEY, SITE, TOKEN};
 fn summary_and_outputs_contain_all_results() {
     let peer = Peer::new();
     let url = &peer.url;
-    let ended = Covered::new(&peer).run().succeeds();
+    let outcome = Covered::new(&peer).run().succeeds();
     let outputs = [
         "uploaded=false".to_owned(),
         "coverage=84.62".to_owned(),
@@ -15,12 +15,12 @@ fn summary_and_outputs_contain_all_results() {
         format!("site-id={SITE}"),
         "uploaded=true".to_owned(),
     ];
-    assert_eq!(ended.output.lines().collect::<Vec<_>>(), outputs);
-    ended
-        .summarizes("| Total | **84.62%** of lines and branches (coverage.py) |")
-        .summarizes("| Threshold | 80% |")
-        .summarizes(&format!("| Report | [open it](<{url}/coverage/{SITE}/>) |"))
-        .summarizes("| Packed | 3 files, 14.6 kB -\\> ");
+    assert_eq!(outcome.output.lines().collect::<Vec<_>>(), outputs);
+    outcome
+        .summary_contains("| Total | **84.62%** of lines and branches (coverage.py) |")
+        .summary_contains("| Threshold | 80% |")
+        .summary_contains(&format!("| Report | [open it](<{url}/coverage/{SITE}/>) |"))
+        .summary_contains("| Packed | 3 files, 14.6 kB -\\> ");
 }
 
 #[test]
@@ -32,8 +32,8 @@ fn known_results_are_written_if_a_step_fails() {
         .fails("error: the store did not accept the report")
         .outputs("coverage=84.62")
         .outputs("uploaded=false")
-        .summarizes("| Report | not uploaded |")
-        .summarizes("no \\<b\\>zip\\</b\\> \\| \\[x\\](y)");
+        .summary_contains("| Report | not uploaded |")
+        .summary_contains("no \\<b\\>zip\\</b\\> \\| \\[x\\](y)");
 }
 
 #[test]
@@ -53,20 +53,20 @@ fn outputs_and_summary_are_appended_to_existing_files() {
 fn in_actions_errors_are_annotations_and_secrets_are_masked() {
     let peer = Peer::new();
     peer.on("POST", "/coverage/create-site/", [Reply::new(401, r#"{"detail":"100% wrong"}"#)]);
-    let ended = Covered::new(&peer).in_actions().run();
-    assert_eq!(ended.code, Some(1));
-    let ended = ended
-        .says(&format!("::add-mask::{KEY}\n"))
-        .says(&format!("::add-mask::{TOKEN}\n"))
-        .says("::error::the covered server does not accept the API key (401 Unauthorized: 100%25 wrong)")
-        .says("::group::The largest files\n")
-        .says("::endgroup::\n");
-    assert!(ended.stderr.is_empty());
+    let outcome = Covered::new(&peer).in_actions().run();
+    assert_eq!(outcome.code, Some(1));
+    let outcome = outcome
+        .stdout_contains(&format!("::add-mask::{KEY}\n"))
+        .stdout_contains(&format!("::add-mask::{TOKEN}\n"))
+        .stdout_contains("::error::the covered server does not accept the API key (401 Unauthorized: 100%25 wrong)")
+        .stdout_contains("::group::The largest files\n")
+        .stdout_contains("::endgroup::\n");
+    assert!(outcome.stderr.is_empty());
 }
 
 #[test]
 fn no_workflow_commands_are_printed_outside_actions() {
-    Covered::new(&Peer::new()).run().succeeds().says_not("::");
+    Covered::new(&Peer::new()).run().succeeds().omits("::");
 }
 
 #[cfg(unix)]
@@ -75,13 +75,18 @@ fn file_names_cannot_issue_workflow_commands() {
     let peer = Peer::new();
     let large = "x".repeat(50_000);
     let covered = Covered::new(&peer).in_actions().file("::stop-commands::x", &large).file("##[error]x", &large);
-    covered.run().succeeds().says("50.0 kB  ::stop-commands::x").says("50.0 kB  ## [error]x").says_not("##[");
+    covered
+        .run()
+        .succeeds()
+        .stdout_contains("50.0 kB  ::stop-commands::x")
+        .stdout_contains("50.0 kB  ## [error]x")
+        .omits("##[");
 }
 
 #[test]
 fn the_log_has_a_line_per_step_and_ends_with_the_link() {
     let peer = Peer::new();
-    let ended = Covered::new(&peer).run().succeeds();
-    let words: Vec<&str> = ended.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let outcome = Covered::new(&peer).run().succeeds();
+    let words: Vec<&str> = outcome.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(words, ["Uploading", "Found", "Packed", "Created", "Uploaded", "Posted", "Updated", "Found", "Report:"]);
 }

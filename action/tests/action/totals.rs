@@ -12,14 +12,15 @@ fn nyc(peer: &Peer) -> Covered {
 fn a_dry_run_logs_the_total_and_writes_the_outputs() {
     let covered = Covered::bare().file("index.html", NYC);
     let folder = covered.report();
-    let ended = covered.arg(folder).arg("--dry-run").arg("--metric=branches").run().succeeds();
-    ended.says("Found 25% of branches (istanbul, index.html): 1 of 4").outputs("coverage=25");
+    let outcome = covered.arg(folder).arg("--dry-run").arg("--metric=branches").run().succeeds();
+    outcome.stdout_contains("Found 25% of branches (istanbul, index.html): 1 of 4").outputs("coverage=25");
 }
 
 #[test]
 fn metric_and_totals_select_the_total() {
     let peer = Peer::new();
-    let found = |covered: Covered, text: &str| drop(covered.file("x.xml", COBERTURA).run().succeeds().says(text));
+    let found =
+        |covered: Covered, text: &str| drop(covered.file("x.xml", COBERTURA).run().succeeds().stdout_contains(text));
     found(nyc(&peer), "Found 40% of lines (istanbul, index.html)");
     found(nyc(&peer).env("COVERED_METRIC", "statements"), "Found 42.85% of statements (istanbul, index.html)");
     found(nyc(&peer).env("INPUT_TOTALS", "x.xml"), "Found 79.60% of lines (Cobertura, x.xml): 796 of 1000");
@@ -40,9 +41,9 @@ fn a_missing_total_is_logged_with_searched_files_and_what_to_do() {
     covered
         .run()
         .succeeds()
-        .complains("no total found: set totals (--totals) to FILE or FILE:FORMAT")
-        .says("Searched index.html, note.json")
-        .says("Supported tools: Clover, Cobertura, ")
+        .stderr_contains("no total found: set totals (--totals) to FILE or FILE:FORMAT")
+        .stdout_contains("Searched index.html, note.json")
+        .stdout_contains("Supported tools: Clover, Cobertura, ")
         .outputs("state=failure");
     let status = peer.one("POST", "/repos/").json();
     assert_eq!(status["description"], "no total found; a total of at least 80 is required");
@@ -51,14 +52,14 @@ fn a_missing_total_is_logged_with_searched_files_and_what_to_do() {
 #[test]
 fn the_summary_contains_the_counts() {
     let peer = Peer::new();
-    nyc(&peer).run().succeeds().summarizes("| Lines | 2 of 5 |").summarizes("| Branches | 1 of 4 |");
+    nyc(&peer).run().succeeds().summary_contains("| Lines | 2 of 5 |").summary_contains("| Branches | 1 of 4 |");
 }
 
 #[test]
 fn the_link_opens_the_page_with_the_total_if_there_is_no_index() {
     let peer = Peer::new();
     let covered = Covered::new(&peer).without_file("index.html").file("report.html", NYC);
-    covered.run().succeeds().says("/report.html").outputs("coverage=40");
+    covered.run().succeeds().stdout_contains("/report.html").outputs("coverage=40");
     assert!(peer.one("POST", "/repos/").json()["target_url"].as_str().unwrap().ends_with("/report.html"));
 }
 
@@ -68,5 +69,5 @@ fn report_texts_cannot_issue_workflow_commands() {
     let hostile = "<coverage line-rate=\"0.5\"><a>\n::error::x\n##[error]x</b></coverage>";
     let json = "{\"totals\": \n::stop-commands::x";
     let covered = nyc(&peer).in_actions().file("a.xml", hostile).file("##[group]b.json", json);
-    covered.run().succeeds().says("Found 40% of lines").says_not("\n::stop").says_not("##[").says_not("::error");
+    covered.run().succeeds().stdout_contains("Found 40% of lines").omits("\n::stop").omits("##[").omits("::error");
 }

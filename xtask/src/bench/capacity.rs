@@ -12,15 +12,15 @@ use xtask::lab::redis::Redis;
 use xtask::lab::report;
 use xtask::lab::s3::MiniStack;
 
+use super::programs::{COMMIT, Load, pinned, release, upload};
 use super::serving::resident;
 use super::table::{Goal, Row};
-use super::uploading::{Far, ORIGINAL, original};
-use super::{COMMIT, Options, pinned, release, upload};
+use super::uploading::{DistantGithub, ORIGINAL, original};
 
 /// The number of badges whose values are set and requested.
 const BADGES: usize = 5000;
 
-pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(_: &Load, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     bucket(folder.path(), rows)?;
     values(folder.path(), rows)
@@ -33,7 +33,7 @@ fn bucket(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let mut settings = s3.settings(&proxy.url());
     settings.push(("AWS_UPLOAD_ROLE_ARN".to_owned(), s3.upload_role.clone()));
     let server = Server::with(clean(&release("covered-server")), &settings)?;
-    let github = Far::github(false);
+    let github = DistantGithub::start(false);
     for (count, goal) in [(75, 0.1), (3600, 0.01)] {
         let report = folder.join(count.to_string());
         let files = report::large(&report, count);
@@ -70,8 +70,8 @@ fn values(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     badges(&server, BADGES / 10..BADGES / 10 + BADGES)?;
     let each = |before: f64, after: f64| (after - before) / BADGES as f64;
     let ours = each(before.0, resident(&server)? * 1024.0 * 1024.0);
-    rows.push(Row::alone("server's memory for a badge's value", "bytes", ours, Goal::AtMost(4000.0)));
-    rows.push(Row::alone(
+    rows.push(Row::without_peer("server's memory for a badge's value", "bytes", ours, Goal::AtMost(4000.0)));
+    rows.push(Row::without_peer(
         "Redis's memory for a badge's value",
         "bytes",
         each(before.1, used(&redis)?),

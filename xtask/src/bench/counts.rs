@@ -8,7 +8,7 @@ use serde_json::Value;
 use xtask::cargo;
 use xtask::lab::process::run;
 
-use super::Options;
+use super::programs::Load;
 use super::table::{Goal, Row};
 
 /// Package, case of its bench `hot`, number of repetitions, and the maximum number of instructions of one: a tenth more
@@ -24,12 +24,12 @@ const CASES: &[(&str, &str, u32, f64)] = &[
     ("covered", "packing of 75 files", 3, 140e6),
 ];
 
-pub fn run_all(_: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(_: &Load, rows: &mut Vec<Row>) -> Result<()> {
     for package in ["covered-server", "covered"] {
         let program = program(package)?;
         for (_, case, times, goal) in CASES.iter().filter(|(of, ..)| *of == package) {
             let each = (instructions(&program, case, *times)? - instructions(&program, case, 0)?) / f64::from(*times);
-            rows.push(Row::alone(case, "instructions", each, Goal::AtMost(*goal)));
+            rows.push(Row::without_peer(case, "instructions", each, Goal::AtMost(*goal)));
         }
     }
     Ok(())

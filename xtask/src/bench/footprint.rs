@@ -15,9 +15,9 @@ use xtask::lab::process::poll;
 use xtask::lab::slow::Readers;
 use xtask::lab::{http, report};
 
-use super::serving::{load, resident};
+use super::programs::{COMMIT, Load, REPOSITORY, built, pinned, release, upload};
+use super::serving::{request_pages, resident};
 use super::table::{Goal, Row, median};
-use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 
 /// The server's cache, which the load fills.
 const CACHE_MB: u32 = 64;
@@ -26,18 +26,18 @@ const SLOW_READERS: usize = 1000;
 /// The server's memory for unsent responses.
 const SEND_MB: u32 = 32;
 
-pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(load: &Load, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    rows.push(Row::alone("start to first answer", "ms", start(folder)?, Goal::AtMost(20.0)));
-    memory(options, folder, rows)?;
+    rows.push(Row::without_peer("start to first answer", "ms", start(folder)?, Goal::AtMost(20.0)));
+    memory(load, folder, rows)?;
     slow_readers(folder, rows)?;
     let server = fs::metadata(release("covered-server"))?.len() as f64 / 1e6;
-    rows.push(Row::alone("server's binary", "MB", server, Goal::AtMost(12.0)));
+    rows.push(Row::without_peer("server's binary", "MB", server, Goal::AtMost(12.0)));
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(&fs::read(built("action", "covered"))?)?;
     let action = packed.finish()?.len() as f64 / 1e6;
-    rows.push(Row::alone("action's binary, compressed", "MB", action, Goal::AtMost(1.0)));
+    rows.push(Row::without_peer("action's binary, compressed", "MB", action, Goal::AtMost(1.0)));
     Ok(())
 }
 
@@ -64,14 +64,14 @@ fn start(folder: &Path) -> Result<f64> {
 }
 
 /// Measures the server's memory, idle and under load with a full cache, and the action's for a report of 540 MB.
-fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
+fn memory(load: &Load, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let data = folder.join("data");
     fs::create_dir(&data)?;
     let storage = format!("file://{}", data.display());
     let cache = (CACHE_MB << 20).to_string();
     let settings = [("STORAGE_URL", storage.as_str()), ("CACHE_BYTES", &cache), ("LOG_LEVEL", "warn")];
     let server = Server::with(pinned("0", &release("covered-server")), &settings)?;
-    rows.push(Row::alone("server's memory, idle", "MB", resident(&server)?, Goal::AtMost(12.0)));
+    rows.push(Row::without_peer("server's memory, idle", "MB", resident(&server)?, Goal::AtMost(12.0)));
 
     let large = folder.join("large");
     let files = report::large(&large, 3600);
@@ -81,18 +81,18 @@ fn memory(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
         .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)))
         .map(|(name, _)| format!("{site}{name}"))
         .collect();
-    for _ in 0..options.rounds {
-        load(options, &server.url, &pages, folder)?;
+    for _ in 0..load.rounds {
+        request_pages(load, &server.url, &pages, folder)?;
     }
     let name = format!("server's memory under load, with {CACHE_MB} MB of cache");
-    rows.push(Row::alone(&name, "MB", resident(&server)?, Goal::AtMost(f64::from(CACHE_MB + 40))));
+    rows.push(Row::without_peer(&name, "MB", resident(&server)?, Goal::AtMost(f64::from(CACHE_MB + 40))));
     drop(server);
 
     let huge = folder.join("huge");
     report::huge(&huge, 540);
     let mut command = clean(&built("action", "covered"));
     let peak = peak(command.arg(&huge).arg("--dry-run"))?;
-    rows.push(Row::alone("action's peak memory, 540 MB report", "MB", peak, Goal::AtMost(64.0)));
+    rows.push(Row::without_peer("action's peak memory, 540 MB report", "MB", peak, Goal::AtMost(64.0)));
     artifact(folder, rows)
 }
 
@@ -113,15 +113,15 @@ fn slow_readers(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     report::one_huge(&report, 30);
     let file = [format!("{}video.bin", upload(&report, &server.url, &[])?)];
     let stalled = Readers::http1(server.address(), &file, SLOW_READERS)?;
-    // This request is served after all of theirs, so their memory is already allocated.
+    // The server responds to this request after the readers' requests, so their memory is allocated.
     poll("the file", || http::get(&format!("{}{}", server.url, file[0])).ok().filter(|reply| reply.status == 200))?;
-    rows.push(Row::alone("server's peak memory, 1,000 slow readers", "MB", peak_of(server.process.id())?, goal));
+    rows.push(Row::without_peer("server's peak memory, 1,000 slow readers", "MB", peak_of(server.process.id())?, goal));
     drop((stalled, server));
 
     let server = SecureServer::with(pinned("0", &release("covered-server")), &settings)?;
     let stalled = Readers::http2(server.address, server.certificate.clone(), &file, SLOW_READERS, 1)?;
     let peak = peak_of(server.process.id())?;
-    rows.push(Row::alone("server's peak memory, 1,000 slow readers by HTTP/2", "MB", peak, goal));
+    rows.push(Row::without_peer("server's peak memory, 1,000 slow readers by HTTP/2", "MB", peak, goal));
     drop(stalled);
     Ok(())
 }
@@ -140,7 +140,12 @@ fn artifact(folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     command.args(["--artifact", "coverage-html", "--run-id", "7", "--dry-run"]);
     command.env("GITHUB_REPOSITORY", REPOSITORY).env("GITHUB_API_URL", github.url()).env("COVERED_GH_TOKEN", "a-token");
     let peak = peak(&mut command)?;
-    rows.push(Row::alone("action's peak memory, 540 MB artifact of 3,300 files", "MB", peak, Goal::AtMost(64.0)));
+    rows.push(Row::without_peer(
+        "action's peak memory, 540 MB artifact of 3,300 files",
+        "MB",
+        peak,
+        Goal::AtMost(64.0),
+    ));
     Ok(())
 }
 

@@ -8,15 +8,15 @@ use xtask::lab::http;
 use xtask::lab::report;
 use xtask::lab::s3::MiniStack;
 
+use super::programs::{Load, pinned, release, upload};
 use super::table::{Goal, Row, median};
-use super::{Options, pinned, release, upload};
 
 /// The number of bytes that the server reads at the end of a zip.
 const TAIL: u64 = 64 << 10;
 /// New sites per round.
 const SITES: usize = 4;
 
-pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(load: &Load, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let s3 = MiniStack::start();
     let settings = s3.settings(&s3.url());
@@ -25,7 +25,7 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
     let report = folder.path().join("report");
     report::large(&report, 300);
     let mut sites = Vec::new();
-    for _ in 0..options.rounds * SITES {
+    for _ in 0..load.rounds * SITES {
         sites.push(upload(&report, &uploader.url, &[])?);
     }
     // A new server, which has cached none of them.

@@ -11,8 +11,8 @@ use xtask::lab::covered::{Server, listening};
 use xtask::lab::http;
 use xtask::lab::process::{Process, free_port, poll, run};
 
+use super::programs::{Load, REPOSITORY, pinned, release, upload};
 use super::table::{Goal, Row, median};
-use super::{Options, REPOSITORY, pinned, upload};
 
 /// The core of the server under test; the load generator has the other one.
 const SERVER_CORE: &str = "0";
@@ -36,7 +36,7 @@ struct Case {
     bare: Option<f64>,
 }
 
-pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(load: &Load, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (server, report) = start(folder.path())?;
     let badge = format!("/badge/{REPOSITORY}.svg");
@@ -58,9 +58,9 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
         case("hot page, not gzipped", &page, "/page.html", "accept-encoding: identity", 0.5, None),
     ];
     for case in &cases {
-        throughput(options, case, &server, &nginx, folder.path(), rows)?;
+        throughput(load, case, &server, &nginx, folder.path(), rows)?;
     }
-    latency(options, &cases[0], &server, &nginx, folder.path(), rows)
+    latency(load, &cases[0], &server, &nginx, folder.path(), rows)
 }
 
 /// Starts our server and uploads a report; returns the server and the report's path.
@@ -68,7 +68,7 @@ fn start(folder: &Path) -> Result<(Server, String)> {
     let report = folder.join("report");
     xtask::lab::report::small(&report, "87.5");
     fs::write(report.join("page.html"), page())?;
-    let command = pinned(SERVER_CORE, &super::release("covered-server"));
+    let command = pinned(SERVER_CORE, &release("covered-server"));
     let storage = format!("file://{}", folder.join("data").display());
     fs::create_dir(folder.join("data"))?;
     // nginx writes no access log, so the server must not either.
@@ -136,7 +136,7 @@ fn bare(folder: &Path, server: &Server, case: &Case) -> Result<(String, Process)
     let response = http::request("GET", &format!("{}{}", server.url, case.path), &[(name, value)], "")?;
     let body = folder.join("bare");
     fs::write(&body, &response.body)?;
-    let mut command = pinned(SERVER_CORE, &super::release("examples/bare"));
+    let mut command = pinned(SERVER_CORE, &release("examples/bare"));
     command.arg(&body);
     let own = ["date", "content-length"];
     let headers = response.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
@@ -146,7 +146,7 @@ fn bare(folder: &Path, server: &Server, case: &Case) -> Result<(String, Process)
 }
 
 fn throughput(
-    options: &Options,
+    load: &Load,
     case: &Case,
     server: &Server,
     nginx: &Nginx,
@@ -158,9 +158,9 @@ fn throughput(
         vec![("Covered", format!("{}{}", server.url, case.path)), ("nginx", format!("{}{}", nginx.url, case.file))];
     sides.extend(bare.iter().map(|(url, _)| ("bare hyper", format!("{url}{}", case.path))));
     let mut rates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for _ in 0..options.rounds {
+    for _ in 0..load.rounds {
         for (side, url) in &sides {
-            rates.entry(side).or_default().push(rate(options, url, case)?);
+            rates.entry(side).or_default().push(rate(load, url, case)?);
         }
     }
     let mut medians = rates.into_iter().map(|(side, rates)| (side, median(rates))).collect::<BTreeMap<_, _>>();
@@ -174,9 +174,9 @@ fn throughput(
 }
 
 /// Responses per second, measured by wrk.
-fn rate(options: &Options, url: &str, case: &Case) -> Result<f64> {
+fn rate(load: &Load, url: &str, case: &Case) -> Result<f64> {
     let mut command = pinned(LOAD_CORE, "wrk".as_ref());
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", options.seconds), "-H", case.header]);
+    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", load.seconds), "-H", case.header]);
     if case.conditional {
         let (name, value) = case.header.split_once(": ").unwrap_or_default();
         let first = http::request("GET", url, &[(name, value)], "")?;
@@ -194,21 +194,14 @@ fn word_after(text: &str, label: &str) -> Option<f64> {
 }
 
 /// Compares the 99th percentile of response times at half of the lower peak rate, the same rate for both.
-fn latency(
-    options: &Options,
-    case: &Case,
-    server: &Server,
-    nginx: &Nginx,
-    folder: &Path,
-    rows: &mut Vec<Row>,
-) -> Result<()> {
+fn latency(load: &Load, case: &Case, server: &Server, nginx: &Nginx, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let (own, other) = (format!("{}{}", server.url, case.path), format!("{}{}", nginx.url, case.file));
-    let peak = rate(options, &own, case)?.min(rate(options, &other, case)?);
+    let peak = rate(load, &own, case)?.min(rate(load, &other, case)?);
     let each = (peak / 2.0 / f64::from(CONNECTIONS)) as u64;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..options.rounds {
-        ours.push(percentile_99(options, &own, each, folder)?);
-        theirs.push(percentile_99(options, &other, each, folder)?);
+    for _ in 0..load.rounds {
+        ours.push(percentile_99(load, &own, each, folder)?);
+        theirs.push(percentile_99(load, &other, each, folder)?);
     }
     let peer = Some(("nginx", median(theirs)));
     rows.push(Row {
@@ -222,12 +215,12 @@ fn latency(
 }
 
 /// The 99th percentile in milliseconds, measured by h2load, which sends at a fixed rate and logs each response time.
-fn percentile_99(options: &Options, url: &str, each: u64, folder: &Path) -> Result<f64> {
+fn percentile_99(load: &Load, url: &str, each: u64, folder: &Path) -> Result<f64> {
     let log = folder.join("h2load.log");
     let _ = fs::remove_file(&log);
     let mut command: Command = pinned(LOAD_CORE, "h2load".as_ref());
     command.args(["--h1", "-t1", &format!("-c{CONNECTIONS}"), &format!("--rps={each}")]);
-    command.arg(format!("-D{}", options.seconds)).arg(format!("--log-file={}", log.display()));
+    command.arg(format!("-D{}", load.seconds)).arg(format!("--log-file={}", log.display()));
     let finished = run(command.arg(url))?;
     ensure!(finished.ok, "h2load of {url}: {}", finished.text());
     // The columns are start time, status code, and microseconds.
@@ -247,7 +240,7 @@ pub fn resident(server: &Server) -> Result<f64> {
 }
 
 /// Requests many pages with a wrk script, so that the cache gets full.
-pub fn load(options: &Options, url: &str, paths: &[String], folder: &Path) -> Result<()> {
+pub fn request_pages(load: &Load, url: &str, paths: &[String], folder: &Path) -> Result<()> {
     let script = folder.join("pages.lua");
     let list: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
     fs::write(
@@ -259,7 +252,7 @@ pub fn load(options: &Options, url: &str, paths: &[String], folder: &Path) -> Re
         ),
     )?;
     let mut command = pinned(LOAD_CORE, "wrk".as_ref());
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", options.seconds), "-s"]);
+    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", load.seconds), "-s"]);
     let finished = run(command.arg(&script).arg(url))?;
     ensure!(finished.ok && !finished.stdout.contains("Non-2xx"), "wrk of {url}: {}", finished.text());
     Ok(())

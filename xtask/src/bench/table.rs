@@ -26,7 +26,7 @@ pub struct Row {
 
 impl Row {
     /// A measure without a peer.
-    pub fn alone(name: &str, unit: &'static str, ours: f64, goal: Goal) -> Row {
+    pub fn without_peer(name: &str, unit: &'static str, ours: f64, goal: Goal) -> Row {
         Row { name: name.to_owned(), unit, ours, peer: None, goal }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         assert!(!row("requests/s", 120.0, 100.0, Goal::AtLeast(1.3)).is_met());
         assert!(row("s", 0.1, 2.0, Goal::AtLeast(20.0)).is_met());
         assert!(!row("ms", 3.0, 2.0, Goal::AtMost(1.2)).is_met());
-        assert!(Row::alone("memory", "MB", 12.0, Goal::AtMost(12.0)).is_met());
+        assert!(Row::without_peer("memory", "MB", 12.0, Goal::AtMost(12.0)).is_met());
     }
 
     #[test]

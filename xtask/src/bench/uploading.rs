@@ -14,32 +14,32 @@ use xtask::lab::proxy::Proxy;
 use xtask::lab::s3::MiniStack;
 use xtask::lab::{paths, report};
 
+use super::programs::{COMMIT, Load, REPOSITORY, built, pinned, release, upload};
 use super::table::{Goal, Row, median};
-use super::{COMMIT, Options, REPOSITORY, built, pinned, release, upload};
 
 /// The delay of every request to a distant server.
-const FAR: Duration = Duration::from_millis(40);
+const DELAY: Duration = Duration::from_millis(40);
 pub const ORIGINAL: &str = "Python CLI 0.1.1";
 
-pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
+pub fn run_all(load: &Load, rows: &mut Vec<Row>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let s3 = MiniStack::start();
     let far = Proxy::start(&s3.url());
-    far.fail(|_| Some(Fault::Delay(FAR)));
+    far.fail(|_| Some(Fault::Delay(DELAY)));
     for (is_far, endpoint, goals) in [(false, s3.url(), [20.0, 15.0]), (true, far.url(), [8.0, 10.0])] {
         let mut settings = s3.settings(&endpoint);
         settings.push(("AWS_UPLOAD_ROLE_ARN".to_owned(), s3.upload_role.clone()));
         let server = Server::with(clean(&release("covered-server")), &settings)?;
         let front = Proxy::start(&server.url);
-        front.fail(|_| Some(Fault::Delay(FAR)));
+        front.fail(|_| Some(Fault::Delay(DELAY)));
         let api = if is_far { front.url() } else { server.url.clone() };
         for (count, goal) in [75, 3600].into_iter().zip(goals) {
             let report = folder.join(count.to_string());
             report::large(&report, count);
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            for _ in 0..options.rounds {
-                let github = Far::github(is_far);
+            for _ in 0..load.rounds {
+                let github = DistantGithub::start(is_far);
                 let environment = [
                     ("COVERED_GH_TOKEN", "a-token"),
                     ("GITHUB_API_URL", &github.url),
@@ -55,30 +55,30 @@ pub fn run_all(options: &Options, rows: &mut Vec<Row>) -> Result<()> {
             rows.push(Row { name, unit: "s", ours: median(ours), peer, goal: Goal::AtLeast(goal) });
         }
     }
-    packing(options, folder, rows)
+    packing(load, folder, rows)
 }
 
 /// A GitHub stub, optionally with the delay of a distant server.
-pub struct Far {
+pub struct DistantGithub {
     url: String,
     _github: Github,
     _proxy: Proxy,
 }
 
-impl Far {
-    pub fn github(is_far: bool) -> Far {
+impl DistantGithub {
+    pub fn start(is_far: bool) -> DistantGithub {
         let github = Github::start();
         github.add_repository(REPOSITORY, "main");
         github.push(REPOSITORY, "main", COMMIT);
         let proxy = Proxy::start(&github.url());
-        proxy.fail(|_| Some(Fault::Delay(FAR)));
+        proxy.fail(|_| Some(Fault::Delay(DELAY)));
         let url = if is_far { proxy.url() } else { github.url() };
-        Far { url, _github: github, _proxy: proxy }
+        DistantGithub { url, _github: github, _proxy: proxy }
     }
 }
 
 /// Runs the original's command; returns its duration in seconds.
-pub fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64> {
+pub fn original(report: &Path, api: &str, s3: &str, github: &DistantGithub) -> Result<f64> {
     let (owner, name) = REPOSITORY.split_once('/').context("owner/name")?;
     let mut command = clean(&paths::program(&paths::original("0.1.1"), "python"));
     command.arg(paths::script("original.py")).arg(report).arg("--purge-cache");
@@ -93,7 +93,7 @@ pub fn original(report: &Path, api: &str, s3: &str, github: &Far) -> Result<f64>
 }
 
 /// Measures packing 540 MB in 3,300 files, each program on one core.
-fn packing(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
+fn packing(load: &Load, folder: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let report = folder.join("pages");
     report::pages(&report, 540, 3300);
     let sides: [(&str, Command); 3] = [
@@ -115,7 +115,7 @@ fn packing(options: &Options, folder: &Path, rows: &mut Vec<Row>) -> Result<()> 
     ];
     let mut samples: [Vec<f64>; 3] = Default::default();
     let mut sides = sides;
-    for _ in 0..options.rounds {
+    for _ in 0..load.rounds {
         for ((name, command), samples) in sides.iter_mut().zip(&mut samples) {
             let out = fs::File::create(folder.join("packed"))?;
             let started = Instant::now();

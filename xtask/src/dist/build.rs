@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::ACTION;
+use super::release::ACTION;
 use crate::cargo;
 use crate::lab::process;
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{ACTION, SUMS, TARGETS, archive, build, sha256};
+use super::release::{ACTION, SUMS, TARGETS, sha256};
+use super::{archive, build};
 
 const HEAD: &str = "\
 # The released programs, newest version first: action/run.sh installs nothing else. Written by `cargo xtask dist --record`.

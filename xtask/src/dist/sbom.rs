@@ -67,7 +67,7 @@ fn component(url: &str, package: &Package, kind: &str, sum: Option<&String>) -> 
 }
 
 /// Parses lines such as `2serde_derive v1.0.228 (proc-macro)|MIT OR Apache-2.0`, which follow the crate that uses them.
-/// A repeated crate has a mark instead of its own lines. Returns the first crate, and all.
+/// A repeated crate has a mark instead of its own lines. Returns the root crate, and all crates.
 fn parse(listed: &str) -> anyhow::Result<(String, Tree)> {
     let mut tree = Tree::new();
     let mut above: Vec<String> = Vec::new();

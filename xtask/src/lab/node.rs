@@ -114,11 +114,11 @@ impl Prism {
 }
 
 /// Validates a GraphQL request and its response with GitHub's published schema.
-pub fn check_graphql(request: &Value, answer: &Value) -> Finished {
+pub fn check_graphql(request: &Value, response: &Value) -> Finished {
     let all = json!({
         "query": request["query"],
         "variables": request["variables"],
-        "answer": answer,
+        "response": response,
     });
     let mut command = node(&paths::script("graphql-check.cjs"));
     run(command.arg(all.to_string())).unwrap()

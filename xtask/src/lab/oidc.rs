@@ -47,7 +47,6 @@ struct State {
     /// The sizes of all keys so far.
     sizes: Vec<usize>,
     claims: Value,
-    lifetime: i64,
     down: bool,
     requests: Vec<Recorded>,
 }
@@ -66,7 +65,6 @@ impl Issuer {
             keys: Vec::new(),
             sizes: Vec::new(),
             claims: json!({}),
-            lifetime: LIFETIME,
             down: false,
             requests: Vec::new(),
         };
@@ -100,11 +98,6 @@ impl Issuer {
     /// Overrides claims of all following tokens; `null` removes a claim.
     pub fn set_claims(&self, claims: Value) {
         self.state().claims = claims;
-    }
-
-    /// Sets the lifetime of the following tokens in seconds.
-    pub fn set_lifetime(&self, seconds: i64) {
-        self.state().lifetime = seconds;
     }
 
     /// While down, closes every connection without a response.
@@ -196,7 +189,7 @@ impl State {
             "jti": format!("00000000-0000-0000-0000-{:012}", self.requests.len()),
             "iat": now,
             "nbf": now - 300,
-            "exp": now + self.lifetime,
+            "exp": now + LIFETIME,
             "repository": "octo/app",
             "repository_id": "1296269",
             "repository_owner": "octo",

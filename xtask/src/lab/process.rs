@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// The time limit for a program to get ready or to stop.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Process {
@@ -29,9 +29,9 @@ struct Output {
 struct Written {
     lines: Vec<String>,
     /// Whether lines are also printed.
-    shown: bool,
+    is_printed: bool,
     /// The number of streams that have ended, of two.
-    ended: u8,
+    ended_streams: u8,
 }
 
 impl Process {
@@ -60,15 +60,15 @@ impl Process {
 
     /// Prints its output from now on.
     pub fn show(&self) {
-        self.output.written.lock().unwrap().shown = true;
+        self.output.written.lock().unwrap().is_printed = true;
     }
 
-    /// Waits for the first line for which `wanted` returns a value.
-    pub fn wait_for_line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+    /// Waits for the first line for which `matching` returns a value.
+    pub fn wait_for_line<T>(&self, matching: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let mut found = None;
         self.wait(|written| {
-            found = written.lines.iter().find_map(|line| wanted(line));
-            found.is_some() || written.ended == 2
+            found = written.lines.iter().find_map(|line| matching(line));
+            found.is_some() || written.ended_streams == 2
         })?;
         let message = || anyhow::anyhow!("{} exited:\n{}", self.name, self.output());
         found.ok_or_else(message)
@@ -86,18 +86,18 @@ impl Process {
 
     /// Waits until it exits.
     pub fn wait_for_exit(&mut self) -> anyhow::Result<ExitStatus> {
-        self.wait(|written| written.ended == 2)?;
+        self.wait(|written| written.ended_streams == 2)?;
         Ok(self.child.wait()?)
     }
 
     fn wait(&self, mut done: impl FnMut(&Written) -> bool) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIME_LIMIT;
         let mut written = self.output.written.lock().unwrap();
         while !done(&written) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let lines = written.lines.join("\n");
-                anyhow::bail!("{} took more than {PATIENCE:?}:\n{lines}", self.name);
+                anyhow::bail!("{} took more than {TIME_LIMIT:?}:\n{lines}", self.name);
             }
             written = self.output.changed.wait_timeout(written, left).unwrap().0;
         }
@@ -121,27 +121,27 @@ fn collect(stream: impl Read + Send + 'static, output: Arc<Output>) {
         while let Some(Ok(line)) = lines.next() {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let mut written = output.written.lock().unwrap();
-            if written.shown {
+            if written.is_printed {
                 println!("{line}");
             }
             written.lines.push(line);
             drop(written);
             output.changed.notify_all();
         }
-        output.written.lock().unwrap().ended += 1;
+        output.written.lock().unwrap().ended_streams += 1;
         output.changed.notify_all();
     });
 }
 
 /// Calls `check` until it returns a value, up to a time limit.
 pub fn poll<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIME_LIMIT;
     loop {
         if let Some(value) = check() {
             return Ok(value);
         }
         if Instant::now() > deadline {
-            anyhow::bail!("waited {PATIENCE:?} for {what}");
+            anyhow::bail!("waited {TIME_LIMIT:?} for {what}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

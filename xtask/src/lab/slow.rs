@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 /// The receive buffer of a client: the minimum.
 const RECEIVE_BUFFER: u32 = 4096;
 /// The time limit for HTTP/2 responses.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Stalled clients; they close their connections when they are dropped.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Readers {
     }
 
     /// Opens HTTP/2 `connections` with `streams` requests each for the next of `paths`, and a window that allows no byte of
-    /// a body. Waits until all got a response or an error, up to [`PATIENCE`].
+    /// a body. Waits until all got a response or an error, up to [`RESPONSE_LIMIT`].
     pub fn http2(
         server: SocketAddr,
         certificate: CertificateDer<'static>,
@@ -86,7 +86,7 @@ impl Readers {
                     responses.extend(response.ok().and_then(Result::ok));
                 }
             };
-            let _ = tokio::time::timeout(PATIENCE, all).await;
+            let _ = tokio::time::timeout(RESPONSE_LIMIT, all).await;
             pending.detach_all();
             anyhow::Ok(responses)
         })?;

@@ -71,7 +71,7 @@ fn defaults_of(help: &str) -> BTreeMap<&str, &str> {
         .filter_map(|flag| {
             let (_, rest) = flag.split_once("[default: ")?;
             let value = rest.split(']').next().filter(|value| !value.contains(' '))?;
-            Some((super::word(flag), value))
+            Some((super::help::word(flag), value))
         })
         .collect()
 }

@@ -149,7 +149,7 @@ pub fn act(world: &World, workspace: &Path, action: &Path, event: &str) -> Comma
 impl JobResult {
     /// Expects that the job succeeds.
     #[track_caller]
-    fn green(self) -> JobResult {
+    fn succeeded(self) -> JobResult {
         JobResult { job: self.job.succeeded(), ..self }
     }
 
@@ -165,7 +165,7 @@ impl JobResult {
     }
 
     #[track_caller]
-    fn says(&self, expected: &[&str]) {
+    fn log_contains(&self, expected: &[&str]) {
         let log = self.log();
         for text in expected {
             assert!(log.contains(text), "{text:?} is not in\n{log}");
@@ -233,7 +233,7 @@ fn a_push_to_the_default_branch_posts_the_status_and_updates_the_badge() {
     let Some(world) = world() else { return };
     let badge = format!("{}/badge/{REPOSITORY}.svg", world.server.url);
     world.github.set_readme(REPOSITORY, &[&badge]);
-    let result = Workflow::push(&world).run().green();
+    let result = Workflow::push(&world).run().succeeded();
     let status = only_status(&world, &head(&world), &result);
     // The action's default threshold is 0, so every total is a success.
     assert_eq!((status.context.as_str(), status.state.as_str()), ("covered", "success"));
@@ -254,23 +254,23 @@ fn a_push_to_the_default_branch_posts_the_status_and_updates_the_badge() {
     ] {
         assert_eq!(result.output(name), expected, "{name}: {}", result.log());
     }
-    result.says(&["Found 87.5%", "Packed ", "Updated the badge", "### Coverage", "**87.5%**"]);
+    result.log_contains(&["Found 87.5%", "Packed ", "Updated the badge", "### Coverage", "**87.5%**"]);
 
     // The next push is compared with this one.
-    let next = Workflow { percent: "88", ..Workflow::push(&world) }.run().green();
+    let next = Workflow { percent: "88", ..Workflow::push(&world) }.run().succeeded();
     assert_eq!(only_status(&world, &head(&world), &next).description, "88% (+0.5%)");
     assert_eq!(next.output("delta"), "+0.5%");
-    next.says(&["+0.5%"]);
+    next.log_contains(&["+0.5%"]);
 }
 
 #[test]
 fn a_pull_request_gets_a_status_without_a_badge_update() {
     let Some(world) = world() else { return };
     world.github.push(REPOSITORY, "feature", TESTED);
-    let result = Workflow::pull_request(&world, REPOSITORY).run().green();
+    let result = Workflow::pull_request(&world, REPOSITORY).run().succeeded();
     assert_eq!(only_status(&world, TESTED, &result).description, "87.5%");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", result.log());
-    result.says(&["Badge not updated"]);
+    result.log_contains(&["Badge not updated"]);
     assert!(world.badge().text().contains("coverage: ??"));
 }
 
@@ -278,10 +278,10 @@ fn a_pull_request_gets_a_status_without_a_badge_update() {
 fn a_workflow_run_for_a_fork_posts_a_status_without_a_badge_update() {
     let Some(world) = world() else { return };
     world.github.push(REPOSITORY, "pull", TESTED);
-    let result = Workflow::after_a_fork(&world).run().green();
+    let result = Workflow::after_a_fork(&world).run().succeeded();
     assert_eq!(only_status(&world, TESTED, &result).state, "success");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), [], "{}", result.log());
-    result.says(&["Badge not updated"]);
+    result.log_contains(&["Badge not updated"]);
     assert_eq!(result.output("uploaded"), "true");
     assert!(world.badge().text().contains("coverage: ??"));
 }
@@ -290,51 +290,51 @@ fn a_workflow_run_for_a_fork_posts_a_status_without_a_badge_update() {
 fn a_run_of_a_fork_without_secrets_explains_what_to_do() {
     let Some(world) = world() else { return };
     let fork = || Workflow { key: "", ..Workflow::pull_request(&world, "stranger/app") };
-    let result = fork().run().green();
-    result.says(&["pull requests from forks", "workflow_run"]);
+    let result = fork().run().succeeded();
+    result.log_contains(&["pull requests from forks", "workflow_run"]);
     assert_eq!(result.output("uploaded"), "false");
-    fork().with("fail-on-error: true").run().red().says(&["workflow_run"]);
+    fork().with("fail-on-error: true").run().red().log_contains(&["workflow_run"]);
     assert!(world.github.requests().iter().all(|request| request.method != "POST"));
 }
 
 #[test]
 fn a_missed_threshold_fails_the_job_only_with_fail_under() {
     let Some(world) = world() else { return };
-    let result = Workflow::push(&world).with("coverage-threshold: 90").run().green();
+    let result = Workflow::push(&world).with("coverage-threshold: 90").run().succeeded();
     let status = only_status(&world, &head(&world), &result);
     assert_eq!(status.state, "failure");
     assert_eq!(status.description, "87.5%, below the threshold of 90%");
     assert_eq!((result.output("state"), result.output("coverage")), ("failure", "87.5"));
-    result.says(&["90%, missed"]);
+    result.log_contains(&["90%, missed"]);
 
     let result = Workflow::push(&world).with("coverage-threshold: 90\nfail-under: true").run().red();
     assert_eq!(only_status(&world, &head(&world), &result).state, "failure");
     assert_eq!(result.output("uploaded"), "true");
-    result.says(&["87.5%", "90%"]);
+    result.log_contains(&["87.5%", "90%"]);
 }
 
 #[test]
 fn an_unreachable_server_fails_the_job_only_with_fail_on_error() {
     let Some(world) = world() else { return };
     let down = || Workflow { server: "http://127.0.0.1:9".to_owned(), ..Workflow::push(&world) };
-    let result = down().with("timeout: 5").run().green();
-    result.says(&["::warning::", "refused the connection", "not uploaded"]);
+    let result = down().with("timeout: 5").run().succeeded();
+    result.log_contains(&["::warning::", "refused the connection", "not uploaded"]);
     assert_eq!((result.output("uploaded"), result.output("coverage")), ("false", "87.5"));
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
-    down().with("timeout: 5\nfail-on-error: true").run().red().says(&["::error::", "refused the connection"]);
+    down().with("timeout: 5\nfail-on-error: true").run().red().log_contains(&["::error::", "refused the connection"]);
     // The outage does not hide a missed threshold.
-    down().with("timeout: 5\ncoverage-threshold: 90\nfail-under: true").run().red().says(&["87.5%", "90%"]);
+    down().with("timeout: 5\ncoverage-threshold: 90\nfail-under: true").run().red().log_contains(&["87.5%", "90%"]);
 }
 
 #[test]
 fn errors_for_a_wrong_key_name_the_secret() {
     let Some(world) = world() else { return };
     let wrong = || Workflow { key: "another-key", ..Workflow::push(&world) };
-    let result = wrong().run().green();
-    result.says(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
+    let result = wrong().run().succeeded();
+    result.log_contains(&["::error::", "check api-key and the secret it comes from", "not uploaded"]);
     assert_eq!(result.output("uploaded"), "false");
     assert_eq!(world.github.statuses(REPOSITORY, &head(&world)), []);
-    wrong().with("fail-on-error: true").run().red().says(&["check api-key"]);
+    wrong().with("fail-on-error: true").run().red().log_contains(&["check api-key"]);
 }
 
 #[test]
@@ -342,19 +342,19 @@ fn errors_name_the_missing_permission() {
     let Some(world) = world() else { return };
     let refusal = json!({"message": "Resource not accessible by integration", "status": "403"}).to_string();
     world.github.set_fault(Fault::Status { code: 403, headers: Vec::new(), body: refusal });
-    let result = Workflow::push(&world).run().green();
-    result.says(&["::error::", "statuses: write"]);
+    let result = Workflow::push(&world).run().succeeded();
+    result.log_contains(&["::error::", "statuses: write"]);
     assert_eq!((result.output("uploaded"), result.output("coverage")), ("true", "87.5"));
     let report = http::get(result.output("report-url")).unwrap();
     assert_eq!(report.status, 200);
-    Workflow::push(&world).with("fail-on-error: true").run().red().says(&["statuses: write"]);
+    Workflow::push(&world).with("fail-on-error: true").run().red().log_contains(&["statuses: write"]);
 }
 
 #[test]
 fn named_reports_have_separate_statuses_and_badges() {
     let Some(world) = world() else { return };
     let steps = vec![("backend", "name: backend"), ("frontend", "name: frontend")];
-    let result = Workflow { steps, ..Workflow::push(&world) }.run().green();
+    let result = Workflow { steps, ..Workflow::push(&world) }.run().succeeded();
     let statuses = world.github.statuses(REPOSITORY, &head(&world));
     let contexts: Vec<&str> = statuses.iter().map(|status| status.context.as_str()).collect();
     assert_eq!(contexts, ["covered/backend", "covered/frontend"], "{}", result.log());
@@ -362,7 +362,7 @@ fn named_reports_have_separate_statuses_and_badges() {
         assert_eq!(result.outputs[name]["report-url"], status.target_url);
         let badge = http::get(&result.outputs[name]["badge-url"]).unwrap();
         assert!(badge.text().contains("coverage: 87%"), "{}", badge.text());
-        result.says(&[&format!("### Coverage: {name}")]);
+        result.log_contains(&[&format!("### Coverage: {name}")]);
     }
     assert_ne!(statuses[0].target_url, statuses[1].target_url);
     assert!(world.badge().text().contains("coverage: ??"), "no report without a name was uploaded");
@@ -371,8 +371,13 @@ fn named_reports_have_separate_statuses_and_badges() {
 #[test]
 fn a_dry_run_sends_nothing_and_logs_what_it_would_send() {
     let Some(world) = world() else { return };
-    let result = Workflow::push(&world).with("dry-run: true").run().green();
-    result.says(&["Dry run: nothing is sent", "Would upload", "Would post the status", "Would update the badge"]);
+    let result = Workflow::push(&world).with("dry-run: true").run().succeeded();
+    result.log_contains(&[
+        "Dry run: nothing is sent",
+        "Would upload",
+        "Would post the status",
+        "Would update the badge",
+    ]);
     assert_eq!(
         (result.output("uploaded"), result.output("coverage"), result.output("state")),
         ("false", "87.5", "success")

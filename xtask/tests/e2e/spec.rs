@@ -12,7 +12,7 @@ use xtask::lab::report;
 use crate::{NEXT_SHA, REPOSITORY, SHA, World, setting};
 
 /// Prism's mark of an error in its log; the word alone may occur in its generated URLs.
-const COMPLAINT: &str = "✖  error";
+const PRISM_ERROR: &str = "✖  error";
 
 #[test]
 fn rest_requests_and_responses_match_githubs_openapi() {
@@ -36,7 +36,7 @@ fn rest_requests_and_responses_match_githubs_openapi() {
         prism.process.wait_for_line(|line| line.contains(request).then_some(())).unwrap();
     }
     let seen = prism.process.output();
-    assert!(!seen.contains(COMPLAINT), "prism found:\n{seen}");
+    assert!(!seen.contains(PRISM_ERROR), "prism found:\n{seen}");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn prism_rejects_what_violates_githubs_openapi() {
     };
     assert_eq!(post("green").status, 422);
     assert!(world.github.requests().is_empty(), "prism must not forward the request");
-    prism.process.wait_for_line(|line| line.contains(COMPLAINT).then_some(())).unwrap();
+    prism.process.wait_for_line(|line| line.contains(PRISM_ERROR).then_some(())).unwrap();
 
     assert_eq!(post("success").status, 201);
     world.github.set_fault(Fault::Status { code: 201, headers: Vec::new(), body: "{}".into() });

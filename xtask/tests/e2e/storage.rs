@@ -14,7 +14,7 @@ use crate::files::{escaped, inflated};
 use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World};
 
 /// The time limit of a request, for the index and then the file, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Longer than that.
 const SLOW: Duration = Duration::from_secs(60);
 
@@ -74,7 +74,7 @@ impl Store {
         let url = format!("{}{}{}", self.world.server.url, self.path, escaped(name));
         let started = Instant::now();
         let reply = http::request("GET", &url, &[("accept-encoding", encoding)], "");
-        assert!(started.elapsed() < PATIENCE, "{name} took {:?}", started.elapsed());
+        assert!(started.elapsed() < REQUEST_LIMIT, "{name} took {:?}", started.elapsed());
         let Ok(reply) = reply else { return Outcome::Aborted };
         if reply.status != 200 {
             assert!((500..600).contains(&reply.status), "{name}: {} {}", reply.status, reply.text());
@@ -216,9 +216,9 @@ fn complete_responses_are_right_under_load_with_random_store_faults() {
             Fault::OtherTag,
             Fault::Corrupt,
         ];
-        let draw = (random >> 33) as usize;
-        let hit = reads_report(forwarded) && draw.is_multiple_of(2);
-        hit.then(|| faults[draw / 2 % faults.len()].clone())
+        let number = (random >> 33) as usize;
+        let is_faulty = reads_report(forwarded) && number.is_multiple_of(2);
+        is_faulty.then(|| faults[number / 2 % faults.len()].clone())
     });
     let store = &store;
     let complete: usize = std::thread::scope(|scope| {
@@ -268,7 +268,7 @@ fn failed_writes_return_errors_in_time_and_can_be_retried() {
         let started = Instant::now();
         let url = format!("{}/coverage/{route}", store.world.server.url);
         let reply = http::request("POST", &url, &[("token", API_KEY)], body.clone()).unwrap();
-        assert!(started.elapsed() < PATIENCE, "{route} took {:?}", started.elapsed());
+        assert!(started.elapsed() < REQUEST_LIMIT, "{route} took {:?}", started.elapsed());
         reply
     };
     for (fault, status) in [

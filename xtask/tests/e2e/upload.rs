@@ -49,7 +49,7 @@ fn upload_twice(settings: &Settings) -> (World, String) {
 }
 
 /// Expects only the record and the zip of each site in the store.
-fn only_record_and_zip(keys: &[String], site: &str) {
+fn assert_only_record_and_zip(keys: &[String], site: &str) {
     let of_site: Vec<_> = keys.iter().filter(|key| key.starts_with(&format!("sites/{site}"))).collect();
     assert_eq!(of_site, [&format!("sites/{site}.json"), &format!("sites/{site}.zip")], "{keys:?}");
     let sites = keys.iter().filter(|key| key.starts_with("sites/")).count();
@@ -60,7 +60,7 @@ fn only_record_and_zip(keys: &[String], site: &str) {
 fn upload_badge_and_report_work_with_a_folder() {
     let data = tempfile::tempdir().unwrap();
     let (_world, site) = upload_twice(&files_in(data.path()));
-    only_record_and_zip(&keys_in(data.path()), &site);
+    assert_only_record_and_zip(&keys_in(data.path()), &site);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn upload_badge_and_report_work_with_s3_and_one_put() {
     let s3 = MiniStack::start();
     let proxy = Proxy::start(&s3.url());
     let (_world, site) = upload_twice(&s3.settings(&proxy.url()));
-    only_record_and_zip(&s3.keys(), &site);
+    assert_only_record_and_zip(&s3.keys(), &site);
     let passed = proxy.take();
     let puts: Vec<_> = passed.iter().filter(|request| request.method == "PUT").collect();
     let zip = format!("/covered/sites/{site}.zip");

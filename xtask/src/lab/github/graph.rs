@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::data::{Repository, State, Status};
-use super::graphql::{Arguments, Found, Object};
+use super::graphql::{Arguments, FieldValue, Object};
 
 /// The time of everything, so that the stub's responses are the same in every run.
 pub const TIME: &str = "2026-01-02T03:04:05Z";
@@ -46,7 +46,7 @@ impl<'a> Object for Node<'a> {
         }
     }
 
-    fn field(&self, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+    fn field(&self, name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
         match self {
             Node::Query(state) => query(state, name, arguments),
             Node::Viewer => (name == "login").then(|| leaf("octocat")),
@@ -62,7 +62,7 @@ impl<'a> Object for Node<'a> {
                 "prefix" => Some(leaf("refs/heads/")),
                 "target" => {
                     let newest = repository.history(branch).first()?;
-                    Some(Found::One(Node::GitObject(repository, newest)))
+                    Some(FieldValue::One(Node::GitObject(repository, newest)))
                 }
                 _ => None,
             },
@@ -72,7 +72,7 @@ impl<'a> Object for Node<'a> {
                 "totalCount" => Some(leaf(shas.len())),
                 "nodes" => {
                     let commits = shas.iter().map(|sha| Node::Commit(repository, sha));
-                    Some(Found::Many(commits.collect()))
+                    Some(FieldValue::Many(commits.collect()))
                 }
                 _ => None,
             },
@@ -82,33 +82,33 @@ impl<'a> Object for Node<'a> {
     }
 }
 
-fn leaf<'a>(value: impl Into<Value>) -> Found<Node<'a>> {
-    Found::Leaf(value.into())
+fn leaf<'a>(value: impl Into<Value>) -> FieldValue<Node<'a>> {
+    FieldValue::Leaf(value.into())
 }
 
-fn one_or_null(node: Option<Node<'_>>) -> Found<Node<'_>> {
-    node.map_or(Found::Leaf(Value::Null), Found::One)
+fn one_or_null(node: Option<Node<'_>>) -> FieldValue<Node<'_>> {
+    node.map_or(FieldValue::Leaf(Value::Null), FieldValue::One)
 }
 
-fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
     match name {
-        "viewer" => return Some(Found::One(Node::Viewer)),
-        "rateLimit" => return Some(Found::One(Node::RateLimit)),
+        "viewer" => return Some(FieldValue::One(Node::Viewer)),
+        "rateLimit" => return Some(FieldValue::One(Node::RateLimit)),
         "repository" => {}
         _ => return None,
     }
     let part = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
     let full_name = format!("{}/{}", part("owner"), part("name"));
     Some(match state.repository(&full_name) {
-        Some(repository) => Found::One(Node::Repository(repository)),
-        None => Found::Missing {
+        Some(repository) => FieldValue::One(Node::Repository(repository)),
+        None => FieldValue::Missing {
             kind: "NOT_FOUND",
             message: format!("Could not resolve to a Repository with the name '{full_name}'."),
         },
     })
 }
 
-fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
     let branch = |wanted: &str| {
         let found = repository.branches.get_key_value(wanted);
         one_or_null(found.map(|(branch, _)| Node::Ref(repository, branch)))
@@ -126,14 +126,19 @@ fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Argu
     }
 }
 
-fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+fn commit<'a>(
+    repository: &'a Repository,
+    sha: &'a str,
+    name: &str,
+    arguments: &Arguments,
+) -> Option<FieldValue<Node<'a>>> {
     match name {
         "oid" => Some(leaf(sha)),
         "committedDate" => Some(leaf(TIME)),
         "messageHeadline" => Some(leaf("Change something")),
         "history" => {
             let Some(first) = arguments.get("first").and_then(Value::as_u64) else {
-                return Some(Found::Missing {
+                return Some(FieldValue::Missing {
                     kind: "MISSING_PAGINATION_BOUNDARIES",
                     message: "You must provide a `first` or `last` value to properly paginate \
                               the `history` connection."
@@ -143,7 +148,7 @@ fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &
             let history = repository.since(sha);
             let count = usize::try_from(first).unwrap_or(usize::MAX);
             let shas = history.iter().take(count).map(String::as_str);
-            Some(Found::One(Node::History(repository, shas.collect())))
+            Some(FieldValue::One(Node::History(repository, shas.collect())))
         }
         "status" => {
             let any = !repository.statuses_of(sha).is_empty();
@@ -153,7 +158,7 @@ fn commit<'a>(repository: &'a Repository, sha: &'a str, name: &str, arguments: &
     }
 }
 
-fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Option<Found<Node<'a>>> {
+fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
     // GitHub shows the newest status of each context, ignoring case.
     let is_newest = |(at, status): &(usize, &Status)| {
         !statuses[at + 1..].iter().any(|newer| newer.context.eq_ignore_ascii_case(&status.context))
@@ -165,12 +170,12 @@ fn rollup<'a>(statuses: &'a [Status], name: &str, arguments: &Arguments) -> Opti
             let found = newest.find(|(status, _)| status.context.eq_ignore_ascii_case(wanted));
             Some(one_or_null(found.map(|(status, age)| Node::Context(status, age))))
         }
-        "contexts" => Some(Found::Many(newest.map(|(status, age)| Node::Context(status, age)).collect())),
+        "contexts" => Some(FieldValue::Many(newest.map(|(status, age)| Node::Context(status, age)).collect())),
         _ => None,
     }
 }
 
-fn context<'a>(status: &Status, age: usize, name: &str) -> Option<Found<Node<'a>>> {
+fn context<'a>(status: &Status, age: usize, name: &str) -> Option<FieldValue<Node<'a>>> {
     let text = |text: &str| {
         if text.is_empty() { json!(null) } else { json!(text) }
     };
@@ -182,5 +187,5 @@ fn context<'a>(status: &Status, age: usize, name: &str) -> Option<Found<Node<'a>
         "createdAt" => json!(format!("2026-01-02T03:{:02}:{:02}Z", age / 60 % 60, age % 60)),
         _ => return None,
     };
-    Some(Found::Leaf(value))
+    Some(FieldValue::Leaf(value))
 }

@@ -13,11 +13,11 @@ pub trait Object: Sized {
     /// This object as the type of a fragment; `None` if it has another type.
     fn as_type(&self, name: &str) -> Option<Self>;
     /// `None`: the field does not exist.
-    fn field(&self, name: &str, arguments: &Arguments) -> Option<Found<Self>>;
+    fn field(&self, name: &str, arguments: &Arguments) -> Option<FieldValue<Self>>;
 }
 
 /// The value of a field.
-pub enum Found<O> {
+pub enum FieldValue<O> {
     Leaf(Value),
     One(O),
     Many(Vec<O>),
@@ -70,7 +70,7 @@ impl Run<'_> {
     ) -> Result<(), String> {
         for selection in selections {
             match selection {
-                Selection::On(type_name, inner) => {
+                Selection::Fragment(type_name, inner) => {
                     if let Some(object) = object.as_type(type_name) {
                         self.collect(&object, inner, out)?;
                     }
@@ -103,16 +103,16 @@ impl Run<'_> {
         };
         let inner = &field.selections;
         match found {
-            Found::Leaf(ref value) if !value.is_null() && !inner.is_empty() => {
+            FieldValue::Leaf(ref value) if !value.is_null() && !inner.is_empty() => {
                 Err(format!("Selections can't be made on scalars (field '{name}')"))
             }
-            Found::One(_) | Found::Many(_) if inner.is_empty() => {
+            FieldValue::One(_) | FieldValue::Many(_) if inner.is_empty() => {
                 Err(format!("Field must have selections (field '{name}')"))
             }
-            Found::Leaf(value) => Ok(value),
-            Found::One(object) => self.object(&object, inner),
-            Found::Many(objects) => objects.iter().map(|o| self.object(o, inner)).collect(),
-            Found::Missing { kind, message } => {
+            FieldValue::Leaf(value) => Ok(value),
+            FieldValue::One(object) => self.object(&object, inner),
+            FieldValue::Many(objects) => objects.iter().map(|o| self.object(o, inner)).collect(),
+            FieldValue::Missing { kind, message } => {
                 let error = json!({"type": kind, "path": self.path, "message": message});
                 self.errors.push(error);
                 Ok(Value::Null)
@@ -129,7 +129,7 @@ struct Document {
 
 enum Selection {
     Field(Field),
-    On(String, Vec<Selection>),
+    Fragment(String, Vec<Selection>),
 }
 
 struct Field {
@@ -158,7 +158,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut out = Vec::new();
     let mut rest = text.trim_start_matches(blank);
     while let Some(first) = rest.chars().next() {
-        let taken = match first {
+        let length = match first {
             '#' => rest.find('\n').unwrap_or(rest.len()),
             '"' => {
                 let end = 1 + rest[1..].find('"').ok_or("Unterminated string")?;
@@ -189,7 +189,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             }
             other => return Err(format!("Parse error on \"{other}\"")),
         };
-        rest = rest[taken..].trim_start_matches(blank);
+        rest = rest[length..].trim_start_matches(blank);
     }
     Ok(out)
 }
@@ -265,7 +265,7 @@ impl Parser {
             }
             let type_name = self.name()?;
             self.mark('{')?;
-            out.push(Selection::On(type_name, self.selections()?));
+            out.push(Selection::Fragment(type_name, self.selections()?));
         }
         Ok(out)
     }

@@ -72,7 +72,7 @@ fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &st
     }
     let id = repository.statuses_of(sha).len() + 1;
     let url = format!("{base}/repos/{full_name}/statuses/{sha}");
-    let body_sent = json!({
+    let sent_body = json!({
         "url": url,
         "avatar_url": null,
         "id": id,
@@ -86,7 +86,7 @@ fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &st
         "creator": null,
     });
     repository.set_status(sha, status);
-    json_response(201, &body_sent)
+    json_response(201, &sent_body)
 }
 
 fn readme(repository: Option<&Repository>, base: &str, request: &Recorded) -> Response<Body> {
@@ -125,11 +125,11 @@ fn digest(image: &str) -> String {
     format!("{hash:016x}").repeat(4)
 }
 
-fn purge(state: &mut State, wanted: &str, hex: &str) -> Response<Body> {
+fn purge(state: &mut State, expected: &str, hex: &str) -> Response<Body> {
     let bytes: Option<Vec<u8>> =
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
     match bytes.map(String::from_utf8) {
-        Some(Ok(image)) if digest(&image) == wanted => {
+        Some(Ok(image)) if digest(&image) == expected => {
             state.purged.push(image);
             json_response(StatusCode::OK.as_u16(), &json!({"status": "ok", "id": "1-1"}))
         }

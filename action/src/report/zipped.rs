@@ -28,15 +28,15 @@ impl Zipped {
     }
 
     /// Reads the file of `size` bytes.
-    pub(in crate::report) fn open(&self, size: u64) -> impl Read + '_ {
+    pub(super) fn open(&self, size: u64) -> impl Read + '_ {
         let inflate = self.deflated.then(|| Decompress::new(false));
         let data = BufReader::with_capacity(CHUNK, self.data());
-        Checked { data, inflate, crc: Crc::new(), expected: self.crc, left: size, ended: false }
+        VerifyingReader { data, inflate, crc: Crc::new(), expected: self.crc, left: size, ended: false }
     }
 }
 
 /// Fails unless size and CRC-32 match and the deflated data ends where the entry ends.
-struct Checked<R> {
+struct VerifyingReader<R> {
     data: R,
     inflate: Option<Decompress>,
     crc: Crc,
@@ -46,7 +46,7 @@ struct Checked<R> {
     ended: bool,
 }
 
-impl<R: BufRead> Checked<R> {
+impl<R: BufRead> VerifyingReader<R> {
     /// Writes the next bytes into `out` and returns their number. 0 can mean that more input is needed.
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let input = self.data.fill_buf()?;
@@ -57,35 +57,35 @@ impl<R: BufRead> Checked<R> {
             self.data.consume(count);
             return Ok(count);
         };
-        let is_over = input.is_empty();
+        let is_at_end = input.is_empty();
         let (read, written) = (inflate.total_in(), inflate.total_out());
         let status =
-            inflate.decompress(input, out, FlushDecompress::None).map_err(|_| broken("is not valid deflate data"))?;
+            inflate.decompress(input, out, FlushDecompress::None).map_err(|_| damaged("is not valid deflate data"))?;
         let (read, written) = (inflate.total_in() - read, inflate.total_out() - written);
         self.data.consume(read as usize);
         self.ended = status == Status::StreamEnd;
         if self.ended && !self.data.fill_buf()?.is_empty() {
-            return Err(broken("ends before its data"));
+            return Err(damaged("ends before its data"));
         }
-        if is_over && !self.ended && written == 0 {
-            return Err(broken("is truncated"));
+        if is_at_end && !self.ended && written == 0 {
+            return Err(damaged("is truncated"));
         }
         Ok(written as usize)
     }
 }
 
-impl<R: BufRead> Read for Checked<R> {
+impl<R: BufRead> Read for VerifyingReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let mut count = 0;
         while count == 0 && !self.ended && !out.is_empty() {
             count = self.step(out)?;
             self.crc.update(&out[..count]);
-            self.left = self.left.checked_sub(count as u64).ok_or_else(|| broken("is larger than the zip says"))?;
+            self.left = self.left.checked_sub(count as u64).ok_or_else(|| damaged("is larger than the zip says"))?;
             if self.ended && self.left > 0 {
-                return Err(broken("is smaller than the zip says"));
+                return Err(damaged("is smaller than the zip says"));
             }
             if self.ended && self.crc.sum() != self.expected {
-                return Err(broken("does not match its checksum"));
+                return Err(damaged("does not match its checksum"));
             }
         }
         Ok(count)
@@ -93,6 +93,6 @@ impl<R: BufRead> Read for Checked<R> {
 }
 
 /// An error text that follows the file's name.
-fn broken(how: &str) -> io::Error {
+fn damaged(how: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it {how}: the zip is damaged, or was forged"))
 }
