@@ -134,7 +134,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "AWS_UPLOAD_ROLE_ARN",
         value: "ARN",
-        help: "the role that the server assumes to give the Python CLI temporary credentials [none: uploads by the Python CLI are rejected]",
+        help: "the role that the server assumes to give the Python CLI, and the action with files: true, temporary credentials [none: both are refused]",
     },
     Setting { name: "AWS_ENDPOINT_URL", value: "URL", help: "another S3 service, such as http://127.0.0.1:9000" },
 ];
