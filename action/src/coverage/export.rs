@@ -7,6 +7,7 @@ mod lcov;
 mod tests;
 
 use std::io::{self, Write};
+use std::path::{PathBuf, absolute};
 
 use super::lines::Lines;
 
@@ -27,10 +28,12 @@ impl Export {
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let exports: Vec<Self> = parts.map(Self::parse).collect::<Result<_, _>>()?;
-        let mut paths: Vec<&str> = exports.iter().map(|export| export.path.as_str()).collect();
+        // `./a` is `a`.
+        let file = |export: &Self| absolute(&export.path).unwrap_or_else(|_| PathBuf::from(&export.path));
+        let mut paths: Vec<_> = exports.iter().map(|export| (file(export), export.path.as_str())).collect();
         paths.sort_unstable();
-        match paths.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(format!("names the file `{}` twice: give each format a file of its own", pair[0])),
+        match paths.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!("names the file `{}` twice: give each format a file of its own", pair[1].1)),
             None => Ok(exports),
         }
     }

@@ -57,6 +57,7 @@ fn a_wrong_export_says_what_is_wrong() {
     for (text, problem) in [
         ("lcov", "has no file for lcov: write lcov:FILE"),
         ("lcov: ", "has no file for lcov: write lcov:FILE"),
+        ("lcov:a,cobertura:./a", "names the file `a` twice: give each format a file of its own"),
         ("lcov:a,cobertura:a", "names the file `a` twice: give each format a file of its own"),
         ("out.xml", "must be FORMAT:FILE with one of the formats lcov, cobertura, not `out.xml`"),
     ] {
@@ -65,4 +66,13 @@ fn a_wrong_export_says_what_is_wrong() {
     let both = Export::parse_list("lcov:C:\\out\\lcov.info, cobertura:out.xml,").unwrap();
     let both: Vec<_> = both.iter().map(|export| (export.format, export.path.as_str())).collect();
     assert_eq!(both, [("lcov", "C:\\out\\lcov.info"), ("cobertura", "out.xml")]);
+}
+
+#[test]
+fn a_path_has_no_letter_that_xml_forbids() {
+    let mut lines = Lines::all();
+    lines.file("a\u{fffe}\u{ffff}\u{0}.c");
+    lines.line(1, Hit::Yes);
+    lines.finish().unwrap();
+    assert!(text("cobertura", &lines).contains("filename=\"a\u{fffd}\u{fffd} .c\""));
 }
