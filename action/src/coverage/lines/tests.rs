@@ -141,3 +141,17 @@ fn counts_that_the_report_shows_are_compared() {
         assert_eq!(lines.get("a").unwrap().adds_up(), adds_up);
     }
 }
+
+#[test]
+fn hostile_numbers_of_branches_are_not_kept() {
+    for (number, is_kept) in [(MAX_BRANCHES / 2, true), (MAX_BRANCHES / 2 + 1, false)] {
+        let (mut one, mut other) = (filled(&[(4, Hit::Partly)]), filled(&[(9, Hit::Partly)]));
+        for (lines, line) in [(&mut one, 4), (&mut other, 9)] {
+            lines.file("a");
+            lines.branches(line, 1, number);
+            assert!(lines.finish().is_ok());
+        }
+        one.merge(other);
+        assert_eq!(one.finish().is_ok(), is_kept, "{number}");
+    }
+}
