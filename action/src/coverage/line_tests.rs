@@ -210,3 +210,27 @@ fn a_page_is_read_in_the_format_that_the_user_names() {
     assert!(lines_as(&report, "index.html", "istanbul").is_some());
     assert!(lines_as(&report, "index.html", "jacoco").is_none());
 }
+
+/// Tools on Windows write text files in this way.
+#[test]
+fn every_fixture_has_the_same_lines_with_the_line_breaks_of_windows() {
+    let mut wrong = Vec::new();
+    for folder in fixtures() {
+        let report = walk(&folder).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        for entry in &report.files {
+            let to = copy.path().join(&entry.name);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            let bytes = std::fs::read(folder.join(&entry.name)).unwrap();
+            let text = String::from_utf8(bytes.clone()).ok().filter(|text| !text.contains('\r'));
+            std::fs::write(to, text.map_or(bytes, |text| text.replace('\n', "\r\n").into_bytes())).unwrap();
+        }
+        let copied = walk(copy.path()).unwrap();
+        let texts = |report: &Report| all_lines(report).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (expected, found) = (texts(&report), texts(&copied));
+        if expected != found {
+            wrong.push(format!("{}: {expected:#?} became {found:#?}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
