@@ -211,6 +211,23 @@ fn a_page_is_read_in_the_format_that_the_user_names() {
     assert!(lines_as(&report, "index.html", "jacoco").is_none());
 }
 
+#[test]
+fn a_page_that_names_many_files_is_read_until_the_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let entry = "{\"link\":\"a.html\",\"title\":\"a\",\"summary_name\":\"a\",\"covered_class\":\"lineCov\"},\n";
+    let header = "var header = { \"instrumented\" : 1, \"covered\" : 1,};";
+    write("index.html", "<script src=\"index.js\"></script><td id=\"header-percent-covered\">");
+    write("index.js", &format!("{}{header}", entry.repeat(20_000)));
+    write("a.js", &format!("{{\"lineNum\":\"1\",\"line\":\"\",\"class\":\"lineCov\"}}\n{}", " ".repeat(1 << 20)));
+    let report = walk(folder.path()).unwrap();
+    let deadline = Deadline::new(std::time::Instant::now(), std::time::Duration::from_secs(1));
+    let search = LineSearch { report: &report, choice: &Choice::Auto, totals: None, filter: None, deadline };
+    let mut notes = Vec::new();
+    assert!(search.run(&mut notes).is_none());
+    assert!(notes.len() == 1 && notes[0].contains("the run exceeded its time limit"), "{notes:?}");
+}
+
 /// Tools on Windows write text files in this way.
 #[test]
 fn every_fixture_has_the_same_lines_with_the_line_breaks_of_windows() {
