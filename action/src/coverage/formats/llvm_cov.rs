@@ -8,11 +8,13 @@
 
 mod export;
 
+use std::collections::BTreeMap;
+
 use memchr::memchr;
 
 use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts, unescaped};
 
 pub use export::read as export;
 
@@ -76,8 +78,8 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
             line = add_line(row, lines);
         } else if let Some(part) = tag.strip_prefix(PART) {
             open = 1;
-            if let (Some(line), Some(branch)) = (line, part.strip_prefix(BRANCH)) {
-                add_branch(line, split(branch, "</div>").map_or("", |(branch, _)| branch), lines);
+            if let (Some(line), Some(branches)) = (line, part.strip_prefix(BRANCH)) {
+                add_branches(line, split(branches, "</div>").map_or("", |(branches, _)| branches), lines);
             }
         }
     }
@@ -86,6 +88,8 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
 
 /// The rest of a row from its number on. Only a line with code has a count.
 fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
+    // Ends at the next row, so that many rows without an end take no quadratic time.
+    let row = split(row, ROW).map_or(row, |(row, _)| row);
     let (number, rest) = split(row, "'")?;
     let (class, rest) = split(between(rest, "<td class='", "</td>")?, "'")?;
     let hit = match class {
@@ -98,11 +102,23 @@ fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
     Some(number)
 }
 
-/// A condition that is always the same has no counts.
-fn add_branch(line: u64, branch: &str, lines: &mut Lines) {
-    for outcomes in branch.split('[').skip(1) {
-        let count = |class: &str| outcomes.matches(class).count() as u64;
-        let taken = count("<span class='covered-line'>");
-        lines.branches(line, taken, taken + count("<span class='uncovered-line'>"));
+/// A line has several conditions, each at its own place. That of a template is repeated for each instance. A condition
+/// that is always the same has no counts.
+fn add_branches(line: u64, branches: &str, lines: &mut Lines) {
+    let mut conditions: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+    for (place, outcomes) in branches.split("  Branch (").filter_map(|branch| split(branch, "[")) {
+        let outcomes = parts(outcomes, "<span class='").filter_map(|outcome| {
+            let is_taken = outcome.starts_with("covered-line'>");
+            (is_taken || outcome.starts_with("uncovered-line'>")).then_some(is_taken)
+        });
+        let outcomes: Vec<bool> = outcomes.take(2).collect();
+        if let [when_true, when_false] = outcomes[..] {
+            let condition = conditions.entry(place).or_default();
+            *condition = [condition[0] | when_true, condition[1] | when_false];
+        }
+    }
+    let taken = conditions.values().flatten().filter(|is_taken| **is_taken).count() as u64;
+    if !conditions.is_empty() {
+        lines.branches(line, taken, 2 * conditions.len() as u64);
     }
 }
