@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -51,7 +51,7 @@ impl Run<'_> {
         }
         let path = absolute(&export.path)?;
         if let Source::Folder(folder) = &self.inputs.source {
-            let is_inside = path.starts_with(absolute(folder)?);
+            let is_inside = resolved(&path).starts_with(resolved(&absolute(folder)?));
             ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
         }
         write(export, &path, &found.lines)?;
@@ -71,6 +71,20 @@ fn nothing(choice: &Choice) -> &'static str {
         Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format",
         Choice::File { .. } => "the file of lines (--lines) has none in a known format",
     }
+}
+
+/// An absolute path without symbolic links and `..`; what does not exist yet has no links.
+fn resolved(path: &Path) -> PathBuf {
+    let real = path.ancestors().find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
+    let Some((mut real, new)) = real else { return path.to_owned() };
+    for part in new.components() {
+        if part == Component::ParentDir {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    real
 }
 
 fn write(export: &Export, path: &Path, lines: &Lines) -> Result<()> {

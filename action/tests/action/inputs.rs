@@ -227,6 +227,11 @@ fn a_failed_export_fails_the_run_after_the_upload() {
         .run()
         .fails("it would change the report: choose a file outside of ")
         .outputs("uploaded=true");
+    let detour = Covered::new(&peer);
+    let report = detour.report();
+    let name = report.file_name().unwrap().to_str().unwrap();
+    let file = format!("lcov:{}/new/../../{name}/lcov.info", report.display());
+    detour.arg("--export").arg(file).run().fails("it would change the report: choose a file outside of ");
     let other = "SF:a.c\nDA:1,1\nDA:2,0\nend_of_record\n";
     let differs = Covered::new(&peer).file("lcov.info", other).arg("--lines=lcov.info").arg("--export=lcov:gone/x");
     differs.run().fails("the lines in lcov.info do not add up; set lines (--lines) to another file");
