@@ -72,13 +72,11 @@ impl Source {
             }
             "StatCvg" => numbers(element, "elems").for_each(|number| lines.line(number, Hit::No)),
             "CtxCvg" => {
-                let has_code =
-                    |lines: &Lines, number| lines.get(&self.path).is_some_and(|file| file.bits.get(number).is_some());
-                for number in numbers(element, "elemRefs") {
-                    if u32::try_from(number).is_ok_and(|number| has_code(lines, number)) {
-                        lines.line(number, Hit::Yes);
-                    }
-                }
+                // One look-up for all numbers: a path can be long, and the numbers many.
+                let Some(file) = lines.get(&self.path) else { return Ok(()) };
+                let has_code = |number: &u64| u32::try_from(*number).is_ok_and(|line| file.bits.get(line).is_some());
+                let hit: Vec<u64> = numbers(element, "elemRefs").filter(has_code).collect();
+                hit.into_iter().for_each(|number| lines.line(number, Hit::Yes));
             }
             _ => {}
         }
