@@ -140,6 +140,11 @@ impl<'a> Lines<'a> {
         self.bytes += file.bytes() - before;
     }
 
+    /// Makes `finish` fail: a page is damaged, and the counts of the report cannot show it.
+    pub fn fail(&mut self, problem: &'static str) {
+        self.problem = Some(problem);
+    }
+
     /// Sorts the files and their branches. Fails if something was left out.
     pub fn finish(&mut self) -> Result<()> {
         self.problem.map_or(Ok(()), |problem| Err(anyhow!(problem)))?;

@@ -61,6 +61,9 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     if !has(page.html, TITLE) || !has(page.html, ROW) {
         return false;
     }
+    if !page.html.trim_end().ends_with("</html>") {
+        lines.fail("a page of a source file is truncated");
+    }
     let (mut rest, mut line, mut open) = (page.html, None, 0_usize);
     while let Some(at) = memchr(b'<', rest.as_bytes()) {
         let tag = &rest[at..];
