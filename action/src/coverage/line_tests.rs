@@ -347,3 +347,26 @@ fn a_truncated_page_that_no_count_can_show_has_no_lines() {
         assert_eq!(lines_of(&walk(folder.path()).unwrap(), "index.html").is_some(), is_found, "{length}");
     }
 }
+
+#[test]
+fn names_of_source_files_that_programs_of_kcov_use_differently_are_not_used() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/totals/kcov-43-programs");
+    let other = "other.sh.5612bf0d0bc197c9/index.js";
+    for (program, from, to, is_found) in [
+        (other, "", "", true),
+        (other, "[...]/app/src/common.sh", "[...]/common.sh", false),
+        (other, "common.sh.41bcd66c.html", "common.sh.00000000.html", false),
+        ("kcov-merged/index.js", "[...]/app/src/common.sh", "[...]/src/common.sh", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in walk(&fixture).unwrap().files {
+            let path = folder.path().join(&entry.name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = std::fs::read_to_string(fixture.join(&entry.name)).unwrap();
+            let text = if entry.name == program { text.replacen(from, to, 1) } else { text };
+            std::fs::write(path, text).unwrap();
+        }
+        let report = walk(folder.path()).unwrap();
+        assert_eq!(lines_of(&report, "index.html").is_some(), is_found, "{program} {from}");
+    }
+}

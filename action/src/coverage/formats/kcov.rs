@@ -6,6 +6,7 @@
 //!
 //! The index counts the lines of every program that ran, so those of a file that two programs use count twice.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use anyhow::Result;
@@ -45,6 +46,7 @@ fn script(page: &Page) -> Option<String> {
 /// ```
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let Some(script) = script(page) else { return false };
+    let mut names = Names::default();
     for (link, name) in entries(&script) {
         let Some((folder, "index.html")) = link.rsplit_once('/') else {
             add_file(page, &link, name, lines);
@@ -52,22 +54,56 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
         };
         let program = (page.read_sibling)(&format!("{folder}/index.js")).unwrap_or_default();
         for (link, name) in entries(&program) {
+            names.add(&link, name, lines);
             if let Some((covered, total)) = add_file(page, &format!("{folder}/{link}"), name, lines) {
                 lines.count(covered, total);
             }
         }
     }
+    let merged = script.lines().find(|line| line.starts_with(MERGED)).and_then(entry);
+    if let Some((folder, "index.html")) = merged.as_ref().and_then(|(link, _)| link.rsplit_once('/')) {
+        let program = (page.read_sibling)(&format!("{folder}/index.js")).unwrap_or_default();
+        entries(&program).for_each(|(link, name)| names.add(&link, name, lines));
+    }
     true
 }
 
+/// The names of source files by their links, and the other way round. A link has a hash of the whole path. The name
+/// lacks the part that all paths of the same program have, so it can be another one in another program.
+#[derive(Default)]
+struct Names {
+    names: HashMap<String, String>,
+    links: HashMap<String, String>,
+}
+
+/// Source files of all programs.
+const MAX_FILES: usize = 100_000;
+
+impl Names {
+    fn add(&mut self, link: &str, name: &str, lines: &mut Lines) {
+        let same_name = self.names.entry(link.to_owned()).or_insert_with(|| name.to_owned()) == name;
+        let same_link = self.links.entry(name.to_owned()).or_insert_with(|| link.to_owned()) == link;
+        if !same_name || !same_link {
+            lines.fail("its programs have different names for one source file, or one name for different files");
+        } else if self.names.len() > MAX_FILES {
+            lines.fail("its programs have more than 100,000 source files");
+            *self = Self::default();
+        }
+    }
+}
+
+/// Where the list of the programs ends.
+const MERGED: &str = "], merged_files:[";
+
 /// The links and names of an index, each on its own line.
 fn entries(script: &str) -> impl Iterator<Item = (String, &str)> {
-    let own = script.lines().take_while(|line| !line.starts_with("], merged_files:["));
-    own.filter_map(|line| {
-        let link = between(line, "{\"link\":\"", "\",\"title\":\"")?;
-        let name = between(line, "\",\"summary_name\":\"", "\",\"covered_class\":\"")?;
-        Some((percent_decode_str(link).decode_utf8_lossy().into_owned(), name))
-    })
+    script.lines().take_while(|line| !line.starts_with(MERGED)).filter_map(entry)
+}
+
+fn entry(line: &str) -> Option<(String, &str)> {
+    let link = between(line, "{\"link\":\"", "\",\"title\":\"")?;
+    let name = between(line, "\",\"summary_name\":\"", "\",\"covered_class\":\"")?;
+    Some((percent_decode_str(link).decode_utf8_lossy().into_owned(), name))
 }
 
 /// Adds a source file's lines. Their data lies beside the page. Returns their counts.
