@@ -15,6 +15,7 @@ use super::percent::Counts;
 use super::search::{Choice, MAX_CANDIDATES, MAX_READ, formats_of, is_near, pages};
 use super::totals::Totals;
 use crate::base::deadline::Deadline;
+use crate::base::text::count;
 use crate::report::{Entry, Report};
 
 /// Threads that read pages. Each keeps one page in memory.
@@ -85,8 +86,8 @@ impl fmt::Display for FoundLines<'_> {
         let (covered, total) = self.lines.sums();
         let files = self.lines.files().count();
         let pages = if self.is_pages { " and its pages" } else { "" };
-        let plural = if files == 1 { "" } else { "s" };
-        write!(f, "{total} lines in {files} file{plural} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
+        let (total, files) = (count(total as usize, "line"), count(files, "file"));
+        write!(f, "{total} in {files} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
         write!(f, "; {}", self.proof)
     }
 }
