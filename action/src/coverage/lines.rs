@@ -116,10 +116,11 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The counts of lines that the report shows for the current file.
+    /// The counts of lines that the report shows for the current file. Of several, the larger ones are kept: threads read
+    /// its pages in any order.
     pub fn shown(&mut self, covered: u64, total: u64) {
         if let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) {
-            file.shown = Some((covered, total));
+            file.shown = file.shown.max(Some((covered, total)));
         }
     }
 

@@ -155,3 +155,19 @@ fn hostile_numbers_of_branches_are_not_kept() {
         assert_eq!(one.finish().is_ok(), is_kept, "{number}");
     }
 }
+
+#[test]
+fn counts_that_differ_are_the_same_in_any_order() {
+    let shown = |counts: [(u64, u64); 2]| {
+        let mut all = filled(&[(4, Hit::Yes)]);
+        for (covered, total) in counts {
+            let mut page = filled(&[(4, Hit::Yes)]);
+            page.file("a");
+            page.shown(covered, total);
+            all.merge(page);
+        }
+        all.get("a").unwrap().shown
+    };
+    assert_eq!(shown([(1, 1), (2, 3)]), Some((2, 3)));
+    assert_eq!(shown([(2, 3), (1, 1)]), Some((2, 3)));
+}
