@@ -15,6 +15,7 @@ use super::percent::Counts;
 use super::search::{Choice, MAX_CANDIDATES, MAX_READ, formats_of, is_near, pages};
 use super::totals::Totals;
 use crate::base::deadline::Deadline;
+use crate::base::text::count;
 use crate::report::{Entry, Report};
 
 /// Threads that read pages. Each keeps one page in memory.
@@ -85,8 +86,8 @@ impl fmt::Display for FoundLines<'_> {
         let (covered, total) = self.lines.sums();
         let files = self.lines.files().count();
         let pages = if self.is_pages { " and its pages" } else { "" };
-        let plural = if files == 1 { "" } else { "s" };
-        write!(f, "{total} lines in {files} file{plural} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
+        let (total, files) = (count(total as usize, "line"), count(files, "file"));
+        write!(f, "{total} in {files} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
         write!(f, "; {}", self.proof)
     }
 }
@@ -189,7 +190,7 @@ impl<'a> LineSearch<'a> {
     fn pages_of(&self, index: &Entry, format: Option<&str>) -> Result<Option<FoundLines<'a>>> {
         let from = FileSource::Inside(self.report);
         let html = from.text(&index.name)?;
-        let read_sibling = |other: &str| from.text(&sibling(&index.name, other)).ok();
+        let read_sibling = |other: &str| self.sibling(index, other);
         let page = Page { html: &html, read_sibling: &read_sibling };
         let mut formats = FORMATS.iter().filter(|known| format.is_none_or(|format| known.name == format));
         let recognized = formats.find_map(|format| match format.read {
@@ -235,9 +236,16 @@ impl<'a> LineSearch<'a> {
         let from = FileSource::Inside(self.report);
         ensure!(page.size <= MAX_PAGE, "{} has more than {} MB", page.name, MAX_PAGE >> 20);
         let html = from.text(&page.name).with_context(|| format!("cannot read {}", page.name))?;
-        let read_sibling = |other: &str| from.text(&sibling(&page.name, other)).ok();
+        let read_sibling = |other: &str| self.sibling(page, other);
         read(&Page { html: &html, read_sibling: &read_sibling }, lines);
-        Ok(())
+        Ok(self.deadline.check()?)
+    }
+
+    /// The text of another file in a page's folder. A page can name millions of them, so there is none after the
+    /// deadline.
+    fn sibling(&self, page: &Entry, other: &str) -> Option<String> {
+        self.deadline.check().ok()?;
+        FileSource::Inside(self.report).text(&sibling(&page.name, other)).ok()
     }
 
     fn found(

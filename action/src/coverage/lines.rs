@@ -21,11 +21,14 @@ pub use statements::Statements;
 const MAX_BYTES: usize = 32 << 20;
 /// The largest line number. Generated files of real projects have some hundred thousand lines.
 const MAX_LINE: u64 = 1 << 24;
+/// Branches of all lines. An export writes each of them.
+const MAX_BRANCHES: u64 = 1 << 24;
 /// Bytes of a path.
 const MAX_PATH: usize = 4096;
 
 const TOO_MUCH: &str = "it has more lines or files than fit into 32 MB";
 const TOO_LARGE_NUMBER: &str = "it has a line number above 16,777,216";
+const TOO_MANY_BRANCHES: &str = "it has more than 16,777,216 branches";
 const TOO_LONG_PATH: &str = "it has a path of more than 4,096 bytes";
 
 /// Whether a caller needs the lines of a path.
@@ -41,6 +44,7 @@ pub struct Lines<'a> {
     is_on: bool,
     filter: Option<Filter<'a>>,
     bytes: usize,
+    branches: u64,
     /// The sums as the tool counts them, if it counts some lines twice or in another way.
     counted: Option<(u64, u64)>,
     counts_functions: bool,
@@ -100,13 +104,24 @@ impl<'a> Lines<'a> {
     pub fn branches(&mut self, number: u64, taken: u64, total: u64) {
         let (taken, total) = (u32::try_from(taken.min(total)), u32::try_from(total));
         let (Ok(taken), Ok(total)) = (taken, total) else { return };
+        if self.current.is_some() {
+            self.count_branches(total.into());
+        }
         self.change(number, |file, line| file.branches.push(Branches { line, taken, total }));
     }
 
-    /// The counts of lines that the report shows for the current file.
+    fn count_branches(&mut self, more: u64) {
+        self.branches = self.branches.saturating_add(more);
+        if self.branches > MAX_BRANCHES {
+            self.problem = Some(TOO_MANY_BRANCHES);
+        }
+    }
+
+    /// The counts of lines that the report shows for the current file. Of several, the larger ones are kept: threads read
+    /// its pages in any order.
     pub fn shown(&mut self, covered: u64, total: u64) {
         if let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) {
-            file.shown = Some((covered, total));
+            file.shown = file.shown.max(Some((covered, total)));
         }
     }
 
@@ -139,6 +154,11 @@ impl<'a> Lines<'a> {
         self.bytes += file.bytes() - before;
     }
 
+    /// Makes `finish` fail: a page is damaged, and the counts of the report cannot show it.
+    pub fn fail(&mut self, problem: &'static str) {
+        self.problem = Some(problem);
+    }
+
     /// Sorts the files and their branches. Fails if something was left out.
     pub fn finish(&mut self) -> Result<()> {
         self.problem.map_or(Ok(()), |problem| Err(anyhow!(problem)))?;
@@ -166,6 +186,7 @@ impl<'a> Lines<'a> {
             self.count(covered, total);
         }
         self.counts_functions |= other.counts_functions;
+        self.count_branches(other.branches);
         self.problem = self.problem.or(other.problem);
     }
 

@@ -58,7 +58,8 @@ impl Run<'_> {
         write_export(export, &path, &found.lines)?;
         let (files, (_, lines)) = (found.lines.files().count(), found.lines.sums());
         self.log.info(&format!(
-            "Wrote {lines} lines of {} to {} ({})",
+            "Wrote {} of {} to {} ({})",
+            count(lines as usize, "line"),
             count(files, "file"),
             export.path,
             export.format

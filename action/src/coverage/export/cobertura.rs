@@ -58,9 +58,9 @@ fn split(path: &str) -> (&str, &str) {
     path.rfind(['/', '\\']).map_or(("", path), |at| (&path[..at], &path[at + 1..]))
 }
 
-/// XML 1.0 has no control characters, not even escaped.
+/// XML 1.0 has neither control characters nor the last two of a plane's first 65,536, not even escaped.
 fn attribute(text: &str) -> String {
-    escape(one_line(text)).into_owned()
+    escape(one_line(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")).into_owned()
 }
 
 /// Covered and total lines and branches; shown as the two rates.

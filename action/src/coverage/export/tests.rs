@@ -69,3 +69,12 @@ fn a_wrong_export_says_what_is_wrong() {
         assert_eq!(both, [("lcov", "C:\\out\\lcov.info"), ("cobertura", "out.xml")]);
     }
 }
+
+#[test]
+fn a_path_has_no_letter_that_xml_forbids() {
+    let mut lines = Lines::all();
+    lines.file("a\u{fffe}\u{ffff}\u{0}.c");
+    lines.line(1, Hit::Yes);
+    lines.finish().unwrap();
+    assert!(text("cobertura", &lines).contains("filename=\"a\u{fffd}\u{fffd} .c\""));
+}

@@ -6,6 +6,7 @@
 //!
 //! The index counts the lines of every program that ran, so those of a file that two programs use count twice.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use anyhow::Result;
@@ -46,7 +47,7 @@ fn script(page: &Page) -> Option<(&'static str, String)> {
 /// ```
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let Some((end, script)) = script(page) else { return false };
-    let mut sums = Vec::new();
+    let (mut names, mut sums) = (Names::default(), Vec::new());
     let mut add = |link: &str, name: &str| add_file(page, &format!("{}{end}", link.strip_suffix("html")?), name, lines);
     for (link, name) in entries(&script) {
         let Some((folder, "index.html")) = link.rsplit_once('/') else {
@@ -54,20 +55,59 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
             continue;
         };
         let program = (page.read_sibling)(&format!("{folder}/index.{end}")).unwrap_or_default();
-        sums.extend(entries(&program).filter_map(|(link, name)| add(&format!("{folder}/{link}"), name)));
+        for (link, name) in entries(&program) {
+            sums.extend(add(&format!("{folder}/{link}"), name));
+            names.add(&link, name);
+        }
+    }
+    let merged = script.lines().find(|line| line.starts_with(MERGED)).and_then(entry);
+    if let Some((folder, "index.html")) = merged.as_ref().and_then(|(link, _)| link.rsplit_once('/')) {
+        let program = (page.read_sibling)(&format!("{folder}/index.{end}")).unwrap_or_default();
+        entries(&program).for_each(|(link, name)| names.add(&link, name));
     }
     sums.into_iter().for_each(|(covered, total)| lines.count(covered, total));
+    names.problem.into_iter().for_each(|problem| lines.fail(problem));
     true
 }
 
+/// The names of source files by their links, and the other way round. A link has a hash of the whole path. The name
+/// lacks the part that all paths of the same program have, so it can be another one in another program.
+#[derive(Default)]
+struct Names {
+    names: HashMap<String, String>,
+    links: HashMap<String, String>,
+    problem: Option<&'static str>,
+}
+
+/// Source files of all programs.
+const MAX_FILES: usize = 100_000;
+
+impl Names {
+    fn add(&mut self, link: &str, name: &str) {
+        let same_name = self.names.entry(link.to_owned()).or_insert_with(|| name.to_owned()) == name;
+        let same_link = self.links.entry(name.to_owned()).or_insert_with(|| link.to_owned()) == link;
+        if !same_name || !same_link {
+            self.problem =
+                Some("its programs have different names for one source file, or one name for different files");
+        } else if self.names.len() > MAX_FILES {
+            let problem = Some("its programs have more than 100,000 source files");
+            *self = Self { problem, ..Self::default() };
+        }
+    }
+}
+
+/// Where the list of the programs ends.
+const MERGED: &str = "], merged_files:[";
+
 /// The links and names of an index, each on its own line.
 fn entries(script: &str) -> impl Iterator<Item = (String, &str)> {
-    let own = script.lines().take_while(|line| !line.starts_with("], merged_files:["));
-    own.filter_map(|line| {
-        let link = between(line, "{\"link\":\"", "\",\"title\":\"")?;
-        let name = between(line, "\",\"summary_name\":\"", "\",\"covered_class\":\"")?;
-        Some((percent_decode_str(link).decode_utf8_lossy().into_owned(), name))
-    })
+    script.lines().take_while(|line| !line.starts_with(MERGED)).filter_map(entry)
+}
+
+fn entry(line: &str) -> Option<(String, &str)> {
+    let link = between(line, "{\"link\":\"", "\",\"title\":\"")?;
+    let name = between(line, "\",\"summary_name\":\"", "\",\"covered_class\":\"")?;
+    Some((percent_decode_str(link).decode_utf8_lossy().into_owned(), name))
 }
 
 /// Adds a source file's lines. Their data lies beside the page. Returns their counts.

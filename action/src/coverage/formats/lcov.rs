@@ -122,7 +122,9 @@ fn path(head: &str) -> Option<String> {
 /// The part of the row before the line's class, and what the class at this place says. Branches have classes too, but
 /// nothing that starts like a count.
 fn hit(row: &str, at: usize) -> Option<(&str, Option<Hit>)> {
-    let (class, text) = split(row.get(at..)?, "\">")?;
+    // The next quote ends the class: looking further takes quadratic time on a row of many unclosed tags.
+    let (class, rest) = split(row.get(at..)?, "\"")?;
+    let text = rest.strip_prefix('>')?;
     if text.trim_start().starts_with(['<', '+', '-', '#']) {
         return None;
     }

@@ -10,11 +10,13 @@
 
 mod export;
 
+use std::collections::BTreeMap;
+
 use memchr::memchr;
 
 use super::{Lines, Measure, Measures, Page};
 use crate::coverage::lines::Hit;
-use crate::coverage::syntax::html::{after, between, counts, has, percent, split, texts, unescaped};
+use crate::coverage::syntax::html::{after, between, counts, has, parts, percent, split, texts, unescaped};
 
 pub use export::read as export;
 
@@ -71,6 +73,9 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     if !has(page.html, TITLE) || !has(page.html, ROW) {
         return false;
     }
+    if !page.html.trim_end().ends_with("</html>") {
+        lines.fail("a page of a source file is truncated");
+    }
     let (mut rest, mut line, mut open) = (page.html, None, 0_usize);
     while let Some(at) = memchr(b'<', rest.as_bytes()) {
         let tag = &rest[at..];
@@ -88,8 +93,8 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
             line = add_line(row, lines);
         } else if let Some(part) = tag.strip_prefix(PART) {
             open = 1;
-            if let (Some(line), Some(branch)) = (line, part.strip_prefix(BRANCH)) {
-                add_branch(line, split(branch, "</div>").map_or("", |(branch, _)| branch), lines);
+            if let (Some(line), Some(branches)) = (line, part.strip_prefix(BRANCH)) {
+                add_branches(line, split(branches, "</div>").map_or("", |(branches, _)| branches), lines);
             }
         }
     }
@@ -115,11 +120,23 @@ fn add_line(row: &str, lines: &mut Lines) -> Option<u64> {
     Some(number)
 }
 
-/// A condition that is always the same has no counts.
-fn add_branch(line: u64, branch: &str, lines: &mut Lines) {
-    for outcomes in branch.split('[').skip(1) {
-        let count = |class: &str| outcomes.matches(class).count() as u64;
-        let taken = count("<span class='covered-line'>");
-        lines.branches(line, taken, taken + count("<span class='uncovered-line'>"));
+/// A line has several conditions, each at its own place. That of a template is repeated for each instance. A condition
+/// that is always the same has no counts.
+fn add_branches(line: u64, branches: &str, lines: &mut Lines) {
+    let mut conditions: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+    for (place, outcomes) in branches.split("  Branch (").filter_map(|branch| split(branch, "[")) {
+        let outcomes = parts(outcomes, "<span class='").filter_map(|outcome| {
+            let is_taken = outcome.starts_with("covered-line'>");
+            (is_taken || outcome.starts_with("uncovered-line'>")).then_some(is_taken)
+        });
+        let outcomes: Vec<bool> = outcomes.take(2).collect();
+        if let [when_true, when_false] = outcomes[..] {
+            let condition = conditions.entry(place).or_default();
+            *condition = [condition[0] | when_true, condition[1] | when_false];
+        }
+    }
+    let taken = conditions.values().flatten().filter(|is_taken| **is_taken).count() as u64;
+    if !conditions.is_empty() {
+        lines.branches(line, taken, 2 * conditions.len() as u64);
     }
 }

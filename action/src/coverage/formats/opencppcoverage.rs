@@ -60,7 +60,9 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
 /// }</pre>
 /// ```
 fn add_file(html: &str, lines: &mut Lines) -> Option<()> {
-    let (_, source) = split(after(html, "<pre class=\"prettyprint")?, ">\n")?;
+    let source = split(after(html, "<pre class=\"prettyprint")?, ">")?.1;
+    // Browsers drop the line break after the tag as well. On Windows it has two characters.
+    let source = source.trim_start_matches('\r').strip_prefix('\n').unwrap_or(source);
     let (mut color, mut sum) = (None, (0, 0));
     for (number, text) in (1..).zip(split(source, "</pre>")?.0.split('\n')) {
         if has(text, COVERED) {

@@ -17,9 +17,8 @@ use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
 use crate::coverage::syntax::xml::{self, Element};
 
-/// Source files, and bytes of a path.
-const MAX_FILES: usize = 100_000;
-const MAX_PATH: usize = 4096;
+/// Bytes of all paths and their references.
+const MAX_PATHS: usize = 32 << 20;
 
 pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let (mut is_coverage, mut source, mut failed) = (false, Source::default(), Ok(()));
@@ -48,6 +47,7 @@ pub fn xml(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures
 struct Source {
     /// Paths by their `locRef`.
     paths: HashMap<String, String>,
+    bytes: usize,
     /// The path of the file that is read.
     path: String,
     /// Whether the kind of coverage is another than that of lines.
@@ -60,9 +60,9 @@ impl Source {
             "Loc" => {
                 let path = element.unescaped("uri").unwrap_or_default();
                 let location = element.text("locRef").unwrap_or_default();
-                ensure!(path.len().max(location.len()) <= MAX_PATH, "it has a path of more than {MAX_PATH} bytes");
+                self.bytes += path.len() + location.len() + 2 * size_of::<String>();
+                ensure!(self.bytes <= MAX_PATHS, "its paths have more than {} MB", MAX_PATHS >> 20);
                 self.paths.insert(location, path);
-                ensure!(self.paths.len() <= MAX_FILES, "it has more than {MAX_FILES} files");
             }
             "CoverageData" => self.is_other = element.text("type").is_some_and(|kind| kind != "LC"),
             "CvgData" => {
@@ -72,13 +72,11 @@ impl Source {
             }
             "StatCvg" => numbers(element, "elems").for_each(|number| lines.line(number, Hit::No)),
             "CtxCvg" => {
-                let has_code =
-                    |lines: &Lines, number| lines.get(&self.path).is_some_and(|file| file.bits.get(number).is_some());
-                for number in numbers(element, "elemRefs") {
-                    if u32::try_from(number).is_ok_and(|number| has_code(lines, number)) {
-                        lines.line(number, Hit::Yes);
-                    }
-                }
+                // One look-up for all numbers: a path can be long, and the numbers many.
+                let Some(file) = lines.get(&self.path) else { return Ok(()) };
+                let has_code = |number: &u64| u32::try_from(*number).is_ok_and(|line| file.bits.get(line).is_some());
+                let hit: Vec<u64> = numbers(element, "elemRefs").filter(has_code).collect();
+                hit.into_iter().for_each(|number| lines.line(number, Hit::Yes));
             }
             _ => {}
         }

@@ -48,7 +48,7 @@ impl SourceFile {
         self.bits.merge(&other.bits);
         self.branches.extend(other.branches);
         self.finish();
-        self.shown = self.shown.or(other.shown);
+        self.shown = self.shown.max(other.shown);
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -154,3 +154,33 @@ fn lines_of_a_tool_that_counts_functions_are_at_most_those_that_it_counts() {
     let fits = [(4, 6), (2, 3), (2, 9), (1, 6), (3, 3), (4, 4), (9, 4)].map(|shown| all.may_be_part_of(shown));
     assert_eq!(fits, [true, true, true, false, false, false, false]);
 }
+
+#[test]
+fn hostile_numbers_of_branches_are_not_kept() {
+    for (number, is_kept) in [(MAX_BRANCHES / 2, true), (MAX_BRANCHES / 2 + 1, false)] {
+        let (mut one, mut other) = (filled(&[(4, Hit::Partly)]), filled(&[(9, Hit::Partly)]));
+        for (lines, line) in [(&mut one, 4), (&mut other, 9)] {
+            lines.file("a");
+            lines.branches(line, 1, number);
+            assert!(lines.finish().is_ok());
+        }
+        one.merge(other);
+        assert_eq!(one.finish().is_ok(), is_kept, "{number}");
+    }
+}
+
+#[test]
+fn counts_that_differ_are_the_same_in_any_order() {
+    let shown = |counts: [(u64, u64); 2]| {
+        let mut all = filled(&[(4, Hit::Yes)]);
+        for (covered, total) in counts {
+            let mut page = filled(&[(4, Hit::Yes)]);
+            page.file("a");
+            page.shown(covered, total);
+            all.merge(page);
+        }
+        all.get("a").unwrap().shown
+    };
+    assert_eq!(shown([(1, 1), (2, 3)]), Some((2, 3)));
+    assert_eq!(shown([(2, 3), (1, 1)]), Some((2, 3)));
+}

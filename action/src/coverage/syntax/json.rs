@@ -99,7 +99,12 @@ pub fn top_keys(input: &mut dyn BufRead, known: &[&'static str]) -> Result<Optio
         Some(b'[') => return Ok(Some(keys)),
         _ => return Ok(None),
     }
-    let mut add = |key: &str, _: IgnoredAny| keys.extend(known.iter().find(|known| **known == key));
+    let mut add = |key: &str, _: IgnoredAny| {
+        // A file can repeat a key millions of times.
+        if let Some(key) = known.iter().find(|known| **known == key).filter(|key| !keys.contains(*key)) {
+            keys.push(*key);
+        }
+    };
     read_entries(input, &[], "", &mut add)?;
     Ok(Some(keys))
 }
@@ -283,5 +288,11 @@ mod tests {
         assert_eq!(entries, expected.map(|(key, value)| (key.to_owned(), value)));
         let mut each = |_: &str, _: List<u32>| ();
         assert!(read_entries(&mut r#"{"a": {"f": 1}}"#.as_bytes(), &[], "a", &mut each).is_err());
+    }
+
+    #[test]
+    fn a_repeated_key_is_kept_once() {
+        let json = format!("{{{}\"b\": 1}}", "\"a\": 0, ".repeat(1000));
+        assert_eq!(top_keys(&mut json.as_bytes(), &["a", "b", "a"]).unwrap(), Some(vec!["a", "b"]));
     }
 }

@@ -9,11 +9,14 @@ use std::fmt;
 use std::io::BufRead;
 
 use anyhow::Result;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::{Hit, Lines, Measure, Measures};
 use crate::coverage::percent::Percent;
 use crate::coverage::syntax::json::{self, List};
+
+/// Bytes of a path.
+const MAX_PATH: usize = 4096;
 
 pub fn read(input: &mut dyn BufRead, lines: &mut Lines) -> Result<Option<Measures>> {
     let totals = json::read_as(input, Node { path: String::new(), lines })?;
@@ -103,6 +106,10 @@ impl<'de> Visitor<'de> for Children<'_, '_> {
         while let Some(name) = map.next_key::<String>()? {
             let is_first = self.path.is_empty();
             let path = if is_first { name } else { format!("{}/{name}", self.path) };
+            // Each level of folders keeps its path.
+            if path.len() > MAX_PATH {
+                return Err(A::Error::custom(format!("it has a path of more than {MAX_PATH} bytes")));
+            }
             map.next_value_seed(Node { path, lines: &mut *self.lines })?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::io::BufRead;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::{Lines, Measure, Measures};
 use crate::coverage::lines::Hit;
@@ -75,24 +75,25 @@ impl From<Numbers<6>> for Segment {
     }
 }
 
-/// A condition, and how many of its outcomes were taken: true and false.
+/// A condition, and whether it was true and false.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(from = "Numbers<6>")]
 struct Branch {
     line: u32,
-    taken: u8,
+    column: u32,
+    outcomes: [bool; 2],
 }
 
 impl From<Numbers<6>> for Branch {
-    fn from(Numbers([line, .., when_true, when_false]): Numbers<6>) -> Self {
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
-        Self { line, taken: u8::from(when_true > 0) + u8::from(when_false > 0) }
+    fn from(Numbers([line, column, .., when_true, when_false]): Numbers<6>) -> Self {
+        let [line, column] = [line, column].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Self { line, column, outcomes: [when_true, when_false].map(|count| count > 0) }
     }
 }
 
 impl File {
     /// Adds at most `left` lines.
-    fn add_to(self, lines: &mut Lines, left: &mut u64) {
+    fn add_to(mut self, lines: &mut Lines, left: &mut u64) {
         let (mut before, mut end) = (None, 0);
         for here in self.segments.0.chunk_by(|one, other| one.line == other.line) {
             let line = here[0].line;
@@ -108,8 +109,20 @@ impl File {
             }
             (before, end) = (here.last(), line);
         }
-        self.branches.0.iter().for_each(|branch| lines.branches(branch.line.into(), branch.taken.into(), 2));
+        self.branches.0.sort_unstable_by_key(|branch| (branch.line, branch.column));
+        self.branches
+            .0
+            .chunk_by(|one, other| one.line == other.line)
+            .for_each(|branches| add_branches(branches, lines));
     }
+}
+
+/// Adds the conditions of one line. That of a template is repeated for each instance.
+fn add_branches(branches: &[Branch], lines: &mut Lines) {
+    let conditions = || branches.chunk_by(|one, other| one.column == other.column);
+    let was = |condition: &[Branch], at: usize| u64::from(condition.iter().any(|branch| branch.outcomes[at]));
+    let taken = conditions().map(|condition| was(condition, 0) + was(condition, 1)).sum();
+    lines.branches(branches[0].line.into(), taken, 2 * conditions().count() as u64);
 }
 
 /// What llvm's `LineCoverageStats` says about a line: the last segment before it, and those on it. `None` if it has no
@@ -143,21 +156,39 @@ impl<'de, const N: usize> Visitor<'de> for NumbersVisitor<N> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Numbers<N>, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Item {
-            Bool(bool),
-            Number(u64),
-        }
         let mut numbers = [0; N];
         for number in &mut numbers {
-            match list.next_element()? {
-                Some(Item::Bool(is_true)) => *number = is_true.into(),
-                Some(Item::Number(value)) => *number = value,
-                None => break,
-            }
+            let Some(Item(value)) = list.next_element()? else { break };
+            *number = value;
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Numbers(numbers))
+    }
+}
+
+/// A number or a boolean. Unlike an untagged enum, it keeps nothing of a list in their place.
+struct Item(u64);
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ItemVisitor)
+    }
+}
+
+struct ItemVisitor;
+
+impl Visitor<'_> for ItemVisitor {
+    type Value = Item;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or a boolean")
+    }
+
+    fn visit_bool<E: Error>(self, is_true: bool) -> Result<Item, E> {
+        Ok(Item(is_true.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Item, E> {
+        Ok(Item(number))
     }
 }
