@@ -62,6 +62,18 @@ const inPage = async (page, script) => {
   }
 };
 
+/// Opens the report; again, if a click of the step before still leads to another page.
+const openReport = async (page, url) => {
+  for (let interruptions = 0; ; interruptions += 1) {
+    try {
+      return await page.goto(url, { waitUntil: 'load' });
+    } catch (error) {
+      if (interruptions === 3 || !/interrupted by another navigation/.test(String(error))) throw error;
+      await page.waitForLoadState('load');
+    }
+  }
+};
+
 /// Returns what a reader sees: the text, how much of it is visible, and the scroll position.
 const visibleState = async ({ page, origin }) => {
   const text = await inPage(page, () => {
@@ -110,7 +122,7 @@ async function compareReport(browser, { name, guarded, plain }) {
     if (found[0].length !== found[1].length) differences.push(`${name}: ${found[0].length} and without the policy ${found[1].length}`);
     for (const nth of found[0].keys()) if (found[1][nth]) await action((which) => found[which][nth]);
   };
-  const open = () => both(({ page, url }) => page.goto(url, { waitUntil: 'load' }));
+  const open = () => both(({ page, url }) => openReport(page, url));
   const expand = () =>
     each('expand', EXPAND, 4, (one) => run('expand', (_, which) => one(which).click({ timeout: 2000, noWaitAfter: true })));
   const press = async (keys) => {
