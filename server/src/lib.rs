@@ -54,7 +54,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         Some(listen) => Some(telemetry::listen::start(listen).await?),
         None => None,
     };
-    // Handle signals before the server logs that it listens: whoever reads the log may stop it at once.
+    // Handle signals before the server logs that it listens: a script that reads the log may stop it at once.
     let (stop, stop_at_once) = serve::stop_signals()?;
     let app = Arc::new(App::new(config, address).map_err(InvalidSetting::from)?);
     let mut facts = facts(&app, keys_are_given, key_file.as_deref());
