@@ -43,36 +43,30 @@ async function openPage(browser, url) {
   return { url, origin, page, problems, missing, record };
 }
 
-const visible = async (page, selector, most) => {
-  const all = await page.locator(selector).all();
-  const shown = [];
-  for (const one of all.slice(0, 40)) if (shown.length < most && (await one.isVisible())) shown.push(one);
-  return shown;
-};
-
-/// Evaluates on the page, or on the next one if the page is being left.
-const inPage = async (page, script) => {
-  for (let leaves = 0; ; leaves += 1) {
+/// Runs an action that fails if the page is left meanwhile, by a script or by the click before; then again on the next
+/// page. Any other failure is the same each time.
+const onSomePage = async (page, action) => {
+  for (let failures = 0; ; failures += 1) {
     try {
-      return await page.evaluate(script);
+      return await action();
     } catch (error) {
-      if (leaves === 3 || !/context was destroyed/.test(String(error))) throw error;
+      if (failures === 3) throw error;
       await page.waitForLoadState('load');
     }
   }
 };
 
-/// Opens the report; again, if a click of the step before still leads to another page.
-const openReport = async (page, url) => {
-  for (let interruptions = 0; ; interruptions += 1) {
-    try {
-      return await page.goto(url, { waitUntil: 'load' });
-    } catch (error) {
-      if (interruptions === 3 || !/interrupted by another navigation/.test(String(error))) throw error;
-      await page.waitForLoadState('load');
-    }
-  }
-};
+const visible = (page, selector, most) =>
+  onSomePage(page, async () => {
+    const all = await page.locator(selector).all();
+    const shown = [];
+    for (const one of all.slice(0, 40)) if (shown.length < most && (await one.isVisible())) shown.push(one);
+    return shown;
+  });
+
+const inPage = (page, script) => onSomePage(page, () => page.evaluate(script));
+
+const openReport = (page, url) => onSomePage(page, () => page.goto(url, { waitUntil: 'load' }));
 
 /// Returns what a reader sees: the text, how much of it is visible, and the scroll position.
 const visibleState = async ({ page, origin }) => {
@@ -141,13 +135,14 @@ async function compareReport(browser, { name, guarded, plain }) {
   await open();
   await expand();
   await open();
-  const files = await both(async ({ page, url, origin }) => {
+  const firstFile = async ({ page, url, origin }) => {
     for (const one of await visible(page, FILE, 20)) {
       const target = new URL(await one.evaluate((link) => link.href), url);
       if (target.origin === origin && !/index(-sort-.)?\.html$|\/$/.test(target.pathname)) return one;
     }
     return null;
-  });
+  };
+  const files = await both((tab) => onSomePage(tab.page, () => firstFile(tab)));
   if (files[0] && files[1]) {
     await run('file', (_, which) => files[which].click({ timeout: 2000 }));
     await both(({ page }) => page.waitForLoadState('load'));
