@@ -1,38 +1,47 @@
 //! Keeps values in memory if the storage denies access to them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use moka::future::Cache;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::values::value::Value;
 
 /// The maximum number of values kept, as many as in the cache.
-const MAX_VALUES: u64 = 10_000;
+const MAX_VALUES: usize = 10_000;
 
 /// The values that could not be stored, by object key.
+#[derive(Default)]
 pub struct UnstoredValues {
-    values: Cache<String, Value>,
+    values: Mutex<HashMap<String, Value>>,
     has_warned: AtomicBool,
 }
 
 impl UnstoredValues {
-    pub fn new() -> Self {
-        Self { values: Cache::new(MAX_VALUES), has_warned: AtomicBool::new(false) }
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.lock().get(key).cloned()
     }
 
-    pub async fn get(&self, key: &str) -> Option<Value> {
-        self.values.get(key).await
-    }
-
-    pub async fn keep(&self, key: String, value: Value, why: &anyhow::Error) {
+    /// Keeps a value. If there are too many, any other one is dropped.
+    pub fn keep(&self, key: String, value: Value, why: &anyhow::Error) {
         self.warn_once(why);
-        self.values.insert(key, value).await;
+        let mut values = self.lock();
+        if values.len() >= MAX_VALUES
+            && !values.contains_key(&key)
+            && let Some(other) = values.keys().next().cloned()
+        {
+            values.remove(&other);
+        }
+        values.insert(key, value);
     }
 
     /// Forgets a value, as the storage has it or a later one.
-    pub async fn remove(&self, key: &str) {
-        self.values.invalidate(key).await;
+    pub fn remove(&self, key: &str) {
+        self.lock().remove(key);
         self.has_warned.store(false, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Value>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs once that the storage denies access to values.

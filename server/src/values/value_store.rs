@@ -35,7 +35,7 @@ impl ValueStore {
     pub fn new(storage: Arc<Storage>) -> Self {
         Self {
             storage,
-            unstored: UnstoredValues::new(),
+            unstored: UnstoredValues::default(),
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
         }
@@ -47,7 +47,7 @@ impl ValueStore {
         repository: &Repository,
         name: Option<&ReportName>,
     ) -> Result<Option<Value>, StorageError> {
-        let unstored = self.unstored.get(&value_key(repository, name)).await;
+        let unstored = self.unstored.get(&value_key(repository, name));
         match self.stored(repository, name).await {
             Ok(stored) => Ok(Value::latest(stored.and_then(|(value, _)| value), unstored)),
             Err(StorageError::Denied(why)) => {
@@ -118,13 +118,13 @@ impl ValueStore {
         value: Value,
     ) -> Result<(Value, Option<KeptReason>), StorageError> {
         let key = value_key(repository, name);
-        let unstored = self.unstored.get(&key).await;
+        let unstored = self.unstored.get(&key);
         for _ in 0..MAX_ATTEMPTS {
             let (stored, version) = match self.stored(repository, name).await {
                 Ok(stored) => stored.map_or((None, None), |(value, version)| (value, Some(version))),
                 Err(StorageError::Denied(why)) => {
                     let (valid, reason) = value.or_known(unstored);
-                    self.unstored.keep(key, valid.clone(), &why).await;
+                    self.unstored.keep(key, valid.clone(), &why);
                     return Ok((valid, reason));
                 }
                 Err(error) => return Err(error),
@@ -133,9 +133,9 @@ impl ValueStore {
             let written =
                 if stored.as_ref() == Some(&valid) { Ok(()) } else { self.write(&key, &valid, version).await };
             match written {
-                Ok(()) => self.unstored.remove(&key).await,
+                Ok(()) => self.unstored.remove(&key),
                 Err(StorageError::Exists) => continue,
-                Err(StorageError::Denied(why)) => self.unstored.keep(key, valid.clone(), &why).await,
+                Err(StorageError::Denied(why)) => self.unstored.keep(key, valid.clone(), &why),
                 Err(error) => return Err(error),
             }
             return Ok((valid, reason));

@@ -18,23 +18,38 @@ const INDEX_SHARE: u64 = 4;
 const LARGEST_SHARE: u64 = 16;
 /// The approximate size of a policy in bytes.
 const POLICY_BYTES: usize = 512;
+/// The approximate size of a site without an index in bytes.
+const SITE_BYTES: usize = 192;
 /// The approximate memory overhead of a cached file in bytes.
 const FILE_BYTES: usize = 192;
-/// The maximum number of remembered file-by-file sites.
-const MAX_BY_FILE: u64 = 10_000;
 /// The maximum size of a cached file, however large the cache is.
 const LARGEST_FILE: u64 = 1 << 20;
 
 /// The reports in the store, with their caches.
 pub struct Sites {
     pub(super) storage: Arc<Storage>,
-    pub(super) open: Cache<SiteId, Arc<Site>>,
+    pub(super) open: Cache<SiteId, Known>,
     pub(super) files: Cache<FileKey, Arc<CachedFile>>,
-    /// Sites that were uploaded file by file, which have no index.
-    pub(super) by_file: Cache<SiteId, ()>,
     pub(super) largest_file: u64,
     pub(super) limits: Limits,
     pub(super) memory: Arc<MemoryBudget>,
+}
+
+/// What is known about a site.
+#[derive(Clone)]
+pub(super) enum Known {
+    Zip(Arc<Site>),
+    /// It was uploaded file by file, and has no index.
+    ByFile,
+}
+
+impl Known {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Zip(site) => site.index.weight() + POLICY_BYTES,
+            Self::ByFile => SITE_BYTES,
+        }
+    }
 }
 
 /// A report with its index.
@@ -93,7 +108,7 @@ impl Sites {
             memory,
             open: Cache::builder()
                 .max_capacity(for_indexes)
-                .weigher(move |_, site: &Arc<Site>| weight(site.index.weight() + POLICY_BYTES))
+                .weigher(move |_, known: &Known| weight(known.weight()))
                 .build(),
             files: Cache::builder()
                 .max_capacity(for_files)
@@ -101,7 +116,6 @@ impl Sites {
                     weight(cached.bytes.len() + key.1.len() + FILE_BYTES)
                 })
                 .build(),
-            by_file: Cache::new(MAX_BY_FILE),
             largest_file: LARGEST_FILE.min(for_files / LARGEST_SHARE),
         }
     }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::names::object::RESERVATION;
 use crate::names::site::SiteId;
 use crate::reports::media::{self, SNIFFED};
-use crate::reports::sites::cache::{CachedFile, FileKey, Name, Sites};
+use crate::reports::sites::cache::{CachedFile, FileKey, Known, Name, Sites};
 use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
 use crate::store::object::{ByteStream, FetchedFile, FileMeta};
@@ -54,8 +54,10 @@ enum NotCached {
 impl Sites {
     /// Whether a site is uploaded file by file: completely, or not yet.
     pub async fn is_known_by_file(&self, site: &SiteId) -> Result<bool, StorageError> {
-        if self.by_file.contains_key(site) {
-            return Ok(true);
+        match self.open.get(site).await {
+            Some(Known::Zip(_)) => return Ok(false),
+            Some(Known::ByFile) => return Ok(true),
+            None => {}
         }
         let exists = async |file| self.storage.exists(&site.file_key(file)).await;
         match exists(RESERVATION).await {
@@ -67,8 +69,8 @@ impl Sites {
 
     /// Remembers that a site was uploaded file by file.
     pub async fn remember_by_file(&self, site: &SiteId) {
-        if !self.by_file.contains_key(site) {
-            self.by_file.insert(*site, ()).await;
+        if !self.open.contains_key(site) {
+            self.open.insert(*site, Known::ByFile).await;
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::names::site::SiteId;
 use crate::reports::archive::Entry;
 use crate::reports::media::{self, SNIFFED};
-use crate::reports::sites::cache::{CachedFile, FileKey, Name, Site, Sites};
+use crate::reports::sites::cache::{CachedFile, FileKey, Known, Name, Site, Sites};
 use crate::reports::sites::error::IndexError;
 use crate::store::error::StorageError;
 use crate::store::object::ByteStream;
@@ -54,30 +54,31 @@ impl FoundFile {
 impl Sites {
     /// The index of a site; `None` if it has no zip: it was uploaded file by file, or has no report yet.
     pub async fn open(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
-        if let Some(open) = poll_once(self.open.get(site)) {
-            metrics().count_lookup(metrics::CacheLabel::Index, Lookup::Hit);
-            return Ok(Some(open));
+        match poll_once(self.open.get(site)) {
+            Some(Known::Zip(open)) => {
+                metrics().count_lookup(metrics::CacheLabel::Index, Lookup::Hit);
+                Ok(Some(open))
+            }
+            Some(Known::ByFile) => Ok(None),
+            // Boxed to keep the future of the common path small.
+            None => Box::pin(self.find(site)).await,
         }
-        // Boxed to keep the future of the common path small.
-        Box::pin(self.find(site)).await
     }
 
     async fn find(&self, site: &SiteId) -> Result<Option<Arc<Site>>, Error> {
-        if self.by_file.contains_key(site) {
-            return Ok(None);
-        }
         let mut was_fetched = false;
         let read = async {
             was_fetched = true;
             let index = self.read_index(&site.zip_key()).await?;
-            Ok(Arc::new(Site { index, policy: OnceLock::new() }))
+            Ok(Known::Zip(Arc::new(Site { index, policy: OnceLock::new() })))
         };
         let open = self.open.try_get_with_by_ref(site, read).await;
         metrics().count_lookup(metrics::CacheLabel::Index, Lookup::of(&open, was_fetched));
         match open {
-            Ok(open) => Ok(Some(open)),
+            Ok(Known::Zip(open)) => Ok(Some(open)),
+            Ok(Known::ByFile) => Ok(None),
             Err(error) if matches!(*error, IndexError::Storage(StorageError::NotFound)) => Ok(None),
-            // Another object of the site is readable, so "denied" means that there is no zip.
+            // "Denied" says nothing about the zip, but files of the site are readable: the site has no zip.
             Err(error)
                 if matches!(*error, IndexError::Storage(StorageError::Denied(_)))
                     && matches!(self.is_known_by_file(site).await, Ok(true)) =>
