@@ -5,28 +5,39 @@ const { chromium } = require('playwright-core');
 // Milliseconds until requests that a script starts have left the browser.
 const AFTER_ATTACK = 1500;
 
-// Milliseconds that two pages' scripts may take until both look the same, and between two comparisons.
-const RENDERING = { limit: 5000, interval: 50 };
+// Milliseconds that a page may take until it rests and looks like the other one. No page needs them, but a busy machine may.
+const PATIENCE = 30000;
+// Milliseconds between two looks at a page.
+const INTERVAL = 50;
 
-/// A page that records errors and failed requests, without the origin, which differs with the policy and without.
-async function openPage(browser, url) {
-  const { origin } = new URL(url);
+/// A page that records errors and failed requests, without the origin, which differs with the policy and without. A new
+/// window costs more than most reports, so it serves one report after another.
+async function openPage(browser) {
   const page = await (await browser.newContext()).newPage();
-  const problems = [];
-  const missing = [];
-  const record = (text) => problems.push(String(text).replaceAll(origin, ''));
+  const requests = { started: 0, open: new Set() };
+  const tab = { page, requests };
+  tab.useFor = (url) => Object.assign(tab, { url, origin: new URL(url).origin, problems: [], missing: [] });
+  tab.record = (text) => tab.problems.push(String(text).replaceAll(tab.origin, ''));
   page.on('console', (message) => {
     const { url } = message.location();
-    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) record(message.text());
+    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) tab.record(message.text());
   });
-  page.on('pageerror', record);
+  page.on('pageerror', tab.record);
+  page.on('request', (request) => {
+    requests.started += 1;
+    requests.open.add(request);
+  });
+  page.on('requestfinished', (request) => requests.open.delete(request));
   // A style sheet's 404 fails too: Chromium rejects its content type.
   page.on('requestfailed', (request) => {
-    record(`${request.url()}: ${request.failure().errorText}`);
-    missing.push(request.url().replace(origin, ''));
+    requests.open.delete(request);
+    const { errorText } = request.failure();
+    // The page was left before the response came. What the policy blocks has errors of its own.
+    if (errorText !== 'net::ERR_ABORTED') tab.record(`${request.url()}: ${errorText}`);
+    tab.missing.push(request.url().replace(tab.origin, ''));
   });
   page.on('response', (response) => {
-    if (response.status() >= 400) missing.push(response.url().replace(origin, ''));
+    if (response.status() >= 400) tab.missing.push(response.url().replace(tab.origin, ''));
   });
   page.on('dialog', (dialog) => dialog.dismiss());
   await page.addInitScript(() => {
@@ -40,7 +51,7 @@ async function openPage(browser, url) {
     const logViolation = (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
     document.addEventListener('securitypolicyviolation', logViolation);
   });
-  return { url, origin, page, problems, missing, record };
+  return tab;
 }
 
 /// Runs an action that fails if the page is left meanwhile, by a script or by the click before; then again on the next
@@ -68,6 +79,17 @@ const inPage = (page, script) => onSomePage(page, () => page.evaluate(script));
 
 const openReport = (page, url) => onSomePage(page, () => page.goto(url, { waitUntil: 'load' }));
 
+/// Waits until the page has loaded, has no request in flight, and has drawn what its scripts changed: the next step then
+/// finds the same page, however busy the machine is.
+async function untilAtRest({ page, requests }) {
+  for (const end = Date.now() + PATIENCE; Date.now() < end; await page.waitForTimeout(INTERVAL)) {
+    await page.waitForLoadState('load');
+    const before = requests.started;
+    await inPage(page, () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    if (!requests.open.size && requests.started === before) return;
+  }
+}
+
 /// Returns what a reader sees: the text, how much of it is visible, and the scroll position.
 const visibleState = async ({ page, origin }) => {
   const text = await inPage(page, () => {
@@ -83,18 +105,26 @@ const SORT = 'th, thead td, .sortable, a[href*="index-sort"]';
 const EXPAND = 'summary, .expand, [onclick], label, select, button, input[type=checkbox], .collapsed, .toggle';
 const FILE = 'td a[href], .file a[href], .name a[href], li a[href], [data-testid] a[href], a.src_link[href], a[href*=".html"]';
 
+/// Leaves nothing of a report for the next one.
+async function leave(tab) {
+  await inPage(tab.page, () => [localStorage, sessionStorage].forEach((storage) => storage.clear()));
+  await tab.page.context().clearCookies();
+  await openReport(tab.page, 'about:blank');
+  await untilAtRest(tab);
+}
+
 /// Runs every step that the report supports, on the page with the policy and on the one without.
-async function compareReport(browser, { name, guarded, plain }) {
-  const tabs = await Promise.all([guarded, plain].map((url) => openPage(browser, url)));
+async function compareReport(tabs, { name, guarded, plain }) {
+  [guarded, plain].forEach((url, which) => tabs[which].useFor(url));
   const both = (action) => Promise.all(tabs.map(action));
   const steps = [];
   const differences = [];
   const compare = async (step) => {
-    for (let waited = 0; ; waited += RENDERING.interval) {
-      await tabs[0].page.waitForTimeout(RENDERING.interval);
+    for (const end = Date.now() + PATIENCE; ; await tabs[0].page.waitForTimeout(INTERVAL)) {
+      await both(untilAtRest);
       const [one, other] = await both(visibleState);
       if (one === other) return;
-      if (waited >= RENDERING.limit) {
+      if (Date.now() > end) {
         differences.push(`${step}:\n${one}\nand without the policy:\n${other}`);
         return;
       }
@@ -116,20 +146,24 @@ async function compareReport(browser, { name, guarded, plain }) {
     if (found[0].length !== found[1].length) differences.push(`${name}: ${found[0].length} and without the policy ${found[1].length}`);
     for (const nth of found[0].keys()) if (found[1][nth]) await action((which) => found[which][nth]);
   };
-  const open = () => both(({ page, url }) => openReport(page, url));
+  // An earlier click may have removed the element. Whether another one covers it makes no difference here.
+  const click = async (one) => (await one.count()) && one.click({ force: true, timeout: PATIENCE });
+  const open = async () => {
+    await both(({ page, url }) => openReport(page, url));
+    await compare('open');
+  };
   const expand = () =>
-    each('expand', EXPAND, 4, (one) => run('expand', (_, which) => one(which).click({ timeout: 2000, noWaitAfter: true })));
+    each('expand', EXPAND, 4, (one) => run('expand', (_, which) => click(one(which))));
   const press = async (keys) => {
     for (const key of keys) await run('keyboard', (page) => page.keyboard.press(key));
   };
   await open();
-  await compare('open');
   await each('filter', FILTER, 1, async (one) => {
     await run('filter', (_, which) => one(which).fill('e'));
     await run('filter', (_, which) => one(which).press('Enter'));
     await run('filter', (_, which) => one(which).fill(''));
   });
-  await each('sort', SORT, 3, (one) => run('sort', (_, which) => one(which).click({ timeout: 2000 })));
+  await each('sort', SORT, 3, (one) => run('sort', (_, which) => click(one(which))));
   await both(({ page }) => inPage(page, () => document.activeElement && document.activeElement.blur()));
   await press('nms?f');
   await open();
@@ -144,18 +178,17 @@ async function compareReport(browser, { name, guarded, plain }) {
   };
   const files = await both((tab) => onSomePage(tab.page, () => firstFile(tab)));
   if (files[0] && files[1]) {
-    await run('file', (_, which) => files[which].click({ timeout: 2000 }));
-    await both(({ page }) => page.waitForLoadState('load'));
+    await run('file', (_, which) => click(files[which]));
     await press('jnkr');
     await expand();
   }
-  await both(({ page }) => page.context().close());
+  await both(leave);
   return { name, steps, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
 }
 
 /// Opens a hostile page, clicks its button, and returns what its scripts could read.
 async function openHostilePage(browser, url) {
-  const { page } = await openPage(browser, url);
+  const { page } = (await openPage(browser)).useFor(url);
   // A page that navigates while it loads never reports `load`.
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForTimeout(AFTER_ATTACK);
@@ -178,7 +211,8 @@ async function main(executablePath, task) {
   const reports = [];
   const attacks = [];
   try {
-    for (const report of task.reports) reports.push(await compareReport(browser, report));
+    const tabs = [await openPage(browser), await openPage(browser)];
+    for (const report of task.reports) reports.push(await compareReport(tabs, report));
     for (const { name, url } of task.attacks) attacks.push({ name, read: await openHostilePage(browser, url) });
   } finally {
     await browser.close();
