@@ -9,20 +9,22 @@ const AFTER_ATTACK = 1500;
 const PATIENCE = 30000;
 // Milliseconds between two looks at a page.
 const INTERVAL = 50;
+// Milliseconds that an element at rest may take to be clickable. Some never are: another one covers them.
+const CLICKABLE = 10000;
 
-/// A page that records errors and failed requests, without the origin, which differs with the policy and without. A new
-/// window costs more than most reports, so it serves one report after another.
-async function openPage(browser) {
+/// A page that records errors and failed requests, without the origin, which differs with the policy and without.
+async function openPage(browser, url) {
+  const { origin } = new URL(url);
   const page = await (await browser.newContext()).newPage();
+  const problems = [];
+  const missing = [];
   const requests = { started: 0, open: new Set() };
-  const tab = { page, requests };
-  tab.useFor = (url) => Object.assign(tab, { url, origin: new URL(url).origin, problems: [], missing: [] });
-  tab.record = (text) => tab.problems.push(String(text).replaceAll(tab.origin, ''));
+  const record = (text) => problems.push(String(text).replaceAll(origin, ''));
   page.on('console', (message) => {
     const { url } = message.location();
-    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) tab.record(message.text());
+    if (message.type() === 'error' && !url.endsWith('/favicon.ico')) record(message.text());
   });
-  page.on('pageerror', tab.record);
+  page.on('pageerror', record);
   page.on('request', (request) => {
     requests.started += 1;
     requests.open.add(request);
@@ -31,13 +33,11 @@ async function openPage(browser) {
   // A style sheet's 404 fails too: Chromium rejects its content type.
   page.on('requestfailed', (request) => {
     requests.open.delete(request);
-    const { errorText } = request.failure();
-    // The page was left before the response came. What the policy blocks has errors of its own.
-    if (errorText !== 'net::ERR_ABORTED') tab.record(`${request.url()}: ${errorText}`);
-    tab.missing.push(request.url().replace(tab.origin, ''));
+    record(`${request.url()}: ${request.failure().errorText}`);
+    missing.push(request.url().replace(origin, ''));
   });
   page.on('response', (response) => {
-    if (response.status() >= 400) tab.missing.push(response.url().replace(tab.origin, ''));
+    if (response.status() >= 400) missing.push(response.url().replace(origin, ''));
   });
   page.on('dialog', (dialog) => dialog.dismiss());
   await page.addInitScript(() => {
@@ -51,7 +51,7 @@ async function openPage(browser) {
     const logViolation = (event) => console.error(`violates ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
     document.addEventListener('securitypolicyviolation', logViolation);
   });
-  return tab;
+  return { url, origin, page, problems, missing, requests, record };
 }
 
 /// Runs an action that fails if the page is left meanwhile, by a script or by the click before; then again on the next
@@ -105,17 +105,9 @@ const SORT = 'th, thead td, .sortable, a[href*="index-sort"]';
 const EXPAND = 'summary, .expand, [onclick], label, select, button, input[type=checkbox], .collapsed, .toggle';
 const FILE = 'td a[href], .file a[href], .name a[href], li a[href], [data-testid] a[href], a.src_link[href], a[href*=".html"]';
 
-/// Leaves nothing of a report for the next one.
-async function leave(tab) {
-  await inPage(tab.page, () => [localStorage, sessionStorage].forEach((storage) => storage.clear()));
-  await tab.page.context().clearCookies();
-  await openReport(tab.page, 'about:blank');
-  await untilAtRest(tab);
-}
-
 /// Runs every step that the report supports, on the page with the policy and on the one without.
-async function compareReport(tabs, { name, guarded, plain }) {
-  [guarded, plain].forEach((url, which) => tabs[which].useFor(url));
+async function compareReport(browser, { name, guarded, plain }) {
+  const tabs = await Promise.all([guarded, plain].map((url) => openPage(browser, url)));
   const both = (action) => Promise.all(tabs.map(action));
   const steps = [];
   const differences = [];
@@ -146,14 +138,13 @@ async function compareReport(tabs, { name, guarded, plain }) {
     if (found[0].length !== found[1].length) differences.push(`${name}: ${found[0].length} and without the policy ${found[1].length}`);
     for (const nth of found[0].keys()) if (found[1][nth]) await action((which) => found[which][nth]);
   };
-  // An earlier click may have removed the element. Whether another one covers it makes no difference here.
-  const click = async (one) => (await one.count()) && one.click({ force: true, timeout: PATIENCE });
+  // An earlier click may have removed the element.
+  const click = async (one) => (await one.count()) && one.click({ timeout: CLICKABLE });
   const open = async () => {
     await both(({ page, url }) => openReport(page, url));
     await compare('open');
   };
-  const expand = () =>
-    each('expand', EXPAND, 4, (one) => run('expand', (_, which) => click(one(which))));
+  const expand = () => each('expand', EXPAND, 4, (one) => run('expand', (_, which) => click(one(which))));
   const press = async (keys) => {
     for (const key of keys) await run('keyboard', (page) => page.keyboard.press(key));
   };
@@ -182,13 +173,13 @@ async function compareReport(tabs, { name, guarded, plain }) {
     await press('jnkr');
     await expand();
   }
-  await both(leave);
+  await both(({ page }) => page.context().close());
   return { name, steps, differences, problems: tabs[0].problems, problemsWithout: tabs[1].problems, missing: tabs[1].missing };
 }
 
 /// Opens a hostile page, clicks its button, and returns what its scripts could read.
 async function openHostilePage(browser, url) {
-  const { page } = (await openPage(browser)).useFor(url);
+  const { page } = await openPage(browser, url);
   // A page that navigates while it loads never reports `load`.
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForTimeout(AFTER_ATTACK);
@@ -204,15 +195,21 @@ async function openHostilePage(browser, url) {
 async function main(executablePath, task) {
   const browser = await chromium.launch({
     executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--disable-background-networking',
+      // Reports name files on other hosts. Without the policy, pages would wait for them, and be what these hosts make them.
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+    ],
     // Block pop-ups without a click, as a reader's browser does.
     ignoreDefaultArgs: ['--disable-popup-blocking'],
   });
   const reports = [];
   const attacks = [];
   try {
-    const tabs = [await openPage(browser), await openPage(browser)];
-    for (const report of task.reports) reports.push(await compareReport(tabs, report));
+    for (const report of task.reports) reports.push(await compareReport(browser, report));
     for (const { name, url } of task.attacks) attacks.push({ name, read: await openHostilePage(browser, url) });
   } finally {
     await browser.close();
