@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::paths;
 use super::process::{Finished, Process, free_port, run};
@@ -94,12 +95,15 @@ pub fn take_screenshots(task: &Value) -> anyhow::Result<()> {
 pub struct Prism {
     pub url: String,
     pub process: Process,
+    _folder: TempDir,
 }
 
 impl Prism {
     pub fn start(upstream: &str) -> Prism {
         let cut = run(&mut node(&paths::script("openapi-cut.cjs"))).unwrap().succeeded();
-        let document = paths::lab().join("github-openapi.json");
+        // Prism restarts when its document changes, so two of them cannot share one.
+        let folder = tempfile::tempdir().unwrap();
+        let document = folder.path().join("github-openapi.json");
         std::fs::write(&document, cut.stdout).unwrap();
         let url = format!("http://127.0.0.1:{}", free_port());
         let mut command = node(&paths::node_modules().join("@stoplight/prism-cli/dist/index.js"));
@@ -109,7 +113,7 @@ impl Prism {
         let process = Process::spawn(&mut command).unwrap();
         let ready = |line: &str| line.contains("Prism is listening").then_some(());
         process.wait_for_line(ready).unwrap();
-        Prism { url, process }
+        Prism { url, process, _folder: folder }
     }
 }
 
