@@ -1,5 +1,7 @@
 // Drives Chromium through a list of steps and prints the results and all errors as JSON.
-// usage: browser.cjs CHROMIUM STEPS    steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file}]
+// usage: browser.cjs CHROMIUM STEPS
+// steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file} | {"size": {"width": n, "height": n}}
+//         | {"colors": "light" | "dark"}]
 const { chromium } = require('playwright-core');
 
 async function runStep(page, step) {
@@ -12,6 +14,8 @@ async function runStep(page, step) {
     return page.url();
   }
   if (step.evaluate) return page.evaluate(step.evaluate);
+  if (step.size) await page.setViewportSize(step.size);
+  if (step.colors) await page.emulateMedia({ colorScheme: step.colors });
   if (step.screenshot) await page.screenshot({ path: step.screenshot });
   return null;
 }
@@ -31,7 +35,12 @@ async function main(executablePath, steps) {
       if (message.type() === 'error' && !url.endsWith('/favicon.ico')) problems.push(`${message.text()} (${url})`);
     });
     page.on('pageerror', (error) => problems.push(String(error)));
-    page.on('requestfailed', (request) => problems.push(`${request.url()}: ${request.failure().errorText}`));
+    page.on('requestfailed', (request) => {
+      const { errorText } = request.failure();
+      // The browser loads a page's icon last, and stops when the next step leaves the page.
+      const isLeft = errorText === 'net::ERR_ABORTED' && /\/favicon[^/]*$/.test(request.url());
+      if (!isLeft) problems.push(`${request.url()}: ${errorText}`);
+    });
     for (const step of steps) results.push(await runStep(page, step));
   } finally {
     await browser.close();

@@ -1,12 +1,22 @@
-//! A GitHub stub in this process: commit statuses, README and image proxy over REST, and the history of a branch over
-//! GraphQL. It responds from the data that the test adds, and records every request.
+//! A GitHub stub in this process: commit statuses, pull requests, README and image proxy over REST, and the history of a
+//! branch over GraphQL. It responds from the data that the test adds, and records every request.
 
+mod access;
 mod artifacts;
+mod changes;
+mod checks;
+mod comments;
+mod commits;
 mod data;
 mod graph;
 mod graphql;
+mod objects;
+mod page;
+mod pulls;
 mod response;
 mod rest;
+mod review;
+mod trees;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -16,6 +26,7 @@ use hyper::{Request, Response};
 use serde_json::{Value, json};
 
 pub use data::{Artifact, Fault, Recorded, Status};
+pub use pulls::{Author, ChangedFile, CheckRun, Comment, Commit, Comparison, Permission, PullRequest, blob_sha};
 
 use self::data::{Repository, State};
 use self::response::{error_response, json_response, response};
@@ -91,6 +102,11 @@ impl Github {
         self.state().fault = fault;
     }
 
+    /// Sets the fault of all following requests whose path contains this text; the fault of the last call wins.
+    pub fn set_fault_at(&self, part_of_path: &str, fault: Fault) {
+        self.state().faults_at.push((part_of_path.to_owned(), fault));
+    }
+
     /// Every request so far in order, including those that got a fault.
     pub fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
@@ -122,11 +138,15 @@ async fn handle(
         headers: headers_of(&parts.headers),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    let fault = {
+    let (fault, gathering) = {
         let mut state = state.lock().unwrap();
         state.requests.push(request.clone());
-        state.fault.clone()
+        let gathering = state.gathering.clone().filter(|_| comments::is_new(&request));
+        (state.fault_of(&request.path), gathering)
     };
+    if let Some(gathering) = gathering {
+        gathering.wait().await;
+    }
     match fault {
         Fault::None => {}
         Fault::Stall(time) => tokio::time::sleep(time).await,

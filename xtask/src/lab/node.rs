@@ -51,6 +51,10 @@ pub enum Step<'a> {
     Evaluate(&'a str),
     /// Saves a picture in the lab's artifacts.
     Screenshot(&'a str),
+    /// Changes the size of the window.
+    Size(u32, u32),
+    /// `light` or `dark`.
+    Colors(&'a str),
 }
 
 /// Opens a new browser and runs the steps.
@@ -63,6 +67,8 @@ pub fn browse(steps: &[Step]) -> Session {
             Step::Click(selector) => json!({"click": selector}),
             Step::Evaluate(expression) => json!({"evaluate": expression}),
             Step::Screenshot(name) => json!({"screenshot": paths::artifact(name)}),
+            Step::Size(width, height) => json!({"size": {"width": width, "height": height}}),
+            Step::Colors(scheme) => json!({"colors": scheme}),
         })
         .collect();
     let mut command = node(&paths::script("browser.cjs"));

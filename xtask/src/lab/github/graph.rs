@@ -10,7 +10,8 @@ pub const TIME: &str = "2026-01-02T03:04:05Z";
 
 pub enum Node<'a> {
     Query(&'a State),
-    Viewer,
+    /// The account of the token.
+    Viewer(&'a State),
     RateLimit,
     Repository(&'a Repository),
     Ref(&'a Repository, &'a str),
@@ -27,7 +28,7 @@ impl<'a> Object for Node<'a> {
     fn type_name(&self) -> &'static str {
         match self {
             Node::Query(_) => "Query",
-            Node::Viewer => "User",
+            Node::Viewer(_) => "User",
             Node::RateLimit => "RateLimit",
             Node::Repository(_) => "Repository",
             Node::Ref(..) => "Ref",
@@ -49,7 +50,7 @@ impl<'a> Object for Node<'a> {
     fn field(&self, name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
         match self {
             Node::Query(state) => query(state, name, arguments),
-            Node::Viewer => (name == "login").then(|| leaf("octocat")),
+            Node::Viewer(state) => (name == "login").then(|| leaf(state.author().login)),
             Node::RateLimit => match name {
                 "limit" => Some(leaf(5000)),
                 "remaining" => Some(leaf(4999)),
@@ -92,7 +93,7 @@ fn one_or_null(node: Option<Node<'_>>) -> FieldValue<Node<'_>> {
 
 fn query<'a>(state: &'a State, name: &str, arguments: &Arguments) -> Option<FieldValue<Node<'a>>> {
     match name {
-        "viewer" => return Some(FieldValue::One(Node::Viewer)),
+        "viewer" => return Some(FieldValue::One(Node::Viewer(state))),
         "rateLimit" => return Some(FieldValue::One(Node::RateLimit)),
         "repository" => {}
         _ => return None,
@@ -115,7 +116,7 @@ fn repository_field<'a>(repository: &'a Repository, name: &str, arguments: &Argu
     };
     match name {
         "nameWithOwner" => Some(leaf(repository.full_name.as_str())),
-        "isPrivate" => Some(leaf(false)),
+        "isPrivate" => Some(leaf(repository.is_private)),
         // An empty repository has no default branch yet.
         "defaultBranchRef" => Some(branch(&repository.default_branch)),
         "ref" => {

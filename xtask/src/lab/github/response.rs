@@ -1,5 +1,6 @@
 //! The stub's responses.
 
+use bytes::Bytes;
 use hyper::Response;
 use serde_json::{Value, json};
 
@@ -17,11 +18,23 @@ pub fn error_response(code: u16, message: &str) -> Response<Body> {
     json_response(code, &body)
 }
 
+/// Status 422 with one error of a field.
+pub fn validation_response(resource: &str, code: &str, field: &str, message: &str) -> Response<Body> {
+    let error = json!({"resource": resource, "code": code, "field": field, "message": message});
+    let body = json!({
+        "message": "Validation Failed",
+        "errors": [error],
+        "documentation_url": DOCUMENTATION,
+        "status": "422",
+    });
+    json_response(422, &body)
+}
+
 pub fn json_response(code: u16, body: &Value) -> Response<Body> {
     response(code, "application/json; charset=utf-8", body.to_string())
 }
 
-pub fn response(code: u16, content_type: &str, body: String) -> Response<Body> {
+pub fn response(code: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
     Response::builder()
         .status(code)
         .header("content-type", content_type)

@@ -3,16 +3,22 @@
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::artifacts;
+use super::access::{Call, Need, refusal};
 use super::data::{Recorded, Repository, State, Status};
 use super::graph::TIME;
-use super::response::{DOCUMENTATION, error_response, json_response, response};
+use super::page::Query;
+use super::response::{error_response, json_response, response, validation_response};
+use super::{artifacts, changes, checks, comments, commits, trees};
 use crate::lab::http::Body;
 
 /// Responds to everything except GraphQL. `base` is the stub's own URL.
 pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body> {
     let path = request.path.split('?').next().unwrap_or_default();
-    let path = path.strip_prefix("/api/v3").unwrap_or(path);
+    let (api, path) = match path.strip_prefix("/api/v3") {
+        Some(path) => (format!("{base}/api/v3"), path),
+        None => (base.to_owned(), path),
+    };
+    let path = by_name(state, path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("PURGE", ["camo", digest, hex]) => purge(state, digest, hex),
@@ -20,30 +26,48 @@ pub fn route(state: &mut State, base: &str, request: &Recorded) -> Response<Body
             post_status(state, base, request, &format!("{owner}/{name}"), sha)
         }
         ("GET", ["repos", owner, name, "readme"]) => {
-            let repository = state.repository(&format!("{owner}/{name}"));
-            readme(repository, base, request)
+            let full_name = format!("{owner}/{name}");
+            if let Some(refusal) = refusal(state, &full_name, request, Need::Contents) {
+                return refusal;
+            }
+            readme(state.repository(&full_name), base, request)
         }
         ("GET", ["repos", owner, name, "actions", rest @ ..]) => {
             artifacts::route(state, &format!("{owner}/{name}"), rest, request)
+        }
+        (method, ["repos", owner, name, rest @ ..]) => {
+            let full_name = format!("{owner}/{name}");
+            let full_name = state.repository(&full_name).map_or(full_name, |found| found.full_name.clone());
+            let call = Call { request, query: Query::of(&request.path), server: base, api, full_name };
+            match (method, rest) {
+                ("GET", ["pulls", rest @ ..]) => changes::route(state, &call, rest),
+                ("GET", ["git", "trees", ..] | ["contents", ..]) => trees::route(state, &call, rest),
+                ("GET", ["compare" | "commits" | "git", ..]) => commits::route(state, &call, rest),
+                (_, ["issues", rest @ ..]) => comments::route(state, &call, rest),
+                (_, ["check-runs", rest @ ..]) => checks::route(state, &call, rest),
+                _ => error_response(404, "Not Found"),
+            }
         }
         _ => error_response(404, "Not Found"),
     }
 }
 
-fn invalid(field: &str, message: &str) -> Response<Body> {
-    let error = json!({"resource": "Status", "code": "custom", "field": field, "message": message});
-    let body = json!({
-        "message": "Validation Failed",
-        "errors": [error],
-        "documentation_url": DOCUMENTATION,
-        "status": "422",
+/// The path with the repository's name instead of its ID, which is in `Link` headers.
+fn by_name(state: &State, path: &str) -> String {
+    let named = path.strip_prefix("/repositories/").and_then(|rest| {
+        let (id, rest) = rest.split_once('/')?;
+        Some(format!("/repos/{}/{rest}", state.repository_with_id(id)?.full_name))
     });
-    json_response(422, &body)
+    named.unwrap_or_else(|| path.to_owned())
+}
+
+fn invalid(field: &str, message: &str) -> Response<Body> {
+    validation_response("Status", "custom", field, message)
 }
 
 fn post_status(state: &mut State, base: &str, request: &Recorded, full_name: &str, sha: &str) -> Response<Body> {
-    if request.header("authorization").is_none() {
-        return error_response(401, "Requires authentication");
+    if let Some(refusal) = refusal(state, full_name, request, Need::WriteStatuses) {
+        return refusal;
     }
     let Some(repository) = state.repository_mut(full_name) else {
         return error_response(404, "Not Found");
