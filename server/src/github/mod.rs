@@ -260,6 +260,8 @@ enum Rank {
 /// `None`: not a status of this report.
 fn rank(context: &str, own: &str, name: Option<&str>) -> Option<Rank> {
     let context = context.to_ascii_lowercase();
-    let is_original = name.is_none() && context.contains(ORIGINAL_CONTEXT) && !context.starts_with("covered/");
+    // The action posts the coverage of changed lines with this suffix.
+    let is_total = !context.starts_with("covered/") && !context.ends_with("/patch");
+    let is_original = name.is_none() && context.contains(ORIGINAL_CONTEXT) && is_total;
     if context == own.to_ascii_lowercase() { Some(Rank::Own) } else { is_original.then_some(Rank::Original) }
 }

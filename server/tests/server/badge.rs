@@ -101,6 +101,8 @@ async fn other_contexts_and_error_states_are_read_like_the_original() {
         (7, vec![("covered", "failure", "no total found, and the threshold is 80%")], "coverage: ??", "#9F9F9F"),
         // A named report's status does not count for the report without a name.
         (8, vec![("covered/coverage", "success", "33%")], "coverage: ??", "#9F9F9F"),
+        // The action posts the changed lines' coverage with this suffix.
+        (9, vec![("a-coverage", "success", "90%"), ("a-coverage/patch", "failure", "40%")], "coverage: 90%", "#34D058"),
     ] {
         let repository = format!("octo/app{number}");
         github.add_repository(&repository, "main");
