@@ -297,11 +297,11 @@ fn read(entry: &Entry, mut input: impl Read, mut on_chunk: impl FnMut(&[u8]) -> 
 
 const CHANGED: &str = "it changed while it was being read: upload after the report is complete";
 
-/// When the file was last modified; `None` in a zip, which is this program's own file.
+/// When the file was last modified; `None` for what this program made itself.
 fn modified(entry: &Entry) -> Result<Option<SystemTime>> {
     match &entry.content {
         Content::File(path) => Ok(fs::metadata(path)?.modified().ok()),
-        Content::Zip(_) => Ok(None),
+        Content::Zip(_) | Content::Generated(_) => Ok(None),
     }
 }
 

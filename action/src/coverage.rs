@@ -1,5 +1,6 @@
 //! A report's coverage: finds the total, in many formats, and compares it exactly.
 
+pub mod diff;
 mod export;
 mod files;
 mod formats;
@@ -8,13 +9,14 @@ pub mod fuzzing;
 mod line_search;
 pub mod lines;
 mod measure;
+pub mod patch;
 mod percent;
 mod search;
 mod syntax;
 mod totals;
 
 pub use export::Export;
-pub use formats::supported_tools;
+pub use formats::{line_anchor, supported_tools};
 pub use line_search::{FoundLines, LineSearch, Proof};
 pub use measure::METRICS;
 pub use percent::{Counts, Percent};

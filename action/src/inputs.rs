@@ -2,9 +2,12 @@
 
 mod badge;
 mod check;
+mod checkout;
+mod comments;
 mod event;
 mod flags;
 mod options;
+mod pull_request;
 mod reader;
 mod source;
 mod target;
@@ -15,8 +18,10 @@ use crate::base::env::Env;
 use crate::base::repository::Repository;
 use crate::coverage::{Choice, Export};
 pub use badge::BadgeUpdate;
+pub use comments::Comments;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
+pub use pull_request::{Branch, PullRequest, Tested};
 use reader::{FromGitHub, Reader};
 pub use source::{Artifact, Source};
 pub use target::Target;
@@ -47,6 +52,7 @@ pub struct Inputs {
     pub run_id: Option<u64>,
     /// Name of the event.
     pub event: String,
+    pub pull_request: PullRequest,
     pub gate: Gate,
     pub github: GitHubAccess,
     pub transfer: Transfer,
@@ -80,6 +86,7 @@ impl Reader<'_> {
         let dry_run = self.get("dry-run", check::boolean).unwrap_or(false);
         let name = self.get("name", check::report_name);
         let context = self.get("context", check::context).unwrap_or_else(|| check::default_context(name.as_deref()));
+        self.notes.extend(check::context_warning(&context));
         let repository = self.repository();
         let badge = self.badge(&event, repository.as_ref());
         let target = self.target(&event, repository.clone());
@@ -91,11 +98,9 @@ impl Reader<'_> {
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let lines = self.get("lines", Choice::parse_or_off);
         let exports = self.get("export", Export::parse_list).unwrap_or_default();
-        if lines == Some(None) && !exports.is_empty() {
-            self.problems.push("export (--export) needs lines, but lines (--lines) is off".to_owned());
-        }
         let metric = self.get("metric", check::metric);
         let (gate, transfer) = (self.gate(), self.transfer(source.as_ref(), target.as_ref()));
+        self.check_lines(lines.as_ref(), &exports, &github, gate.as_ref());
         if !dry_run && no_secrets.is_none() {
             self.problems.extend(self.missing.drain(..).map(|missing| format!("missing {missing}")));
         }
@@ -103,6 +108,7 @@ impl Reader<'_> {
         else {
             return Err(self.problems);
         };
+        let pull_request = event.pull_request(self.env);
         let (target, run_id, event) = (target.ok_or(self.missing), event.run_id(), event.name);
         Ok(Command::Run(Box::new(Inputs {
             source,
@@ -116,6 +122,7 @@ impl Reader<'_> {
             badge,
             run_id,
             event,
+            pull_request,
             gate,
             github,
             transfer,

@@ -1,23 +1,30 @@
 //! A run: its steps in order, and whether it fails the job.
 
+mod annotate;
 mod announce;
 mod badge;
+mod comment;
 mod fetch;
 mod lines;
 mod measure;
+mod patch;
 mod plan;
 mod state;
 mod upload;
 
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::base::text::bytes;
+use crate::base::thread::join;
 use crate::coverage::State;
+use crate::http::Client;
 use crate::inputs::{Inputs, Source, Target};
 use crate::log::actions_log::ActionsLog;
-use crate::report;
+use crate::log::summary::Outcome;
+use crate::report::{self, Report};
 use state::Run;
 
 /// Runs all steps. Returns whether the job continues.
@@ -32,8 +39,11 @@ pub fn run(inputs: &Inputs, log: &ActionsLog, started: Instant) -> bool {
     }
     let job_continues = run.log_job_result();
     run.outcome.write(log);
-    if let Some(url) = run.outcome.report_url.filter(|_| run.outcome.uploaded) {
-        log.info(&format!("Report: {url}"));
+    let Outcome { report_url, patch_url, .. } = &run.outcome;
+    for (what, url) in [("Report", report_url), ("Changed lines", patch_url)] {
+        if let Some(url) = url.as_ref().filter(|_| run.outcome.uploaded) {
+            log.info(&format!("{what}: {url}"));
+        }
     }
     job_continues
 }
@@ -47,16 +57,18 @@ impl Run<'_> {
         }
         self.log.debug(&self.debug_line());
         let client = self.client();
-        let report = match &self.inputs.source {
-            Source::Folder(folder) => report::walk(folder)?,
-            Source::Artifact(artifact) => self.fetch(&client, artifact)?,
-        };
-        self.find_total(&report)?;
-        if self.inputs.dry_run || !self.inputs.exports.is_empty() {
-            self.read_lines(&report)?;
-        }
+        let (report, changes) = thread::scope(|scope| {
+            let changes = patch::fetch_changes(scope, self.inputs, self.log);
+            let report = self.report(&client);
+            (report, changes.map(join))
+        });
+        let mut report = report?;
+        let changes = self.log_changes(changes);
+        let page = self.use_lines(&report, changes.as_ref())?;
+        self.add_page(&mut report, page);
         if let Some(why) = self.inputs.no_secrets {
             self.record_failure(format!("nothing was uploaded: {why}"), true);
+            self.log_missing_parts();
             return Ok(());
         }
         let Some(target) = target else {
@@ -67,7 +79,19 @@ impl Run<'_> {
         };
         let session = self.upload_and_compare(&client, target, &report)?;
         self.announce(&client, target, &session);
+        let client = self.pull_request_client();
+        self.annotate(&client, target);
+        self.comment(&client, target);
         Ok(())
+    }
+
+    fn report(&mut self, client: &Client) -> Result<Report> {
+        let report = match &self.inputs.source {
+            Source::Folder(folder) => report::walk(folder)?,
+            Source::Artifact(artifact) => self.fetch(client, artifact)?,
+        };
+        self.find_total(&report)?;
+        Ok(report)
     }
 
     /// Logs why the job fails, or why it does not. Returns whether it continues.
@@ -76,9 +100,19 @@ impl Run<'_> {
         if self.outcome.state.is_some() && !self.has_logged_state {
             self.log.info(&format!("Posted no status ({})", self.unposted_status()));
         }
-        let is_below = self.inputs.gate.fail_under && self.state() == State::Failure;
+        let context = self.patch_context();
+        if let Some(status) = self.patch_status(&context).filter(|_| !self.has_posted_patch) {
+            self.log.info(&format!("Posted no status `{context}` (it would be: {})", status.outcome()));
+        }
+        let patch = self.outcome.patch.as_ref().filter(|patch| patch.state == State::Failure);
+        let failures = [
+            (self.state() == State::Failure).then(|| self.status().description),
+            patch.map(|patch| patch.description.clone()),
+        ];
+        let failures: Vec<String> = failures.into_iter().flatten().filter(|_| self.inputs.gate.fail_under).collect();
+        let is_below = !failures.is_empty();
         if is_below {
-            let text = format!("the job fails because of fail-under: {}", self.status().description);
+            let text = format!("the job fails because of fail-under: {}", failures.join("; "));
             self.log.error(&text);
             self.outcome.problems.push(text);
         } else if self.failed && !self.inputs.gate.fail_on_error {

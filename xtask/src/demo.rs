@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use lexopt::prelude::*;
 use serde_json::json;
 use xtask::lab::covered::{API_KEY, Server, covered};
-use xtask::lab::github::Github;
+use xtask::lab::github::{ChangedFile, Github, PullRequest};
 use xtask::lab::node::take_screenshots;
 use xtask::lab::{http, paths, process};
 
@@ -18,6 +18,8 @@ use crate::{cargo, setup};
 
 const REPOSITORY: &str = "octo/sample";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// The head of a pull request that adds the sample's source file.
+const HEAD: &str = "89abcdef0123456789abcdef0123456789abcdef";
 /// The default address; if it is in use, the demo takes any free port.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 
@@ -62,19 +64,46 @@ pub fn run(arguments: Vec<OsString>) -> anyhow::Result<ExitCode> {
     println!("\nA stub replaces GitHub: nothing leaves this machine. The uploader's log:\n");
     let mut upload = covered(&report, &server.url, &github.url(), REPOSITORY, COMMIT);
     cargo::run(upload.args(["--coverage-threshold", "80", "--purge-cache"]))?;
+    println!("\nThe same for a pull request:\n");
+    let page = upload_pull_request(&github, &server, &report, &options.folder)?;
     if options.once || options.screenshots {
-        check(&report, &badge, &link)?;
-        println!("\nBadge, redirect and report are correct");
+        check(&report, &badge, &link, &page)?;
+        println!("\nBadge, redirect, report and changed lines are correct");
         if options.screenshots {
             screenshots(&github, &badge, &link)?;
         }
     } else {
-        show(&server, &badge, &link);
+        show(&server, &badge, &link, &page);
         wait_for_signal();
     }
     server.process.terminate();
     server.process.wait_for_exit()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Uploads the report for a pull request. Returns the page of its changed lines.
+fn upload_pull_request(github: &Github, server: &Server, report: &Path, folder: &Path) -> anyhow::Result<String> {
+    let source = fs::read_to_string(paths::root().join("xtask/sample/temperature.py"))?;
+    let added: Vec<String> = source.lines().map(|line| format!("+{line}")).collect();
+    let diff = format!("@@ -0,0 +1,{} @@\n{}", added.len(), added.join("\n"));
+    let pull_request = PullRequest {
+        head_sha: HEAD.to_owned(),
+        head_repository: Some((1, REPOSITORY.to_owned())),
+        base_sha: COMMIT.to_owned(),
+        merge_base_sha: COMMIT.to_owned(),
+        files: vec![ChangedFile::added("temperature.py", &diff)],
+        ..PullRequest::default()
+    };
+    let branch = format!("refs/heads/{}", pull_request.head_ref);
+    github.add_pull_request(REPOSITORY, pull_request);
+    let repository = json!({"id": 1, "full_name": REPOSITORY, "default_branch": "main", "owner": {"login": "octo"}});
+    let event = folder.join("event.json");
+    fs::write(&event, json!({"ref": branch, "repository": repository}).to_string())?;
+    let mut upload = covered(report, &server.url, &github.url(), REPOSITORY, HEAD);
+    upload.env("GITHUB_EVENT_NAME", "push").env("GITHUB_EVENT_PATH", event);
+    cargo::run(upload.args(["--coverage-threshold", "80"]))?;
+    let status = github.statuses(REPOSITORY, HEAD).into_iter().find(|status| status.context == "covered/patch");
+    Ok(status.context("the upload posted no status of the changed lines")?.target_url)
 }
 
 /// Takes the README's pictures: the badge, the status that the upload posted, and the report.
@@ -94,8 +123,9 @@ fn screenshots(github: &Github, badge: &str, link: &str) -> anyhow::Result<()> {
 }
 
 /// Prints the links, and what to try next.
-fn show(server: &Server, badge: &str, link: &str) {
-    println!("\n  the badge   {badge}\n  the report  {link}\n  the server  {}/\n", server.url);
+fn show(server: &Server, badge: &str, link: &str, page: &str) {
+    println!("\n  the badge          {badge}\n  the report         {link}");
+    println!("  the changed lines  {page}\n  the server         {}/\n", server.url);
     println!("In a README:\n\n  [![Coverage]({badge})]({link})\n");
     println!("To upload a report of your own:\n");
     println!("  COVERED_API_KEY={API_KEY} {} htmlcov \\", paths::binary("covered").display());
@@ -208,8 +238,9 @@ fn signals() -> anyhow::Result<impl FnOnce()> {
     })
 }
 
-/// Verifies that the badge shows the report's total, links to the report, and that the report is complete.
-fn check(report: &Path, badge: &str, link: &str) -> anyhow::Result<()> {
+/// Verifies that the badge shows the report's total, links to the report, and that the report is complete. `changed_lines`:
+/// their page.
+fn check(report: &Path, badge: &str, link: &str, changed_lines: &str) -> anyhow::Result<()> {
     let index = fs::read(report.join("index.html"))?;
     let html = String::from_utf8_lossy(&index);
     let number = html.split("<span class=\"pc_cov\">").nth(1).and_then(|rest| rest.split('<').next());
@@ -226,5 +257,9 @@ fn check(report: &Path, badge: &str, link: &str) -> anyhow::Result<()> {
     let served = http::get(&page)?;
     ensure!(served.status == 200, "{page} returned {}", served.status);
     ensure!(served.body == index, "{page} is not the uploaded index");
+
+    let changed = http::get(changed_lines)?;
+    ensure!(changed.status == 200, "{changed_lines} returned {}", changed.status);
+    ensure!(changed.text().contains("changed lines are covered"), "{changed_lines} shows no changed lines");
     Ok(())
 }

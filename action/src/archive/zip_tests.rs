@@ -195,7 +195,7 @@ fn deflated_entries_are_copied_and_stored_entries_are_deflated() {
         .iter()
         .map(|file| match &file.content {
             Content::Zip(zipped) => zipped.packed,
-            Content::File(_) => 0,
+            Content::File(_) | Content::Generated(_) => 0,
         })
         .collect();
     assert_eq!(sizes, [data.len() as u64, deflated(PAGE).len() as u64]);

@@ -16,6 +16,9 @@ use crate::report::Report;
 /// Bytes to read of a page. The largest known index has 2.8 MB, but some tools put all sources on one page.
 pub const MAX_PAGE: u64 = 64 << 20;
 
+/// Bytes of the start of a page, which names the source file.
+const HEAD: u64 = 6 << 10;
+
 /// Where to look up a file name.
 #[derive(Clone, Copy)]
 pub enum FileSource<'a> {
@@ -40,9 +43,21 @@ impl<'a> FileSource<'a> {
 
     /// The text of a page. Bytes that are not text are replaced.
     pub fn text(self, name: &str) -> Result<String> {
-        let mut bytes = Vec::new();
-        decoded(BufReader::new(self.open(name)?))?.take(MAX_PAGE).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(self.text_if(name, |_| true)?.unwrap_or_default())
+    }
+
+    /// Like `text`, but reads only the start of a page that is not needed.
+    pub fn text_if(self, name: &str, is_needed: impl FnOnce(&str) -> bool) -> Result<Option<String>> {
+        let mut bytes = Vec::with_capacity(HEAD as usize);
+        let mut input = decoded(BufReader::new(self.open(name)?))?.take(HEAD);
+        input.read_to_end(&mut bytes)?;
+        if !is_needed(bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())) {
+            return Ok(None);
+        }
+        input.set_limit(MAX_PAGE - bytes.len() as u64);
+        input.read_to_end(&mut bytes)?;
+        let text = String::from_utf8(bytes);
+        Ok(Some(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())))
     }
 
     /// Calls `read` with a file, of which at most `left` bytes are read.

@@ -63,6 +63,8 @@ pub struct Format {
     pub name: &'static str,
     pub tool: &'static str,
     pub read: Read,
+    /// How the fragment of a line on its pages starts, as in `t` of `#t12`, if it is the same in all versions that have any.
+    line_anchor: Option<&'static str>,
     /// Keys at the top of a JSON file, of which this format has one. Without any, the reader looks at the file's start.
     pub keys: Keys,
 }
@@ -78,13 +80,26 @@ pub type Suffixes = &'static [&'static str];
 pub type Keys = &'static [&'static str];
 
 pub enum Read {
-    Page(PageReader, Option<SourcePageReader>),
+    Page(PageReader, Option<SourcePages>),
     File(Suffixes, FileReader),
+}
+
+/// The pages of a tool's source files.
+#[derive(Clone, Copy)]
+pub struct SourcePages {
+    pub read: SourcePageReader,
+    /// Whether each is about one source file and names it before its lines. Then the reader finds the same path on the
+    /// start of a page as on the whole page, or none.
+    pub has_path_first: bool,
 }
 
 impl Format {
     pub fn is_json(&self) -> bool {
         matches!(self.read, Read::File(JSON, _))
+    }
+
+    const fn with_anchors(self, start: &'static str) -> Self {
+        Self { line_anchor: Some(start), ..self }
     }
 
     /// Whether a file with this name may have this format.
@@ -101,20 +116,42 @@ impl Format {
 }
 
 const fn page(name: &'static str, tool: &'static str, read: PageReader) -> Format {
-    Format { name, tool, read: Read::Page(read, None), keys: &[] }
+    Format { name, tool, read: Read::Page(read, None), line_anchor: None, keys: &[] }
 }
 
 /// A page format, and the pages of its source files, or the index itself if it contains them.
 const fn pages(name: &'static str, tool: &'static str, read: PageReader, lines: SourcePageReader) -> Format {
-    Format { name, tool, read: Read::Page(read, Some(lines)), keys: &[] }
+    Format {
+        name,
+        tool,
+        read: Read::Page(read, Some(SourcePages { read: lines, has_path_first: false })),
+        line_anchor: None,
+        keys: &[],
+    }
+}
+
+/// Like `pages`, with one source file on each page, named before its lines.
+const fn pages_of_one(name: &'static str, tool: &'static str, read: PageReader, lines: SourcePageReader) -> Format {
+    Format {
+        name,
+        tool,
+        read: Read::Page(read, Some(SourcePages { read: lines, has_path_first: true })),
+        line_anchor: None,
+        keys: &[],
+    }
 }
 
 const fn file(name: &'static str, tool: &'static str, ends: Suffixes, read: FileReader) -> Format {
-    Format { name, tool, read: Read::File(ends, read), keys: &[] }
+    Format { name, tool, read: Read::File(ends, read), line_anchor: None, keys: &[] }
 }
 
 const fn json(name: &'static str, tool: &'static str, keys: Keys, read: FileReader) -> Format {
-    Format { name, tool, read: Read::File(JSON, read), keys }
+    Format { name, tool, read: Read::File(JSON, read), line_anchor: None, keys }
+}
+
+/// How the fragment of a line on the pages of this tool starts, if that is known.
+pub fn line_anchor(tool: &str) -> Option<&'static str> {
+    FORMATS.iter().filter(|format| format.tool == tool).find_map(|format| format.line_anchor)
 }
 
 /// The supported tools, as a sentence.
@@ -132,42 +169,42 @@ const PROFILE: Suffixes = &[".out", ".txt", ".cov", ".coverprofile"];
 
 /// The formats in the order of the search: pages, then files of a single tool, then files of many tools.
 pub const FORMATS: &[Format] = &[
-    pages("coverage.py", "coverage.py", coverage_py::page, coverage_py::source_page),
+    pages_of_one("coverage.py", "coverage.py", coverage_py::page, coverage_py::source_page).with_anchors("t"),
     page("diff-cover", "diff-cover", diff_cover::page),
-    pages("istanbul", "istanbul", istanbul::page, istanbul::source_page),
+    pages_of_one("istanbul", "istanbul", istanbul::page, istanbul::source_page).with_anchors("L"),
     pages("html-spa", "istanbul", istanbul::spa, istanbul::source_page),
     pages("monocart", "Monocart", monocart::page, monocart::source_page),
-    pages("deno", "Deno", deno::page, deno::source_page),
-    pages("genhtml", "lcov", lcov::page, lcov::source_page),
+    pages("deno", "Deno", deno::page, deno::source_page).with_anchors("L"),
+    pages_of_one("genhtml", "lcov", lcov::page, lcov::source_page),
     pages("gcovr", "gcovr", gcovr::page, gcovr::source_page),
-    pages("llvm-cov", llvm_cov::TOOL, llvm_cov::page, llvm_cov::source_page),
-    pages("jacoco", "JaCoCo", jacoco::page, jacoco::source_page),
+    pages("llvm-cov", llvm_cov::TOOL, llvm_cov::page, llvm_cov::source_page).with_anchors("L"),
+    pages_of_one("jacoco", "JaCoCo", jacoco::page, jacoco::source_page).with_anchors("L"),
     pages("simplecov", "SimpleCov", simplecov::page, simplecov::source_page),
-    pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page),
+    pages("phpunit", "PHPUnit", phpunit::page, phpunit::source_page).with_anchors(""),
     pages("kcov", "kcov", kcov::page, kcov::source_page),
     pages("tarpaulin", "cargo-tarpaulin", tarpaulin::page, tarpaulin::source_page),
     pages("opencppcoverage", "OpenCppCoverage", opencppcoverage::page, opencppcoverage::source_page),
     pages("scoverage", "Scoverage", scoverage::page, scoverage::source_page),
     pages("reportgenerator", "ReportGenerator", reportgenerator::page, reportgenerator::source_page),
-    pages("grcov", "grcov", grcov::page, grcov::source_page),
+    pages_of_one("grcov", "grcov", grcov::page, grcov::source_page),
     pages("devel-cover", "Devel::Cover", devel_cover::page, devel_cover::source_page),
     pages("go-html", "go tool cover", go::page, go::source_page),
     page("hpc", "hpc", hpc::page),
     pages("cobertura-html", "Cobertura", cobertura::page, cobertura::source_page),
-    pages("openclover", "OpenClover", openclover::page, openclover::source_page),
+    pages("openclover", "OpenClover", openclover::page, openclover::source_page).with_anchors("l"),
     pages("emma", "EMMA", emma::page, emma::source_page),
     pages("jmockit", "JMockit", jmockit::page, jmockit::source_page),
     page("intellij", "IntelliJ or Kover", intellij::page),
     pages("html-cov", "mocha", mocha::html_cov, mocha::html_cov_lines),
     pages("lab", "lab", mocha::lab, mocha::lab_lines),
-    pages("slather", "Slather", slather::page, slather::source_page),
+    pages_of_one("slather", "Slather", slather::page, slather::source_page),
     page("xcov", "xcov", xcode::xcov),
     pages("excoveralls", "ExCoveralls", excoveralls::page, excoveralls::source_page),
-    pages("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page),
-    pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page),
+    pages_of_one("erlang-cover", "Erlang cover", erlang_cover::page, erlang_cover::source_page).with_anchors("L"),
+    pages("bisect-ppx", "bisect_ppx", bisect_ppx::page, bisect_ppx::source_page).with_anchors("L"),
     pages("covr", "covr", covr::page, covr::source_page),
     page("questa", "Questa", questa::page),
-    pages("rcov", "RCov", rcov::page, rcov::source_page),
+    pages_of_one("rcov", "RCov", rcov::page, rcov::source_page),
     pages("urg", "VCS urg", urg::page, urg::source_page),
     json("coverage.py-json", "coverage.py", &["totals"], coverage_py::json),
     json("istanbul-summary", "istanbul", &["total"], istanbul::summary),

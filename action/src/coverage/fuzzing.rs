@@ -27,10 +27,10 @@ impl Format {
     /// What this format finds in a file without a folder; a page is its own sibling.
     pub(super) fn probe(&self, bytes: &[u8]) -> Option<Measures> {
         match self.read {
-            Read::Page(read, source_page) => {
+            Read::Page(read, source) => {
                 let html = String::from_utf8_lossy(bytes);
-                if let Some(source_page) = source_page {
-                    source_page(&Page { html: &html, read_sibling: &|_: &str| None }, &mut Lines::all());
+                if let Some(source) = source {
+                    (source.read)(&Page { html: &html, read_sibling: &|_: &str| None }, &mut Lines::all());
                 }
                 read(&Page { html: &html, read_sibling: &|_: &str| Some(html.to_string()) })
             }

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::files::{FileSource, MAX_PAGE, TopKeys, sibling};
-use super::formats::{FORMATS, Format, Page, Read, SourcePageReader, llvm_cov};
+use super::formats::{FORMATS, Format, Page, Read, SourcePages, llvm_cov};
 use super::lines::{Filter, Lines};
 use super::measure::Measures;
 use super::percent::Counts;
@@ -87,14 +87,17 @@ impl fmt::Display for FoundLines<'_> {
         let files = self.lines.files().count();
         let pages = if self.is_pages { " and its pages" } else { "" };
         let (total, files) = (count(total as usize, "line"), count(files, "file"));
+        if self.lines.are_all_rejected() {
+            return write!(f, "no lines of changed files ({}, {}{pages})", self.tool, self.source);
+        }
         write!(f, "{total} in {files} ({}, {}{pages}): {covered} hit", self.tool, self.source)?;
         write!(f, "; {}", self.proof)
     }
 }
 
 impl<'a> LineSearch<'a> {
-    /// The lines, if there are any: those that add up, else the first. Notes say which files cannot be read, and which
-    /// contradict each other in a report without a total.
+    /// The lines, if there are any: those that add up, else the first. There are none in them if the filter accepts no file
+    /// of the report. Notes say which files cannot be read, and which contradict each other in a report without a total.
     pub fn run(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
         match self.choice {
             Choice::Auto => self.auto(notes),
@@ -182,8 +185,7 @@ impl<'a> LineSearch<'a> {
             return Ok(None);
         };
         lines.finish()?;
-        let has_lines = lines.files().next().is_some();
-        Ok(has_lines.then(|| self.found(lines, format, name.to_owned(), false, &found)))
+        Ok((!lines.is_empty()).then(|| self.found(lines, format, name.to_owned(), false, &found)))
     }
 
     /// The lines of all pages of the report with this index, in any format or in the named one.
@@ -194,18 +196,17 @@ impl<'a> LineSearch<'a> {
         let page = Page { html: &html, read_sibling: &read_sibling };
         let mut formats = FORMATS.iter().filter(|known| format.is_none_or(|format| known.name == format));
         let recognized = formats.find_map(|format| match format.read {
-            Read::Page(read, Some(lines)) => Some((format, read(&page)?, lines)),
+            Read::Page(read, Some(source)) => Some((format, read(&page)?, source)),
             _ => None,
         });
-        let Some((format, found, read)) = recognized else { return Ok(None) };
+        let Some((format, found, source)) = recognized else { return Ok(None) };
         drop(html);
-        let lines = self.read_pages(index, read)?;
-        let has_lines = lines.files().next().is_some();
-        Ok(has_lines.then(|| self.found(lines, format, index.name.clone(), true, &found)))
+        let lines = self.read_pages(index, source)?;
+        Ok((!lines.is_empty()).then(|| self.found(lines, format, index.name.clone(), true, &found)))
     }
 
     /// Reads the pages in the index's folder and below, in several threads.
-    fn read_pages(&self, index: &Entry, read: SourcePageReader) -> Result<Lines<'a>> {
+    fn read_pages(&self, index: &Entry, source: SourcePages) -> Result<Lines<'a>> {
         let folder = sibling(&index.name, "");
         let is_page = |entry: &&Entry| entry.name.starts_with(&folder) && FORMATS[0].reads(&entry.name);
         let pages: Vec<&Entry> = self.report.files.iter().filter(is_page).collect();
@@ -214,7 +215,7 @@ impl<'a> LineSearch<'a> {
             let mut lines = Lines::only(self.filter);
             while let Some(page) = pages.get(next.fetch_add(1, Ordering::Relaxed)) {
                 self.deadline.check()?;
-                self.read_page(page, read, &mut lines)?;
+                self.read_page(page, source, &mut lines)?;
             }
             Ok(lines)
         };
@@ -232,13 +233,29 @@ impl<'a> LineSearch<'a> {
         Ok(all)
     }
 
-    fn read_page(&self, page: &Entry, read: SourcePageReader, lines: &mut Lines) -> Result<()> {
+    fn read_page(&self, page: &Entry, source: SourcePages, lines: &mut Lines) -> Result<()> {
         let from = FileSource::Inside(self.report);
         ensure!(page.size <= MAX_PAGE, "{} has more than {} MB", page.name, MAX_PAGE >> 20);
-        let html = from.text(&page.name).with_context(|| format!("cannot read {}", page.name))?;
-        let read_sibling = |other: &str| self.sibling(page, other);
-        read(&Page { html: &html, read_sibling: &read_sibling }, lines);
+        let html = from.text_if(&page.name, |head| self.needs_page(head, source, lines));
+        if let Some(html) = html.with_context(|| format!("cannot read {}", page.name))? {
+            let read_sibling = |other: &str| self.sibling(page, other);
+            (source.read)(&Page { html: &html, read_sibling: &read_sibling }, lines);
+        }
         Ok(self.deadline.check()?)
+    }
+
+    /// Whether the rest of a page is needed. If its start names a source file that the filter rejects, `lines` notes that.
+    fn needs_page(&self, head: &str, source: SourcePages, lines: &mut Lines) -> bool {
+        if self.filter.is_none() || !source.has_path_first {
+            return true;
+        }
+        let mut found = Lines::only(self.filter);
+        (source.read)(&Page { html: head, read_sibling: &|_| None }, &mut found);
+        let is_rejected = found.are_all_rejected();
+        if is_rejected {
+            lines.merge(found);
+        }
+        !is_rejected
     }
 
     /// The text of another file in a page's folder. A page can name millions of them, so there is none after the
@@ -297,6 +314,8 @@ impl<'a> LineSearch<'a> {
 #[derive(Default)]
 struct Best<'a> {
     lines: Option<FoundLines<'a>>,
+    /// The first without any line that the caller needs: another file may have some.
+    rejected: Option<FoundLines<'a>>,
     /// The source of other lines that add up as well: that of another report in the same folder.
     rival: Option<String>,
 }
@@ -308,6 +327,10 @@ impl<'a> Best<'a> {
             Ok(None) => return,
             Err(error) => return notes.push(cannot_read(name, &error)),
         };
+        if found.lines.are_all_rejected() {
+            self.rejected.get_or_insert(found);
+            return;
+        }
         let is_usable = found.proof.is_usable();
         match &self.lines {
             Some(lines) if lines.proof.is_usable() => {
@@ -324,7 +347,7 @@ impl<'a> Best<'a> {
     }
 
     fn into_lines(self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
-        let lines = self.lines?;
+        let lines = self.lines.or(self.rejected)?;
         let Some(rival) = self.rival else { return Some(lines) };
         notes.push(format!("{} and {rival} have different lines: set --lines FILE", lines.source));
         None

@@ -1,13 +1,15 @@
 //! The lines of a report must be the same in each of its files and on its pages.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use super::formats::{FORMATS, Page, Read};
+use super::formats::{FORMATS, Page, Read, SourcePageReader};
 use super::lines::{Hit, Lines, SourceFile};
 use super::tests::{corpus, fixtures};
 use super::*;
 use crate::base::deadline::Deadline;
-use crate::report::{Report, walk};
+use crate::report::{Entry, Report, walk};
 
 /// Reports and their files that contradict the counts of their own tool, and why. Such lines are never used.
 const CONTRADICTIONS: &[(&str, &str, &str)] = &[
@@ -149,6 +151,26 @@ fn a_damaged_file_is_noted_once_and_the_next_one_is_read() {
     assert!(notes.len() == 1 && notes[0].starts_with("cannot read the lines of a.json: EOF"), "{notes:?}");
 }
 
+/// A pull request may change no file of the report: then it is known that its lines are not there.
+#[test]
+fn a_report_without_a_needed_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lcov.info"), "SF:a.c\nDA:1,1\nend_of_record\n").unwrap();
+    let report = walk(folder.path()).unwrap();
+    let filter = |path: &str| path == "b.c";
+    let search = LineSearch {
+        report: &report,
+        choice: &Choice::Auto,
+        totals: None,
+        filter: Some(&filter),
+        deadline: Deadline::NEVER,
+    };
+    let found = search.run(&mut Vec::new()).unwrap();
+    assert_eq!((found.lines.files().count(), found.proof.is_usable()), (0, true));
+    std::fs::write(folder.path().join("lcov.info"), "TN:\n").unwrap();
+    assert!(search.run(&mut Vec::new()).is_none());
+}
+
 #[test]
 fn lines_of_two_reports_in_one_folder_are_used_only_if_they_agree_or_the_total_is_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,6 +190,111 @@ fn lines_of_two_reports_in_one_folder_are_used_only_if_they_agree_or_the_total_i
     assert_eq!(run(Some(&total), &mut notes), Some("firefox.info".to_owned()));
     write("firefox.info", "SF:/other/a.c\nDA:1,1\nDA:2,0\nend_of_record\n");
     assert_eq!(run(None, &mut notes), Some("chrome.info".to_owned()));
+}
+
+#[test]
+fn a_report_without_the_needed_files_has_lines_but_none_of_them() {
+    let report = walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/coverage_py")).unwrap();
+    let run = |needs: &(dyn Fn(&str) -> bool + Sync)| {
+        let search = LineSearch {
+            report: &report,
+            choice: &Choice::Auto,
+            totals: None,
+            filter: Some(needs),
+            deadline: Deadline::NEVER,
+        };
+        search.run(&mut Vec::new()).map(|found| found.to_string())
+    };
+    let none = run(&|_| false);
+    assert_eq!(none.as_deref(), Some("no lines of changed files (coverage.py, index.html and its pages)"));
+    assert!(run(&|path| path == "sample.py").unwrap().starts_with("9 lines in 1 file "));
+}
+
+/// All reports of this repository, and those of the corpus.
+fn reports() -> impl Iterator<Item = PathBuf> {
+    let corpus = corpus().into_iter().flat_map(|corpus| std::fs::read_dir(corpus).unwrap());
+    fixtures().into_iter().chain(corpus.map(|report| report.unwrap().path().join("report")))
+}
+
+/// Pages are then read only up to their path, as far as that comes first.
+#[test]
+fn every_report_has_the_same_lines_with_a_filter() {
+    for folder in reports() {
+        let report = walk(&folder).unwrap();
+        for page in search::pages(&report) {
+            check_filters(&report, &page.name, &folder);
+        }
+    }
+}
+
+/// Reads some source files of a report alone. The filter is asked about the same paths, whatever it says.
+fn check_filters(report: &Report, name: &str, folder: &Path) {
+    let choice = Choice::File { path: name.to_owned(), format: None };
+    let files_and_paths = |accepts: &(dyn Fn(&str) -> bool + Sync)| {
+        let asked = Mutex::new(BTreeSet::new());
+        let filter = |path: &str| {
+            asked.lock().unwrap().insert(path.to_owned());
+            accepts(path)
+        };
+        let search =
+            LineSearch { report, choice: &choice, totals: None, filter: Some(&filter), deadline: Deadline::NEVER };
+        let found = search.run(&mut Vec::new());
+        let files: Vec<SourceFile> = found.iter().flat_map(|found| found.lines.files().cloned()).collect();
+        (files, asked.into_inner().unwrap())
+    };
+    let Some(all) = lines_in(report, Choice::File { path: name.to_owned(), format: None }) else { return };
+    let (files, paths) = files_and_paths(&|_| true);
+    assert!(all.lines.files().eq(&files), "{} {name}", folder.display());
+    assert_eq!(files_and_paths(&|_| false), (Vec::new(), paths.clone()), "{} {name}", folder.display());
+    let step = files.len() / 3 + 1;
+    for file in files.into_iter().step_by(step) {
+        let found = files_and_paths(&|path| path == file.path);
+        assert_eq!(found, (vec![file], paths.clone()), "{} {name}", folder.display());
+    }
+}
+
+/// A source file's page of JaCoCo, of which the fixtures have none.
+const JACOCO: &str = "<div class=\"breadcrumb\" id=\"breadcrumb\"><a href=\"../index.html\" class=\"el_report\">app</a> &gt; <a \
+    href=\"index.source.html\" class=\"el_package\">org.app</a> &gt; <span class=\"el_source\">A.java</span></div>\
+    <h1>A.java</h1><pre><span class=\"nc\" id=\"L3\">  run();</span>\n</pre>";
+
+#[test]
+fn the_start_of_a_page_names_no_other_file_than_the_page() {
+    let sources = FORMATS.iter().filter_map(|format| match format.read {
+        Read::Page(_, Some(source)) if source.has_path_first => Some((format.name, source.read)),
+        _ => None,
+    });
+    let mut named: BTreeMap<&str, usize> = sources.clone().map(|(name, _)| (name, 0)).collect();
+    let is_page = |entry: &&Entry| FORMATS[0].reads(&entry.name);
+    let files = |folder: PathBuf| -> Vec<PathBuf> {
+        walk(&folder).unwrap().files.iter().filter(is_page).map(|entry| folder.join(&entry.name)).collect()
+    };
+    let pages = fixtures()
+        .into_iter()
+        .flat_map(files)
+        .map(|path| (path.display().to_string(), String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned()));
+    for (page, html) in pages.chain([("JACOCO".to_owned(), JACOCO.to_owned())]) {
+        for (name, read) in sources.clone() {
+            let whole = named_paths(read, &html);
+            assert!(whole.len() < 2, "{name}: {whole:?} in {page}");
+            for end in (0..html.len().min(8 << 10)).step_by(101) {
+                let start = named_paths(read, &html[..html.floor_char_boundary(end)]);
+                assert!(start.is_empty() || start == whole, "{name}: {start:?} up to {end} of {page}, not {whole:?}");
+                *named.get_mut(name).unwrap() += start.len();
+            }
+        }
+    }
+    assert!(named.values().all(|starts| *starts > 0), "{named:?}");
+}
+
+fn named_paths(read: SourcePageReader, html: &str) -> Vec<String> {
+    let paths = Mutex::new(Vec::new());
+    let filter = |path: &str| {
+        paths.lock().unwrap().push(path.to_owned());
+        false
+    };
+    read(&Page { html, read_sibling: &|_| None }, &mut Lines::only(Some(&filter)));
+    paths.into_inner().unwrap()
 }
 
 #[test]
@@ -275,9 +402,9 @@ fn read_as(name: &str, file: &str) -> (Lines<'static>, Result<bool, String>) {
 
 fn read_page(name: &str, html: &str) -> Lines<'static> {
     let format = FORMATS.iter().find(|format| format.name == name).unwrap();
-    let Read::Page(_, Some(read)) = format.read else { panic!("{name} has no pages of source files") };
+    let Read::Page(_, Some(source)) = format.read else { panic!("{name} has no pages of source files") };
     let mut lines = Lines::all();
-    assert!(read(&Page { html, read_sibling: &|_: &str| None }, &mut lines), "{name}");
+    assert!((source.read)(&Page { html, read_sibling: &|_: &str| None }, &mut lines), "{name}");
     lines.finish().unwrap();
     lines
 }

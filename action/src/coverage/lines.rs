@@ -43,6 +43,8 @@ pub struct Lines<'a> {
     current: Option<usize>,
     is_on: bool,
     filter: Option<Filter<'a>>,
+    /// Whether the filter rejected a file.
+    has_rejected: bool,
     bytes: usize,
     branches: u64,
     /// The sums as the tool counts them, if it counts some lines twice or in another way.
@@ -74,7 +76,9 @@ impl<'a> Lines<'a> {
 
     /// Starts or continues a source file, with its path as the tool wrote it. Returns whether its lines are kept.
     pub fn file(&mut self, path: &str) -> bool {
-        let is_needed = self.is_on && !path.is_empty() && self.filter.is_none_or(|filter| filter(path));
+        let is_named = self.is_on && !path.is_empty();
+        let is_needed = is_named && self.filter.is_none_or(|filter| filter(path));
+        self.has_rejected |= is_named && !is_needed;
         self.current = is_needed.then(|| self.slot(path)).flatten();
         self.current.is_some()
     }
@@ -186,6 +190,7 @@ impl<'a> Lines<'a> {
             self.count(covered, total);
         }
         self.counts_functions |= other.counts_functions;
+        self.has_rejected |= other.has_rejected;
         self.count_branches(other.branches);
         self.problem = self.problem.or(other.problem);
     }
@@ -193,6 +198,16 @@ impl<'a> Lines<'a> {
     /// The source files with lines, sorted by path after `finish`.
     pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter().filter(|file| !file.bits.is_empty())
+    }
+
+    /// Whether no line was needed, though there are source files.
+    pub fn are_all_rejected(&self) -> bool {
+        self.has_rejected && self.files().next().is_none()
+    }
+
+    /// Whether the report has no source files, not even ones that the filter rejects.
+    pub fn is_empty(&self) -> bool {
+        !self.has_rejected && self.files().next().is_none()
     }
 
     pub fn get(&self, path: &str) -> Option<&SourceFile> {

@@ -1,6 +1,7 @@
 //! Requests to GitHub's API: headers, renamed repositories, and common errors.
 
 use anyhow::Result;
+use serde_json::{Value, json};
 use ureq::http::{StatusCode, Uri};
 
 use crate::base::repository::Repository;
@@ -29,6 +30,27 @@ impl GitHub<'_> {
             .secret_header("authorization", "Bearer ", self.token)?
             .header("accept", accept)?
             .header("x-github-api-version", API_VERSION)
+    }
+
+    /// The login of the token's account, as in the author of what the token creates. Only GraphQL returns it for every
+    /// token: the REST API's `GET /user` refuses those of apps, and a job's token is one.
+    pub fn login(&self, client: &Client) -> Result<String> {
+        // An Enterprise server has its REST API at /api/v3 and GraphQL at /api/graphql.
+        let url = format!("{}/graphql", self.api.strip_suffix("/v3").unwrap_or(self.api));
+        let request = Request::new("POST", &url)?
+            .secret_header("authorization", "Bearer ", self.token)?
+            .json(&json!({"query": "{ viewer { login } }"}))?;
+        let response = client.send(&request)?;
+        let answer: Value = response.json().unwrap_or_default();
+        match answer["data"]["viewer"]["login"].as_str() {
+            Some(login) if response.status.is_success() => Ok(login.to_owned()),
+            _ => {
+                let reason = response.describe();
+                let text = self.common_rejection(&response, &reason);
+                let text = text.unwrap_or_else(|| format!("GitHub did not return the account of the token ({reason})"));
+                Err(response.rejection(text))
+            }
+        }
     }
 
     fn url(&self) -> String {

@@ -10,6 +10,9 @@ use crate::coverage::{Percent, State, Totals};
 use crate::github::api::GitHub;
 use crate::http::{Client, Response};
 
+/// Characters of a description, GitHub's limit.
+pub const MAX_DESCRIPTION: usize = 140;
+
 #[derive(Serialize)]
 pub struct Status<'a> {
     pub state: State,

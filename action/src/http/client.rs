@@ -50,6 +50,8 @@ pub struct Client<'a> {
     log: &'a ActionsLog,
     deadline: Instant,
     timeout: Duration,
+    /// What of `--timeout` the time limit is; `None` if it is fixed.
+    limit_of: Option<&'static str>,
     proxies: &'a Proxies,
     noted: Mutex<Vec<String>>,
 }
@@ -81,7 +83,13 @@ impl<'a> Client<'a> {
             .timeout_per_write(Some(STALL_LIMIT))
             .build();
         let agent = Agent::with_parts(config, DefaultConnector::default(), <DnsCache>::default());
-        Self { agent, log, deadline: started + timeout, timeout, proxies, noted: Mutex::default() }
+        let (limit_of, noted) = (Some("--timeout"), Mutex::default());
+        Self { agent, log, deadline: started + timeout, timeout, limit_of, proxies, noted }
+    }
+
+    /// Names the time limit in errors, as in `half of --timeout`. If it is fixed, they don't advise to raise `--timeout`.
+    pub fn with_limit_of(self, limit_of: Option<&'static str>) -> Self {
+        Self { limit_of, ..self }
     }
 
     /// Masks a secret from a response in the runner's log.
@@ -177,7 +185,8 @@ impl<'a> Client<'a> {
     }
 
     fn limit(&self) -> String {
-        format!("the time limit of {} s (--timeout)", self.timeout.as_secs())
+        let flag = self.limit_of.map_or_else(String::new, |part| format!(" ({part})"));
+        format!("the time limit of {} s{flag}", self.timeout.as_secs())
     }
 
     /// The last response or error, with a summary of the earlier attempts.
@@ -200,8 +209,12 @@ impl<'a> Client<'a> {
         let what = self.message(&failure, request);
         let text = match earlier.count() {
             0 if failure.is_timeout && self.time_left().is_zero() => {
-                let limit = self.timeout.as_secs();
-                format!("{address} sent no response before the time limit of {limit} s passed: raise --timeout")
+                let limit = match self.limit_of {
+                    Some("--timeout") | None => format!("the time limit of {} s", self.timeout.as_secs()),
+                    Some(_) => self.limit(),
+                };
+                let advice = if self.limit_of.is_some() { ": raise --timeout" } else { "" };
+                format!("{address} sent no response before {limit} passed{advice}")
             }
             _ if failure.is_timeout && self.time_left().is_zero() => {
                 format!("{address} {earlier}, then sent no response before {} passed", self.limit())

@@ -133,6 +133,10 @@ impl Response {
         serde_json::from_slice(&self.body)
     }
 
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

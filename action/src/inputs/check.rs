@@ -102,8 +102,25 @@ pub fn default_context(name: Option<&str>) -> String {
     name.map_or_else(|| "covered".to_owned(), |name| format!("covered/{name}"))
 }
 
+/// A warning if the status of another report's changed lines has this context, too. GitHub ignores case.
+pub fn context_warning(context: &str) -> Option<String> {
+    let other = &context[..context.to_ascii_lowercase().strip_suffix("/patch")?.len()];
+    Some(format!(
+        "the status `{context}` is also that of the changed lines of a report with the status `{other}`: choose \
+         another name (--name) or context (--context)"
+    ))
+}
+
 pub fn threshold(text: &str) -> Result<Percent, String> {
-    Percent::parse(text).ok_or_else(|| format!("{text:?} must be between 0 and 100"))
+    Percent::parse(text).ok_or_else(|| format!("{text:?} must be between 0 and 100, as in 80, without %"))
+}
+
+/// A warning about a share of 1, such as `0.8`.
+pub fn threshold_warning(name: &str, threshold: &Percent) -> Option<String> {
+    let share: f64 = threshold.to_string().parse().ok()?;
+    let percent = (share * 1e4).round() / 1e2;
+    (share > 0.0 && share < 1.0)
+        .then(|| format!("{name} (--{name}) is {threshold}, which means {threshold}%, not {percent}%"))
 }
 
 pub fn metric(text: &str) -> Result<&'static str, String> {
@@ -148,6 +165,17 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_below_1_is_doubtful() {
+        let warning = |text| threshold_warning("patch-threshold", &threshold(text).unwrap());
+        let expected = |text, percent| {
+            Some(format!("patch-threshold (--patch-threshold) is {text}, which means {text}%, not {percent}%"))
+        };
+        assert_eq!(warning("0.8"), expected("0.8", "80"));
+        assert_eq!(warning("0.07"), expected("0.07", "7"));
+        assert_eq!(["0", "0.0", "1", "80"].map(warning), [None, None, None, None]);
+    }
 
     #[test]
     fn api_keys_may_contain_spaces_but_tokens_may_not() {

@@ -17,7 +17,7 @@ pub struct Event {
     /// Why the event file cannot be read.
     pub problem: Option<String>,
     /// `GITHUB_SHA` and `GITHUB_RUN_ID`; in a `workflow_run` event they are not those of the tested run.
-    sha: Option<String>,
+    pub(super) sha: Option<String>,
     run: Option<u64>,
     actor: Option<String>,
     /// A person or another CI system started the program.
@@ -67,8 +67,12 @@ impl Event {
         }
     }
 
-    fn text(&self, pointer: &str) -> Option<&str> {
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.body.pointer(pointer)?.as_str()
+    }
+
+    pub(super) fn number(&self, pointer: &str) -> Option<u64> {
+        self.body.pointer(pointer)?.as_u64()
     }
 
     fn is_workflow_run(&self) -> bool {
@@ -138,6 +142,6 @@ impl Event {
 
     /// The tested run.
     pub fn run_id(&self) -> Option<u64> {
-        if self.is_workflow_run() { self.body.pointer("/workflow_run/id")?.as_u64() } else { self.run }
+        if self.is_workflow_run() { self.number("/workflow_run/id") } else { self.run }
     }
 }

@@ -32,7 +32,31 @@ pub const FLAGS: &[Flag] = &[
         "100",
         "the commit status fails if the total is lower or not found; 0: it never fails",
     ),
-    flag("fail-under", "[=true|false]", "false", "exit with code 1 if the total is below the threshold or not found"),
+    flag(
+        "patch-threshold",
+        "PERCENT",
+        "0",
+        "the commit status of a pull request's changed lines fails if fewer are covered, or if the report does not say; no \
+         effect if GitHub does not return the changes; 0: it never fails",
+    ),
+    flag(
+        "comment",
+        "off|problems|always",
+        "off",
+        "comment on the pull request; problems: only if changed lines are not covered, or the total drops",
+    ),
+    flag(
+        "annotations",
+        "[=true|false]",
+        "false",
+        "mark the changed lines that are not covered in the pull request's \"Files changed\"",
+    ),
+    flag(
+        "fail-under",
+        "[=true|false]",
+        "false",
+        "exit with code 1 if the total or the changed lines are below their threshold or not found",
+    ),
     flag(
         "fail-on-error",
         "[=true|false]",
@@ -49,7 +73,7 @@ pub const FLAGS: &[Flag] = &[
         "lines",
         "auto|FILE|FILE:FORMAT|off",
         "auto",
-        "where an export or a dry run reads which lines are covered; auto: a coverage file in the report, else its pages",
+        "where to read which lines are covered; auto: a coverage file in the report, else its pages; off: no changed lines",
     ),
     flag(
         "export",
@@ -69,7 +93,12 @@ pub const FLAGS: &[Flag] = &[
         "",
         "GitHub token that may write commit statuses and read the artifact; none: use no token and post no status",
     ),
-    flag("name", "NAME", "", "name of this report, if the repository has several"),
+    flag(
+        "name",
+        "NAME",
+        "",
+        "name of this report, if the repository has several; not patch: covered/patch is the status of the changed lines",
+    ),
     flag("context", "CONTEXT", "", "context of the commit status [default: covered, or covered/NAME]"),
     flag(
         "purge-cache",
@@ -108,6 +137,11 @@ impl Flag {
     /// look like a value from the workflow and take precedence over `COVERED_…`.
     pub fn action_default_variable(&self) -> String {
         format!("ACTION_DEFAULT_{}", variable_part(self.input_name()))
+    }
+
+    /// As a workflow and the command line call it: `name (--name)`.
+    pub fn shown_name(&self) -> String {
+        format!("{} (--{})", self.input_name(), self.name)
     }
 
     fn input_name(&self) -> &'static str {
@@ -221,7 +255,8 @@ ACTION_DEFAULT_…. An empty value counts as unset.
 
 Other environment variables:
   GitHub: GITHUB_ACTOR, GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_RUN_ID,
-      GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP, RUNNER_DEBUG
+      GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_WORKSPACE, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, RUNNER_TEMP,
+      RUNNER_DEBUG
   Token without an API key (`id-token: write`): ACTIONS_ID_TOKEN_REQUEST_URL, ACTIONS_ID_TOKEN_REQUEST_TOKEN
   S3 endpoint other than AWS: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL
   Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY

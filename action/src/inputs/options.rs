@@ -4,24 +4,33 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check;
+use super::comments::Comments;
 use super::reader::Reader;
 use super::source::Source;
 use super::target::Target;
 use crate::base::secret::Secret;
-use crate::coverage::Percent;
+use crate::coverage::{Choice, Export, Percent};
 use crate::http::Proxies;
 use crate::identity::Identity;
 
 const FILES_NEED_KEY: &str = "--files requires an API key: set api-key (--api-key). The server gives no S3 credentials \
                               to a job's own token";
 
+const NO_COMMENT_TOKEN: &str =
+    "github-token: comment (--comment) needs a token that may write comments: set github-token (--gh-token)";
+
+const NO_ANNOTATIONS_TOKEN: &str = "github-token: annotations (--annotations) needs a token that may write checks: set \
+                                    github-token (--gh-token)";
+
 /// What fails the commit status and the job.
 #[derive(Debug)]
 pub struct Gate {
     pub threshold: Percent,
+    /// For the changed lines of a pull request.
+    pub patch_threshold: Percent,
     /// Whether a failed step fails the job.
     pub fail_on_error: bool,
-    /// Whether a total below the threshold fails the job.
+    /// Whether a total or changed lines below their threshold fail the job.
     pub fail_under: bool,
 }
 
@@ -33,6 +42,9 @@ pub struct GitHubAccess {
     /// Without a slash at the end.
     pub api: String,
     pub server: String,
+    pub comments: Comments,
+    /// Whether to mark the changed lines that are not covered.
+    pub annotations: bool,
 }
 
 #[derive(Debug)]
@@ -52,10 +64,17 @@ pub struct Transfer {
 
 impl Reader<'_> {
     pub fn gate(&mut self) -> Option<Gate> {
-        let threshold = self.get("coverage-threshold", check::threshold);
+        let threshold = self.threshold("coverage-threshold");
+        let patch_threshold = self.threshold("patch-threshold");
         let fail_on_error = self.get("fail-on-error", check::boolean).unwrap_or(true);
         let fail_under = self.get("fail-under", check::boolean).unwrap_or(false);
-        Some(Gate { threshold: threshold?, fail_on_error, fail_under })
+        Some(Gate { threshold: threshold?, patch_threshold: patch_threshold?, fail_on_error, fail_under })
+    }
+
+    fn threshold(&mut self, name: &str) -> Option<Percent> {
+        let threshold = self.get(name, check::threshold)?;
+        self.notes.extend(check::threshold_warning(name, &threshold));
+        Some(threshold)
     }
 
     pub fn github(&mut self) -> GitHubAccess {
@@ -63,7 +82,35 @@ impl Reader<'_> {
         let is_declined = matches!(token, Some(None));
         let api = self.github_url("GITHUB_API_URL", "https://api.github.com");
         let server = self.github_url("GITHUB_SERVER_URL", "https://github.com");
-        GitHubAccess { token: token.flatten(), is_declined, api, server }
+        let comments = self.get("comment", Comments::parse).unwrap_or_default();
+        let token = token.flatten();
+        let annotations = self.get("annotations", check::boolean).unwrap_or(false);
+        for (is_on, problem) in [(comments.are_on(), NO_COMMENT_TOKEN), (annotations, NO_ANNOTATIONS_TOKEN)] {
+            if is_on && token.is_none() {
+                self.missing.push(problem.to_owned());
+            }
+        }
+        GitHubAccess { token, is_declined, api, server, comments, annotations }
+    }
+
+    /// Reports inputs that need lines, if `lines` is off.
+    pub fn check_lines(
+        &mut self,
+        lines: Option<&Option<Choice>>,
+        exports: &[Export],
+        github: &GitHubAccess,
+        gate: Option<&Gate>,
+    ) {
+        let has_threshold = gate.is_some_and(|gate| !gate.patch_threshold.is_zero());
+        let need_lines = [
+            ("export (--export)", !exports.is_empty()),
+            ("comment (--comment)", github.comments.are_on()),
+            ("annotations (--annotations)", github.annotations),
+            ("patch-threshold (--patch-threshold)", has_threshold),
+        ];
+        for (input, _) in need_lines.into_iter().filter(|(_, is_set)| *is_set && lines == Some(&None)) {
+            self.problems.push(format!("{input} needs lines, but lines (--lines) is off"));
+        }
     }
 
     fn github_url(&mut self, variable: &str, default: &str) -> String {

@@ -51,6 +51,7 @@ impl<'a> Reader<'a> {
     pub fn get<T>(&mut self, name: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let flag = flags::find(name)?;
         let (value, from) = self.find(flag)?;
+        let from = if from == flag.input_variable() { flag.shown_name() } else { from };
         check(&value).map_err(|problem| self.problems.push(format!("{from} {problem}"))).ok()
     }
 

@@ -272,6 +272,25 @@ fn a_named_report_has_its_own_context_by_default() {
 }
 
 #[test]
+fn a_context_of_another_reports_changed_lines_is_a_warning() {
+    let notes = |arguments: &str| read(&format!("htmlcov --dry-run {arguments}"), &[], "{}").unwrap().notes;
+    for (arguments, context, other) in [
+        ("--name patch", "covered/patch", "covered"),
+        ("--name Patch", "covered/Patch", "covered"),
+        ("--context tests/api/patch", "tests/api/patch", "tests/api"),
+    ] {
+        let warning = format!(
+            "the status `{context}` is also that of the changed lines of a report with the status `{other}`: choose \
+             another name (--name) or context (--context)"
+        );
+        assert_eq!(notes(arguments), [warning]);
+    }
+    for arguments in ["--name patches", "--name patch --context tests", "--context covered-patch", ""] {
+        assert_eq!(notes(arguments), [""; 0], "{arguments}");
+    }
+}
+
+#[test]
 fn purge_cache_needs_no_value() {
     let purge = |arguments: &str, variable| {
         read(&format!("--dry-run {arguments} htmlcov"), &[("COVERED_PURGE_CACHE", variable)], "").unwrap().badge
@@ -293,7 +312,8 @@ fn trailing_slashes_of_urls_are_removed() {
 
 #[test]
 fn all_invalid_inputs_are_reported_together() {
-    let wrong = "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101";
+    let wrong = "--api-url ftp://x --commit-sha abc --repo-owner a/b --name .x --timeout 0 --coverage-threshold 101 \
+                 --patch-threshold 80%";
     let problems = read(wrong, &[("COVERED_PURGE_CACHE", "maybe"), ("GITHUB_API_URL", "x")], "").unwrap_err();
     assert_eq!(
         problems,
@@ -305,7 +325,8 @@ fn all_invalid_inputs_are_reported_together() {
             r#"--commit-sha "abc" must be a full commit hash of 40 hexadecimal digits"#,
             "GITHUB_API_URL \"x\" must be an address such as https://covered.example.com",
             "missing directory: pass the report's folder, as in `covered htmlcov`, or --artifact",
-            r#"--coverage-threshold "101" must be between 0 and 100"#,
+            r#"--coverage-threshold "101" must be between 0 and 100, as in 80, without %"#,
+            r#"--patch-threshold "80%" must be between 0 and 100, as in 80, without %"#,
             r#"--timeout "0" must be a number of seconds between 1 and 86400"#,
             "missing repo-name: set --repo-name, INPUT_REPO_NAME or COVERED_REPO_NAME",
             "missing api-key: set --api-key, INPUT_API_KEY or COVERED_API_KEY",

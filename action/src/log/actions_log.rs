@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::env::Env;
 use crate::base::secret::Secret;
-use crate::base::text::one_line;
+use crate::base::text::{one_line, visible};
 
 /// Fits into every terminal.
 const BAR_WIDTH: usize = 79;
@@ -45,9 +45,9 @@ impl ActionsLog {
         let _ = write!(io::stdout(), "{text}");
     }
 
-    /// Logs one line. No text in it can become a workflow command.
+    /// Logs one line. No text in it can become a workflow command, or look like another one.
     pub fn info(&self, text: &str) {
-        let text = one_line(text);
+        let text = visible(text);
         self.clear_bar();
         print(if self.in_actions { neutralize(&text) } else { text });
     }
@@ -91,7 +91,7 @@ impl ActionsLog {
         if self.in_actions {
             print(format!("::{level}::{}", escape(text)));
         } else {
-            let _ = writeln!(io::stderr(), "{level}: {}", one_line(text));
+            let _ = writeln!(io::stderr(), "{level}: {}", visible(text));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Step 4 for single files: uploads each into the S3 bucket.
 
 use std::fs::File;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -45,13 +46,18 @@ impl<'a> Bucket<'a> {
     }
 
     fn put(&self, client: &Client, entry: &Entry) -> Result<()> {
-        let Content::File(path) = &entry.content else {
-            bail!(
+        let file = match &entry.content {
+            Content::File(path) => File::open(path)?,
+            Content::Generated(text) => {
+                let mut file = tempfile::tempfile()?;
+                file.write_all(text.as_bytes())?;
+                file
+            }
+            Content::Zip(_) => bail!(
                 "a backend of the Python original cannot receive a report from an artifact: download the artifact in \
                  an earlier step"
-            )
+            ),
         };
-        let file = File::open(path)?;
         let body = sha256_of_file(&file)?;
         let key = format!("{}{}", self.prefix, entry.name);
         let url = format!("{}{}", self.base, utf8_percent_encode(&key, PATH));

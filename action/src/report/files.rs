@@ -34,6 +34,8 @@ pub enum Content {
     /// With symbolic links resolved.
     File(PathBuf),
     Zip(Zipped),
+    /// A page of Covered's own.
+    Generated(String),
 }
 
 impl Report {
@@ -50,6 +52,26 @@ impl Report {
     pub fn get(&self, name: &str) -> Option<&Entry> {
         let at = self.files.binary_search_by(|file| file.name.as_str().cmp(name)).ok()?;
         self.files.get(at)
+    }
+
+    /// Adds a file, or replaces the one of the same name.
+    pub fn add(&mut self, entry: Entry) {
+        match self.files.binary_search_by(|file| file.name.cmp(&entry.name)) {
+            Ok(at) => self.files[at] = entry,
+            Err(at) => self.files.insert(at, entry),
+        }
+    }
+
+    /// Removes a folder, and a file of its name. Returns the names of the removed files.
+    pub fn remove(&mut self, folder: &str) -> Vec<String> {
+        let is_in = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let removed = self.files.extract_if(.., |file| is_in(&file.name));
+        removed.map(|file| file.name).collect()
+    }
+
+    /// Whether the server accepts no further file.
+    pub fn is_full(&self) -> bool {
+        self.files.len() >= MAX_FILES
     }
 
     /// The page to open: `index.html`, else the only `index.html` one folder below (as in `lcov-report/`).
@@ -69,6 +91,7 @@ impl Entry {
         match &self.content {
             Content::File(path) => Ok(Box::new(File::open(path)?)),
             Content::Zip(zipped) => Ok(Box::new(zipped.open(self.size))),
+            Content::Generated(text) => Ok(Box::new(text.as_bytes())),
         }
     }
 }

@@ -23,18 +23,45 @@ impl Run<'_> {
             let posted = status::post(client, github.as_ref()?, &target.commit_sha, &status);
             Some(posted.map(|()| started.elapsed()))
         };
-        let update_badge = || self.update_badge(client, target, session, value.as_ref(), github.as_ref());
-        let (posted, badge_results) = if value.is_some() && !self.is_original_backend(session) {
+        let patch_context = self.patch_context();
+        let patch_status = self.patch_status(&patch_context);
+        let patch_client = self.pull_request_client();
+        let post_patch =
+            || Some(status::post(&patch_client, github.as_ref()?, &target.commit_sha, patch_status.as_ref()?));
+        let post_all = || {
+            // Badges show the newest status whose context contains `coverage`: that must be the one with the total.
+            if self.inputs.context.to_ascii_lowercase().contains("coverage") {
+                let patch_posted = post_patch();
+                return (post(), patch_posted);
+            }
             thread::scope(|scope| {
-                let posted = scope.spawn(post);
+                let patch = scope.spawn(post_patch);
+                (post(), join(patch))
+            })
+        };
+        let update_badge = || self.update_badge(client, target, session, value.as_ref(), github.as_ref());
+        let ((posted, patch_posted), badge_results) = if value.is_some() && !self.is_original_backend(session) {
+            thread::scope(|scope| {
+                let posted = scope.spawn(post_all);
                 let badge_results = update_badge();
                 (join(posted), badge_results)
             })
         } else {
             // The original's backend reads the value from the commit status, so the status must come first.
-            (post(), update_badge())
+            (post_all(), update_badge())
         };
+        let patch_status = patch_status.map(|status| status.to_string());
         self.log_status_result(posted, target, session);
+        self.has_posted_patch = matches!(patch_posted, Some(Ok(())));
+        match patch_posted.zip(patch_status) {
+            Some((Ok(()), status)) => self.log.info(&format!("Posted the status {status}")),
+            // Both posts usually fail for the same reason.
+            Some((Err(error), _)) if self.outcome.problems.contains(&format!("{error:#}")) => {}
+            // Without a threshold, the status is for information.
+            Some((Err(error), _)) if self.inputs.gate.patch_threshold.is_zero() => self.warn(&format!("{error:#}")),
+            Some((Err(error), _)) => self.fail(&error),
+            None => {}
+        }
         self.inputs.badge.skip_reason().iter().for_each(|reason| self.log.info(reason));
         if let Some(badge_results) = badge_results {
             self.log_badge_results(badge_results);

@@ -1,4 +1,4 @@
-//! Step 3, for an export or a dry run: reads which lines the tests covered.
+//! Step 3, if anything needs it: reads which lines the tests covered, and exports them.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,40 +8,78 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::state::Run;
 use crate::base::text::count;
-use crate::coverage::lines::Lines;
+use crate::coverage::lines::{Filter, Lines};
+use crate::coverage::patch::Selection;
 use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof};
+use crate::github::changes::Changes;
 use crate::inputs::Source;
 use crate::report::Report;
 
 impl Run<'_> {
-    /// Logs where the lines come from and whether they add up, and writes the exports. A failed export fails the run,
-    /// but not the steps after it.
-    pub(super) fn read_lines(&mut self, report: &Report) -> Result<()> {
-        let Some(choice) = &self.inputs.lines else { return Ok(()) };
+    /// Reads the lines if an export, a dry run or the patch coverage needs them. Returns the page of changed lines.
+    pub(super) fn use_lines(&mut self, report: &Report, changes: Option<&Changes>) -> Result<Option<String>> {
+        let needs_all = self.inputs.dry_run || !self.inputs.exports.is_empty();
+        if !needs_all && changes.is_none() {
+            return Ok(None);
+        }
+        let selection = changes.map(|changes| {
+            let selection = Selection::new(&changes.files);
+            match &changes.tree {
+                Some(tree) => selection.with_tree(tree.iter().map(String::as_str)),
+                None => selection,
+            }
+        });
+        let needs = |path: &str| selection.as_ref().is_some_and(|selection| selection.needs(path));
+        let found = self.read_lines(report, if needs_all { None } else { Some(&needs) });
+        // A wrong name is no reason to upload no report.
+        let (found, wrong) = match found {
+            Err(wrong) if !self.inputs.dry_run => (None, Some(wrong)),
+            found => (found?, None),
+        };
+        let failed_exports = if wrong.is_some() { Vec::new() } else { self.failed_exports(found.as_ref()) };
+        let patch = changes.zip(selection.as_ref());
+        let patch = patch.map(|(changes, selection)| self.patch(report, changes, selection, found.as_ref()));
+        drop(found);
+        wrong.iter().for_each(|wrong| self.fail(wrong));
+        failed_exports.into_iter().for_each(|problem| self.record_failure(problem, false));
+        let number = changes.map(|changes| changes.number);
+        Ok(number.zip(patch).and_then(|(number, patch)| self.record_patch(number, patch)))
+    }
+
+    /// The lines: all, or those that the filter accepts. Logs where they come from and whether they add up.
+    fn read_lines<'r>(&'r self, report: &'r Report, filter: Option<Filter<'r>>) -> Result<Option<FoundLines<'r>>> {
+        let Some(choice) = &self.inputs.lines else { return Ok(None) };
         if let Some(path) = choice.missing(report) {
             bail!(
                 "lines (--lines) names the file `{path}`, which is neither in the working directory nor in the report"
             );
         }
         let totals = self.outcome.totals.as_ref();
-        let search = LineSearch { report, choice, totals, filter: None, deadline: self.deadline() };
+        let is_part = filter.is_some();
+        let search = LineSearch { report, choice, totals, filter, deadline: self.deadline() };
         let mut notes = Vec::new();
         let found = search.run(&mut notes);
         notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
         match &found {
+            Some(found) if is_part && !found.lines.are_all_rejected() => {
+                self.log.info(&format!("Read {found}; only changed files were read"));
+            }
             Some(found) => self.log.info(&format!("Read {found}")),
             None if !notes.is_empty() => self.log.info("Read no lines: the notes above say why"),
             None => self.log.info(&format!("Read no lines: {}", no_lines_reason(choice))),
         }
+        Ok(found)
+    }
+
+    /// Writes the exports. A failed one fails the run, but not the steps after it.
+    fn failed_exports(&self, found: Option<&FoundLines>) -> Vec<String> {
         let exports = self.inputs.exports.iter();
-        let problems: Vec<String> = exports
+        exports
             .filter_map(|export| {
-                let error = self.export(export, found.as_ref()).err()?;
+                let error = self.export(export, found).err()?;
                 Some(format!("cannot write the export {}: {error:#}", export.path))
             })
-            .collect();
-        problems.into_iter().for_each(|problem| self.record_failure(problem, false));
-        Ok(())
+            .collect()
     }
 
     fn export(&self, export: &Export, found: Option<&FoundLines>) -> Result<()> {

@@ -3,6 +3,9 @@
 use super::state::{NO_TOKEN, Run, STATUS_DISABLED};
 use crate::inputs::{Inputs, Target};
 
+const UNTRIED: &str = "Not tried: patch coverage, its status, the comment and the annotations need a run with a pull \
+                       request, and a dry run does not ask GitHub for it";
+
 impl Run<'_> {
     /// The inputs as they were understood.
     pub(super) fn debug_line(&self) -> String {
@@ -35,6 +38,9 @@ impl Run<'_> {
                 log.info(&format!("Would post no status ({unposted_status}): {STATUS_DISABLED}"));
             }
             None => log.info(&format!("Would post no status ({unposted_status}): {NO_TOKEN}")),
+        }
+        if self.inputs.lines.is_some() {
+            log.info(UNTRIED);
         }
         log.info(self.inputs.badge.plan());
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::base::deadline::Deadline;
+use crate::base::text::shorten;
 use crate::coverage::State;
 use crate::github::api::GitHub;
 use crate::github::status::{self, Status};
@@ -19,15 +20,28 @@ pub struct Run<'a> {
     pub log: &'a ActionsLog,
     pub started: Instant,
     pub outcome: Outcome,
+    /// The open pull request whose head was tested.
+    pub pull_request: Option<u64>,
     /// Whether the log shows the state of the commit status, posted or not.
     pub has_logged_state: bool,
+    /// Whether the status of the changed lines was posted.
+    pub has_posted_patch: bool,
     pub failed: bool,
 }
 
 impl<'a> Run<'a> {
     pub fn new(inputs: &'a Inputs, log: &'a ActionsLog, started: Instant) -> Self {
         let outcome = Outcome::new(inputs.gate.threshold.clone(), inputs.name.clone());
-        Self { inputs, log, started, outcome, has_logged_state: false, failed: false }
+        Self {
+            inputs,
+            log,
+            started,
+            outcome,
+            pull_request: None,
+            has_logged_state: false,
+            has_posted_patch: false,
+            failed: false,
+        }
     }
 
     pub fn client(&self) -> Client<'a> {
@@ -53,6 +67,22 @@ impl<'a> Run<'a> {
             target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
             context: &self.inputs.context,
         }
+    }
+
+    /// The status of the lines that the pull request changes.
+    pub fn patch_status<'r>(&'r self, context: &'r str) -> Option<Status<'r>> {
+        let patch = self.outcome.patch.as_ref()?;
+        let target_url = self.outcome.patch_url.as_deref().or(self.outcome.report_url.as_deref());
+        Some(Status {
+            state: patch.state,
+            description: shorten(&patch.description, status::MAX_DESCRIPTION),
+            target_url: target_url.unwrap_or_default(),
+            context,
+        })
+    }
+
+    pub fn patch_context(&self) -> String {
+        format!("{}/patch", self.inputs.context)
     }
 
     pub fn state(&self) -> State {

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::state::Run;
 use crate::archive::{self, Archive};
 use crate::base::text::{bytes, count, seconds};
+use crate::coverage::patch::PAGE;
 use crate::http::Client;
 use crate::inputs::Target;
 use crate::log::progress::{self, Progress};
@@ -105,6 +106,7 @@ impl Run<'_> {
         self.log.info(&format!("Uploaded {} ({})", uploaded?, seconds(started.elapsed())));
         self.outcome.uploaded = true;
         self.outcome.report_url = Some(session.page_url(self.index(report)));
+        self.outcome.patch_url = report.get(PAGE).map(|page| session.page_url(Some(&page.name)));
         Ok(session)
     }
 

@@ -170,7 +170,7 @@ fn a_missing_total_fails_the_status_if_a_threshold_is_set() {
 
 fn pull_request(from: &str) -> String {
     format!(
-        r#"{{"repository":{{"full_name":"octo/app","default_branch":"main"}},"pull_request":{{
+        r#"{{"repository":{{"full_name":"octo/app","default_branch":"main"}},"pull_request":{{"number":7,
         "user":{{"login":"dependabot[bot]"}},"head":{{"sha":"{SHA}","ref":"main","repo":{{"full_name":"{from}"}}}}}}}}"#
     )
 }
@@ -190,7 +190,13 @@ fn pull_requests_from_forks_report_the_total_and_why_nothing_was_uploaded() {
         .stdout_contains(&format!("::warning::{text}"))
         .omits("::error::")
         .summary_contains(text);
-    outcome.outputs("uploaded=false").outputs("coverage=84.62").outputs("state=success");
+    outcome
+        .stdout_contains(
+            "No patch coverage either: without an upload there is no page to link to, and the token can only",
+        )
+        .outputs("uploaded=false")
+        .outputs("coverage=84.62")
+        .outputs("state=success");
     let strict = fork().env("INPUT_FAIL_ON_ERROR", "true").run();
     assert_eq!(strict.code, Some(1));
     strict.stdout_contains(&format!("::error::{text}"));

@@ -55,6 +55,9 @@ fn a_dry_run_needs_no_settings_and_sends_nothing() {
         .stdout_contains("Dry run: nothing is sent")
         .stdout_contains("A real run also needs api-url: set --api-url, INPUT_API_URL or COVERED_API_URL")
         .stdout_contains(
+            "Not tried: patch coverage, its status, the comment and the annotations need a run with a pull",
+        )
+        .stdout_contains(
             "Would post no status (it would be: failure, 84.62%, below the threshold of 100%): set github-token",
         )
         .outputs("coverage=84.62")
@@ -79,7 +82,7 @@ fn a_dry_run_logs_covered_lines_and_whether_they_match_the_totals() {
     run("other.xml")
         .succeeds()
         .stdout_contains("1 hit; they do not add up: 1 of 1 in other.xml, but the report shows 2 of 4");
-    run("off").succeeds().omits("Read ");
+    run("off").succeeds().omits("Read ").omits("patch coverage");
     run("gone.xml").fails("lines (--lines) names the file `gone.xml`");
 }
 
@@ -202,7 +205,7 @@ fn an_all_zero_commit_is_rejected() {
     let peer = Peer::new();
     let outcome = Covered::new(&peer).env("INPUT_COMMIT_SHA", &"0".repeat(40)).run();
     outcome.rejects(
-        "INPUT_COMMIT_SHA is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch",
+        "commit-sha (--commit-sha) is all zeros, which is not a commit: GitHub sends zeros when a push deletes a branch",
     );
     // An explicit commit takes precedence.
     let covered = deletion(&peer).arg("--commit-sha").arg(crate::run::SHA);

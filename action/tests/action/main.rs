@@ -5,6 +5,7 @@
 
 mod artifact;
 mod baseline;
+mod comment;
 mod failures;
 mod files;
 mod identity;

@@ -164,7 +164,7 @@ fn each_failure_of_github_is_explained() {
     ];
     let (_, text) = run(folder.path(), &["check"], &environment);
     for line in [
-        "GitHub        ok    GITHUB_TOKEN is valid, for octocat\n",
+        "GitHub        ok    GITHUB_TOKEN is valid, for github-actions[bot]\n",
         "GitHub quota  ok    4999 of 5000 points left until ",
         "repository    ok    octo/app (public) can be read\n",
     ] {

@@ -40,29 +40,30 @@ jobs:
   coverage:
     runs-on: ubuntu-latest
     steps:
+      - uses: actions/checkout@v7
       - run: cp -R "$REPORTS/." .
 "#;
 
 /// A workflow on a runner; by default a push to the default branch whose one report shows 87.5%.
-struct Workflow<'a> {
-    world: &'a World,
-    event: &'static str,
-    payload: Value,
+pub struct Workflow<'a> {
+    pub world: &'a World,
+    pub event: &'static str,
+    pub payload: Value,
     /// The name of each report (also of its folder and step), and the further inputs of its step.
-    steps: Vec<(&'static str, &'static str)>,
-    percent: &'static str,
-    key: &'static str,
-    server: String,
+    pub steps: Vec<(&'static str, &'static str)>,
+    pub percent: &'static str,
+    pub key: &'static str,
+    pub server: String,
 }
 
 /// The results of a workflow.
-struct JobResult {
-    job: Finished,
+pub struct JobResult {
+    pub job: Finished,
     outputs: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Workflow<'_> {
-    fn push(world: &World) -> Workflow<'_> {
+    pub fn push(world: &World) -> Workflow<'_> {
         let payload = json!({"ref": "refs/heads/main", "repository": repository()});
         let server = world.server.url.clone();
         Workflow { world, event: "push", payload, steps: vec![("htmlcov", "")], percent: "87.5", key: API_KEY, server }
@@ -90,9 +91,14 @@ impl Workflow<'_> {
     }
 
     fn run(&self) -> JobResult {
+        self.commit();
+        self.execute()
+    }
+
+    /// Writes the workflow and what it uses, and commits it to the default branch. Returns the commit.
+    pub fn commit(&self) -> String {
         let folder = self.world.folder.path();
-        let (workspace, action, saved) = (folder.join("workspace"), folder.join("action"), folder.join("saved"));
-        let reports = folder.join("reports");
+        let (workspace, reports) = (folder.join("workspace"), folder.join("reports"));
         let mut workflow = JOB.to_owned();
         for (name, inputs) in &self.steps {
             report::small(&reports.join(name), self.percent);
@@ -101,10 +107,18 @@ impl Workflow<'_> {
         }
         write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
         write(&folder.join("event.json"), self.payload.to_string().as_bytes());
-        std::fs::create_dir_all(&saved).unwrap();
-        copy_action(&action);
+        copy_action(&folder.join("action"));
         commit(&workspace);
-        self.world.github.push(REPOSITORY, "main", &head(self.world));
+        let head = head(self.world);
+        self.world.github.push(REPOSITORY, "main", &head);
+        head
+    }
+
+    /// Runs what was committed.
+    pub fn execute(&self) -> JobResult {
+        let folder = self.world.folder.path();
+        let (workspace, action, saved) = (folder.join("workspace"), folder.join("action"), folder.join("saved"));
+        std::fs::create_dir_all(&saved).unwrap();
         let job = run(&mut self.command(&workspace, &action, &saved)).unwrap();
         let outputs = self.steps.iter().map(|(name, _)| {
             let json = std::fs::read(saved.join(format!("{name}.json"))).unwrap_or_default();
@@ -149,23 +163,23 @@ pub fn act(world: &World, workspace: &Path, action: &Path, event: &str) -> Comma
 impl JobResult {
     /// Expects that the job succeeds.
     #[track_caller]
-    fn succeeded(self) -> JobResult {
+    pub fn succeeded(self) -> JobResult {
         JobResult { job: self.job.succeeded(), ..self }
     }
 
     /// Expects that the job fails.
     #[track_caller]
-    fn red(self) -> JobResult {
+    pub fn red(self) -> JobResult {
         JobResult { job: self.job.failed(), ..self }
     }
 
     /// Log and summary, which the runner prints both.
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.job.text()
     }
 
     #[track_caller]
-    fn log_contains(&self, expected: &[&str]) {
+    pub fn log_contains(&self, expected: &[&str]) {
         let log = self.log();
         for text in expected {
             assert!(log.contains(text), "{text:?} is not in\n{log}");
@@ -173,13 +187,14 @@ impl JobResult {
         assert!(!log.contains(API_KEY) && !log.contains("a-token"), "a secret is in the log:\n{log}");
     }
 
-    fn output(&self, name: &str) -> &str {
+    pub fn output(&self, name: &str) -> &str {
         self.outputs["htmlcov"].get(name).map_or("", String::as_str)
     }
 }
 
 pub fn repository() -> Value {
-    json!({"full_name": REPOSITORY, "default_branch": "main"})
+    let (owner, _) = REPOSITORY.split_once('/').unwrap();
+    json!({"id": 1, "full_name": REPOSITORY, "default_branch": "main", "owner": {"login": owner}})
 }
 
 /// The action as a runner downloads it, without its sources.
@@ -217,7 +232,7 @@ pub fn commit(folder: &Path) {
 }
 
 /// A world for a runner; `None` if no runner is installed and the test is skipped.
-fn world() -> Option<World> {
+pub fn world() -> Option<World> {
     (!skip_without(&[Part::Python])).then(|| World::new(&setting("STORAGE_URL", "memory://")))
 }
 

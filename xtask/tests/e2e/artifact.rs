@@ -1,6 +1,6 @@
 //! The README's recipe: one step without a key uploads the report from the artifact.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use xtask::lab::covered::API_KEY;
 use xtask::lab::github::Artifact;
 use xtask::lab::http;
@@ -15,17 +15,17 @@ use crate::{REPOSITORY, World, setting};
 const RUN: u64 = 1_658_821_493;
 
 /// A server that accepts tokens of the issuer, and a test run with a report as an artifact.
-struct Keyless {
-    world: World,
+pub struct Keyless {
+    pub world: World,
     issuer: Issuer,
 }
 
 /// An artifact that GitHub's own client library wrote.
-fn artifact() -> Vec<u8> {
+pub fn artifact() -> Vec<u8> {
     std::fs::read(fixtures().join("artifacts/actions-artifact.zip")).unwrap()
 }
 
-fn fixtures() -> std::path::PathBuf {
+pub fn fixtures() -> std::path::PathBuf {
     paths::root().join("action/tests/fixtures")
 }
 
@@ -41,7 +41,7 @@ fn recipe() -> String {
 
 impl Keyless {
     /// `None` if no runner is installed and the test is skipped.
-    fn new(zip: Vec<u8>) -> Option<Keyless> {
+    pub fn new(zip: Vec<u8>) -> Option<Keyless> {
         if skip_without(&[Part::Python, Part::Shells]) {
             return None;
         }
@@ -61,13 +61,21 @@ impl Keyless {
 
     /// Runs the recipe after the tests of a push to the default branch. `permitted`: with `id-token: write`.
     fn run(&self, permitted: bool) -> Finished {
+        let from = json!({"full_name": REPOSITORY, "fork": false});
+        self.run_after(&json!({"event": "push", "head_branch": "main", "head_repository": from}), permitted)
+    }
+
+    /// Runs the recipe after other tests. `tested`: these fields of the event's run.
+    pub fn run_after(&self, tested: &Value, permitted: bool) -> Finished {
         let folder = self.world.folder.path();
         let (workspace, action) = (folder.join("workspace"), folder.join("action"));
         let workflow = recipe().replace("https://covered.example.com", &self.world.server.url);
         write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
-        let event = json!({"action": "completed", "repository": repository(), "workflow_run": {
-            "id": RUN, "event": "push", "conclusion": "success", "head_sha": TESTED, "head_branch": "main",
-            "head_repository": {"full_name": REPOSITORY, "fork": false}, "repository": repository()}});
+        let mut event = json!({"action": "completed", "repository": repository(), "workflow_run": {
+            "id": RUN, "conclusion": "success", "head_sha": TESTED, "repository": repository()}});
+        for (name, value) in tested.as_object().unwrap() {
+            event["workflow_run"][name] = value.clone();
+        }
         write(&folder.join("event.json"), event.to_string().as_bytes());
         copy_action(&action);
         // The recipe downloads a released program; the test uses the built one.
@@ -101,7 +109,7 @@ impl Keyless {
 
 /// Expects these texts in log and summary, which the runner prints both.
 #[track_caller]
-fn assert_log(job: &Finished, expected: &[&str]) {
+pub fn assert_log(job: &Finished, expected: &[&str]) {
     let log = job.text();
     expected.iter().for_each(|text| assert!(log.contains(text), "{text:?} is not in\n{log}"));
 }

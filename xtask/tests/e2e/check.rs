@@ -60,7 +60,7 @@ fn check_reports_working_parts_and_removes_its_test_objects() {
     assert_line(&text, "storage", "ok", "wrote and read a test object");
     assert_line(&text, "upload address", "ok", "uploaded a test object by a signed address");
     assert_line(&text, "upload role", "ok", "can write to one site's folder only");
-    assert_line(&text, "GitHub", "ok", "GITHUB_TOKEN is valid, for octocat");
+    assert_line(&text, "GitHub", "ok", "GITHUB_TOKEN is valid, for github-actions[bot]");
     assert_line(&text, "GitHub quota", "ok", "4999 of 5000 points left");
     assert_line(&text, "repository", "ok", "octo/app (public) can be read");
     assert_eq!(code, Some(0), "{text}");

@@ -28,7 +28,7 @@ fn demo_once_measures_the_sample_and_checks_badge_and_report() {
     }
     let text = run(demo(&paths::lab().join("demo")).arg("--once")).unwrap().succeeded().text();
     assert!(text.contains("Measured xtask/sample with coverage.py"), "{text}");
-    assert!(text.contains("Badge, redirect and report are correct"), "{text}");
+    assert!(text.contains("Badge, redirect, report and changed lines are correct"), "{text}");
 }
 
 #[test]
@@ -47,6 +47,10 @@ fn demo_without_python_uses_the_included_report_and_runs_until_a_signal() {
     assert!(process.wait_for_exit().unwrap().success());
     let text = process.output();
     assert!(text.contains("using its report in xtask/sample/report"), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("  the changed lines  http") && line.ends_with("/patch.html")),
+        "{text}"
+    );
     let server = text.lines().find_map(|line| line.trim_start().strip_prefix("the server")).unwrap();
     assert!(xtask::lab::http::get(server.trim()).is_err(), "the server still runs");
 }

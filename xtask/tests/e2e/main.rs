@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod action;
+mod annotations;
 mod artifact;
 mod bindings;
 mod browser;
 mod browser_policy;
 mod check;
+mod comment;
 mod demo;
 mod deploy;
 mod exports;
@@ -17,6 +19,12 @@ mod install;
 mod memory;
 mod metrics;
 mod original;
+mod patch;
+mod patch_action;
+mod patch_job;
+mod patch_limits;
+mod patch_no_diff;
+mod patch_property;
 mod reads;
 mod redis;
 mod seed;

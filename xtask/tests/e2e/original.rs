@@ -19,7 +19,7 @@ use crate::files::fetch_and_compare;
 use crate::{NEXT_SHA, REPOSITORY, SHA, Settings, World, setting};
 
 /// The settings of a server that returns temporary credentials, with enforced session policies.
-fn with_role(s3: &MiniStack) -> Settings {
+pub fn with_role(s3: &MiniStack) -> Settings {
     let mut settings = s3.settings(&s3.url());
     settings.extend(setting("AWS_UPLOAD_ROLE_ARN", &s3.upload_role));
     settings
@@ -207,7 +207,7 @@ fn errors_name_a_role_that_cannot_be_assumed() {
 }
 
 /// A backend with only the original's protocol. It gets real credentials from `server`.
-fn backend(server: &Server) -> Serving {
+pub fn backend(server: &Server) -> Serving {
     let url = server.url.clone();
     Serving::start(move |request| {
         let url = url.clone();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use xtask::lab::covered::covered;
-use xtask::lab::github::{Fault, Status};
+use xtask::lab::github::{Author, ChangedFile, Comment, Fault, Github, PullRequest, Status};
 use xtask::lab::http;
 use xtask::lab::node::{Prism, check_graphql};
 use xtask::lab::parts::{Part, skip_without};
@@ -60,6 +60,98 @@ fn prism_rejects_what_violates_githubs_openapi() {
     world.github.set_fault(Fault::Status { code: 201, headers: Vec::new(), body: "{}".into() });
     let response = post("success");
     assert_eq!(response.status, 500, "a response without its fields: {}", response.text());
+}
+
+/// A request with its expected status code.
+type Exchange<'a> = (&'a str, &'a str, Option<Value>, u16);
+
+fn pull_request() -> PullRequest {
+    PullRequest {
+        number: 7,
+        head_sha: NEXT_SHA.into(),
+        head_ref: "feature/näme".into(),
+        head_repository: Some((77, "fork/app".into())),
+        base_sha: SHA.into(),
+        merge_base_sha: SHA.into(),
+        merge_commit_sha: Some("2".repeat(40)),
+        files: vec![
+            ChangedFile::modified("src/a b.rs", "@@ -1 +1 @@\n-a\n+b"),
+            ChangedFile::renamed("old.rs", "new.rs", ""),
+            ChangedFile { patch: None, ..ChangedFile::added("picture.png", "") },
+        ],
+        comments: vec![Comment::new(Author::person("reviewer"), "Please test this.")],
+        ..PullRequest::default()
+    }
+}
+
+/// A check run with this number of annotations.
+fn check_run(annotations: usize) -> Value {
+    let annotation = json!({"path": "a.rs", "start_line": 1, "end_line": 3, "annotation_level": "notice",
+        "message": "Lines 1 to 3 are not covered"});
+    let output = json!({"title": "83.33%", "summary": "2 lines", "annotations": vec![annotation; annotations]});
+    json!({"name": "covered/patch", "head_sha": NEXT_SHA, "status": "completed", "conclusion": "neutral",
+        "output": output})
+}
+
+#[test]
+fn requests_for_pull_requests_match_githubs_openapi() {
+    if skip_without(&[Part::Node]) {
+        return;
+    }
+    let github = Github::start();
+    github.add_repository(REPOSITORY, "main");
+    github.push(REPOSITORY, "main", SHA);
+    github.add_pull_request(REPOSITORY, pull_request());
+    github.change_pull_request(REPOSITORY, 7, |pull| pull.comments[0].id = 12);
+    let blob = github.add_file(REPOSITORY, SHA, "src/a b.rs", b"text");
+    let prism = Prism::start(&github.url());
+    let run = check_run(1);
+    let (blob, compared) = (format!("git/blobs/{blob}"), format!("compare/{SHA}...{NEXT_SHA}"));
+    let exchanges: [Exchange; 19] = [
+        ("GET", "pulls?state=open&head=fork:feature%2Fn%C3%A4me&per_page=100&page=1", None, 200),
+        ("GET", "pulls/7", None, 200),
+        ("GET", "pulls/8", None, 404),
+        ("GET", "pulls/7/files?per_page=2&page=1", None, 200),
+        ("GET", &compared, None, 200),
+        ("GET", &format!("compare/{SHA}...{SHA}?per_page=1&page=1"), None, 200),
+        ("GET", &format!("compare/{SHA}...gone"), None, 404),
+        ("GET", &format!("commits/{}", "2".repeat(40)), None, 200),
+        ("GET", "commits/gone", None, 422),
+        ("GET", &blob, None, 200),
+        ("GET", &format!("git/commits/{}", "2".repeat(40)), None, 200),
+        ("GET", &format!("git/trees/{SHA}?recursive=1"), None, 200),
+        ("GET", "issues/7/comments?per_page=100&page=1", None, 200),
+        ("POST", "issues/7/comments", Some(json!({"body": "83.33%"})), 201),
+        ("POST", "issues/7/comments", Some(json!({"body": "x".repeat(65_537)})), 422),
+        ("PATCH", "issues/comments/12", Some(json!({"body": "84%"})), 200),
+        ("DELETE", "issues/comments/12", None, 204),
+        ("POST", "check-runs", Some(run.clone()), 201),
+        ("PATCH", "check-runs/ID", Some(json!({"conclusion": "success", "output": run["output"]})), 200),
+    ];
+    for (method, path, body, status) in exchanges {
+        let id = github.check_runs(REPOSITORY).first().map_or(0, |run| run.id).to_string();
+        let url = format!("{}/repos/{REPOSITORY}/{}", prism.url, path.replace("ID", &id));
+        let mut headers = vec![("authorization", "Bearer t"), ("accept", "application/vnd.github+json")];
+        headers.extend(body.is_some().then_some(("content-type", "application/json")));
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let reply = http::request(method, &url, &headers, body).unwrap();
+        assert_eq!(reply.status, status, "{method} {path}: {}\n{}", reply.text(), prism.process.output());
+        assert_ne!(reply.text(), "[]", "{method} {path}: an empty list proves nothing");
+    }
+    let headers = [("authorization", "Bearer t"), ("accept", "application/vnd.github.raw")];
+    // Prism parses a response to "application/vnd.github.raw+json" as JSON, and takes a slash for the end of a parameter.
+    for path in [&blob, &format!("contents/src%2Fa%20b.rs?ref={SHA}")] {
+        let url = format!("{}/repos/{REPOSITORY}/{path}", prism.url);
+        assert_eq!(http::request("GET", &url, &headers, "").unwrap().text(), "text", "{}", prism.process.output());
+    }
+    let seen = prism.process.output();
+    assert!(!seen.contains(PRISM_ERROR), "prism found:\n{seen}");
+
+    let url = format!("{}/repos/{REPOSITORY}/check-runs", prism.url);
+    let headers = [("authorization", "Bearer t"), ("content-type", "application/json")];
+    let too_many = http::request("POST", &url, &headers, check_run(51).to_string()).unwrap();
+    assert_eq!(too_many.status, 422, "{}", too_many.text());
+    assert_eq!(github.check_runs(REPOSITORY)[0].annotations.len(), 2);
 }
 
 #[test]

@@ -23,6 +23,8 @@ use crate::coverage::lines::Hit;
 use crate::coverage::syntax::html::{after, between, count, has, percent, split, texts, unescaped};
 use crate::coverage::syntax::json::{self, List};
 
+/// In the foot of each source file's page, since 6.0 also in its head.
+const TOOL: &str = ">coverage.py v";
 /// In the foot of the pages of a version before 4.0.
 const OLD: &str = ">coverage.py v3.";
 /// Bytes of the foot of a page.
@@ -94,7 +96,7 @@ pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let html = &*with_double_quotes(page.html);
     let title = between(html, "<title>", "</title>").and_then(|title| title.trim().strip_prefix("Coverage for "));
     let path = title.and_then(|title| title.rsplit_once(": ")).filter(|(_, shown)| percent(shown).is_some());
-    let Some((path, _)) = path.filter(|_| has(html, "coverage.py")) else { return false };
+    let Some((path, _)) = path.filter(|_| has(html, TOOL)) else { return false };
     let end = if is_old(html) { ".py" } else { "" };
     if lines.file(&format!("{}{end}", unescaped(path))) {
         paragraphs(html).for_each(|(number, hit)| lines.line(number, hit));

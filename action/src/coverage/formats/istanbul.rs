@@ -68,10 +68,13 @@ pub fn metrics(body: &str) -> Measures {
 pub fn source_page(page: &Page, lines: &mut Lines) -> bool {
     let title = between(page.html, "<title>", "</title>");
     let path = title.and_then(|title| title.trim().strip_prefix("Code coverage report for "));
+    // The column of line numbers, or that of the hits. An index has neither.
+    let Some(path) = path.filter(|_| has(page.html, "<td class=\"line-co")) else { return false };
+    if !lines.file(&unescaped(path)) {
+        return true;
+    }
     let column = |class| between(page.html, &format!("<td class=\"line-coverage{class}\">"), "</td>");
-    let column = column(" quiet").or_else(|| column(""));
-    let (Some(path), Some(column)) = (path, column) else { return false };
-    if lines.file(&unescaped(path)) {
+    if let Some(column) = column(" quiet").or_else(|| column("")) {
         add_lines(column, "<span class=\"cline-any cline-", lines);
         add_shown(page.html, lines);
     }
