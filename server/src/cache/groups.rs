@@ -26,22 +26,21 @@ struct GroupsState {
 
 impl Groups {
     pub fn epoch(&self, group: &str) -> u64 {
-        let state = self.state();
-        state.epochs.get(group).copied().unwrap_or(state.floor)
+        self.state().epoch(group)
     }
 
     /// Moves a group to a new epoch and returns it.
     pub fn invalidate(&self, group: &str) -> u64 {
+        self.state().invalidate(group)
+    }
+
+    /// Moves a group to a new epoch. Returns it if the epoch before was this one. Both happen at once: between a look and
+    /// the move, another instance's invalidation would go unnoticed.
+    pub fn invalidate_since(&self, group: &str, before: u64) -> Option<u64> {
         let mut state = self.state();
-        state.absent.remove(group);
-        if state.epochs.len() >= MAX_GROUPS {
-            // An epoch must never return to an older value: if there are too many groups, all are invalidated.
-            state.invalidate_all();
-        }
-        state.newest += 1;
-        let epoch = state.newest;
-        state.epochs.insert(group.to_owned(), epoch);
-        epoch
+        let is_unchanged = state.epoch(group) == before;
+        let epoch = state.invalidate(group);
+        is_unchanged.then_some(epoch)
     }
 
     pub fn invalidate_all(&self) {
@@ -78,6 +77,21 @@ impl Groups {
 }
 
 impl GroupsState {
+    fn epoch(&self, group: &str) -> u64 {
+        self.epochs.get(group).copied().unwrap_or(self.floor)
+    }
+
+    fn invalidate(&mut self, group: &str) -> u64 {
+        self.absent.remove(group);
+        if self.epochs.len() >= MAX_GROUPS {
+            // An epoch must never return to an older value: if there are too many groups, all are invalidated.
+            self.invalidate_all();
+        }
+        self.newest += 1;
+        self.epochs.insert(group.to_owned(), self.newest);
+        self.newest
+    }
+
     fn invalidate_all(&mut self) {
         self.newest += 1;
         self.floor = self.newest;
@@ -103,6 +117,31 @@ mod tests {
             groups.invalidate(&number.to_string());
         }
         assert!(groups.epoch("a") > last);
+    }
+
+    #[test]
+    fn of_two_writers_with_one_epoch_only_the_first_keeps_its_value() {
+        let groups = Groups::default();
+        let before = groups.epoch("a");
+        let first = groups.invalidate_since("a", before);
+        assert_eq!(first, Some(groups.epoch("a")));
+        assert_eq!(groups.invalidate_since("a", before), None);
+        assert!(Some(groups.epoch("a")) > first, "the first value is invalid too");
+    }
+
+    /// Each writer but the first must notice one before it, however the threads take turns.
+    #[test]
+    fn a_concurrent_invalidation_never_goes_unnoticed() {
+        let groups = Groups::default();
+        for _ in 0..2_000 {
+            let before = groups.epoch("a");
+            let kept: Vec<u64> = std::thread::scope(|scope| {
+                let write = || groups.invalidate_since("a", before);
+                let writers = [scope.spawn(write), scope.spawn(write)];
+                writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect()
+            });
+            assert!(kept.len() == 1 && groups.epoch("a") > kept[0], "{kept:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

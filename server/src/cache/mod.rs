@@ -202,9 +202,8 @@ impl<S: Source> Cache<S> {
     /// unknown which one is newer: the next request asks the source.
     pub async fn put(&self, key: S::Key, value: S::Value, ticket: WriteTicket) {
         let shared_key = shared_key::<S>(&key);
-        let is_unchanged = self.groups.epoch(&shared_key.group) == ticket.epoch;
-        let epoch = self.groups.invalidate(&shared_key.group);
-        if is_unchanged {
+        let epoch = self.groups.invalidate_since(&shared_key.group, ticket.epoch);
+        if let Some(epoch) = epoch {
             self.last.insert(key.clone(), value.clone()).await;
             let found = CachedValue::new(value.clone(), FRESH, MAX_STALE);
             self.memory.insert((key, epoch), found).await;
@@ -214,7 +213,7 @@ impl<S: Source> Cache<S> {
             shared
                 .replace(
                     &shared_key,
-                    ticket.shared_epoch.as_deref().filter(|_| is_unchanged),
+                    ticket.shared_epoch.as_deref().filter(|_| epoch.is_some()),
                     bytes,
                     lifetime::<S>(&value),
                 )
