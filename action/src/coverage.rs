@@ -10,6 +10,7 @@ mod line_search;
 pub mod lines;
 mod measure;
 pub mod patch;
+mod paths;
 mod percent;
 mod search;
 mod syntax;

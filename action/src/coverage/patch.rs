@@ -5,10 +5,8 @@
 pub mod fuzzing;
 mod moved;
 mod page;
-mod paths;
 mod report_pages;
 mod result;
-mod roots;
 mod selection;
 
 #[cfg(test)]
@@ -18,9 +16,9 @@ use std::collections::HashSet;
 
 use super::diff::Hunk;
 use super::lines::{Hit, SourceFile};
+pub use super::paths::is_source;
 use super::percent::{Counts, Percent};
 pub use page::{Links, PATH as PAGE, encoded};
-pub use paths::is_source;
 pub use report_pages::ReportPages;
 pub use result::{Gate, requirement};
 pub use selection::Selection;

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::paths::{Folders, Match, Paths, Root, kind};
-use super::roots::Roots;
 use super::{ChangedFile, Patch, Unknown, has_other_breaks, moved};
 use crate::coverage::diff::{self, Hunk};
 use crate::coverage::lines::{Lines, SourceFile};
+use crate::coverage::paths::roots::Roots;
+use crate::coverage::paths::{Folders, Match, Paths, Root, kind};
 
 /// Which paths of a report name changed files. Give [`Selection::needs`] to the search for lines as its filter.
 pub struct Selection<'a> {

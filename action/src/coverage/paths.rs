@@ -1,5 +1,7 @@
-//! Matches paths of a report with paths of the repository. Reports have absolute paths, paths on the runner, or paths
-//! relative to a folder of the repository.
+//! Matches paths of a report with paths of the repository, or of another report. Reports have absolute paths, paths on
+//! the runner, or paths relative to a folder of the repository.
+
+pub mod roots;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};

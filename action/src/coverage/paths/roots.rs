@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::paths::{Match, Root, is_absolute, keep_common};
+use super::{Match, Root, is_absolute, keep_common};
 
 /// Files that a path can be at most to say something about the root.
 const MAX_MATCHES: usize = 64;
@@ -169,7 +169,7 @@ impl Root {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paths::Paths;
+    use super::super::Paths;
     use super::*;
 
     /// The changed files that paths of a report name, and whether that is certain. `tree`: the unchanged files, if known.
