@@ -52,7 +52,7 @@ fn cases(folder: &Path) -> Result<Vec<Case>> {
 
 fn find(index: &Path) -> Result<()> {
     let path = index.to_str().context("its path is not UTF-8")?.to_owned();
-    let choice = Choice::File { path, format: None };
+    let choice = Choice::File { path, format: None, is_inside: false };
     let found = search(&Report::default(), &choice, None, Deadline::NEVER);
     ensure!(black_box(found).totals.is_some(), "no total was found");
     Ok(())

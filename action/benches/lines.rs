@@ -52,7 +52,7 @@ fn measure() -> Result<()> {
 /// Compares with a search for the ends of the lines in the same bytes.
 fn file(path: &Path, bytes: &[u8]) -> Result<()> {
     let (name, report) = (path.to_str().context("its path is no text")?, Report::default());
-    let choice = Choice::File { path: name.to_owned(), format: None };
+    let choice = Choice::File { path: name.to_owned(), format: None, is_inside: false };
     let search = || Ok(memchr::memchr_iter(b'\n', black_box(bytes)).map(black_box).sum::<usize>() as u64);
     let (read, search) = in_turns(|| count(&report, &choice), search)?;
     let speed = |time: Duration| bytes.len() as f64 / 1e6 / time.as_secs_f64();

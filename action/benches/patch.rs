@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use covered::base::deadline::Deadline;
-use covered::coverage::patch::{ChangedFile, Links, ReportPages, Selection};
+use covered::coverage::patch::{ChangedFile, Links, PageLink, ReportPages, Selection};
 use covered::coverage::{Choice, LineSearch, Percent, search};
 use covered::report;
 
@@ -92,15 +92,16 @@ fn with_patch(folder: &Path) -> Result<(Duration, Duration)> {
     let found = search.run(&mut Vec::new()).context("no lines were found")?;
     let reading = before.elapsed();
     let patch = selection.patch(&found.lines);
-    let pages = ReportPages::new(&report);
+    let pages = ReportPages::new(&report, 1);
+    let link =
+        |page: &str| PageLink { label: "in the report".to_owned(), page: page.to_owned(), line_anchor: Some("t") };
     let links = Links {
         repository: "https://github.com/octo/app",
         pull_request: 17,
         name: None,
         total: None,
         head: "c0ffee",
-        report_page: &|path| pages.find(path).map(ToOwned::to_owned),
-        line_anchor: Some("t"),
+        report_pages: &|path| pages.find(path).map(link).into_iter().collect(),
         index: "index.html",
     };
     let page = patch.page(&links, &Percent::parse("0").context("no threshold")?);

@@ -65,7 +65,7 @@ fn print_memory(file: &Path) -> Result<()> {
 
 fn find(path: &Path) -> Result<bool> {
     let name = path.to_str().context("its path is no text")?;
-    let choice = Choice::File { path: name.to_owned(), format: None };
+    let choice = Choice::File { path: name.to_owned(), format: None, is_inside: false };
     Ok(search(&Report::default(), &choice, None, Deadline::NEVER).totals.is_some())
 }
 

@@ -3,6 +3,7 @@
 pub mod deadline;
 pub mod digest;
 pub mod env;
+pub mod pattern;
 pub mod repository;
 pub mod secret;
 pub mod text;

@@ -18,12 +18,13 @@ use crate::base::env::Env;
 use crate::base::repository::Repository;
 use crate::coverage::{Choice, Export};
 pub use badge::BadgeUpdate;
+pub use check::is_artifact;
 pub use comments::Comments;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
 pub use pull_request::{Branch, PullRequest, Tested};
 use reader::{FromGitHub, Reader};
-pub use source::{Artifact, Source};
+pub use source::{Artifacts, Source};
 pub use target::Target;
 
 pub enum Command {

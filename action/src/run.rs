@@ -7,6 +7,7 @@ mod comment;
 mod fetch;
 mod lines;
 mod measure;
+mod merge;
 mod patch;
 mod plan;
 mod state;
@@ -20,11 +21,11 @@ use anyhow::Result;
 use crate::base::text::bytes;
 use crate::base::thread::join;
 use crate::coverage::State;
-use crate::http::Client;
-use crate::inputs::{Inputs, Source, Target};
+use crate::github::changes::Changes;
+use crate::inputs::{Inputs, Target};
 use crate::log::actions_log::ActionsLog;
 use crate::log::summary::Outcome;
-use crate::report::{self, Report};
+use crate::report::Report;
 use state::Run;
 
 /// Runs all steps. Returns whether the job continues.
@@ -57,15 +58,20 @@ impl Run<'_> {
         }
         self.log.debug(&self.debug_line());
         let client = self.client();
-        let (report, changes) = thread::scope(|scope| {
+        let (parts, changes) = thread::scope(|scope| {
             let changes = patch::fetch_changes(scope, self.inputs, self.log);
-            let report = self.report(&client);
-            (report, changes.map(join))
+            let parts = self.fetch(&client).and_then(|parts| match &parts[..] {
+                [only] => self.find_total(&only.report).map(|()| parts),
+                _ => Ok(parts),
+            });
+            (parts, changes.map(join))
         });
-        let mut report = report?;
+        let mut parts = parts?;
         let changes = self.log_changes(changes);
-        let page = self.use_lines(&report, changes.as_ref())?;
-        self.add_page(&mut report, page);
+        let report = match parts.len() {
+            1 => self.report(parts.remove(0).report, changes.as_ref())?,
+            _ => self.merge(parts, changes.as_ref())?,
+        };
         if let Some(why) = self.inputs.no_secrets {
             self.record_failure(format!("nothing was uploaded: {why}"), true);
             self.log_missing_parts();
@@ -85,12 +91,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn report(&mut self, client: &Client) -> Result<Report> {
-        let report = match &self.inputs.source {
-            Source::Folder(folder) => report::walk(folder)?,
-            Source::Artifact(artifact) => self.fetch(client, artifact)?,
-        };
-        self.find_total(&report)?;
+    /// The report with the page of changed lines.
+    fn report(&mut self, mut report: Report, changes: Option<&Changes>) -> Result<Report> {
+        let page = self.use_lines(&report, changes)?;
+        self.remove_reserved(&mut report);
+        self.add_page(&mut report, page);
         Ok(report)
     }
 

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::path::absolute;
 
 use super::lines::Lines;
+use crate::base::pattern::split_list;
 
 type Writer = fn(&Lines, &mut dyn Write) -> io::Result<()>;
 
@@ -27,8 +28,7 @@ pub struct Export {
 impl Export {
     /// `FORMAT:FILE`, several by commas or line breaks.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
-        let parts = text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
-        let exports: Vec<Self> = parts.map(Self::parse).collect::<Result<_, _>>()?;
+        let exports: Vec<Self> = split_list(text).map(Self::parse).collect::<Result<_, _>>()?;
         let mut paths = HashSet::new();
         match exports.iter().find(|export| !paths.insert(absolute(&export.path).ok())) {
             Some(twice) => Err(format!("names the file `{}` twice: give each format a file of its own", twice.path)),

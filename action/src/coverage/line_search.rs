@@ -101,7 +101,7 @@ impl<'a> LineSearch<'a> {
     pub fn run(&self, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
         match self.choice {
             Choice::Auto => self.auto(notes),
-            Choice::File { path, format } => self.chosen(path, *format, notes),
+            Choice::File { path, format, is_inside } => self.chosen(path, *format, *is_inside, notes),
         }
     }
 
@@ -146,8 +146,14 @@ impl<'a> LineSearch<'a> {
         })
     }
 
-    fn chosen(&self, name: &str, format: Option<&str>, notes: &mut Vec<String>) -> Option<FoundLines<'a>> {
-        let from = FileSource::of(self.report, name);
+    fn chosen(
+        &self,
+        name: &str,
+        format: Option<&str>,
+        is_inside: bool,
+        notes: &mut Vec<String>,
+    ) -> Option<FoundLines<'a>> {
+        let from = if is_inside { FileSource::Inside(self.report) } else { FileSource::of(self.report, name) };
         let mut keys = TopKeys::default();
         let mut as_file = || {
             let formats = formats_of(name, format);

@@ -45,11 +45,11 @@ fn all_lines(report: &Report) -> Vec<FoundLines<'static>> {
 }
 
 fn lines_of(report: &Report, name: &str) -> Option<FoundLines<'static>> {
-    lines_in(report, Choice::File { path: name.to_owned(), format: None })
+    lines_in(report, Choice::File { path: name.to_owned(), format: None, is_inside: false })
 }
 
 fn lines_as(report: &Report, name: &str, format: &'static str) -> Option<FoundLines<'static>> {
-    lines_in(report, Choice::File { path: name.to_owned(), format: Some(format) })
+    lines_in(report, Choice::File { path: name.to_owned(), format: Some(format), is_inside: false })
 }
 
 fn lines_in(report: &Report, choice: Choice) -> Option<FoundLines<'static>> {
@@ -229,7 +229,7 @@ fn every_report_has_the_same_lines_with_a_filter() {
 
 /// Reads some source files of a report alone. The filter is asked about the same paths, whatever it says.
 fn check_filters(report: &Report, name: &str, folder: &Path) {
-    let choice = Choice::File { path: name.to_owned(), format: None };
+    let choice = Choice::File { path: name.to_owned(), format: None, is_inside: false };
     let files_and_paths = |accepts: &(dyn Fn(&str) -> bool + Sync)| {
         let asked = Mutex::new(BTreeSet::new());
         let filter = |path: &str| {
@@ -242,7 +242,9 @@ fn check_filters(report: &Report, name: &str, folder: &Path) {
         let files: Vec<SourceFile> = found.iter().flat_map(|found| found.lines.files().cloned()).collect();
         (files, asked.into_inner().unwrap())
     };
-    let Some(all) = lines_in(report, Choice::File { path: name.to_owned(), format: None }) else { return };
+    let Some(all) = lines_in(report, Choice::File { path: name.to_owned(), format: None, is_inside: false }) else {
+        return;
+    };
     let (files, paths) = files_and_paths(&|_| true);
     assert!(all.lines.files().eq(&files), "{} {name}", folder.display());
     assert_eq!(files_and_paths(&|_| false), (Vec::new(), paths.clone()), "{} {name}", folder.display());

@@ -195,6 +195,18 @@ impl<'a> Lines<'a> {
         self.problem = self.problem.or(other.problem);
     }
 
+    /// Adds the lines of a source file in another part of the tests.
+    pub fn add_part(&mut self, path: &str, bits: &Bits) {
+        self.file(path);
+        let Some(file) = self.current.and_then(|slot| self.files.get_mut(slot)) else { return };
+        let before = file.bytes();
+        file.bits.merge_part(bits);
+        self.bytes = self.bytes + file.bytes() - before;
+        if self.bytes > MAX_BYTES {
+            self.problem = Some(TOO_MUCH);
+        }
+    }
+
     /// The source files with lines, sorted by path after `finish`.
     pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
         self.files.iter().filter(|file| !file.bits.is_empty())

@@ -18,13 +18,10 @@ use super::diff::Hunk;
 use super::lines::{Hit, SourceFile};
 pub use super::paths::is_source;
 use super::percent::{Counts, Percent};
-pub use page::{Links, PATH as PAGE, encoded};
+pub use page::{Links, PATH as PAGE, PageLink};
 pub use report_pages::ReportPages;
 pub use result::{Gate, requirement};
 pub use selection::Selection;
-
-/// Digits of the percentage after the decimal point.
-const DIGITS: usize = 2;
 
 /// A text file that a pull request changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,9 +165,7 @@ impl<'a> Patch<'a> {
 
     /// `None` if there is no number.
     pub fn percent(&self) -> Option<Percent> {
-        let counts = self.counts()?;
-        let whole = counts.percent(0);
-        Some(if counts.equals(&whole) { whole } else { counts.percent(DIGITS) })
+        self.counts().map(Counts::shown)
     }
 }
 

@@ -9,6 +9,9 @@ use serde::{Serialize, Serializer};
 const SCALE_DIGITS: usize = 12;
 const SCALE: u64 = 10u64.pow(SCALE_DIGITS as u32);
 
+/// Digits of a percentage of Covered's own after the decimal point.
+const SHOWN_DIGITS: usize = 2;
+
 /// A number from 0 to 100. Keeps its digits as written, and compares exactly.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Percent {
@@ -139,6 +142,12 @@ impl Counts {
 
     pub fn percent(self, digits: usize) -> Percent {
         Percent::rounded(self.scaled(), digits, self.covered == 0, self.covered == self.total)
+    }
+
+    /// The whole percentage if that is exact, else with two digits.
+    pub fn shown(self) -> Percent {
+        let whole = self.percent(0);
+        if self.equals(&whole) { whole } else { self.percent(SHOWN_DIGITS) }
     }
 
     /// The percentage, truncated to so many digits.

@@ -29,6 +29,8 @@ pub enum Choice {
     File {
         path: String,
         format: Option<&'static str>,
+        /// Whether it is only looked up in the report, not in the working directory.
+        is_inside: bool,
     },
 }
 
@@ -41,12 +43,12 @@ impl Choice {
         let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         // `C:` is a drive, not a file.
         let Some((path, name)) = text.rsplit_once(':').filter(|(path, name)| path.len() > 1 && is_word(name)) else {
-            return Ok(Self::File { path: text.to_owned(), format: None });
+            return Ok(Self::File { path: text.to_owned(), format: None, is_inside: false });
         };
         let format = FORMATS.iter().find(|format| format.name == name).map(|format| format.name);
         let known = || FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ");
         let format = format.ok_or_else(|| format!("has the unknown format {name:?}: use one of {}", known()))?;
-        Ok(Self::File { path: path.to_owned(), format: Some(format) })
+        Ok(Self::File { path: path.to_owned(), format: Some(format), is_inside: false })
     }
 }
 
@@ -56,10 +58,18 @@ impl Choice {
         if text == "off" { Ok(None) } else { Self::parse(text).map(Some) }
     }
 
-    /// The chosen file, if it exists neither at its path nor in the report.
+    /// The same file in each of several reports.
+    pub fn inside(&self) -> Self {
+        match self {
+            Self::Auto => Self::Auto,
+            Self::File { path, format, .. } => Self::File { path: path.clone(), format: *format, is_inside: true },
+        }
+    }
+
+    /// The chosen file, if it does not exist.
     pub fn missing(&self, report: &Report) -> Option<&str> {
-        let Self::File { path, .. } = self else { return None };
-        let there = Path::new(path).is_file() || report.get(path).is_some();
+        let Self::File { path, is_inside, .. } = self else { return None };
+        let there = (!is_inside && Path::new(path).is_file()) || report.get(path).is_some();
         (!there).then_some(path)
     }
 }
@@ -86,7 +96,10 @@ pub fn search(report: &Report, choice: &Choice, metric: Option<&str>, deadline: 
     let mut search = Search { deadline, ..Search::default() };
     let candidates = match choice {
         Choice::Auto => search.auto(report, metric),
-        Choice::File { path, format } => search.file(report, path, *format).into_iter().collect(),
+        Choice::File { path, format, is_inside } => {
+            let from = if *is_inside { FileSource::Inside(report) } else { FileSource::of(report, path) };
+            search.file(path, *format, from).into_iter().collect()
+        }
     };
     search.pick(&candidates, metric);
     search
@@ -119,9 +132,8 @@ impl Search {
         candidates
     }
 
-    /// Reads the chosen file, from the working directory or else from the report.
-    fn file(&mut self, report: &Report, name: &str, format: Option<&str>) -> Option<Candidate> {
-        let from = FileSource::of(report, name);
+    /// Reads the chosen file.
+    fn file(&mut self, name: &str, format: Option<&str>, from: FileSource) -> Option<Candidate> {
         self.ask(formats_of(name, format), name, from, &mut { MAX_READ })
     }
 

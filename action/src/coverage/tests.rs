@@ -475,7 +475,7 @@ fn a_byte_order_mark_is_no_part_of_a_file() {
 
 #[test]
 fn a_choice_is_auto_or_a_file_with_or_without_its_format() {
-    let file = |path: &str, format| Ok(Choice::File { path: path.to_owned(), format });
+    let file = |path: &str, format| Ok(Choice::File { path: path.to_owned(), format, is_inside: false });
     assert_eq!(Choice::parse("auto"), Ok(Choice::Auto));
     assert_eq!(Choice::parse("a/coverage.xml"), file("a/coverage.xml", None));
     assert_eq!(Choice::parse("a/coverage.xml:clover"), file("a/coverage.xml", Some("clover")));

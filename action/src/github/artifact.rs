@@ -1,7 +1,8 @@
-//! Step 1 if the report is in an artifact: finds it in its workflow run, downloads it, and verifies its digest.
+//! Step 1 if the reports are in artifacts: finds them in their workflow run, downloads them, and verifies their digests.
 //!
-//! The run and the digest from GitHub's API are trusted; the artifact's content is not.
+//! The run and the digests from GitHub's API are trusted; the artifact's content is not.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -12,11 +13,13 @@ use serde::Deserialize;
 use ureq::http::{StatusCode, Uri};
 
 use crate::base::digest::sha256_of_file;
+use crate::base::pattern::fits;
 use crate::base::text::{bytes, shorten};
 use crate::github::api::GitHub;
 use crate::http::{Client, Host, Request, Response};
-use crate::inputs::Artifact;
+use crate::inputs::{Artifacts, is_artifact};
 use crate::log::progress::Progress;
+use crate::report::MAX_PARTS;
 
 const JSON: &str = "application/vnd.github+json";
 /// Bytes of an artifact: a packed report has the same limit.
@@ -24,6 +27,10 @@ const MAX_BYTES: u64 = 4 << 30;
 /// Characters of a name, and number of names, in an error.
 const SHOWN_NAME: usize = 100;
 const SHOWN_NAMES: usize = 20;
+
+/// Artifacts in a page of the list, and pages: more artifacts of a run are not searched.
+const PER_PAGE: usize = 100;
+const MAX_PAGES: usize = 20;
 
 #[derive(Deserialize)]
 struct ArtifactList {
@@ -34,7 +41,7 @@ struct ArtifactList {
 #[derive(Debug, Deserialize)]
 pub struct ArtifactInfo {
     id: u64,
-    name: String,
+    pub name: String,
     /// Bytes.
     #[serde(rename = "size_in_bytes")]
     pub size: u64,
@@ -68,31 +75,108 @@ impl ArtifactInfo {
     }
 }
 
-/// The newest artifact of this name in the run, and their number: each attempt of a run can have one.
-pub fn find(client: &Client, github: &GitHub, artifact: &Artifact) -> Result<(ArtifactInfo, usize)> {
-    let name = utf8_percent_encode(&artifact.name, NON_ALPHANUMERIC);
-    let mut named = list(client, github, artifact.run_id, &format!("name={name}&"))?;
-    // Older servers ignore the filter.
-    named.retain(|info| info.name == artifact.name);
-    let count = named.len();
-    let Some(newest) = named.into_iter().max_by_key(|info| (info.created_at, info.id)) else {
-        let others = list(client, github, artifact.run_id, "").unwrap_or_default();
-        bail!("{}", missing_message(github, artifact, &others));
-    };
-    ensure!(!newest.expired, "{}", expired_message(artifact, &newest));
-    ensure!(
-        newest.size <= MAX_BYTES,
-        "the artifact `{}` is too large: {}, at most {}",
-        artifact.name,
-        bytes(newest.size),
-        bytes(MAX_BYTES)
-    );
-    Ok((newest, count))
+/// An artifact of the run, the newest of its name: each attempt of a run can have one.
+#[derive(Debug)]
+pub struct Found {
+    pub info: ArtifactInfo,
+    /// The number of artifacts with its name.
+    pub attempts: usize,
 }
 
-fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<Vec<ArtifactInfo>> {
-    let path = format!("actions/runs/{run_id}/artifacts?{filter}per_page=100");
-    let response = github.send(client, github.request("GET", &path, JSON)?)?;
+/// The artifacts that fit, in the order of their names. Each name and each pattern must fit one.
+pub fn find(client: &Client, github: &GitHub, wanted: &Artifacts) -> Result<Vec<Found>> {
+    let listed = match wanted.only() {
+        // Older servers ignore the filter.
+        Some(name) => list(client, github, wanted, Some(name))?,
+        None => list_all(client, github, wanted)?,
+    };
+    let newest = newest(listed);
+    let fitting = |pattern: &String| newest.keys().any(|name| fits(pattern, name));
+    if let Some(missing) = wanted.names.iter().find(|pattern| !fitting(pattern)) {
+        let others = match wanted.only() {
+            Some(_) => newest_names(list(client, github, wanted, None).unwrap_or_default()),
+            None => newest.into_keys().collect(),
+        };
+        bail!("{}", missing_message(github, wanted, missing, &others));
+    }
+    let is_wanted = |name: &String| wanted.names.iter().any(|pattern| fits(pattern, name));
+    let found: Vec<Found> = newest.into_iter().filter(|(name, _)| is_wanted(name)).map(|(_, found)| found).collect();
+    ensure!(
+        found.len() <= MAX_PARTS,
+        "{} artifacts of run {} fit `{}`, at most {MAX_PARTS} can be merged: use a narrower pattern",
+        found.len(),
+        wanted.run_id,
+        wanted.names.join("`, `")
+    );
+    found.iter().try_for_each(|found| found.info.check(wanted.run_id))?;
+    Ok(found)
+}
+
+impl ArtifactInfo {
+    /// Fails if it cannot be downloaded. Its name becomes a part of addresses.
+    fn check(&self, run_id: u64) -> Result<()> {
+        let name = &self.name;
+        let is_usual = is_artifact(name) && !matches!(name.as_str(), "" | "." | "..");
+        ensure!(
+            is_usual,
+            "an artifact of run {run_id} has a name that GitHub does not allow, {:?}",
+            shorten(name, SHOWN_NAME)
+        );
+        ensure!(!self.expired, "{}", expired_message(run_id, self));
+        ensure!(
+            self.size <= MAX_BYTES,
+            "the artifact `{name}` is too large: {}, at most {}",
+            bytes(self.size),
+            bytes(MAX_BYTES)
+        );
+        Ok(())
+    }
+}
+
+/// The newest artifact of each name.
+fn newest(listed: Vec<ArtifactInfo>) -> BTreeMap<String, Found> {
+    let mut newest: BTreeMap<String, Found> = BTreeMap::new();
+    for info in listed {
+        match newest.get_mut(&info.name) {
+            Some(found) => {
+                found.attempts += 1;
+                if (info.created_at, info.id) > (found.info.created_at, found.info.id) {
+                    found.info = info;
+                }
+            }
+            None => drop(newest.insert(info.name.clone(), Found { info, attempts: 1 })),
+        }
+    }
+    newest
+}
+
+fn newest_names(listed: Vec<ArtifactInfo>) -> Vec<String> {
+    newest(listed).into_keys().collect()
+}
+
+/// All artifacts of the run.
+fn list_all(client: &Client, github: &GitHub, wanted: &Artifacts) -> Result<Vec<ArtifactInfo>> {
+    let mut all = Vec::new();
+    for page in 1..=MAX_PAGES {
+        let more = page_of(client, github, wanted.run_id, &format!("per_page={PER_PAGE}&page={page}"))?;
+        let is_last = more.len() < PER_PAGE;
+        all.extend(more);
+        if is_last {
+            return Ok(all);
+        }
+    }
+    bail!("run {} has more than {} artifacts: name each artifact", wanted.run_id, MAX_PAGES * PER_PAGE)
+}
+
+/// The first artifacts of the run, or those of this name.
+fn list(client: &Client, github: &GitHub, wanted: &Artifacts, name: Option<&str>) -> Result<Vec<ArtifactInfo>> {
+    let filter = name.map_or_else(String::new, |name| format!("name={}&", utf8_percent_encode(name, NON_ALPHANUMERIC)));
+    page_of(client, github, wanted.run_id, &format!("{filter}per_page={PER_PAGE}"))
+}
+
+fn page_of(client: &Client, github: &GitHub, run_id: u64, query: &str) -> Result<Vec<ArtifactInfo>> {
+    let response =
+        github.send(client, github.request("GET", &format!("actions/runs/{run_id}/artifacts?{query}"), JSON)?)?;
     if response.status != StatusCode::OK {
         return Err(rejection(github, &format!("the artifacts of run {run_id}"), &response));
     }
@@ -102,16 +186,16 @@ fn list(client: &Client, github: &GitHub, run_id: u64, filter: &str) -> Result<V
     Ok(list.artifacts)
 }
 
-fn missing_message(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]) -> String {
-    let Artifact { name, run_id, .. } = artifact;
+fn missing_message(github: &GitHub, wanted: &Artifacts, name: &str, others: &[String]) -> String {
+    let run_id = wanted.run_id;
     let shown: Vec<String> =
-        others.iter().take(SHOWN_NAMES).map(|other| format!("`{}`", shorten(&other.name, SHOWN_NAME))).collect();
+        others.iter().take(SHOWN_NAMES).map(|other| format!("`{}`", shorten(other, SHOWN_NAME))).collect();
     let others = match (shown.is_empty(), others.len() - shown.len()) {
         (true, _) => "none at all".to_owned(),
         (_, 0) => format!("only {}", shown.join(", ")),
         (_, more) => format!("only {} and {more} more", shown.join(", ")),
     };
-    let ended = artifact.failure().map_or_else(String::new, |how| format!("; that run ended with `{how}`"));
+    let ended = wanted.failure().map_or_else(String::new, |how| format!("; that run ended with `{how}`"));
     format!(
         "run {run_id} of {} has no artifact `{name}`, {others}{ended}: upload the report there with \
          actions/upload-artifact, under that name",
@@ -119,10 +203,9 @@ fn missing_message(github: &GitHub, artifact: &Artifact, others: &[ArtifactInfo]
     )
 }
 
-fn expired_message(artifact: &Artifact, info: &ArtifactInfo) -> String {
+fn expired_message(run_id: u64, info: &ArtifactInfo) -> String {
     let when = info.expires_at.map_or_else(String::new, |when| format!(" at {when}"));
-    let Artifact { name, run_id, .. } = artifact;
-    format!("the artifact `{name}` of run {run_id} expired{when}: run the tests again")
+    format!("the artifact `{}` of run {run_id} expired{when}: run the tests again", info.name)
 }
 
 /// Explains a rejection by GitHub.
@@ -148,15 +231,15 @@ fn rejection(github: &GitHub, what: &str, response: &Response) -> anyhow::Error 
 pub fn download(
     client: &Client,
     github: &GitHub,
-    artifact: &Artifact,
+    run_id: u64,
     info: &ArtifactInfo,
     temp: &Path,
     progress: &Progress,
 ) -> Result<File> {
-    let name = &artifact.name;
+    let name = &info.name;
     let response = github.send(client, github.request("GET", &format!("actions/artifacts/{}/zip", info.id), JSON)?)?;
     let url = match response.status {
-        StatusCode::GONE => bail!("{}", expired_message(artifact, info)),
+        StatusCode::GONE => bail!("{}", expired_message(run_id, info)),
         status if status.is_redirection() => response.location().and_then(|url| trusted_url(github.api, url)),
         _ => return Err(rejection(github, &format!("the artifact `{name}`"), &response)),
     };

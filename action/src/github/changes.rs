@@ -97,6 +97,12 @@ pub fn fetch(client: &Client, github: &GitHub, wanted: &PullRequest, commit: &st
     }
 }
 
+/// The paths of all files in a commit; `None` if there are too many.
+pub fn files(client: &Client, github: &GitHub, commit: &str) -> Result<Option<Vec<String>>> {
+    let blobs = trees::blobs(&Api::new(client, github), commit)?;
+    Ok(blobs.map(|blobs| blobs.keys().cloned().collect()))
+}
+
 fn changes(api: &Api, number: u64, tested: &Tested, commit: &str) -> Result<Changes> {
     let listed = files::list(api, number)?;
     // After the files: if the head is still this commit, they were those of this commit.

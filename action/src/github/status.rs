@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 use ureq::http::StatusCode;
 
+use crate::base::text::shorten;
 use crate::coverage::{Percent, State, Totals};
 use crate::github::api::GitHub;
 use crate::http::{Client, Response};
@@ -35,13 +36,23 @@ impl fmt::Display for Status<'_> {
 }
 
 /// At most 140 characters, GitHub's limit; the total first, as GitHub shows the start. `change`: the difference to the
-/// default branch. Without a total there is no percent sign, because badges read the number before it.
-pub fn description(totals: Option<&Totals>, threshold: &Percent, state: State, change: Option<&str>) -> String {
+/// default branch; `why`: why there is no total, if that is known. Without a total there is no percent sign, because badges
+/// read the number before it.
+pub fn description(
+    totals: Option<&Totals>,
+    threshold: &Percent,
+    state: State,
+    change: Option<&str>,
+    why: Option<&str>,
+) -> String {
     let Some(totals) = totals else {
-        return match state {
-            State::Failure => format!("no total found; a total of at least {threshold} is required"),
-            State::Success => "report uploaded, no total found".to_owned(),
+        let text = match (why, state) {
+            (Some(why), State::Failure) => format!("no merged total, but at least {threshold} is required: {why}"),
+            (Some(why), State::Success) => format!("no merged total: {why}"),
+            (None, State::Failure) => format!("no total found; a total of at least {threshold} is required"),
+            (None, State::Success) => "report uploaded, no total found".to_owned(),
         };
+        return shorten(&text.replace('%', ""), MAX_DESCRIPTION);
     };
     let is_below = !totals.reaches(threshold);
     // Rounded up to the threshold, the total alone would not explain the failure.
@@ -108,17 +119,17 @@ mod tests {
     fn descriptions_start_with_the_total_and_fit_githubs_limit() {
         let message = |total: &str, threshold: &str| {
             let percent = Percent::parse(total).unwrap();
-            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None)
+            description(Some(&totals(percent, None)), &Percent::parse(threshold).unwrap(), State::Success, None, None)
         };
         let rounded = totals(Percent::parse("80").unwrap(), Counts::new(796, 1000));
         assert_eq!(
-            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure, None),
+            description(Some(&rounded), &Percent::parse("80").unwrap(), State::Failure, None, None),
             "80% (79.6%), below the threshold of 80%"
         );
         assert_eq!(message("87.42", "80"), "87.42%");
         assert_eq!(message("87.42", "90"), "87.42%, below the threshold of 90%");
         let delta = |percent: Totals, threshold: &str| {
-            description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"))
+            description(Some(&percent), &Percent::parse(threshold).unwrap(), State::Failure, Some("-0.31%"), None)
         };
         assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
         assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
@@ -127,9 +138,13 @@ mod tests {
 
     #[test]
     fn descriptions_without_a_total_contain_no_percentage() {
-        let message = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"));
+        let message = |state| description(None, &Percent::parse("80").unwrap(), state, Some("+1%"), None);
         assert_eq!(message(State::Failure), "no total found; a total of at least 80 is required");
         assert_eq!(message(State::Success), "report uploaded, no total found");
         assert!([State::Failure, State::Success].iter().all(|state| !message(*state).contains('%')));
+        let why = format!("`90%{}` has no line data", "x".repeat(200));
+        let message = description(None, &Percent::parse("80").unwrap(), State::Failure, None, Some(&why));
+        assert!(message.starts_with("no merged total, but at least 80 is required: `90xxx"), "{message}");
+        assert!(!message.contains('%') && message.chars().count() == MAX_DESCRIPTION, "{message}");
     }
 }

@@ -121,7 +121,7 @@ fn an_artifact_without_a_path_is_the_whole_report() {
         let repository = Repository { owner: "octo".to_owned(), name: "app".to_owned() };
         let found =
             with_reader(&[], &variables, |reader| reader.source(&Event::read(reader.env), Some(repository), true));
-        let Some(Source::Artifact(artifact)) = found else { panic!("{source}: {found:?}") };
-        assert_eq!((artifact.name.as_str(), artifact.folder.as_str()), ("coverage-html", ""), "{source}");
+        let Some(Source::Artifacts(artifact)) = found else { panic!("{source}: {found:?}") };
+        assert_eq!((artifact.only(), artifact.folder.as_str()), (Some("coverage-html"), ""), "{source}");
     }
 }

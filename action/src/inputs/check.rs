@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
+use crate::base::pattern::split_list;
 use crate::base::secret::Secret;
 use crate::coverage::{METRICS, Percent};
 
@@ -140,13 +141,20 @@ pub fn concurrency(text: &str) -> Result<usize, String> {
     files.ok_or_else(|| format!("{text:?} must be a number of files between 1 and {MAX_CONCURRENCY}"))
 }
 
-/// An artifact name, by the rules of actions/upload-artifact.
-pub fn artifact(text: &str) -> Result<String, String> {
-    if text.len() <= MAX_CONTEXT && !text.contains(|letter: char| letter.is_control() || "\":<>|*?\\/".contains(letter))
-    {
-        return Ok(text.to_owned());
+/// Artifact names, by the rules of actions/upload-artifact, or patterns with `*` and `?`.
+pub fn artifacts(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = split_list(text).map(str::to_owned).collect();
+    let wrong = names.iter().find(|name| !is_artifact(&name.replace(['*', '?'], "")));
+    match wrong {
+        None if names.is_empty() => Err("must be the name of an artifact".to_owned()),
+        None => Ok(names),
+        Some(wrong) => Err(format!("{wrong:?} must be a valid artifact name")),
     }
-    Err(format!("{text:?} must be a valid artifact name"))
+}
+
+/// Whether it is a name that actions/upload-artifact accepts.
+pub fn is_artifact(name: &str) -> bool {
+    name.len() <= MAX_CONTEXT && !name.contains(|letter: char| letter.is_control() || "\":<>|*?\\/".contains(letter))
 }
 
 pub fn run_id(text: &str) -> Result<u64, String> {

@@ -21,7 +21,13 @@ pub const FLAGS: &[Flag] = &[
         "",
         "API key of the server; keep it in the environment [default: the job's token from GitHub]",
     ),
-    flag("artifact", "NAME", "", "read the report from this artifact of a workflow run"),
+    flag(
+        "artifact",
+        "NAME",
+        "",
+        "read the report from this artifact of a workflow run; several by commas, line breaks, or as a pattern with * are \
+         merged",
+    ),
     flag("run-id", "ID", "", "workflow run of the artifact [default: the run that the event names, else this run]"),
     flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),
@@ -165,7 +171,7 @@ fn variable_part(name: &str) -> String {
 /// The raw arguments.
 #[derive(Default)]
 pub struct Arguments {
-    pub directory: Option<PathBuf>,
+    pub directories: Vec<PathBuf>,
     pub values: Vec<(&'static str, String)>,
     pub help: bool,
     pub version: bool,
@@ -178,27 +184,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
         match argument {
             Long("help") | Short('h') => arguments.help = true,
             Long("version") | Short('V') => arguments.version = true,
-            Value(directory) if arguments.directory.is_none() => arguments.directory = Some(directory.into()),
+            Value(directory) => arguments.directories.push(directory.into()),
             // The Python original's names for switched-off flags.
             Long("no-purge-cache") => arguments.values.push(("purge-cache", "false".to_owned())),
             Long("no-is-default-branch") => arguments.values.push(("is-default-branch", "false".to_owned())),
             Long(name) => {
-                let flag = find(name).ok_or_else(|| argument_error(&argument))?;
+                let flag = find(name).ok_or_else(|| format!("unknown flag `--{name}`"))?;
                 arguments.values.push((flag.name, value_of(flag, &mut parser)?));
             }
-            _ => return Err(argument_error(&argument)),
+            Short(letter) => return Err(format!("unknown flag `-{letter}`")),
         }
     }
     Ok(arguments)
-}
-
-/// Never quotes a value, which may be a misplaced secret.
-fn argument_error(argument: &lexopt::Arg) -> String {
-    match argument {
-        Long(name) => format!("unknown flag `--{name}`"),
-        Short(letter) => format!("unknown flag `-{letter}`"),
-        Value(_) => "expected one directory, but got a second argument".to_owned(),
-    }
 }
 
 fn value_of(flag: &Flag, parser: &mut lexopt::Parser) -> Result<String, String> {
@@ -238,10 +235,11 @@ pub fn help() -> String {
 const HEAD: &str = "\
 Upload a coverage report to a covered server, post its total as a commit status, and update the badge.
 
-Usage: covered [DIRECTORY] [FLAGS]
+Usage: covered [DIRECTORY…] [FLAGS]
 
   DIRECTORY
-      folder with the HTML report, such as htmlcov; with --artifact: a folder in the artifact [default: all of it]
+      folder with the HTML report, such as htmlcov; the reports of several are merged; with --artifact: a folder in the
+      artifact [default: all of it]
       [environment: INPUT_PATH, COVERED_PATH]
 ";
 

@@ -144,7 +144,7 @@ impl Reader<'_> {
         if files && let Some(missing) = self.missing_entry("api-key") {
             *missing = format!("api-key: {FILES_NEED_KEY}");
         }
-        if files && matches!(source, Some(Source::Artifact(_))) {
+        if files && matches!(source, Some(Source::Artifacts(_))) {
             let text = "--files cannot upload an artifact (--artifact): download it with actions/download-artifact in \
                         an earlier step, and pass its folder";
             self.problems.push(text.to_owned());

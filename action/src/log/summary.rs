@@ -45,11 +45,27 @@ impl PatchSummary {
     }
 }
 
+/// One of several reports that are merged.
+pub struct PartSummary {
+    pub name: String,
+    /// The page to open, relative to the merged report.
+    pub page: Option<String>,
+    /// Its own total, as in `87% of lines (coverage.py)`.
+    pub total: Option<String>,
+    pub lines: Option<Counts>,
+    /// What it lacks, as in `no line data`.
+    pub lack: Option<String>,
+}
+
 /// Filled during the run; written even if it fails.
 pub struct Outcome {
     pub threshold: Percent,
     pub name: Option<String>,
     pub totals: Option<Totals>,
+    /// Why several reports have no merged total.
+    pub no_total: Option<String>,
+    /// The reports, if they are several.
+    pub parts: Vec<PartSummary>,
     pub state: Option<State>,
     pub patch: Option<PatchSummary>,
     /// Why the changed lines could not be counted. It may quote a path of the report.
@@ -76,6 +92,8 @@ impl Outcome {
             patch_url: None,
             name,
             totals: None,
+            no_total: None,
+            parts: Vec::new(),
             state: None,
             baseline: None,
             packed: None,
@@ -132,11 +150,25 @@ impl Outcome {
         format!("{text}{link} ({pull_request})")
     }
 
+    fn part_table(&self) -> String {
+        if self.parts.is_empty() {
+            return String::new();
+        }
+        let mut text = "| Report | Total | Lines |\n|---|---|---|\n".to_owned();
+        for part in &self.parts {
+            let lack = part.lack.as_ref().map_or_else(String::new, |lack| format!(" ({})", markdown(lack)));
+            let total = markdown(part.total.as_deref().unwrap_or("none found"));
+            let lines = part.lines.map_or_else(|| "–".to_owned(), |lines| lines.to_string());
+            text += &format!("| {} | {total}{lack} | {lines} |\n", markdown(&part.name));
+        }
+        text + "\n"
+    }
+
     fn markdown(&self) -> String {
         // Without a state, the run ended before the search for a total.
         let total = self.state.map(|_| match &self.totals {
             Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.metric, totals.tool),
-            None => "none found".to_owned(),
+            None => self.no_total.as_deref().map_or("none found".to_owned(), |why| format!("none: {}", markdown(why))),
         });
         let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());
         let change = self.change().zip(self.baseline.as_ref());
@@ -164,6 +196,7 @@ impl Outcome {
             text += &value.map_or_else(String::new, |value| format!("| {name} | {value} |\n"));
         }
         text.push('\n');
+        text += &self.part_table();
         for problem in &self.problems {
             text += &format!("- {}\n", markdown(problem));
         }

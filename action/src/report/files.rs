@@ -13,6 +13,13 @@ pub const MAX_FILES: usize = 100_000;
 /// Bytes; larger files need ZIP64 entries.
 pub const MAX_FILE: u64 = u32::MAX as u64;
 
+/// Bytes of all names: the packed report's directory may have 16 MiB, with `RECORD` bytes and a name per file.
+pub const MAX_DIRECTORY: usize = 16 << 20;
+pub const RECORD: usize = 46;
+
+/// Uncompressed bytes of all files: the covered server's default limit.
+pub const MAX_UNPACKED: u64 = 8 << 30;
+
 #[derive(Debug, Default)]
 pub struct Report {
     /// Sorted by name.
@@ -86,6 +93,11 @@ impl Report {
 }
 
 impl Entry {
+    /// A page of Covered's own.
+    pub fn generated(name: &str, page: String) -> Self {
+        Self { name: name.to_owned(), size: page.len() as u64, content: Content::Generated(page) }
+    }
+
     /// Reads the file from its start. In a zip, fails if the data does not match the directory.
     pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         match &self.content {

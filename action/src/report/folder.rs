@@ -6,6 +6,8 @@ use std::{fs, io};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
+use super::parts::MAX_PARTS;
+use crate::base::pattern::{fits, has_wildcard};
 
 /// Files and folders to visit: links can multiply folders without any file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
@@ -24,6 +26,48 @@ pub fn walk(folder: &Path) -> Result<Report> {
     ensure!(!files.is_empty(), "the report's folder `{shown}` is empty: did the tests write a report there?");
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     Ok(Report { files })
+}
+
+/// The folders that these paths stand for, each once: a path that does not exist may have `*` and `?` in it.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        let is_pattern = has_wildcard(&path.to_string_lossy()) && !path.exists();
+        let found = if is_pattern { matching(path)? } else { vec![path.clone()] };
+        ensure!(!found.is_empty(), "no folder fits `{}`: did the tests write reports there?", path.display());
+        folders.extend(found);
+        folders.dedup();
+        ensure!(folders.len() <= MAX_PARTS, "more than {MAX_PARTS} folders fit `{}`", path.display());
+    }
+    Ok(folders)
+}
+
+/// The folders that fit a pattern, sorted by path.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let name = part.as_os_str().to_string_lossy();
+        if !has_wildcard(&name) {
+            found.iter_mut().for_each(|folder| folder.push(part));
+            continue;
+        }
+        let mut next = Vec::new();
+        for folder in &found {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            // A folder on the way may not exist.
+            for child in fs::read_dir(folder).into_iter().flatten() {
+                let child = child.with_context(|| format!("cannot read the folder `{}`", folder.display()))?;
+                if fits(&name, &child.file_name().to_string_lossy()) && child.path().is_dir() {
+                    next.push(folder.join(child.file_name()));
+                }
+            }
+            ensure!(next.len() <= MAX_PARTS, "more than {MAX_PARTS} folders fit `{}`", pattern.display());
+        }
+        next.sort();
+        found = next;
+    }
+    found.retain(|folder| folder.is_dir());
+    Ok(found)
 }
 
 struct Walk<'a> {

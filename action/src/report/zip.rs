@@ -10,16 +10,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipFileHeaderRecord};
 
-use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
+use super::files::{Content, Entry, MAX_DIRECTORY, MAX_FILE, MAX_FILES, MAX_UNPACKED, RECORD, Report};
 use super::zipped::Zipped;
 
 /// Files and folders, including those outside the report.
 const MAX_ENTRIES: u64 = 4 * MAX_FILES as u64;
-/// Bytes of all names: the packed report's directory may have 16 MiB, with `RECORD` bytes and a name per file.
-const MAX_DIRECTORY: usize = 16 << 20;
-const RECORD: usize = 46;
-/// Uncompressed bytes of all files: the covered server's default limit.
-const MAX_UNPACKED: u64 = 8 << 30;
 /// Bytes of a name: the server's limit.
 const MAX_NAME: usize = 4096;
 /// The maximum compression ratio of deflate.

@@ -4,16 +4,33 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf, absolute};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
+use super::patch::{PatchResult, ReportLinks};
 use super::state::Run;
 use crate::base::text::count;
 use crate::coverage::lines::{Filter, Lines};
-use crate::coverage::patch::Selection;
-use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof};
+use crate::coverage::patch::{PageLink, ReportPages, Selection};
+use crate::coverage::{Choice, Export, FoundLines, LineSearch, Proof, Totals, line_anchor};
 use crate::github::changes::Changes;
 use crate::inputs::Source;
-use crate::report::Report;
+use crate::report::{self, Report};
+
+/// What follows from the lines.
+pub(super) struct Derived {
+    failed_exports: Vec<String>,
+    /// The number of the pull request, and the result for its changed lines.
+    patch: Option<(u64, Result<PatchResult>)>,
+}
+
+/// The changed files. `tree`: the paths of all files in the commit, if they are known.
+pub(super) fn select<'c>(changes: &'c Changes, tree: Option<&'c [String]>) -> Selection<'c> {
+    let selection = Selection::new(&changes.files);
+    match tree {
+        Some(tree) => selection.with_tree(tree.iter().map(String::as_str)),
+        None => selection,
+    }
+}
 
 impl Run<'_> {
     /// Reads the lines if an export, a dry run or the patch coverage needs them. Returns the page of changed lines.
@@ -22,13 +39,7 @@ impl Run<'_> {
         if !needs_all && changes.is_none() {
             return Ok(None);
         }
-        let selection = changes.map(|changes| {
-            let selection = Selection::new(&changes.files);
-            match &changes.tree {
-                Some(tree) => selection.with_tree(tree.iter().map(String::as_str)),
-                None => selection,
-            }
-        });
+        let selection = changes.map(|changes| select(changes, changes.tree.as_deref()));
         let needs = |path: &str| selection.as_ref().is_some_and(|selection| selection.needs(path));
         let found = self.read_lines(report, if needs_all { None } else { Some(&needs) });
         // A wrong name is no reason to upload no report.
@@ -36,14 +47,42 @@ impl Run<'_> {
             Err(wrong) if !self.inputs.dry_run => (None, Some(wrong)),
             found => (found?, None),
         };
-        let failed_exports = if wrong.is_some() { Vec::new() } else { self.failed_exports(found.as_ref()) };
-        let patch = changes.zip(selection.as_ref());
-        let patch = patch.map(|(changes, selection)| self.patch(report, changes, selection, found.as_ref()));
+        // The total is that of the pages, where there are any.
+        let line_anchor = self.outcome.totals.as_ref().and_then(|totals| line_anchor(totals.tool));
+        let pages = ReportPages::new(report, 1);
+        let link = |page: &str| PageLink { label: "in the report".to_owned(), page: page.to_owned(), line_anchor };
+        let links = ReportLinks {
+            of_file: &|path| pages.find(path).map(link).into_iter().collect(),
+            index: report.index().unwrap_or_default(),
+        };
+        let lines = found.as_ref().ok_or("the report has no lines that can be read");
+        let is_wrong = wrong.is_some();
+        let derived = self.derive(lines, !is_wrong, changes.zip(selection.as_ref()), &links);
         drop(found);
         wrong.iter().for_each(|wrong| self.fail(wrong));
-        failed_exports.into_iter().for_each(|problem| self.record_failure(problem, false));
-        let number = changes.map(|changes| changes.number);
-        Ok(number.zip(patch).and_then(|(number, patch)| self.record_patch(number, patch)))
+        Ok(self.record(derived))
+    }
+
+    /// What follows from the lines; if there are none, `lines` says why. `has_exports`: whether to write the exports.
+    pub(super) fn derive(
+        &self,
+        lines: Result<&FoundLines, &str>,
+        has_exports: bool,
+        changes: Option<(&Changes, &Selection)>,
+        links: &ReportLinks,
+    ) -> Derived {
+        let patch = |(changes, selection): (&Changes, _)| {
+            let patch = lines.map_err(|why| anyhow!("{why}"));
+            (changes.number, patch.and_then(|lines| self.patch(links, changes, selection, lines)))
+        };
+        let failed_exports = if has_exports { self.failed_exports(lines) } else { Vec::new() };
+        Derived { failed_exports, patch: changes.map(patch) }
+    }
+
+    /// Logs the results. Returns the page of changed lines.
+    pub(super) fn record(&mut self, derived: Derived) -> Option<String> {
+        derived.failed_exports.into_iter().for_each(|problem| self.record_failure(problem, false));
+        derived.patch.and_then(|(number, patch)| self.record_patch(number, patch))
     }
 
     /// The lines: all, or those that the filter accepts. Logs where they come from and whether they add up.
@@ -55,24 +94,36 @@ impl Run<'_> {
             );
         }
         let totals = self.outcome.totals.as_ref();
+        self.search_lines(report, choice, totals, filter, "")
+    }
+
+    /// The same with a file that exists. `of`: as in ` of the report unit`, for the log.
+    pub(super) fn search_lines<'r>(
+        &self,
+        report: &'r Report,
+        choice: &'r Choice,
+        totals: Option<&'r Totals>,
+        filter: Option<Filter<'r>>,
+        of: &str,
+    ) -> Result<Option<FoundLines<'r>>> {
         let is_part = filter.is_some();
         let search = LineSearch { report, choice, totals, filter, deadline: self.deadline() };
         let mut notes = Vec::new();
         let found = search.run(&mut notes);
-        notes.iter().for_each(|note| self.log.info(&format!("Note: {note}")));
+        notes.iter().for_each(|note| self.log.info(&format!("Note{of}: {note}")));
         match &found {
             Some(found) if is_part && !found.lines.are_all_rejected() => {
-                self.log.info(&format!("Read {found}; only changed files were read"));
+                self.log.info(&format!("Read{of} {found}; only changed files were read"));
             }
-            Some(found) => self.log.info(&format!("Read {found}")),
-            None if !notes.is_empty() => self.log.info("Read no lines: the notes above say why"),
-            None => self.log.info(&format!("Read no lines: {}", no_lines_reason(choice))),
+            Some(found) => self.log.info(&format!("Read{of} {found}")),
+            None if !notes.is_empty() => self.log.info(&format!("Read{of} no lines: the notes above say why")),
+            None => self.log.info(&format!("Read{of} no lines: {}", no_lines_reason(choice))),
         }
         Ok(found)
     }
 
     /// Writes the exports. A failed one fails the run, but not the steps after it.
-    fn failed_exports(&self, found: Option<&FoundLines>) -> Vec<String> {
+    fn failed_exports(&self, found: Result<&FoundLines, &str>) -> Vec<String> {
         let exports = self.inputs.exports.iter();
         exports
             .filter_map(|export| {
@@ -82,16 +133,19 @@ impl Run<'_> {
             .collect()
     }
 
-    fn export(&self, export: &Export, found: Option<&FoundLines>) -> Result<()> {
-        let found =
-            found.context("there are no lines to write; set lines (--lines) to a coverage file of the report")?;
+    fn export(&self, export: &Export, found: Result<&FoundLines, &str>) -> Result<()> {
+        let found = found.map_err(|why| {
+            anyhow!("there are no lines to write: {why}; set lines (--lines) to a coverage file of the report")
+        })?;
         if let Proof::Differs { .. } = found.proof {
             bail!("the lines in {} do not add up; set lines (--lines) to another file", found.source);
         }
         let path = resolve(Path::new(&export.path))?;
-        if let Source::Folder(folder) = &self.inputs.source {
-            let is_inside = path.starts_with(resolve(folder)?);
-            ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
+        if let Source::Folders(folders) = &self.inputs.source {
+            for folder in report::expand(folders)? {
+                let is_inside = path.starts_with(resolve(&folder)?);
+                ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
+            }
         }
         write_export(export, &path, &found.lines)?;
         let (files, (_, lines)) = (found.lines.files().count(), found.lines.sums());
@@ -109,8 +163,8 @@ impl Run<'_> {
 fn no_lines_reason(choice: &Choice) -> String {
     match choice {
         Choice::Auto => "neither a coverage file nor the pages of the report have them in a known format".to_owned(),
-        Choice::File { path, format: Some(format) } => format!("{path} has none in the format {format}"),
-        Choice::File { path, format: None } => format!("{path} has none in a known format"),
+        Choice::File { path, format: Some(format), .. } => format!("{path} has none in the format {format}"),
+        Choice::File { path, format: None, .. } => format!("{path} has none in a known format"),
     }
 }
 

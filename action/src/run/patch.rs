@@ -4,20 +4,20 @@ use std::cmp::Reverse;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::state::Run;
 use crate::base::text::{count, shorten};
 use crate::coverage::lines::Hit;
-use crate::coverage::patch::{Gate, Links, PAGE, Patch, ReportPages, Selection, Unknown, requirement};
-use crate::coverage::{Counts, FoundLines, State, line_anchor};
+use crate::coverage::patch::{Gate, Links, PAGE, PageLink, Patch, Selection, Unknown, requirement};
+use crate::coverage::{Counts, FoundLines, State};
 use crate::github::api::GitHub;
 use crate::github::changes::{self, Changes, Found, NoPullRequest};
 use crate::http::Client;
 use crate::inputs::{Inputs, PullRequest};
 use crate::log::actions_log::ActionsLog;
 use crate::log::summary::{MissedFile, PatchSummary};
-use crate::report::{Content, Entry, Report};
+use crate::report::{Entry, Report};
 
 /// For all requests about the pull request's changes, and for those about its comment.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -30,6 +30,12 @@ pub(super) struct PatchResult {
     page: String,
     /// Lines for the log.
     notes: Vec<String>,
+}
+
+/// Where the page of changed lines finds the pages of the report.
+pub(super) struct ReportLinks<'a> {
+    pub of_file: &'a dyn Fn(&str) -> Vec<PageLink>,
+    pub index: &'a str,
 }
 
 /// Starts to read what the pull request changes. `None` if there is nothing to read it for.
@@ -140,28 +146,23 @@ impl<'a> Run<'a> {
     /// The result; an error says why there is none.
     pub(super) fn patch(
         &self,
-        report: &Report,
+        links: &ReportLinks,
         changes: &Changes,
         selection: &Selection,
-        found: Option<&FoundLines>,
+        found: &FoundLines,
     ) -> Result<PatchResult> {
-        let found = found.context("the report has no lines that can be read")?;
         ensure!(found.proof.is_usable(), "the lines in {} do not add up", found.source);
         let patch = selection.patch(&found.lines);
         let threshold = &self.inputs.gate.patch_threshold;
         let target = self.inputs.target.as_ref().ok();
-        // The total is that of the pages, where there are any.
-        let tool = self.outcome.totals.as_ref().map(|totals| totals.tool);
-        let pages = ReportPages::new(report);
         let links = Links {
             repository: &self.repository_url(),
             pull_request: changes.number,
             name: self.inputs.name.as_deref(),
             total: self.outcome.totals.as_ref().map(|totals| &totals.percent),
             head: target.map_or("", |target| &target.commit_sha),
-            report_page: &|path| pages.find(path).map(ToOwned::to_owned),
-            line_anchor: tool.and_then(line_anchor),
-            index: report.index().unwrap_or_default(),
+            report_pages: links.of_file,
+            index: links.index,
         };
         let page = patch.page(&links, threshold);
         let summary = PatchSummary {
@@ -179,7 +180,7 @@ impl<'a> Run<'a> {
         Ok(PatchResult { summary, page, notes: notes(&patch) })
     }
 
-    fn repository_url(&self) -> String {
+    pub(super) fn repository_url(&self) -> String {
         let target = self.inputs.target.as_ref().ok();
         let repository = target.map(|target| target.repository.to_string()).unwrap_or_default();
         format!("{}/{repository}", self.inputs.github.server)
@@ -232,8 +233,8 @@ impl<'a> Run<'a> {
         Some(page)
     }
 
-    /// Adds the page to the report. A report must not contain files in its folder: they could show other numbers.
-    pub(super) fn add_page(&mut self, report: &mut Report, page: Option<String>) {
+    /// A report must not contain files in the folder of Covered's own pages: they could show other numbers.
+    pub(super) fn remove_reserved(&mut self, report: &mut Report) {
         let folder = PAGE.split('/').next().unwrap_or_default();
         if let [first, more @ ..] = report.remove(folder).as_slice() {
             let others =
@@ -241,11 +242,12 @@ impl<'a> Run<'a> {
             let first = shorten(first, 200);
             self.warn(&format!("not uploaded: `{first}`{others}, because Covered reserves the folder `{folder}`"));
         }
+    }
+
+    pub(super) fn add_page(&mut self, report: &mut Report, page: Option<String>) {
         match page {
             Some(_) if report.is_full() => self.warn("the report has no room for the page of the changed lines"),
-            Some(page) => {
-                report.add(Entry { name: PAGE.to_owned(), size: page.len() as u64, content: Content::Generated(page) });
-            }
+            Some(page) => report.add(Entry::generated(PAGE, page)),
             None => {}
         }
     }

@@ -63,6 +63,7 @@ impl<'a> Run<'a> {
                 &self.inputs.gate.threshold,
                 self.state(),
                 self.outcome.change().as_deref(),
+                self.outcome.no_total.as_deref(),
             ),
             target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
             context: &self.inputs.context,

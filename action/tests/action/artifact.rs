@@ -210,7 +210,7 @@ fn errors_for_missing_artifacts_list_the_existing_ones() {
     let of = |name: &str| json!({"id": 1, "name": name, "size_in_bytes": 1, "expired": false});
     setup.peer.on("GET", LIST, [artifact_list(&[]), artifact_list(&[of("logs"), of("::error::\u{1b}[31mx")])]);
     setup.covered_for_run_with("cancelled").run().fails(&format!(
-        "{text}only `logs`, `::error:: [31mx`; that run ended with `cancelled`: upload the report there"
+        "{text}only `::error:: [31mx`, `logs`; that run ended with `cancelled`: upload the report there"
     ));
     setup.assert_nothing_sent();
 }

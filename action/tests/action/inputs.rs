@@ -34,7 +34,7 @@ fn invalid_inputs_are_reported_before_anything_is_sent() {
 fn errors_name_unknown_flags_without_their_values() {
     let secret = crate::run::KEY;
     Covered::bare().arg(format!("--api-kee={secret}")).run().rejects("error: unknown flag `--api-kee`");
-    Covered::bare().arg("htmlcov").arg(secret).run().rejects("error: expected one directory, but got a second");
+    Covered::bare().arg(".").arg(secret).run().rejects("error: the DIRECTORY in place 2 of 2 is no folder");
     Covered::bare().arg("--api-key").run().rejects("error: `--api-key` needs a value");
     let forgotten = Covered::bare().arg("--lines").arg("--dry-run");
     forgotten.run().rejects("error: `--lines` needs a value, but `--dry-run` follows");
@@ -269,7 +269,7 @@ fn a_failed_export_fails_the_run_after_the_upload() {
     let differs = Covered::new(&peer).file("lcov.info", other).arg("--lines=lcov.info").arg("--export=lcov:gone/x");
     differs.run().fails("the lines in lcov.info do not add up; set lines (--lines) to another file");
     let none = Covered::new(&peer).without_file("sample_py.html").arg("--export=lcov:gone/x");
-    none.run().fails("cannot write the export gone/x: there are no lines to write; set lines (--lines) to");
+    none.run().fails("cannot write the export gone/x: there are no lines to write: the report has no lines that can be read; set lines");
     Covered::new(&peer).arg("--lines=off").arg("--export=lcov:x").run().rejects("error: export (--export) needs lines");
 }
 

@@ -102,7 +102,7 @@ fn compare(
 ) {
     let (mut theirs, shown) = (read_result(report), report.display());
     let selection = Selection::new(changes).with_tree(tree.keys().map(String::as_str));
-    let choice = Choice::File { path: report.to_str().unwrap().to_owned(), format: None };
+    let choice = Choice::File { path: report.to_str().unwrap().to_owned(), format: None, is_inside: false };
     let (needs, inside) = (|path: &str| selection.needs(path), Report::default());
     let search =
         LineSearch { report: &inside, choice: &choice, totals: None, filter: Some(&needs), deadline: Deadline::NEVER };

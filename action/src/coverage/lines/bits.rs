@@ -81,15 +81,27 @@ impl Bits {
 
     /// The union: a line is hit entirely if it is in one of both.
     pub fn merge(&mut self, other: &Self) {
+        let entirely = |at| self.entirely(at) | other.entirely(at);
+        self.unite(other, self.partly_with(other, |at| !entirely(at)));
+    }
+
+    /// The union with another part of the tests: a line is hit partly if only one part hit it, and that one partly. If both
+    /// did, they may have taken different branches.
+    pub fn merge_part(&mut self, other: &Self) {
+        let both = |at| self.hit_at(at) & other.hit_at(at);
+        self.unite(other, self.partly_with(other, |at| !both(at)));
+    }
+
+    /// The lines that are hit partly in one of both, among those of each block that stay so.
+    fn partly_with(&self, other: &Self, stay: impl Fn(usize) -> u64) -> Vec<u64> {
+        let blocks = 0..self.partly.len().max(other.partly.len());
+        blocks.map(|at| (self.partly_at(at) | other.partly_at(at)) & stay(at)).collect()
+    }
+
+    fn unite(&mut self, other: &Self, partly: Vec<u64>) {
         if self.blocks.len() < other.blocks.len() {
             self.blocks.resize(other.blocks.len(), Block::default());
         }
-        let partly: Vec<u64> = (0..self.partly.len().max(other.partly.len()))
-            .map(|at| {
-                let entirely = self.entirely(at) | other.entirely(at);
-                (self.partly_at(at) | other.partly_at(at)) & !entirely
-            })
-            .collect();
         for (block, other) in self.blocks.iter_mut().zip(&other.blocks) {
             *block = Block { coverable: block.coverable | other.coverable, hit: block.hit | other.hit };
         }
@@ -100,8 +112,12 @@ impl Bits {
         self.partly.get(at).copied().unwrap_or_default()
     }
 
+    fn hit_at(&self, at: usize) -> u64 {
+        self.blocks.get(at).map_or(0, |block| block.hit)
+    }
+
     fn entirely(&self, at: usize) -> u64 {
-        self.blocks.get(at).map_or(0, |block| block.hit) & !self.partly_at(at)
+        self.hit_at(at) & !self.partly_at(at)
     }
 
     /// The lines that can be covered, in order.

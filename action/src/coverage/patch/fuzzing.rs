@@ -1,6 +1,6 @@
 //! The check of the fuzz target for patches, which a test runs on its corpus.
 
-use super::{ChangedFile, Links, Patch, Selection, Unknown};
+use super::{ChangedFile, Links, PageLink, Patch, Selection, Unknown};
 use crate::coverage::diff::{self, Change, Hunk};
 use crate::coverage::lines::{Hit, Lines};
 use crate::coverage::percent::Percent;
@@ -38,6 +38,10 @@ pub fn check(bytes: &[u8]) {
     if lines.finish().is_ok() {
         check_patch(&selection.patch(&lines));
     }
+}
+
+fn page_link(path: &str) -> PageLink {
+    PageLink { label: "in the report".to_owned(), page: format!("{path}.html"), line_anchor: Some("t") }
 }
 
 fn changed(path: String, diff: Result<String, Unknown>) -> ChangedFile {
@@ -116,8 +120,7 @@ fn check_patch(patch: &Patch) {
         name: None,
         total: None,
         head: "c0ffee",
-        report_page: &|path| Some(format!("{path}.html")),
-        line_anchor: Some("t"),
+        report_pages: &|path| vec![page_link(path)],
         index: "index.html",
     };
     if let Some(threshold) = Percent::parse("80") {

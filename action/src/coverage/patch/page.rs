@@ -1,16 +1,14 @@
-//! The page of changed lines in the report: each hunk, with its lines covered, missed or partly covered. It needs no
-//! script. Everything that a contributor wrote is escaped and bounded.
+//! The page of changed lines in the report: each hunk, with its lines covered, missed or partly covered.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Patch, PatchFile, Unknown};
 use crate::base::text::{count, short_sha, visible};
 use crate::coverage::diff::{Change, DiffLine, Hunk};
 use crate::coverage::lines::Hit;
+use crate::coverage::page::{Room, document, encoded};
 use crate::coverage::percent::Percent;
 
 /// The page's name in the report.
@@ -25,8 +23,6 @@ const SHOWN_RANGES: usize = 12;
 /// Named files without known lines.
 const MAX_UNKNOWN: usize = 1_000;
 
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-
 /// What the page links to and states besides the patch.
 pub struct Links<'a> {
     /// The repository's address on GitHub, without a slash at the end.
@@ -38,12 +34,20 @@ pub struct Links<'a> {
     pub total: Option<&'a Percent>,
     /// The head of the pull request. Another commit with line numbers is its merge.
     pub head: &'a str,
-    /// The page of a source file in the report, by its path there: the page's name, relative to the report.
-    pub report_page: &'a dyn Fn(&str) -> Option<String>,
-    /// How the fragment of a line on these pages starts, as in `t` of `#t12`.
-    pub line_anchor: Option<&'a str>,
+    /// The pages of a source file in the report, by its path there.
+    pub report_pages: &'a dyn Fn(&str) -> Vec<PageLink>,
     /// The report's index, relative to the report.
     pub index: &'a str,
+}
+
+/// The page of a source file in the report.
+pub struct PageLink {
+    /// Such as `in the report`.
+    pub label: String,
+    /// Relative to the report.
+    pub page: String,
+    /// How the fragment of a line on this page starts, as in `t` of `#t12`.
+    pub line_anchor: Option<&'static str>,
 }
 
 impl Links<'_> {
@@ -64,21 +68,18 @@ impl Links<'_> {
         format!("{}#L{first}{end}", self.file(file))
     }
 
-    /// A file's page in the report, at a line.
-    fn in_report(&self, file: &PatchFile, line: u32) -> Option<String> {
-        let page = (self.report_page)(file.report_path)?;
-        let anchor = self.line_anchor.map_or_else(String::new, |start| format!("#{start}{line}"));
-        Some(format!("../{}{anchor}", encoded(&page)))
+    /// The labels and addresses of a file's pages in the report, at a line.
+    fn in_report(&self, file: &PatchFile, line: u32) -> Vec<(String, String)> {
+        let address = |link: PageLink| {
+            let anchor = link.line_anchor.map_or_else(String::new, |start| format!("#{start}{line}"));
+            (link.label, format!("../{}{anchor}", encoded(&link.page)))
+        };
+        (self.report_pages)(file.report_path).into_iter().map(address).collect()
     }
 
     fn file(&self, file: &PatchFile) -> String {
         format!("{}/blob/{}/{}", self.repository, file.commit, encoded(file.path))
     }
-}
-
-/// A path as a part of an address.
-pub fn encoded(path: &str) -> impl Display {
-    utf8_percent_encode(path, UNRESERVED)
 }
 
 impl Patch<'_> {
@@ -88,33 +89,18 @@ impl Patch<'_> {
         let title = format!("Changed lines of #{}{name}", links.pull_request);
         let mut files: Vec<_> = self.files.iter().filter(|file| !file.lines.is_empty()).collect();
         files.sort_by_key(|file| (file.covered() as i64 - file.lines.len() as i64, file.path));
-        let mut room = Room(MAX_BYTES);
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="robots" content="noindex";
-                    title { (title) }
-                    link rel="icon" href="data:,";
-                    style { (PreEscaped(STYLE)) }
-                }
-                body {
-                    main {
-                        h1 { "Changed lines of " a href=(format!("{}/pull/{}", links.repository, links.pull_request)) { "#" (links.pull_request) } (name) }
-                        (links.origin())
-                        (self.summary(threshold))
-                        @if !files.is_empty() { (overview(&files, &mut room)) }
-                        @for (at, file) in files.iter().enumerate() { (section(at, file, links, &mut room)) }
-                        (self.unknown_files(&mut room))
-                        @if room.is_full() { p { "The page ends here: there are more changes than it has room for." } }
-                    }
-                    footer { a href=(format!("../{}", encoded(links.index))) { "The whole report" } " · covered " (env!("CARGO_PKG_VERSION")) }
-                }
-            }
-        }
-        .into_string()
+        let mut room = Room::new(MAX_BYTES);
+        let main = html! {
+            h1 { "Changed lines of " a href=(format!("{}/pull/{}", links.repository, links.pull_request)) { "#" (links.pull_request) } (name) }
+            (links.origin())
+            (self.summary(threshold))
+            @if !files.is_empty() { (overview(&files, &mut room)) }
+            @for (at, file) in files.iter().enumerate() { (section(at, file, links, &mut room)) }
+            (self.unknown_files(&mut room))
+            @if room.is_full() { p { "The page ends here: there are more changes than it has room for." } }
+        };
+        let footer = html! { a href=(format!("../{}", encoded(links.index))) { "The whole report" } " · " };
+        document(&title, STYLE, &main, &footer)
     }
 
     fn summary(&self, threshold: &Percent) -> Markup {
@@ -162,24 +148,6 @@ impl Patch<'_> {
                 }
             }
         }
-    }
-}
-
-/// Bytes that are left on the page.
-struct Room(usize);
-
-impl Room {
-    /// The part of the page, or nothing if it does not fit. Nothing fits after it.
-    fn fit(&mut self, part: Markup) -> Markup {
-        match self.0.checked_sub(part.0.len()) {
-            Some(left) => self.0 = left,
-            None => self.0 = 0,
-        }
-        if self.is_full() { PreEscaped(String::new()) } else { part }
-    }
-
-    fn is_full(&self) -> bool {
-        self.0 == 0
     }
 }
 
@@ -248,7 +216,7 @@ fn section(at: usize, file: &PatchFile, links: &Links, room: &mut Room) -> Marku
         h2 { code { (visible(file.path)) } }
         p.links {
             (file.covered()) " of " (file.lines.len()) " covered"
-            @if let Some(page) = links.in_report(file, first) { " · " a href=(page) { "in the report" } }
+            @for (label, page) in links.in_report(file, first) { " · " a href=(page) { (visible(&label)) } }
             " · " a href=(section.on_github) { "on GitHub" }
         }
         @if file.commit != links.head {
@@ -333,21 +301,10 @@ fn shown(text: &str) -> Cow<'_, str> {
 }
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --shade: #8883; --green: #2da44e33; --red: #cf222e33; --amber: #bf870044; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; }
-h2 { font-size: 1rem; margin: 2rem 0 .25rem; overflow-wrap: anywhere; }
-p { margin: .25rem 0; }
-.number { font-size: 2.25rem; line-height: 1.2; }
 .legend { font-size: .875rem; margin-top: .5rem; }
 .legend .shaded { background: var(--shade); padding: 0 .25rem; }
 .legend .pale { opacity: .6; }
-.links { font-size: .875rem; margin-bottom: .5rem; }
-code, .code { font: 13px/1.5 ui-monospace, monospace; }
 h2 code { font-size: 15px; font-weight: 600; }
-.files { margin-top: 1rem; border-collapse: collapse; width: 100%; font-size: .875rem; }
-.files td, .files th { text-align: left; vertical-align: top; padding: .3rem .5rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-.files td + td, .files th + th { min-width: 4.5rem; }
 .code { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
 .code table { border-collapse: collapse; min-width: 100%; }
 .code td { padding: 0 .6rem; white-space: pre; tab-size: 4; unicode-bidi: isolate; }
@@ -362,5 +319,4 @@ tr:target td { box-shadow: inset 0 2px, inset 0 -2px; }
 .hit td { background: var(--green); }
 .missed td { background: var(--red); }
 .partly td { background: var(--amber); }
-footer { margin-top: 3rem; font-size: .875rem; opacity: .8; }
 ";

@@ -29,7 +29,8 @@ struct ReportPage<'a> {
 }
 
 impl<'a> ReportPages<'a> {
-    pub fn new(report: &'a Report) -> Self {
+    /// `reports`: how many there are, which share the time for comparisons.
+    pub fn new(report: &'a Report, reports: usize) -> Self {
         let names = report.files.iter().map(|file| file.name.as_str());
         let mut own_names = String::new();
         let pages = names.filter(|name| name.ends_with(".html") && *name != page::PATH).map(|name| {
@@ -38,7 +39,7 @@ impl<'a> ReportPages<'a> {
             own_names.extend([&own, "\n"]);
             ReportPage { name, plain: folder + &own, end: own_names.len() }
         });
-        Self { pages: pages.collect(), names: own_names, left: Cell::new(MAX_COMPARED) }
+        Self { pages: pages.collect(), names: own_names, left: Cell::new(MAX_COMPARED / reports.max(1)) }
     }
 
     fn take(&self, bytes: usize) -> Option<()> {
@@ -99,7 +100,7 @@ mod tests {
         let names = ["index.html", "z_1_rate_py.html", "src/app/rate.c.gcov.html", "lib/rate.c.gcov.html", "rate.c"];
         let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(String::new()) };
         let report = Report { files: names.map(entry).into() };
-        let pages = ReportPages::new(&report);
+        let pages = ReportPages::new(&report, 1);
         assert_eq!(pages.find("/w/src/app/rate.py"), Some("z_1_rate_py.html"));
         assert_eq!(pages.find("src/app/rate.c"), Some("src/app/rate.c.gcov.html"));
         assert_eq!(pages.find(r"C:\w\lib\rate.c"), Some("lib/rate.c.gcov.html"));
@@ -112,7 +113,7 @@ mod tests {
         let names = (0..100).map(|number| format!("{path}{number}.html")).chain(["other.html".to_owned()]);
         let entry = |name: String| Entry { name, size: 0, content: Content::Generated(String::new()) };
         let report = Report { files: names.map(entry).collect() };
-        let pages = ReportPages::new(&report);
+        let pages = ReportPages::new(&report, 1);
         pages.left.set(4 << 20);
         assert_eq!(pages.find("other"), Some("other.html"));
         assert_eq!((pages.find(&path), pages.find("other")), (None, None));
@@ -122,7 +123,7 @@ mod tests {
     fn two_equal_names_are_none() {
         let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(String::new()) };
         let report = Report { files: ["a/rate.c.html", "b/rate.c.html"].map(entry).into() };
-        assert_eq!(ReportPages::new(&report).find("rate.c"), None);
-        assert_eq!(ReportPages::new(&report).find("b/rate.c"), Some("b/rate.c.html"));
+        assert_eq!(ReportPages::new(&report, 1).find("rate.c"), None);
+        assert_eq!(ReportPages::new(&report, 1).find("b/rate.c"), Some("b/rate.c.html"));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{ChangedFile, Patch, Unknown, has_other_breaks, moved};
 use crate::coverage::diff::{self, Hunk};
 use crate::coverage::lines::{Lines, SourceFile};
+use crate::coverage::merge::Places;
 use crate::coverage::paths::roots::Roots;
 use crate::coverage::paths::{Folders, Match, Paths, Root, kind};
 
@@ -15,6 +16,8 @@ pub struct Selection<'a> {
     changes: &'a [ChangedFile],
     paths: Paths<'a>,
     has_tree: bool,
+    /// Which files of the repository the lines of merged reports are of.
+    places: Option<&'a Places<'a>>,
     /// The kinds of the changed files.
     kinds: BTreeSet<&'a str>,
     seen: Mutex<Seen>,
@@ -38,7 +41,7 @@ impl<'a> Selection<'a> {
     pub fn new(changes: &'a [ChangedFile]) -> Self {
         let paths = Paths::new(changes.iter().map(|file| file.path.as_str()).enumerate());
         let kinds = changes.iter().map(|file| kind(&file.path)).collect();
-        Self { changes, paths, has_tree: false, kinds, seen: Mutex::default() }
+        Self { changes, paths, has_tree: false, places: None, kinds, seen: Mutex::default() }
     }
 
     /// Says which files the tested commit has, so that a path of the report can name an unchanged one. Without the tree, a
@@ -50,6 +53,12 @@ impl<'a> Selection<'a> {
         let unchanged = tree.into_iter().map(|path| (self.changes.len(), path));
         self.paths = Paths::new(changed.into_iter().chain(unchanged));
         self.has_tree = true;
+        self
+    }
+
+    /// Says which files of the repository the lines of merged reports are of.
+    pub fn with_places(mut self, places: &'a Places<'a>) -> Self {
+        self.places = Some(places);
         self
     }
 
@@ -144,7 +153,12 @@ impl<'a> Selection<'a> {
         let mut best: HashMap<usize, (Rank, Result<&SourceFile, Unknown>)> = HashMap::new();
         for source in lines.files() {
             let matches = self.paths.find(&source.path);
-            let files = judge.files(&source.path, matches, self.has_tree, |found| self.is_changed(found));
+            let files = if self.places.is_some_and(|places| places.certain.contains(&*source.path)) {
+                let own = matches.into_iter().filter(|found| found.root == Root::Repository);
+                own.map(|found| (found, true)).collect()
+            } else {
+                judge.files(&source.path, matches, self.has_tree, |found| self.is_changed(found))
+            };
             for (Match { at, parts, root }, is_certain) in files.into_iter().filter(|(found, _)| self.is_changed(found))
             {
                 let rank = (is_certain, root == Root::Repository, parts);
@@ -156,6 +170,12 @@ impl<'a> Selection<'a> {
                 }
             }
         }
-        best.into_iter().map(|(at, (_, source))| (at, source)).collect()
+        let mut named: HashMap<_, _> = best.into_iter().map(|(at, (_, source))| (at, source)).collect();
+        // Further lines of such a file may be under another path.
+        let is_uncertain =
+            |file: &ChangedFile| self.places.is_some_and(|places| places.uncertain.contains(&*file.path));
+        let uncertain = self.changes.iter().enumerate().filter(|(_, file)| is_uncertain(file));
+        named.extend(uncertain.map(|(at, _)| (at, Err(Unknown::Ambiguous))));
+        named
     }
 }

@@ -288,8 +288,7 @@ fn the_page_says_what_was_tested_and_names_partly_covered_lines() {
             name: None,
             total: Some(&percent("88.37")),
             head: "c0ffeec0ffee",
-            report_page: &|_| None,
-            line_anchor: None,
+            report_pages: &|_| Vec::new(),
             index: "index.html",
         };
         patch.page(&links, &percent("60"))
@@ -319,8 +318,7 @@ fn the_page_escapes_what_a_contributor_wrote() {
             name: None,
             total: None,
             head: "c0ffee",
-            report_page: &|path| Some(format!("{path}.html")),
-            line_anchor: Some("t"),
+            report_pages: &|path| vec![page_link(path)],
             index: "index.html",
         };
         patch.page(&links, &percent("80"))
@@ -344,8 +342,7 @@ fn long_paths_and_lines_do_not_make_a_page_of_any_size() {
             name: None,
             total: None,
             head: "c0ffee",
-            report_page: &|_| None,
-            line_anchor: Some("t"),
+            report_pages: &|_| Vec::new(),
             index: "index.html",
         };
         patch.page(&links, &percent("0"))
@@ -361,4 +358,8 @@ fn the_fuzz_corpus_breaks_nothing() {
     let inputs: Vec<_> = fs::read_dir(corpus).unwrap().map(|input| input.unwrap().path()).collect();
     assert!(!inputs.is_empty());
     inputs.iter().for_each(|input| fuzzing::check(&fs::read(input).unwrap()));
+}
+
+fn page_link(path: &str) -> PageLink {
+    PageLink { label: "in the report".to_owned(), page: format!("{path}.html"), line_anchor: Some("t") }
 }

@@ -113,6 +113,14 @@ impl Judge<'_> {
     }
 }
 
+impl<'r> Judge<'r> {
+    /// The root of paths such as this one, if only one is likely.
+    pub fn root(&self, path: &str) -> Option<&'r Root> {
+        let judged = if is_absolute(path) { &self.absolute } else { &self.relative };
+        judged.likely.filter(|likely| !likely.is_tie).map(|likely| likely.root)
+    }
+}
+
 impl<'r> Judged<'r> {
     fn new(counted: &'r Counted, is_absolute: bool) -> Self {
         let is_open = is_absolute && !counted.counts.keys().any(|root| counted.is_around(root));

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::base::text::{count, markdown_link, short_sha, shorten, visible};
-use crate::coverage::patch::{Unknown, encoded};
-use crate::coverage::{Counts, State};
+use crate::coverage::patch::Unknown;
+use crate::coverage::{Counts, State, encoded};
 use crate::log::summary::{MissedFile, Outcome, PatchSummary};
 
 /// Named files with missed lines, and named files whose lines are unknown.
