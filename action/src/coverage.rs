@@ -6,6 +6,7 @@ mod files;
 mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod line_map;
 mod line_search;
 pub mod lines;
 mod measure;
@@ -20,6 +21,7 @@ mod totals;
 
 pub use export::Export;
 pub use formats::{line_anchor, supported_tools};
+pub use line_map::LineMap;
 pub use line_search::{FoundLines, LineSearch, Proof};
 pub use measure::METRICS;
 pub use page::encoded;

@@ -7,6 +7,7 @@ mod comments;
 mod event;
 mod flags;
 mod options;
+mod parts;
 mod pull_request;
 mod reader;
 mod source;
@@ -22,6 +23,7 @@ pub use check::is_artifact;
 pub use comments::Comments;
 use event::Event;
 use options::{Gate, GitHubAccess, Transfer};
+pub use parts::Parts;
 pub use pull_request::{Branch, PullRequest, Tested};
 use reader::{FromGitHub, Reader};
 pub use source::{Artifacts, Source};
@@ -38,6 +40,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Inputs {
     pub source: Source,
+    pub parts: Parts,
     /// Where to upload to; `Err` lists what a real run would also need.
     pub target: Result<Target, Vec<String>>,
     pub totals: Choice,
@@ -96,6 +99,7 @@ impl Reader<'_> {
             repository.as_ref().filter(|_| has_no_key && !dry_run).and_then(|own| event.no_secrets_reason(own));
         let github = self.github();
         let source = self.source(&event, repository, github.token.is_some());
+        let parts = self.parts();
         let totals = self.get("totals", Choice::parse).unwrap_or_default();
         let lines = self.get("lines", Choice::parse_or_off);
         let exports = self.get("export", Export::parse_list).unwrap_or_default();
@@ -113,6 +117,7 @@ impl Reader<'_> {
         let (target, run_id, event) = (target.ok_or(self.missing), event.run_id(), event.name);
         Ok(Command::Run(Box::new(Inputs {
             source,
+            parts,
             target,
             totals,
             lines: lines.flatten(),

@@ -10,7 +10,7 @@ mod zipped;
 
 pub use external_hosts::note as external_hosts_note;
 pub use files::{Content, Entry, Report};
-pub use folder::{expand, walk};
+pub use folder::{Folder, expand, walk};
 pub use part_names::part_names;
 pub use parts::{MAX_PARTS, Part, join_parts};
 pub use zip::unzip;

@@ -3,6 +3,7 @@
 mod annotate;
 mod announce;
 mod badge;
+mod carry;
 mod comment;
 mod fetch;
 mod lines;
@@ -26,6 +27,7 @@ use crate::inputs::{Inputs, Target};
 use crate::log::actions_log::ActionsLog;
 use crate::log::summary::Outcome;
 use crate::report::Report;
+use fetch::Fetched;
 use state::Run;
 
 /// Runs all steps. Returns whether the job continues.
@@ -58,19 +60,22 @@ impl Run<'_> {
         }
         self.log.debug(&self.debug_line());
         let client = self.client();
-        let (parts, changes) = thread::scope(|scope| {
+        let (fetched, changes) = thread::scope(|scope| {
             let changes = patch::fetch_changes(scope, self.inputs, self.log);
-            let parts = self.fetch(&client).and_then(|parts| match &parts[..] {
-                [only] => self.find_total(&only.report).map(|()| parts),
-                _ => Ok(parts),
+            let fetched = self.fetch(&client).and_then(|fetched| match &fetched {
+                Fetched { parts, missing } if parts.len() == 1 && missing.is_empty() => {
+                    self.find_total(&parts[0].report).map(|()| fetched)
+                }
+                _ => Ok(fetched),
             });
-            (parts, changes.map(join))
+            (fetched, changes.map(join))
         });
-        let mut parts = parts?;
+        let mut fetched = fetched?;
         let changes = self.log_changes(changes);
-        let report = match parts.len() {
-            1 => self.report(parts.remove(0).report, changes.as_ref())?,
-            _ => self.merge(parts, changes.as_ref())?,
+        let report = if fetched.parts.len() == 1 && fetched.missing.is_empty() {
+            self.report(fetched.parts.remove(0).report, changes.as_ref())?
+        } else {
+            self.merge(fetched, changes.as_ref())?
         };
         if let Some(why) = self.inputs.no_secrets {
             self.record_failure(format!("nothing was uploaded: {why}"), true);

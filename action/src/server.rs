@@ -2,5 +2,6 @@
 
 pub mod badge;
 pub mod baseline;
+pub mod kept;
 pub mod session;
 pub mod upload;

@@ -9,6 +9,12 @@ pub fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
+/// The part of a name that a pattern's only wildcard, a `*`, stands for.
+pub fn star_of<'n>(pattern: &str, name: &'n str) -> Option<&'n str> {
+    let (start, end) = pattern.split_once('*').filter(|(start, end)| !has_wildcard(start) && !has_wildcard(end))?;
+    name.strip_prefix(start)?.strip_suffix(end)
+}
+
 /// Whether `pattern` stands for `name`. Takes at most the product of both lengths.
 pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
@@ -39,6 +45,14 @@ pub fn fits(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_a_part_of_the_name() {
+        assert_eq!(star_of("coverage-*", "coverage-unit"), Some("unit"));
+        assert_eq!(star_of("*-html", "unit-html"), Some("unit"));
+        assert_eq!(star_of("ab*ba", "aba"), None);
+        assert_eq!([star_of("unit", "unit"), star_of("*-*", "a-b"), star_of("*?", "ab")], [None; 3]);
+    }
 
     #[test]
     fn wildcards_stand_for_any_text() {

@@ -20,11 +20,11 @@ pub use statements::Statements;
 /// Bytes for all lines and paths: about 100 million lines, or one million files.
 const MAX_BYTES: usize = 32 << 20;
 /// The largest line number. Generated files of real projects have some hundred thousand lines.
-const MAX_LINE: u64 = 1 << 24;
+pub const MAX_LINE: u64 = 1 << 24;
 /// Branches of all lines. An export writes each of them.
 const MAX_BRANCHES: u64 = 1 << 24;
 /// Bytes of a path.
-const MAX_PATH: usize = 4096;
+pub const MAX_PATH: usize = 4096;
 
 const TOO_MUCH: &str = "it has more lines or files than fit into 32 MB";
 const TOO_LARGE_NUMBER: &str = "it has a line number above 16,777,216";

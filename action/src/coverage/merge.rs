@@ -1,6 +1,7 @@
 //! Merges the lines of several reports: a line can be covered if it can be in one of them, and is hit if one of them hit
 //! it. Which branches each of them took is unknown, so lines alone count.
 
+mod kept;
 mod pages;
 mod places;
 
@@ -13,6 +14,7 @@ use anyhow::Result;
 
 use super::lines::Lines;
 use super::paths::Paths;
+pub use kept::{Keeper, KeptPart, LINES, MAX_FILE, read_kept};
 pub use pages::{FileRow, Index, PartRow, Total};
 use places::{Place, place, plain, without_runner};
 
@@ -22,12 +24,20 @@ pub struct Merge<'a> {
     tree: Option<&'a [String]>,
     lines: Lines<'static>,
     places: Places<'a>,
+    keeper: Option<Keeper>,
 }
 
 /// The files of the repository, and how to find one.
 struct Tree<'a> {
     files: &'a [String],
     paths: Paths<'a>,
+}
+
+/// The lines of all parts.
+pub struct Merged<'a> {
+    pub lines: Lines<'static>,
+    pub places: Places<'a>,
+    pub keeper: Option<Keeper>,
 }
 
 /// Which files of the repository the merged lines are of.
@@ -42,12 +52,14 @@ pub struct Places<'a> {
 impl<'a> Merge<'a> {
     /// `tree`: the paths of all files in the tested commit, if they are known. Without them, the paths of one part are
     /// compared with those of the parts before.
-    pub fn new(tree: Option<&'a [String]>) -> Self {
-        Self { tree, lines: Lines::all(), places: Places::default() }
+    /// `keeper`: writes the lines of each part.
+    pub fn new(tree: Option<&'a [String]>, keeper: Option<Keeper>) -> Self {
+        Self { tree, lines: Lines::all(), places: Places::default(), keeper }
     }
 
-    /// Adds the lines of a part. Returns how many of its files can be several of the repository: they stay apart.
-    pub fn add(&mut self, part: &str, lines: &Lines) -> usize {
+    /// Adds the lines of a part that tested this commit. Returns how many of its files can be several of the repository:
+    /// they stay apart.
+    pub fn add(&mut self, part: &str, commit: &str, lines: &Lines) -> usize {
         let paths: Vec<&str> = lines.files().map(|file| file.path.as_str()).collect();
         let mut apart = 0;
         let names = match self.tree {
@@ -67,13 +79,17 @@ impl<'a> Merge<'a> {
         for (file, name) in lines.files().zip(&names) {
             self.lines.add_part(name, &file.bits);
         }
+        let files = names.iter().map(String::as_str).zip(lines.files().map(|file| &file.bits));
+        if let Some(keeper) = &mut self.keeper {
+            keeper.add(part, commit, files);
+        }
         apart
     }
 
     /// All lines, under the paths of the repository where those are known. Fails if they are too many.
-    pub fn finish(mut self) -> Result<(Lines<'static>, Places<'a>)> {
+    pub fn finish(mut self) -> Result<Merged<'a>> {
         self.lines.finish()?;
-        Ok((self.lines, self.places))
+        Ok(Merged { lines: self.lines, places: self.places, keeper: self.keeper })
     }
 }
 

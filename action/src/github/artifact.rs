@@ -83,8 +83,9 @@ pub struct Found {
     pub attempts: usize,
 }
 
-/// The artifacts that fit, in the order of their names. Each name and each pattern must fit one.
-pub fn find(client: &Client, github: &GitHub, wanted: &Artifacts) -> Result<Vec<Found>> {
+/// The artifacts that fit, in the order of their names. Each name and each pattern must fit one; if `may_miss`, one of them
+/// must.
+pub fn find(client: &Client, github: &GitHub, wanted: &Artifacts, may_miss: bool) -> Result<Vec<Found>> {
     let listed = match wanted.only() {
         // Older servers ignore the filter.
         Some(name) => list(client, github, wanted, Some(name))?,
@@ -92,7 +93,8 @@ pub fn find(client: &Client, github: &GitHub, wanted: &Artifacts) -> Result<Vec<
     };
     let newest = newest(listed);
     let fitting = |pattern: &String| newest.keys().any(|name| fits(pattern, name));
-    if let Some(missing) = wanted.names.iter().find(|pattern| !fitting(pattern)) {
+    let is_enough = may_miss && wanted.names.iter().any(fitting);
+    if let Some(missing) = wanted.names.iter().find(|pattern| !fitting(pattern)).filter(|_| !is_enough) {
         let others = match wanted.only() {
             Some(_) => newest_names(list(client, github, wanted, None).unwrap_or_default()),
             None => newest.into_keys().collect(),

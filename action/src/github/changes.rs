@@ -2,6 +2,7 @@
 
 mod api;
 mod base;
+mod between;
 mod file;
 mod files;
 mod trees;
@@ -18,6 +19,7 @@ use crate::github::api::GitHub;
 use crate::http::Client;
 use crate::inputs::{Branch, PullRequest, Tested};
 use api::{Api, PULLS};
+pub use between::Between;
 
 /// Requests for what may be missing, besides further pages of files.
 const MAX_REQUESTS: usize = 5;
@@ -101,6 +103,11 @@ pub fn fetch(client: &Client, github: &GitHub, wanted: &PullRequest, commit: &st
 pub fn files(client: &Client, github: &GitHub, commit: &str) -> Result<Option<Vec<String>>> {
     let blobs = trees::blobs(&Api::new(client, github), commit)?;
     Ok(blobs.map(|blobs| blobs.keys().cloned().collect()))
+}
+
+/// What changed from one commit to another.
+pub fn between(client: &Client, github: &GitHub, from: &str, to: &str) -> Result<Between> {
+    between::between(&Api::new(client, github), from, to)
 }
 
 fn changes(api: &Api, number: u64, tested: &Tested, commit: &str) -> Result<Changes> {

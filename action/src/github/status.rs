@@ -64,6 +64,20 @@ pub fn description(
     format!("{}%{more}{below}", totals.percent)
 }
 
+/// The description if expected reports are missing. Badges show no number of a partial total, as it is not at the start.
+/// `carried`: as in `e2e from abc1234`.
+pub fn with_missing(description: &str, missing: &[String], carried: &[String]) -> String {
+    let partial = if missing.is_empty() { "" } else { "partial: " };
+    let list = |names: &[String]| match names {
+        [] => String::new(),
+        [first] => first.replace('%', ""),
+        [first, more @ ..] => format!("{} and {} more", first.replace('%', ""), more.len()),
+    };
+    let without = if missing.is_empty() { String::new() } else { format!(", without {}", list(missing)) };
+    let from = if carried.is_empty() { String::new() } else { format!("; {}", list(carried)) };
+    shorten(&format!("{partial}{description}{without}{from}"), MAX_DESCRIPTION)
+}
+
 /// Posts the status of `commit_sha`.
 pub fn post(client: &Client, github: &GitHub, commit_sha: &str, status: &Status) -> Result<()> {
     let request =
@@ -134,6 +148,15 @@ mod tests {
         assert_eq!(delta(totals(Percent::parse("87.42").unwrap(), None), "80"), "87.42% (-0.31%)");
         assert_eq!(delta(rounded, "80"), "80% (79.6%, -0.31%), below the threshold of 80%");
         assert!(message("099.123456789012", "099.999999999999").len() <= 140);
+    }
+
+    #[test]
+    fn a_partial_total_is_not_at_the_start() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let text = with_missing("87%", &names(&["windows", "mac"]), &names(&["e2e from abc1234, 3 commits old"]));
+        assert_eq!(text, "partial: 87%, without windows and 1 more; e2e from abc1234, 3 commits old");
+        assert_eq!(with_missing("87% (+1%)", &[], &[]), "87% (+1%)");
+        assert!(with_missing("87%", &names(&[&"x".repeat(200)]), &[]).chars().count() <= MAX_DESCRIPTION);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ureq::http::Uri;
 use crate::base::pattern::split_list;
 use crate::base::secret::Secret;
 use crate::coverage::{METRICS, Percent};
+use crate::report::MAX_PARTS;
 
 /// A longer limit is a mistake: a job on a runner ends after six hours.
 const MAX_TIMEOUT: u64 = 24 * 60 * 60;
@@ -150,6 +151,23 @@ pub fn artifacts(text: &str) -> Result<Vec<String>, String> {
         None => Ok(names),
         Some(wrong) => Err(format!("{wrong:?} must be a valid artifact name")),
     }
+}
+
+/// The names of expected reports, each once.
+pub fn parts(text: &str) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in split_list(text) {
+        if !is_artifact(name) {
+            return Err(format!("{name:?} must be the name of a report, without wildcards"));
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    if names.len() > MAX_PARTS {
+        return Err(format!("has {} names, at most {MAX_PARTS} can be merged", names.len()));
+    }
+    if names.is_empty() { Err("must have names of reports".to_owned()) } else { Ok(names) }
 }
 
 /// Whether it is a name that actions/upload-artifact accepts.

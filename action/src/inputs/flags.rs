@@ -28,6 +28,19 @@ pub const FLAGS: &[Flag] = &[
         "read the report from this artifact of a workflow run; several by commas, line breaks, or as a pattern with * are \
          merged",
     ),
+    flag(
+        "parts",
+        "NAMES",
+        "",
+        "names of the reports to expect, by commas or line breaks, if several are merged; if one is missing, the total is \
+         partial and does not replace the badge's value",
+    ),
+    flag(
+        "carry",
+        "[=true|false]",
+        "false",
+        "take the lines of missing reports from the newest report of the default branch; needs --parts",
+    ),
     flag("run-id", "ID", "", "workflow run of the artifact [default: the run that the event names, else this run]"),
     flag("repo-owner", "OWNER", "", "owner of the GitHub repository [default: from GITHUB_REPOSITORY]"),
     flag("repo-name", "REPO", "", "name of the GitHub repository [default: from GITHUB_REPOSITORY]"),

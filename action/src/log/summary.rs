@@ -1,6 +1,8 @@
 //! Step 8: writes the step's outputs and the job summary.
 
-use crate::base::text::{markdown, markdown_link};
+use std::fmt;
+
+use crate::base::text::{count, markdown, markdown_link, short_sha};
 use crate::coverage::patch::Unknown;
 use crate::coverage::{Counts, Percent, State, Totals};
 use crate::log::actions_log::ActionsLog;
@@ -45,6 +47,23 @@ impl PatchSummary {
     }
 }
 
+/// An expected report that is missing, and whose lines are those of an earlier commit.
+#[derive(Clone)]
+pub struct Carried {
+    pub name: String,
+    pub commit: String,
+    /// How many commits the tested one is from it.
+    pub commits: usize,
+}
+
+/// As in `from abc1234, 3 commits old`.
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {}", short_sha(&self.commit))?;
+        if self.commits == 0 { Ok(()) } else { write!(f, ", {} old", count(self.commits, "commit")) }
+    }
+}
+
 /// One of several reports that are merged.
 pub struct PartSummary {
     pub name: String,
@@ -66,6 +85,10 @@ pub struct Outcome {
     pub no_total: Option<String>,
     /// The reports, if they are several.
     pub parts: Vec<PartSummary>,
+    /// The names of expected reports that are missing: the total is partial.
+    pub missing: Vec<String>,
+    /// Those that are taken from an earlier commit instead.
+    pub carried: Vec<Carried>,
     pub state: Option<State>,
     pub patch: Option<PatchSummary>,
     /// Why the changed lines could not be counted. It may quote a path of the report.
@@ -94,6 +117,8 @@ impl Outcome {
             totals: None,
             no_total: None,
             parts: Vec::new(),
+            missing: Vec::new(),
+            carried: Vec::new(),
             state: None,
             baseline: None,
             packed: None,
@@ -105,15 +130,32 @@ impl Outcome {
         }
     }
 
-    /// The difference to the default branch.
+    /// Whether the total is only that of a part of the tests.
+    pub fn is_partial(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// A result for the changed lines, if reports that could have hit some are missing.
+    pub fn with_missing(&self, description: String) -> String {
+        match self.missing.len() + self.carried.len() {
+            0 => description,
+            1 => format!("{description}; 1 report is missing"),
+            missing => format!("{description}; {missing} reports are missing"),
+        }
+    }
+
+    /// The difference to the default branch; `None` for a partial total.
     pub fn change(&self) -> Option<String> {
+        if self.is_partial() {
+            return None;
+        }
         Some(self.totals.as_ref()?.percent.change_since(self.baseline.as_ref()?))
     }
 
     /// Whether the total is lower than that of the default branch.
     pub fn has_dropped(&self) -> bool {
         let totals = self.totals.as_ref().zip(self.baseline.as_ref());
-        totals.is_some_and(|(totals, baseline)| !totals.percent.reaches(baseline))
+        !self.is_partial() && totals.is_some_and(|(totals, baseline)| !totals.percent.reaches(baseline))
     }
 
     pub fn write(&self, log: &ActionsLog) {
@@ -156,8 +198,11 @@ impl Outcome {
         }
         let mut text = "| Report | Total | Lines |\n|---|---|---|\n".to_owned();
         for part in &self.parts {
-            let lack = part.lack.as_ref().map_or_else(String::new, |lack| format!(" ({})", markdown(lack)));
-            let total = markdown(part.total.as_deref().unwrap_or("none found"));
+            let lack = part.lack.as_ref().map_or_else(String::new, |lack| {
+                if part.total.is_some() { format!(" ({})", markdown(lack)) } else { markdown(lack) }
+            });
+            let total = part.total.as_deref().or(part.lack.is_none().then_some("none found"));
+            let total = total.map_or_else(String::new, markdown);
             let lines = part.lines.map_or_else(|| "–".to_owned(), |lines| lines.to_string());
             text += &format!("| {} | {total}{lack} | {lines} |\n", markdown(&part.name));
         }
@@ -167,7 +212,10 @@ impl Outcome {
     fn markdown(&self) -> String {
         // Without a state, the run ended before the search for a total.
         let total = self.state.map(|_| match &self.totals {
-            Some(totals) => format!("**{}%** of {} ({})", totals.percent, totals.metric, totals.tool),
+            Some(totals) => {
+                let partial = if self.is_partial() { "partial: " } else { "" };
+                format!("{partial}**{}%** of {} ({})", totals.percent, totals.metric, totals.tool)
+            }
             None => self.no_total.as_deref().map_or("none found".to_owned(), |why| format!("none: {}", markdown(why))),
         });
         let counted = |counts: fn(&Totals) -> Option<Counts>| Some(counts(self.totals.as_ref()?)?.to_string());

@@ -48,9 +48,9 @@ impl<'a> Bucket<'a> {
     fn put(&self, client: &Client, entry: &Entry) -> Result<()> {
         let file = match &entry.content {
             Content::File(path) => File::open(path)?,
-            Content::Generated(text) => {
+            Content::Generated(bytes) => {
                 let mut file = tempfile::tempfile()?;
-                file.write_all(text.as_bytes())?;
+                file.write_all(bytes)?;
                 file
             }
             Content::Zip(_) => bail!(

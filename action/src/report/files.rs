@@ -41,8 +41,8 @@ pub enum Content {
     /// With symbolic links resolved.
     File(PathBuf),
     Zip(Zipped),
-    /// A page of Covered's own.
-    Generated(String),
+    /// A page or another file of Covered's own.
+    Generated(Vec<u8>),
 }
 
 impl Report {
@@ -93,9 +93,10 @@ impl Report {
 }
 
 impl Entry {
-    /// A page of Covered's own.
-    pub fn generated(name: &str, page: String) -> Self {
-        Self { name: name.to_owned(), size: page.len() as u64, content: Content::Generated(page) }
+    /// A page or another file of Covered's own.
+    pub fn generated(name: &str, content: impl Into<Vec<u8>>) -> Self {
+        let content = content.into();
+        Self { name: name.to_owned(), size: content.len() as u64, content: Content::Generated(content) }
     }
 
     /// Reads the file from its start. In a zip, fails if the data does not match the directory.
@@ -103,7 +104,7 @@ impl Entry {
         match &self.content {
             Content::File(path) => Ok(Box::new(File::open(path)?)),
             Content::Zip(zipped) => Ok(Box::new(zipped.open(self.size))),
-            Content::Generated(text) => Ok(Box::new(text.as_bytes())),
+            Content::Generated(bytes) => Ok(Box::new(bytes.as_slice())),
         }
     }
 }

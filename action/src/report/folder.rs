@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::files::{Content, Entry, MAX_FILE, MAX_FILES, Report};
 use super::parts::MAX_PARTS;
-use crate::base::pattern::{fits, has_wildcard};
+use crate::base::pattern::{fits, has_wildcard, star_of};
 
 /// Files and folders to visit: links can multiply folders without any file.
 const MAX_VISITS: usize = 2 * MAX_FILES;
@@ -28,13 +28,25 @@ pub fn walk(folder: &Path) -> Result<Report> {
     Ok(Report { files })
 }
 
-/// The folders that these paths stand for, each once: a path that does not exist may have `*` and `?` in it.
-pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut folders: Vec<PathBuf> = Vec::new();
+/// A folder of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder {
+    pub path: PathBuf,
+    /// What the wildcards of its pattern stand for.
+    pub found: Option<String>,
+}
+
+/// The folders that these paths stand for: a path that does not exist may have `*` and `?` in it. One that stands for no
+/// folder is kept as it is.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<Folder>> {
+    let mut folders: Vec<Folder> = Vec::new();
     for path in paths {
         let is_pattern = has_wildcard(&path.to_string_lossy()) && !path.exists();
-        let found = if is_pattern { matching(path)? } else { vec![path.clone()] };
-        ensure!(!found.is_empty(), "no folder fits `{}`: did the tests write reports there?", path.display());
+        let mut found = if is_pattern { matching(path)? } else { Vec::new() };
+        if found.is_empty() {
+            let found_by = is_pattern.then(|| path.to_string_lossy().into_owned());
+            found.push(Folder { path: path.clone(), found: found_by });
+        }
         folders.extend(found);
         folders.dedup();
         ensure!(folders.len() <= MAX_PARTS, "more than {MAX_PARTS} folders fit `{}`", path.display());
@@ -43,30 +55,33 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The folders that fit a pattern, sorted by path.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = vec![PathBuf::new()];
+fn matching(pattern: &Path) -> Result<Vec<Folder>> {
+    let mut found = vec![Folder::default()];
     for part in pattern.components() {
         let name = part.as_os_str().to_string_lossy();
         if !has_wildcard(&name) {
-            found.iter_mut().for_each(|folder| folder.push(part));
+            found.iter_mut().for_each(|folder| folder.path.push(part));
             continue;
         }
         let mut next = Vec::new();
         for folder in &found {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            let path = if folder.path.as_os_str().is_empty() { Path::new(".") } else { &folder.path };
             // A folder on the way may not exist.
-            for child in fs::read_dir(folder).into_iter().flatten() {
-                let child = child.with_context(|| format!("cannot read the folder `{}`", folder.display()))?;
-                if fits(&name, &child.file_name().to_string_lossy()) && child.path().is_dir() {
-                    next.push(folder.join(child.file_name()));
+            for child in fs::read_dir(path).into_iter().flatten() {
+                let child = child.with_context(|| format!("cannot read the folder `{}`", path.display()))?;
+                let own = child.file_name().to_string_lossy().into_owned();
+                if fits(&name, &own) && child.path().is_dir() {
+                    let own = star_of(&name, &own).unwrap_or(&own);
+                    let found = folder.found.as_ref().map_or(own.to_owned(), |above| format!("{above}-{own}"));
+                    next.push(Folder { path: path.join(child.file_name()), found: Some(found) });
                 }
             }
             ensure!(next.len() <= MAX_PARTS, "more than {MAX_PARTS} folders fit `{}`", pattern.display());
         }
-        next.sort();
+        next.sort_by(|one, other| one.path.cmp(&other.path));
         found = next;
     }
-    found.retain(|folder| folder.is_dir());
+    found.retain(|folder| folder.path.is_dir());
     Ok(found)
 }
 

@@ -14,6 +14,8 @@ const OWN_PAGES: usize = 16;
 pub struct Part {
     /// Such as `unit`: a part of an address.
     pub name: String,
+    /// The artifact or the folder.
+    pub source: String,
     pub report: Report,
 }
 
@@ -47,9 +49,12 @@ mod tests {
     use crate::report::Content;
 
     fn part(name: &str, files: usize) -> Part {
-        let entry =
-            |number| Entry { name: format!("{number}.html"), size: 7, content: Content::Generated(String::new()) };
-        Part { name: name.to_owned(), report: Report { files: (0..files).map(entry).collect() } }
+        let entry = |number| Entry { name: format!("{number}.html"), size: 7, content: Content::Generated(Vec::new()) };
+        Part {
+            name: name.to_owned(),
+            source: name.to_owned(),
+            report: Report { files: (0..files).map(entry).collect() },
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Run<'_> {
             Some((Err(error), _)) => self.fail(&error),
             None => {}
         }
-        self.inputs.badge.skip_reason().iter().for_each(|reason| self.log.info(reason));
+        self.badge_skip_reason().iter().for_each(|reason| self.log.info(reason));
         if let Some(badge_results) = badge_results {
             self.log_badge_results(badge_results);
         }

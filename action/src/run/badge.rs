@@ -39,7 +39,7 @@ impl Run<'_> {
         state: State,
     ) -> Option<BadgeValue<'r>> {
         let inputs = self.inputs;
-        (inputs.badge == BadgeUpdate::SetValue).then(|| BadgeValue {
+        (inputs.badge == BadgeUpdate::SetValue && !self.outcome.is_partial()).then(|| BadgeValue {
             site_id: &session.site_id,
             percent: self.outcome.totals.as_ref().map(|totals| &totals.percent),
             state,
@@ -61,7 +61,7 @@ impl Run<'_> {
         value: Option<&BadgeValue>,
         github: Option<&GitHub>,
     ) -> Option<BadgeResults> {
-        if self.inputs.badge.skip_reason().is_some() {
+        if self.badge_skip_reason().is_some() {
             return None;
         }
         let bases = [target.api_url.as_str(), session.public_url(target)];

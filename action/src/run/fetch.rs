@@ -1,36 +1,56 @@
 //! Step 1: lists the files of the reports, and downloads their artifacts first.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use super::state::{NO_TOKEN, Run};
+use crate::base::pattern::star_of;
 use crate::base::text::{bytes, count, seconds, shorten};
 use crate::github::api::GitHub;
 use crate::github::artifact::{self, Found};
 use crate::http::Client;
 use crate::inputs::{Artifacts, Source};
 use crate::log::progress::{self, Progress};
-use crate::report::{self, Part, Report};
+use crate::report::{self, Folder, Part, Report};
+
+/// The reports, and the names of the expected ones that are missing.
+pub(super) struct Fetched {
+    pub parts: Vec<Part>,
+    pub missing: Vec<String>,
+}
 
 impl Run<'_> {
     /// The reports: at least one.
-    pub(super) fn fetch(&mut self, client: &Client) -> Result<Vec<Part>> {
-        match &self.inputs.source {
-            Source::Folders(paths) => {
-                let folders = report::expand(paths)?;
-                let named = report::part_names(&folders).into_iter().zip(&folders);
-                named.map(|(name, folder)| Ok(Part { name, report: report::walk(folder)? })).collect()
-            }
-            Source::Artifacts(artifacts) => self.fetch_artifacts(client, artifacts),
-        }
+    pub(super) fn fetch(&mut self, client: &Client) -> Result<Fetched> {
+        let parts = match &self.inputs.source {
+            Source::Folders(paths) => self.walk_folders(paths)?,
+            Source::Artifacts(artifacts) => self.fetch_artifacts(client, artifacts)?,
+        };
+        let is_missing = |name: &&String| parts.iter().all(|part| part.name != **name && part.source != **name);
+        let missing = self.inputs.parts.expected.iter().filter(is_missing).cloned().collect();
+        Ok(Fetched { parts, missing })
+    }
+
+    fn walk_folders(&self, paths: &[PathBuf]) -> Result<Vec<Part>> {
+        let folders = report::expand(paths)?;
+        let names = report::part_names(&folders);
+        // Some of the expected reports may be missing, but not all.
+        let may_miss = self.inputs.parts.expected.len() > 1 && folders.iter().any(|folder| folder.path.is_dir());
+        let there = names.into_iter().zip(folders).filter(|(_, folder)| !may_miss || folder.path.is_dir());
+        let part = |(name, Folder { path, .. }): (_, Folder)| {
+            Ok(Part { name, source: path.display().to_string(), report: report::walk(&path)? })
+        };
+        there.map(part).collect()
     }
 
     fn fetch_artifacts(&mut self, client: &Client, wanted: &Artifacts) -> Result<Vec<Part>> {
         let Some(token) = &self.inputs.github.token else { bail!("{NO_TOKEN}") };
         let github = GitHub { api: &self.inputs.github.api, repository: &wanted.repository, token };
         let run_id = wanted.run_id;
-        let found = artifact::find(client, &github, wanted)?;
+        let found = artifact::find(client, &github, wanted, self.inputs.parts.expected.len() > 1)?;
         if wanted.only().is_none() {
             let names: Vec<String> = found.iter().map(|found| format!("`{}`", found.info.name)).collect();
             self.log.info(&format!("Run {run_id} has {}: {}", count(found.len(), "such artifact"), names.join(", ")));
@@ -49,7 +69,10 @@ impl Run<'_> {
             self.warn(&format!("run {run_id} tested commit {}, but the status goes to {target}", shorten(tested, 64)));
         }
         let download = |found: &Found| self.download(client, &github, wanted, found);
-        found.iter().map(|found| Ok(Part { name: found.info.name.clone(), report: download(found)? })).collect()
+        let named = part_names(&wanted.names, &found).into_iter().zip(&found);
+        named
+            .map(|(name, found)| Ok(Part { name, source: found.info.name.clone(), report: download(found)? }))
+            .collect()
     }
 
     /// Downloads an artifact, and lists its files.
@@ -64,4 +87,16 @@ impl Run<'_> {
         self.log.info(&format!("Downloaded the artifact `{name}`, {size}, {} ({took})", info.verification()));
         report::unzip(file, &wanted.folder).with_context(|| format!("cannot use the artifact `{name}`"))
     }
+}
+
+/// What the wildcard of its pattern stands for in the name of each artifact; if these are not distinct, the whole names.
+fn part_names(patterns: &[String], found: &[Found]) -> Vec<String> {
+    let short = |found: &Found| {
+        let name = found.info.name.as_str();
+        let star = patterns.iter().find_map(|pattern| star_of(pattern, name));
+        star.filter(|star| !matches!(*star, "" | "." | "..")).unwrap_or(name).to_owned()
+    };
+    let names: Vec<String> = found.iter().map(short).collect();
+    let is_distinct = names.iter().collect::<HashSet<_>>().len() == names.len();
+    if is_distinct { names } else { found.iter().map(|found| found.info.name.clone()).collect() }
 }

@@ -56,18 +56,18 @@ impl Run<'_> {
             index: report.index().unwrap_or_default(),
         };
         let lines = found.as_ref().ok_or("the report has no lines that can be read");
-        let is_wrong = wrong.is_some();
-        let derived = self.derive(lines, !is_wrong, changes.zip(selection.as_ref()), &links);
+        let exported = wrong.is_none().then_some(lines);
+        let derived = self.derive((lines, exported), changes.zip(selection.as_ref()), &links);
         drop(found);
         wrong.iter().for_each(|wrong| self.fail(wrong));
         Ok(self.record(derived))
     }
 
-    /// What follows from the lines; if there are none, `lines` says why. `has_exports`: whether to write the exports.
+    /// What follows from the lines: the result for the changed ones, and the exports, if they are to be written. An error
+    /// says why there are none.
     pub(super) fn derive(
         &self,
-        lines: Result<&FoundLines, &str>,
-        has_exports: bool,
+        (lines, exported): (Result<&FoundLines, &str>, Option<Result<&FoundLines, &str>>),
         changes: Option<(&Changes, &Selection)>,
         links: &ReportLinks,
     ) -> Derived {
@@ -75,7 +75,7 @@ impl Run<'_> {
             let patch = lines.map_err(|why| anyhow!("{why}"));
             (changes.number, patch.and_then(|lines| self.patch(links, changes, selection, lines)))
         };
-        let failed_exports = if has_exports { self.failed_exports(lines) } else { Vec::new() };
+        let failed_exports = exported.map_or_else(Vec::new, |lines| self.failed_exports(lines));
         Derived { failed_exports, patch: changes.map(patch) }
     }
 
@@ -143,8 +143,8 @@ impl Run<'_> {
         let path = resolve(Path::new(&export.path))?;
         if let Source::Folders(folders) = &self.inputs.source {
             for folder in report::expand(folders)? {
-                let is_inside = path.starts_with(resolve(&folder)?);
-                ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.display());
+                let is_inside = path.starts_with(resolve(&folder.path)?);
+                ensure!(!is_inside, "it would change the report: choose a file outside of {}", folder.path.display());
             }
         }
         write_export(export, &path, &found.lines)?;

@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 
 use anyhow::{Context, Result};
 
+use super::carry::CarriedPart;
+use super::fetch::Fetched;
 use super::lines::select;
 use super::patch::ReportLinks;
 use super::state::Run;
 use crate::base::text::count;
 use crate::coverage::lines::{Lines, SourceFile};
-use crate::coverage::merge::{FileRow, Index, Merge, PartRow, Total};
+use crate::coverage::merge::{FileRow, Index, Keeper, LINES, Merge, Merged, PartRow, Places, Total};
 use crate::coverage::patch::{PAGE, PageLink, ReportPages};
 use crate::coverage::{self, Choice, Counts, FoundLines, Proof, Totals, line_anchor};
 use crate::github::changes::{self, Changes};
@@ -17,6 +19,7 @@ use crate::log::summary::PartSummary;
 use crate::report::{Entry, Part, Report, join_parts};
 
 const TOOL: &str = "merged reports";
+const TOO_MANY: &str = "together they have more lines or files than fit into 32 MB";
 /// Source files that link to their pages: those with the most missed lines.
 const MAX_LINKED: usize = 1_000;
 /// Named parts in one reason.
@@ -38,50 +41,99 @@ impl Pages<'_> {
 
 impl Run<'_> {
     /// The merged report. Its total is that of the lines that any part can cover, and covers.
-    pub(super) fn merge(&mut self, parts: Vec<Part>, changes: Option<&Changes>) -> Result<Report> {
+    pub(super) fn merge(&mut self, fetched: Fetched, changes: Option<&Changes>) -> Result<Report> {
+        let Fetched { parts, missing } = fetched;
         let own_tree = if changes.is_some_and(|changes| changes.tree.is_some()) { None } else { self.fetch_tree() };
         let tree = changes.and_then(|changes| changes.tree.as_deref()).or(own_tree.as_deref());
-        let mut merge = Merge::new(tree);
+        let commit = self.inputs.target.as_ref().map_or("", |target| &target.commit_sha);
+        let mut merge = Merge::new(tree, self.inputs.parts.carry.then(Keeper::default));
         let mut pages = Vec::new();
         for part in &parts {
             let totals = self.part_totals(part)?;
-            let lack = self.merge_lines(&mut merge, part, totals.as_ref());
-            let (lines, lack) = lack.map_or_else(|lack| (None, Some(lack)), |lines| (Some(lines), None));
-            let tool = totals.as_ref().map(|totals| totals.tool);
+            let lines = self.merge_lines(&mut merge, part, commit, totals.as_ref());
             pages.push(Pages {
                 part,
                 pages: ReportPages::new(&part.report, parts.len()),
-                line_anchor: tool.and_then(line_anchor),
+                line_anchor: totals.as_ref().and_then(|totals| line_anchor(totals.tool)),
             });
-            let total = totals.map(|totals| format!("{}% of {} ({})", totals.percent, totals.metric, totals.tool));
             let page = part.report.index().map(|index| format!("{}{index}", part.folder()));
-            self.outcome.parts.push(PartSummary { name: part.name.clone(), page, total, lines, lack });
+            self.outcome.parts.push(PartSummary {
+                name: part.name.clone(),
+                page,
+                total: totals.map(|totals| format!("{}% of {} ({})", totals.percent, totals.metric, totals.tool)),
+                lines: lines.as_ref().ok().copied(),
+                lack: lines.err(),
+            });
         }
         let merged = match (self.no_lines(), merge.finish()) {
             (Some(why), _) => Err(why),
             (None, Ok(merged)) => Ok(merged),
-            (None, Err(_)) => Err("together they have more lines or files than fit into 32 MB".to_owned()),
+            (None, Err(_)) => Err(TOO_MANY.to_owned()),
         };
-        let merged = merged.map(|(lines, places)| {
-            let source = count(parts.len(), "report");
-            (FoundLines { lines, tool: TOOL, source, is_pages: false, proof: Proof::NotShown }, places)
-        });
-        let found = merged.as_ref().map(|(found, _)| found).map_err(String::as_str);
-        self.record_total(found);
-        let selection = changes.map(|changes| match &merged {
-            Ok((_, places)) => select(changes, tree).with_places(places),
-            Err(_) => select(changes, tree),
-        });
+        let carried = if merged.is_ok() { self.carry(missing) } else { self.carry_nothing(missing) };
+        let all = count(parts.len() + carried.len(), "report");
+        let (own, places, keeper) = match merged {
+            Ok(Merged { lines, places, keeper }) => (Ok(lines), places, keeper),
+            Err(why) => (Err(why), Places::default(), None),
+        };
+        let kept = keeper.and_then(|keeper| self.keep(keeper, &carried));
+        let with_carried = own.as_ref().ok().filter(|_| !carried.is_empty()).map(|own| union(own, &carried));
+        self.record_missing(carried);
+        let found =
+            |lines| FoundLines { lines, tool: TOOL, source: all.clone(), is_pages: false, proof: Proof::NotShown };
+        let (own, with_carried) = (own.map(found), with_carried.map(|lines| lines.map(found)));
+        let own = own.as_ref().map_err(String::as_str);
+        let whole = match &with_carried {
+            Some(whole) => whole.as_ref().map_err(|_| TOO_MANY),
+            None => own,
+        };
+        self.record_total(whole, &all);
+        let selection = changes.map(|changes| select(changes, tree).with_places(&places));
         let of_file = |path: &str| pages.iter().filter_map(|pages| pages.link(path)).take(SHOWN_PARTS).collect();
         let links = ReportLinks { of_file: &of_file, index: "index.html" };
-        let derived = self.derive(found, true, changes.zip(selection.as_ref()), &links);
+        // What other tests covered in an earlier commit says nothing about changed lines.
+        let derived = self.derive((own, Some(whole)), changes.zip(selection.as_ref()), &links);
         let patch = self.record(derived);
-        let generated = self.merged_pages(found.ok().map(|found| &found.lines), &pages, patch.is_some());
+        let generated = self.merged_pages(whole.ok().map(|found| &found.lines), &pages, patch.is_some());
         drop(pages);
         let mut report = join_parts(parts)?;
         generated.into_iter().for_each(|(name, page)| report.add(Entry::generated(name, page)));
+        kept.into_iter().for_each(|lines| report.add(Entry::generated(LINES, lines)));
         self.add_page(&mut report, patch);
         Ok(report)
+    }
+
+    /// Without merged lines, those of earlier commits are of no use.
+    fn carry_nothing(&mut self, missing: Vec<String>) -> Vec<CarriedPart> {
+        self.outcome.missing = missing;
+        Vec::new()
+    }
+
+    /// The file of all lines, from which a later run takes those of a missing part.
+    fn keep(&self, mut keeper: Keeper, carried: &[CarriedPart]) -> Option<Vec<u8>> {
+        for CarriedPart { kept, .. } in carried {
+            let files = kept.lines.files().map(|file| (file.path.as_str(), &file.bits));
+            keeper.add(&kept.name, &kept.commit, files);
+        }
+        let kept = keeper.finish();
+        kept.map_err(|error| self.log.info(&format!("Note: later runs cannot carry these reports: {error:#}"))).ok()
+    }
+
+    /// Adds the expected reports that are missing to the others.
+    fn record_missing(&mut self, carried: Vec<CarriedPart>) {
+        for CarriedPart { carried, lines, .. } in carried {
+            let (name, total) = (carried.name.clone(), Some(carried.to_string()));
+            self.outcome.parts.push(PartSummary { name, page: None, total, lines: lines.counts(), lack: None });
+            self.outcome.carried.push(carried);
+        }
+        for name in self.outcome.missing.clone() {
+            let lack = Some("missing".to_owned());
+            self.outcome.parts.push(PartSummary { name, page: None, total: None, lines: None, lack });
+        }
+        if self.outcome.is_partial() {
+            let missing = self.outcome.missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            self.warn(&format!("the total is partial, and the badge keeps its value: missing {missing}"));
+        }
     }
 
     /// The paths of the repository's files, from GitHub.
@@ -119,7 +171,13 @@ impl Run<'_> {
     }
 
     /// Adds the lines of a part. Returns their counts, or what it lacks.
-    fn merge_lines(&self, merge: &mut Merge, part: &Part, totals: Option<&Totals>) -> Result<Counts, String> {
+    fn merge_lines(
+        &self,
+        merge: &mut Merge,
+        part: &Part,
+        commit: &str,
+        totals: Option<&Totals>,
+    ) -> Result<Counts, String> {
         let name = &part.name;
         let choice = self.inputs.lines.as_ref().map(Choice::inside).ok_or("line data is off")?;
         if let Some(path) = choice.missing(&part.report) {
@@ -130,7 +188,7 @@ impl Run<'_> {
         if let Proof::Differs { .. } = found.proof {
             return Err("lines that do not add up".to_owned());
         }
-        match merge.add(name, &found.lines) {
+        match merge.add(name, commit, &found.lines) {
             0 => {}
             apart => self.log.info(&format!(
                 "Note on `{name}`: {} can each be several files of the repository, and were merged with no other \
@@ -158,8 +216,7 @@ impl Run<'_> {
     }
 
     /// Percents are never averaged: without all lines, there is no merged total.
-    fn record_total(&mut self, found: Result<&FoundLines, &str>) {
-        let all = count(self.outcome.parts.len(), "report");
+    fn record_total(&mut self, found: Result<&FoundLines, &str>, all: &str) {
         let counts = match self.inputs.metric.filter(|metric| *metric != "lines") {
             Some(metric) => Err(format!("only lines can be merged, not {metric}")),
             None => found.map_err(ToOwned::to_owned).and_then(|found| {
@@ -173,7 +230,7 @@ impl Run<'_> {
                     counts: Some(counts),
                     metric: "lines",
                     tool: TOOL,
-                    source: all.clone(),
+                    source: all.to_owned(),
                     lines: Some(counts),
                     branches: None,
                 };
@@ -218,10 +275,21 @@ impl Run<'_> {
                 Some(Totals { counts: Some(counts), .. }) => Total::Lines(*counts),
                 _ => Total::None(self.outcome.no_total.as_deref().unwrap_or_default()),
             },
+            missing: &self.outcome.missing,
             parts: parts.collect(),
             files: rows.collect(),
             patch: patch.map(|patch| (patch.description.as_str(), PAGE)),
         };
         index.pages()
     }
+}
+
+/// The lines of the reports and of those from earlier commits.
+fn union(own: &Lines, carried: &[CarriedPart]) -> Result<Lines<'static>> {
+    let mut lines = Lines::all();
+    for file in carried.iter().map(|part| &part.lines).chain([own]).flat_map(Lines::files) {
+        lines.add_part(&file.path, &file.bits);
+    }
+    lines.finish()?;
+    Ok(lines)
 }

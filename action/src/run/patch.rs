@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
         let summary = PatchSummary {
             pull_request: changes.number,
             pull_request_url: self.pull_request_url(changes.number),
-            description: patch.description(threshold),
+            description: self.outcome.with_missing(patch.description(threshold)),
             state: patch.state(threshold),
             requirement: patch.requirement(threshold),
             percent: patch.percent(),

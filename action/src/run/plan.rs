@@ -42,6 +42,6 @@ impl Run<'_> {
         if self.inputs.lines.is_some() {
             log.info(UNTRIED);
         }
-        log.info(self.inputs.badge.plan());
+        log.info(self.badge_skip_reason().unwrap_or(self.inputs.badge.plan()));
     }
 }

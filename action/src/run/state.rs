@@ -56,15 +56,17 @@ impl<'a> Run<'a> {
 
     pub fn status(&self) -> Status<'_> {
         let totals = self.outcome.totals.as_ref();
+        let description = status::description(
+            totals,
+            &self.inputs.gate.threshold,
+            self.state(),
+            self.outcome.change().as_deref(),
+            self.outcome.no_total.as_deref(),
+        );
+        let carried: Vec<String> = self.outcome.carried.iter().map(|part| format!("{} {part}", part.name)).collect();
         Status {
             state: self.state(),
-            description: status::description(
-                totals,
-                &self.inputs.gate.threshold,
-                self.state(),
-                self.outcome.change().as_deref(),
-                self.outcome.no_total.as_deref(),
-            ),
+            description: status::with_missing(&description, &self.outcome.missing, &carried),
             target_url: self.outcome.report_url.as_deref().unwrap_or_default(),
             context: &self.inputs.context,
         }
@@ -80,6 +82,12 @@ impl<'a> Run<'a> {
             target_url: target_url.unwrap_or_default(),
             context,
         })
+    }
+
+    /// Why the badge is not updated.
+    pub fn badge_skip_reason(&self) -> Option<&'static str> {
+        let partial = self.outcome.is_partial().then_some("Badge not updated: the total is partial");
+        self.inputs.badge.skip_reason().or(partial)
     }
 
     pub fn patch_context(&self) -> String {

@@ -129,6 +129,25 @@ impl Bits {
         lines.filter_map(|line| Some((line, self.get(line)?)))
     }
 
+    /// For each 64 lines, from line 0 on: a bit for each that can be covered, that is hit, and that is hit partly.
+    pub fn blocks(&self) -> impl Iterator<Item = [u64; 3]> {
+        self.blocks.iter().enumerate().map(|(at, block)| [block.coverable, block.hit, self.partly_at(at)])
+    }
+
+    /// The same back. Bits that contradict each other are dropped.
+    pub fn from_blocks(blocks: impl Iterator<Item = [u64; 3]>) -> Self {
+        let mut bits = Self::default();
+        for [coverable, hit, partly] in blocks {
+            let hit = hit & coverable;
+            bits.blocks.push(Block { coverable, hit });
+            bits.partly.push(partly & hit);
+        }
+        if bits.partly.iter().all(|partly| *partly == 0) {
+            bits.partly = Vec::new();
+        }
+        bits
+    }
+
     /// Hit lines, and lines that can be covered.
     pub fn sums(&self) -> (u64, u64) {
         let count = |bits: u64| u64::from(bits.count_ones());

@@ -19,6 +19,8 @@ pub struct Index<'a> {
     /// The tested commit, and its address on GitHub.
     pub commit: Option<(&'a str, String)>,
     pub total: Total<'a>,
+    /// The expected reports that are missing in the total.
+    pub missing: &'a [String],
     pub parts: Vec<PartRow<'a>>,
     /// In any order.
     pub files: Vec<FileRow<'a>>,
@@ -110,7 +112,16 @@ impl Index<'_> {
             h1 { (title) }
             @if let Some((commit, url)) = &self.commit { p.links { "commit " a href=(url) { code { (short_sha(commit)) } } } }
             @match self.total {
-                Total::Lines(counts) => { p.number { (counts.shown()) "%" } p { (counts) " lines are covered." } }
+                Total::Lines(counts) => {
+                    p.number { (counts.shown()) "%" }
+                    p {
+                        (counts) " lines are covered"
+                        @if let [first, more @ ..] = self.missing {
+                            ", without " (visible(first)) @if !more.is_empty() { " and " (more.len()) " more" }
+                        }
+                        "."
+                    }
+                }
                 Total::None(why) => { p.number { "No merged total" } p { (visible(why)) } }
             }
             @if let Some((result, page)) = self.patch {
@@ -132,8 +143,12 @@ impl Index<'_> {
                 tr {
                     td { (link(order, part.page, &visible(part.name))) }
                     td {
-                        @if let Some(total) = &part.total { (total) } @else { "none found" }
-                        @if let Some(note) = part.note { br; (visible(note)) }
+                        @match (part.total, part.note) {
+                            (Some(total), None) => (visible(total)),
+                            (Some(total), Some(note)) => { (visible(total)) br; (visible(note)) },
+                            (None, Some(note)) => (visible(note)),
+                            (None, None) => "none found",
+                        }
                     }
                     td { @if let Some(lines) = part.lines { (lines) } @else { "–" } }
                 }

@@ -1,3 +1,5 @@
+//! Merged lines of small reports.
+
 use super::*;
 use crate::coverage::lines::Hit;
 
@@ -19,11 +21,11 @@ fn lines(files: &[(&str, Hits)]) -> Lines<'static> {
 /// The merged files with their sums, of parts `a`, `b` and so on.
 fn merged(tree: Option<&[&str]>, parts: &[&[(&str, Hits)]]) -> Vec<(String, (u64, u64))> {
     let tree: Option<Vec<String>> = tree.map(|tree| tree.iter().map(ToString::to_string).collect());
-    let mut merge = Merge::new(tree.as_deref());
+    let mut merge = Merge::new(tree.as_deref(), None);
     for (part, name) in parts.iter().zip(["a", "b", "c"]) {
-        merge.add(name, &lines(part));
+        merge.add(name, "c0ffee", &lines(part));
     }
-    let (lines, _) = merge.finish().unwrap();
+    let lines = merge.finish().unwrap().lines;
     lines.files().map(|file| (file.path.clone(), file.bits.sums())).collect()
 }
 
@@ -39,9 +41,9 @@ fn a_line_is_hit_if_any_part_hit_it() {
 #[test]
 fn a_line_that_two_parts_hit_partly_may_be_hit_entirely() {
     let parts: [Hits; 2] = [&[(1, Hit::Partly), (2, Hit::Partly), (3, Hit::Partly)], &[(1, Hit::Partly), (2, Hit::No)]];
-    let mut merge = Merge::new(None);
-    parts.iter().for_each(|hits| _ = merge.add("a", &lines(&[("x.py", hits)])));
-    let (lines, _) = merge.finish().unwrap();
+    let mut merge = Merge::new(None, None);
+    parts.iter().for_each(|hits| _ = merge.add("a", "c0ffee", &lines(&[("x.py", hits)])));
+    let lines = merge.finish().unwrap().lines;
     let bits = &lines.get("x.py").unwrap().bits;
     assert_eq!([1, 2, 3].map(|line| bits.get(line)), [Hit::Yes, Hit::Partly, Hit::Partly].map(Some));
 }
@@ -86,12 +88,12 @@ fn files_that_only_look_alike_stay_apart() {
 #[test]
 fn only_files_that_are_certain_count_as_such() {
     let tree = ["web/src/index.ts", "api/src/index.ts", "lib.ts", "docs/lib.ts"].map(ToOwned::to_owned);
-    let mut merge = Merge::new(Some(&tree));
-    assert_eq!(merge.add("a", &lines(&[("src/index.ts", ONE)])), 1);
-    assert_eq!(merge.add("b", &lines(&[("/home/runner/work/r/r/lib.ts", ONE)])), 0);
+    let mut merge = Merge::new(Some(&tree), None);
+    assert_eq!(merge.add("a", "c0ffee", &lines(&[("src/index.ts", ONE)])), 1);
+    assert_eq!(merge.add("b", "c0ffee", &lines(&[("/home/runner/work/r/r/lib.ts", ONE)])), 0);
     // It may be the one in `docs`.
-    assert_eq!(merge.add("c", &lines(&[("lib.ts", OTHER)])), 0);
-    let (merged, places) = merge.finish().unwrap();
+    assert_eq!(merge.add("c", "c0ffee", &lines(&[("lib.ts", OTHER)])), 0);
+    let Merged { lines: merged, places, .. } = merge.finish().unwrap();
     assert_eq!(places.uncertain, [&*tree[0], &*tree[1]].into());
     assert_eq!(places.certain, ["lib.ts"].into());
     assert_eq!(merged.get("lib.ts").unwrap().bits.sums(), (2, 3));
@@ -99,11 +101,11 @@ fn only_files_that_are_certain_count_as_such() {
 
 #[test]
 fn too_many_lines_are_an_error() {
-    let mut merge = Merge::new(None);
+    let mut merge = Merge::new(None, None);
     for part in 0..3 {
         let names: Vec<String> = (0..10_000).map(|file| format!("{part}/{file}.py")).collect();
         let far: Hits = &[(12_000, Hit::Yes)];
-        merge.add("a", &lines(&names.iter().map(|name| (name.as_str(), far)).collect::<Vec<_>>()));
+        merge.add("a", "c0ffee", &lines(&names.iter().map(|name| (name.as_str(), far)).collect::<Vec<_>>()));
     }
     let error = merge.finish().err().unwrap();
     assert_eq!(error.to_string(), "it has more lines or files than fit into 32 MB");

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn the_page_has_the_most_of_the_path_in_its_name() {
         let names = ["index.html", "z_1_rate_py.html", "src/app/rate.c.gcov.html", "lib/rate.c.gcov.html", "rate.c"];
-        let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(String::new()) };
+        let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(Vec::new()) };
         let report = Report { files: names.map(entry).into() };
         let pages = ReportPages::new(&report, 1);
         assert_eq!(pages.find("/w/src/app/rate.py"), Some("z_1_rate_py.html"));
@@ -111,7 +111,7 @@ mod tests {
     fn long_names_that_are_all_alike_are_compared_only_so_far() {
         let path = format!("{}rate.py", "a/".repeat(2_000));
         let names = (0..100).map(|number| format!("{path}{number}.html")).chain(["other.html".to_owned()]);
-        let entry = |name: String| Entry { name, size: 0, content: Content::Generated(String::new()) };
+        let entry = |name: String| Entry { name, size: 0, content: Content::Generated(Vec::new()) };
         let report = Report { files: names.map(entry).collect() };
         let pages = ReportPages::new(&report, 1);
         pages.left.set(4 << 20);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn two_equal_names_are_none() {
-        let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(String::new()) };
+        let entry = |name: &str| Entry { name: name.to_owned(), size: 0, content: Content::Generated(Vec::new()) };
         let report = Report { files: ["a/rate.c.html", "b/rate.c.html"].map(entry).into() };
         assert_eq!(ReportPages::new(&report, 1).find("rate.c"), None);
         assert_eq!(ReportPages::new(&report, 1).find("b/rate.c"), Some("b/rate.c.html"));

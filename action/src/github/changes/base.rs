@@ -17,7 +17,7 @@ use crate::coverage::patch::{ChangedFile, Unknown, is_source};
 use crate::inputs::Tested;
 
 /// GitHub lists no more files of a comparison.
-const MAX_COMPARED: usize = 300;
+pub const MAX_COMPARED: usize = 300;
 /// Files whose diff is made here, and how long that goes on with the next one.
 const MAX_OWN_DIFFS: usize = 10;
 const OWN_DIFFS_TIME: Duration = Duration::from_secs(5);
@@ -28,15 +28,18 @@ const RAW: &str = "application/vnd.github.raw+json";
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 #[derive(Deserialize)]
-struct Comparison {
-    merge_base_commit: Commit,
+pub struct Comparison {
+    pub merge_base_commit: Commit,
+    /// Commits of the second one that the first has not.
+    #[serde(default)]
+    pub ahead_by: usize,
     /// GitHub lists them with the first page of commits.
-    files: Vec<File>,
+    pub files: Vec<File>,
 }
 
 #[derive(Deserialize)]
-struct Commit {
-    sha: String,
+pub struct Commit {
+    pub sha: String,
 }
 
 #[derive(Deserialize)]
@@ -148,7 +151,7 @@ fn merge<'a>(api: &Api, sha: &'a str, head: &str) -> Result<Option<Merge<'a>>> {
 }
 
 /// What `to` changed since it has last been merged into `from`.
-fn compare(api: &Api, from: &str, to: &str) -> Result<Comparison> {
+pub fn compare(api: &Api, from: &str, to: &str) -> Result<Comparison> {
     // The files come with the first page of commits.
     let path = format!("compare/{from}...{}?per_page=1", utf8_percent_encode(to, NON_ALPHANUMERIC));
     let mut compared: Comparison = api.get(&path, "the comparison with the base branch", CONTENTS)?;

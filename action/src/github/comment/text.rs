@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::base::text::{count, markdown_link, short_sha, shorten, visible};
 use crate::coverage::patch::Unknown;
 use crate::coverage::{Counts, State, encoded};
-use crate::log::summary::{MissedFile, Outcome, PatchSummary};
+use crate::log::summary::{Carried, MissedFile, Outcome, PatchSummary};
 
 /// Named files with missed lines, and named files whose lines are unknown.
 const SHOWN_FILES: usize = 10;
@@ -40,6 +40,7 @@ pub fn text(outcome: &Outcome, repository: &str, commit: &str) -> String {
     let name = outcome.name.as_deref();
     let of = name.map_or_else(String::new, |name| format!(" of {}", code(name)));
     let mut text = format!("{}\n### Coverage{of}: {}\n\n{}", marker(name), headline(outcome), totals(outcome));
+    text += &missing_parts(outcome, repository);
     if let Some(why) = &outcome.no_patch {
         let _ = writeln!(text, "\nThe changed lines could not be counted: {}", code_span(&shorten(why, MAX_REASON)));
     }
@@ -52,6 +53,27 @@ pub fn text(outcome: &Outcome, repository: &str, commit: &str) -> String {
     let links = [link("Changed lines", outcome.patch_url.as_deref()), report, Some(format!("commit {commit}"))];
     let links: Vec<String> = links.into_iter().flatten().collect();
     text + &format!("\n{}\n", links.join(" · "))
+}
+
+/// Which expected reports are missing, and why several reports have no merged total.
+fn missing_parts(outcome: &Outcome, repository: &str) -> String {
+    let mut text = String::new();
+    if let Some(why) = &outcome.no_total {
+        let _ = writeln!(text, "\nNo merged total: {}", code_span(&shorten(why, MAX_REASON)));
+    }
+    let named = outcome.missing.iter().take(SHOWN_FILES).map(|name| code(name));
+    let more = outcome.missing.len().checked_sub(SHOWN_FILES).filter(|more| *more > 0);
+    let named: Vec<String> = named.chain(more.map(|more| format!("{more} more"))).collect();
+    if !named.is_empty() {
+        let verb = if outcome.missing.len() == 1 { "is" } else { "are" };
+        let _ = writeln!(text, "\nThe total is partial: {} {verb} missing.", named.join(", "));
+    }
+    for Carried { name, commit, commits } in outcome.carried.iter().take(SHOWN_FILES) {
+        let link = markdown_link(&format!("`{}`", short_sha(commit)), &format!("{repository}/commit/{commit}"));
+        let old = if *commits == 0 { String::new() } else { format!(", {} old", count(*commits, "commit")) };
+        let _ = writeln!(text, "\n{} is missing: the total has it from {link}{old}.", code(name));
+    }
+    text
 }
 
 /// The result in one line, as in `2 of 12 changed lines are not covered`.

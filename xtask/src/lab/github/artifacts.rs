@@ -8,6 +8,7 @@ use ring::digest;
 use serde_json::{Value, json};
 
 use super::data::{Artifact, Recorded, State};
+use super::page::decode;
 use super::response::{error_response, json_response, response};
 use crate::lab::http::{Body, Serving, full, headers_of};
 
@@ -53,12 +54,19 @@ pub fn route(state: &State, full_name: &str, path: &[&str], request: &Recorded) 
     match path {
         ["runs", run_id, "artifacts"] => {
             let query = request.path.split_once('?').map_or("", |(_, query)| query);
-            let name = query.split('&').find_map(|pair| pair.strip_prefix("name="));
-            let named = |artifact: &Artifact| name.is_none_or(|name| name.replace("%2D", "-") == artifact.name);
+            let value = |key: &str| {
+                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                pairs.find(|(name, _)| *name == key).map(|(_, value)| decode(value))
+            };
+            let number = |key: &str, default: usize| value(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+            let named = |artifact: &Artifact| value("name").is_none_or(|name| name == artifact.name);
             let all = repository.artifacts.iter().enumerate();
             let found = all.filter(|(_, artifact)| artifact.run_id.to_string() == **run_id && named(artifact));
             let artifacts: Vec<Value> = found.map(|(id, artifact)| artifact_json(id, artifact)).collect();
-            json_response(200, &json!({"total_count": artifacts.len(), "artifacts": artifacts}))
+            let per_page = number("per_page", 30).min(100);
+            let start = (number("page", 1).saturating_sub(1) * per_page).min(artifacts.len());
+            let page = &artifacts[start..artifacts.len().min(start + per_page)];
+            json_response(200, &json!({"total_count": artifacts.len(), "artifacts": page}))
         }
         ["artifacts", id, "zip"] => {
             let mut found = response(StatusCode::FOUND.as_u16(), "text/html", String::new());
