@@ -34,7 +34,7 @@ impl Run<'_> {
             None => Vec::new(),
         };
         missing.retain(|name| carried.iter().all(|part| part.kept.name != *name));
-        carried.iter().for_each(|part| self.log.info(&format!("Carried {}", part.carried)));
+        carried.iter().for_each(|part| self.log.info(&format!("Carried `{}` {}", part.kept.name, part.carried)));
         self.outcome.missing = missing;
         carried
     }

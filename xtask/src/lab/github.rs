@@ -87,6 +87,11 @@ impl Github {
         self.change(full_name, |repository| repository.artifacts.push(artifact));
     }
 
+    /// Removes the artifacts of all runs.
+    pub fn remove_artifacts(&self, full_name: &str) {
+        self.change(full_name, |repository| repository.artifacts.clear());
+    }
+
     /// The requests to the store of the artifacts, which is another host.
     pub fn store_requests(&self) -> Vec<Recorded> {
         self.state().store_requests.clone()

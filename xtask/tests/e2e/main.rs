@@ -17,6 +17,7 @@ mod faults;
 mod files;
 mod install;
 mod memory;
+mod merged;
 mod metrics;
 mod original;
 mod patch;

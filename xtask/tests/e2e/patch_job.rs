@@ -80,6 +80,8 @@ pub struct Job<'a> {
     /// The content of `.git/HEAD`.
     pub checked_out: Option<&'static str>,
     pub arguments: Vec<&'static str>,
+    /// Whether the report is in a folder.
+    pub folder: bool,
     pub server: String,
     pub variables: Vec<(&'static str, String)>,
 }
@@ -91,7 +93,7 @@ impl<'a> Job<'a> {
             "number": NUMBER, "head": {"sha": HEAD, "ref": "change", "repo": {"full_name": REPOSITORY}}}});
         let server = world.server.url.clone();
         let (checked_out, arguments, variables) = (Some(MERGE), Vec::new(), Vec::new());
-        Job { world, event: "pull_request", payload, checked_out, arguments, server, variables }
+        Job { world, event: "pull_request", payload, checked_out, arguments, folder: true, server, variables }
     }
 
     /// A `workflow_run` event after the tests of a branch `change`, in this repository or in a fork.
@@ -128,7 +130,12 @@ impl<'a> Job<'a> {
     pub fn run(&self) -> Posted<'a> {
         self.prepare();
         let mut command = clean(&paths::binary("covered"));
-        command.arg(self.file("htmlcov")).args(["--api-url", &self.server, "--coverage-threshold", "80"]);
+        command.args(self.folder.then(|| self.file("htmlcov"))).args([
+            "--api-url",
+            &self.server,
+            "--coverage-threshold",
+            "80",
+        ]);
         command.args(&self.arguments);
         command.env("COVERED_API_KEY", API_KEY).env("COVERED_GH_TOKEN", "a-token");
         let github = self.world.github.url();
@@ -165,7 +172,7 @@ impl<'a> Job<'a> {
 
 /// The results of a job.
 pub struct Posted<'a> {
-    world: &'a World,
+    pub world: &'a World,
     pub finished: Finished,
     /// All statuses of the head.
     pub statuses: Vec<Status>,
