@@ -29,19 +29,24 @@ pub fn fixtures() -> std::path::PathBuf {
     paths::root().join("action/tests/fixtures")
 }
 
-/// The workflow in README.md that uses an artifact.
-fn recipe() -> String {
-    let readme = std::fs::read_to_string(paths::root().join("README.md")).unwrap();
+/// The workflow in a README that has this text.
+pub fn recipe(readme: &str, text: &str) -> String {
+    let readme = std::fs::read_to_string(paths::root().join(readme)).unwrap();
     let blocks = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let mut recipes = blocks.filter(|block| block.contains("artifact: coverage-html"));
+    let mut recipes = blocks.filter(|block| block.contains(text));
     let recipe = recipes.next().unwrap().to_owned();
-    assert!(recipes.next().is_none(), "README.md has two such recipes");
+    assert!(recipes.next().is_none(), "there are two such recipes");
     recipe
 }
 
 impl Keyless {
     /// `None` if no runner is installed and the test is skipped.
     pub fn new(zip: Vec<u8>) -> Option<Keyless> {
+        Self::with(&[("coverage-html", zip)])
+    }
+
+    /// With these artifacts, the oldest first.
+    pub fn with(artifacts: &[(&str, Vec<u8>)]) -> Option<Keyless> {
         if skip_without(&[Part::Python, Part::Shells]) {
             return None;
         }
@@ -54,8 +59,10 @@ impl Keyless {
         settings.extend(setting("ALLOWED_REPOSITORIES", "octo/*"));
         let world = World::new(&settings);
         world.github.push(REPOSITORY, "main", TESTED);
-        let name = "coverage-html".to_owned();
-        world.github.add_artifact(REPOSITORY, Artifact { run_id: RUN, name, head_sha: TESTED.to_owned(), zip });
+        for (name, zip) in artifacts {
+            let (name, head_sha, zip) = ((*name).to_owned(), TESTED.to_owned(), zip.clone());
+            world.github.add_artifact(REPOSITORY, Artifact { run_id: RUN, name, head_sha, zip });
+        }
         Some(Keyless { world, issuer })
     }
 
@@ -67,9 +74,14 @@ impl Keyless {
 
     /// Runs the recipe after other tests. `tested`: these fields of the event's run.
     pub fn run_after(&self, tested: &Value, permitted: bool) -> Finished {
+        self.run_recipe(&recipe("README.md", "artifact: coverage-html"), tested, permitted)
+    }
+
+    /// Runs another recipe.
+    pub fn run_recipe(&self, recipe: &str, tested: &Value, permitted: bool) -> Finished {
         let folder = self.world.folder.path();
         let (workspace, action) = (folder.join("workspace"), folder.join("action"));
-        let workflow = recipe().replace("https://covered.example.com", &self.world.server.url);
+        let workflow = recipe.replace("https://covered.example.com", &self.world.server.url);
         write(&workspace.join(".github/workflows/coverage.yml"), workflow.as_bytes());
         let mut event = json!({"action": "completed", "repository": repository(), "workflow_run": {
             "id": RUN, "conclusion": "success", "head_sha": TESTED, "repository": repository()}});

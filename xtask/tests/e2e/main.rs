@@ -18,6 +18,7 @@ mod files;
 mod install;
 mod memory;
 mod merged;
+mod merged_action;
 mod metrics;
 mod original;
 mod patch;
