@@ -246,6 +246,8 @@ mod tests {
             ("100%", Some(100.0)),
             ("0 %", Some(0.0)),
             ("report uploaded, no total found", None),
+            ("partial: 87.42%, below the threshold of 90%, without e2e", None),
+            ("no merged total: no line data in `windows`", None),
             ("Unknown%", None),
             ("no total found, and the threshold is 80%", None),
             ("threshold 80%", None),

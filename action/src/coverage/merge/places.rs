@@ -21,16 +21,19 @@ pub fn place(files: &Paths, paths: &[&str]) -> Vec<Place> {
     paths.iter().for_each(|path| roots.add(path, &files.find(path)));
     let judge = roots.judge();
     let place = |path: &&str| {
-        let judged = |is_cautious: bool| judge.files(path, files.find(path), true, |_| is_cautious);
-        let only = |found: Vec<(Match, bool)>| match found[..] {
-            [(Match { at, .. }, true)] => Some(at),
+        let only = |found: &[(Match, bool)]| match found {
+            [(Match { at, .. }, true)] => Some(*at),
             _ => None,
         };
-        let (found, careful) = (judged(false), only(judged(true)));
-        let candidates = found.iter().map(|(found, _)| found.at).collect();
-        match only(found) {
-            Some(at) => Place::File { at, is_certain: careful == Some(at) },
-            None => Place::Unclear { candidates, rooted: judge.root(path).and_then(|root| from_root(root, path)) },
+        let matches = files.find(path);
+        let careful = judge.files(path, matches.clone(), true, |_| true);
+        let found = judge.files(path, matches, true, |_| false);
+        match only(&found) {
+            Some(at) => Place::File { at, is_certain: only(&careful) == Some(at) },
+            None => Place::Unclear {
+                candidates: found.iter().map(|(found, _)| found.at).collect(),
+                rooted: judge.root(path).and_then(|root| from_root(root, path)),
+            },
         }
     };
     paths.iter().map(place).collect()
