@@ -1,6 +1,8 @@
 //! Merges the lines of several reports: a line can be covered if it can be in one of them, and is hit if one of them hit
 //! it. Which branches each of them took is unknown, so lines alone count.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod kept;
 mod pages;
 mod places;
