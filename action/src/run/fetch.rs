@@ -29,9 +29,21 @@ impl Run<'_> {
             Source::Folders(paths) => self.walk_folders(paths)?,
             Source::Artifacts(artifacts) => self.fetch_artifacts(client, artifacts)?,
         };
-        let is_missing = |name: &&String| parts.iter().all(|part| part.name != **name && part.source != **name);
-        let missing = self.inputs.parts.expected.iter().filter(is_missing).cloned().collect();
+        let expected = self.inputs.parts.expected.iter().map(|name| (name, self.short_name(name)));
+        let is_there = |name: &str, short: &str| {
+            parts.iter().any(|part| [name, short].contains(&&*part.name) || part.source == name)
+        };
+        let missing = expected.filter(|(name, short)| !is_there(name, short));
+        let missing = missing.map(|(_, short)| short.to_owned()).collect();
         Ok(Fetched { parts, missing })
+    }
+
+    /// The name of a report whose artifact has this name, or the name itself.
+    fn short_name<'n>(&self, name: &'n str) -> &'n str {
+        match &self.inputs.source {
+            Source::Artifacts(artifacts) => short_name(&artifacts.names, name),
+            Source::Folders(_) => name,
+        }
     }
 
     fn walk_folders(&self, paths: &[PathBuf]) -> Result<Vec<Part>> {
@@ -89,14 +101,15 @@ impl Run<'_> {
     }
 }
 
-/// What the wildcard of its pattern stands for in the name of each artifact; if these are not distinct, the whole names.
+/// What the wildcard of the pattern stands for in the name of an artifact, or the whole name.
+fn short_name<'n>(patterns: &[String], name: &'n str) -> &'n str {
+    let star = patterns.iter().find_map(|pattern| star_of(pattern, name));
+    star.filter(|star| !matches!(*star, "" | "." | "..")).unwrap_or(name)
+}
+
+/// The short names of the artifacts; if these are not distinct, the whole names.
 fn part_names(patterns: &[String], found: &[Found]) -> Vec<String> {
-    let short = |found: &Found| {
-        let name = found.info.name.as_str();
-        let star = patterns.iter().find_map(|pattern| star_of(pattern, name));
-        star.filter(|star| !matches!(*star, "" | "." | "..")).unwrap_or(name).to_owned()
-    };
-    let names: Vec<String> = found.iter().map(short).collect();
+    let names: Vec<String> = found.iter().map(|found| short_name(patterns, &found.info.name).to_owned()).collect();
     let is_distinct = names.iter().collect::<HashSet<_>>().len() == names.len();
     if is_distinct { names } else { found.iter().map(|found| found.info.name.clone()).collect() }
 }

@@ -45,26 +45,9 @@ impl Run<'_> {
         let Fetched { parts, missing } = fetched;
         let own_tree = if changes.is_some_and(|changes| changes.tree.is_some()) { None } else { self.fetch_tree() };
         let tree = changes.and_then(|changes| changes.tree.as_deref()).or(own_tree.as_deref());
-        let commit = self.inputs.target.as_ref().map_or("", |target| &target.commit_sha);
         let mut merge = Merge::new(tree, self.inputs.parts.carry.then(Keeper::default));
-        let mut pages = Vec::new();
-        for part in &parts {
-            let totals = self.part_totals(part)?;
-            let lines = self.merge_lines(&mut merge, part, commit, totals.as_ref());
-            pages.push(Pages {
-                part,
-                pages: ReportPages::new(&part.report, parts.len()),
-                line_anchor: totals.as_ref().and_then(|totals| line_anchor(totals.tool)),
-            });
-            let page = part.report.index().map(|index| format!("{}{index}", part.folder()));
-            self.outcome.parts.push(PartSummary {
-                name: part.name.clone(),
-                page,
-                total: totals.map(|totals| format!("{}% of {} ({})", totals.percent, totals.metric, totals.tool)),
-                lines: lines.as_ref().ok().copied(),
-                lack: lines.err(),
-            });
-        }
+        let pages: Vec<Pages> =
+            parts.iter().map(|part| self.add_part(&mut merge, part, parts.len())).collect::<Result<_>>()?;
         let merged = match (self.no_lines(), merge.finish()) {
             (Some(why), _) => Err(why),
             (None, Ok(merged)) => Ok(merged),
@@ -101,6 +84,22 @@ impl Run<'_> {
         kept.into_iter().for_each(|lines| report.add(Entry::generated(LINES, lines)));
         self.add_page(&mut report, patch);
         Ok(report)
+    }
+
+    /// Reads the total of a report, and merges its lines. `all`: how many reports there are.
+    fn add_part<'p>(&mut self, merge: &mut Merge, part: &'p Part, all: usize) -> Result<Pages<'p>> {
+        let totals = self.part_totals(part)?;
+        let commit = self.inputs.target.as_ref().map_or("", |target| &target.commit_sha);
+        let lines = self.merge_lines(merge, part, commit, totals.as_ref());
+        let line_anchor = totals.as_ref().and_then(|totals| line_anchor(totals.tool));
+        self.outcome.parts.push(PartSummary {
+            name: part.name.clone(),
+            page: part.report.index().map(|index| format!("{}{index}", part.folder())),
+            total: totals.map(|totals| format!("{}% of {} ({})", totals.percent, totals.metric, totals.tool)),
+            lines: lines.as_ref().ok().copied(),
+            lack: lines.err(),
+        });
+        Ok(Pages { part, pages: ReportPages::new(&part.report, all), line_anchor })
     }
 
     /// Without merged lines, those of earlier commits are of no use.

@@ -23,7 +23,9 @@ pub fn fetch(client: &Client, target: &Target, name: Option<&str>) -> Result<Vec
         let response = client.send(&Request::new("GET", &url)?.max_response(MAX_FILE).max_tries(2))?;
         match response.status {
             StatusCode::OK => return Ok(response.into_body()),
-            StatusCode::NOT_FOUND => bail!("the newest report of the default branch keeps no lines: it had no carry"),
+            StatusCode::NOT_FOUND => bail!(
+                "the newest report of the default branch keeps no lines: that needs carry, and lines in each report"
+            ),
             _ => url = next(&url, &response).ok_or_else(|| anyhow!("{} ({url})", response.describe()))?,
         }
     }

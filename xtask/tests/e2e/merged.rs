@@ -184,17 +184,17 @@ fn a_missing_report_makes_the_total_partial_and_keeps_the_badge() {
     world.github.push(REPOSITORY, "main", HEAD);
     add(&world, HEAD, &[("coverage-unit", report("1+ 2+ 3-"))]);
     let posted = after(&world, HEAD, true, &parts).run();
-    let text = "partial: 66.67%, below the threshold of 80%, without coverage-e2e";
+    let text = "partial: 66.67%, below the threshold of 80%, without e2e";
     assert_eq!(status(&posted, HEAD), said("failure", text), "{}", posted.finished.text());
     posted.log_contains(&[
-        "the total is partial, and the badge keeps its value: missing `coverage-e2e`",
+        "the total is partial, and the badge keeps its value: missing `e2e`",
         "Badge not updated: the total is partial",
     ]);
     posted.summary_contains("| Total | partial: **66.67%** of lines (merged reports) |");
-    posted.summary_contains("| coverage-e2e | missing | – |");
+    posted.summary_contains("| e2e | missing | – |");
     assert_eq!(posted.output("delta"), "", "{}", posted.finished.text());
     let index = page(&posted, "").text();
-    assert!(index.contains("2 of 3 lines are covered, without coverage-e2e."), "{index}");
+    assert!(index.contains("2 of 3 lines are covered, without e2e."), "{index}");
     assert!(world.badge().text().contains("coverage: 75%"));
     // A server without the value reads the statuses.
     world.restart(&crate::setting("STORAGE_URL", "memory://"));
