@@ -237,3 +237,29 @@ fn the_text_is_bounded() {
         assert_eq!(text.contains("#L3000000-L3000001>"), length == fitting);
     }
 }
+
+#[test]
+fn missing_reports_are_named() {
+    let mut partial = outcome("87.42", Some("90"), None);
+    partial.missing = vec!["win|dows`".to_owned(), "@team".to_owned()];
+    let shown = text(&partial, GITHUB, COMMIT);
+    assert!(shown.contains("\nThe total is partial: `` win¦dows` ``, `@team` are missing.\n"), "{shown}");
+    // A partial total is not compared.
+    assert!(shown.contains("| **87.42%** | 90% |") && !has_problems(&partial), "{shown}");
+    partial.missing = (0..200).map(|number| format!("{}{number}", "x".repeat(250))).collect();
+    let shown = text(&partial, GITHUB, COMMIT);
+    assert!(shown.contains("190 more are missing") && shown.len() < 3_000, "{shown}");
+
+    let mut carried = outcome("87.42", None, None);
+    let part = |name: &str, commits| Carried { name: name.to_owned(), commit: COMMIT.to_owned(), commits };
+    carried.carried = vec![part("e2e", 3), part("unit", 0)];
+    let shown = text(&carried, GITHUB, COMMIT);
+    let link = format!("[`0123456`](<{GITHUB}/commit/{COMMIT}>)");
+    assert!(shown.contains(&format!("\n`e2e` is missing: the total has it from {link}, 3 commits old.\n")), "{shown}");
+    assert!(shown.contains(&format!("\n`unit` is missing: the total has it from {link}.\n")), "{shown}");
+
+    let mut none = outcome("87.42", None, None);
+    (none.totals, none.no_total) = (None, Some("no line data in `windows`".to_owned()));
+    let shown = text(&none, GITHUB, COMMIT);
+    assert!(shown.contains("\nNo merged total: `` no line data in `windows` ``\n"), "{shown}");
+}
