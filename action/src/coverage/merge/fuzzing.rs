@@ -21,9 +21,11 @@ pub fn check(bytes: &[u8]) {
     for tree in [None, Some(&tree[..])] {
         let once = merge(tree, parts.iter());
         check_merged(&once, &parts);
-        // The same reports again change nothing.
-        let twice = merge(tree, parts.iter().chain(&parts));
-        assert_eq!(files(&once.lines), files(&twice.lines));
+        if tree.is_some() {
+            // The same reports again change nothing. Without the tree, a path can fit more reports than before.
+            let twice = merge(tree, parts.iter().chain(&parts));
+            assert_eq!(files(&once.lines), files(&twice.lines));
+        }
         check_kept(once, &parts);
     }
 }
