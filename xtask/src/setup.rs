@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use xtask::lab::node::{chromium, which};
-use xtask::lab::parts::{Part, SHELLS};
+use xtask::lab::parts::{LCOV, Part, SHELLS};
 use xtask::lab::paths;
 pub use xtask::lab::paths::program;
 
@@ -27,7 +27,7 @@ pub fn lab() -> anyhow::Result<()> {
             Part::Chromium => require_programs(chromium().is_some(), "chromium", &["chromium"]),
             Part::Openssl => require_programs(part.is_installed(), "openssl", &["openssl"]),
             Part::Shells => require_programs(part.is_installed(), &SHELLS.join(", "), &SHELLS),
-            Part::Genhtml => require_programs(part.is_installed(), "genhtml", &["lcov"]),
+            Part::Lcov => require_programs(part.is_installed(), &LCOV.join(", "), &["lcov", "gcc"]),
             Part::Deploy => require_programs(
                 part.is_installed(),
                 "nginx, systemd-analyze and openssl",

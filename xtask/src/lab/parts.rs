@@ -18,8 +18,8 @@ pub enum Part {
     Shells,
     /// openssl, which creates the keys of the lab's OIDC issuer.
     Openssl,
-    /// genhtml, which reads exported lines.
-    Genhtml,
+    /// lcov with genhtml, which read and merge lines, and gcc, whose programs record them.
+    Lcov,
     /// nginx, systemd-analyze and openssl, which check the files of `server/deploy`.
     Deploy,
 }
@@ -27,9 +27,11 @@ pub enum Part {
 /// Debian's packages have the same names.
 pub const SHELLS: [&str; 8] = ["bash", "busybox", "curl", "dash", "openssl", "shellcheck", "unzip", "wget"];
 
+pub const LCOV: [&str; 4] = ["lcov", "genhtml", "gcc", "gcov"];
+
 impl Part {
     pub const ALL: [Part; 7] =
-        [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Genhtml, Part::Deploy];
+        [Part::Python, Part::Node, Part::Chromium, Part::Shells, Part::Openssl, Part::Lcov, Part::Deploy];
 
     pub fn is_installed(self) -> bool {
         match self {
@@ -42,7 +44,7 @@ impl Part {
             Part::Chromium => chromium().is_some(),
             Part::Shells => SHELLS.iter().all(|name| which(name).is_some()),
             Part::Openssl => which("openssl").is_some(),
-            Part::Genhtml => which("genhtml").is_some(),
+            Part::Lcov => LCOV.iter().all(|name| which(name).is_some()),
             Part::Deploy => nginx().is_some() && which("systemd-analyze").is_some() && which("openssl").is_some(),
         }
     }

@@ -32,7 +32,7 @@ fn run_in(folder: &Path, command: &mut Command, arguments: &[&str]) -> Finished 
 
 #[test]
 fn genhtml_shows_the_reports_total() {
-    if skip_without(&[Part::Genhtml]) {
+    if skip_without(&[Part::Lcov]) {
         return;
     }
     let folder = exported();
