@@ -1,7 +1,8 @@
 // Drives Chromium through a list of steps and prints the results and all errors as JSON.
 // usage: browser.cjs CHROMIUM STEPS
 // steps: [{"open": url} | {"click": selector} | {"evaluate": js} | {"screenshot": file} | {"size": {"width": n, "height": n}}
-//         | {"colors": "light" | "dark"}]
+//         | {"colors": "light" | "dark"} | {"axe": true}]
+const { readFileSync } = require('fs');
 const { chromium } = require('playwright-core');
 
 async function runStep(page, step) {
@@ -12,6 +13,11 @@ async function runStep(page, step) {
   if (step.click) {
     await Promise.all([page.waitForNavigation({ waitUntil: 'load' }), page.click(step.click)]);
     return page.url();
+  }
+  if (step.axe) {
+    await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+    const { violations } = await page.evaluate('axe.run()');
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
   }
   if (step.evaluate) return page.evaluate(step.evaluate);
   if (step.size) await page.setViewportSize(step.size);

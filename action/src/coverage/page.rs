@@ -59,7 +59,7 @@ impl Room {
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --shade: #8883; --green: #2da44e33; --red: #cf222e33; --amber: #bf870044; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+body { background: Canvas; color: CanvasText; font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; }
 h2 { font-size: 1rem; margin: 2rem 0 .25rem; overflow-wrap: anywhere; }
 p { margin: .25rem 0; }

@@ -55,6 +55,8 @@ pub enum Step<'a> {
     Size(u32, u32),
     /// `light` or `dark`.
     Colors(&'a str),
+    /// The result is a list of what axe finds wrong.
+    Axe,
 }
 
 /// Opens a new browser and runs the steps.
@@ -69,6 +71,7 @@ pub fn browse(steps: &[Step]) -> Session {
             Step::Screenshot(name) => json!({"screenshot": paths::artifact(name)}),
             Step::Size(width, height) => json!({"size": {"width": width, "height": height}}),
             Step::Colors(scheme) => json!({"colors": scheme}),
+            Step::Axe => json!({"axe": true}),
         })
         .collect();
     let mut command = node(&paths::script("browser.cjs"));

@@ -19,6 +19,7 @@ mod install;
 mod memory;
 mod merged;
 mod merged_action;
+mod merged_page;
 mod merges;
 mod metrics;
 mod original;

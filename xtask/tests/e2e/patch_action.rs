@@ -141,7 +141,9 @@ fn the_page_is_readable_in_every_window() {
         Step::Evaluate(overflow),
         Step::Evaluate(colors),
         Step::Screenshot("patch-light.png"),
+        Step::Axe,
         Step::Colors("dark"),
+        Step::Axe,
         Step::Evaluate("getComputedStyle(document.documentElement).colorScheme"),
         Step::Screenshot("patch-dark.png"),
         Step::Size(375, 812),
@@ -158,11 +160,12 @@ fn the_page_is_readable_in_every_window() {
         Step::Click("text=The whole report"),
     ]);
     assert_eq!(seen.results[0], 200);
-    assert_eq!((&seen.results[1], &seen.results[2], &seen.results[9]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!((&seen.results[1], &seen.results[2], &seen.results[11]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!((&seen.results[5], &seen.results[7]), (&json!([]), &json!([])));
     assert!(seen.results[3].as_str().unwrap().starts_with("rgba(207, 34, 46"), "{}", seen.results[3]);
     let report = url.strip_suffix("_covered/patch.html").unwrap();
-    assert_eq!(seen.results[17], format!("{report}temperature_py.html#t21"));
-    assert_eq!(seen.results[19], format!("{report}index.html"));
-    assert_eq!((&seen.results[14], &seen.results[16]), (&json!(0), &json!(true)));
+    assert_eq!(seen.results[19], format!("{report}temperature_py.html#t21"));
+    assert_eq!(seen.results[21], format!("{report}index.html"));
+    assert_eq!((&seen.results[16], &seen.results[18]), (&json!(0), &json!(true)));
     assert_eq!(seen.problems, [json!(null); 0]);
 }

@@ -83,7 +83,7 @@ impl Order {
 
     fn sort(self, files: &mut [FileRow]) {
         match self {
-            Self::Missed => files.sort_by_key(|file| (Reverse(file.counts.total - file.counts.covered), file.path)),
+            Self::Missed => files.sort_by_key(|file| (Reverse(missed(file)), file.path)),
             Self::Path => files.sort_by_key(|file| file.path),
             Self::Percent => files.sort_by(|one, other| {
                 let products = |one: Counts, other: Counts| u128::from(one.covered) * u128::from(other.total);
@@ -167,6 +167,7 @@ impl Index<'_> {
             html! {
                 tr {
                     td { (link(order, file.page, &visible(file.path))) }
+                    td { (missed(file)) }
                     td { (file.counts) }
                     td { (file.counts.shown()) "%" }
                 }
@@ -174,17 +175,17 @@ impl Index<'_> {
         };
         let heading = |own: Order, text: &str| {
             let is_own = own == order;
+            let (sort, arrow) = if own == Order::Missed { ("descending", "↓") } else { ("ascending", "↑") };
             html! {
-                th scope="col" aria-sort=[is_own.then_some("ascending")] {
-                    @if is_own { (text) " ↓" } @else { a href=(format!("{}{}", order.root(), own.page())) { (text) } }
+                th scope="col" aria-sort=[is_own.then_some(sort)] {
+                    @if is_own { (text) " " (arrow) } @else { a href=(format!("{}{}", order.root(), own.page())) { (text) } }
                 }
             }
         };
         let mut shown = 0;
         html! {
-            p.links { "Sorted by " @match order { Order::Missed => "missed lines", Order::Path => "path", Order::Percent => "percentage" } ". Choose a column to sort by it." }
             table.files.list {
-                thead { tr { (heading(Order::Path, "File")) (heading(Order::Missed, "Covered lines")) (heading(Order::Percent, "Percent")) } }
+                thead { tr { (heading(Order::Path, "File")) (heading(Order::Missed, "Missed")) th scope="col" { "Covered" } (heading(Order::Percent, "Percent")) } }
                 tbody {
                     @for file in &self.files {
                         @if !room.is_full() { (room.fit(row(file))) @if !room.is_full() { ({ shown += 1; "" }) } }
@@ -194,6 +195,10 @@ impl Index<'_> {
             @if shown < self.files.len() { p { "and " (count(self.files.len() - shown, "more file")) } }
         }
     }
+}
+
+fn missed(file: &FileRow) -> u64 {
+    file.counts.total - file.counts.covered
 }
 
 /// A text that links to a page of the report, if there is one.
